@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { FONTS, type Split } from './fonts.ts';
+
+interface FontMetadata {
+  family: string;
+  license: { type: string; url: string; attribution: string };
+}
+
+function read(specifier: string): unknown {
+  return JSON.parse(readFileSync(fileURLToPath(import.meta.resolve(specifier)), 'utf8'));
+}
+
+const oneLine = (text: string) => text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|').trim();
+
+/** The text of data/LICENSES.md, put together from the metadata that the installed font packages carry. */
+export function licensesText(): string {
+  const rows = (['train', 'heldout'] satisfies Split[]).flatMap((split) =>
+    FONTS[split].map((name) => {
+      const { family, license } = read(`@fontsource/${name}/metadata.json`) as FontMetadata;
+      const { version } = read(`@fontsource/${name}/package.json`) as { version: string };
+      const { type, url, attribution } = license;
+      return `| ${family} | @fontsource/${name} ${version} | [${type}](${url}) | ${oneLine(attribution)} | ${split} |`;
+    }),
+  );
+  return `# Fonts behind the demo digits
+
+The images in this folder are drawings made by \`npm run draw -w demo\` with the fonts below, slanted, bent and thickened at random.
+No font file is part of this project: they are development dependencies from npm. This table is generated from their metadata.
+
+| font | package | licence | copyright or author | split |
+|---|---|---|---|---|
+${rows.join('\n')}
+`;
+}

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { readFileSync, statSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
+import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { FONTS } from '../src/fonts.ts';
+import { digitFiles, IMAGE_COUNT, type Split } from '../src/index.ts';
+
+const SPLITS = ['train', 'heldout'] satisfies Split[];
+const PIXELS = 28 * 28;
+const IMAGES_HEADER = 16;
+const LABELS_HEADER = 8;
+const LICENSES = new URL('../data/LICENSES.md', import.meta.url);
+
+const unpacked = (path: string) => gunzipSync(readFileSync(path));
+const imageBytes = (images: Buffer, index: number) =>
+  images.subarray(IMAGES_HEADER + index * PIXELS, IMAGES_HEADER + (index + 1) * PIXELS);
+const labelsOf = (split: Split) => [...unpacked(digitFiles(split).labels).subarray(LABELS_HEADER)];
+
+function countByDigit(labels: number[]): number[] {
+  const counts = new Array<number>(10).fill(0);
+  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
+  return counts;
+}
+
+/** Why the drawing script cannot run here, or false. Its font parser and fonts are development dependencies. */
+function drawingImpossible(): string | false {
+  for (const name of ['opentype.js', ...SPLITS.flatMap((split) => FONTS[split].map((font) => `@fontsource/${font}/package.json`))]) {
+    try {
+      import.meta.resolve(name);
+    } catch {
+      return `the development dependency ${name} is not installed`;
+    }
+  }
+  return false;
+}
+
+test('the data files stay under 1 MB together', () => {
+  const paths = SPLITS.flatMap((split) => Object.values(digitFiles(split)) as string[]);
+  assert.equal(paths.length, 4);
+  for (const path of paths) assert.ok(isAbsolute(path), path);
+  const total = [...paths, LICENSES].reduce((sum, path) => sum + statSync(path).size, 0);
+  assert.ok(total < 1_000_000, `${total} bytes`);
+});
+
+for (const split of SPLITS) {
+  test(`${split}: the IDX headers match the data`, () => {
+    const images = unpacked(digitFiles(split).images);
+    const labels = unpacked(digitFiles(split).labels);
+    assert.deepEqual(
+      [0, 4, 8, 12].map((offset) => images.readUInt32BE(offset)),
+      [0x803, IMAGE_COUNT[split], 28, 28],
+    );
+    assert.deepEqual([0, 4].map((offset) => labels.readUInt32BE(offset)), [0x801, IMAGE_COUNT[split]]);
+    assert.equal(images.length, IMAGES_HEADER + IMAGE_COUNT[split] * PIXELS);
+    assert.equal(labels.length, LABELS_HEADER + IMAGE_COUNT[split]);
+  });
+
+  test(`${split}: every 128 consecutive images hold each class 12 or 13 times`, () => {
+    const labels = labelsOf(split);
+    for (let start = 0; start < labels.length; start += 128) {
+      for (const count of countByDigit(labels.slice(start, start + 128))) {
+        assert.ok(count === 12 || count === 13, `from image ${start}: ${countByDigit(labels.slice(start, start + 128)).join(' ')}`);
+      }
+    }
+  });
+
+  test(`${split}: each image is a white digit centred on black`, () => {
+    const images = unpacked(digitFiles(split).images);
+    for (let index = 0; index < IMAGE_COUNT[split]; index++) {
+      let [mass, x, y, brightest] = [0, 0, 0, 0];
+      imageBytes(images, index).forEach((value, i) => {
+        const [column, row] = [i % 28, Math.floor(i / 28)];
+        mass += value;
+        x += value * column;
+        y += value * row;
+        brightest = Math.max(brightest, value);
+      });
+      const ink = mass / (255 * PIXELS);
+      assert.ok(ink > 0.02 && ink < 0.35, `image ${index} has ${ink} ink`);
+      assert.equal(brightest, 255, `image ${index} is faint`);
+      // The middle is 13.5; the script moves digits by up to half a pixel on purpose.
+      assert.ok(Math.abs(x / mass - 13.5) < 0.7 && Math.abs(y / mass - 13.5) < 0.7, `image ${index} is off centre`);
+    }
+  });
+}
+
+test('no image occurs twice', () => {
+  const seen = new Set<string>();
+  for (const split of SPLITS) {
+    const images = unpacked(digitFiles(split).images);
+    for (let index = 0; index < IMAGE_COUNT[split]; index++) seen.add(imageBytes(images, index).toString('base64'));
+  }
+  assert.equal(seen.size, IMAGE_COUNT.train + IMAGE_COUNT.heldout);
+});
+
+test('the held-out fonts do not occur in training', () => {
+  const all = [...FONTS.train, ...FONTS.heldout];
+  assert.equal(new Set(all).size, all.length);
+});
+
+const impossible = drawingImpossible();
+
+for (const split of SPLITS) {
+  test(`${split}: drawing again gives the committed bytes`, { skip: impossible }, async () => {
+    const { drawImage, subjects } = await import('../src/data-set.ts');
+    const shown = subjects(split);
+    assert.deepEqual(shown.map(({ digit }) => digit), labelsOf(split));
+    const images = unpacked(digitFiles(split).images);
+    for (const index of [0, 1, 77, 127, 128, IMAGE_COUNT[split] - 1]) {
+      const subject = shown[index];
+      assert.ok(subject);
+      assert.deepEqual(Buffer.from(drawImage(split, index, subject)), imageBytes(images, index), `image ${index}`);
+    }
+  });
+}
+
+test('the images use every listed font, and few of them more than others', { skip: impossible }, async () => {
+  const { subjects } = await import('../src/data-set.ts');
+  for (const split of SPLITS) {
+    for (const group of [subjects(split).slice(0, 128), subjects(split)]) {
+      const even = group.length / FONTS[split].length;
+      for (const font of FONTS[split]) {
+        const uses = group.filter((subject) => subject.font === font).length;
+        assert.ok(uses > 0.6 * even && uses < 1.4 * even, `${font}: ${uses} of ${group.length} images`);
+      }
+    }
+  }
+});
+
+test('LICENSES.md is what the font packages say', { skip: impossible }, async () => {
+  const { licensesText } = await import('../src/licenses.ts');
+  assert.equal(readFileSync(LICENSES, 'utf8'), licensesText());
+});
