@@ -1,1 +1,25 @@
-export {};
+export { BlobCache } from './blob-cache.ts';
+export type { BlobCacheOptions, CacheEvent } from './blob-cache.ts';
+export type { BlobInfo, BlobSource, BlobStore, PutOptions, PutResult } from './blob-store.ts';
+export { digestOf, isDigest, parseDigest } from './digest.ts';
+export type { Digest } from './digest.ts';
+export {
+  BlobNotFoundError,
+  BlobSizeMismatchError,
+  BlobTooLargeError,
+  CorruptBlobError,
+  DigestMismatchError,
+  InvalidDigestError,
+  InvalidStoreUrlError,
+  StorageError,
+  StorageFullError,
+  StoreRefusedError,
+  StoreUnavailableError,
+  StoreUnsupportedError,
+} from './errors.ts';
+export { FileBlobStore } from './file-store.ts';
+export type { FileBlobStoreOptions } from './file-store.ts';
+export { HttpBlobStore } from './http-store.ts';
+export type { HttpBlobStoreOptions } from './http-store.ts';
+export { openBlobStore } from './open.ts';
+export type { OpenBlobStoreOptions } from './open.ts';
