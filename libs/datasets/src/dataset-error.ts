@@ -1,0 +1,84 @@
+/** Every `code` a {@link DatasetError} can carry. */
+export const DATASET_ERROR_CODES = [
+  'file-not-found', // nothing at that path
+  'unreadable', // there, but not a readable file (a directory, no permission, an I/O error)
+  'empty', // no samples
+  'malformed-csv', // broken quoting, or a record too long to be one
+  'ambiguous-header', // a first row that is neither a header nor a sample
+  'not-a-number', // a cell that is not a finite decimal number
+  'ragged-row', // a row with more or fewer cells than the first
+  'no-features', // rows that hold a label only
+  'bad-label', // an empty or unusable label
+  'too-large', // above the limits of this package
+  'bad-idx', // not an IDX file of the expected kind, or damaged
+  'bad-shape', // sizes that do not fit together
+  'bad-argument', // a parameter outside its allowed range
+  'bad-classes', // too few classes, missing ones, or classes without samples
+  'unknown-label', // a label that is none of the classes
+  'not-finite', // arithmetic left the range of a double
+  'bad-preprocessing', // not a preprocessing object
+  'bad-model', // not a model file
+] as const;
+
+/** See {@link DATASET_ERROR_CODES}. */
+export type DatasetErrorCode = (typeof DATASET_ERROR_CODES)[number];
+
+/** Where in a file an error was found; `line` and `column` count from 1, a CSV column is a cell. */
+export interface DatasetErrorPlace {
+  readonly file?: string | undefined;
+  readonly line?: number | undefined;
+  readonly column?: number | undefined;
+}
+
+/** The only error this package throws on bad data. The message holds the place, what is wrong, and what to do. */
+export class DatasetError extends Error {
+  readonly code: DatasetErrorCode;
+  readonly file: string | undefined;
+  readonly line: number | undefined;
+  readonly column: number | undefined;
+
+  constructor(code: DatasetErrorCode, message: string, place: DatasetErrorPlace = {}, options?: ErrorOptions) {
+    const where = [
+      place.file,
+      place.line === undefined ? undefined : `line ${place.line}`,
+      place.column === undefined ? undefined : `column ${place.column}`,
+    ].filter((part) => part !== undefined);
+    super(where.length === 0 ? message : `${where.join(', ')}: ${message}`, options);
+    this.name = 'DatasetError';
+    this.code = code;
+    this.file = place.file;
+    this.line = place.line;
+    this.column = place.column;
+  }
+}
+
+/**
+ * Turns what the file system threw for `file` into a {@link DatasetError}. A DatasetError passes unchanged, and so does
+ * an error without a system code: that is a bug, which must not be disguised as a bad file.
+ */
+export function asFileError(error: unknown, file: string): Error {
+  if (!(error instanceof Error)) return new Error(String(error));
+  if (error instanceof DatasetError || !('code' in error) || typeof error.code !== 'string') return error;
+  const { code } = error;
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    return new DatasetError('file-not-found', 'no such file; check the path', { file }, { cause: error });
+  }
+  if (code === 'EISDIR') {
+    return new DatasetError('unreadable', 'this is a directory; name a file', { file }, { cause: error });
+  }
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new DatasetError('unreadable', 'no permission to read this file', { file }, { cause: error });
+  }
+  return new DatasetError('unreadable', `cannot be read: ${error.message}`, { file }, { cause: error });
+}
+
+/** Quotes a value for a message, shortened so that a binary file does not flood the terminal. */
+export function quoted(value: string): string {
+  return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+}
+
+/** `1, 2, 3 and 7 more`: at most `limit` items by name, of `total`. */
+export function listed(items: readonly string[], limit = 10, total = items.length): string {
+  const shown = items.slice(0, limit).map((item) => (item.length > 60 ? `${item.slice(0, 60)}…` : item));
+  return total > shown.length ? `${shown.join(', ')} and ${total - shown.length} more` : shown.join(', ');
+}

@@ -1,0 +1,110 @@
+import { DatasetError } from './dataset-error.ts';
+
+/** Weights W: c rows, one a class, of d + 1 numbers, the bias first. */
+export type Weights = readonly ArrayLike<number>[];
+
+/**
+ * Linear scores z = X W^T, before the sigmoid.
+ * @param weights c x (d + 1)
+ * @param x n x (d + 1), row-major, with the bias column (`withBias`)
+ * @returns n x c, row-major
+ * @throws DatasetError `bad-shape`, or `not-finite` if a score overflows
+ */
+export function scores(weights: Weights, x: Float64Array): Float64Array {
+  const c = weights.length;
+  const width = weights[0]?.length ?? 0;
+  if (width === 0) throw new DatasetError('bad-shape', 'the weights need at least one class and one column');
+  const odd = weights.findIndex((row) => row.length !== width);
+  if (odd >= 0) {
+    throw new DatasetError('bad-shape', `the weights of class ${odd} have ${weights[odd]?.length ?? 0} columns, those of class 0 have ${width}`);
+  }
+  if (x.length === 0 || x.length % width !== 0) {
+    throw new DatasetError('bad-shape', `${x.length} values do not make whole samples for weights of ${width} columns (bias included)`);
+  }
+  const n = x.length / width;
+  const z = new Float64Array(n * c);
+  for (let i = 0; i < n; i++) {
+    weights.forEach((row, k) => {
+      let sum = 0;
+      for (let j = 0; j < width; j++) sum += (x[i * width + j] ?? NaN) * (row[j] ?? NaN);
+      if (!Number.isFinite(sum)) {
+        throw new DatasetError('not-finite', `the score of sample ${i} for class ${k} is ${sum}; weights or features are not finite or far too large`);
+      }
+      z[i * c + k] = sum;
+    });
+  }
+  return z;
+}
+
+/**
+ * The class with the highest score for each sample; of equal scores the first class wins.
+ * @param weights c x (d + 1)
+ * @param x n x (d + 1), row-major, with the bias column
+ * @returns n class indices
+ * @throws DatasetError `bad-shape` or `not-finite`
+ */
+export function argmaxScores(weights: Weights, x: Float64Array): Int32Array {
+  const z = scores(weights, x);
+  const c = weights.length;
+  return Int32Array.from({ length: z.length / c }, (_, i) => {
+    let best = 0;
+    for (let k = 1; k < c; k++) if ((z[i * c + k] ?? NaN) > (z[i * c + best] ?? NaN)) best = k;
+    return best;
+  });
+}
+
+/**
+ * Part of the samples whose predicted class is the actual one, 0 to 1.
+ * @throws DatasetError `bad-shape` unless both have the same length, at least 1
+ */
+export function accuracy(predicted: ArrayLike<number>, actual: ArrayLike<number>): number {
+  requireSameLength(predicted, actual);
+  let right = 0;
+  for (let i = 0; i < actual.length; i++) if (predicted[i] === actual[i]) right++;
+  return right / actual.length;
+}
+
+/**
+ * How often each class was taken for which: entry [a][p] counts samples of class a predicted as p.
+ * @param c number of classes
+ * @returns c x c counts
+ * @throws DatasetError `bad-shape`
+ */
+export function confusionMatrix(predicted: ArrayLike<number>, actual: ArrayLike<number>, c: number): number[][] {
+  requireSameLength(predicted, actual);
+  const matrix = Array.from({ length: c }, () => Array.from({ length: c }, () => 0));
+  for (let i = 0; i < actual.length; i++) {
+    const p = predicted[i] ?? -1;
+    const row = matrix[actual[i] ?? -1];
+    if (row?.[p] === undefined) {
+      throw new DatasetError('bad-shape', `sample ${i} has classes ${String(actual[i])} and ${p}; class indices must be 0 to ${c - 1}`);
+    }
+    row[p]++;
+  }
+  return matrix;
+}
+
+/**
+ * Log-likelihood loss of c independent sigmoids, -sum_k [y log s(z) + (1 - y) log(1 - s(z))], averaged over samples, in
+ * nats: c ln 2 for zero weights, 0 at best. This is what training minimises; softmax plays no part.
+ * @param z n x c scores (`scores`), row-major
+ * @param y n x c targets of 0 and 1 (`oneHot`), row-major
+ * @param c number of classes
+ * @throws DatasetError `bad-shape`
+ */
+export function logLikelihoodLoss(z: Float64Array, y: Float64Array, c: number): number {
+  requireSameLength(z, y);
+  if (!Number.isSafeInteger(c) || c < 1 || z.length % c !== 0) {
+    throw new DatasetError('bad-shape', `${z.length} scores do not make whole rows of ${c} classes`);
+  }
+  let loss = 0;
+  // log(1 + e^z) - y z, written so that no exponential can overflow.
+  z.forEach((score, at) => (loss += Math.max(score, 0) + Math.log1p(Math.exp(-Math.abs(score))) - (y[at] ?? NaN) * score));
+  return loss / (z.length / c);
+}
+
+function requireSameLength(a: ArrayLike<number>, b: ArrayLike<number>): void {
+  if (a.length !== b.length || a.length === 0) {
+    throw new DatasetError('bad-shape', `lengths ${a.length} and ${b.length} must be equal and not 0`);
+  }
+}

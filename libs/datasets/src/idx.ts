@@ -1,0 +1,196 @@
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { createDataset, type Dataset } from './dataset.ts';
+import { asFileError, DatasetError } from './dataset-error.ts';
+import { MAX_DATASET_VALUES, MAX_IDX_BYTES, MAX_SAMPLES } from './limits.ts';
+
+const IMAGES_MAGIC = 0x00000803;
+const LABELS_MAGIC = 0x00000801;
+const KINDS: ReadonlyMap<number, string> = new Map([
+  [IMAGES_MAGIC, 'an IDX images file'],
+  [LABELS_MAGIC, 'an IDX labels file'],
+]);
+/** Larger pictures than this do not come as IDX; a bigger number is a damaged header. */
+const MAX_SIDE = 4096;
+
+/** Grey images as MNIST stores them. */
+export interface IdxImages {
+  /** Number of images, at least 1. */
+  readonly count: number;
+  /** Height and width in pixels. */
+  readonly rows: number;
+  readonly columns: number;
+  /** count x rows x columns bytes, row-major; 0 is background, 255 is ink. */
+  readonly pixels: Uint8Array;
+}
+
+/**
+ * Reads an IDX images file (MNIST's `*-images-idx3-ubyte`), plain or gzip-compressed (told apart by their first bytes).
+ * @throws DatasetError `file-not-found`, `unreadable`, `bad-idx`, `empty` or `too-large`
+ */
+export async function readIdxImages(path: string): Promise<IdxImages> {
+  const { dimensions, bytes } = await readIdx(path, IMAGES_MAGIC);
+  const [count = 0, rows = 0, columns = 0] = dimensions;
+  return Object.freeze({ count, rows, columns, pixels: bytes });
+}
+
+/**
+ * Reads an IDX labels file (MNIST's `*-labels-idx1-ubyte`), plain or gzip-compressed.
+ * @returns one label per sample, `0` to `255` in digits
+ * @throws DatasetError `file-not-found`, `unreadable`, `bad-idx`, `empty` or `too-large`
+ */
+export async function readIdxLabels(path: string): Promise<readonly string[]> {
+  const { bytes } = await readIdx(path, LABELS_MAGIC);
+  return Object.freeze(Array.from(bytes, String));
+}
+
+/**
+ * The `size` x `size` pixels in the middle of each image, scaled from 0..255 to [0, 1]: the simplest features there are.
+ * Where the middle falls between two pixels, the upper left one is taken.
+ * @param size 1 to the shorter side of the images, in pixels
+ * @returns unlabelled dataset of `size * size` features
+ * @throws DatasetError `bad-argument` or `too-large`
+ */
+export function centrePixels(images: IdxImages, size: number): Dataset {
+  const { count, rows, columns, pixels } = images;
+  if (!Number.isSafeInteger(size) || size < 1 || size > Math.min(rows, columns)) {
+    throw new DatasetError(
+      'bad-argument',
+      `the centre size must be a whole number from 1 to ${Math.min(rows, columns)} for images of ${rows} x ${columns} pixels; got ${size}`,
+    );
+  }
+  const d = size * size;
+  if (count * d > MAX_DATASET_VALUES) {
+    throw new DatasetError(
+      'too-large',
+      `${count} images x ${d} pixels are more than ${MAX_DATASET_VALUES} values; use fewer images or a smaller centre`,
+    );
+  }
+  const top = Math.floor((rows - size) / 2);
+  const left = Math.floor((columns - size) / 2);
+  const features = new Float64Array(count * d);
+  for (let i = 0, to = 0; i < count; i++) {
+    for (let row = top; row < top + size; row++) {
+      const from = (i * rows + row) * columns + left;
+      for (let column = 0; column < size; column++) features[to++] = (pixels[from + column] ?? 0) / 255;
+    }
+  }
+  return createDataset(features, d);
+}
+
+async function readIdx(path: string, magic: number): Promise<{ dimensions: readonly number[]; bytes: Uint8Array }> {
+  const body = new IdxBody(path, magic);
+  try {
+    const collect = async (chunks: AsyncIterable<Buffer>): Promise<void> => {
+      for await (const chunk of chunks) body.add(chunk);
+    };
+    if (await isGzip(path)) await pipeline(createReadStream(path), createGunzip(), collect);
+    else await pipeline(createReadStream(path), collect);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (code.startsWith('Z_')) {
+      throw new DatasetError('bad-idx', 'the gzip data is damaged or cut short; fetch the file again', { file: path }, { cause: error });
+    }
+    throw asFileError(error, path);
+  }
+  return body.finish();
+}
+
+async function isGzip(path: string): Promise<boolean> {
+  const handle = await open(path);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(2), 0, 2, 0);
+    return bytesRead === 2 && buffer[0] === 0x1f && buffer[1] === 0x8b;
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Gathers the decompressed bytes. It never takes memory on the word of the header: only what has really arrived is
+ * held, and a byte more than the header announces ends the reading, so a small file cannot blow up.
+ */
+class IdxBody {
+  readonly #file: string;
+  readonly #magic: number;
+  readonly #headerLength: number;
+  #chunks: Buffer[] = [];
+  #length = 0;
+  #dimensions: readonly number[] | undefined;
+  #expected = 0;
+
+  constructor(file: string, magic: number) {
+    this.#file = file;
+    this.#magic = magic;
+    this.#headerLength = 4 + 4 * (magic & 0xff);
+  }
+
+  add(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#length += chunk.length;
+    if (this.#dimensions === undefined && this.#length >= this.#headerLength) {
+      const all = Buffer.concat(this.#chunks);
+      this.#dimensions = this.#readHeader(all);
+      this.#expected = this.#dimensions.reduce((product, size) => product * size, 1);
+      this.#chunks = [all.subarray(this.#headerLength)];
+    }
+    if (this.#dimensions !== undefined && this.#length > this.#headerLength + this.#expected) {
+      throw this.#error('bad-idx', `there is more data than the ${this.#announced()}; the file is damaged`);
+    }
+  }
+
+  finish(): { dimensions: readonly number[]; bytes: Uint8Array } {
+    if (this.#length === 0) throw this.#error('empty', 'the file is empty');
+    if (this.#dimensions === undefined) {
+      throw this.#error('bad-idx', `${this.#length} bytes are too few for the header of ${this.#headerLength}; the file is cut short`);
+    }
+    const found = this.#length - this.#headerLength;
+    if (found < this.#expected) {
+      throw this.#error('bad-idx', `only ${found} bytes of data follow, not the ${this.#announced()}; the file is cut short`);
+    }
+    const bytes = new Uint8Array(this.#expected);
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return { dimensions: this.#dimensions, bytes };
+  }
+
+  #readHeader(bytes: Buffer): readonly number[] {
+    const wanted = KINDS.get(this.#magic) ?? 'an IDX file';
+    const found = bytes.readUInt32BE(0);
+    if (found !== this.#magic) {
+      const what = KINDS.get(found) ?? 'no IDX file of unsigned bytes';
+      throw this.#error('bad-idx', `this is ${what} (it starts with 0x${hex(found)}); expected ${wanted} (0x${hex(this.#magic)})`);
+    }
+    const dimensions = Array.from({ length: this.#magic & 0xff }, (_, i) => bytes.readUInt32BE(4 + 4 * i));
+    const [count = 0, ...sides] = dimensions;
+    if (count === 0) throw this.#error('empty', 'the file holds no samples');
+    if (sides.some((side) => side < 1 || side > MAX_SIDE)) {
+      throw this.#error('bad-idx', `images of ${sides.join(' x ')} pixels; each side must be 1 to ${MAX_SIDE}`);
+    }
+    const total = dimensions.reduce((product, size) => product * size, 1);
+    if (count > MAX_SAMPLES || total > MAX_IDX_BYTES) {
+      throw this.#error(
+        'too-large',
+        `the header announces ${dimensions.join(' x ')} bytes; at most ${MAX_SAMPLES} samples and ${MAX_IDX_BYTES} bytes are allowed`,
+      );
+    }
+    return dimensions;
+  }
+
+  #announced(): string {
+    return `${this.#dimensions?.join(' x ') ?? '?'} bytes the header announces`;
+  }
+
+  #error(code: 'bad-idx' | 'empty' | 'too-large', message: string): DatasetError {
+    return new DatasetError(code, message, { file: this.#file });
+  }
+}
+
+function hex(value: number): string {
+  return value.toString(16).padStart(8, '0');
+}

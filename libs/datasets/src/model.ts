@@ -1,0 +1,150 @@
+import type { Dataset } from './dataset.ts';
+import { DatasetError, listed } from './dataset-error.ts';
+import { withBias } from './design-matrix.ts';
+import { argmaxScores } from './evaluate.ts';
+import { isPlainObject, jsonProblem, kindOf, type JsonObject } from './json.ts';
+import { isIntegerLabel, labelProblem, normaliseLabel } from './labels.ts';
+import { applyPreprocessing, parsePreprocessing, type Preprocessing } from './preprocessing.ts';
+
+/** The `format` of the model files this version reads and writes. */
+export const MODEL_FORMAT = 'blindfit-model/1';
+
+const KEYS = ['format', 'classes', 'weights', 'preprocessing', 'training'] as const;
+
+/** A trained last layer, in the clear: only its owner ever has one. */
+export interface Model {
+  /** Class names, at least 2, each once. */
+  readonly classes: readonly string[];
+  /** One row per class, [bias, w1, ..., wd], in the space of the preprocessed features. */
+  readonly weights: readonly (readonly number[])[];
+  /** What to do to raw features first. */
+  readonly preprocessing: Preprocessing;
+  /** How it was trained: hyperparameters, timings; anything JSON can hold. */
+  readonly training: JsonObject;
+}
+
+/**
+ * Reads a model file. Unknown keys are refused: a misspelt `preprocessing` must not turn into wrong predictions.
+ * @param text the JSON text
+ * @param file its path, for messages
+ * @throws DatasetError `bad-model`
+ */
+export function parseModel(text: string, file?: string): Model {
+  let value: unknown;
+  try {
+    value = JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text);
+  } catch (error) {
+    throw new DatasetError('bad-model', `not a model file: it is not JSON (${error instanceof Error ? error.message : String(error)})`, { file }, { cause: error });
+  }
+  if (!isPlainObject(value)) throw bad(`expected a JSON object, found ${kindOf(value)}`, file);
+  if (value['format'] !== MODEL_FORMAT) {
+    throw bad(`format is ${kindOf(value['format'])}; this version reads ${JSON.stringify(MODEL_FORMAT)}`, file);
+  }
+  for (const key of KEYS) if (!Object.hasOwn(value, key)) throw bad(`the key "${key}" is missing`, file);
+  const unknown = Object.keys(value).find((key) => !KEYS.some((known) => known === key));
+  if (unknown !== undefined) throw bad(`has the unknown key ${kindOf(unknown)}; allowed are ${KEYS.join(', ')}`, file);
+  return validate(value, file);
+}
+
+/**
+ * Writes a model as JSON text, one line of weights per class; numbers survive exactly (-0 as 0). Classes are written as
+ * numbers if all are whole numbers, else as strings.
+ * @throws DatasetError `bad-model` if `model` is not valid, e.g. weights that are not finite
+ */
+export function serialiseModel(model: Model): string {
+  const { classes, weights, preprocessing, training } = validate({ ...model });
+  const names = classes.every(isIntegerLabel) ? classes.map(Number) : classes;
+  return `{
+  "format": ${JSON.stringify(MODEL_FORMAT)},
+  "classes": ${JSON.stringify(names)},
+  "weights": [
+    ${weights.map((row) => JSON.stringify(row)).join(',\n    ')}
+  ],
+  "preprocessing": ${JSON.stringify(preprocessing)},
+  "training": ${JSON.stringify(training)}
+}
+`;
+}
+
+/**
+ * The most likely class of each sample.
+ * @param data raw features: the model's preprocessing is applied here
+ * @returns n class names
+ * @throws DatasetError `bad-shape` if the model was trained on another number of features, `not-finite` on overflow
+ */
+export function predictLabels(model: Model, data: Dataset): readonly string[] {
+  const d = (model.weights[0]?.length ?? 1) - 1;
+  if (data.d !== d) {
+    throw new DatasetError('bad-shape', `the model was trained on ${d} features and the data has ${data.d}; use data with the same features as the training`);
+  }
+  const indices = argmaxScores(model.weights, withBias(applyPreprocessing(model.preprocessing, data)));
+  return Array.from(indices, (k) => model.classes[k] ?? '');
+}
+
+function validate(value: Readonly<Record<string, unknown>>, file?: string): Model {
+  const classes = parseClasses(value['classes'], file);
+  const weights = parseWeights(value['weights'], classes.length, file);
+  const preprocessing = parseModelPreprocessing(value['preprocessing'], file);
+  const d = (weights[0]?.length ?? 1) - 1;
+  if (preprocessing.kind !== 'none' && preprocessing.mean.length !== d) {
+    throw bad(`the preprocessing is for ${preprocessing.mean.length} features and the weights are for ${d} (and a bias)`, file);
+  }
+  const { training } = value;
+  if (!isPlainObject(training)) throw bad(`training must be an object, {} if nothing is known; it is ${kindOf(training)}`, file);
+  const problem = jsonProblem(training, 'training');
+  if (problem !== undefined) throw bad(`${problem}, which JSON cannot hold; remove it or write it as text`, file);
+  // jsonProblem has just shown that this is JSON.
+  return Object.freeze({ classes, weights, preprocessing, training: training as JsonObject });
+}
+
+function parseClasses(value: unknown, file?: string): readonly string[] {
+  if (!Array.isArray(value) || value.length < 2) {
+    throw bad(`classes must be an array of at least 2 labels; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`, file);
+  }
+  const classes = Array.from(value as readonly unknown[], (item, k) => {
+    if (typeof item === 'string' || (typeof item === 'number' && Number.isSafeInteger(item))) {
+      const label = normaliseLabel(String(item));
+      const problem = labelProblem(label);
+      if (problem === undefined) return label;
+      throw bad(`classes[${k}]: ${problem}`, file);
+    }
+    throw bad(`classes[${k}] is ${kindOf(item)}; a class is a string or a whole number`, file);
+  });
+  const repeated = classes.filter((label, k) => classes.indexOf(label) !== k);
+  if (repeated.length > 0) throw bad(`classes names ${listed(repeated)} more than once`, file);
+  return Object.freeze(classes);
+}
+
+function parseWeights(value: unknown, c: number, file?: string): readonly (readonly number[])[] {
+  if (!Array.isArray(value) || value.length !== c) {
+    throw bad(`weights must be an array of ${c} rows, one per class; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`, file);
+  }
+  let width = 0;
+  const rows = Array.from(value as readonly unknown[], (row, k) => {
+    if (!Array.isArray(row) || row.length < 2) {
+      throw bad(`weights[${k}] must be an array of a bias and at least one weight; it is ${Array.isArray(row) ? `of ${row.length}` : kindOf(row)}`, file);
+    }
+    if (k === 0) width = row.length;
+    if (row.length !== width) throw bad(`weights[${k}] has ${row.length} numbers and weights[0] has ${width}; all classes need the same`, file);
+    return Object.freeze(
+      Array.from(row as readonly unknown[], (weight, j) => {
+        if (typeof weight === 'number' && Number.isFinite(weight)) return weight;
+        throw bad(`weights[${k}][${j}] must be a finite number; it is ${kindOf(weight)}`, file);
+      }),
+    );
+  });
+  return Object.freeze(rows);
+}
+
+function parseModelPreprocessing(value: unknown, file?: string): Preprocessing {
+  try {
+    return parsePreprocessing(value);
+  } catch (error) {
+    if (error instanceof DatasetError) throw new DatasetError('bad-model', `not a valid model: ${error.message}`, { file }, { cause: error });
+    throw error;
+  }
+}
+
+function bad(message: string, file?: string): DatasetError {
+  return new DatasetError('bad-model', `not a valid model: ${message}`, { file });
+}
