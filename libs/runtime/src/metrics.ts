@@ -1,0 +1,24 @@
+import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+
+export interface MetricsOptions {
+  /** Name of the service, for `blindfit_build_info`. */
+  service: string;
+  /** Version of the service, for `blindfit_build_info`. */
+  version: string;
+}
+
+/**
+ * A Prometheus registry of its own (not prom-client's global one, so that several services can run in one process) with
+ * the metrics of the process and `blindfit_build_info{service,version} 1`.
+ */
+export function createMetrics(options: MetricsOptions): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  new Gauge({
+    name: 'blindfit_build_info',
+    help: 'Always 1; the labels say which service runs in which version.',
+    labelNames: ['service', 'version'],
+    registers: [registry],
+  }).set({ service: options.service, version: options.version }, 1);
+  return registry;
+}

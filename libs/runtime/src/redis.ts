@@ -1,0 +1,106 @@
+import { Redis } from 'ioredis';
+import type { RedisOptions } from 'ioredis';
+
+import { BlindfitError } from './errors.ts';
+import type { Logger } from './logger.ts';
+
+/** Longest wait between two attempts to connect. Milliseconds. */
+const MAX_BACKOFF_MS = 5_000;
+
+/**
+ * Connects to Redis and stays connected: retries for ever, with a wait that doubles from 100 ms to 5 s, and lets commands
+ * wait meanwhile (which BullMQ needs). Returns at once. An outage is logged once when it begins and once when it is over.
+ */
+export function connectRedis(options: RedisOptions, logger: Logger): Redis {
+  const redis = new Redis({
+    ...options,
+    replyMapping: 'legacy',
+    maxRetriesPerRequest: null,
+    enableReadyCheck: true,
+    retryStrategy: (times) => Math.min(MAX_BACKOFF_MS, 50 * 2 ** Math.min(times, 10)) * (0.75 + Math.random() / 4),
+  });
+  const server = options.path ?? `${options.host ?? 'localhost'}:${options.port ?? 6379}`;
+  let downSince: number | undefined;
+  const down = (error?: Error): void => {
+    if (downSince !== undefined) {
+      logger.debug({ err: error, server }, 'Redis is still away');
+      return;
+    }
+    downSince = Date.now();
+    logger.error({ err: error, server }, 'Redis is away; trying again until it is back');
+  };
+  redis.on('error', down);
+  // A server that goes down in good order causes no error, only a new attempt.
+  redis.on('reconnecting', () => down());
+  redis.on('ready', () => {
+    if (downSince === undefined) {
+      logger.info({ server }, 'connected to Redis');
+      return;
+    }
+    logger.info({ server, outageSeconds: (Date.now() - downSince) / 1000 }, 'Redis is back');
+    downSince = undefined;
+  });
+  return redis;
+}
+
+/**
+ * Waits until the connection is ready for commands.
+ *
+ * @throws {BlindfitError} `REDIS_UNAVAILABLE` after `timeoutMs` milliseconds, with the last reason
+ */
+export async function waitForRedis(redis: Redis, timeoutMs: number): Promise<void> {
+  if (redis.status === 'ready') return;
+  let reason = 'no answer';
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  const onReady = (): void => resolve(undefined);
+  const onError = (error: Error): void => {
+    reason = error.message;
+  };
+  redis.on('ready', onReady).on('error', onError);
+  const timer = setTimeout(() => {
+    reject(
+      new BlindfitError('REDIS_UNAVAILABLE', `Redis did not become ready within ${timeoutMs} ms: ${reason}`, {
+        hint: 'start Redis (Debian: apt-get install redis-server) or correct BLINDFIT_REDIS_URL',
+      }),
+    );
+  }, timeoutMs);
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    redis.off('ready', onReady).off('error', onError);
+  }
+}
+
+/** For `/readyz`: rejects with a reason unless Redis answers. */
+export async function checkRedis(redis: Redis): Promise<void> {
+  if (redis.status !== 'ready') throw new BlindfitError('REDIS_UNAVAILABLE', `the connection to Redis is ${redis.status}`);
+  await redis.ping();
+}
+
+/** How a Redis server treats our keys. */
+export interface RedisPolicy {
+  maxmemoryPolicy: string;
+  /** Whether it writes an append-only file, so that a restart loses at most a second. */
+  aof: boolean;
+}
+
+/**
+ * Checks that Redis will not throw away queue keys when memory runs low, and warns when a crash would lose jobs. Uses
+ * INFO, which managed servers allow where CONFIG is forbidden.
+ *
+ * @throws {BlindfitError} `REDIS_POLICY` when the eviction policy is not `noeviction`
+ */
+export async function checkRedisPolicy(redis: Redis, logger: Logger): Promise<RedisPolicy> {
+  const info = `${await redis.info('memory')}\n${await redis.info('persistence')}`;
+  const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? 'unknown';
+  const maxmemoryPolicy = field('maxmemory_policy');
+  const aof = field('aof_enabled') === '1';
+  if (maxmemoryPolicy !== 'noeviction') {
+    throw new BlindfitError('REDIS_POLICY', `Redis has maxmemory-policy ${maxmemoryPolicy}: it may drop jobs when memory runs low`, {
+      hint: 'run: redis-cli CONFIG SET maxmemory-policy noeviction (and set it in redis.conf)',
+    });
+  }
+  if (!aof) logger.warn('Redis writes no append-only file: a crash loses recent jobs. Set "appendonly yes" in redis.conf');
+  return { maxmemoryPolicy, aof };
+}

@@ -1,0 +1,131 @@
+import { availableParallelism, homedir, totalmem } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+
+import { Type } from 'typebox';
+import type { TInteger } from 'typebox';
+
+import { variable } from './config.ts';
+import type { Environment, Variable } from './config.ts';
+import { parseRedisUrl } from './redis-url.ts';
+
+const MIB = 2 ** 20;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+/** The environment variables that more than one service understands. A service picks those it needs. */
+export const variables = {
+  redisUrl: variable({
+    env: 'BLINDFIT_REDIS_URL',
+    fallbackEnv: 'REDIS_URL',
+    schema: Type.String(),
+    description: 'Redis server that holds the queues and the state of the jobs',
+    allowed: 'redis://[user:password@]host[:port][/db], rediss://... or unix:///path',
+    secret: true,
+    check: (url) => {
+      parseRedisUrl(url);
+    },
+  }),
+  store: variable({
+    env: 'BLINDFIT_STORE',
+    schema: Type.String({ pattern: '^(file:///|https?://[^/])' }),
+    description: 'Where blobs (ciphertexts and public keys) are kept: a directory that all services share, or the API',
+    allowed: 'file:///absolute/directory, http://host:port or https://host',
+  }),
+  token: variable({
+    env: 'BLINDFIT_TOKEN',
+    schema: Type.String({ pattern: '^[!-~]{16,512}$' }),
+    description: 'Bearer token that the API asks for and that clients and workers send',
+    allowed: '16 to 512 printable ASCII characters without spaces, for example from: openssl rand -hex 32',
+    secret: true,
+  }),
+  host: variable({
+    env: 'BLINDFIT_HOST',
+    schema: Type.String({ pattern: '^[A-Za-z0-9.:_-]+$' }),
+    description: 'Address to listen on; 0.0.0.0 or :: for all interfaces',
+    allowed: 'an IP address or a host name',
+    default: () => '127.0.0.1',
+  }),
+  port: variable({
+    env: 'BLINDFIT_PORT',
+    schema: Type.Integer({ minimum: 0, maximum: 65_535 }),
+    description: 'Port of the API',
+    allowed: 'an integer from 0 (any free port) to 65535',
+    default: () => 8080,
+  }),
+  metricsPort: variable({
+    env: 'BLINDFIT_METRICS_PORT',
+    schema: Type.Integer({ minimum: 0, maximum: 65_535 }),
+    description: 'Port on which the scheduler and the workers serve /healthz, /readyz and /metrics',
+    allowed: 'an integer from 0 (any free port) to 65535',
+    default: () => 0,
+  }),
+  threads: variable({
+    env: 'BLINDFIT_THREADS',
+    schema: Type.Integer({ minimum: 1, maximum: 1024 }),
+    description: 'Threads of a worker, each with its own instance of SEAL',
+    allowed: 'an integer from 1 to 1024',
+    default: () => availableParallelism(),
+    defaultText: 'number of CPU cores',
+  }),
+  keyMemoryMb: megabytes({
+    env: 'BLINDFIT_KEY_MEMORY_MB',
+    description: 'Memory that a worker may fill with evaluation keys, over all threads, in MiB',
+    minimum: 64,
+    default: () => Math.max(64, Math.floor(availableMemory() / 2 / MIB)),
+    defaultText: 'half of the memory',
+  }),
+  cacheDir: variable({
+    env: 'BLINDFIT_CACHE_DIR',
+    schema: Type.String(),
+    description: 'Directory in which a worker keeps copies of blobs; several workers on a machine may share it',
+    allowed: 'an absolute path',
+    default: defaultCacheDirectory,
+    defaultText: '$XDG_CACHE_HOME/blindfit, or ~/.cache/blindfit',
+    check: (path) => {
+      if (!isAbsolute(path)) throw new Error(`${JSON.stringify(path)} is not an absolute path`);
+    },
+  }),
+  cacheMb: megabytes({
+    env: 'BLINDFIT_CACHE_MB',
+    description: 'Disk space for the copies of blobs in MiB; the least recently used go first',
+    minimum: 1,
+    default: () => 4096,
+  }),
+  maxBlobMb: megabytes({
+    env: 'BLINDFIT_MAX_BLOB_MB',
+    description: 'Largest blob that the API accepts, in MiB',
+    minimum: 1,
+    default: () => 1024,
+  }),
+  logLevel: variable({
+    env: 'BLINDFIT_LOG_LEVEL',
+    schema: Type.Enum([...LOG_LEVELS]),
+    description: 'Least important events that are logged',
+    allowed: LOG_LEVELS.join(', '),
+    default: () => 'info' as const,
+  }),
+  queuePrefix: variable({
+    env: 'BLINDFIT_QUEUE_PREFIX',
+    // The braces are a Redis Cluster hash tag: they keep all keys of a queue in one slot, which its scripts need.
+    schema: Type.String({ pattern: '^[A-Za-z0-9_-]*\\{[A-Za-z0-9_-]+\\}[A-Za-z0-9_-]*$' }),
+    description: 'Prefix of all keys in Redis; another prefix is another cluster on the same server',
+    allowed: 'letters, digits, - and _, with one part in braces, for example {blindfit}',
+    default: () => '{blindfit}',
+  }),
+} as const;
+
+function megabytes(spec: { env: string; description: string; minimum: number; default: () => number; defaultText?: string }): Variable<number> {
+  const { minimum, ...rest } = spec;
+  return variable<TInteger>({ ...rest, schema: Type.Integer({ minimum, maximum: 2 ** 30 }), allowed: `an integer from ${minimum} to ${2 ** 30}` });
+}
+
+/** Bytes this process may use: the limit of its container where there is one, else the memory of the machine. */
+function availableMemory(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+}
+
+function defaultCacheDirectory(env: Environment): string {
+  const xdg = env['XDG_CACHE_HOME'];
+  // The XDG specification says to ignore a relative path.
+  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), '.cache'), 'blindfit');
+}
