@@ -1,0 +1,99 @@
+/**
+ * What a Redis URL says, as options of ioredis and as BullMQ's `connection`: either `path`, or `host` and `port`.
+ * (Narrower than ioredis' own `RedisOptions`, which BullMQ's types do not accept with exact optional properties.)
+ */
+export type RedisAddress = {
+  host?: string;
+  port?: number;
+  path?: string;
+  db?: number;
+  username?: string;
+  password?: string;
+  tls?: Record<string, never>;
+};
+
+const ALLOWED =
+  'Allowed are redis://[USER[:PASSWORD]@]HOST[:PORT][/DB], rediss://... (the same over TLS) and ' +
+  'unix:///PATH/TO/SOCKET[?db=N][&username=U][&password=P]; reserved characters are percent-encoded.';
+
+/**
+ * Turns a Redis URL into options for ioredis and BullMQ. ioredis itself understands `redis://` and `rediss://` only;
+ * this adds `unix:///path?db=N` (the form redis-py uses) and refuses what it does not know instead of guessing.
+ *
+ * Callers add their own settings, e.g. `{ ...parseRedisUrl(url), maxRetriesPerRequest: null }` for a BullMQ worker.
+ * Error messages never repeat the URL, because it may hold a password.
+ *
+ * @throws Error when the URL is malformed or holds a part that is not supported; the message lists the allowed forms.
+ */
+export function parseRedisUrl(url: string): RedisAddress {
+  const parsed = URL.parse(url);
+  if (parsed === null) throw invalid('it is not a valid URL');
+  if (parsed.hash !== '') throw invalid("it has a '#' part");
+  switch (parsed.protocol) {
+    case 'redis:':
+      return parseTcp(parsed);
+    case 'rediss:':
+      return { ...parseTcp(parsed), tls: {} };
+    case 'unix:':
+      return parseUnix(parsed);
+    default:
+      throw invalid(`its scheme is '${parsed.protocol.slice(0, -1)}'`);
+  }
+}
+
+function parseTcp(url: URL): RedisAddress {
+  if (url.hostname === '') throw invalid('it names no host');
+  if (url.port === '0') throw invalid('its port is 0');
+  const query = readQuery(url, ['db']);
+  const fromPath = url.pathname.replace(/^\//, '');
+  if (fromPath !== '' && query.has('db')) throw invalid('it names the database twice');
+  const db = fromPath === '' ? query.get('db') : decode(fromPath);
+  return {
+    // WHATWG URLs keep the brackets of an IPv6 address, sockets do not want them.
+    host: decode(url.hostname.replace(/^\[(.*)\]$/, '$1')),
+    port: url.port === '' ? 6379 : Number(url.port),
+    ...credentials(decode(url.username), decode(url.password)),
+    ...database(db),
+  };
+}
+
+function parseUnix(url: URL): RedisAddress {
+  if (url.host !== '') throw invalid('a unix URL has three slashes before the path, and no host');
+  const path = decode(url.pathname);
+  if (path === '' || path === '/' || path.endsWith('/')) throw invalid('it names no socket file');
+  const query = readQuery(url, ['db', 'username', 'password']);
+  return { path, ...credentials(query.get('username') ?? '', query.get('password') ?? ''), ...database(query.get('db')) };
+}
+
+function readQuery(url: URL, allowed: readonly string[]): Map<string, string> {
+  const query = new Map<string, string>();
+  for (const [name, value] of url.searchParams) {
+    if (!allowed.includes(name)) throw invalid(`its parameter '${name}' is not supported here (only ${allowed.join(', ')})`);
+    if (query.has(name)) throw invalid(`its parameter '${name}' is given twice`);
+    query.set(name, value);
+  }
+  return query;
+}
+
+function credentials(username: string, password: string): Pick<RedisAddress, 'username' | 'password'> {
+  if (username !== '' && password === '') throw invalid('it has a user name without a password');
+  return { ...(username === '' ? {} : { username }), ...(password === '' ? {} : { password }) };
+}
+
+function database(text: string | undefined): Pick<RedisAddress, 'db'> {
+  if (text === undefined || text === '') return {};
+  if (!/^\d{1,9}$/.test(text)) throw invalid('its database is not a number from 0');
+  return { db: Number(text) };
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw invalid("it has a '%' that is not followed by two hexadecimal digits of UTF-8 text");
+  }
+}
+
+function invalid(reason: string): Error {
+  return new Error(`The Redis URL cannot be used: ${reason}. ${ALLOWED}`);
+}
