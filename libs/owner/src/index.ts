@@ -1,1 +1,1 @@
-export {};
+export { SecretKeyHolder } from './secret-key.ts';

@@ -1,0 +1,46 @@
+import { CircuitError } from '../errors.ts';
+import type { Ciphertext, Evaluator } from '../evaluator.ts';
+import type { Layout } from '../layout.ts';
+import { sumRowsAndPack } from './pack.ts';
+
+export interface BackwardInput {
+  readonly layout: Layout;
+  /** E of one pair, by shard, staggered; all at one level and scale. */
+  readonly errors: readonly Ciphertext[];
+  /** X~ = X o b by block number, then by shard in the order of `errors`. */
+  readonly gradientFeatures: ReadonlyMap<number, readonly Ciphertext[]>;
+}
+
+/** Levels from the errors to the gradient. */
+export const BACKWARD_LEVELS = 1;
+
+/**
+ * The quadratic gradient b o (E^T X) of one pair of classes over the given shards and blocks, packed (paper, section 3.2;
+ * the row b is inside X~). Shards are added before the key switch and before the row sum, which are linear: their cost
+ * is paid once. Twin: `clear/circuits.ts#backwardClear`.
+ */
+export function backward(evaluator: Evaluator, input: BackwardInput): Ciphertext {
+  const { layout, errors, gradientFeatures } = input;
+  const products = new Map<number, Ciphertext>();
+  for (const [block, shards] of gradientFeatures) {
+    if (shards.length !== errors.length) throw new CircuitError(`${shards.length} shards of block ${block}`, `${errors.length} are needed`);
+    let sum: Ciphertext | undefined;
+    for (const [index, error] of errors.entries()) {
+      const feature = shards[index];
+      if (feature === undefined) throw new CircuitError(`no shard ${index} of block ${block}`);
+      using lowered = evaluator.dropTo(feature, error.level);
+      const term = evaluator.multiply(error, lowered);
+      if (sum === undefined) {
+        sum = term;
+      } else {
+        using added = term;
+        evaluator.addInPlace(sum, added);
+      }
+    }
+    if (sum === undefined) throw new CircuitError('no shards');
+    evaluator.rescaleInPlace(sum);
+    evaluator.relineariseInPlace(sum);
+    products.set(block, sum);
+  }
+  return sumRowsAndPack(evaluator, layout, products);
+}

@@ -1,0 +1,37 @@
+import type { Ciphertext, Evaluator } from '../evaluator.ts';
+import type { BlockShape } from '../layout.ts';
+
+/** Left rotations that sum the columns of every row into column 0 (and something else into the other columns). */
+export function columnSteps(shape: BlockShape): number[] {
+  return doublings(1, shape.columns);
+}
+
+/** Left rotations that sum the rows cyclically: the sum appears in every row. */
+export function rowSteps(shape: BlockShape): number[] {
+  return doublings(shape.columns, shape.rows * shape.columns);
+}
+
+function doublings(from: number, below: number): number[] {
+  const steps: number[] = [];
+  for (let step = from; step < below; step *= 2) steps.push(step);
+  return steps;
+}
+
+/**
+ * a <- a + rot(a, step) for each step: slot s ends with the sum of a[s + every subset sum of the steps].
+ * One rotation a step; an odd step on a paired ciphertext one more.
+ *
+ * @param paired whether `a` carries first + J second. J is i on even and -i on odd slots, so rotating by an odd step
+ *   turns it into -J; the conjugation turns it back.
+ */
+export function rotateAndSumInPlace(evaluator: Evaluator, a: Ciphertext, steps: readonly number[], paired: boolean): void {
+  for (const step of steps) {
+    using rotated = evaluator.rotate(a, step);
+    if (paired && step % 2 === 1) {
+      using restored = evaluator.conjugate(rotated);
+      evaluator.addInPlace(a, restored);
+    } else {
+      evaluator.addInPlace(a, rotated);
+    }
+  }
+}

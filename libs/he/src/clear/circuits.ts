@@ -1,0 +1,115 @@
+/**
+ * Clear twins of the circuits: the same inputs with slots in place of ciphertexts, the same outputs, computed straight
+ * from the formulas (no rotations, no masks, no packing tricks). They are the oracles of the circuits' tests.
+ */
+import { addSlots, blockExponent, monomialSlots, multiplySlots, pairExponent, type BlockShape, type Layout, type PairedSlots } from '../layout.ts';
+import { evaluateOdd, type SigmoidPolynomial } from '../sigmoid.ts';
+
+function zeros(length: number): PairedSlots {
+  return { first: new Float64Array(length), second: new Float64Array(length) };
+}
+
+function map(a: PairedSlots, body: (value: Float64Array) => Float64Array): PairedSlots {
+  return { first: body(a.first), second: body(a.second) };
+}
+
+/** Twin of `rotateAndSumInPlace`: slot s gets the sum of a[s + every subset sum of the steps]. */
+export function rotateAndSumClear(a: PairedSlots, steps: readonly number[]): PairedSlots {
+  let offsets = [0];
+  for (const step of steps) offsets = [...offsets, ...offsets.map((offset) => offset + step)];
+  return map(a, (values) => values.map((_, slot) => offsets.reduce((sum, offset) => sum + (values[(slot + offset) % values.length] ?? 0), 0)));
+}
+
+/** Twin of `maskAndReplicate`. */
+export function maskAndReplicateClear(shape: BlockShape, a: PairedSlots, factor: number): PairedSlots {
+  const { rows, columns } = shape;
+  return map(a, (values) => values.map((_, slot) => {
+    const row = Math.ceil(slot / columns) % rows;
+    return factor * (values[row * columns] ?? 0);
+  }));
+}
+
+/** Twin of `evaluateMonicOdd`, sign included: s(z) - 0.5 at every slot, for both parts. */
+export function oddClear(polynomial: SigmoidPolynomial, z: PairedSlots): PairedSlots {
+  return map(z, (values) => values.map((value) => evaluateOdd(polynomial, value)));
+}
+
+/** Twin of `forward`: E = Y - s(X v), staggered. */
+export function forwardClear(input: {
+  readonly layout: Layout;
+  readonly sigmoid: SigmoidPolynomial;
+  readonly features: readonly PairedSlots[];
+  readonly weights: readonly PairedSlots[];
+  readonly labels: PairedSlots;
+  readonly paired: boolean;
+}): PairedSlots {
+  const { layout, sigmoid, features, weights, labels } = input;
+  const part = (of: (slots: PairedSlots) => Float64Array): Float64Array => {
+    const scores = new Float64Array(layout.rows);
+    for (let row = 0; row < layout.rows; row++) {
+      for (let block = 0; block < layout.blocks; block++) {
+        const weight = weights[block];
+        for (let column = 0; column < layout.columns; column++) {
+          const slot = row * layout.columns + column;
+          scores[row] = (scores[row] ?? 0) + (features[block]?.first[slot] ?? 0) * (weight === undefined ? 0 : (of(weight)[slot] ?? 0));
+        }
+      }
+    }
+    return of(labels).map((label, slot) => label - evaluateOdd(sigmoid, scores[Math.ceil(slot / layout.columns) % layout.rows] ?? 0));
+  };
+  return { first: part((slots) => slots.first), second: input.paired ? part((slots) => slots.second) : new Float64Array(labels.second.length) };
+}
+
+/** Twin of `sumRowsAndPack` and of `backward` without the shards: row sums of every block under its monomial. */
+export function sumRowsAndPackClear(layout: Layout, ring: number, products: ReadonlyMap<number, PairedSlots>): PairedSlots {
+  let packed = zeros(ring / 2);
+  for (const [block, slots] of products) {
+    const summed = map(slots, (values) => {
+      const sums = new Float64Array(layout.columns);
+      values.forEach((value, slot) => {
+        sums[slot % layout.columns] = (sums[slot % layout.columns] ?? 0) + value;
+      });
+      return values.map((_, slot) => sums[slot % layout.columns] ?? 0);
+    });
+    packed = addSlots(packed, multiplySlots(monomialSlots(ring, blockExponent(layout, block)), summed));
+  }
+  return packed;
+}
+
+/** Twin of `backward`: E^T X~ over shards, summed over the rows, packed. */
+export function backwardClear(input: {
+  readonly layout: Layout;
+  readonly errors: readonly PairedSlots[];
+  readonly gradientFeatures: ReadonlyMap<number, readonly PairedSlots[]>;
+  readonly ring: number;
+}): PairedSlots {
+  const products = new Map<number, PairedSlots>();
+  for (const [block, shards] of input.gradientFeatures) {
+    products.set(
+      block,
+      input.errors.reduce((sum, error, shard) => addSlots(sum, multiplySlots(error, shards[shard] ?? zeros(input.ring / 2))), zeros(input.ring / 2)),
+    );
+  }
+  return sumRowsAndPackClear(input.layout, input.ring, products);
+}
+
+/** Twin of `packModel`. */
+export function packModelClear(layout: Layout, ring: number, pairs: readonly PairedSlots[]): PairedSlots[] {
+  const models = Array.from({ length: layout.models }, () => zeros(ring / 2));
+  pairs.forEach((pair, index) => {
+    const model = Math.floor(index / layout.pairsPerModel);
+    models[model] = addSlots(models[model] ?? zeros(ring / 2), multiplySlots(pair, monomialSlots(ring, pairExponent(layout, index))));
+  });
+  return models;
+}
+
+/** Twin of `nesterovStep` and `finalWeights`, on weight vectors: factor * gradient + sum of coefficient * weights + constant. */
+export function stepClear(input: {
+  readonly gradient: Float64Array;
+  readonly factor: number;
+  readonly momentum: readonly { readonly coefficient: number; readonly weights: Float64Array }[];
+  readonly constant: number;
+}): Float64Array {
+  return input.gradient.map((value, i) =>
+    input.momentum.reduce((sum, term) => sum + term.coefficient * (term.weights[i] ?? 0), input.factor * value + input.constant));
+}

@@ -1,0 +1,256 @@
+/**
+ * One CKKS parameter set in one SEAL instance: context, primes, encoder, and serialisation. Knows nothing of keys or
+ * training. The owner's side (encryption, decryption) and the servers' side (evaluation) both build on it.
+ */
+import type { CKKSEncoder, Evaluator as RawEvaluator, Ciphertext as RawCiphertext, Plaintext as RawPlaintext, ParmsIdType, SEALContext, MainModule } from 'node-seal';
+import { CircuitError, ParameterError } from '../errors.ts';
+import type { Ciphertext, Plaintext } from '../evaluator.ts';
+import type { PairedSlots } from '../layout.ts';
+import type { Parameters } from '../parameters.ts';
+import { loadSeal, sealCall, type SealModule } from './module.ts';
+import { plaintextBytes, plaintextValues } from './plaintext-bytes.ts';
+import { RootTable } from './roots.ts';
+
+/** A bound on the plaintexts kept for reuse: one is at most 8 bytes x N x primes. */
+const MAX_MONOMIALS = 96;
+
+export class SealCiphertext implements Ciphertext {
+  readonly raw: RawCiphertext;
+
+  constructor(raw: RawCiphertext) {
+    this.raw = raw;
+  }
+
+  get level(): number {
+    return this.raw.coeffModulusSize() - 1;
+  }
+
+  get scale(): number {
+    return this.raw.scale();
+  }
+
+  get size(): number {
+    return this.raw.size();
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.raw.isDeleted()) this.raw.delete();
+  }
+}
+
+export class SealPlaintext implements Plaintext {
+  readonly raw: RawPlaintext;
+  readonly level: number;
+
+  constructor(raw: RawPlaintext, level: number) {
+    this.raw = raw;
+    this.level = level;
+  }
+
+  get scale(): number {
+    return this.raw.scale();
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.raw.isDeleted()) this.raw.delete();
+  }
+}
+
+export class Scheme implements Disposable {
+  readonly parameters: Parameters;
+  readonly module: SealModule;
+  readonly seal: MainModule;
+  readonly context: SEALContext;
+  /** Data primes, q0 first. */
+  readonly primes: readonly bigint[];
+  /** Shared with the evaluator built on this scheme. */
+  readonly evaluator: RawEvaluator;
+  private readonly encoder: CKKSEncoder;
+  /** By level. */
+  private readonly parmsIds: readonly ParmsIdType[];
+  private readonly parmsIdWords: readonly BigUint64Array[];
+  private readonly monomials = new Map<string, SealPlaintext>();
+  private readonly roots = new Map<bigint, RootTable>();
+
+  private constructor(parameters: Parameters, module: SealModule) {
+    this.parameters = parameters;
+    this.module = module;
+    this.seal = module.seal;
+    const { seal } = this;
+    const literal = new seal.EncryptionParameters(seal.SchemeType.ckks);
+    literal.setPolyModulusDegree(parameters.ring);
+    const modulus = sealCall('choose primes', () => seal.CoeffModulus.Create(parameters.ring, Int32Array.from(parameters.coefficientModulusBits)));
+    literal.setCoeffModulus(modulus);
+    const security = parameters.security === '128' ? seal.SecLevelType.tc128 : seal.SecLevelType.none;
+    this.context = sealCall('make a context', () => new seal.SEALContext(literal, true, security));
+    if (!this.context.parametersSet()) throw new ParameterError(`SEAL refuses the parameter set ${parameters.name}`, 'see its table of moduli');
+    this.primes = (seal.jsArrayFromVecModulus(modulus) as bigint[]).slice(0, -1);
+    modulus.delete();
+    literal.delete();
+    const parmsIds: ParmsIdType[] = [];
+    let data = this.context.firstContextData();
+    for (let level = parameters.maxLevel; level >= 0; level--) {
+      parmsIds[level] = data.parmsId();
+      if (level > 0) data = data.nextContextData();
+    }
+    this.parmsIds = parmsIds;
+    this.parmsIdWords = parmsIds.map((id) => BigUint64Array.from(id.values() as BigUint64Array));
+    this.encoder = new seal.CKKSEncoder(this.context);
+    this.evaluator = new seal.Evaluator(this.context);
+  }
+
+  static async open(parameters: Parameters): Promise<Scheme> {
+    return new Scheme(parameters, await loadSeal());
+  }
+
+  [Symbol.dispose](): void {
+    this.dropMonomials();
+    this.evaluator.delete();
+    this.encoder.delete();
+    for (const id of this.parmsIds) id.delete();
+    this.context.delete();
+  }
+
+  parmsId(level: number): ParmsIdType {
+    const id = this.parmsIds[level];
+    if (id === undefined) throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
+    return id;
+  }
+
+  prime(level: number): bigint {
+    const prime = this.primes[level];
+    if (prime === undefined) throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
+    return prime;
+  }
+
+  /** Encodes `first + J second`; costs one FFT, two when there is a second part. */
+  encode(first: Float64Array, level: number, scale: number, second?: Float64Array): SealPlaintext {
+    if (second === undefined) return this.encodeReal(first, level, scale);
+    using real = this.encodeReal(first, level, scale);
+    using imaginary = this.encodeReal(second, level, scale);
+    const count = (level + 1) * this.parameters.ring;
+    const values = this.valuesOf(real, count);
+    this.addTimesJ(values, this.valuesOf(imaginary, count), level);
+    return this.loadPlaintext(values, level, scale);
+  }
+
+  /** X^power as a plaintext of scale 1. The scheme keeps and owns it: do not dispose of it. */
+  monomial(power: number, level: number): SealPlaintext {
+    const key = `${level}:${power}`;
+    const known = this.monomials.get(key);
+    if (known !== undefined) return known;
+    if (this.monomials.size >= MAX_MONOMIALS) this.dropMonomials();
+    const plain = this.makeMonomial(power, level);
+    this.monomials.set(key, plain);
+    return plain;
+  }
+
+  private dropMonomials(): void {
+    for (const plain of this.monomials.values()) plain[Symbol.dispose]();
+    this.monomials.clear();
+  }
+
+  private makeMonomial(power: number, level: number): SealPlaintext {
+    const { ring } = this.parameters;
+    const values = new BigUint64Array((level + 1) * ring);
+    for (let i = 0; i <= level; i++) this.rootsOf(i).writeMonomial(power, values.subarray(i * ring, (i + 1) * ring));
+    return this.loadPlaintext(values, level, 1);
+  }
+
+  /** The slots of a plaintext as `first + J second`. */
+  decode(plain: SealPlaintext): PairedSlots {
+    const decodeReal = (p: SealPlaintext): Float64Array => sealCall('decode', () => this.encoder.decodeFloat64(p.raw) as Float64Array);
+    const first = decodeReal(plain);
+    const count = (plain.level + 1) * this.parameters.ring;
+    // J is purely imaginary at every slot, so the second part is the real part of -J (first + J second).
+    const turned = new BigUint64Array(count);
+    this.addTimesJ(turned, this.valuesOf(plain, count), plain.level, true);
+    using rotated = this.loadPlaintext(turned, plain.level, plain.scale);
+    return { first, second: decodeReal(rotated) };
+  }
+
+  /** @throws SealError when the bytes are no ciphertext of this context */
+  loadCiphertext(bytes: Uint8Array): SealCiphertext {
+    const raw = new this.seal.Ciphertext();
+    try {
+      sealCall('load a ciphertext', () => raw.loadFromArray(this.context, plainArray(bytes)));
+    } catch (error) {
+      raw.delete();
+      throw error;
+    }
+    return new SealCiphertext(raw);
+  }
+
+  saveCiphertext(ciphertext: Ciphertext): Uint8Array {
+    const raw = rawCiphertext(ciphertext);
+    return sealCall('save a ciphertext', () => raw.saveToArray(this.seal.ComprModeType.none) as Uint8Array);
+  }
+
+  private encodeReal(real: Float64Array, level: number, scale: number): SealPlaintext {
+    const raw = new this.seal.Plaintext();
+    try {
+      sealCall('encode', () => {
+        this.encoder.encode(real, scale, raw);
+        if (level < this.parameters.maxLevel) this.evaluator.plainModSwitchToInplace(raw, this.parmsId(level));
+      });
+    } catch (error) {
+      raw.delete();
+      throw error;
+    }
+    return new SealPlaintext(raw, level);
+  }
+
+  private valuesOf(plain: SealPlaintext, count: number): BigUint64Array {
+    return plaintextValues(plain.raw.saveToArray(this.seal.ComprModeType.none) as Uint8Array, count);
+  }
+
+  private loadPlaintext(values: BigUint64Array, level: number, scale: number): SealPlaintext {
+    const raw = new this.seal.Plaintext();
+    sealCall('load a plaintext', () => raw.loadFromArray(this.context, plaintextBytes(this.wordsOf(level), scale, values)));
+    return new SealPlaintext(raw, level);
+  }
+
+  /** target += J other (or -J other), modulo every prime. */
+  private addTimesJ(target: BigUint64Array, other: BigUint64Array, level: number, negative = false): void {
+    const { ring } = this.parameters;
+    for (let i = 0; i <= level; i++) {
+      const prime = this.prime(i);
+      const unit = this.rootsOf(i).imaginaryUnit;
+      const halves = negative ? [prime - unit, unit] : [unit, prime - unit];
+      for (let k = 0; k < ring; k++) {
+        const at = i * ring + k;
+        target[at] = ((target[at] ?? 0n) + (other[at] ?? 0n) * (halves[k < ring / 2 ? 0 : 1] ?? 0n)) % prime;
+      }
+    }
+  }
+
+  private wordsOf(level: number): BigUint64Array {
+    this.parmsId(level);
+    return this.parmsIdWords[level] ?? new BigUint64Array(4);
+  }
+
+  private rootsOf(level: number): RootTable {
+    const prime = this.prime(level);
+    let table = this.roots.get(prime);
+    if (table === undefined) {
+      table = new RootTable(this.parameters.ring, prime);
+      this.roots.set(prime, table);
+    }
+    return table;
+  }
+}
+
+export function rawCiphertext(ciphertext: Ciphertext): RawCiphertext {
+  if (!(ciphertext instanceof SealCiphertext)) throw new CircuitError('a ciphertext of another evaluator');
+  return ciphertext.raw;
+}
+
+export function rawPlaintext(plaintext: Plaintext): RawPlaintext {
+  if (!(plaintext instanceof SealPlaintext)) throw new CircuitError('a plaintext of another evaluator');
+  return plaintext.raw;
+}
+
+/** node-seal refuses Node's `Buffer`, a subclass of Uint8Array. */
+export function plainArray(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import * as he from '@blindfit/he';
+import { maxError, openBench, randomVector, type Bench } from './setup.ts';
+
+const SETS: readonly { name: string; literal: he.ParametersLiteral; security: he.SecurityLevel; tolerance: number }[] = [
+  { name: 'N2048 (no security, unit test)', literal: { ring: 2048, dataBits: [55, 45, 45, 45, 45, 45, 45], specialBits: 55, scaleBits: 45 }, security: 'none', tolerance: 1e-7 },
+  { name: 'N16384QP380 (128 bit)', literal: { ring: 16384, dataBits: [55, 45, 45, 45, 45, 45, 45], specialBits: 55, scaleBits: 45 }, security: '128', tolerance: 1e-6 },
+];
+
+for (const { name, literal, security, tolerance } of SETS) {
+  describe(`circuits against their clear twins, ${name}`, () => {
+    let bench: Bench;
+    const slots = literal.ring / 2;
+    const columns = literal.ring === 2048 ? 8 : 64;
+    const layout = he.layoutOf({ rows: slots / columns, columns }, slots / columns - 3, 6 * columns + 1, 4);
+    const random = (seed: number): he.PairedSlots => ({ first: randomVector(slots, seed), second: randomVector(slots, seed + 1) });
+    const check = (t: TestContext, actual: he.PairedSlots, expected: he.PairedSlots, bound = tolerance): void => {
+      const error = maxError(actual, expected);
+      t.diagnostic(`largest error ${error.toExponential(2)}`);
+      assert.ok(error < bound, `error ${error} is not below ${bound}`);
+    };
+
+    before(async () => {
+      bench = await openBench(literal, [he.CONJUGATION, ...he.columnSteps(layout), ...he.rowSteps(layout)], security);
+    });
+    after(() => bench[Symbol.dispose]());
+
+    it('encrypts and decrypts pairs of vectors at every level', (t) => {
+      const a = random(1);
+      for (let level = 0; level <= bench.scheme.parameters.maxLevel; level++) {
+        using x = bench.encrypt(a.first, level, a.second);
+        assert.equal(x.level, level);
+        check(t, bench.decrypt(x), a);
+      }
+    });
+
+    it('multiplies by monomials exactly and without scale', (t) => {
+      const a = random(2);
+      for (const power of [1, 5, literal.ring / 2, -3, literal.ring]) {
+        using x = bench.encrypt(a.first, 2, a.second);
+        using y = bench.evaluator.multiplyPlain(x, bench.evaluator.monomial(power, 2));
+        assert.equal(y.scale, x.scale);
+        check(t, bench.decrypt(y), he.multiplySlots(a, he.monomialSlots(literal.ring, power)));
+      }
+    });
+
+    it('rotates and sums, paired, over columns and rows', (t) => {
+      const a = random(3);
+      for (const steps of [he.columnSteps(layout), he.rowSteps(layout)]) {
+        using x = bench.encrypt(a.first, 1, a.second);
+        he.rotateAndSumInPlace(bench.evaluator, x, steps, true);
+        check(t, bench.decrypt(x), he.rotateAndSumClear(a, steps));
+      }
+    });
+
+    it('masks and replicates', (t) => {
+      const a = random(4);
+      using x = bench.encrypt(a.first, 2, a.second);
+      using y = he.maskAndReplicate(bench.evaluator, layout, x, 0.25, 2 ** 40, true);
+      assert.equal(y.level, 1);
+      assert.equal(y.scale, 2 ** 40);
+      check(t, bench.decrypt(y), he.maskAndReplicateClear(layout, a, 0.25), tolerance * 16);
+    });
+
+    for (const degree of he.SIGMOID_DEGREES) {
+      it(`evaluates the sigmoid polynomial of degree ${degree}`, (t) => {
+        const polynomial = degree === 3 ? he.PAPER_SIGMOID : he.fitSigmoid(degree, 8);
+        const z: he.PairedSlots = { first: randomVector(slots, 5).map((v) => 8 * v), second: new Float64Array(slots) };
+        const monic = he.monicOdd(polynomial);
+        const level = 5;
+        const scale = he.inputScale(bench.evaluator, degree, level, 2 ** 44);
+        using u = bench.encrypt(z.first.map((v) => v * monic.inputFactor), level, undefined, scale);
+        using y = he.evaluateMonicOdd(bench.evaluator, monic, u);
+        assert.equal(y.level, level - he.sigmoidLevels(degree));
+        assert.ok(Math.abs(y.scale / 2 ** 44 - 1) < 1e-12, 'the scale that was asked for');
+        if (monic.sign < 0) bench.evaluator.negateInPlace(y);
+        check(t, bench.decrypt(y), he.oddClear(polynomial, z));
+      });
+    }
+
+    for (const paired of [true, false]) {
+      it(`forward, ${paired ? 'two classes' : 'one class'}`, (t) => {
+        const features = Array.from({ length: layout.blocks }, (_, f) => ({ first: randomVector(slots, 20 + f), second: new Float64Array(slots) }));
+        const weights = Array.from({ length: layout.blocks }, (_, f) => ({
+          first: he.encodeWeights(layout, randomVector(layout.features, 40).map((v) => v * 0.2), f),
+          second: paired ? he.encodeWeights(layout, randomVector(layout.features, 41).map((v) => v * 0.2), f) : new Float64Array(slots),
+        }));
+        const labels = paired ? random(6) : { first: randomVector(slots, 6), second: new Float64Array(slots) };
+        const level = 5;
+        const encrypted = {
+          layout,
+          sigmoid: he.PAPER_SIGMOID,
+          paired,
+          features: features.map((x) => bench.encrypt(x.first, level + 1)),
+          weights: weights.map((w) => bench.encrypt(w.first, level, w.second, 2 ** 49)),
+          labels: bench.encrypt(labels.first, level, labels.second),
+        };
+        using errors = he.forward(bench.evaluator, encrypted);
+        assert.equal(errors.level, level - he.forwardLevels(3));
+        check(t, bench.decrypt(errors), he.forwardClear({ layout, sigmoid: he.PAPER_SIGMOID, features, weights, labels, paired }), tolerance * 4);
+        for (const x of [...encrypted.features, ...encrypted.weights, encrypted.labels]) x[Symbol.dispose]();
+      });
+    }
+
+    it('start scores and errors for constant weights', (t) => {
+      const features = Array.from({ length: layout.blocks }, (_, f) => ({ first: randomVector(slots, 60 + f), second: new Float64Array(slots) }));
+      const constant = new Float64Array(slots).fill(0.0128);
+      const labels = random(7);
+      using y = bench.encrypt(labels.first, 4, labels.second);
+      const blocks = features.map((x) => bench.encrypt(x.first, 4));
+      using scores = he.startScores(bench.evaluator, { layout, sigmoid: he.PAPER_SIGMOID, features: blocks, initialWeight: 0.0128, scale: y.scale });
+      assert.equal(scores.level, 4 - he.startLevels(3));
+      using errors = he.startErrors(bench.evaluator, he.PAPER_SIGMOID, y, scores, true);
+      const weights = features.map(() => ({ first: constant, second: constant }));
+      check(t, bench.decrypt(errors), he.forwardClear({ layout, sigmoid: he.PAPER_SIGMOID, features, weights, labels, paired: true }));
+      for (const x of blocks) x[Symbol.dispose]();
+    });
+
+    it('backward over shards and all blocks, and over groups of blocks that add up', (t) => {
+      const errors = [random(8), random(10)];
+      const gradientFeatures = new Map(Array.from({ length: layout.blocks }, (_, f) => [f, [0, 1].map((s) => ({ first: randomVector(slots, 80 + 2 * f + s), second: new Float64Array(slots) }))]));
+      const expected = he.backwardClear({ layout, errors, gradientFeatures, ring: literal.ring });
+      const groups = [[0, 1, 2, 3, 4, 5, 6], [0, 1, 2], [3, 4, 5, 6]];
+      const results = groups.map((blocks) => {
+        const e = errors.map((x) => bench.encrypt(x.first, 1, x.second));
+        const x = new Map(blocks.map((f) => [f, (gradientFeatures.get(f) ?? []).map((v) => bench.encrypt(v.first, 2))]));
+        const packed = he.backward(bench.evaluator, { layout, errors: e, gradientFeatures: x });
+        for (const c of [...e, ...[...x.values()].flat()]) c[Symbol.dispose]();
+        return packed;
+      });
+      const [whole, left, right] = results;
+      assert.ok(whole && left && right);
+      assert.equal(whole.level, 0);
+      check(t, bench.decrypt(whole), expected, tolerance * 100);
+      bench.evaluator.addInPlace(left, right);
+      check(t, bench.decrypt(left), expected, tolerance * 100);
+      for (const c of results) c[Symbol.dispose]();
+    });
+
+    it('packs row sums, expands them again, and decodes the packed model of several pairs', (t) => {
+      const weights = Array.from({ length: layout.classes }, (_, k) => randomVector(layout.features, 100 + k));
+      const pairs = Array.from({ length: layout.pairs }, (_, p) => {
+        const slotsOf = he.encodePair(layout, literal.ring, weights[2 * p] ?? new Float64Array(), weights[2 * p + 1] ?? new Float64Array());
+        return bench.encrypt(slotsOf.first, 1, slotsOf.second);
+      });
+      const [first] = pairs;
+      assert.ok(first);
+      const blocks = he.expand(bench.evaluator, layout, first);
+      assert.equal(blocks.length, layout.blocks);
+      blocks.forEach((block, f) => {
+        assert.equal(block.level, 1);
+        const expected = { first: he.encodeWeights(layout, weights[0] ?? new Float64Array(), f), second: he.encodeWeights(layout, weights[1] ?? new Float64Array(), f) };
+        check(t, bench.decrypt(block), expected);
+      });
+      const models = he.packModel(bench.evaluator, layout, pairs);
+      assert.equal(models.length, layout.models);
+      const decoded = he.decodeModel(layout, literal.ring, models.map((m) => bench.decrypt(m)));
+      weights.forEach((row, k) => row.forEach((value, j) => assert.ok(Math.abs(value - (decoded[k]?.[j] ?? NaN)) < tolerance)));
+      for (const c of [...blocks, ...models, ...pairs]) c[Symbol.dispose]();
+    });
+
+    it('steps with momentum and a constant, without any key', (t) => {
+      const vectors = [200, 201, 202, 203].map((seed) => randomVector(layout.features, seed));
+      const [g1, g2, m1, m0] = vectors;
+      assert.ok(g1 && g2 && m1 && m0);
+      const none = new Float64Array(layout.features);
+      const pair = (v: Float64Array, level: number, scale: number): he.Ciphertext => {
+        const s = he.encodePair(layout, literal.ring, v, none);
+        return bench.encrypt(s.first, level, s.second, scale);
+      };
+      const keyless = new he.SealEvaluator(bench.scheme);
+      const encrypted = [pair(g1, 1, 2 ** 48), pair(g2, 1, 2 ** 48), pair(m1, 4, 2 ** 47.5), pair(m0, 6, 2 ** 46)];
+      const [e1, e2, e3, e4] = encrypted;
+      assert.ok(e1 && e2 && e3 && e4);
+      const momentum = [{ coefficient: 1.3, weights: m1 }, { coefficient: -0.3, weights: m0 }];
+      using next = he.nesterovStep(keyless, {
+        layout, gradients: [e1, e2], factor: 10.07, constant: 0.0128, paired: true,
+        momentum: [{ coefficient: 1.3, weights: e3 }, { coefficient: -0.3, weights: e4 }],
+      });
+      assert.equal(next.level, 1);
+      const expected = he.stepClear({ gradient: g1.map((v, i) => v + (g2[i] ?? 0)), factor: 10.07, momentum, constant: 0.0128 });
+      const slotsOf = he.encodePair(layout, literal.ring, expected, none.map(() => 0.0128));
+      check(t, bench.decrypt(next), slotsOf, tolerance * 100);
+      for (const c of encrypted) c[Symbol.dispose]();
+    });
+
+    it('refuses mismatched levels and scales, and says which keys are missing', () => {
+      using a = bench.encrypt(randomVector(slots, 1), 2);
+      using b = bench.encrypt(randomVector(slots, 1), 1);
+      using c = bench.encrypt(randomVector(slots, 1), 2, undefined, 2 ** 44.001);
+      assert.throws(() => bench.evaluator.add(a, b), /levels 2 and 1/);
+      assert.throws(() => bench.evaluator.add(a, c), /scales/);
+      assert.throws(() => bench.evaluator.rotate(a, 3), /no rotation key for step 3.*steps/);
+      assert.throws(() => new he.SealEvaluator(bench.scheme).conjugate(a), /no conjugation key/);
+    });
+  });
+}

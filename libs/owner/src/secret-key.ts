@@ -1,0 +1,99 @@
+/**
+ * The owner's secret: everything that needs it is here, and no server-side package may import this one.
+ */
+import type { Decryptor, Encryptor, KeyGenerator, SecretKey } from 'node-seal';
+import { CONJUGATION, plainArray, sealCall, SealCiphertext, SealPlaintext, type Ciphertext, type PairedSlots, type Scheme } from '@blindfit/he';
+
+export class SecretKeyHolder implements Disposable {
+  readonly scheme: Scheme;
+  private readonly secret: SecretKey;
+  private readonly generator: KeyGenerator;
+  private readonly encryptor: Encryptor;
+  private readonly decryptor: Decryptor;
+
+  private constructor(scheme: Scheme, generator: KeyGenerator) {
+    this.scheme = scheme;
+    this.generator = generator;
+    this.secret = generator.secretKey();
+    const { seal } = scheme;
+    const publicKey = generator.createPublicKey();
+    this.encryptor = new seal.Encryptor(scheme.context, publicKey, this.secret);
+    publicKey.delete();
+    this.decryptor = new seal.Decryptor(scheme.context, this.secret);
+  }
+
+  /** A fresh secret key from the operating system's randomness. */
+  static generate(scheme: Scheme): SecretKeyHolder {
+    return new SecretKeyHolder(scheme, sealCall('generate a secret key', () => new scheme.seal.KeyGenerator(scheme.context)));
+  }
+
+  /** @throws SealError when the bytes are no secret key of the scheme's parameters */
+  static load(scheme: Scheme, bytes: Uint8Array): SecretKeyHolder {
+    const secret = new scheme.seal.SecretKey();
+    try {
+      sealCall('load the secret key', () => secret.loadFromArray(scheme.context, plainArray(bytes)));
+      return new SecretKeyHolder(scheme, new scheme.seal.KeyGenerator(scheme.context, secret));
+    } finally {
+      secret.delete();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.decryptor.delete();
+    this.encryptor.delete();
+    this.secret.delete();
+    this.generator.delete();
+  }
+
+  /** SEAL's bytes of the secret key: for a file of mode 0600 and nothing else. */
+  save(): Uint8Array {
+    return sealCall('save the secret key', () => this.secret.saveToArray(this.scheme.seal.ComprModeType.zstd) as Uint8Array);
+  }
+
+  /** The relinearisation key, seed-compressed: half the size of a loaded one. */
+  relinearisationKey(): Uint8Array {
+    return sealCall('make the relinearisation key', () => {
+      const key = this.generator.createRelinKeysSerializable();
+      try {
+        return key.saveToArray(this.scheme.seal.ComprModeType.zstd) as Uint8Array;
+      } finally {
+        key.delete();
+      }
+    });
+  }
+
+  /** The key of one rotation step (0: the conjugation), seed-compressed. */
+  galoisKey(step: number): Uint8Array {
+    const what = step === CONJUGATION ? 'the conjugation key' : `the rotation key for step ${step}`;
+    return sealCall(`make ${what}`, () => {
+      const key = this.generator.createGaloisKeysSerializableWithSteps(Int32Array.of(step));
+      try {
+        return key.saveToArray(this.scheme.seal.ComprModeType.zstd) as Uint8Array;
+      } finally {
+        key.delete();
+      }
+    });
+  }
+
+  /** Encrypts `first + J second` with the secret key; the random half travels as a seed. */
+  encryptToBytes(first: Float64Array, level: number, scale: number, second?: Float64Array): Uint8Array {
+    using plain = this.scheme.encode(first, level, scale, second);
+    return sealCall('encrypt', () => {
+      const ciphertext = this.encryptor.encryptSymmetricSerializable(plain.raw);
+      try {
+        return ciphertext.saveToArray(this.scheme.seal.ComprModeType.zstd) as Uint8Array;
+      } finally {
+        ciphertext.delete();
+      }
+    });
+  }
+
+  decrypt(ciphertext: Ciphertext): PairedSlots {
+    if (!(ciphertext instanceof SealCiphertext)) throw new TypeError('not a SEAL ciphertext');
+    const raw = new this.scheme.seal.Plaintext();
+    sealCall('decrypt', () => this.decryptor.decrypt(ciphertext.raw, raw));
+    using plain = new SealPlaintext(raw, ciphertext.level);
+    return this.scheme.decode(plain);
+  }
+}
+
