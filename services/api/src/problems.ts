@@ -1,0 +1,111 @@
+import type { IncomingMessage } from 'node:http';
+
+import { Type } from '@fastify/type-provider-typebox';
+import type { Static } from '@fastify/type-provider-typebox';
+import { BlindfitError, reasonOf } from '@blindfit/runtime';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+/** After an early answer, how long a client may go on sending a body nobody wants. Milliseconds. */
+const LINGER_MS = 5_000;
+
+/** An error as the API reports it: RFC 9457, with our stable `code` and, where there is one, a `hint`. */
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String({ description: 'URN of the kind of problem', examples: ['urn:blindfit:problem:blob-not-found'] }),
+    title: Type.String({ description: 'The kind of problem, in words' }),
+    status: Type.Integer({ description: 'HTTP status' }),
+    code: Type.String({ description: 'Stable identifier of the kind of problem', examples: ['BLOB_NOT_FOUND'] }),
+    detail: Type.String({ description: 'What went wrong this time' }),
+    hint: Type.Optional(Type.String({ description: 'What to do about it' })),
+  },
+  { description: 'A problem (RFC 9457)' },
+);
+export type Problem = Static<typeof ProblemSchema>;
+
+/** Codes of errors that come from below the API, with the status they mean to a client. */
+const CATALOGUE: Readonly<Record<string, { status: number; title: string }>> = {
+  INVALID_DIGEST: { status: 400, title: 'Not a blob digest' },
+  BLOB_SIZE_MISMATCH: { status: 400, title: 'Blob has another size than announced' },
+  BLOB_NOT_FOUND: { status: 404, title: 'No such blob' },
+  BLOB_TOO_LARGE: { status: 413, title: 'Blob is too large' },
+  DIGEST_MISMATCH: { status: 422, title: 'Blob does not match its digest' },
+  BLOB_CORRUPT: { status: 500, title: 'Stored blob is damaged' },
+  STORE_UNAVAILABLE: { status: 503, title: 'Blob store is unavailable' },
+  REDIS_UNAVAILABLE: { status: 503, title: 'Redis is unavailable' },
+  STORAGE_FULL: { status: 507, title: 'Blob store is full' },
+};
+
+/** Titles for requests that Fastify itself turns away. */
+const CLIENT_ERRORS: Readonly<Record<number, { code: string; title: string }>> = {
+  404: { code: 'NOT_FOUND', title: 'No such route' },
+  413: { code: 'BODY_TOO_LARGE', title: 'Request body is too large' },
+  415: { code: 'UNSUPPORTED_MEDIA_TYPE', title: 'Unsupported media type' },
+};
+
+/** An error that a route reports on purpose. */
+export class ApiError extends BlindfitError {
+  /** HTTP status. */
+  readonly status: number;
+  readonly title: string;
+
+  constructor(status: number, code: string, title: string, detail: string, hint?: string) {
+    super(code, detail, hint === undefined ? {} : { hint });
+    this.status = status;
+    this.title = title;
+  }
+}
+
+/** What a client is told about an error. Of errors nobody foresaw, only that there was one. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof ApiError) return problem(error.status, error.code, error.title, error.message, error.hint);
+  const fields = (error instanceof Error ? error : {}) as { code?: unknown; hint?: unknown; statusCode?: unknown; validation?: unknown };
+  const code = typeof fields.code === 'string' ? fields.code : '';
+  const known = Object.hasOwn(CATALOGUE, code) ? CATALOGUE[code] : undefined;
+  if (known !== undefined) return problem(known.status, code, known.title, reasonOf(error), typeof fields.hint === 'string' ? fields.hint : undefined);
+  if (fields.validation !== undefined) return problem(400, 'INVALID_REQUEST', 'Invalid request', reasonOf(error));
+  if (typeof fields.statusCode === 'number' && fields.statusCode >= 400 && fields.statusCode < 500) {
+    const { code: general, title } = CLIENT_ERRORS[fields.statusCode] ?? { code: 'INVALID_REQUEST', title: 'Invalid request' };
+    return problem(fields.statusCode, general, title, reasonOf(error));
+  }
+  return problem(500, 'INTERNAL', 'Internal error', 'The server ran into an error that it did not foresee.', 'try again; the reason is in the log of the API');
+}
+
+function problem(status: number, code: string, title: string, detail: string, hint?: string): Problem {
+  const type = `urn:blindfit:problem:${code.toLowerCase().replaceAll('_', '-')}`;
+  return { type, title, status, code, detail, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** Fastify error handler: logs (5xx as errors, 4xx as information) and answers with a problem. */
+export async function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const answer = problemOf(error);
+  if (request.raw.destroyed && !request.raw.complete) request.log.info({ reason: reasonOf(error) }, 'the client went away');
+  else if (answer.status >= 500) request.log.error({ err: error, code: answer.code }, answer.title);
+  else request.log.info({ code: answer.code, status: answer.status, detail: answer.detail }, answer.title);
+  discardBody(request.raw);
+  await reply
+    .code(answer.status)
+    .type('application/problem+json')
+    // Not through the schema of the route's success answer.
+    .serializer((value) => JSON.stringify(value))
+    .send(answer);
+}
+
+/** Answers every error and every unknown route below this instance with a problem. Call it on the root instance. */
+export function useProblems(app: FastifyInstance): void {
+  app.setErrorHandler(handleError);
+  app.setNotFoundHandler((request, reply) =>
+    handleError(new ApiError(404, 'NOT_FOUND', 'No such route', `${request.method} ${request.url.slice(0, 200)} is not part of this API`), request, reply),
+  );
+}
+
+/**
+ * Takes in the rest of a body that is no longer wanted. Closing the connection at once would be cheaper, but the reset it
+ * causes can overtake the answer, and the client would never learn what was wrong. A client that goes on sending for
+ * longer than it takes to read the answer is cut off.
+ */
+function discardBody(request: IncomingMessage): void {
+  if (request.complete || request.destroyed) return;
+  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS).unref();
+  request.once('close', () => clearTimeout(timer));
+  request.resume();
+}

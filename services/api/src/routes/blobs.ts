@@ -1,0 +1,137 @@
+import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+
+import { Type } from '@fastify/type-provider-typebox';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { BlobNotFoundError, BlobTooLargeError, parseDigest } from '@blindfit/storage';
+import type { BlobStore, Digest } from '@blindfit/storage';
+
+import { ProblemSchema, handleError } from '../problems.ts';
+
+export interface BlobRoutesOptions {
+  store: BlobStore;
+  /** Largest blob accepted, in bytes. */
+  maxBytes: number;
+  /** Milliseconds without a byte after which an upload is given up. @default 60000 */
+  idleTimeoutMs?: number;
+}
+
+const Params = Type.Object({
+  // No pattern here: the store checks the syntax, and its error says how a digest is written.
+  digest: Type.String({ description: 'sha256: and 64 lower-case hex digits', examples: [`sha256:${'0123456789abcdef'.repeat(4)}`] }),
+});
+
+const Stored = Type.Object({
+  digest: Type.String(),
+  size: Type.Integer({ description: 'Bytes' }),
+  created: Type.Boolean({ description: 'False when the blob was there already' }),
+});
+
+/**
+ * `PUT`, `HEAD` and `GET /v1/blobs/:digest`: upload, presence and download of content-addressed blobs. Bodies are streamed
+ * between socket and store and never held in memory.
+ */
+export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (app, { store, maxBytes, idleTimeoutMs = 60_000 }) => {
+  app.setErrorHandler(handleError);
+  // Whatever a client calls its body, these routes take it as bytes. Only within this plugin.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(['application/octet-stream', '*'], (_request, payload, done) => done(null, payload));
+
+  app.put(
+    '/v1/blobs/:digest',
+    {
+      schema: {
+        tags: ['blobs'],
+        summary: 'Upload a blob',
+        description: 'Idempotent. Nothing is stored unless all bytes arrive and hash to the digest. Ask with HEAD first to save the transfer.',
+        consumes: ['application/octet-stream'],
+        params: Params,
+        response: { 200: Stored, 201: Stored, 400: ProblemSchema, 401: ProblemSchema, 413: ProblemSchema, 422: ProblemSchema, 507: ProblemSchema },
+      },
+    },
+    async (request, reply) => {
+      const digest = parseDigest(request.params.digest);
+      const length = request.headers['content-length'];
+      const announced = length === undefined ? undefined : Number(length);
+      if (announced !== undefined && announced > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
+      limitIdleTime(request.raw, idleTimeoutMs);
+      const { created, size } = await store.put(digest, chunksOf(request.raw), { maxBytes, ...(announced === undefined ? {} : { size: announced }) });
+      // The store leaves the body of a known blob unread, but the client wants to get rid of it before it listens.
+      if (!request.raw.complete) await drain(request.raw, digest, maxBytes);
+      return reply.code(created ? 201 : 200).send({ digest, size, created });
+    },
+  );
+
+  app.head(
+    '/v1/blobs/:digest',
+    { schema: { tags: ['blobs'], summary: 'Ask whether a blob is there, and how large it is', params: Params } },
+    async (request, reply) => {
+      const digest = parseDigest(request.params.digest);
+      const info = await store.has(digest);
+      if (info === undefined) throw new BlobNotFoundError(digest, 'this store');
+      return reply.headers(headersOf(digest, info.size)).send();
+    },
+  );
+
+  app.get(
+    '/v1/blobs/:digest',
+    {
+      // HEAD is a route of its own, which opens no file.
+      exposeHeadRoute: false,
+      schema: {
+        tags: ['blobs'],
+        summary: 'Download a blob',
+        produces: ['application/octet-stream'],
+        params: Params,
+        response: {
+          200: Type.Unsafe<Readable>({ type: 'string', format: 'binary', description: 'The bytes of the blob' }),
+          304: Type.Unsafe<undefined>({ type: 'null', description: 'The client has the blob (If-None-Match)' }),
+          400: ProblemSchema,
+          401: ProblemSchema,
+          404: ProblemSchema,
+        },
+      },
+    },
+    async (request, reply) => {
+      const digest = parseDigest(request.params.digest);
+      const info = await store.has(digest);
+      if (info === undefined) throw new BlobNotFoundError(digest, 'this store');
+      // The content of a digest never changes, so a copy the client has is always the right one.
+      if (request.headers['if-none-match']?.includes(`"${digest}"`) === true) return reply.code(304).header('etag', `"${digest}"`).send(undefined);
+      const content = await store.stream(digest);
+      return reply.code(200).headers(headersOf(digest, info.size)).send(content);
+    },
+  );
+  return Promise.resolve();
+};
+
+function headersOf(digest: Digest, size: number): Record<string, string | number> {
+  return {
+    'content-type': 'application/octet-stream',
+    'content-length': size,
+    etag: `"${digest}"`,
+    'cache-control': 'private, max-age=31536000, immutable',
+    'x-content-type-options': 'nosniff',
+  };
+}
+
+/** The body in chunks. Ending the iteration early must not destroy the request: its socket still has to carry the answer. */
+function chunksOf(body: IncomingMessage): AsyncIterable<Uint8Array> {
+  return body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
+}
+
+/** Reads a body to its end without keeping it; the limit holds here too. */
+async function drain(body: IncomingMessage, digest: Digest, maxBytes: number): Promise<void> {
+  let size = 0;
+  for await (const chunk of chunksOf(body)) {
+    size += chunk.length;
+    if (size > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
+  }
+}
+
+/** A client that stops sending without hanging up would hold a temporary file for ever. */
+function limitIdleTime(request: IncomingMessage, milliseconds: number): void {
+  request.setTimeout(milliseconds, () => request.destroy(new Error(`no byte came for ${milliseconds} ms`)));
+  // Not the time that the store needs to bring a large blob to disk.
+  request.once('end', () => request.socket.setTimeout(0));
+}

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+
+import { createMetrics, healthRoutes } from '@blindfit/runtime';
+import fastify from 'fastify';
+
+import { addBearerAuth } from '../src/auth.ts';
+import { ApiError, problemOf, useProblems } from '../src/problems.ts';
+
+const TOKEN = 'correct-horse-battery-staple';
+
+async function serve(t: TestContext): Promise<string> {
+  const app = fastify();
+  t.after(() => app.close());
+  useProblems(app);
+  addBearerAuth(app, { token: TOKEN });
+  await app.register(healthRoutes, { checks: {}, registry: createMetrics({ service: 'api', version: '0' }) });
+  app.get('/v1/things', () => Promise.resolve({ things: [] }));
+  app.get('/v1/conflict', () => Promise.reject(new ApiError(409, 'JOB_FINISHED', 'Job is finished', 'job j1 is finished', 'submit a new one')));
+  app.get('/v1/bug', () => Promise.reject(new TypeError('secret internals')));
+  app.post('/v1/things', { schema: { body: { type: 'object', required: ['name'] } } }, () => Promise.resolve({}));
+  return await app.listen({ host: '127.0.0.1', port: 0 });
+}
+
+const bearer = { authorization: `Bearer ${TOKEN}` };
+
+test('probes are open, everything else asks for the token', async (t) => {
+  const url = await serve(t);
+  for (const path of ['/healthz', '/readyz']) assert.equal((await fetch(url + path)).status, 200, path);
+  for (const path of ['/metrics', '/v1/things', '/nowhere', '/healthz/', '/healthz/../v1/things', '//healthz']) {
+    const response = await fetch(url + path);
+    assert.equal(response.status, 401, path);
+    assert.match(response.headers.get('www-authenticate') ?? '', /^Bearer /);
+    assert.equal(((await response.json()) as { code: string }).code, 'UNAUTHORIZED');
+  }
+  for (const path of ['/metrics', '/v1/things']) assert.equal((await fetch(url + path, { headers: bearer })).status, 200, path);
+});
+
+test('only the exact token is accepted', async (t) => {
+  const url = await serve(t);
+  const attempt = async (authorization: string): Promise<number> => (await fetch(`${url}/v1/things`, { headers: { authorization } })).status;
+  for (const good of [`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `Bearer  ${TOKEN}`]) assert.equal(await attempt(good), 200, good);
+  for (const bad of ['', 'Bearer', 'Bearer x', TOKEN, `Basic ${TOKEN}`, `Bearer ${TOKEN}x`, `Bearer ${TOKEN.slice(1)}`, `Bearer ${TOKEN.toUpperCase()}`, `Bearer ${TOKEN} x`]) {
+    assert.equal(await attempt(bad), 401, bad);
+  }
+});
+
+test('a refused upload gets its answer although the body was not read', async (t) => {
+  const url = await serve(t);
+  const response = await fetch(`${url}/v1/things`, { method: 'POST', body: new Uint8Array(5_000_000) });
+  assert.equal(response.status, 401);
+});
+
+test('errors on purpose, mistakes of the client, unknown routes and bugs are all problems', async (t) => {
+  const url = await serve(t);
+  const ask = async (path: string, init: RequestInit = {}): Promise<Record<string, unknown>> => {
+    const response = await fetch(url + path, { ...init, headers: { ...bearer, 'content-type': 'application/json' } });
+    assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
+    const body = (await response.json()) as Record<string, unknown>;
+    assert.equal(body['status'], response.status);
+    return body;
+  };
+  assert.deepEqual(await ask('/v1/conflict'), {
+    type: 'urn:blindfit:problem:job-finished',
+    title: 'Job is finished',
+    status: 409,
+    code: 'JOB_FINISHED',
+    detail: 'job j1 is finished',
+    hint: 'submit a new one',
+  });
+  assert.equal((await ask('/nowhere'))['code'], 'NOT_FOUND');
+  const invalid = await ask('/v1/things', { method: 'POST', body: '{}' });
+  assert.equal(invalid['status'], 400);
+  assert.match(String(invalid['detail']), /name/);
+  assert.equal((await ask('/v1/things', { method: 'POST', body: '{' }))['status'], 400);
+  const bug = await ask('/v1/bug');
+  assert.equal(bug['code'], 'INTERNAL');
+  assert.doesNotMatch(JSON.stringify(bug), /secret internals/);
+});
+
+test('problemOf never trusts what was thrown', () => {
+  for (const thrown of [undefined, 'text', { code: 'BLOB_NOT_FOUND' }, Object.assign(new Error('x'), { code: 'toString' }), Object.assign(new Error('x'), { statusCode: 200 })]) {
+    assert.equal(problemOf(thrown).code, 'INTERNAL');
+  }
+});
