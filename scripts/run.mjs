@@ -18,6 +18,11 @@ import { fileURLToPath } from 'node:url';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const MODULES = join(ROOT, 'node_modules');
 const BIN = join(MODULES, '.bin');
+/**
+ * Where npm puts the Node of our optional dependencies: linked into .bin, or in its package only (npm 10, which comes
+ * with Node 20, was seen to install the package without the link).
+ */
+const NODE_BINS = [BIN, join(MODULES, `node-linux-${process.arch}`, 'bin')];
 const SETUP_LOCK = join(ROOT, '.blindfit', 'setup.lock');
 /** node-seal needs WebAssembly exnref, which Node enables by default from this version on. */
 const MIN_NODE = [24, 15];
@@ -101,9 +106,9 @@ function canHoldCache(path) {
   }
 }
 
-/** PATH without our own node_modules/.bin: `npm ci` deletes that folder, and npm must not run on a Node found there. */
+/** PATH without our own node_modules: `npm ci` deletes that folder, and npm must not run on a Node found there. */
 function outerPath() {
-  return (process.env.PATH ?? '').split(delimiter).filter((entry) => entry !== BIN).join(delimiter);
+  return (process.env.PATH ?? '').split(delimiter).filter((entry) => !NODE_BINS.includes(entry)).join(delimiter);
 }
 
 async function install(problem, needDev) {
@@ -116,7 +121,7 @@ async function install(problem, needDev) {
   const usualCache = process.env.npm_config_cache ?? join(process.env.HOME ?? homedir(), '.npm');
   const cache = canHoldCache(usualCache) ? undefined : mkdtempSync(join(tmpdir(), 'blindfit-npm-'));
   // An explicit log level, because `npm run -s` hands "silent" down to us and a failure has to be seen.
-  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error', ...(needDev ? ['--include=dev'] : []), ...(cache ? ['--cache', cache] : [])];
+  const args = ['ci', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error', ...(needDev ? ['--include=dev'] : []), ...(cache ? ['--cache', cache] : [])];
   const env = { ...process.env, PATH: outerPath(), ONNXRUNTIME_NODE_INSTALL: 'skip' };
   // A flag of the `npm run` that started us must not narrow the install to one workspace.
   for (const name of ['npm_config_workspace', 'npm_config_workspaces', 'npm_config_include_workspace_root']) delete env[name];
@@ -129,7 +134,9 @@ async function install(problem, needDev) {
   } finally {
     if (cache) rmSync(cache, { recursive: true, force: true });
   }
-  if (result.signal) throw new Interrupted(result.signal);
+  // npm answers Ctrl-C with exit status 1 like any failure.
+  const signal = result.signal ?? (result.code === 0 ? undefined : result.received);
+  if (signal) throw new Interrupted(signal);
   if (result.code !== 0) {
     throw new SetupError(
       `npm ci failed with exit status ${result.code}; its messages are above.\n` +
@@ -254,23 +261,26 @@ function isNewEnough(version) {
 
 function findNode() {
   if (isNewEnough(process.version)) return process.execPath;
-  const bundled = join(BIN, 'node');
-  const probe = spawnSync(bundled, ['--version'], { encoding: 'utf8' });
-  const version = probe.status === 0 ? probe.stdout.trim() : undefined;
-  if (version !== undefined && isNewEnough(version)) return bundled;
-  const found =
-    version !== undefined ? `is ${version}`
-    : probe.error?.code === 'ENOENT' ? 'is missing'
-    : `does not start (${probe.error?.message ?? (probe.stderr.trim() || `exit status ${probe.status}`)})`;
+  const bundled = NODE_BINS.map((directory) => join(directory, 'node')).find((path) => existsSync(path));
+  let found = `and npm has brought no other into ${MODULES}`;
+  if (bundled !== undefined) {
+    const probe = spawnSync(bundled, ['--version'], { encoding: 'utf8' });
+    const version = probe.status === 0 ? probe.stdout.trim() : undefined;
+    if (version !== undefined && isNewEnough(version)) return bundled;
+    found =
+      version !== undefined
+        ? `and ${bundled} is ${version}`
+        : `and ${bundled} does not start (${probe.error?.message ?? (probe.stderr.trim() || `exit status ${probe.status}`)})`;
+  }
   throw new SetupError(
-    `Blindfit needs Node ${MIN_NODE.join('.')} or newer. This is Node ${process.version}, and the copy in ${bundled} ${found}.\n` +
+    `Blindfit needs Node ${MIN_NODE.join('.')} or newer. This is Node ${process.version}, ${found}.\n` +
       'Either install Node 24 (https://nodejs.org/en/download) and run this with it,\n' +
       `or, on Linux x64 and arm64 with glibc, let npm bring it along: run 'npm ci --include=optional' in ${ROOT}.`,
   );
 }
 
 function childEnv() {
-  return { ...process.env, PATH: [BIN, outerPath()].filter(Boolean).join(delimiter), ONNXRUNTIME_NODE_INSTALL: 'skip' };
+  return { ...process.env, PATH: [...NODE_BINS, outerPath()].filter(Boolean).join(delimiter), ONNXRUNTIME_NODE_INSTALL: 'skip' };
 }
 
 // ---------------------------------------------------------------------------------------------- child processes
@@ -290,13 +300,15 @@ function hasTerminal() {
 
 /**
  * Runs a program with our terminal and passes signals on until it has ended by itself, however long its clean-up takes.
- * Resolves with how it ended; rejects when it cannot be started.
+ * Resolves with how it ended and the last signal we received meanwhile; rejects when it cannot be started.
  */
 function runChild(command, args, options) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, options);
     const lastSent = new Map();
+    let received;
     const forward = (signal) => {
+      received = signal;
       if (signal !== 'SIGTERM' && hasTerminal()) return;
       // npm passes on what its whole group received already: one request must not arrive twice.
       const now = Date.now();
@@ -313,7 +325,7 @@ function runChild(command, args, options) {
     child.on('error', (error) => {
       if (child.pid === undefined) done(reject, error);
     });
-    child.on('exit', (code, signal) => done(resolve, { code, signal }));
+    child.on('exit', (code, signal) => done(resolve, { code, signal, received }));
   });
 }
 
