@@ -70,12 +70,20 @@ async function makeClone(t: TestContext): Promise<string> {
 
 const ENV = { ...process.env, npm_config_registry: 'http://127.0.0.1:9/', npm_config_fetch_retries: '0' }; // nobody listens there
 
+interface Ending {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
 function start(root: string, args: string[], options: SpawnOptions & { node?: string } = {}) {
   const child = spawn(options.node ?? process.execPath, [join(root, 'scripts/run.mjs'), ...args], { env: ENV, stdio: 'pipe', ...options });
   const output = { stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
-  const done = (once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>).then(([code, signal]) => ({ code, signal, ...output }));
+  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+  const done: Promise<Ending> = closed.then(([code, signal]) => ({ code, signal, ...output }));
   const ready = async () => {
     while (!output.stdout.includes('ready')) await Promise.race([once(child.stdout ?? child, 'data'), done.then(() => assert.fail(output.stderr))]);
   };
@@ -245,7 +253,7 @@ test('an older Node hands over to the one npm brought along', async (t) => {
   // npm 11 links it into .bin, npm 10 leaves it in its package.
   for (const directory of [`node-linux-${process.arch}/bin`, '.bin']) {
     await bringNode(root, directory);
-    const helped = await start(root, ['cli', 'a b'], { node: older }).done;
+    const helped: Ending = await start(root, ['cli', 'a b'], { node: older }).done;
     assert.equal(helped.code, 0, helped.stderr);
     assert.equal(helped.stderr, '');
     const answer = JSON.parse(helped.stdout) as Answer;
