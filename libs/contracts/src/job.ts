@@ -1,0 +1,78 @@
+/** What the API tells about a job. */
+import { Type, type Static } from 'typebox';
+import { DigestSchema } from './digest.ts';
+import { HyperparametersSchema } from './manifest.ts';
+import { OperationsSchema } from './operations.ts';
+
+export const JOB_STATES = ['queued', 'running', 'succeeded', 'failed', 'cancelled'] as const;
+export const JobStateSchema = Type.Enum([...JOB_STATES]);
+export type JobState = (typeof JOB_STATES)[number];
+
+export function isFinal(state: JobState): boolean {
+  return state === 'succeeded' || state === 'failed' || state === 'cancelled';
+}
+
+export const JobIdSchema = Type.String({ pattern: '^job-[0-9a-z]{12,40}$', description: 'job-<id>' });
+
+const timestamp = () => Type.String({ format: 'date-time' });
+const seconds = () => Type.Number({ minimum: 0 });
+
+export const ProgressSchema = Type.Object({
+  phase: Type.String({ description: 'queued, start, training, packing, done' }),
+  iteration: Type.Integer({ minimum: 0, description: 'iterations that every pair of classes has finished' }),
+  iterations: Type.Integer({ minimum: 1 }),
+  tasksDone: Type.Integer({ minimum: 0 }),
+  tasksTotal: Type.Integer({ minimum: 0 }),
+  levelsLeft: Type.Integer({ minimum: 0, description: 'multiplicative levels the slowest pair still has' }),
+  classes: Type.Optional(Type.String({ description: 'the classes of the task that finished last' })),
+  etaSeconds: Type.Optional(seconds()),
+});
+export type Progress = Static<typeof ProgressSchema>;
+
+export const JobResultSchema = Type.Object({
+  /** Packed model ciphertexts, in order. */
+  models: Type.Array(DigestSchema, { minItems: 1 }),
+  operations: OperationsSchema,
+  seconds: Type.Object({
+    /** First task picked up until the model was packed, without the loading of keys. */
+    train: seconds(),
+    /** Longest time a worker thread spent loading evaluation keys. */
+    loadKeys: seconds(),
+    /** Submission until the first task was picked up. */
+    queued: seconds(),
+    /** By iteration: its first task's start until its last task's end. Iterations of different classes overlap. */
+    iterations: Type.Array(seconds()),
+    /** Busy time of all worker threads together. */
+    compute: seconds(),
+  }),
+});
+export type JobResult = Static<typeof JobResultSchema>;
+
+export const JobErrorSchema = Type.Object({ code: Type.String(), message: Type.String(), task: Type.Optional(Type.String()) });
+export type JobError = Static<typeof JobErrorSchema>;
+
+export const JobViewSchema = Type.Object(
+  {
+    id: JobIdSchema,
+    name: Type.Optional(Type.String()),
+    state: JobStateSchema,
+    manifest: DigestSchema,
+    shape: Type.Object({ samples: Type.Integer(), features: Type.Integer(), classes: Type.Integer() }),
+    hyperparameters: HyperparametersSchema,
+    parameters: Type.String({ description: 'name of the parameter set' }),
+    createdAt: timestamp(),
+    startedAt: Type.Optional(timestamp()),
+    finishedAt: Type.Optional(timestamp()),
+    progress: ProgressSchema,
+    result: Type.Optional(JobResultSchema),
+    error: Type.Optional(JobErrorSchema),
+  },
+  { description: 'A job as its owner sees it' },
+);
+export type JobView = Static<typeof JobViewSchema>;
+
+export const ProblemSchema = Type.Object(
+  { type: Type.String(), title: Type.String(), status: Type.Integer(), code: Type.String(), detail: Type.String(), hint: Type.Optional(Type.String()) },
+  { description: 'RFC 9457 problem details' },
+);
+export type Problem = Static<typeof ProblemSchema>;

@@ -1,0 +1,63 @@
+/** The manifest against the planner: what the API accepts and what workers and schedulers compute by. */
+import { derivePlan, Parameters, type Plan, type WireFields } from '@blindfit/he';
+import { checker, ContractError } from './check.ts';
+import { ManifestSchema, type Manifest } from './manifest.ts';
+
+const checkManifestShape = checker('the manifest is not valid', ManifestSchema);
+
+/** A blob of the manifest and what its header must say. */
+export interface ExpectedBlob {
+  readonly digest: string;
+  /** Where it stands in the manifest, e.g. `blobs.features[0][3]`. */
+  readonly place: string;
+  readonly fields: WireFields;
+}
+
+export interface PlannedManifest {
+  readonly manifest: Manifest;
+  readonly plan: Plan;
+}
+
+/**
+ * Validates a manifest from outside: its form, the security of its parameters, and that parameters, block shape, grouping
+ * and the number of blobs carry the job.
+ * @throws ContractError, ParameterError, PlanError
+ */
+export function planManifest(value: unknown): PlannedManifest {
+  const manifest = checkManifestShape(value);
+  const { shape, blobs } = manifest;
+  const parameters = Parameters.of(manifest.parameters);
+  const plan = derivePlan(parameters, manifest.block, shape, manifest.hyperparameters, manifest.grouping);
+  const { layout } = plan;
+  const problems: string[] = [];
+  const grid = (name: 'features' | 'gradientFeatures' | 'labels', columns: number): void => {
+    const rows = blobs[name];
+    if (rows.length !== layout.shards) problems.push(`blobs.${name} has ${rows.length} shards, ${layout.shards} are needed`);
+    const ragged = rows.findIndex((row) => row.length !== columns);
+    if (ragged >= 0) problems.push(`blobs.${name}[${ragged}] has ${rows[ragged]?.length ?? 0} entries, ${columns} are needed`);
+  };
+  grid('features', layout.blocks);
+  grid('gradientFeatures', layout.blocks);
+  grid('labels', layout.pairs);
+  const missing = plan.steps.filter((step) => blobs.galoisKeys[String(step)] === undefined);
+  if (missing.length > 0) problems.push(`blobs.galoisKeys lacks the rotation steps ${missing.join(', ')}; needed: ${plan.steps.join(', ')} (0 is the conjugation)`);
+  const extra = Object.keys(blobs.galoisKeys).filter((step) => !plan.steps.includes(Number(step)));
+  if (extra.length > 0) problems.push(`blobs.galoisKeys has steps that are not used: ${extra.join(', ')}`);
+  if (problems.length > 0) throw new ContractError('the manifest does not fit its plan', problems);
+  return { manifest, plan };
+}
+
+
+/** Every blob a manifest refers to, with what its header must say. */
+export function expectedBlobs({ manifest, plan }: PlannedManifest): ExpectedBlob[] {
+  const expected: ExpectedBlob[] = [];
+  for (const name of ['features', 'gradientFeatures', 'labels'] as const) {
+    const fields: WireFields = { kind: 'ciphertext', level: plan[name].level, scale: plan[name].scale };
+    manifest.blobs[name].forEach((row, i) => row.forEach((digest, j) => expected.push({ digest, place: `blobs.${name}[${i}][${j}]`, fields })));
+  }
+  expected.push({ digest: manifest.blobs.relinearisationKey, place: 'blobs.relinearisationKey', fields: { kind: 'relinearisation-key' } });
+  for (const step of plan.steps) {
+    expected.push({ digest: manifest.blobs.galoisKeys[String(step)] ?? '', place: `blobs.galoisKeys.${step}`, fields: { kind: 'galois-key', step } });
+  }
+  return expected;
+}

@@ -1,0 +1,90 @@
+/** What travels through the queues: digests and numbers, never bytes. Checked again by whoever takes it out. */
+import { Type, type Static } from 'typebox';
+import { DigestSchema } from './digest.ts';
+import { OperationsSchema } from './operations.ts';
+
+const index = (description: string) => Type.Integer({ minimum: 0, maximum: 1_000_000, description });
+const indices = (description: string) => Type.Array(index(description), { minItems: 1, maxItems: 100_000 });
+
+const common = {
+  job: Type.String(),
+  manifest: DigestSchema,
+  /** From 1. */
+  iteration: Type.Integer({ minimum: 1, maximum: 1000 }),
+};
+
+/** s(X v) - 0.5 of some shards for the public constant start, shared by all classes. Results: one ciphertext a shard. */
+export const StartTaskSchema = Type.Object({ kind: Type.Literal('start'), ...common, shards: indices('shard') }, { additionalProperties: false });
+
+/** Errors of one pair on some shards, from its packed weights. Results: one ciphertext a shard. */
+export const ForwardTaskSchema = Type.Object(
+  { kind: Type.Literal('forward'), ...common, pair: index('pair'), shards: indices('shard'), weights: DigestSchema },
+  { additionalProperties: false },
+);
+
+/**
+ * Gradient of one pair over some shards and blocks. Results: one packed ciphertext.
+ * `errors`: by shard, from `forward`; `scores`: by shard, from `start`, with the labels; neither: the labels themselves.
+ */
+export const BackwardTaskSchema = Type.Object(
+  {
+    kind: Type.Literal('backward'),
+    ...common,
+    pair: index('pair'),
+    shards: indices('shard'),
+    blocks: indices('block'),
+    errors: Type.Optional(Type.Array(DigestSchema, { minItems: 1 })),
+    scores: Type.Optional(Type.Array(DigestSchema, { minItems: 1 })),
+  },
+  { additionalProperties: false },
+);
+
+export const TaskSchema = Type.Union([StartTaskSchema, ForwardTaskSchema, BackwardTaskSchema]);
+export type StartTask = Static<typeof StartTaskSchema>;
+export type ForwardTask = Static<typeof ForwardTaskSchema>;
+export type BackwardTask = Static<typeof BackwardTaskSchema>;
+export type Task = StartTask | ForwardTask | BackwardTask;
+export type TaskKind = Task['kind'];
+
+/** Keyless work of the scheduler's own threads. */
+export interface StepTask {
+  readonly kind: 'step';
+  readonly job: string;
+  readonly manifest: string;
+  /** The iteration whose gradients these are. */
+  readonly iteration: number;
+  readonly pair: number;
+  readonly gradients: readonly string[];
+  /** Packed M_1 ... M_{t-1} of the pair; the last two matter. */
+  readonly history: readonly string[];
+}
+
+/** W_T of one pair, from M_T and M_{T-1}. */
+export interface FinishTask {
+  readonly kind: 'finish';
+  readonly job: string;
+  readonly manifest: string;
+  readonly pair: number;
+  readonly history: readonly string[];
+}
+
+/** All pairs' W_T in as few ciphertexts as can be. */
+export interface PackTask {
+  readonly kind: 'pack';
+  readonly job: string;
+  readonly manifest: string;
+  readonly pairs: readonly string[];
+}
+
+export type KeylessTask = StepTask | FinishTask | PackTask;
+
+export const TaskResultSchema = Type.Object({
+  outputs: Type.Array(DigestSchema, { minItems: 1 }),
+  operations: OperationsSchema,
+  /** Milliseconds since the epoch at which a thread took the task, and at which its results were stored. */
+  startedAt: Type.Number(),
+  finishedAt: Type.Number(),
+  /** Of that, loading evaluation keys. */
+  loadKeysSeconds: Type.Number({ minimum: 0 }),
+});
+export type TaskResult = Static<typeof TaskResultSchema>;

@@ -1,0 +1,157 @@
+/**
+ * An evaluator that computes nothing: it follows levels, scales and sizes, counts operations, collects the rotation
+ * steps, and adds up the cost. The planner runs the real circuits on it, so its figures cannot drift from the code.
+ */
+import { CircuitError } from './errors.ts';
+import { CONJUGATION, noOperations, type Ciphertext, type Evaluator, type OperationCounts, type Plaintext } from './evaluator.ts';
+import type { Parameters } from './parameters.ts';
+
+class Shadow implements Ciphertext, Plaintext {
+  level: number;
+  scale: number;
+  size: number;
+
+  constructor(level: number, scale: number, size = 2) {
+    this.level = level;
+    this.scale = scale;
+    this.size = size;
+  }
+
+  [Symbol.dispose](): void {
+    // Holds nothing.
+  }
+}
+
+/**
+ * Cost of a key switch on k primes, in number-theoretic transforms of length N: k inverse ones of the operand, k for each
+ * of the k + 1 moduli of the key, and 2 (k + 1) to divide by the special prime.
+ */
+export function keySwitchTransforms(primes: number): number {
+  return primes * primes + 4 * primes + 2;
+}
+
+// Linear costs in transforms per prime, as measured on node-seal by `npm run bench` (products run slot by slot).
+const MULTIPLY_PER_PRIME = 1.9;
+const MULTIPLY_PLAIN_PER_PRIME = 0.7;
+const ADD_PER_PRIME = 0.15;
+const ENCODE = 11;
+
+export class DryRunEvaluator implements Evaluator {
+  readonly parameters: Parameters;
+  readonly counts: OperationCounts = noOperations();
+  /** Rotation steps met so far; 0 is the conjugation. */
+  readonly steps = new Set<number>();
+  /** Total cost in transforms of length N. */
+  transforms = 0;
+
+  constructor(parameters: Parameters) {
+    this.parameters = parameters;
+  }
+
+  /** A stand-in for an input. @throws CircuitError above the parameters' levels */
+  input(level: number, scale: number): Ciphertext {
+    if (level < 0 || level > this.parameters.maxLevel) throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
+    return new Shadow(level, scale);
+  }
+
+  prime(level: number): bigint {
+    const bits = this.parameters.dataBits[level];
+    if (bits === undefined) throw new CircuitError(`no level ${level}`);
+    return 1n << BigInt(bits);
+  }
+
+  encode(_first: Float64Array, level: number, scale: number, second?: Float64Array): Plaintext {
+    this.transforms += second === undefined ? ENCODE : 2 * ENCODE;
+    return new Shadow(level, scale);
+  }
+
+  monomial(_power: number, level: number): Plaintext {
+    return new Shadow(level, 1);
+  }
+
+  copy(a: Ciphertext): Ciphertext {
+    return new Shadow(a.level, a.scale, a.size);
+  }
+
+  add(a: Ciphertext, b: Ciphertext): Ciphertext {
+    const sum = this.copy(a);
+    this.addInPlace(sum, b);
+    return sum;
+  }
+
+  subtract(a: Ciphertext, b: Ciphertext): Ciphertext {
+    return this.add(a, b);
+  }
+
+  addInPlace(a: Ciphertext, b: Ciphertext): void {
+    if (a.level !== b.level || Math.abs(a.scale / b.scale - 1) > 2 ** -40) throw new CircuitError('levels or scales of a sum differ');
+    this.transforms += ADD_PER_PRIME * (a.level + 1);
+  }
+
+  addPlainInPlace(a: Ciphertext, b: Plaintext): void {
+    this.addInPlace(a, new Shadow(b.level, b.scale));
+  }
+
+  negateInPlace(a: Ciphertext): void {
+    this.transforms += ADD_PER_PRIME * (a.level + 1);
+  }
+
+  multiply(a: Ciphertext, b: Ciphertext): Ciphertext {
+    if (a.level !== b.level) throw new CircuitError('levels of a product differ');
+    this.counts.multiplications++;
+    this.transforms += MULTIPLY_PER_PRIME * (a.level + 1);
+    return this.checked(a.level, a.scale * b.scale, 3);
+  }
+
+  square(a: Ciphertext): Ciphertext {
+    return this.multiply(a, a);
+  }
+
+  multiplyPlain(a: Ciphertext, b: Plaintext): Ciphertext {
+    this.counts.plainMultiplications++;
+    this.transforms += MULTIPLY_PLAIN_PER_PRIME * (a.level + 1);
+    return this.checked(a.level, a.scale * b.scale, a.size);
+  }
+
+  relineariseInPlace(a: Ciphertext): void {
+    this.counts.relinearisations++;
+    this.transforms += keySwitchTransforms(a.level + 1);
+    (a as Shadow).size = 2;
+  }
+
+  rescaleInPlace(a: Ciphertext): void {
+    const shadow = a as Shadow;
+    if (a.level === 0) throw new CircuitError('no level left to rescale');
+    this.counts.rescales++;
+    this.transforms += a.size * (a.level + 2);
+    shadow.scale /= Number(this.prime(a.level));
+    shadow.level--;
+  }
+
+  dropTo(a: Ciphertext, level: number): Ciphertext {
+    if (level > a.level) throw new CircuitError(`a ciphertext at level ${a.level} cannot rise to level ${level}`);
+    return new Shadow(level, a.scale, a.size);
+  }
+
+  rotate(a: Ciphertext, step: number): Ciphertext {
+    this.steps.add(step);
+    this.counts.rotations++;
+    this.transforms += keySwitchTransforms(a.level + 1);
+    return this.copy(a);
+  }
+
+  conjugate(a: Ciphertext): Ciphertext {
+    return this.rotate(a, CONJUGATION);
+  }
+
+  multiplyValueInPlace(a: Ciphertext, factor: number): void {
+    (a as Shadow).scale /= factor;
+  }
+
+  /** SEAL refuses a scale that fills the modulus. */
+  private checked(level: number, scale: number, size: number): Ciphertext {
+    const bits = this.parameters.dataBits.slice(0, level + 1).reduce((sum, b) => sum + b, 0);
+    if (Math.log2(scale) >= bits) throw new CircuitError(`a scale of 2^${Math.log2(scale).toFixed(1)} at level ${level}`, `the modulus there has ${bits} bits`);
+    return new Shadow(level, scale, size);
+  }
+}

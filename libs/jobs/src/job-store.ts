@@ -1,0 +1,231 @@
+/**
+ * The record of every job, in Redis: what the API shows and what outlives the queues' own bookkeeping. Changes are atomic
+ * and announced; final states never change again.
+ */
+import type { Redis } from 'ioredis';
+import { isFinal, type JobError, type JobResult, type JobState, type JobView, type Operations, type TaskResult } from '@blindfit/contracts';
+import { Keys } from './names.ts';
+
+/** What is known of a job from the moment it is accepted. */
+export type NewJob = Pick<JobView, 'id' | 'manifest' | 'shape' | 'hyperparameters' | 'parameters'> & {
+  readonly name?: string;
+  readonly tasksTotal: number;
+  readonly levels: number;
+};
+
+/** One finished task, as progress and timings need it. */
+export interface TaskRecord extends Omit<TaskResult, 'outputs'> {
+  readonly kind: string;
+  readonly iteration: number;
+  /** Pair of classes, absent when the task serves all. */
+  readonly pair?: number;
+}
+
+const TRANSITION = `
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return 0 end
+if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 0 end
+if ARGV[1] == 'running' and state == 'running' then return 0 end
+redis.call('HSET', KEYS[1], 'state', ARGV[1])
+for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return 1`;
+
+export class JobStore {
+  readonly keys: Keys;
+  private readonly redis: Redis;
+
+  constructor(redis: Redis, prefix: string) {
+    this.redis = redis;
+    this.keys = new Keys(prefix);
+  }
+
+  /**
+   * Records a new job in state `queued`.
+   * @returns false when the id is taken (nothing is changed then)
+   */
+  async create(job: NewJob): Promise<boolean> {
+    const now = Date.now();
+    const { id, ...rest } = job;
+    const fresh = await this.redis.hsetnx(this.keys.job(id), 'job', JSON.stringify(rest));
+    if (fresh === 0) return false;
+    await this.redis.multi().hset(this.keys.job(id), { state: 'queued', createdAt: String(now) }).zadd(this.keys.index, now, id).exec();
+    await this.announce(id);
+    return true;
+  }
+
+  async get(id: string): Promise<JobView | undefined> {
+    const fields = await this.redis.hgetall(this.keys.job(id));
+    // A record without a state is one whose creation was cut short: its submitter never got an answer.
+    if (fields['job'] === undefined || fields['state'] === undefined) return undefined;
+    const state = fields['state'] as JobState;
+    const tasks = state === 'queued' ? [] : await this.taskRecords(id);
+    return viewOf(id, fields, state, tasks);
+  }
+
+  /** Newest first. @param limit at most this many */
+  async list(limit: number, states?: readonly JobState[]): Promise<JobView[]> {
+    const ids = await this.redis.zrevrange(this.keys.index, 0, states === undefined ? limit - 1 : -1);
+    const views: JobView[] = [];
+    for (const id of ids) {
+      if (views.length === limit) break;
+      const view = await this.get(id);
+      if (view !== undefined && (states === undefined || states.includes(view.state))) views.push(view);
+    }
+    return views;
+  }
+
+  async state(id: string): Promise<JobState | undefined> {
+    return ((await this.redis.hget(this.keys.job(id), 'state')) ?? undefined) as JobState | undefined;
+  }
+
+  /** How many jobs are in each state; reads every record's state, so meant for scrapes of at most some thousand jobs. */
+  async countByState(): Promise<Map<JobState, number>> {
+    const ids = await this.redis.zrange(this.keys.index, '0', '-1');
+    const counts = new Map<JobState, number>();
+    if (ids.length === 0) return counts;
+    const pipeline = this.redis.pipeline();
+    for (const id of ids) pipeline.hget(this.keys.job(id), 'state');
+    for (const [, state] of (await pipeline.exec()) ?? []) {
+      if (typeof state === 'string') counts.set(state as JobState, (counts.get(state as JobState) ?? 0) + 1);
+    }
+    return counts;
+  }
+
+  /** @returns whether the job changed: false when it was already running or final */
+  start(id: string): Promise<boolean> {
+    return this.transition(id, 'running', { startedAt: String(Date.now()) });
+  }
+
+  succeed(id: string, models: readonly string[]): Promise<boolean> {
+    return this.transition(id, 'succeeded', { finishedAt: String(Date.now()), models: JSON.stringify(models) });
+  }
+
+  fail(id: string, error: JobError): Promise<boolean> {
+    return this.transition(id, 'failed', { finishedAt: String(Date.now()), error: JSON.stringify(error) });
+  }
+
+  cancel(id: string): Promise<boolean> {
+    return this.transition(id, 'cancelled', { finishedAt: String(Date.now()) });
+  }
+
+  async setPhase(id: string, phase: string): Promise<void> {
+    await this.redis.hset(this.keys.job(id), 'phase', phase);
+    await this.announce(id);
+  }
+
+  /** Levels the slowest pair has left, and iterations all pairs have finished, follow from each pair's own count. */
+  async setIteration(id: string, pair: number, iteration: number, levelsLeft: number): Promise<void> {
+    await this.redis.hset(this.keys.job(id), { [`iteration:${pair}`]: iteration, [`levels:${pair}`]: levelsLeft });
+    await this.announce(id);
+  }
+
+  /** Counts a finished task, once however often it ran. */
+  async recordTask(id: string, task: string, record: TaskRecord): Promise<boolean> {
+    const fresh = await this.redis.hsetnx(this.keys.tasks(id), task, JSON.stringify(record));
+    if (fresh === 1) await this.announce(id);
+    return fresh === 1;
+  }
+
+  /** Says that a worker lives: `blindfit plan` and submissions cut tasks for the threads at hand. */
+  async heartbeat(worker: string, threads: number): Promise<void> {
+    await this.redis.zadd(this.keys.workers, Date.now(), `${worker} ${threads}`);
+  }
+
+  async retire(worker: string, threads: number): Promise<void> {
+    await this.redis.zrem(this.keys.workers, `${worker} ${threads}`);
+  }
+
+  /** Threads of all workers seen in the last 30 seconds. */
+  async threads(): Promise<{ workers: number; threads: number }> {
+    const now = Date.now();
+    await this.redis.zremrangebyscore(this.keys.workers, '-inf', now - 3_600_000);
+    const members = await this.redis.zrangebyscore(this.keys.workers, now - 30_000, '+inf');
+    return { workers: members.length, threads: members.reduce((sum, member) => sum + Number(member.split(' ')[1] ?? 0), 0) };
+  }
+
+  private async taskRecords(id: string): Promise<TaskRecord[]> {
+    const raw = await this.redis.hvals(this.keys.tasks(id));
+    return raw.map((text) => JSON.parse(text) as TaskRecord);
+  }
+
+  private async transition(id: string, state: JobState, fields: Readonly<Record<string, string>>): Promise<boolean> {
+    const changed = await this.redis.eval(TRANSITION, 1, this.keys.job(id), state, ...Object.entries(fields).flat());
+    if (changed === 1) await this.announce(id);
+    return changed === 1;
+  }
+
+  private async announce(id: string): Promise<void> {
+    await this.redis.publish(this.keys.changes, id);
+  }
+}
+
+function iso(milliseconds: string | undefined): string | undefined {
+  return milliseconds === undefined ? undefined : new Date(Number(milliseconds)).toISOString();
+}
+
+function viewOf(id: string, fields: Readonly<Record<string, string>>, state: JobState, tasks: readonly TaskRecord[]): JobView {
+  const job = JSON.parse(fields['job'] ?? '{}') as Omit<NewJob, 'id'>;
+  const { iterations } = job.hyperparameters;
+  const pairs = Math.ceil(job.shape.classes / 2);
+  const perPair = (name: string, missing: number): number[] => Array.from({ length: pairs }, (_, p) => Number(fields[`${name}:${p}`] ?? missing));
+  const tasksDone = tasks.length;
+  const started = Number(fields['startedAt'] ?? 0);
+  const elapsed = started > 0 && state === 'running' ? (Date.now() - started) / 1000 : 0;
+  const last = tasks.reduce<TaskRecord | undefined>((latest, task) => (latest === undefined || task.finishedAt > latest.finishedAt ? task : latest), undefined);
+  const { pair } = last ?? {};
+  const classes = pair === undefined ? undefined : 2 * pair + 1 < job.shape.classes ? `${2 * pair}, ${2 * pair + 1}` : `${2 * pair}`;
+  const [startedAt, finishedAt] = [iso(fields['startedAt']), iso(fields['finishedAt'])];
+  return {
+    id,
+    ...(job.name === undefined ? {} : { name: job.name }),
+    state,
+    manifest: job.manifest,
+    shape: job.shape,
+    hyperparameters: job.hyperparameters,
+    parameters: job.parameters,
+    createdAt: iso(fields['createdAt']) ?? new Date(0).toISOString(),
+    ...(startedAt === undefined ? {} : { startedAt }),
+    ...(finishedAt === undefined ? {} : { finishedAt }),
+    progress: {
+      phase: isFinal(state) ? 'done' : (fields['phase'] ?? 'queued'),
+      iteration: Math.min(...perPair('iteration', 0)),
+      iterations,
+      tasksDone,
+      tasksTotal: job.tasksTotal,
+      levelsLeft: Math.max(0, Math.min(...perPair('levels', job.levels))),
+      ...(classes === undefined ? {} : { classes }),
+      ...(state === 'running' && tasksDone > 0 ? { etaSeconds: (elapsed / tasksDone) * (job.tasksTotal - tasksDone) } : {}),
+    },
+    ...(fields['models'] === undefined ? {} : { result: resultOf(fields, tasks, iterations) }),
+    ...(fields['error'] === undefined ? {} : { error: JSON.parse(fields['error']) as JobError }),
+  };
+}
+
+function resultOf(fields: Readonly<Record<string, string>>, tasks: readonly TaskRecord[], iterations: number): JobResult {
+  const firstStart = tasks.reduce((first, task) => Math.min(first, task.startedAt), Number.POSITIVE_INFINITY);
+  const loadKeys = tasks.reduce((most, task) => Math.max(most, task.loadKeysSeconds), 0);
+  const finished = Number(fields['finishedAt'] ?? 0);
+  const created = Number(fields['createdAt'] ?? 0);
+  const sum = (name: keyof Operations): number => tasks.reduce((total, task) => total + task.operations[name], 0);
+  return {
+    models: JSON.parse(fields['models'] ?? '[]') as string[],
+    operations: {
+      rotations: sum('rotations'),
+      relinearisations: sum('relinearisations'),
+      multiplications: sum('multiplications'),
+      plainMultiplications: sum('plainMultiplications'),
+      rescales: sum('rescales'),
+    },
+    seconds: {
+      train: Math.max(0, (finished - firstStart) / 1000 - loadKeys),
+      loadKeys,
+      queued: Math.max(0, (firstStart - created) / 1000),
+      iterations: Array.from({ length: iterations }, (_, t) => {
+        const own = tasks.filter((task) => task.iteration === t + 1);
+        if (own.length === 0) return 0;
+        return (Math.max(...own.map((task) => task.finishedAt)) - Math.min(...own.map((task) => task.startedAt))) / 1000;
+      }),
+      compute: tasks.reduce((total, task) => total + (task.finishedAt - task.startedAt) / 1000 - task.loadKeysSeconds, 0),
+    },
+  };
+}

@@ -1,0 +1,54 @@
+/**
+ * Names of everything Blindfit keeps in Redis. All keys share one prefix with a hash tag, so that a Redis Cluster keeps
+ * them on one node, which BullMQ's scripts and ours need.
+ */
+export const QUEUES = {
+  /** One BullMQ job per Blindfit job; its processor is the job's state machine. */
+  jobs: 'jobs',
+  /** One per pair of classes: under SLE the pairs never talk to each other. */
+  chains: 'chains',
+  /** What workers compute. */
+  tasks: 'tasks',
+} as const;
+
+export class Keys {
+  private readonly prefix: string;
+
+  constructor(prefix: string) {
+    this.prefix = prefix;
+  }
+
+  job(id: string): string {
+    return `${this.prefix}:record:${id}`;
+  }
+
+  /** Hash of task id to its metrics: a task that runs twice counts once. */
+  tasks(id: string): string {
+    return `${this.prefix}:record:${id}:tasks`;
+  }
+
+  /** Sorted set of job ids by time of creation. */
+  get index(): string {
+    return `${this.prefix}:records`;
+  }
+
+  /** Channel on which every change of a job is announced by its id. */
+  get changes(): string {
+    return `${this.prefix}:changes`;
+  }
+
+  /** Sorted set of live workers, `<id> <threads>`, by the time they were last seen. */
+  get workers(): string {
+    return `${this.prefix}:workers`;
+  }
+}
+
+/** Task ids are deterministic, so that planning a step twice adds nothing. BullMQ allows no `:` in them. */
+export function taskId(job: string, kind: string, ...parts: readonly number[]): string {
+  return [job, kind, ...parts].join('.');
+}
+
+/** The job a task or chain id belongs to. */
+export function jobOf(id: string): string {
+  return id.split('.', 1)[0] ?? id;
+}
