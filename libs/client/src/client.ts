@@ -1,0 +1,136 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { checker, JobViewSchema, type JobState, type JobView, type Manifest } from '@blindfit/contracts';
+import { Type, type Static } from 'typebox';
+import { hasBlob, putBlob, putBlobs, type BlobUpload, type PutBlobsOptions } from './blobs.ts';
+import { Connection, readBytes, TransientError, type ConnectionOptions } from './connection.ts';
+import { ResultDamagedError } from './errors.ts';
+import { jobEvents, type EventsOptions } from './events.ts';
+
+/** Largest model ciphertext that is read. Bytes. */
+const MAX_MODEL_BYTES = 256 * 2 ** 20;
+
+const count = Type.Integer({ minimum: 0 });
+const ClusterSchema = Type.Object({ workers: count, threads: count });
+/** What computes at the moment. */
+export type Cluster = Static<typeof ClusterSchema>;
+
+const asJob = checker('not a job', JobViewSchema);
+const asJobs = checker('not a list of jobs', Type.Object({ jobs: Type.Array(JobViewSchema) }));
+const asCluster = checker('not a description of a cluster', ClusterSchema);
+
+export interface BlindfitClientOptions extends ConnectionOptions {
+  /** Base URL of the API, e.g. `http://127.0.0.1:8080`. */
+  server: string;
+}
+
+export interface JobsOptions {
+  /** At most this many. */
+  readonly limit?: number;
+  readonly state?: JobState;
+}
+
+/**
+ * Speaks to the Blindfit API. All calls are repeated when the network or the server fails, which is safe: blobs are named
+ * by their content and submissions carry an idempotency key. Every answer is checked before it is believed.
+ *
+ * All methods throw ApiProblemError, ServerUnreachableError or UnexpectedAnswerError.
+ */
+export class BlindfitClient {
+  readonly #connection: Connection;
+
+  /** @throws InvalidServerError */
+  constructor(options: BlindfitClientOptions) {
+    this.#connection = new Connection(options);
+  }
+
+  /** Base URL of the API, without a trailing slash. */
+  get server(): string {
+    return this.#connection.base;
+  }
+
+  /** Whether the server has a blob. */
+  async hasBlob(digest: string): Promise<boolean> {
+    return await hasBlob(this.#connection, digest);
+  }
+
+  /** Uploads a blob if the server lacks it. @returns whether it was sent */
+  async putBlob(digest: string, bytes: Uint8Array): Promise<boolean> {
+    return await putBlob(this.#connection, { digest, bytes: () => bytes });
+  }
+
+  /** Uploads many blobs, a few at a time, skipping what the server has. The first failure ends the others. */
+  async putBlobs(blobs: Iterable<BlobUpload> | AsyncIterable<BlobUpload>, options: PutBlobsOptions = {}): Promise<void> {
+    await putBlobs(this.#connection, blobs, options);
+  }
+
+  /**
+   * Submits a job whose blobs are all uploaded.
+   * @param options.idempotencyKey submitting again with the same key gives the same job. @default a random one
+   */
+  async submit(manifest: Manifest, options: { readonly idempotencyKey?: string } = {}): Promise<JobView> {
+    const headers = { 'content-type': 'application/json', 'idempotency-key': options.idempotencyKey ?? randomUUID() };
+    const body = new TextEncoder().encode(JSON.stringify(manifest));
+    return await this.#json({ method: 'POST', path: '/v1/jobs', headers, body }, asJob);
+  }
+
+  async job(id: string): Promise<JobView> {
+    return await this.#json({ method: 'GET', path: pathOf(id) }, asJob);
+  }
+
+  /** Newest first. */
+  async jobs(options: JobsOptions = {}): Promise<JobView[]> {
+    const query = new URLSearchParams();
+    if (options.limit !== undefined) query.set('limit', String(options.limit));
+    if (options.state !== undefined) query.set('state', options.state);
+    const { jobs } = await this.#json({ method: 'GET', path: query.size === 0 ? '/v1/jobs' : `/v1/jobs?${query.toString()}` }, asJobs);
+    return jobs;
+  }
+
+  /** Cancels a job that is not final yet. @returns the job as it is then */
+  async cancel(id: string): Promise<JobView> {
+    return await this.#json({ method: 'DELETE', path: pathOf(id) }, asJob);
+  }
+
+  async cluster(): Promise<Cluster> {
+    return await this.#json({ method: 'GET', path: '/v1/cluster' }, asCluster);
+  }
+
+  /**
+   * Every change of a job, the state it is in first, until it is final. Survives a server that is away for a while.
+   * @throws the signal's reason when it is aborted
+   */
+  events(id: string, options: EventsOptions = {}): AsyncGenerator<JobView, void> {
+    return jobEvents(this.#connection, `${pathOf(id)}/events`, asJob, () => this.job(id), options);
+  }
+
+  /**
+   * The packed model ciphertexts of a job that has succeeded, in wire format.
+   * @param models their digests, from the job's result
+   * @throws ResultDamagedError when bytes do not match their digest
+   */
+  async result(id: string, models: readonly string[]): Promise<Uint8Array[]> {
+    const blobs: Uint8Array[] = [];
+    for (const [index, expected] of models.entries()) {
+      const path = `${pathOf(id)}/result?model=${index}`;
+      const bytes = await this.#connection.call({ method: 'GET', path, accept: [200] }, async (answer) => {
+        const received = await readBytes(answer, MAX_MODEL_BYTES);
+        const actual = `sha256:${createHash('sha256').update(received).digest('hex')}`;
+        if (actual !== expected) throw new TransientError(new ResultDamagedError(id, index, expected, actual));
+        return received;
+      });
+      blobs.push(bytes);
+    }
+    return blobs;
+  }
+
+  /** Waits for running calls and closes the connections. */
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+
+  async #json<T>(call: Parameters<Connection['call']>[0], check: (value: unknown) => T): Promise<T> {
+    return await this.#connection.call(call, (answer) => this.#connection.json(answer, call.path, check));
+  }
+}
+
+const pathOf = (id: string): string => `/v1/jobs/${encodeURIComponent(id)}`;
