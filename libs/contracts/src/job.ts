@@ -71,8 +71,21 @@ export const JobViewSchema = Type.Object(
 );
 export type JobView = Static<typeof JobViewSchema>;
 
+/** An error as the API reports it: RFC 9457, with our stable `code` and, where there is one, a `hint`. */
 export const ProblemSchema = Type.Object(
-  { type: Type.String(), title: Type.String(), status: Type.Integer(), code: Type.String(), detail: Type.String(), hint: Type.Optional(Type.String()) },
-  { description: 'RFC 9457 problem details' },
+  {
+    type: Type.String({ description: 'URN of the kind of problem', examples: ['urn:blindfit:problem:blob-not-found'] }),
+    title: Type.String({ description: 'The kind of problem, in words' }),
+    status: Type.Integer({ description: 'HTTP status' }),
+    code: Type.String({ description: 'Stable identifier of the kind of problem', examples: ['BLOB_NOT_FOUND'] }),
+    detail: Type.String({ description: 'What went wrong this time' }),
+    hint: Type.Optional(Type.String({ description: 'What to do about it' })),
+    blobs: Type.Optional(
+      Type.Array(Type.Object({ place: Type.String({ examples: ['blobs.features[0][3]'] }), digest: Type.String(), reason: Type.String() }), {
+        description: 'The first blobs of a manifest that are missing or do not fit, by their place in it',
+      }),
+    ),
+  },
+  { description: 'A problem (RFC 9457)' },
 );
 export type Problem = Static<typeof ProblemSchema>;

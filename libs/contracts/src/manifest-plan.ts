@@ -1,5 +1,5 @@
 /** The manifest against the planner: what the API accepts and what workers and schedulers compute by. */
-import { derivePlan, Parameters, type Plan, type WireFields } from '@blindfit/he';
+import { checkShape, derivePlan, layoutOf, Parameters, type Plan, type WireFields } from '@blindfit/he';
 import { checker, ContractError } from './check.ts';
 import { ManifestSchema, type Manifest } from './manifest.ts';
 
@@ -27,8 +27,8 @@ export function planManifest(value: unknown): PlannedManifest {
   const manifest = checkManifestShape(value);
   const { shape, blobs } = manifest;
   const parameters = Parameters.of(manifest.parameters);
-  const plan = derivePlan(parameters, manifest.block, shape, manifest.hyperparameters, manifest.grouping);
-  const { layout } = plan;
+  checkShape(shape, manifest.hyperparameters);
+  const layout = layoutOf(manifest.block, shape.samples, shape.features, shape.classes);
   const problems: string[] = [];
   const grid = (name: 'features' | 'gradientFeatures' | 'labels', columns: number): void => {
     const rows = blobs[name];
@@ -39,14 +39,20 @@ export function planManifest(value: unknown): PlannedManifest {
   grid('features', layout.blocks);
   grid('gradientFeatures', layout.blocks);
   grid('labels', layout.pairs);
+  // Before the plan, whose cost grows with the number of blobs: a small manifest must not ask for the plan of a huge job.
+  if (problems.length > 0) throw misfit(problems);
+  const plan = derivePlan(parameters, manifest.block, shape, manifest.hyperparameters, manifest.grouping);
   const missing = plan.steps.filter((step) => blobs.galoisKeys[String(step)] === undefined);
   if (missing.length > 0) problems.push(`blobs.galoisKeys lacks the rotation steps ${missing.join(', ')}; needed: ${plan.steps.join(', ')} (0 is the conjugation)`);
   const extra = Object.keys(blobs.galoisKeys).filter((step) => !plan.steps.includes(Number(step)));
   if (extra.length > 0) problems.push(`blobs.galoisKeys has steps that are not used: ${extra.join(', ')}`);
-  if (problems.length > 0) throw new ContractError('the manifest does not fit its plan', problems);
+  if (problems.length > 0) throw misfit(problems);
   return { manifest, plan };
 }
 
+function misfit(problems: readonly string[]): ContractError {
+  return new ContractError('the manifest does not fit its plan', problems);
+}
 
 /** Every blob a manifest refers to, with what its header must say. */
 export function expectedBlobs({ manifest, plan }: PlannedManifest): ExpectedBlob[] {

@@ -22,6 +22,11 @@ class Shadow implements Ciphertext, Plaintext {
   }
 }
 
+function shadowOf(a: Ciphertext): Shadow {
+  if (!(a instanceof Shadow)) throw new CircuitError('a ciphertext of another evaluator');
+  return a;
+}
+
 /**
  * Cost of a key switch on k primes, in number-theoretic transforms of length N: k inverse ones of the operand, k for each
  * of the k + 1 moduli of the key, and 2 (k + 1) to divide by the special prime.
@@ -116,11 +121,11 @@ export class DryRunEvaluator implements Evaluator {
   relineariseInPlace(a: Ciphertext): void {
     this.counts.relinearisations++;
     this.transforms += keySwitchTransforms(a.level + 1);
-    (a as Shadow).size = 2;
+    shadowOf(a).size = 2;
   }
 
   rescaleInPlace(a: Ciphertext): void {
-    const shadow = a as Shadow;
+    const shadow = shadowOf(a);
     if (a.level === 0) throw new CircuitError('no level left to rescale');
     this.counts.rescales++;
     this.transforms += a.size * (a.level + 2);
@@ -145,7 +150,7 @@ export class DryRunEvaluator implements Evaluator {
   }
 
   multiplyValueInPlace(a: Ciphertext, factor: number): void {
-    (a as Shadow).scale /= factor;
+    shadowOf(a).scale /= factor;
   }
 
   /** SEAL refuses a scale that fills the modulus. */

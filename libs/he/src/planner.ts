@@ -60,6 +60,7 @@ export interface Plan {
 /** Bits by which V's scale exceeds the nominal one, and room for weights up to 2^WEIGHT_BITS at the last level. */
 const WEIGHT_SCALE_BITS = 4;
 const WEIGHT_BITS = 5;
+const MIN_GRADIENT_SCALE_BITS = 10;
 const MAX_SCALE_BITS = 45;
 /** Below this the noise of one rotation (some 2^13) is above 1e-5. */
 const MIN_SCALE_BITS = 30;
@@ -97,10 +98,16 @@ export function levelsNeeded(hyperparameters: Hyperparameters): number {
   return first.errors + (hyperparameters.initialWeight === 0 ? 0 : startLevels(hyperparameters.sigmoid.degree));
 }
 
-/** X~ is encoded so that V, after the learning rate has gone into its scale, sits near 2^(scaleBits + WEIGHT_SCALE_BITS). */
-function gradientScaleBits(parameters: Parameters, hyperparameters: Hyperparameters): number {
-  const wanted = parameters.scaleBits + WEIGHT_SCALE_BITS + Math.round(Math.log2(hyperparameters.learningRate));
-  return Math.max(parameters.scaleBits - 8, Math.min(parameters.scaleBits + 10, wanted));
+/**
+ * X~ is encoded so that the weights, after the factors that live in the scale, sit near 2^(scaleBits + WEIGHT_SCALE_BITS):
+ * the learning rate, and after a single iteration the small share (1 - eta_1) that M_1 has in W_1. Its product with the
+ * errors, at the nominal scale, must stay below the two primes of level 1.
+ */
+function gradientScaleBits(parameters: Parameters, { iterations, learningRate }: Hyperparameters): number {
+  const etas = momentumSchedule(iterations);
+  const carried = learningRate * (iterations === 1 ? momentumCoefficients(etas, 1).newest : 1);
+  const wanted = parameters.scaleBits + WEIGHT_SCALE_BITS + Math.round(Math.log2(carried));
+  return Math.max(MIN_GRADIENT_SCALE_BITS, Math.min(parameters.scaleBits + WEIGHT_SCALE_BITS + WEIGHT_BITS, wanted));
 }
 
 /** @throws PlanError naming the number that is out of range and what is allowed */
@@ -207,10 +214,14 @@ function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; 
     for (const step of evaluator.steps) steps.add(step);
   };
   if (plan.hyperparameters.initialWeight !== 0) addRun(layout.shards, (evaluator) => dryStart(evaluator, plan));
-  addRun(layout.pairs - halves, (evaluator) => dryPair(evaluator, plan, true));
-  addRun(halves, (evaluator) => dryPair(evaluator, plan, false));
+  let weights: Ciphertext | undefined;
+  const keepWeights = (paired: boolean) => (evaluator: DryRunEvaluator) => {
+    weights = dryPair(evaluator, plan, paired);
+  };
+  addRun(layout.pairs - halves, keepWeights(true));
+  addRun(halves, keepWeights(false));
   addRun(1, (evaluator) => {
-    packModel(evaluator, layout, Array.from({ length: layout.pairs }, () => evaluator.input(0, 2 ** 40)));
+    packModel(evaluator, layout, Array.from({ length: layout.pairs }, () => evaluator.input(0, weights?.scale ?? 1)));
   });
   return { counts, transforms, steps };
 }
@@ -226,7 +237,7 @@ function dryStart(evaluator: DryRunEvaluator, plan: PlanBase): Ciphertext {
   });
 }
 
-function dryPair(evaluator: DryRunEvaluator, plan: PlanBase, paired: boolean): void {
+function dryPair(evaluator: DryRunEvaluator, plan: PlanBase, paired: boolean): Ciphertext {
   const { layout, hyperparameters, grouping, iterations } = plan;
   const { sigmoid, initialWeight } = hyperparameters;
   const etas = momentumSchedule(hyperparameters.iterations);
@@ -271,9 +282,9 @@ function dryPair(evaluator: DryRunEvaluator, plan: PlanBase, paired: boolean): v
       }));
   }
   const newest = history.at(-1);
-  if (newest === undefined) return;
+  if (newest === undefined) throw new PlanError('no iterations', 'at least 1');
   const final = finalMomentum(etas, history, initialWeight);
-  finalWeights(evaluator, { layout, paired, newest, ...final });
+  return finalWeights(evaluator, { layout, paired, newest, ...final });
 }
 
 /**

@@ -3,7 +3,7 @@
  * and announced; final states never change again.
  */
 import type { Redis } from 'ioredis';
-import { isFinal, type JobError, type JobResult, type JobState, type JobView, type Operations, type TaskResult } from '@blindfit/contracts';
+import { isFinal, type JobError, type JobResult, type JobState, type JobView, type Operations, type TaskKind, type TaskResult } from '@blindfit/contracts';
 import { Keys } from './names.ts';
 
 /** What is known of a job from the moment it is accepted. */
@@ -20,6 +20,21 @@ export interface TaskRecord extends Omit<TaskResult, 'outputs'> {
   /** Pair of classes, absent when the task serves all. */
   readonly pair?: number;
 }
+
+/** All or nothing: half a record would block its id for ever. */
+const CREATE = `
+if redis.call('HEXISTS', KEYS[1], 'state') == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'queued', 'createdAt', ARGV[1], 'job', ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[1], ARGV[3])
+return 1`;
+
+const RECORD = `
+if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
+redis.call('HSET', KEYS[2], 'lastPair', ARGV[3])
+return 1`;
+
+/** Kinds that progress counts; the scheduler's own steps are quick and in between. */
+const WORKER_KINDS: ReadonlySet<string> = new Set<TaskKind>(['start', 'forward', 'backward']);
 
 const TRANSITION = `
 local state = redis.call('HGET', KEYS[1], 'state')
@@ -44,32 +59,27 @@ export class JobStore {
    * @returns false when the id is taken (nothing is changed then)
    */
   async create(job: NewJob): Promise<boolean> {
-    const now = Date.now();
     const { id, ...rest } = job;
-    const fresh = await this.redis.hsetnx(this.keys.job(id), 'job', JSON.stringify(rest));
-    if (fresh === 0) return false;
-    await this.redis.multi().hset(this.keys.job(id), { state: 'queued', createdAt: String(now) }).zadd(this.keys.index, now, id).exec();
-    await this.announce(id);
-    return true;
+    const created = await this.redis.eval(CREATE, 2, this.keys.job(id), this.keys.index, String(Date.now()), JSON.stringify(rest), id);
+    if (created === 1) await this.announce(id);
+    return created === 1;
   }
 
   async get(id: string): Promise<JobView | undefined> {
-    const fields = await this.redis.hgetall(this.keys.job(id));
-    // A record without a state is one whose creation was cut short: its submitter never got an answer.
+    // Read by every client that watches, several times a second: never the records of all tasks, only their number.
+    const [fields, tasksDone] = await Promise.all([this.redis.hgetall(this.keys.job(id)), this.redis.hlen(this.keys.tasks(id))]);
     if (fields['job'] === undefined || fields['state'] === undefined) return undefined;
-    const state = fields['state'] as JobState;
-    const tasks = state === 'queued' ? [] : await this.taskRecords(id);
-    return viewOf(id, fields, state, tasks);
+    return viewOf(id, fields, fields['state'] as JobState, tasksDone);
   }
 
   /** Newest first. @param limit at most this many */
   async list(limit: number, states?: readonly JobState[]): Promise<JobView[]> {
     const ids = await this.redis.zrevrange(this.keys.index, 0, states === undefined ? limit - 1 : -1);
     const views: JobView[] = [];
-    for (const id of ids) {
-      if (views.length === limit) break;
-      const view = await this.get(id);
-      if (view !== undefined && (states === undefined || states.includes(view.state))) views.push(view);
+    for (let from = 0; from < ids.length && views.length < limit; from += 50) {
+      for (const view of await Promise.all(ids.slice(from, from + 50).map((id) => this.get(id)))) {
+        if (view !== undefined && views.length < limit && (states === undefined || states.includes(view.state))) views.push(view);
+      }
     }
     return views;
   }
@@ -96,8 +106,14 @@ export class JobStore {
     return this.transition(id, 'running', { startedAt: String(Date.now()) });
   }
 
-  succeed(id: string, models: readonly string[]): Promise<boolean> {
-    return this.transition(id, 'succeeded', { finishedAt: String(Date.now()), models: JSON.stringify(models) });
+  /** Sums up the recorded tasks: call it when the last one is recorded. @param models digests of the packed model, in order */
+  async succeed(id: string, models: readonly string[]): Promise<boolean> {
+    const finishedAt = Date.now();
+    const [fields, tasks] = await Promise.all([this.redis.hgetall(this.keys.job(id)), this.taskRecords(id)]);
+    if (fields['job'] === undefined) return false;
+    const { hyperparameters } = JSON.parse(fields['job']) as NewJob;
+    const result = resultOf(models, Number(fields['createdAt'] ?? 0), finishedAt, tasks, hyperparameters.iterations);
+    return this.transition(id, 'succeeded', { finishedAt: String(finishedAt), result: JSON.stringify(result) });
   }
 
   fail(id: string, error: JobError): Promise<boolean> {
@@ -121,7 +137,7 @@ export class JobStore {
 
   /** Counts a finished task, once however often it ran. */
   async recordTask(id: string, task: string, record: TaskRecord): Promise<boolean> {
-    const fresh = await this.redis.hsetnx(this.keys.tasks(id), task, JSON.stringify(record));
+    const fresh = await this.redis.eval(RECORD, 2, this.keys.tasks(id), this.keys.job(id), task, JSON.stringify(record), String(record.pair ?? ''));
     if (fresh === 1) await this.announce(id);
     return fresh === 1;
   }
@@ -163,16 +179,14 @@ function iso(milliseconds: string | undefined): string | undefined {
   return milliseconds === undefined ? undefined : new Date(Number(milliseconds)).toISOString();
 }
 
-function viewOf(id: string, fields: Readonly<Record<string, string>>, state: JobState, tasks: readonly TaskRecord[]): JobView {
+function viewOf(id: string, fields: Readonly<Record<string, string>>, state: JobState, tasksDone: number): JobView {
   const job = JSON.parse(fields['job'] ?? '{}') as Omit<NewJob, 'id'>;
   const { iterations } = job.hyperparameters;
   const pairs = Math.ceil(job.shape.classes / 2);
   const perPair = (name: string, missing: number): number[] => Array.from({ length: pairs }, (_, p) => Number(fields[`${name}:${p}`] ?? missing));
-  const tasksDone = tasks.length;
   const started = Number(fields['startedAt'] ?? 0);
   const elapsed = started > 0 && state === 'running' ? (Date.now() - started) / 1000 : 0;
-  const last = tasks.reduce<TaskRecord | undefined>((latest, task) => (latest === undefined || task.finishedAt > latest.finishedAt ? task : latest), undefined);
-  const { pair } = last ?? {};
+  const pair = fields['lastPair'] === undefined || fields['lastPair'] === '' ? undefined : Number(fields['lastPair']);
   const classes = pair === undefined ? undefined : 2 * pair + 1 < job.shape.classes ? `${2 * pair}, ${2 * pair + 1}` : `${2 * pair}`;
   const [startedAt, finishedAt] = [iso(fields['startedAt']), iso(fields['finishedAt'])];
   return {
@@ -194,21 +208,21 @@ function viewOf(id: string, fields: Readonly<Record<string, string>>, state: Job
       tasksTotal: job.tasksTotal,
       levelsLeft: Math.max(0, Math.min(...perPair('levels', job.levels))),
       ...(classes === undefined ? {} : { classes }),
-      ...(state === 'running' && tasksDone > 0 ? { etaSeconds: (elapsed / tasksDone) * (job.tasksTotal - tasksDone) } : {}),
+      ...(state === 'running' && tasksDone > 0 ? { etaSeconds: (elapsed / tasksDone) * Math.max(0, job.tasksTotal - tasksDone) } : {}),
     },
-    ...(fields['models'] === undefined ? {} : { result: resultOf(fields, tasks, iterations) }),
+    ...(fields['result'] === undefined ? {} : { result: JSON.parse(fields['result']) as JobResult }),
     ...(fields['error'] === undefined ? {} : { error: JSON.parse(fields['error']) as JobError }),
   };
 }
 
-function resultOf(fields: Readonly<Record<string, string>>, tasks: readonly TaskRecord[], iterations: number): JobResult {
-  const firstStart = tasks.reduce((first, task) => Math.min(first, task.startedAt), Number.POSITIVE_INFINITY);
+/** @param created,finished milliseconds since the epoch */
+function resultOf(models: readonly string[], created: number, finished: number, tasks: readonly TaskRecord[], iterations: number): JobResult {
+  // A job without tasks took no time at all, rather than for ever.
+  const firstStart = tasks.reduce((first, task) => Math.min(first, task.startedAt), finished);
   const loadKeys = tasks.reduce((most, task) => Math.max(most, task.loadKeysSeconds), 0);
-  const finished = Number(fields['finishedAt'] ?? 0);
-  const created = Number(fields['createdAt'] ?? 0);
   const sum = (name: keyof Operations): number => tasks.reduce((total, task) => total + task.operations[name], 0);
   return {
-    models: JSON.parse(fields['models'] ?? '[]') as string[],
+    models: [...models],
     operations: {
       rotations: sum('rotations'),
       relinearisations: sum('relinearisations'),

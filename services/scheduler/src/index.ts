@@ -1,1 +1,1 @@
-export {};
+export { startScheduler, type RunningService, type SchedulerOptions } from './start.ts';

@@ -1,1 +1,1 @@
-export {};
+export { startWorker, type RunningService, type WorkerOptions } from './start.ts';

@@ -22,11 +22,14 @@ export class SealEvaluator implements Evaluator {
   readonly counts: OperationCounts = noOperations();
   private readonly scheme: Scheme;
   private readonly keys: EvaluationKeys;
+  private readonly beforeCostly: () => void;
 
-  constructor(scheme: Scheme, keys: EvaluationKeys = NO_KEYS) {
+  /** @param beforeCostly called before every key switch and product: throwing there abandons the computation */
+  constructor(scheme: Scheme, keys: EvaluationKeys = NO_KEYS, beforeCostly: () => void = () => undefined) {
     this.scheme = scheme;
     this.parameters = scheme.parameters;
     this.keys = keys;
+    this.beforeCostly = beforeCostly;
   }
 
   prime(level: number): bigint {
@@ -73,16 +76,19 @@ export class SealEvaluator implements Evaluator {
   }
 
   multiply(a: Ciphertext, b: Ciphertext): Ciphertext {
+    this.beforeCostly();
     this.counts.multiplications++;
     return this.produce((out) => sealCall('multiply', () => this.scheme.evaluator.multiply(rawCiphertext(a), rawCiphertext(b), out)));
   }
 
   square(a: Ciphertext): Ciphertext {
+    this.beforeCostly();
     this.counts.multiplications++;
     return this.produce((out) => sealCall('square', () => this.scheme.evaluator.square(rawCiphertext(a), out)));
   }
 
   multiplyPlain(a: Ciphertext, b: Plaintext): Ciphertext {
+    this.beforeCostly();
     this.counts.plainMultiplications++;
     return this.produce((out) => sealCall('multiply by a plaintext', () => this.scheme.evaluator.multiplyPlain(rawCiphertext(a), rawPlaintext(b), out)));
   }
@@ -90,6 +96,7 @@ export class SealEvaluator implements Evaluator {
   relineariseInPlace(a: Ciphertext): void {
     const key = this.keys.relinearisation;
     if (key === undefined) throw new MissingKeyError('relinearisation key', 'rotation keys only');
+    this.beforeCostly();
     this.counts.relinearisations++;
     sealCall('relinearise', () => this.scheme.evaluator.relinearizeInplace(rawCiphertext(a), key));
   }
@@ -108,12 +115,14 @@ export class SealEvaluator implements Evaluator {
 
   rotate(a: Ciphertext, step: number): Ciphertext {
     const key = this.galoisKey(step, `rotation key for step ${step}`);
+    this.beforeCostly();
     this.counts.rotations++;
     return this.produce((out) => sealCall('rotate', () => this.scheme.evaluator.rotateVector(rawCiphertext(a), step, key, out)));
   }
 
   conjugate(a: Ciphertext): Ciphertext {
     const key = this.galoisKey(0, 'conjugation key');
+    this.beforeCostly();
     this.counts.rotations++;
     return this.produce((out) => sealCall('conjugate', () => this.scheme.evaluator.complexConjugate(rawCiphertext(a), key, out)));
   }

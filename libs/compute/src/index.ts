@@ -1,0 +1,3 @@
+export { TaskCancelledError, TaskError } from './errors.ts';
+export type { ThreadStatistics, Work } from './messages.ts';
+export { ThreadPool, type PoolOptions } from './pool.ts';

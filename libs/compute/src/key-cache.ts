@@ -1,0 +1,94 @@
+/** Evaluation keys of one thread: loaded once per keyset, the least recently used dropped when the budget is full. */
+import type { GaloisKeys } from 'node-seal';
+import type { PlannedManifest } from '@blindfit/contracts';
+import { HeError, plainArray, sealCall, unwrap, type EvaluationKeys, type Scheme } from '@blindfit/he';
+import { parseDigest, type BlobStore } from '@blindfit/storage';
+import type { ThreadStatistics } from './messages.ts';
+
+export class KeyBudgetError extends HeError {
+  constructor(needed: number, budget: number) {
+    const mb = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+    super('KEY_BUDGET', `the job's evaluation keys need ${mb(needed)} in a thread that may hold ${mb(budget)}`, 'raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads');
+  }
+}
+
+interface Entry {
+  readonly keys: EvaluationKeys;
+  readonly bytes: number;
+}
+
+export class KeyCache {
+  private readonly budget: number;
+  private readonly statistics: ThreadStatistics;
+  /** In order of use, the oldest first. */
+  private readonly entries = new Map<string, Entry>();
+
+  constructor(budget: number, statistics: ThreadStatistics) {
+    this.budget = budget;
+    this.statistics = statistics;
+  }
+
+  /** @returns the keys, and the seconds it took to load them (0 when they were there) */
+  async get({ manifest, plan }: PlannedManifest, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<{ keys: EvaluationKeys; seconds: number }> {
+    const { relinearisationKey, galoisKeys } = manifest.blobs;
+    const id = [plan.parameters.fingerprint, relinearisationKey, ...plan.steps.map((step) => galoisKeys[String(step)] ?? '')].join(' ');
+    const known = this.entries.get(id);
+    if (known !== undefined) {
+      this.entries.delete(id);
+      this.entries.set(id, known);
+      this.statistics.keyHits++;
+      return { keys: known.keys, seconds: 0 };
+    }
+    this.statistics.keyMisses++;
+    const started = performance.now();
+    const bytes = loadedKeyBytes(plan.parameters.dataBits.length, plan.parameters.ring) * (plan.steps.length + 1);
+    this.makeRoom(bytes);
+    const keys = await loadKeys({ manifest, plan }, scheme, store, checkpoint);
+    this.entries.set(id, { keys, bytes });
+    return { keys, seconds: (performance.now() - started) / 1000 };
+  }
+
+  private makeRoom(bytes: number): void {
+    if (bytes > this.budget) throw new KeyBudgetError(bytes, this.budget);
+    let held = [...this.entries.values()].reduce((sum, entry) => sum + entry.bytes, 0);
+    for (const [id, entry] of this.entries) {
+      if (held + bytes <= this.budget) break;
+      free(entry.keys);
+      this.entries.delete(id);
+      held -= entry.bytes;
+    }
+  }
+}
+
+/** Memory of one loaded key: a row per data prime, each of two polynomials over all primes. */
+function loadedKeyBytes(primes: number, ring: number): number {
+  return 2 * primes * (primes + 1) * ring * 8;
+}
+
+function free(keys: EvaluationKeys): void {
+  keys.relinearisation?.delete();
+  for (const key of keys.galois.values()) key.delete();
+}
+
+async function loadKeys({ manifest, plan }: PlannedManifest, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<EvaluationKeys> {
+  const { seal, context } = scheme;
+  const galois = new Map<number, GaloisKeys>();
+  const relinearisation = new seal.RelinKeys();
+  const keys = { relinearisation, galois };
+  try {
+    const payload = unwrap(await store.get(parseDigest(manifest.blobs.relinearisationKey)), { parameters: plan.parameters, fields: { kind: 'relinearisation-key' } });
+    sealCall('load the relinearisation key', () => relinearisation.loadFromArray(context, plainArray(payload)));
+    for (const step of plan.steps) {
+      checkpoint();
+      const bytes = await store.get(parseDigest(manifest.blobs.galoisKeys[String(step)] ?? ''));
+      const key = new seal.GaloisKeys();
+      galois.set(step, key);
+      const galoisPayload = unwrap(bytes, { parameters: plan.parameters, fields: { kind: 'galois-key', step } });
+      sealCall(`load the rotation key for step ${step}`, () => key.loadFromArray(context, plainArray(galoisPayload)));
+    }
+    return keys;
+  } catch (error) {
+    free(keys);
+    throw error;
+  }
+}

@@ -1,0 +1,55 @@
+/** What the pool and its threads say to each other. */
+import type { KeylessTask, Task, TaskResult } from '@blindfit/contracts';
+
+export type Work = Task | KeylessTask;
+
+/** How a thread is set up. */
+export interface ThreadOptions {
+  readonly storeUrl: string;
+  readonly token?: string;
+  /** Local copies of blobs, for a store that is not a directory. */
+  readonly cacheDirectory: string;
+  readonly cacheBytes: number;
+  /** Evaluation keys this thread may hold. */
+  readonly keyBytes: number;
+}
+
+export interface ThreadData extends ThreadOptions {
+  /** One Int32: 1 asks the running task to stop. */
+  readonly cancelFlag: SharedArrayBuffer;
+}
+
+export interface RunMessage {
+  readonly run: number;
+  readonly work: Work;
+}
+
+/** What a thread did besides computing; added up into metrics by whoever owns the pool. */
+export interface ThreadStatistics {
+  keyHits: number;
+  keyMisses: number;
+  ciphertextHits: number;
+  ciphertextMisses: number;
+  blobHits: number;
+  blobMisses: number;
+  bytesRead: number;
+  bytesWritten: number;
+  /** WebAssembly memory of the thread: a level, not a count. */
+  heapBytes: number;
+}
+
+export interface DoneMessage {
+  readonly run: number;
+  readonly result: TaskResult;
+  readonly statistics: ThreadStatistics;
+}
+
+export interface FailedMessage {
+  readonly run: number;
+  readonly error: { readonly code: string; readonly message: string; readonly permanent: boolean };
+  /** The SEAL instance can no longer be trusted: the pool replaces the thread. */
+  readonly fatal: boolean;
+  readonly statistics: ThreadStatistics;
+}
+
+export type ThreadMessage = DoneMessage | FailedMessage;

@@ -1,0 +1,145 @@
+/**
+ * A pool of threads with one SEAL instance each. WebAssembly has no threads and blocks, so nothing here ever computes on
+ * the event loop: tasks go out as digests and come back as digests.
+ */
+import { Worker } from 'node:worker_threads';
+import type { TaskResult } from '@blindfit/contracts';
+import { TaskCancelledError, TaskError } from './errors.ts';
+import type { RunMessage, ThreadData, ThreadMessage, ThreadOptions, ThreadStatistics, Work } from './messages.ts';
+
+export interface PoolOptions extends ThreadOptions {
+  readonly threads: number;
+  /** Called with what a thread did since its last report; `heapBytes` is a level. */
+  readonly onStatistics?: (thread: number, delta: ThreadStatistics) => void;
+}
+
+interface Waiting {
+  readonly work: Work;
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (result: TaskResult) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly flag: Int32Array;
+  statistics: ThreadStatistics | undefined;
+  current: (Waiting & { readonly run: number; readonly stopListening: () => void }) | undefined;
+}
+
+export class ThreadPool {
+  private readonly options: PoolOptions;
+  private readonly threads: (Thread | undefined)[] = [];
+  private readonly queue: Waiting[] = [];
+  private runs = 0;
+  private closed = false;
+
+  constructor(options: PoolOptions) {
+    this.options = options;
+    for (let i = 0; i < options.threads; i++) this.threads.push(this.spawn(i));
+  }
+
+  get size(): number {
+    return this.threads.length;
+  }
+
+  get busy(): number {
+    return this.threads.filter((thread) => thread?.current !== undefined).length;
+  }
+
+  /**
+   * Runs one task on the next free thread.
+   * @throws TaskError, TaskCancelledError when `signal` fires (within one homomorphic operation)
+   */
+  run(work: Work, signal?: AbortSignal): Promise<TaskResult> {
+    if (this.closed) return Promise.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
+    if (signal?.aborted === true) return Promise.reject(new TaskCancelledError());
+    return new Promise((resolve, reject) => {
+      this.queue.push({ work, signal, resolve, reject });
+      this.dispatch();
+    });
+  }
+
+  /** Ends the threads; tasks that still run fail with a passing error, so that someone else does them. */
+  async close(): Promise<void> {
+    this.closed = true;
+    for (const waiting of this.queue.splice(0)) waiting.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
+    for (const thread of this.threads) await thread?.worker.terminate();
+  }
+
+  private spawn(index: number): Thread {
+    const cancelFlag = new SharedArrayBuffer(4);
+    const { storeUrl, token, cacheDirectory, cacheBytes, keyBytes, threads } = this.options;
+    const data: ThreadData = { storeUrl, ...(token === undefined ? {} : { token }), cacheDirectory, cacheBytes, keyBytes: Math.floor(keyBytes / threads), cancelFlag };
+    const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: data, name: `he-${index}` });
+    const thread: Thread = { worker, flag: new Int32Array(cancelFlag), statistics: undefined, current: undefined };
+    worker.on('message', (message: ThreadMessage) => this.finish(index, thread, message));
+    worker.on('error', (error) => this.lost(index, thread, error instanceof Error ? error.message : String(error)));
+    worker.on('exit', (code) => this.lost(index, thread, `it exited with code ${code}`));
+    return thread;
+  }
+
+  private dispatch(): void {
+    for (const thread of this.threads) {
+      if (thread === undefined || thread.current !== undefined) continue;
+      const next = this.queue.shift();
+      if (next === undefined) return;
+      if (next.signal?.aborted === true) {
+        next.reject(new TaskCancelledError());
+        continue;
+      }
+      const run = ++this.runs;
+      Atomics.store(thread.flag, 0, 0);
+      const cancel = (): void => {
+        Atomics.store(thread.flag, 0, 1);
+      };
+      next.signal?.addEventListener('abort', cancel, { once: true });
+      thread.current = { ...next, run, stopListening: () => next.signal?.removeEventListener('abort', cancel) };
+      const message: RunMessage = { run, work: next.work };
+      thread.worker.postMessage(message);
+    }
+  }
+
+  private finish(index: number, thread: Thread, message: ThreadMessage): void {
+    this.report(index, thread, message.statistics);
+    const { current } = thread;
+    if (current?.run !== message.run) return;
+    thread.current = undefined;
+    current.stopListening();
+    if ('result' in message) {
+      current.resolve(message.result);
+    } else {
+      const { code, message: text, permanent } = message.error;
+      current.reject(code === 'TASK_CANCELLED' ? new TaskCancelledError() : new TaskError(code, text, permanent));
+      if (message.fatal) this.replace(index, thread);
+    }
+    this.dispatch();
+  }
+
+  /** A thread died: its task fails in a way that may pass, and another thread takes its place. */
+  private lost(index: number, thread: Thread, reason: string): void {
+    if (this.threads[index] !== thread) return;
+    const { current } = thread;
+    thread.current = undefined;
+    current?.stopListening();
+    current?.reject(new TaskError('THREAD_LOST', `the compute thread died: ${reason}`, false));
+    this.replace(index, thread);
+    this.dispatch();
+  }
+
+  private replace(index: number, thread: Thread): void {
+    this.threads[index] = undefined;
+    void thread.worker.terminate();
+    if (!this.closed) this.threads[index] = this.spawn(index);
+  }
+
+  private report(index: number, thread: Thread, now: ThreadStatistics): void {
+    const before = thread.statistics;
+    thread.statistics = now;
+    const delta = { ...now };
+    if (before !== undefined) {
+      for (const key of Object.keys(delta) as (keyof ThreadStatistics)[]) if (key !== 'heapBytes') delta[key] = now[key] - before[key];
+    }
+    this.options.onStatistics?.(index, delta);
+  }
+}

@@ -1,0 +1,243 @@
+/** From a task's digests to the digests of its results: loads, runs the circuit, stores. */
+import type { BackwardTask, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedManifest, StartTask, StepTask, Task, TaskResult } from '@blindfit/contracts';
+import {
+  addOperations, backward, expand, finalMomentum, finalWeights, forward, isFullPair, momentumOf, momentumSchedule, nesterovStep, noOperations, packModel,
+  SealEvaluator, startErrors, startScores, stepFactor, WireError, type Ciphertext, type EvaluationKeys, type Plan, type Scheme,
+} from '@blindfit/he';
+import { parseDigest } from '@blindfit/storage';
+import { parseCiphertext, type CiphertextPlace } from './ciphertext-cache.ts';
+import type { Work } from './messages.ts';
+import type { Session } from './session.ts';
+
+/** Everything a circuit of one task needs at hand. */
+interface Context {
+  readonly session: Session;
+  readonly planned: PlannedManifest;
+  readonly plan: Plan;
+  readonly scheme: Scheme;
+  readonly evaluator: SealEvaluator;
+}
+
+export async function runWork(session: Session, work: Work): Promise<TaskResult> {
+  const startedAt = Date.now();
+  session.checkpoint();
+  const planned = await session.manifest(work.manifest);
+  const { plan } = planned;
+  const scheme = await session.scheme(plan.parameters);
+  let keys: EvaluationKeys | undefined;
+  let loadKeysSeconds = 0;
+  if (needsKeys(work)) ({ keys, seconds: loadKeysSeconds } = await session.keys.get(planned, scheme, session.store, session.checkpoint));
+  const evaluator = new SealEvaluator(scheme, keys, session.checkpoint);
+  const outputs = await compute({ session, planned, plan, scheme, evaluator }, work);
+  return { outputs, operations: addOperations(noOperations(), evaluator.counts), startedAt, finishedAt: Date.now(), loadKeysSeconds };
+}
+
+function needsKeys(work: Work): work is Task {
+  return work.kind === 'start' || work.kind === 'forward' || work.kind === 'backward';
+}
+
+function compute(context: Context, work: Work): Promise<string[]> {
+  switch (work.kind) {
+    case 'start':
+      return runStart(context, work);
+    case 'forward':
+      return runForward(context, work);
+    case 'backward':
+      return runBackward(context, work);
+    case 'step':
+    case 'finish':
+    case 'pack':
+      return runKeyless(context, work);
+  }
+}
+
+async function runStart(context: Context, task: StartTask): Promise<string[]> {
+  const { evaluator, plan } = context;
+  const outputs: string[] = [];
+  for (const shard of task.shards) {
+    const features = await inputs(context, 'features', shard);
+    using scores = startScores(evaluator, {
+      layout: plan.layout,
+      sigmoid: plan.hyperparameters.sigmoid,
+      features,
+      initialWeight: plan.hyperparameters.initialWeight,
+      scale: plan.labels.scale,
+    });
+    outputs.push(await context.session.write(context.scheme, scores));
+  }
+  return outputs;
+}
+
+async function runForward(context: Context, task: ForwardTask): Promise<string[]> {
+  const { evaluator, plan, session, scheme } = context;
+  const { layout } = plan;
+  const level = plan.iterations[task.iteration - 1]?.weights;
+  if (level === undefined) throw new WireError(`iteration ${task.iteration} has no forward task`, `2 to ${plan.iterations.length} have`);
+  using packed = await load(context, task.weights, { level });
+  const weights = expand(evaluator, layout, packed);
+  const outputs: string[] = [];
+  try {
+    for (const shard of task.shards) {
+      const features = await inputs(context, 'features', shard);
+      const labels = await input(context, 'labels', shard, task.pair);
+      using errors = forward(evaluator, { layout, sigmoid: plan.hyperparameters.sigmoid, features, weights, labels, paired: isFullPair(layout, task.pair) });
+      outputs.push(await session.write(scheme, errors));
+    }
+  } finally {
+    free(weights);
+  }
+  return outputs;
+}
+
+async function runBackward(context: Context, task: BackwardTask): Promise<string[]> {
+  const { evaluator, plan, session, scheme } = context;
+  const errors = await errorsOf(context, task);
+  try {
+    const gradientFeatures = new Map<number, Ciphertext[]>();
+    for (const block of task.blocks) {
+      const shards: Ciphertext[] = [];
+      for (const shard of task.shards) shards.push(await input(context, 'gradientFeatures', shard, block));
+      gradientFeatures.set(block, shards);
+    }
+    using gradient = backward(evaluator, { layout: plan.layout, errors, gradientFeatures });
+    return [await session.write(scheme, gradient)];
+  } finally {
+    free(errors);
+  }
+}
+
+/** By shard; the caller owns them. */
+async function errorsOf(context: Context, task: BackwardTask): Promise<Ciphertext[]> {
+  const { evaluator, plan } = context;
+  const level = plan.iterations[task.iteration - 1]?.errors;
+  if (level === undefined) throw new WireError(`no iteration ${task.iteration}`, `1 to ${plan.iterations.length}`);
+  const given = task.errors ?? task.scores;
+  if (given !== undefined && given.length !== task.shards.length) throw new WireError(`${given.length} errors for ${task.shards.length} shards`);
+  const errors: Ciphertext[] = [];
+  try {
+    for (const [index, shard] of task.shards.entries()) {
+      const digest = given?.[index];
+      if (task.errors !== undefined && digest !== undefined) {
+        errors.push(await load(context, digest, { level }));
+        continue;
+      }
+      const labels = await input(context, 'labels', shard, task.pair);
+      if (digest === undefined) {
+        errors.push(evaluator.copy(labels));
+        continue;
+      }
+      using scores = await load(context, digest, { level });
+      errors.push(startErrors(evaluator, plan.hyperparameters.sigmoid, labels, scores, isFullPair(plan.layout, task.pair)));
+    }
+    return errors;
+  } catch (error) {
+    free(errors);
+    throw error;
+  }
+}
+
+async function runKeyless(context: Context, work: KeylessTask): Promise<string[]> {
+  const results = await (work.kind === 'step' ? step(context, work) : work.kind === 'finish' ? finish(context, work) : pack(context, work));
+  try {
+    const outputs: string[] = [];
+    for (const result of results) outputs.push(await context.session.write(context.scheme, result));
+    return outputs;
+  } finally {
+    free(results);
+  }
+}
+
+async function step(context: Context, work: StepTask): Promise<Ciphertext[]> {
+  const { evaluator, plan } = context;
+  const { layout, hyperparameters } = plan;
+  const etas = momentumSchedule(hyperparameters.iterations);
+  const terms = momentumOf(etas, work.iteration - 1, work.history, hyperparameters.initialWeight);
+  const gradients = await loadAll(context, work.gradients, { level: plan.iterations[work.iteration - 1]?.gradient ?? -1 });
+  const momentum = await loadHistory(context, terms.momentum, work.history);
+  try {
+    return [
+      nesterovStep(evaluator, {
+        layout,
+        gradients,
+        factor: stepFactor(hyperparameters, layout.samples, work.iteration),
+        momentum,
+        constant: terms.constant,
+        paired: isFullPair(layout, work.pair),
+      }),
+    ];
+  } finally {
+    free(gradients);
+    free(momentum.map((term) => term.weights));
+  }
+}
+
+async function finish(context: Context, work: FinishTask): Promise<Ciphertext[]> {
+  const { evaluator, plan } = context;
+  const { layout, hyperparameters } = plan;
+  const final = finalMomentum(momentumSchedule(hyperparameters.iterations), work.history, hyperparameters.initialWeight);
+  using newest = await load(context, work.history.at(-1) ?? '', { level: 0 });
+  const momentum = await loadHistory(context, final.momentum, work.history);
+  try {
+    return [finalWeights(evaluator, { ...final, layout, newest, momentum, paired: isFullPair(layout, work.pair) })];
+  } finally {
+    free(momentum.map((term) => term.weights));
+  }
+}
+
+async function pack(context: Context, work: PackTask): Promise<Ciphertext[]> {
+  const pairs = await loadAll(context, work.pairs, { level: 0 });
+  try {
+    return packModel(context.evaluator, context.plan.layout, pairs);
+  } finally {
+    free(pairs);
+  }
+}
+
+/** Terms over digests become terms over ciphertexts. M_t is at the level of iteration t's gradient. */
+async function loadHistory(
+  context: Context,
+  terms: readonly { readonly coefficient: number; readonly weights: string }[],
+  history: readonly string[],
+): Promise<{ coefficient: number; weights: Ciphertext }[]> {
+  const loaded: { coefficient: number; weights: Ciphertext }[] = [];
+  for (const { coefficient, weights } of terms) {
+    const level = context.plan.iterations[history.lastIndexOf(weights)]?.gradient ?? -1;
+    loaded.push({ coefficient, weights: await load(context, weights, { level }) });
+  }
+  return loaded;
+}
+
+/** All blocks of one shard, owned by the cache. */
+async function inputs(context: Context, name: 'features', shard: number): Promise<Ciphertext[]> {
+  const blocks: Ciphertext[] = [];
+  for (let block = 0; block < context.plan.layout.blocks; block++) blocks.push(await input(context, name, shard, block));
+  return blocks;
+}
+
+/** One of the owner's ciphertexts, owned by the cache. */
+function input(context: Context, name: 'features' | 'gradientFeatures' | 'labels', shard: number, column: number): Promise<Ciphertext> {
+  const digest = context.planned.manifest.blobs[name][shard]?.[column];
+  if (digest === undefined) throw new WireError(`no ${name} at shard ${shard}, place ${column}`);
+  return context.session.ciphertexts.get(context.scheme, context.session.store, digest, context.plan[name]);
+}
+
+/** An intermediate result; the caller owns it. */
+async function load(context: Context, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
+  return parseCiphertext(context.scheme, await context.session.read(parseDigest(digest)), place);
+}
+
+async function loadAll(context: Context, digests: readonly string[], place: CiphertextPlace): Promise<Ciphertext[]> {
+  const loaded: Ciphertext[] = [];
+  try {
+    for (const digest of digests) loaded.push(await load(context, digest, place));
+    return loaded;
+  } catch (error) {
+    free(loaded);
+    throw error;
+  }
+}
+
+function free(ciphertexts: readonly Ciphertext[]): void {
+  for (const ciphertext of ciphertexts) ciphertext[Symbol.dispose]();
+}
+

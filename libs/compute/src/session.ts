@@ -1,0 +1,100 @@
+/** What one thread keeps between tasks: its store, manifests, schemes, keys and parsed ciphertexts. */
+import { planManifest, type PlannedManifest } from '@blindfit/contracts';
+import { loadSeal, Scheme, wrap, type Ciphertext, type Parameters } from '@blindfit/he';
+import { BlobCache, digestOf, openBlobStore, parseDigest, type BlobStore, type Digest } from '@blindfit/storage';
+import { CiphertextCache } from './ciphertext-cache.ts';
+import { TaskCancelledError } from './errors.ts';
+import { KeyCache } from './key-cache.ts';
+import type { ThreadData, ThreadStatistics } from './messages.ts';
+
+/** Parsed ciphertexts kept per thread. */
+const CIPHERTEXT_BYTES = 192 * 2 ** 20;
+/** Manifests and schemes are small, but a service lives long. */
+const MAX_MANIFESTS = 32;
+const MAX_SCHEMES = 4;
+
+export class Session {
+  readonly store: BlobStore;
+  readonly statistics: ThreadStatistics;
+  readonly keys: KeyCache;
+  readonly ciphertexts: CiphertextCache;
+  private readonly flag: Int32Array;
+  private readonly manifests = new Map<string, PlannedManifest>();
+  private readonly schemes = new Map<string, Scheme>();
+
+  private constructor(data: ThreadData, store: BlobStore, statistics: ThreadStatistics) {
+    this.store = store;
+    this.statistics = statistics;
+    this.flag = new Int32Array(data.cancelFlag);
+    this.keys = new KeyCache(data.keyBytes, statistics);
+    this.ciphertexts = new CiphertextCache(CIPHERTEXT_BYTES, statistics);
+  }
+
+  static async open(data: ThreadData): Promise<Session> {
+    const statistics: ThreadStatistics = {
+      keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0,
+    };
+    const origin = await openBlobStore(data.storeUrl, data.token === undefined ? {} : { token: data.token });
+    // A directory store is as near as a cache would be, and verifies what it reads.
+    const store = data.storeUrl.startsWith('file:')
+      ? origin
+      : await BlobCache.open(origin, {
+          directory: data.cacheDirectory,
+          maxBytes: data.cacheBytes,
+          onEvent: (event) => {
+            if (event.kind === 'hit') statistics.blobHits++;
+            if (event.kind === 'miss') statistics.blobMisses++;
+          },
+        });
+    return new Session(data, store, statistics);
+  }
+
+  /** @throws TaskCancelledError once the pool has raised the flag */
+  readonly checkpoint = (): void => {
+    if (Atomics.load(this.flag, 0) === 1) throw new TaskCancelledError();
+  };
+
+  async manifest(digest: string): Promise<PlannedManifest> {
+    const known = this.manifests.get(digest);
+    if (known !== undefined) return known;
+    const planned = planManifest(JSON.parse(Buffer.from(await this.read(parseDigest(digest))).toString('utf8')));
+    evictOldest(this.manifests, MAX_MANIFESTS);
+    this.manifests.set(digest, planned);
+    return planned;
+  }
+
+  async scheme(parameters: Parameters): Promise<Scheme> {
+    const known = this.schemes.get(parameters.fingerprint);
+    if (known !== undefined) return known;
+    // Evicted schemes are not freed: keys and ciphertexts made with them may still be cached. There are few.
+    evictOldest(this.schemes, MAX_SCHEMES);
+    const scheme = await Scheme.open(parameters);
+    this.schemes.set(parameters.fingerprint, scheme);
+    return scheme;
+  }
+
+  /** Stores a result under the digest of its bytes. */
+  async write(scheme: Scheme, ciphertext: Ciphertext): Promise<string> {
+    const bytes = wrap(scheme.parameters, { kind: 'ciphertext', level: ciphertext.level, scale: ciphertext.scale }, scheme.saveCiphertext(ciphertext));
+    const digest = digestOf(bytes);
+    await this.store.put(digest, bytes, { size: bytes.length });
+    this.statistics.bytesWritten += bytes.length;
+    return digest;
+  }
+
+  async read(digest: Digest): Promise<Uint8Array> {
+    const bytes = await this.store.get(digest);
+    this.statistics.bytesRead += bytes.length;
+    return bytes;
+  }
+
+  async finishTask(): Promise<void> {
+    this.ciphertexts.trim();
+    this.statistics.heapBytes = (await loadSeal()).heapBytes();
+  }
+}
+
+function evictOldest<V>(map: Map<string, V>, max: number): void {
+  const [oldest] = map.keys();
+  if (map.size >= max && oldest !== undefined) map.delete(oldest);
+}

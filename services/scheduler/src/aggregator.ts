@@ -1,0 +1,39 @@
+/** The scheduler's own homomorphic work: additions and constants, no keys, on threads of its own. */
+import type { ThreadPool } from '@blindfit/compute';
+import type { KeylessTask } from '@blindfit/contracts';
+import { taskId, type JobStore } from '@blindfit/jobs';
+import type { SchedulerMetrics } from './metrics.ts';
+
+export class Aggregator {
+  private readonly pool: ThreadPool;
+  private readonly jobs: JobStore;
+  private readonly metrics: SchedulerMetrics;
+
+  constructor(pool: ThreadPool, jobs: JobStore, metrics: SchedulerMetrics) {
+    this.pool = pool;
+    this.jobs = jobs;
+    this.metrics = metrics;
+  }
+
+  /**
+   * Runs one piece of work and records it with the job's tasks.
+   * @param iteration that the work belongs to
+   * @returns the digests of all results
+   */
+  async runAll(work: KeylessTask, iteration: number): Promise<string[]> {
+    const started = performance.now();
+    const { outputs, ...record } = await this.pool.run(work);
+    this.metrics.aggregated(work.kind, (performance.now() - started) / 1000);
+    const pair = 'pair' in work ? [work.pair] : [];
+    const [only] = pair;
+    await this.jobs.recordTask(work.job, taskId(work.job, work.kind, iteration, ...pair), { ...record, kind: work.kind, iteration, ...(only === undefined ? {} : { pair: only }) });
+    return outputs;
+  }
+
+  /** @returns the digest of the one result */
+  async run(work: KeylessTask, iteration: number): Promise<string> {
+    const [digest] = await this.runAll(work, iteration);
+    if (digest === undefined) throw new Error(`${work.kind} gave no result`);
+    return digest;
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Makes sure that whatever goes wrong ends in the job's record. Workers record the failures they see; what nobody sees
+ * (an entry that stalled too often, a scheduler's own step, a submission cut off before it was queued) is found here.
+ */
+import { QueueEvents, type Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { JOB_OPTIONS, jobOf, QUEUES, type JobData, type JobStore } from '@blindfit/jobs';
+import type { Logger } from '@blindfit/runtime';
+import type { SchedulerMetrics } from './metrics.ts';
+
+/** How often records are compared with the queues. */
+const RECONCILE_MS = 15_000;
+/** A submission is queued right after it is recorded; later than this it was cut off. */
+const GRACE_MS = 5_000;
+
+export interface FailureWatch {
+  close(): Promise<void>;
+}
+
+export function watchFailures(redis: Redis, prefix: string, jobs: JobStore, queue: Queue<JobData>, metrics: SchedulerMetrics, logger: Logger): FailureWatch {
+  const ignore = (error: unknown): void => logger.warn({ err: error }, 'could not look at the queues; looking again later');
+  const failed = async (id: string, reason: string): Promise<void> => {
+    if (await jobs.fail(id, { code: 'JOB_FAILED', message: reason })) {
+      metrics.jobEnded('failed');
+      logger.error({ job: id, reason }, 'job failed');
+    }
+  };
+  const watchers = Object.values(QUEUES).map((name) => {
+    // QueueEvents blocks its connection, and does not close one that it was given.
+    const connection = redis.duplicate();
+    connection.on('error', ignore);
+    const events = new QueueEvents(name, { connection, prefix });
+    events.on('error', ignore);
+    events.on('failed', ({ jobId, failedReason }) => void failed(jobOf(jobId), failedReason).catch(ignore));
+    return { events, connection };
+  });
+  const reconcile = async (): Promise<void> => {
+    for (const view of await jobs.list(1000, ['queued', 'running'])) {
+      const entry = await queue.getJob(view.id);
+      if (entry === undefined) {
+        if (Date.now() - Date.parse(view.createdAt) > GRACE_MS) {
+          await queue.add(QUEUES.jobs, { job: view.id, manifest: view.manifest }, { ...JOB_OPTIONS, jobId: view.id });
+          logger.warn({ job: view.id }, 'a recorded job was not in the queue; added');
+        }
+      } else if (await entry.isFailed()) {
+        await failed(view.id, entry.failedReason);
+      }
+    }
+  };
+  void reconcile().catch(ignore);
+  const timer = setInterval(() => void reconcile().catch(ignore), RECONCILE_MS);
+  return {
+    async close() {
+      clearInterval(timer);
+      for (const { events, connection } of watchers) {
+        await events.close();
+        connection.disconnect();
+      }
+    },
+  };
+}

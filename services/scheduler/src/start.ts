@@ -1,0 +1,116 @@
+import { Worker, type Job, type Processor } from 'bullmq';
+import { pino } from 'pino';
+import { ThreadPool } from '@blindfit/compute';
+import { planManifest, type PlannedManifest } from '@blindfit/contracts';
+import { JobStore, LOCKS, openQueue, QUEUES, type ChainData, type JobData } from '@blindfit/jobs';
+import { checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, startHealthServer, waitForRedis, type Logger } from '@blindfit/runtime';
+import { openBlobStore, parseDigest } from '@blindfit/storage';
+import { Aggregator } from './aggregator.ts';
+import { runChain, type ChainResult } from './chain.ts';
+import { watchFailures } from './failures.ts';
+import { SchedulerMetrics } from './metrics.ts';
+import { runTrainingJob } from './training-job.ts';
+
+export interface SchedulerOptions {
+  readonly redisUrl: string;
+  readonly storeUrl: string;
+  /** For a store behind the API. */
+  readonly token?: string;
+  /** Threads for additions and constants. @default 1 */
+  readonly threads?: number;
+  readonly cacheDir: string;
+  readonly cacheBytes: number;
+  readonly queuePrefix: string;
+  readonly host?: string;
+  readonly metricsPort?: number;
+  readonly logLevel?: string;
+  readonly logger?: Logger;
+}
+
+export interface RunningService {
+  /** Base URL of `/healthz`, `/readyz` and `/metrics`. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Steps that one scheduler drives at a time; they mostly wait. */
+const CONCURRENCY = 32;
+const MAX_MANIFESTS = 64;
+
+/** Starts a scheduler. Several may run at once: BullMQ gives each step to one, and to another if that one dies. */
+export async function startScheduler(options: SchedulerOptions): Promise<RunningService> {
+  const logger = options.logger ?? createLogger({ service: 'scheduler', level: options.logLevel ?? 'info', destination: pino.destination(2) });
+  const redis = connectRedis(parseRedisUrl(options.redisUrl), logger);
+  await waitForRedis(redis, 30_000);
+  await checkRedisPolicy(redis, logger);
+  const { queuePrefix: prefix } = options;
+  const jobs = new JobStore(redis, prefix);
+  const store = await openBlobStore(options.storeUrl, options.token === undefined ? {} : { token: options.token });
+  const queues = {
+    jobs: openQueue<JobData>('jobs', redis, prefix),
+    chains: openQueue<ChainData>('chains', redis, prefix),
+    tasks: openQueue<unknown>('tasks', redis, prefix),
+  };
+  const registry = createMetrics({ service: 'scheduler', version: '0.1.0' });
+  const metrics = new SchedulerMetrics(registry, jobs, Object.values(queues));
+  const pool = new ThreadPool({
+    storeUrl: options.storeUrl,
+    ...(options.token === undefined ? {} : { token: options.token }),
+    cacheDirectory: options.cacheDir,
+    cacheBytes: options.cacheBytes,
+    keyBytes: 0,
+    threads: options.threads ?? 1,
+  });
+
+  const manifests = new Map<string, PlannedManifest>();
+  const manifest = async (digest: string): Promise<PlannedManifest> => {
+    const known = manifests.get(digest);
+    if (known !== undefined) return known;
+    const planned = planManifest(JSON.parse(Buffer.from(await store.get(parseDigest(digest))).toString('utf8')));
+    const [oldest] = manifests.keys();
+    if (manifests.size >= MAX_MANIFESTS && oldest !== undefined) manifests.delete(oldest);
+    manifests.set(digest, planned);
+    return planned;
+  };
+
+  const dependencies = { tasks: queues.tasks, chains: queues.chains, jobs, aggregator: new Aggregator(pool, jobs, metrics), metrics, manifest };
+  const work = <Data, Result>(queue: keyof typeof QUEUES, processor: (job: Job<Data, Result>, token: string) => Promise<Result>): Worker<Data, Result> => {
+    const body: Processor<Data, Result> = (job, token) => processor(job, token ?? '');
+    const worker = new Worker<Data, Result>(QUEUES[queue], body, { connection: redis, prefix, concurrency: CONCURRENCY, ...LOCKS });
+    worker.on('error', (error) => logger.warn({ err: error, queue }, 'queue'));
+    worker.on('failed', (job, error) => logger.warn({ id: job?.id, err: error, queue }, 'step failed'));
+    worker.on('stalled', () => metrics.stall(queue));
+    worker.on('lockRenewalFailed', (lost) => metrics.lockLost(queue, lost.length));
+    return worker;
+  };
+  const workers = [
+    work<JobData, undefined>('jobs', async (job, token) => {
+      await runTrainingJob(dependencies, job, token);
+      return undefined;
+    }),
+    work<ChainData, ChainResult>('chains', (job, token) => runChain(dependencies, job, token)),
+  ];
+  await Promise.all(workers.map((worker) => worker.waitUntilReady()));
+  const failures = watchFailures(redis, prefix, jobs, queues.jobs, metrics, logger);
+
+  const health = await startHealthServer({
+    ...(options.host === undefined ? {} : { host: options.host }),
+    ...(options.metricsPort === undefined ? {} : { port: options.metricsPort }),
+    logger,
+    registry,
+    checks: { redis: () => checkRedis(redis) },
+  });
+  logger.info({ url: health.url }, 'scheduler is ready');
+  return {
+    url: health.url,
+    async close() {
+      await Promise.all(workers.map((worker) => worker.close()));
+      await failures.close();
+      await pool.close();
+      await Promise.all(Object.values(queues).map((queue) => queue.close()));
+      await store.close();
+      await health.close();
+      redis.disconnect();
+    },
+  };
+}

@@ -1,0 +1,68 @@
+/** What happens to one task between the queue and a thread. */
+import { UnrecoverableError, type Job } from 'bullmq';
+import { TaskCancelledError, TaskError, type ThreadPool } from '@blindfit/compute';
+import { checker, ContractError, isFinal, TaskSchema, type Task, type TaskResult } from '@blindfit/contracts';
+import { jobOf, type JobStore } from '@blindfit/jobs';
+import { reasonOf, type Logger } from '@blindfit/runtime';
+import type { WorkerMetrics } from './metrics.ts';
+
+export interface ProcessorDependencies {
+  readonly pool: ThreadPool;
+  readonly jobs: JobStore;
+  readonly metrics: WorkerMetrics;
+  readonly logger: Logger;
+  /** By Blindfit job: aborts its running tasks. */
+  readonly running: Map<string, Set<AbortController>>;
+}
+
+const checkTask = checker('the task is not valid', TaskSchema);
+
+/**
+ * Runs a task and records it. A task that fails for good fails its job, with a reason its owner can act on; one whose
+ * cause may pass is thrown back to the queue, which tries it again.
+ */
+export async function processTask(dependencies: ProcessorDependencies, job: Job<unknown, TaskResult>): Promise<TaskResult> {
+  const { pool, jobs, metrics, logger, running } = dependencies;
+  const id = job.id ?? '';
+  const started = performance.now();
+  let kind = 'unknown';
+  const controller = new AbortController();
+  const owner = jobOf(id);
+  try {
+    const task: Task = checkTask(job.data);
+    ({ kind } = task);
+    metrics.waited(kind, (Date.now() - job.timestamp - job.delay) / 1000);
+    const state = await jobs.state(task.job);
+    if (state === undefined || isFinal(state)) throw new TaskCancelledError();
+    const siblings = running.get(owner) ?? new Set();
+    running.set(owner, siblings.add(controller));
+    const result = await pool.run(task, controller.signal);
+    metrics.computed(result.operations, result.loadKeysSeconds);
+    const { outputs, ...record } = result;
+    await jobs.recordTask(task.job, id, { ...record, kind, iteration: task.iteration, ...('pair' in task ? { pair: task.pair } : {}) });
+    metrics.finished(kind, 'completed', (performance.now() - started) / 1000);
+    logger.debug({ task: id, outputs: outputs.length }, 'task done');
+    return result;
+  } catch (error) {
+    const last = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+    if (error instanceof TaskCancelledError) {
+      metrics.finished(kind, 'cancelled', 0);
+      throw new UnrecoverableError(error.message);
+    }
+    const permanent = error instanceof ContractError || (error instanceof TaskError && error.permanent);
+    if (!permanent && !last) {
+      metrics.finished(kind, 'retried', 0);
+      logger.warn({ task: id, err: error, attempt: job.attemptsMade + 1 }, 'task failed and will be tried again');
+      throw error;
+    }
+    metrics.finished(kind, 'failed', 0);
+    logger.error({ task: id, err: error }, 'task failed for good');
+    const code = error instanceof TaskError || error instanceof ContractError ? error.code : 'TASK_FAILED';
+    await jobs.fail(owner, { code, message: reasonOf(error), task: id });
+    throw new UnrecoverableError(reasonOf(error));
+  } finally {
+    const siblings = running.get(owner);
+    siblings?.delete(controller);
+    if (siblings?.size === 0) running.delete(owner);
+  }
+}

@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import { Worker, type Job } from 'bullmq';
+import { pino } from 'pino';
+import { ThreadPool } from '@blindfit/compute';
+import { isFinal, type TaskResult } from '@blindfit/contracts';
+import { JobChanges, JobStore, LOCKS, QUEUES } from '@blindfit/jobs';
+import { checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, startHealthServer, waitForRedis, type Logger } from '@blindfit/runtime';
+import { WorkerMetrics } from './metrics.ts';
+import { processTask } from './process-task.ts';
+
+export interface WorkerOptions {
+  readonly redisUrl: string;
+  readonly storeUrl: string;
+  /** For a store behind the API. */
+  readonly token?: string;
+  readonly threads: number;
+  /** Evaluation keys all threads together may hold. */
+  readonly keyMemoryBytes: number;
+  readonly cacheDir: string;
+  readonly cacheBytes: number;
+  readonly queuePrefix: string;
+  /** Of the health and metrics server. @default '127.0.0.1' */
+  readonly host?: string;
+  readonly metricsPort?: number;
+  readonly logLevel?: string;
+  readonly logger?: Logger;
+}
+
+export interface RunningService {
+  /** Base URL of `/healthz`, `/readyz` and `/metrics`. */
+  readonly url: string;
+  /** Takes no new work, lets running tasks end, then stops. */
+  close(): Promise<void>;
+}
+
+const HEARTBEAT_MS = 5_000;
+/** A cancellation announced while Redis was away is found by looking. */
+const CANCEL_POLL_MS = 500;
+
+/** Starts a worker: pulls tasks, hands them to threads, records what they did. Any number may run on any number of machines. */
+export async function startWorker(options: WorkerOptions): Promise<RunningService> {
+  const logger = options.logger ?? createLogger({ service: 'worker', level: options.logLevel ?? 'info', destination: pino.destination(2) });
+  const redis = connectRedis(parseRedisUrl(options.redisUrl), logger);
+  await waitForRedis(redis, 30_000);
+  await checkRedisPolicy(redis, logger);
+  const jobs = new JobStore(redis, options.queuePrefix);
+  const changes = await JobChanges.open(redis, jobs.keys);
+  const registry = createMetrics({ service: 'worker', version: '0.1.0' });
+  const pool = new ThreadPool({
+    storeUrl: options.storeUrl,
+    ...(options.token === undefined ? {} : { token: options.token }),
+    cacheDirectory: options.cacheDir,
+    cacheBytes: options.cacheBytes,
+    keyBytes: options.keyMemoryBytes,
+    threads: options.threads,
+    onStatistics: (thread, delta) => metrics.thread(thread, delta),
+  });
+  const metrics = new WorkerMetrics(registry, pool);
+  const running = new Map<string, Set<AbortController>>();
+
+  const abortIfFinal = async (job: string): Promise<void> => {
+    const tasks = running.get(job);
+    if (tasks === undefined) return;
+    const state = await jobs.state(job);
+    if (state === undefined || isFinal(state)) for (const task of tasks) task.abort();
+  };
+  const ignore = (error: unknown): void => logger.debug({ err: error }, 'could not look at a job; looking again soon');
+  const stopListening = changes.listen((job) => void abortIfFinal(job).catch(ignore));
+  const poll = setInterval(() => {
+    for (const job of running.keys()) void abortIfFinal(job).catch(ignore);
+  }, CANCEL_POLL_MS);
+
+  const id = randomUUID();
+  const beat = (): void => void jobs.heartbeat(id, options.threads).catch(ignore);
+  beat();
+  const heartbeat = setInterval(beat, HEARTBEAT_MS);
+
+  const dependencies = { pool, jobs, metrics, logger, running };
+  const worker = new Worker<unknown, TaskResult>(QUEUES.tasks, (job: Job<unknown, TaskResult>) => processTask(dependencies, job), {
+    connection: redis,
+    prefix: options.queuePrefix,
+    concurrency: options.threads,
+    ...LOCKS,
+  });
+  worker.on('error', (error) => logger.warn({ err: error }, 'queue'));
+  worker.on('stalled', () => metrics.stall());
+  worker.on('lockRenewalFailed', (lost) => metrics.lockLost(lost.length));
+  await worker.waitUntilReady();
+
+  const health = await startHealthServer({
+    ...(options.host === undefined ? {} : { host: options.host }),
+    ...(options.metricsPort === undefined ? {} : { port: options.metricsPort }),
+    logger,
+    registry,
+    checks: { redis: () => checkRedis(redis) },
+  });
+  logger.info({ threads: options.threads, url: health.url }, 'worker is ready');
+  return {
+    url: health.url,
+    async close() {
+      await worker.close();
+      clearInterval(heartbeat);
+      clearInterval(poll);
+      stopListening();
+      changes.close();
+      await pool.close();
+      if (redis.status === 'ready') await jobs.retire(id, options.threads);
+      await health.close();
+      redis.disconnect();
+    },
+  };
+}
