@@ -2,6 +2,7 @@ import { CircuitError } from '../errors.ts';
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
 import type { Layout } from '../layout.ts';
 import { sumRowsAndPack } from './pack.ts';
+import { reduceProductInPlace } from './reduce.ts';
 
 export interface BackwardInput {
   readonly layout: Layout;
@@ -38,8 +39,7 @@ export function backward(evaluator: Evaluator, input: BackwardInput): Ciphertext
       }
     }
     if (sum === undefined) throw new CircuitError('no shards');
-    evaluator.rescaleInPlace(sum);
-    evaluator.relineariseInPlace(sum);
+    reduceProductInPlace(evaluator, sum);
     products.set(block, sum);
   }
   return sumRowsAndPack(evaluator, layout, products);

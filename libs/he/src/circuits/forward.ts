@@ -4,6 +4,7 @@ import type { Layout } from '../layout.ts';
 import { sigmoidLevels, type SigmoidPolynomial } from '../sigmoid.ts';
 import { maskAndReplicate } from './mask-and-replicate.ts';
 import { evaluateMonicOdd, inputScale, monicOdd, type MonicOdd } from './odd-polynomial.ts';
+import { reduceProductInPlace } from './reduce.ts';
 import { columnSteps, rotateAndSumInPlace } from './rotate-and-sum.ts';
 
 export interface ForwardInput {
@@ -101,8 +102,7 @@ function sumOfProducts(evaluator: Evaluator, features: readonly Ciphertext[], we
     }
   });
   if (sum === undefined) throw new CircuitError('no blocks');
-  evaluator.rescaleInPlace(sum);
-  evaluator.relineariseInPlace(sum);
+  reduceProductInPlace(evaluator, sum);
   return sum;
 }
 

@@ -1,6 +1,7 @@
 import { CircuitError } from '../errors.ts';
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
 import { sigmoidLevels, type SigmoidPolynomial } from '../sigmoid.ts';
+import { reduceProductInPlace } from './reduce.ts';
 
 /**
  * The odd part of a sigmoid polynomial, made monic: with u = inputFactor * z,
@@ -77,9 +78,7 @@ function product(evaluator: Evaluator, a: Ciphertext, b: Ciphertext): Ciphertext
   using left = evaluator.dropTo(a, level);
   using right = evaluator.dropTo(b, level);
   const result = a === b ? evaluator.square(left) : evaluator.multiply(left, right);
-  // Rescaling three polynomials first makes the key switch one prime cheaper.
-  evaluator.rescaleInPlace(result);
-  evaluator.relineariseInPlace(result);
+  reduceProductInPlace(evaluator, result);
   return result;
 }
 
