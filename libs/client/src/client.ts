@@ -3,7 +3,7 @@ import { checker, JobViewSchema, type JobState, type JobView, type Manifest } fr
 import { Type, type Static } from 'typebox';
 import { hasBlob, putBlob, putBlobs, type BlobUpload, type PutBlobsOptions } from './blobs.ts';
 import { Connection, readBytes, TransientError, type ConnectionOptions } from './connection.ts';
-import { ResultDamagedError } from './errors.ts';
+import { ApiProblemError, ResultDamagedError } from './errors.ts';
 import { jobEvents, type EventsOptions } from './events.ts';
 
 /** Largest model ciphertext that is read. Bytes. */
@@ -86,9 +86,17 @@ export class BlindfitClient {
     return jobs;
   }
 
-  /** Cancels a job that is not final yet. @returns the job as it is then */
+  /** Cancels a job, which must not have succeeded or failed yet. @returns the job as it is then */
   async cancel(id: string): Promise<JobView> {
-    return await this.#json({ method: 'DELETE', path: pathOf(id) }, asJob);
+    try {
+      return await this.#json({ method: 'DELETE', path: pathOf(id) }, asJob);
+    } catch (error) {
+      if (!(error instanceof ApiProblemError) || error.status !== 409) throw error;
+      // An attempt whose answer was lost may have done it.
+      const job = await this.job(id);
+      if (job.state === 'cancelled') return job;
+      throw error;
+    }
   }
 
   async cluster(): Promise<Cluster> {

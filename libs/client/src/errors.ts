@@ -25,12 +25,15 @@ export class ApiProblemError extends ClientError {
   readonly status: number;
   readonly title: string;
   readonly detail: string;
+  /** The blobs of a manifest that are missing or do not fit, where that is the problem. */
+  readonly blobs: Problem['blobs'];
 
-  constructor(problem: Pick<Problem, 'status' | 'code' | 'title' | 'detail' | 'hint'>) {
+  constructor(problem: Omit<Problem, 'type'>) {
     super(problem.code, `${problem.title}: ${problem.detail}`, { hint: problem.hint });
     this.status = problem.status;
     this.title = problem.title;
     this.detail = problem.detail;
+    this.blobs = problem.blobs;
   }
 }
 

@@ -59,6 +59,24 @@ test('lists, shows and cancels jobs; problems keep their code and hint', async (
   });
 });
 
+test('a cancellation whose answer is lost counts, one that comes too late does not', async (t) => {
+  let deletes = 0;
+  let state: 'cancelled' | 'succeeded' = 'cancelled';
+  const url = await serve(t, (app) => {
+    app.delete(`/v1/jobs/${ID}`, (request, reply) => {
+      if (++deletes > 1) return reply.code(409).type(PROBLEM).send(problem(409, 'JOB_FINISHED', 'too late'));
+      request.raw.socket.destroy();
+      return reply.hijack();
+    });
+    app.get(`/v1/jobs/${ID}`, (_request, reply) => reply.send(jobView(state)));
+  });
+  const client = clientOf(t, url);
+  assert.equal((await client.cancel(ID)).state, 'cancelled');
+  assert.equal(deletes, 2);
+  state = 'succeeded';
+  await assert.rejects(client.cancel(ID), { name: 'ApiProblemError', code: 'JOB_FINISHED' });
+});
+
 test('results are checked against their digests', async (t) => {
   const models = [randomBlob(70_000), randomBlob(10)];
   let damaged = 1;

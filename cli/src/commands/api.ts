@@ -1,0 +1,48 @@
+import { variables } from '@blindfit/runtime';
+import type { Command } from 'commander';
+import { addConfigFlags, configOf, givenFlags } from '../config.ts';
+import { runService } from '../service.ts';
+
+const { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, logLevel } = variables;
+const TABLE = { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, logLevel };
+
+export function register(program: Command): void {
+  const command = program
+    .command('api')
+    .summary('run the API server')
+    .description('Runs the API: takes blobs and jobs, tells their progress, hands out results. Any number may run on one Redis and one store.')
+    .option('--ready-json', 'print one line of JSON to stdout when ready');
+  addConfigFlags(command, TABLE)
+    .addHelpText(
+      'after',
+      `
+The bearer token that clients must send comes from the environment: BLINDFIT_TOKEN.
+
+Examples:
+  export BLINDFIT_TOKEN=$(openssl rand -hex 32)
+  blindfit api --redis redis://127.0.0.1:6379 --store file:///var/lib/blindfit/blobs
+  blindfit api --redis rediss://queue.internal --store file:///mnt/shared/blobs --host 0.0.0.0 --port 8080`,
+    )
+    .action(async (options: { readyJson?: true }) => {
+      const config = configOf(TABLE, givenFlags(command));
+      await runService({
+        service: 'api',
+        logLevel: config.logLevel,
+        readyJson: options.readyJson === true,
+        start: async (logger) => {
+          const { startApi } = await import('@blindfit/api');
+          return await startApi({
+            redisUrl: config.redisUrl,
+            storeUrl: config.store,
+            token: config.token,
+            host: config.host,
+            port: config.port,
+            queuePrefix: config.queuePrefix,
+            maxBlobBytes: config.maxBlobMb * 2 ** 20,
+            logLevel: config.logLevel,
+            logger,
+          });
+        },
+      });
+    });
+}

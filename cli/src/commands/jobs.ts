@@ -1,0 +1,141 @@
+import { JOB_STATES, type JobState, type JobView } from '@blindfit/contracts';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
+import { CliError, UsageError } from '../errors.ts';
+import { formatAge, formatCount, formatEta, formatSeconds } from '../format.ts';
+import { withInterrupt } from '../interrupt.ts';
+import { Progress } from '../progress.ts';
+import { formatPairs, formatTable, type Column } from '../table.ts';
+
+interface JobsFlags extends ServerFlags {
+  readonly state?: JobState;
+  readonly limit: number;
+  readonly json?: true;
+  readonly follow?: true;
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('jobs')
+    .summary('list jobs, or show one')
+    .description('Lists the newest jobs, or shows one of them with its progress, timings and the reason of its failure.')
+    .argument('[job]', 'id of a job')
+    .addOption(new Option('--state <state>', 'only jobs in this state').choices(JOB_STATES))
+    .addOption(new Option('--limit <n>', 'at most this many, 1 to 1000').argParser(limitOf).default(20))
+    .option('--follow', 'show the progress of the job until it ends; the exit status is 1 if it does not succeed')
+    .option('--json', 'print JSON as the API gives it; with --follow one line for each change');
+  addServerFlags(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  blindfit jobs
+  blindfit jobs --state running --json | jq -r '.[].id'
+  blindfit jobs job-3k9x2m4c8v1z --follow`,
+    )
+    .action(async (id: string | undefined, flags: JobsFlags) => {
+      if (id === undefined && flags.follow === true) throw new UsageError('--follow needs the id of a job', 'blindfit jobs lists them');
+      await withClient(flags, async (client) => {
+        if (id === undefined) {
+          const jobs = await client.jobs({ limit: flags.limit, ...(flags.state === undefined ? {} : { state: flags.state }) });
+          print(flags.json === true ? json(jobs) : listing(jobs));
+          return;
+        }
+        if (flags.follow !== true) {
+          const job = await client.job(id);
+          print(flags.json === true ? json(job) : details(job));
+          return;
+        }
+        const last = await withInterrupt((signal) => follow(client.events(id, { signal }), flags.json === true));
+        if (last !== undefined && last.state !== 'succeeded') throw new CliError(`${id} ${last.state}${last.error === undefined ? '' : `: ${last.error.message}`}`);
+      });
+    });
+}
+
+async function follow(views: AsyncIterable<JobView>, asJson: boolean): Promise<JobView | undefined> {
+  const progress = new Progress({ mode: asJson ? 'silent' : 'auto' });
+  let last: JobView | undefined;
+  try {
+    for await (const job of views) {
+      last = job;
+      if (asJson) print(JSON.stringify(job));
+      const { phase, tasksDone, tasksTotal, iteration, iterations, etaSeconds } = job.progress;
+      progress.update({ phase, done: tasksDone, total: tasksTotal, text: `iteration ${iteration} of ${iterations}`, ...(etaSeconds === undefined ? {} : { etaSeconds }) });
+    }
+  } finally {
+    progress.finish();
+  }
+  if (last !== undefined && !asJson) print(details(last));
+  return last;
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'JOB' },
+  { title: 'STATE' },
+  { title: 'ITERATION', align: 'right' },
+  { title: 'TASKS', align: 'right' },
+  { title: 'SAMPLES', align: 'right' },
+  { title: 'CLASSES', align: 'right' },
+  { title: 'SUBMITTED' },
+  { title: 'TIME' },
+  { title: 'NAME' },
+];
+
+function listing(jobs: readonly JobView[]): string {
+  if (jobs.length === 0) return 'There are no jobs.';
+  const rows = jobs.map((job) => [
+    job.id,
+    job.state,
+    `${job.progress.iteration}/${job.progress.iterations}`,
+    `${job.progress.tasksDone}/${job.progress.tasksTotal}`,
+    formatCount(job.shape.samples),
+    String(job.shape.classes),
+    formatAge(job.createdAt),
+    timeOf(job),
+    job.name ?? '',
+  ]);
+  return formatTable(COLUMNS, rows);
+}
+
+function details(job: JobView): string {
+  const { progress, shape, hyperparameters: hyper, result, error } = job;
+  const pairs: [string, string][] = [
+    ['job', job.id],
+    ...(job.name === undefined ? [] : [['name', job.name] as [string, string]]),
+    ['state', job.state],
+    ['progress', `iteration ${progress.iteration} of ${progress.iterations}, ${formatCount(progress.tasksDone)} of ${formatCount(progress.tasksTotal)} tasks (${progress.phase})`],
+    ['data', `${formatCount(shape.samples)} samples, ${shape.features} features, ${shape.classes} classes`],
+    ['training', `${hyper.iterations} iterations, learning rate ${hyper.learningRate}, sigmoid of degree ${hyper.sigmoid.degree}`],
+    ['parameters', job.parameters],
+    ['submitted', `${job.createdAt} (${formatAge(job.createdAt)})`],
+  ];
+  const time = timeOf(job);
+  if (time !== '') pairs.push(['time', time]);
+  if (result !== undefined) {
+    const { seconds, operations } = result;
+    pairs.push(['training took', `${formatSeconds(seconds.train)} (${formatSeconds(seconds.compute)} of computing; waited ${formatSeconds(seconds.queued)}; keys loaded in ${formatSeconds(seconds.loadKeys)})`]);
+    pairs.push(['operations', `${formatCount(operations.rotations)} rotations, ${formatCount(operations.relinearisations)} relinearisations`]);
+  }
+  if (error !== undefined) pairs.push(['error', `${error.message} [${error.code}]`]);
+  return formatPairs(pairs);
+}
+
+/** How long a job ran, or will still run. */
+function timeOf({ startedAt, finishedAt, progress }: JobView): string {
+  if (startedAt !== undefined && finishedAt !== undefined) return formatSeconds((Date.parse(finishedAt) - Date.parse(startedAt)) / 1000);
+  return progress.etaSeconds === undefined ? '' : `${formatEta(progress.etaSeconds)} left`;
+}
+
+function limitOf(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1 || value > 1000) throw new InvalidArgumentError('Allowed are whole numbers from 1 to 1000.');
+  return value;
+}
+
+function json(value: unknown): string {
+  return JSON.stringify(value, undefined, 2);
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,54 @@
+import { optional, variables } from '@blindfit/runtime';
+import type { Command } from 'commander';
+import { addConfigFlags, configOf, givenFlags } from '../config.ts';
+import { runService } from '../service.ts';
+
+const { redisUrl, store, token, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
+const threads = {
+  ...variables.threads,
+  description: 'Threads that add gradients up; they do without keys and have little to do',
+  default: () => 1,
+  defaultText: '1',
+};
+const TABLE = { redisUrl, store, token: optional(token), threads, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
+
+export function register(program: Command): void {
+  const command = program
+    .command('scheduler')
+    .summary('run a scheduler')
+    .description('Runs a scheduler: cuts jobs into tasks, adds up what the workers found, and starts the next iteration. Needs no keys. Several may run.')
+    .option('--ready-json', 'print one line of JSON to stdout when ready');
+  addConfigFlags(command, TABLE)
+    .addHelpText(
+      'after',
+      `
+With an http(s) store, BLINDFIT_TOKEN must hold the token of that API.
+
+Examples:
+  blindfit scheduler --redis redis://queue.internal:6379 --store file:///mnt/shared/blobs --metrics-port 9465`,
+    )
+    .action(async (options: { readyJson?: true }) => {
+      const config = configOf(TABLE, givenFlags(command));
+      await runService({
+        service: 'scheduler',
+        logLevel: config.logLevel,
+        readyJson: options.readyJson === true,
+        start: async (logger) => {
+          const { startScheduler } = await import('@blindfit/scheduler');
+          return await startScheduler({
+            redisUrl: config.redisUrl,
+            storeUrl: config.store,
+            ...(config.token === undefined ? {} : { token: config.token }),
+            threads: config.threads,
+            cacheDir: config.cacheDir,
+            cacheBytes: config.cacheMb * 2 ** 20,
+            queuePrefix: config.queuePrefix,
+            host: config.host,
+            metricsPort: config.metricsPort,
+            logLevel: config.logLevel,
+            logger,
+          });
+        },
+      });
+    });
+}

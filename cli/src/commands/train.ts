@@ -1,0 +1,103 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { readCsv, type PreprocessingKind } from '@blindfit/datasets';
+import { Option } from 'commander';
+import { defaultDataDir } from '../data-dir.ts';
+import { withInterrupt } from '../interrupt.ts';
+import { Progress } from '../progress.ts';
+import { prepareData } from '../train/data.ts';
+import { addHyperparameterFlags, hyperparametersOf, number, preprocessingOf, preprocessingOption, type HyperparameterFlags } from '../train/flags.ts';
+import { modelText, reportJson, reportTable } from '../train/report.ts';
+import { runTraining } from '../train/run.ts';
+import { withServer } from '../train/server.ts';
+
+interface TrainFlags extends HyperparameterFlags {
+  readonly features: string;
+  readonly validation?: string;
+  readonly preprocess?: PreprocessingKind;
+  readonly classes?: string;
+  readonly keys?: string;
+  readonly server?: string;
+  readonly token?: string;
+  readonly threads?: number;
+  readonly name?: string;
+  readonly out: string;
+  readonly json?: string;
+  readonly quiet?: true;
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('train')
+    .summary('train on encrypted features')
+    .description(
+      'Encrypts features and labels on this machine, has them trained on by servers that hold no key to read them, and decrypts the model here.\n' +
+        'Without --server a private stack is started for the job and taken down after it.',
+    )
+    .requiredOption('--features <file.csv>', 'training data: rows "label,f1,...,fd", header optional')
+    .option('--validation <file.csv>', 'held-out data of the same form; it never leaves this machine')
+    .option('--classes <list>', 'the classes, comma-separated [all labels of the training data]')
+    .addOption(preprocessingOption());
+  addHyperparameterFlags(command)
+    .option('--keys <dir>', 'where the secret key and its public keys are kept [<data directory>/keys]')
+    .option('--server <url>', 'address of an API [BLINDFIT_SERVER; without it an embedded stack]')
+    .option('--token <token>', 'its bearer token; better in BLINDFIT_TOKEN, where other users cannot see it')
+    .addOption(new Option('--threads <n>', 'compute threads of the embedded stack [all cores]').argParser(number(1, 256, true)))
+    .option('--name <text>', 'shown in listings, and visible to the server')
+    .option('--out <file>', 'the trained model', 'model.json')
+    .option('--json <file>', 'write the report as JSON ("-": to standard output)')
+    .option('--quiet', 'no progress')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  blindfit train --features train.csv --validation test.csv
+  blindfit train --features train.csv --preset paper --json report.json
+  BLINDFIT_TOKEN=... blindfit train --features train.csv --server https://blindfit.example.org
+
+The secret key is written with mode 0600 below --keys and is sent nowhere.`,
+    )
+    .action(async (flags: TrainFlags) => {
+      const hyperparameters = hyperparametersOf(flags);
+      const server = flags.server ?? (process.env['BLINDFIT_SERVER'] === '' ? undefined : process.env['BLINDFIT_SERVER']);
+      const token = flags.token ?? process.env['BLINDFIT_TOKEN'];
+      const training = await readCsv(flags.features);
+      const validation = flags.validation === undefined ? undefined : await readCsv(flags.validation);
+      const classes = flags.classes?.split(',').map((label) => label.trim());
+      const data = prepareData({
+        training,
+        ...(validation === undefined ? {} : { validation }),
+        preprocessing: preprocessingOf(flags.preprocess, flags.preset),
+        ...(classes === undefined ? {} : { classes }),
+      });
+      const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
+      const report = await withInterrupt((signal) =>
+        withServer(
+          { ...(server === undefined ? {} : { server }), ...(token === undefined ? {} : { token }), ...(flags.threads === undefined ? {} : { threads: flags.threads }) },
+          (line) => progress.log(line),
+          signal,
+          (client, running) =>
+            runTraining(
+              client,
+              {
+                data,
+                hyperparameters,
+                keysDirectory: flags.keys ?? join(defaultDataDir(), 'keys'),
+                ...(flags.precision === undefined ? {} : { precision: flags.precision }),
+                ...(flags.name === undefined ? {} : { name: flags.name }),
+              },
+              progress,
+              running,
+            ),
+        ).finally(() => progress.finish()));
+      await writeFile(flags.out, modelText(report, data, hyperparameters));
+      const json = `${JSON.stringify(reportJson(report, data, hyperparameters), undefined, 2)}\n`;
+      if (flags.json === '-') {
+        process.stdout.write(json);
+        return;
+      }
+      if (flags.json !== undefined) await writeFile(flags.json, json);
+      process.stdout.write(`${reportTable(report, data)}\n\nmodel: ${flags.out}\n`);
+    });
+}

@@ -1,0 +1,50 @@
+import { optional, variables } from '@blindfit/runtime';
+import type { Command } from 'commander';
+import { addConfigFlags, configOf, givenFlags } from '../config.ts';
+import { runService } from '../service.ts';
+
+const { redisUrl, store, token, threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
+const TABLE = { redisUrl, store, token: optional(token), threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
+
+export function register(program: Command): void {
+  const command = program
+    .command('worker')
+    .summary('run a worker')
+    .description('Runs a worker: computes on ciphertexts, with as many threads as the machine has cores. Any number may run, on any number of machines.')
+    .option('--ready-json', 'print one line of JSON to stdout when ready');
+  addConfigFlags(command, TABLE)
+    .addHelpText(
+      'after',
+      `
+With an http(s) store, BLINDFIT_TOKEN must hold the token of that API.
+
+Examples:
+  blindfit worker --redis redis://queue.internal:6379 --store file:///mnt/shared/blobs
+  BLINDFIT_TOKEN=... blindfit worker --redis redis://queue.internal:6379 --store https://api.internal --threads 64 --metrics-port 9464`,
+    )
+    .action(async (options: { readyJson?: true }) => {
+      const config = configOf(TABLE, givenFlags(command));
+      await runService({
+        service: 'worker',
+        logLevel: config.logLevel,
+        readyJson: options.readyJson === true,
+        start: async (logger) => {
+          const { startWorker } = await import('@blindfit/worker');
+          return await startWorker({
+            redisUrl: config.redisUrl,
+            storeUrl: config.store,
+            ...(config.token === undefined ? {} : { token: config.token }),
+            threads: config.threads,
+            keyMemoryBytes: config.keyMemoryMb * 2 ** 20,
+            cacheDir: config.cacheDir,
+            cacheBytes: config.cacheMb * 2 ** 20,
+            queuePrefix: config.queuePrefix,
+            host: config.host,
+            metricsPort: config.metricsPort,
+            logLevel: config.logLevel,
+            logger,
+          });
+        },
+      });
+    });
+}

@@ -1,0 +1,61 @@
+/** Settings of services: environment variables, which flags override. */
+import { readConfig, type Config, type Environment, type Variable, type VariableTable } from '@blindfit/runtime';
+import { Option, type Command } from 'commander';
+
+/** The flag for each setting; the token has none, because everybody on a machine sees its command lines. */
+const FLAGS: Readonly<Record<string, { readonly flag: string; readonly value: string }>> = {
+  redisUrl: { flag: '--redis', value: 'url' },
+  store: { flag: '--store', value: 'url' },
+  host: { flag: '--host', value: 'address' },
+  port: { flag: '--port', value: 'port' },
+  metricsPort: { flag: '--metrics-port', value: 'port' },
+  threads: { flag: '--threads', value: 'n' },
+  keyMemoryMb: { flag: '--key-memory', value: 'MiB' },
+  cacheDir: { flag: '--cache', value: 'dir' },
+  cacheMb: { flag: '--cache-size', value: 'MiB' },
+  maxBlobMb: { flag: '--max-blob', value: 'MiB' },
+  queuePrefix: { flag: '--queue-prefix', value: 'prefix' },
+  logLevel: { flag: '--log-level', value: 'level' },
+};
+
+/** Adds a flag for every setting that has one, described as in the table. */
+export function addConfigFlags(command: Command, table: VariableTable): Command {
+  for (const [name, spec] of Object.entries(table)) {
+    const known = FLAGS[name];
+    if (known === undefined) continue;
+    const value = spec.defaultText ?? (spec.default === undefined ? undefined : String(spec.default(process.env)));
+    const standard = value === undefined ? '' : `; default: ${value}`;
+    command.addOption(new Option(`${known.flag} <${known.value}>`, `${spec.description.charAt(0).toLowerCase()}${spec.description.slice(1)} [${spec.env}${standard}]`));
+  }
+  return command;
+}
+
+/**
+ * Reads settings from the flags given, else from the environment.
+ * @param flags values by flag, e.g. `{ '--threads': '4' }`; see `givenFlags`
+ * @throws ConfigError naming the flag or the variable at fault
+ */
+export function configOf<const Table extends VariableTable>(table: Table, flags: Readonly<Record<string, string>>, env: Environment = process.env): Config<Table> {
+  const named: Record<string, Variable<unknown>> = {};
+  for (const [name, spec] of Object.entries(table)) {
+    const flag = FLAGS[name]?.flag;
+    if (flag === undefined || flags[flag] === undefined) {
+      named[name] = spec;
+      continue;
+    }
+    // Read from the flag, and named by it in messages; with the flag set, a fallback is never looked at.
+    named[name] = { ...spec, env: flag };
+  }
+  return readConfig(named, { ...env, ...flags }) as Config<Table>;
+}
+
+/** The values of a command's flags, by flag. */
+export function givenFlags(command: Command): Record<string, string> {
+  const values = command.opts<Record<string, unknown>>();
+  const given: Record<string, string> = {};
+  for (const option of command.options) {
+    const value = values[option.attributeName()];
+    if (option.long !== undefined && typeof value === 'string') given[option.long] = value;
+  }
+  return given;
+}

@@ -1,0 +1,58 @@
+/** How commands in another terminal find the stack that `blindfit up` runs: a file only its user can read. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno, processExists } from './stack/redis-system.ts';
+
+export interface StackConnection {
+  /** Base URL of the API. */
+  readonly server: string;
+  readonly token: string;
+  /** Process that runs the stack. */
+  readonly pid: number;
+}
+
+const fileIn = (dataDir: string): string => join(dataDir, 'connection.json');
+
+/** Writes the file with mode 0600. */
+export async function writeConnection(dataDir: string, connection: StackConnection): Promise<void> {
+  const draft = `${fileIn(dataDir)}.${process.pid}`;
+  await writeFile(draft, `${JSON.stringify(connection)}\n`, { mode: 0o600 });
+  await rename(draft, fileIn(dataDir));
+}
+
+export async function removeConnection(dataDir: string): Promise<void> {
+  await rm(fileIn(dataDir), { force: true });
+}
+
+/** The stack that runs on a data directory, or undefined when none does. */
+export async function readConnection(dataDir: string): Promise<StackConnection | undefined> {
+  const value = await readFile(fileIn(dataDir), 'utf8').then(
+    (text): unknown => JSON.parse(text),
+    (error: unknown) => {
+      if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return undefined;
+      throw error;
+    },
+  );
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { server, token, pid } = value as Partial<Record<keyof StackConnection, unknown>>;
+  if (typeof server !== 'string' || typeof token !== 'string' || typeof pid !== 'number') return undefined;
+  // Left behind by a killed stack: its port may belong to somebody else by now, who must not get the token.
+  return processExists(pid) ? { server, token, pid } : undefined;
+}
+
+/** The token of a data directory: made at the first call and the same ever after, so that restarts lock nobody out. */
+export async function tokenOf(dataDir: string): Promise<string> {
+  const path = join(dataDir, 'token');
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  try {
+    const file = await open(path, 'wx', 0o600);
+    const token = randomBytes(32).toString('hex');
+    await file.writeFile(`${token}\n`);
+    await file.close();
+    return token;
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw error;
+    return (await readFile(path, 'utf8')).trim();
+  }
+}

@@ -1,0 +1,62 @@
+/** What a command ends with when it does not succeed. */
+import { constants } from 'node:os';
+import { inspect } from 'node:util';
+import { CommanderError } from 'commander';
+import { printable } from './format.ts';
+
+export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+
+/** A failure the user can act on. */
+export class CliError extends Error {
+  override readonly name: string = 'CliError';
+  /** What to do about it. */
+  readonly hint?: string;
+
+  constructor(message: string, hint?: string, options?: ErrorOptions) {
+    super(message, options);
+    if (hint !== undefined) this.hint = hint;
+  }
+}
+
+/** The command was called in a way that cannot work: exit status 2. */
+export class UsageError extends CliError {
+  override readonly name = 'UsageError';
+}
+
+/** The user (or the system) asked for the end: exit status 128 + the signal's number, 130 for Ctrl-C. */
+export class InterruptedError extends Error {
+  override readonly name = 'InterruptedError';
+  readonly signal: NodeJS.Signals;
+
+  constructor(signal: NodeJS.Signals) {
+    super(`ended by ${signal}`);
+    this.signal = signal;
+  }
+}
+
+/** Prints what went wrong to stderr, as people want to see it, and says with which status to exit. */
+export function reportError(error: unknown, write: (text: string) => unknown = (text) => process.stderr.write(text), env: NodeJS.ProcessEnv = process.env): number {
+  // commander has printed its message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof InterruptedError) return 128 + constants.signals[error.signal];
+  write(`error: ${printable(messageOf(error))}\n`);
+  const hint = hintOf(error);
+  if (hint !== undefined) write(`hint: ${printable(hint)}\n`);
+  if ((env['BLINDFIT_DEBUG'] ?? '') !== '') write(`${inspect(error)}\n`);
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return error instanceof UsageError || code === 'CONFIG_INVALID' ? EXIT.usage : EXIT.failure;
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message === '' ? error.name : error.message;
+}
+
+/** Errors thrown on purpose are of classes of our own or of the system; these are not. */
+const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError] as const;
+
+function hintOf(error: unknown): string | undefined {
+  if (error instanceof Error && 'hint' in error && typeof error.hint === 'string') return error.hint;
+  if (error instanceof Error && !BUGS.some((bug) => error instanceof bug)) return undefined;
+  return 'this looks like a bug in Blindfit; run the command again with BLINDFIT_DEBUG=1 and report what it prints';
+}

@@ -1,0 +1,58 @@
+/** The flags that say how to train, shared by `train` and `plan`. */
+import { DEFAULT_HYPERPARAMETERS, fitSigmoid, PAPER_HYPERPARAMETERS, PAPER_SIGMOID, SIGMOID_DEGREES, type Hyperparameters, type SigmoidPolynomial } from '@blindfit/he';
+import { PREPROCESSING_KINDS, type PreprocessingKind } from '@blindfit/datasets';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+
+export interface HyperparameterFlags {
+  readonly preset?: 'paper';
+  readonly iterations?: number;
+  readonly learningRate?: number;
+  readonly initialWeight?: number;
+  readonly sigmoidDegree?: number;
+  readonly sigmoidRange?: number;
+  readonly precision?: number;
+}
+
+export function number(min: number, max: number, whole = false): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= min && value <= max) || (whole && !Number.isInteger(value))) {
+      throw new InvalidArgumentError(`Allowed are ${whole ? 'whole ' : ''}numbers from ${min} to ${max}.`);
+    }
+    return value;
+  };
+}
+
+export function addHyperparameterFlags(command: Command): Command {
+  return command
+    .addOption(new Option('--preset <name>', 'start from a published setting: "paper" is start 0.0128, no preprocessing, degree 3, 2 iterations, rate 1').choices(['paper']))
+    .addOption(new Option('--iterations <n>', 'training iterations [2]').argParser(number(1, 1000, true)))
+    .addOption(new Option('--learning-rate <r>', 'multiplies the step (1 + gamma_t) [1]').argParser(number(1e-4, 1e3)))
+    .addOption(new Option('--initial-weight <w>', 'every weight’s start; 0 saves levels and time [0]').argParser(number(-1, 1)))
+    .addOption(new Option('--sigmoid-degree <d>', `degree of the sigmoid polynomial: ${SIGMOID_DEGREES.join(', ')} [3]`).argParser(number(1, 7, true)))
+    .addOption(new Option('--sigmoid-range <z>', 'fit the polynomial on [-z, z]; degree 3 without it is the paper’s, on [-8, 8]').argParser(number(0.1, 64)))
+    .addOption(new Option('--precision <e>', 'largest absolute error of a weight to plan for [1e-5]').argParser(number(1e-12, 0.1)));
+}
+
+/** Flags over preset over defaults. @throws ParameterError for a degree that does not exist */
+export function hyperparametersOf(flags: HyperparameterFlags): Hyperparameters {
+  const base = flags.preset === 'paper' ? PAPER_HYPERPARAMETERS : DEFAULT_HYPERPARAMETERS;
+  return Object.freeze({
+    iterations: flags.iterations ?? base.iterations,
+    learningRate: flags.learningRate ?? base.learningRate,
+    initialWeight: flags.initialWeight ?? base.initialWeight,
+    sigmoid: sigmoidOf(flags.sigmoidDegree ?? 3, flags.sigmoidRange),
+  });
+}
+
+function sigmoidOf(degree: number, range: number | undefined): SigmoidPolynomial {
+  return degree === 3 && range === undefined ? PAPER_SIGMOID : fitSigmoid(degree, range ?? 8);
+}
+
+export function preprocessingOption(): Option {
+  return new Option('--preprocess <kind>', 'what to do to the features before encryption [standardize; none with --preset paper]').choices([...PREPROCESSING_KINDS]);
+}
+
+export function preprocessingOf(flag: PreprocessingKind | undefined, preset: 'paper' | undefined): PreprocessingKind {
+  return flag ?? (preset === 'paper' ? 'none' : 'standardize');
+}

@@ -1,0 +1,51 @@
+/** Where a job runs: an API that is there, or a stack of our own for as long as the job lasts. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BlindfitClient } from '@blindfit/client';
+import { CliError } from '../errors.ts';
+import { startStack } from '../stack/stack.ts';
+
+export interface ServerChoice {
+  /** Base URL of a running API; without it an embedded stack is started. */
+  readonly server?: string;
+  readonly token?: string;
+  /** Threads of the embedded stack's worker. @default the number of cores */
+  readonly threads?: number;
+}
+
+/**
+ * Does something with a client, and takes down whatever was started for it, however the work ends. The signal it gets is
+ * aborted by `signal`, and when a service of the embedded stack dies.
+ */
+export async function withServer<T>(choice: ServerChoice, log: (line: string) => void, signal: AbortSignal, work: (client: BlindfitClient, signal: AbortSignal) => Promise<T>): Promise<T> {
+  if (choice.server !== undefined) {
+    return withClosing(new BlindfitClient({ server: choice.server, ...(choice.token === undefined ? {} : { token: choice.token }) }), (client) => work(client, signal));
+  }
+  const dataDir = await mkdtemp(join(tmpdir(), 'blindfit-'));
+  try {
+    const broken = new AbortController();
+    const stack = await startStack({
+      dataDir,
+      threads: choice.threads ?? availableParallelism(),
+      log,
+      signal,
+      onExit: (name, reason) => broken.abort(new CliError(`the ${name} of the embedded stack ended: ${reason}`)),
+    });
+    try {
+      return await withClosing(new BlindfitClient({ server: stack.url, token: stack.token }), (client) => work(client, AbortSignal.any([signal, broken.signal])));
+    } finally {
+      await stack.stop();
+    }
+  } finally {
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function withClosing<T>(client: BlindfitClient, work: (client: BlindfitClient) => Promise<T>): Promise<T> {
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+  }
+}

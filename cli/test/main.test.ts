@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { readConnection, removeConnection, tokenOf, writeConnection } from '../src/connection-file.ts';
+import { CliError, InterruptedError, reportError, UsageError } from '../src/errors.ts';
+import { cleanEnv, runCli, startCli, temporaryDirectory } from './support.ts';
+
+const COMMANDS = ['jobs', 'cancel', 'up', 'api', 'scheduler', 'worker'];
+
+test('help lists the commands, and each command has help with examples', async (t) => {
+  const help = await runCli(t, ['--help']);
+  assert.equal(help.status, 0);
+  assert.equal(help.stderr, '');
+  for (const name of COMMANDS) {
+    assert.match(help.stdout, new RegExp(`^  ${name} .*[a-z]{3}`, 'm'));
+    const own = await runCli(t, ['help', name]);
+    assert.equal(own.status, 0, name);
+    assert.match(own.stdout, new RegExp(`^Usage: blindfit ${name} [^]*\nExamples:\n[^]*blindfit ${name}`), name);
+  }
+});
+
+test('wrong usage ends with status 2 and says what to do', async (t) => {
+  const env = cleanEnv({ XDG_DATA_HOME: await temporaryDirectory(t) });
+  for (const [args, message] of [
+    [[], /^Usage: blindfit/],
+    [['nonsense'], /^error: unknown command 'nonsense'\nhint: .*--help/],
+    [['job'], /Did you mean jobs\?/],
+    [['jobs', '--limit', '0'], /^error: option '--limit <n>' argument '0' is invalid\. Allowed are whole numbers from 1 to 1000\.\nhint: see "blindfit jobs --help"/],
+    [['jobs', '--state', 'odd'], /Allowed choices are queued, running, succeeded, failed, cancelled/],
+    [['jobs', '--follow'], /^error: --follow needs the id of a job\nhint: /],
+    [['cancel'], /^error: missing required argument 'job'/],
+    [['up', '--workers', 'x'], /^error: --workers: "x" is not allowed; allowed: an integer from 1 to 64/],
+    [['up', '--threads', '0'], /--threads: "0" is not allowed/],
+    [['api', '--port', '99999'], /--port: "99999" is not allowed/],
+    [['worker'], /BLINDFIT_REDIS_URL \(or REDIS_URL\) is not set/],
+    [['scheduler', '--redis', 'redis://:hunter2@host', '--store', 'ftp://x'], /--store: "ftp:\/\/x" is not allowed/],
+    [['jobs'], /^error: there is no Blindfit API to speak to[^]*\nhint: start one with "blindfit up"/],
+  ] as const) {
+    const { status, stdout, stderr } = await runCli(t, args, env);
+    assert.equal(status, 2, args.join(' '));
+    assert.equal(stdout, '');
+    assert.match(stderr, message);
+    assert.doesNotMatch(stderr, /\n {4}at |hunter2/);
+  }
+});
+
+test('failures end with status 1, without a stack unless asked for', async (t) => {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address() as AddressInfo;
+  listener.close();
+  const args = ['cancel', 'job-0123456789ab', '--server', `http://127.0.0.1:${port}`];
+  const plain = await runCli(t, args);
+  assert.equal(plain.status, 1);
+  assert.match(plain.stderr, /^error: the Blindfit API at http:\/\/127\.0\.0\.1:\d+ cannot be reached \(5 attempts\): nothing listens there \(ECONNREFUSED\)\nhint: .*BLINDFIT_SERVER.*\n$/);
+  const debug = await runCli(t, args, cleanEnv({ BLINDFIT_DEBUG: '1' }));
+  assert.match(debug.stderr, /^error: [^]*\n {4}at [^]*connection\.ts/);
+});
+
+test('errors become a message, a hint and a status', () => {
+  const report = (error: unknown): [number, string] => {
+    let text = '';
+    const status = reportError(error, (part) => (text += part), {});
+    return [status, text];
+  };
+  assert.deepEqual(report(new CliError('no', 'try')), [1, 'error: no\nhint: try\n']);
+  assert.deepEqual(report(new UsageError('no')), [2, 'error: no\n']);
+  assert.deepEqual(report(new InterruptedError('SIGINT')), [130, '']);
+  assert.deepEqual(report(new InterruptedError('SIGTERM')), [143, '']);
+  assert.deepEqual(report(new Error('\u001b]0;title\u0007')), [1, 'error: \uFFFD]0;title\uFFFD\n']);
+  assert.match(report(new TypeError('x is not a function'))[1], /^error: x is not a function\nhint: this looks like a bug.*BLINDFIT_DEBUG=1/);
+  assert.match(report('thrown text')[1], /^error: thrown text\nhint: this looks like a bug/);
+});
+
+test('Ctrl-C ends a waiting command with status 130', async (t) => {
+  // Accepts connections and never answers.
+  const listener = createServer((socket) => void socket.on('error', () => undefined).resume()).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  t.after(() => listener.close());
+  const connected = once(listener, 'connection');
+  const { child, ended } = startCli(t, ['jobs', 'job-0123456789ab', '--follow', '--server', `http://127.0.0.1:${(listener.address() as AddressInfo).port}`]);
+  await connected;
+  child.kill('SIGINT');
+  const { status, stderr } = await ended;
+  assert.equal(status, 130);
+  assert.equal(stderr, '');
+});
+
+test('a reader that has seen enough is no error', async (t) => {
+  const { child, output, ended } = startCli(t, ['--help']);
+  child.stdout?.destroy();
+  assert.equal((await ended).status, 0);
+  assert.equal(output.stderr, '');
+});
+
+test('a service that cannot reach Redis says so and ends', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const env = cleanEnv({ BLINDFIT_TOKEN: 'a-token-for-the-tests', BLINDFIT_LOG_LEVEL: 'silent' });
+  const { status, stdout, stderr } = await runCli(t, ['api', '--redis', `unix://${directory}/none.sock`, '--store', `file://${directory}/blobs`, '--port', '0'], env);
+  assert.equal(status, 1);
+  assert.equal(stdout, '');
+  assert.match(stderr, /^error: Redis did not become ready within \d+ ms: .*ENOENT.*\nhint: start Redis/);
+});
+
+test('the connection file is private, and one left behind does not count', async (t) => {
+  const directory = join(await temporaryDirectory(t), 'data');
+  assert.equal(await readConnection(directory), undefined);
+  const token = await tokenOf(directory);
+  assert.match(token, /^[0-9a-f]{64}$/);
+  assert.equal(await tokenOf(directory), token, 'the token stays');
+  const connection = { server: 'http://127.0.0.1:8080', token, pid: process.pid };
+  await writeConnection(directory, connection);
+  assert.deepEqual(await readConnection(directory), connection);
+  for (const name of ['connection.json', 'token']) assert.equal((await stat(join(directory, name))).mode & 0o777, 0o600, name);
+  assert.equal((await stat(directory)).mode & 0o777, 0o700);
+
+  const gone = startCli(t, ['--version']);
+  await gone.ended;
+  await writeConnection(directory, { ...connection, pid: gone.child.pid ?? 0 });
+  assert.equal(await readConnection(directory), undefined);
+  await writeFile(join(directory, 'connection.json'), '{"server": 3}');
+  assert.equal(await readConnection(directory), undefined);
+  await removeConnection(directory);
+  await removeConnection(directory);
+});
+
+test('up tells what stands in its way', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  t.after(() => listener.close());
+  const { port } = listener.address() as AddressInfo;
+  const taken = await runCli(t, ['up', '--data', join(directory, 'data'), '--port', String(port)]);
+  assert.equal(taken.status, 1);
+  assert.match(taken.stderr, new RegExp(`^error: port ${port} of 127\\.0\\.0\\.1 is in use by another program\nhint: choose another port`));
+
+  await mkdir(join(directory, 'file'), { recursive: true });
+  await writeFile(join(directory, 'file', 'data'), '');
+  const file = await runCli(t, ['up', '--data', join(directory, 'file', 'data')]);
+  assert.equal(file.status, 1);
+  assert.match(file.stderr, /^error: .*(EEXIST|ENOTDIR)/);
+});
