@@ -30,7 +30,10 @@ return 1`;
 
 const RECORD = `
 if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
-redis.call('HSET', KEYS[2], 'lastPair', ARGV[3])
+if ARGV[3] == '1' then
+  redis.call('HINCRBY', KEYS[2], 'tasksDone', 1)
+  redis.call('HSET', KEYS[2], 'lastPair', ARGV[4])
+end
 return 1`;
 
 /** Kinds that progress counts; the scheduler's own steps are quick and in between. */
@@ -66,10 +69,10 @@ export class JobStore {
   }
 
   async get(id: string): Promise<JobView | undefined> {
-    // Read by every client that watches, several times a second: never the records of all tasks, only their number.
-    const [fields, tasksDone] = await Promise.all([this.redis.hgetall(this.keys.job(id)), this.redis.hlen(this.keys.tasks(id))]);
+    // Read by every client that watches, several times a second: never the records of all tasks.
+    const fields = await this.redis.hgetall(this.keys.job(id));
     if (fields['job'] === undefined || fields['state'] === undefined) return undefined;
-    return viewOf(id, fields, fields['state'] as JobState, tasksDone);
+    return viewOf(id, fields, fields['state'] as JobState);
   }
 
   /** Newest first. @param limit at most this many */
@@ -137,7 +140,8 @@ export class JobStore {
 
   /** Counts a finished task, once however often it ran. */
   async recordTask(id: string, task: string, record: TaskRecord): Promise<boolean> {
-    const fresh = await this.redis.eval(RECORD, 2, this.keys.tasks(id), this.keys.job(id), task, JSON.stringify(record), String(record.pair ?? ''));
+    const counts = WORKER_KINDS.has(record.kind) ? '1' : '0';
+    const fresh = await this.redis.eval(RECORD, 2, this.keys.tasks(id), this.keys.job(id), task, JSON.stringify(record), counts, String(record.pair ?? ''));
     if (fresh === 1) await this.announce(id);
     return fresh === 1;
   }
@@ -179,11 +183,12 @@ function iso(milliseconds: string | undefined): string | undefined {
   return milliseconds === undefined ? undefined : new Date(Number(milliseconds)).toISOString();
 }
 
-function viewOf(id: string, fields: Readonly<Record<string, string>>, state: JobState, tasksDone: number): JobView {
+function viewOf(id: string, fields: Readonly<Record<string, string>>, state: JobState): JobView {
   const job = JSON.parse(fields['job'] ?? '{}') as Omit<NewJob, 'id'>;
   const { iterations } = job.hyperparameters;
   const pairs = Math.ceil(job.shape.classes / 2);
   const perPair = (name: string, missing: number): number[] => Array.from({ length: pairs }, (_, p) => Number(fields[`${name}:${p}`] ?? missing));
+  const tasksDone = Number(fields['tasksDone'] ?? 0);
   const started = Number(fields['startedAt'] ?? 0);
   const elapsed = started > 0 && state === 'running' ? (Date.now() - started) / 1000 : 0;
   const pair = fields['lastPair'] === undefined || fields['lastPair'] === '' ? undefined : Number(fields['lastPair']);

@@ -9,6 +9,11 @@ export interface BearerAuthOptions {
   token: string;
   /** Routes that answer without it. @default /healthz and /readyz, which probes ask without credentials */
   open?: readonly string[];
+  /**
+   * Path below which HTTP Basic with the token as password is accepted, too: browsers can ask for that by themselves, and
+   * they send it to nothing else.
+   */
+  basicBelow?: string;
 }
 
 /**
@@ -25,16 +30,25 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
       done();
       return;
     }
-    const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    const basic = route !== undefined && options.basicBelow !== undefined && (route === options.basicBelow || route.startsWith(`${options.basicBelow}/`));
+    const given = tokenOf(request.headers.authorization ?? '', basic);
     // Hashes have one length, so that neither length nor content of the token shows in the time this takes.
     if (given !== undefined && timingSafeEqual(sha256(given), expected)) {
       done();
       return;
     }
-    void reply.header('www-authenticate', 'Bearer realm="blindfit"');
+    void reply.header('www-authenticate', basic ? ['Bearer realm="blindfit"', 'Basic realm="blindfit", charset="UTF-8"'] : 'Bearer realm="blindfit"');
     const detail = given === undefined ? 'the request carries no bearer token' : 'the bearer token is not the one this API was started with';
     done(new ApiError(401, 'UNAUTHORIZED', 'Not authorized', detail, 'send "Authorization: Bearer TOKEN" with the value of BLINDFIT_TOKEN'));
   });
+}
+
+function tokenOf(header: string, basic: boolean): string | undefined {
+  const bearer = /^Bearer +(\S+)$/i.exec(header)?.[1];
+  const credentials = basic ? /^Basic +(\S+)$/i.exec(header)?.[1] : undefined;
+  if (bearer !== undefined || credentials === undefined) return bearer;
+  // user:password; a user name has no colon, and whatever it is does not matter.
+  return /^[^:]*:(.*)$/s.exec(Buffer.from(credentials, 'base64').toString('utf8'))?.[1];
 }
 
 function sha256(text: string): Buffer {

@@ -1,26 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 
-import { Type } from '@fastify/type-provider-typebox';
-import type { Static } from '@fastify/type-provider-typebox';
+import { ProblemSchema, type Problem } from '@blindfit/contracts';
 import { BlindfitError, reasonOf } from '@blindfit/runtime';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
+export { ProblemSchema, type Problem };
+
 /** After an early answer, how long a client may go on sending a body nobody wants. Milliseconds. */
 const LINGER_MS = 5_000;
-
-/** An error as the API reports it: RFC 9457, with our stable `code` and, where there is one, a `hint`. */
-export const ProblemSchema = Type.Object(
-  {
-    type: Type.String({ description: 'URN of the kind of problem', examples: ['urn:blindfit:problem:blob-not-found'] }),
-    title: Type.String({ description: 'The kind of problem, in words' }),
-    status: Type.Integer({ description: 'HTTP status' }),
-    code: Type.String({ description: 'Stable identifier of the kind of problem', examples: ['BLOB_NOT_FOUND'] }),
-    detail: Type.String({ description: 'What went wrong this time' }),
-    hint: Type.Optional(Type.String({ description: 'What to do about it' })),
-  },
-  { description: 'A problem (RFC 9457)' },
-);
-export type Problem = Static<typeof ProblemSchema>;
 
 /** Codes of errors that come from below the API, with the status they mean to a client. */
 const CATALOGUE: Readonly<Record<string, { status: number; title: string }>> = {
@@ -47,17 +34,26 @@ export class ApiError extends BlindfitError {
   /** HTTP status. */
   readonly status: number;
   readonly title: string;
+  /** The blobs of a manifest that it is about. */
+  readonly blobs?: Problem['blobs'];
 
-  constructor(status: number, code: string, title: string, detail: string, hint?: string) {
+  constructor(status: number, code: string, title: string, detail: string, hint?: string, blobs?: Problem['blobs']) {
     super(code, detail, hint === undefined ? {} : { hint });
     this.status = status;
     this.title = title;
+    if (blobs !== undefined) this.blobs = blobs;
   }
 }
 
 /** What a client is told about an error. Of errors nobody foresaw, only that there was one. */
 export function problemOf(error: unknown): Problem {
-  if (error instanceof ApiError) return problem(error.status, error.code, error.title, error.message, error.hint);
+  if (error instanceof ApiError) {
+    return { ...problem(error.status, error.code, error.title, error.message, error.hint), ...(error.blobs === undefined ? {} : { blobs: error.blobs }) };
+  }
+  // ioredis has no error class for it.
+  if (error instanceof Error && error.message === 'Command timed out') {
+    return problem(503, 'REDIS_UNAVAILABLE', 'Redis is unavailable', 'Redis did not answer in time', 'try again; submissions with an Idempotency-Key are safe to repeat');
+  }
   const fields = (error instanceof Error ? error : {}) as { code?: unknown; hint?: unknown; statusCode?: unknown; validation?: unknown };
   const code = typeof fields.code === 'string' ? fields.code : '';
   const known = Object.hasOwn(CATALOGUE, code) ? CATALOGUE[code] : undefined;

@@ -7,6 +7,7 @@ import { BlobNotFoundError, BlobTooLargeError, parseDigest } from '@blindfit/sto
 import type { BlobStore, Digest } from '@blindfit/storage';
 
 import { ProblemSchema, handleError } from '../problems.ts';
+import { blobHeaders, sendBlob, type BlobTraffic } from '../send-blob.ts';
 
 export interface BlobRoutesOptions {
   store: BlobStore;
@@ -14,6 +15,7 @@ export interface BlobRoutesOptions {
   maxBytes: number;
   /** Milliseconds without a byte after which an upload is given up. @default 60000 */
   idleTimeoutMs?: number;
+  traffic?: BlobTraffic;
 }
 
 const Params = Type.Object({
@@ -31,7 +33,7 @@ const Stored = Type.Object({
  * `PUT`, `HEAD` and `GET /v1/blobs/:digest`: upload, presence and download of content-addressed blobs. Bodies are streamed
  * between socket and store and never held in memory.
  */
-export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (app, { store, maxBytes, idleTimeoutMs = 60_000 }) => {
+export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (app, { store, maxBytes, idleTimeoutMs = 60_000, traffic }) => {
   app.setErrorHandler(handleError);
   // Whatever a client calls its body, these routes take it as bytes. Only within this plugin.
   app.removeAllContentTypeParsers();
@@ -55,21 +57,29 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (app, { 
       const announced = length === undefined ? undefined : Number(length);
       if (announced !== undefined && announced > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
       limitIdleTime(request.raw, idleTimeoutMs);
-      const { created, size } = await store.put(digest, chunksOf(request.raw), { maxBytes, ...(announced === undefined ? {} : { size: announced }) });
+      const { created, size } = await store.put(digest, chunksOf(request.raw, traffic), { maxBytes, ...(announced === undefined ? {} : { size: announced }) });
       // The store leaves the body of a known blob unread, but the client wants to get rid of it before it listens.
-      if (!request.raw.complete) await drain(request.raw, digest, maxBytes);
+      if (!request.raw.complete) await drain(request.raw, digest, maxBytes, traffic);
       return reply.code(created ? 201 : 200).send({ digest, size, created });
     },
   );
 
   app.head(
     '/v1/blobs/:digest',
-    { schema: { tags: ['blobs'], summary: 'Ask whether a blob is there, and how large it is', params: Params } },
+    {
+      config: { swagger: { exposeHeadRoute: true } },
+      schema: {
+        tags: ['blobs'],
+        summary: 'Ask whether a blob is there, and how large it is',
+        params: Params,
+        response: { 200: Type.Unsafe<undefined>({ type: 'null', description: 'It is there; Content-Length says how large it is' }), 404: Type.Unsafe<undefined>({ type: 'null', description: 'It is not' }) },
+      },
+    },
     async (request, reply) => {
       const digest = parseDigest(request.params.digest);
       const info = await store.has(digest);
       if (info === undefined) throw new BlobNotFoundError(digest, 'this store');
-      return reply.headers(headersOf(digest, info.size)).send();
+      return reply.code(200).headers(blobHeaders(digest, info.size)).send(undefined);
     },
   );
 
@@ -94,36 +104,24 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (app, { 
     },
     async (request, reply) => {
       const digest = parseDigest(request.params.digest);
-      const info = await store.has(digest);
-      if (info === undefined) throw new BlobNotFoundError(digest, 'this store');
-      // The content of a digest never changes, so a copy the client has is always the right one.
-      if (request.headers['if-none-match']?.includes(`"${digest}"`) === true) return reply.code(304).header('etag', `"${digest}"`).send(undefined);
-      const content = await store.stream(digest);
-      return reply.code(200).headers(headersOf(digest, info.size)).send(content);
+      return await sendBlob(request, reply, { store, digest, traffic });
     },
   );
   return Promise.resolve();
 };
 
-function headersOf(digest: Digest, size: number): Record<string, string | number> {
-  return {
-    'content-type': 'application/octet-stream',
-    'content-length': size,
-    etag: `"${digest}"`,
-    'cache-control': 'private, max-age=31536000, immutable',
-    'x-content-type-options': 'nosniff',
-  };
-}
-
 /** The body in chunks. Ending the iteration early must not destroy the request: its socket still has to carry the answer. */
-function chunksOf(body: IncomingMessage): AsyncIterable<Uint8Array> {
-  return body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
+async function* chunksOf(body: IncomingMessage, traffic: BlobTraffic | undefined): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+    traffic?.received(chunk.length);
+    yield chunk;
+  }
 }
 
 /** Reads a body to its end without keeping it; the limit holds here too. */
-async function drain(body: IncomingMessage, digest: Digest, maxBytes: number): Promise<void> {
+async function drain(body: IncomingMessage, digest: Digest, maxBytes: number, traffic: BlobTraffic | undefined): Promise<void> {
   let size = 0;
-  for await (const chunk of chunksOf(body)) {
+  for await (const chunk of chunksOf(body, traffic)) {
     size += chunk.length;
     if (size > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
   }

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { DEFAULT_HYPERPARAMETERS } from '@blindfit/he';
+import { Redis } from 'ioredis';
+
+import { startRedis, type RunningRedis } from '../../../cli/src/stack/redis.ts';
+import { JobChanges, JobStore, type NewJob, type TaskRecord } from '../src/index.ts';
+
+let directory: string;
+let server: RunningRedis;
+let redis: Redis;
+let count = 0;
+
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'blindfit-jobs-'));
+  server = await startRedis({ dataDir: directory, log: () => undefined });
+  redis = new Redis({ ...server.connection, replyMapping: 'legacy' });
+});
+
+after(async () => {
+  redis.disconnect();
+  await server.stop();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const newStore = (): JobStore => new JobStore(redis, `{jobs-test-${count++}}`);
+
+function newJob(id: string, overrides: Partial<NewJob> = {}): NewJob {
+  const { sigmoid } = DEFAULT_HYPERPARAMETERS;
+  return {
+    id,
+    manifest: `sha256:${'0'.repeat(64)}`,
+    shape: { samples: 100, features: 5, classes: 3 },
+    hyperparameters: { ...DEFAULT_HYPERPARAMETERS, sigmoid: { ...sigmoid, odd: [...sigmoid.odd] } },
+    parameters: 'N8192',
+    tasksTotal: 4,
+    levels: 6,
+    ...overrides,
+  };
+}
+
+function record(kind: string, startedAt: number, finishedAt: number, overrides: Partial<TaskRecord> = {}): TaskRecord {
+  const operations = { rotations: 10, relinearisations: 1, multiplications: 2, plainMultiplications: 3, rescales: 4 };
+  return { kind, iteration: 1, operations, startedAt, finishedAt, loadKeysSeconds: 0, ...overrides };
+}
+
+test('of many who create a job one succeeds, and everybody finds it whole', async () => {
+  const jobs = newStore();
+  const outcomes = await Promise.all(
+    Array.from({ length: 20 }, async (_, i) => {
+      const created = await jobs.create(newJob('job-a', { parameters: `set ${i}` }));
+      return { created, view: await jobs.get('job-a') };
+    }),
+  );
+  assert.equal(outcomes.filter(({ created }) => created).length, 1);
+  const [first] = outcomes;
+  assert.equal(first?.view?.state, 'queued');
+  for (const { view } of outcomes) assert.deepEqual(view, first.view);
+  assert.equal((await jobs.list(10)).length, 1);
+});
+
+test('a final state is final', async () => {
+  const jobs = newStore();
+  assert.equal(await jobs.cancel('job-unknown'), false);
+  assert.equal(await jobs.succeed('job-unknown', []), false);
+  assert.equal(await jobs.get('job-unknown'), undefined);
+  for (const [id, end] of [
+    ['job-s', () => jobs.succeed('job-s', ['x'])],
+    ['job-f', () => jobs.fail('job-f', { code: 'X', message: 'y' })],
+    ['job-c', () => jobs.cancel('job-c')],
+  ] as const) {
+    await jobs.create(newJob(id));
+    assert.equal(await jobs.start(id), true);
+    assert.equal(await jobs.start(id), false);
+    assert.equal(await end(), true);
+    const view = await jobs.get(id);
+    for (const again of [() => jobs.start(id), () => jobs.cancel(id), () => jobs.fail(id, { code: 'Z', message: 'z' }), () => jobs.succeed(id, ['y'])]) {
+      assert.equal(await again(), false);
+    }
+    await jobs.setPhase(id, 'training');
+    assert.deepEqual(await jobs.get(id), view);
+  }
+  assert.deepEqual(await jobs.countByState(), new Map([['succeeded', 1], ['failed', 1], ['cancelled', 1]]));
+});
+
+test('a task counts once, the steps of the scheduler do not, and the result sums up all', async () => {
+  const jobs = newStore();
+  const id = 'job-a';
+  await jobs.create(newJob(id));
+  await jobs.start(id);
+  const t0 = Date.now();
+  assert.equal(await jobs.recordTask(id, 'backward.0', record('backward', t0 + 10, t0 + 30, { pair: 0, loadKeysSeconds: 0.005 })), true);
+  assert.equal(await jobs.recordTask(id, 'backward.0', record('backward', t0 + 50, t0 + 90, { pair: 0 })), false);
+  assert.equal(await jobs.recordTask(id, 'step.0', record('step', t0 + 30, t0 + 31, { pair: 0 })), true);
+  let view = await jobs.get(id);
+  assert.equal(view?.progress.tasksDone, 1);
+  assert.equal(view.progress.classes, '0, 1');
+  assert.ok((view.progress.etaSeconds ?? -1) >= 0);
+  await jobs.recordTask(id, 'backward.1', record('backward', t0 + 20, t0 + 40, { pair: 1, iteration: 2 }));
+  await jobs.setIteration(id, 0, 2, 1);
+  await jobs.setIteration(id, 1, 1, 3);
+  view = await jobs.get(id);
+  assert.equal(view?.progress.tasksDone, 2);
+  assert.equal(view.progress.classes, '2');
+  assert.equal(view.progress.iteration, 1);
+  assert.equal(view.progress.levelsLeft, 1);
+  // The last task of this story ends a little later than now.
+  await sleep(60);
+  assert.equal(await jobs.succeed(id, ['sha256:m']), true);
+  const done = await jobs.get(id);
+  assert.equal(done?.progress.phase, 'done');
+  assert.equal(done.progress.etaSeconds, undefined);
+  assert.deepEqual(done.result?.models, ['sha256:m']);
+  assert.deepEqual(done.result.operations, { rotations: 30, relinearisations: 3, multiplications: 6, plainMultiplications: 9, rescales: 12 });
+  assert.deepEqual(done.result.seconds.iterations, [0.021, 0.02]);
+  assert.equal(done.result.seconds.loadKeys, 0.005);
+  assert.ok(Math.abs(done.result.seconds.compute - 0.036) < 1e-9);
+  assert.ok(done.result.seconds.queued >= 0.01 && done.result.seconds.queued < 2);
+});
+
+test('lists are newest first, by state, and no longer than asked', async () => {
+  const jobs = newStore();
+  const ids = Array.from({ length: 120 }, (_, i) => `job-${String(i).padStart(3, '0')}`);
+  for (const id of ids) await jobs.create(newJob(id));
+  for (const id of ids.slice(0, 3)) await jobs.cancel(id);
+  assert.deepEqual((await jobs.list(1000)).length, 120);
+  assert.deepEqual((await jobs.list(2, ['cancelled'])).map((job) => job.id), ['job-002', 'job-001']);
+  assert.equal((await jobs.list(60)).length, 60);
+});
+
+test('every change is announced, and a worker that retires is gone', async (t) => {
+  const jobs = newStore();
+  const changes = await JobChanges.open(redis, jobs.keys);
+  t.after(() => changes.close());
+  const heard: string[] = [];
+  const stop = changes.listen((id) => heard.push(id));
+  await jobs.create(newJob('job-a'));
+  await jobs.start('job-a');
+  await jobs.start('job-a');
+  await jobs.recordTask('job-a', 'x', record('backward', 0, 1));
+  await jobs.setPhase('job-a', 'packing');
+  await jobs.cancel('job-a');
+  // Announcements come on another connection than the answers.
+  for (let i = 0; i < 200 && heard.length < 5; i++) await sleep(10);
+  assert.deepEqual(heard, new Array<string>(5).fill('job-a'));
+  stop();
+  await jobs.heartbeat('w', 3);
+  await jobs.heartbeat('w', 3);
+  assert.deepEqual(await jobs.threads(), { workers: 1, threads: 3 });
+  await jobs.retire('w', 3);
+  assert.deepEqual(await jobs.threads(), { workers: 0, threads: 0 });
+  assert.equal(heard.length, 5);
+});

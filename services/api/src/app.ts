@@ -1,0 +1,73 @@
+import { healthRoutes, type Logger, type ReadinessCheck } from '@blindfit/runtime';
+import type { JobChanges, JobData, JobStore } from '@blindfit/jobs';
+import type { BlobStore } from '@blindfit/storage';
+import type { Queue } from 'bullmq';
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import type { Redis } from 'ioredis';
+import type { Registry } from 'prom-client';
+
+import { addBearerAuth } from './auth.ts';
+import { addDocs, DOCS_PATH } from './docs.ts';
+import { addApiMetrics } from './metrics.ts';
+import { useProblems } from './problems.ts';
+import { blobRoutes } from './routes/blobs.ts';
+import { jobRoutes } from './routes/jobs.ts';
+
+/** What the API stands on. Whoever made these closes them, after the app. */
+export interface ApiDependencies {
+  redis: Redis;
+  jobs: JobStore;
+  changes: JobChanges;
+  queues: { jobs: Queue<JobData>; chains: Queue; tasks: Queue };
+  store: BlobStore;
+  /** For `/readyz`, by name. */
+  checks: Readonly<Record<string, ReadinessCheck>>;
+  registry: Registry;
+  logger: Logger;
+  version: string;
+  token: string;
+  /** Largest blob accepted, in bytes. */
+  maxBlobBytes: number;
+  /** Largest manifest accepted, in bytes. @default 64 MiB */
+  maxManifestBytes?: number;
+  /** Milliseconds between heartbeats of event streams. @default 15000 */
+  heartbeatMs?: number;
+}
+
+/** The API as a Fastify instance that is not listening yet. */
+export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> {
+  const { redis, jobs, changes, queues, store, registry } = deps;
+  // Widened, or its type would spread to everything that takes an instance.
+  const loggerInstance: FastifyBaseLogger = deps.logger;
+  const app = fastify({
+    loggerInstance,
+    // One line a request is enough; see below.
+    logController: new LogController({ disableRequestLogging: true }),
+    forceCloseConnections: true,
+    // Digests may come percent-encoded.
+    routerOptions: { maxParamLength: 200 },
+  });
+  useProblems(app);
+  app.addHook('onResponse', (request, reply, done) => {
+    request.log.info({ method: request.method, url: request.url.slice(0, 200), status: reply.statusCode, milliseconds: Math.round(reply.elapsedTime) }, 'answered');
+    done();
+  });
+  // Before the token is asked for, so that refusals count as well.
+  const metrics = addApiMetrics(app, registry, { redis, jobs, queues });
+  addBearerAuth(app, { token: deps.token, basicBelow: DOCS_PATH });
+  await addDocs(app, deps.version);
+  await app.register(healthRoutes, { checks: deps.checks, registry });
+  await app.register(blobRoutes, { store, maxBytes: deps.maxBlobBytes, traffic: metrics.traffic });
+  await app.register(jobRoutes, {
+    store,
+    jobs,
+    redis,
+    changes,
+    queue: queues.jobs,
+    traffic: metrics.traffic,
+    onStream: (delta) => metrics.onStream(delta),
+    ...(deps.maxManifestBytes === undefined ? {} : { maxManifestBytes: deps.maxManifestBytes }),
+    ...(deps.heartbeatMs === undefined ? {} : { heartbeatMs: deps.heartbeatMs }),
+  });
+  return app;
+}

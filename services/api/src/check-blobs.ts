@@ -1,0 +1,78 @@
+import { expectedBlobs, type ExpectedBlob, type PlannedManifest, type Problem } from '@blindfit/contracts';
+import { checkHeader, parseHeader, WIRE_HEADER_BYTES, WireError } from '@blindfit/he';
+import { BlobNotFoundError, parseDigest, type BlobStore } from '@blindfit/storage';
+
+import { ApiError } from './problems.ts';
+
+/** Files looked into at a time. */
+const CONCURRENCY = 16;
+/** Enough to see what is wrong; whoever sent a thousand wrong blobs made one mistake. */
+const MAX_PROBLEMS = 20;
+const SHOWN_IN_DETAIL = 5;
+
+type BlobProblem = NonNullable<Problem['blobs']>[number];
+
+/**
+ * Checks that the store holds every blob of a manifest, each with the kind, parameters, level, scale and size that its
+ * place asks for. Reads headers only; what is behind them is SEAL's to refuse, in a worker.
+ *
+ * @throws {ApiError} 422 `BLOBS_MISSING` or `BLOBS_INVALID` with the first problems
+ */
+export async function checkBlobs(store: BlobStore, planned: PlannedManifest): Promise<void> {
+  // One blob may stand at many places, for example a block of zeros.
+  const places = Map.groupBy(expectedBlobs(planned), (blob) => blob.digest);
+  const queue = places.entries();
+  const missing: BlobProblem[] = [];
+  const invalid: BlobProblem[] = [];
+  const checkNext = async (): Promise<void> => {
+    for (const [digest, expected] of queue) {
+      await checkBlob(store, planned, digest, expected, missing, invalid);
+      if (missing.length + invalid.length >= MAX_PROBLEMS) return;
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, checkNext));
+  if (missing.length > 0) {
+    throw refusal('BLOBS_MISSING', 'Blobs are missing', 'is not in the store', [...missing, ...invalid], 'upload them with PUT /v1/blobs/DIGEST, then submit again');
+  }
+  if (invalid.length > 0) {
+    throw refusal('BLOBS_INVALID', 'Blobs do not fit their places', 'does not fit', invalid, 'encrypt them anew for the plan of this manifest, or correct the manifest');
+  }
+}
+
+async function checkBlob(store: BlobStore, { plan }: PlannedManifest, text: string, expected: readonly ExpectedBlob[], missing: BlobProblem[], invalid: BlobProblem[]): Promise<void> {
+  const digest = parseDigest(text);
+  const report = (list: BlobProblem[], place: string, reason: string): void => {
+    if (missing.length + invalid.length < MAX_PROBLEMS) list.push({ place, digest, reason });
+  };
+  const found = await headOf(store, digest);
+  for (const { place, fields } of expected) {
+    if (found === undefined) {
+      report(missing, place, 'missing');
+      continue;
+    }
+    try {
+      checkHeader(parseHeader(found.head), found.size, { parameters: plan.parameters, fields });
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      report(invalid, place, error.message);
+    }
+  }
+}
+
+async function headOf(store: BlobStore, digest: ReturnType<typeof parseDigest>): Promise<{ size: number; head: Uint8Array } | undefined> {
+  const info = await store.has(digest);
+  if (info === undefined) return undefined;
+  try {
+    return { size: info.size, head: await store.readHead(digest, WIRE_HEADER_BYTES) };
+  } catch (error) {
+    // It may have gone since.
+    if (error instanceof BlobNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+function refusal(code: string, title: string, what: string, problems: BlobProblem[], hint: string): ApiError {
+  const lines = problems.slice(0, SHOWN_IN_DETAIL).map(({ place, digest, reason }) => `${place} (${digest}) ${reason === 'missing' ? 'is missing' : `${what}: ${reason}`}`);
+  const more = problems.length > lines.length ? `; and more, see "blobs"` : '';
+  return new ApiError(422, code, title, `${lines.join('; ')}${more}`, hint, problems);
+}

@@ -1,0 +1,120 @@
+import { Readable } from 'node:stream';
+
+import { isFinal, type JobView } from '@blindfit/contracts';
+import type { JobChanges, JobStore } from '@blindfit/jobs';
+
+/** At most five events a second: people cannot read faster, and a job may have thousands of tasks. */
+const MIN_INTERVAL_MS = 200;
+/** Announcements may get lost, with their connection or with Redis; a look at the record now and then repairs that. */
+const POLL_MS = 2_000;
+/** Proxies close what is silent, typically after a minute. */
+const HEARTBEAT_MS = 15_000;
+/** A client that reads slower than this is spared the states in between. */
+const MAX_BACKLOG_BYTES = 64 * 1024;
+
+export interface JobEventsSource {
+  readonly jobs: JobStore;
+  readonly changes: JobChanges;
+}
+
+export interface JobEventsOptions {
+  /** Number of the last event the client saw, so that numbers go on increasing when it connects again. @default 0 */
+  lastEventId?: number;
+  /** When aborted, the stream ends without an `end` event: the client shall connect again, to another instance. */
+  closing: AbortSignal;
+  /** Milliseconds between heartbeats. @default 15000 */
+  heartbeatMs?: number;
+}
+
+/**
+ * A job as server-sent events: `progress` with its view now and at each change, `end` when it is final. Every event holds the
+ * whole state, so a client that was away has missed nothing that it needs. Destroying the stream stops everything.
+ *
+ * @param first the view to begin with
+ */
+export function jobEvents({ jobs, changes }: JobEventsSource, first: JobView, options: JobEventsOptions): Readable {
+  const { id } = first;
+  const stream = new Readable({ read: () => undefined });
+  let event = options.lastEventId ?? 0;
+  let shown = '';
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let reading = false;
+  let changed = false;
+  let lastRead = Date.now();
+
+  const emit = (name: string, data: unknown): void => {
+    event += 1;
+    stream.push(`id: ${event}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+  };
+  // Functions, because these change during waits, which the compiler does not see.
+  const isStopped = (): boolean => stopped;
+  const changedMeanwhile = (): boolean => changed;
+  const finish = (): void => {
+    stop();
+    stream.push(null);
+  };
+  const show = (view: JobView): void => {
+    // The estimate changes with the clock; that alone is no news.
+    const content = JSON.stringify({ ...view, progress: { ...view.progress, etaSeconds: undefined } });
+    if (content === shown || stream.readableLength > MAX_BACKLOG_BYTES) return;
+    shown = content;
+    emit('progress', view);
+    if (!isFinal(view.state)) return;
+    emit('end', { id, state: view.state });
+    finish();
+  };
+  const refresh = async (): Promise<void> => {
+    if (reading) {
+      changed = true;
+      return;
+    }
+    reading = true;
+    changed = false;
+    lastRead = Date.now();
+    try {
+      const view = await jobs.get(id);
+      if (isStopped()) return;
+      // Redis came back without its data: connecting again will tell the client that the job is unknown.
+      if (view === undefined) finish();
+      else show(view);
+    } catch {
+      // Redis is away, which its connection logs. The next poll asks again.
+    } finally {
+      reading = false;
+      if (changedMeanwhile()) schedule();
+    }
+  };
+  const schedule = (): void => {
+    if (timer !== undefined || stopped) return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      void refresh();
+    }, Math.max(0, lastRead + MIN_INTERVAL_MS - Date.now()));
+  };
+
+  const unlisten = changes.listen((job) => {
+    if (job === id) schedule();
+  });
+  const poll = setInterval(schedule, POLL_MS);
+  const heartbeat = setInterval(() => {
+    if (stream.readableLength <= MAX_BACKLOG_BYTES) stream.push(': heartbeat\n\n');
+  }, options.heartbeatMs ?? HEARTBEAT_MS);
+  function stop(): void {
+    stopped = true;
+    unlisten();
+    clearTimeout(timer);
+    clearInterval(poll);
+    clearInterval(heartbeat);
+    options.closing.removeEventListener('abort', finish);
+  }
+  stream.once('close', stop);
+  options.closing.addEventListener('abort', finish);
+
+  stream.push('retry: 1000\n\n');
+  show(first);
+  if (options.closing.aborted) finish();
+  // The record may have changed between the first view and the listening.
+  if (!isStopped()) schedule();
+  return stream;
+}

@@ -1,0 +1,137 @@
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+
+import { JobChanges, JobStore, openQueue, type ChainData, type JobData } from '@blindfit/jobs';
+import { BlindfitError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, waitForRedis, type Logger } from '@blindfit/runtime';
+import { FileBlobStore, InvalidStoreUrlError, openBlobStore } from '@blindfit/storage';
+
+import packageJson from '../package.json' with { type: 'json' };
+import { buildApi } from './app.ts';
+
+export interface StartApiOptions {
+  /** `redis://...`, `rediss://...` or `unix:///path`. */
+  redisUrl: string;
+  /** `file:///absolute/directory`. */
+  storeUrl: string;
+  /** What clients and workers must send as bearer token. */
+  token: string;
+  /** Address to listen on. @default '127.0.0.1' */
+  host?: string;
+  /** 0 for any free port. @default 8080 */
+  port?: number;
+  /** Prefix of all keys in Redis, with a hash tag. @default '{blindfit}' */
+  queuePrefix?: string;
+  /** Largest blob accepted, in bytes. @default 1 GiB */
+  maxBlobBytes?: number;
+  /** Largest manifest accepted, in bytes. @default 64 MiB */
+  maxManifestBytes?: number;
+  /** Least important events that are logged, when no logger is given; they go to standard error. @default 'info' */
+  logLevel?: string;
+  logger?: Logger;
+  /** Milliseconds to wait for Redis before giving up. @default 10000 */
+  redisTimeoutMs?: number;
+  /** Milliseconds between heartbeats of event streams. @default 15000 */
+  heartbeatMs?: number;
+}
+
+export interface RunningApi {
+  /** Base URL, for example `http://127.0.0.1:8080`. */
+  readonly url: string;
+  /** Ends event streams, lets other answers finish, and gives everything back. May be called repeatedly. */
+  close(): Promise<void>;
+}
+
+/** Of a command to Redis, so that no request hangs when Redis goes away while it is being answered. Milliseconds. */
+const COMMAND_TIMEOUT_MS = 10_000;
+
+/**
+ * Starts the API: connects to Redis and checks its policy, opens the blob store, listens. Installs no signal handlers.
+ *
+ * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`
+ * @throws {InvalidStoreUrlError} for anything but a directory
+ */
+export async function startApi(options: StartApiOptions): Promise<RunningApi> {
+  const logger = options.logger ?? createLogger({ service: 'api', level: options.logLevel ?? 'info', destination: process.stderr });
+  const stops: (() => unknown)[] = [];
+  let closed: Promise<void> | undefined;
+  const stopAll = async (): Promise<void> => {
+    for (let stop = stops.pop(); stop !== undefined; stop = stops.pop()) await stop();
+  };
+  try {
+    const store = await openStore(options.storeUrl);
+    stops.push(() => store.close());
+    const redis = connectRedis({ ...parseRedisUrl(options.redisUrl), commandTimeout: COMMAND_TIMEOUT_MS }, logger);
+    stops.push(() => redis.disconnect());
+    await waitForRedis(redis, options.redisTimeoutMs ?? 10_000);
+    await checkRedisPolicy(redis, logger);
+
+    const prefix = options.queuePrefix ?? '{blindfit}';
+    const jobs = new JobStore(redis, prefix);
+    const changes = await JobChanges.open(redis, jobs.keys);
+    stops.push(() => changes.close());
+    const queues = {
+      jobs: openQueue<JobData>('jobs', redis, prefix),
+      chains: openQueue<ChainData>('chains', redis, prefix),
+      tasks: openQueue<unknown>('tasks', redis, prefix),
+    };
+    for (const queue of Object.values(queues)) {
+      // Its only errors are those of the connection, which reports them itself.
+      queue.on('error', () => undefined);
+      stops.push(() => queue.close());
+    }
+    const app = await buildApi({
+      redis,
+      jobs,
+      changes,
+      queues,
+      store,
+      checks: { redis: () => checkRedis(redis), store: () => access(store.root, constants.R_OK | constants.W_OK | constants.X_OK) },
+      registry: createMetrics({ service: 'api', version: packageJson.version }),
+      logger,
+      version: packageJson.version,
+      token: options.token,
+      maxBlobBytes: options.maxBlobBytes ?? 2 ** 30,
+      ...(options.maxManifestBytes === undefined ? {} : { maxManifestBytes: options.maxManifestBytes }),
+      ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),
+    });
+    stops.push(() => app.close());
+    const url = await listen(app, options.host ?? '127.0.0.1', options.port ?? 8080);
+    logger.info({ url, docs: `${url}/docs` }, 'the API is listening');
+    return {
+      url,
+      close: () => {
+        closed ??= stopAll();
+        return closed;
+      },
+    };
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+async function openStore(url: string): Promise<FileBlobStore> {
+  const store = await openBlobStore(url);
+  if (store instanceof FileBlobStore) return store;
+  await store.close();
+  // It would be this API, or one that could be asked directly.
+  throw new InvalidStoreUrlError(url, 'the API itself keeps the blobs, in a directory');
+}
+
+async function listen(app: Awaited<ReturnType<typeof buildApi>>, host: string, port: number): Promise<string> {
+  try {
+    return await app.listen({ host, port });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EADDRINUSE') {
+      throw new BlindfitError('PORT_IN_USE', `port ${port} of ${host} is in use by another program`, {
+        hint: `stop that program (ss -ltnp "sport = :${port}" shows it) or choose another port with BLINDFIT_PORT (0: any free one)`,
+        cause: error,
+      });
+    }
+    throw new BlindfitError('CANNOT_LISTEN', `cannot listen on port ${port} of ${host}: ${reasonOf(error)}`, {
+      hint: 'correct BLINDFIT_HOST (127.0.0.1: this machine only, 0.0.0.0: all interfaces) and BLINDFIT_PORT (from 1024, unless root)',
+      cause: error,
+    });
+  }
+}

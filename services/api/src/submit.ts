@@ -1,0 +1,92 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+import { canonicalJson, ContractError, countTasks, isFinal, planManifest, type JobView, type PlannedManifest } from '@blindfit/contracts';
+import { ParameterError, PlanError } from '@blindfit/he';
+import { JOB_OPTIONS, type JobData, type JobStore } from '@blindfit/jobs';
+import { digestOf, type BlobStore } from '@blindfit/storage';
+import type { Queue } from 'bullmq';
+
+import { checkBlobs } from './check-blobs.ts';
+import { ApiError } from './problems.ts';
+
+export interface SubmissionDependencies {
+  readonly store: BlobStore;
+  readonly jobs: JobStore;
+  /** The queue `jobs`. */
+  readonly queue: Queue<JobData>;
+}
+
+export interface Submission {
+  /** False when the key was used before, with the same manifest. */
+  readonly created: boolean;
+  readonly job: JobView;
+}
+
+/** Printable ASCII; a header could carry more, but not everybody would read it alike. */
+const KEY = /^[ -~]{1,200}$/;
+
+/**
+ * Accepts a job: checks manifest and blobs, stores the manifest, records the job and puts it into the queue. Safe to
+ * repeat with the same key at any point, also after a crash half-way.
+ *
+ * @param manifest what came in, unchecked
+ * @param key the Idempotency-Key, if one was given
+ * @throws {ApiError} 400 for a key that is none, 409 for a key used with another manifest, 422 with what is wrong
+ */
+export async function submitJob({ store, jobs, queue }: SubmissionDependencies, manifest: unknown, key: string | undefined): Promise<Submission> {
+  const id = jobId(key);
+  const planned = plan(manifest);
+  const bytes = new TextEncoder().encode(canonicalJson(planned.manifest));
+  const digest = digestOf(bytes);
+  let created = false;
+  let job = key === undefined ? undefined : await jobs.get(id);
+  if (job === undefined) {
+    await checkBlobs(store, planned);
+    await store.put(digest, bytes);
+    const { name, shape, hyperparameters } = planned.manifest;
+    created = await jobs.create({
+      id,
+      ...(name === undefined ? {} : { name }),
+      manifest: digest,
+      shape,
+      hyperparameters,
+      parameters: planned.plan.parameters.name,
+      tasksTotal: countTasks(planned.plan),
+      levels: planned.plan.parameters.maxLevel,
+    });
+    job = await jobs.get(id);
+    if (job === undefined) throw new Error(`the record of ${id} is gone right after its creation`);
+  }
+  if (job.manifest !== digest) {
+    throw new ApiError(
+      409,
+      'IDEMPOTENCY_CONFLICT',
+      'Idempotency-Key was used for another manifest',
+      `${id} was submitted with this Idempotency-Key and the manifest ${job.manifest}; this one is ${digest}`,
+      'use a new Idempotency-Key for a new job, or send the first manifest again to get its job',
+    );
+  }
+  // Also for a record that was there before: whoever made it may have died before this line. Adding twice adds once.
+  if (!isFinal(job.state)) await queue.add('job', { job: id, manifest: digest }, { ...JOB_OPTIONS, jobId: id });
+  return { created, job };
+}
+
+function jobId(key: string | undefined): string {
+  if (key === undefined) return `job-${randomBytes(12).toString('hex')}`;
+  if (!KEY.test(key)) {
+    throw new ApiError(400, 'INVALID_IDEMPOTENCY_KEY', 'Not an idempotency key', 'the Idempotency-Key must be 1 to 200 printable ASCII characters', 'a random UUID will do');
+  }
+  return `job-${createHash('sha256').update(key).digest('hex').slice(0, 24)}`;
+}
+
+function plan(manifest: unknown): PlannedManifest {
+  try {
+    return planManifest(manifest);
+  } catch (error) {
+    // The messages of these say what is allowed.
+    if (error instanceof ContractError) throw new ApiError(422, 'INVALID_MANIFEST', 'Manifest is not valid', error.message, 'make the manifest with the client or "blindfit train"');
+    if (error instanceof ParameterError) throw new ApiError(422, 'INVALID_PARAMETERS', 'Parameters are not valid or not secure', error.message);
+    if (error instanceof PlanError) throw new ApiError(422, 'INVALID_PLAN', 'Parameters do not carry the job', error.message);
+    throw error;
+  }
+}

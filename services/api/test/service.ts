@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, type TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
+
+import { canonicalJson, type Manifest } from '@blindfit/contracts';
+import { choosePlan, DEFAULT_HYPERPARAMETERS, wrap, type Hyperparameters, type JobShape, type Plan, type WireFields } from '@blindfit/he';
+import { JobStore, openQueue, type JobData } from '@blindfit/jobs';
+import { parseRedisUrl } from '@blindfit/runtime';
+import { digestOf, FileBlobStore, parseDigest } from '@blindfit/storage';
+import type { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { pino } from 'pino';
+
+import { startRedis, type RunningRedis } from '../../../cli/src/stack/redis.ts';
+import { startApi, type RunningApi, type StartApiOptions } from '../src/start.ts';
+import { temporaryDirectory } from './support.ts';
+
+export const TOKEN = 'correct-horse-battery-staple';
+export const BEARER = { authorization: `Bearer ${TOKEN}` };
+
+let shared: Promise<RunningRedis> | undefined;
+let sharedDirectory: string | undefined;
+let prefixes = 0;
+
+/** One Redis for all tests of a file that leave it alone. */
+export function sharedRedis(): Promise<RunningRedis> {
+  shared ??= (async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'blindfit-api-redis-'));
+    sharedDirectory = dataDir;
+    return startRedis({ dataDir, log: () => undefined });
+  })();
+  return shared;
+}
+
+// Here, because within a test it would be the end of that test.
+after(async () => {
+  await (await shared)?.stop();
+  if (sharedDirectory !== undefined) await rm(sharedDirectory, { recursive: true, force: true });
+});
+
+export interface CallInit {
+  method?: string;
+  body?: string | Uint8Array<ArrayBuffer>;
+  headers?: Record<string, string>;
+}
+
+/** A running API, and the other side of what it stands on: what a scheduler would see and change. */
+export interface Service {
+  api: RunningApi;
+  url: string;
+  storeDirectory: string;
+  store: FileBlobStore;
+  redis: Redis;
+  jobs: JobStore;
+  queue: Queue<JobData>;
+  options: StartApiOptions;
+  /** With the token. */
+  call(path: string, init?: CallInit): Promise<Response>;
+  submit(manifest: unknown, key?: string): Promise<Response>;
+}
+
+export async function startService(t: TestContext, options: Partial<StartApiOptions> = {}): Promise<Service> {
+  const storeDirectory = await temporaryDirectory(t);
+  const redisUrl = options.redisUrl ?? (await sharedRedis()).url;
+  const queuePrefix = `{api-test-${prefixes++}}`;
+  const all: StartApiOptions = {
+    storeUrl: pathToFileURL(storeDirectory).href,
+    token: TOKEN,
+    port: 0,
+    queuePrefix,
+    logger: pino({ level: 'silent' }),
+    ...options,
+    redisUrl,
+  };
+  const api = await startApi(all);
+  const redis = new Redis({ ...parseRedisUrl(redisUrl), replyMapping: 'legacy', maxRetriesPerRequest: null });
+  redis.on('error', () => undefined);
+  const queue = openQueue<JobData>('jobs', redis, queuePrefix);
+  queue.on('error', () => undefined);
+  t.after(async () => {
+    await api.close();
+    await queue.close();
+    redis.disconnect();
+  });
+  const call: Service['call'] = (path, init = {}) => fetch(api.url + path, { ...init, headers: { ...BEARER, ...init.headers } });
+  return {
+    api,
+    url: api.url,
+    storeDirectory,
+    store: await FileBlobStore.open(storeDirectory, { durable: false }),
+    redis,
+    jobs: new JobStore(redis, queuePrefix),
+    queue,
+    options: all,
+    call,
+    submit: (manifest, key) =>
+      call('/v1/jobs', {
+        method: 'POST',
+        body: typeof manifest === 'string' ? manifest : JSON.stringify(manifest),
+        headers: { 'content-type': 'application/json', ...(key === undefined ? {} : { 'idempotency-key': key }) },
+      }),
+  };
+}
+
+export interface TestJob {
+  plan: Plan;
+  manifest: Manifest;
+}
+
+/** Puts a blob into the store. @returns its digest */
+export async function putBlob(store: FileBlobStore, bytes: Uint8Array): Promise<string> {
+  const digest = digestOf(bytes);
+  await store.put(digest, bytes);
+  return digest;
+}
+
+/** A job whose blobs have the right headers and noise behind them: the API looks at headers only. */
+export async function makeJob(store: FileBlobStore, overrides: Partial<Hyperparameters> = {}, shape: JobShape = { samples: 100, features: 5, classes: 3 }): Promise<TestJob> {
+  const plan = choosePlan({ shape, hyperparameters: { ...DEFAULT_HYPERPARAMETERS, iterations: 1, ...overrides } });
+  const blob = (fields: WireFields): Promise<string> => putBlob(store, wrap(plan.parameters, fields, randomBytes(500)));
+  const grid = (columns: number, fields: WireFields): Promise<string[][]> =>
+    Promise.all(Array.from({ length: plan.layout.shards }, () => Promise.all(Array.from({ length: columns }, () => blob(fields)))));
+  const { layout, hyperparameters } = plan;
+  const manifest: Manifest = {
+    format: 'blindfit-job/1',
+    name: 'a test',
+    parameters: { ...plan.parameters.toJSON(), dataBits: [...plan.parameters.dataBits] },
+    shape: { ...shape },
+    block: { rows: layout.rows, columns: layout.columns },
+    grouping: { ...plan.grouping },
+    hyperparameters: { ...hyperparameters, sigmoid: { ...hyperparameters.sigmoid, odd: [...hyperparameters.sigmoid.odd] } },
+    blobs: {
+      features: await grid(layout.blocks, { kind: 'ciphertext', ...plan.features }),
+      gradientFeatures: await grid(layout.blocks, { kind: 'ciphertext', ...plan.gradientFeatures }),
+      labels: await grid(layout.pairs, { kind: 'ciphertext', ...plan.labels }),
+      relinearisationKey: await blob({ kind: 'relinearisation-key' }),
+      galoisKeys: Object.fromEntries(await Promise.all(plan.steps.map(async (step) => [String(step), await blob({ kind: 'galois-key', step })] as const))),
+    },
+  };
+  return { plan, manifest };
+}
+
+/** The manifest as the API must have stored it. */
+export async function storedManifest(store: FileBlobStore, manifest: Manifest): Promise<{ digest: string; text: string }> {
+  const digest = digestOf(new TextEncoder().encode(canonicalJson(manifest)));
+  return { digest, text: Buffer.from(await store.get(parseDigest(digest))).toString() };
+}

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { rename } from 'node:fs/promises';
+import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+
+import { parseRedisUrl } from '@blindfit/runtime';
+import { Redis } from 'ioredis';
+import { pino } from 'pino';
+
+import { startRedis } from '../../../cli/src/stack/redis.ts';
+import { startApi, type StartApiOptions } from '../src/index.ts';
+import { sharedRedis, startService, TOKEN } from './service.ts';
+import { temporaryDirectory } from './support.ts';
+
+const logger = pino({ level: 'silent' });
+
+test('a port that is taken is named, with what to do', async (t) => {
+  const { url, options } = await startService(t);
+  const port = Number(new URL(url).port);
+  await assert.rejects(startApi({ ...options, port }), { code: 'PORT_IN_USE', message: `port ${port} of 127.0.0.1 is in use by another program`, hint: /BLINDFIT_PORT/ });
+  await assert.rejects(startApi({ ...options, host: '203.0.113.1' }), { code: 'CANNOT_LISTEN', hint: /BLINDFIT_HOST/ });
+  // What did not start left the first one alone.
+  assert.equal((await fetch(`${url}/readyz`)).status, 200);
+});
+
+test('a store behind HTTP, a Redis that evicts and a Redis that is not there are refused', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const base: StartApiOptions = { redisUrl: (await sharedRedis()).url, storeUrl: pathToFileURL(directory).href, token: TOKEN, port: 0, logger };
+  for (const storeUrl of ['http://127.0.0.1:8080', 'https://blobs.example', 'ftp://x', 'nonsense']) {
+    await assert.rejects(startApi({ ...base, storeUrl }), { code: 'INVALID_STORE_URL' }, storeUrl);
+  }
+  await assert.rejects(startApi({ ...base, redisUrl: `unix://${directory}/absent.sock`, redisTimeoutMs: 300 }), { code: 'REDIS_UNAVAILABLE' });
+  const own = await startRedis({ dataDir: await temporaryDirectory(t), log: () => undefined });
+  t.after(() => own.stop());
+  const admin = new Redis(parseRedisUrl(own.url));
+  await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+  admin.disconnect();
+  await assert.rejects(startApi({ ...base, redisUrl: own.url }), { code: 'REDIS_POLICY', hint: /noeviction/ });
+});
+
+test('readiness notices a store that went away and came back', async (t) => {
+  const { url, storeDirectory } = await startService(t);
+  await rename(storeDirectory, `${storeDirectory}-away`);
+  const gone = await fetch(`${url}/readyz`);
+  assert.equal(gone.status, 503);
+  assert.deepEqual(((await gone.json()) as { failing: string[] }).failing, ['store']);
+  await rename(`${storeDirectory}-away`, storeDirectory);
+  assert.equal((await fetch(`${url}/readyz`)).status, 200);
+});
+
+test('close may be called twice, frees the port, and leaves signals alone', async (t) => {
+  const before = [process.listenerCount('SIGTERM'), process.listenerCount('SIGINT')];
+  const service = await startService(t);
+  assert.deepEqual([process.listenerCount('SIGTERM'), process.listenerCount('SIGINT')], before);
+  await Promise.all([service.api.close(), service.api.close()]);
+  await assert.rejects(fetch(service.url));
+  const again = await startApi({ ...service.options, port: Number(new URL(service.url).port) });
+  assert.equal(again.url, service.url);
+  await again.close();
+});
