@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { BlindfitClient } from '@blindfit/client';
+import type { JobView } from '@blindfit/contracts';
+import { JobStore, type NewJob } from '@blindfit/jobs';
+import { parseRedisUrl } from '@blindfit/runtime';
+import { Redis } from 'ioredis';
+
+import { StackError, startStack, type RunningStack, type StackOptions } from '../src/stack/stack.ts';
+import { processInfo } from '../src/stack/redis-system.ts';
+import { startRedis } from '../src/stack/redis.ts';
+import { cleanEnv, processesOf, runCli, runs, startCli, temporaryDirectory, until } from './support.ts';
+
+// The stack hands its environment on to the services.
+for (const name of Object.keys(process.env)) if (!(name in cleanEnv())) Reflect.deleteProperty(process.env, name);
+
+const PARENT = fileURLToPath(new URL('stack-parent.ts', import.meta.url));
+
+async function start(t: TestContext, options: Partial<StackOptions> & { dataDir: string }): Promise<RunningStack> {
+  const stack = await startStack({ threads: 1, log: () => undefined, ...options });
+  t.after(() => stack.stop());
+  return stack;
+}
+
+function clientOf(t: TestContext, stack: RunningStack, token = stack.token): BlindfitClient {
+  const client = new BlindfitClient({ server: stack.url, token, backoffMs: 50 });
+  t.after(() => client.close());
+  return client;
+}
+
+/** The records of jobs, as the services keep them. */
+function storeOf(t: TestContext, redisUrl: string): JobStore {
+  const redis = new Redis({ ...parseRedisUrl(redisUrl) });
+  redis.on('error', () => undefined); // the server goes first
+  t.after(() => redis.disconnect());
+  return new JobStore(redis, '{blindfit}');
+}
+
+const newJob = (id: string, name?: string): NewJob => ({
+  id,
+  manifest: `sha256:${'0'.repeat(64)}`,
+  shape: { samples: 1280, features: 401, classes: 10 },
+  hyperparameters: { iterations: 2, learningRate: 1, initialWeight: 0, sigmoid: { degree: 3, range: 8, odd: [0.1, -0.0004] } },
+  parameters: 'N14QP380',
+  tasksTotal: 40,
+  levels: 6,
+  ...(name === undefined ? {} : { name }),
+});
+
+async function status(url: string): Promise<number | undefined> {
+  return await fetch(url).then(
+    (answer) => answer.status,
+    () => undefined,
+  );
+}
+
+test('a stack comes up, loses and regains its parts, and leaves nothing behind', { timeout: 300_000 }, async (t) => {
+  const directory = join(await temporaryDirectory(t), 'da ta');
+  const exits: string[] = [];
+  const lines: string[] = [];
+  const stack = await start(t, { dataDir: directory, workers: 2, log: (line) => void lines.push(line), onExit: (name, reason) => void exits.push(name, reason) });
+  const named = (name: string): RunningStack['processes'][number] => {
+    const found = stack.processes.find((each) => each.name === name);
+    assert.ok(found !== undefined, name);
+    return found;
+  };
+  const client = clientOf(t, stack);
+  const pids = stack.processes.map(({ pid }) => pid);
+
+  await t.test('all parts are ready and the API is protected', async () => {
+    assert.deepEqual(stack.processes.map(({ name }) => name), ['api', 'scheduler-1', 'worker-1', 'worker-2']);
+    assert.equal(new Set(pids).size, 4);
+    assert.ok(pids.every(runs));
+    for (const { url } of stack.processes) assert.equal(await status(`${url}/readyz`), 200, url);
+    assert.deepEqual(await client.cluster(), { workers: 2, threads: 2 });
+    await assert.rejects(clientOf(t, stack, 'the-wrong-token-of-the-test').cluster(), { status: 401, hint: /BLINDFIT_TOKEN/ });
+    assert.equal((await stat(directory)).mode & 0o777, 0o700);
+  });
+
+  await t.test('the token shows neither in command lines nor in logs', async () => {
+    assert.equal(stack.token.length, 64);
+    for (const pid of pids) assert.ok(!(await readFile(`/proc/${pid}/cmdline`, 'utf8')).includes(stack.token));
+    for (const name of await readdir(stack.logDir)) assert.ok(!(await readFile(join(stack.logDir, name), 'utf8')).includes(stack.token), name);
+    assert.ok(!lines.join('\n').includes(stack.token));
+  });
+
+  await t.test('a killed worker is started again at the same address', async () => {
+    const worker = named('worker-1');
+    const [{ pid, url }] = [worker];
+    await worker.kill('SIGKILL');
+    assert.ok(!runs(pid));
+    assert.equal(worker.pid, 0);
+    assert.equal(await status(`${url}/readyz`), undefined);
+    await worker.restart();
+    assert.equal(worker.url, url);
+    assert.notEqual(worker.pid, pid);
+    assert.equal(await status(`${url}/readyz`), 200);
+    await worker.kill('SIGSTOP');
+    await worker.kill('SIGCONT');
+    assert.deepEqual(exits, [], 'what was asked for is not reported');
+  });
+
+  await t.test('an end nobody asked for is reported with the log', async () => {
+    const scheduler = named('scheduler-1');
+    process.kill(scheduler.pid, 'SIGKILL');
+    await until(() => exits.length > 0, 'the report');
+    assert.equal(exits[0], 'scheduler-1');
+    assert.match(exits[1] ?? '', /^scheduler-1 was ended by SIGKILL\. The end of its log \(.*scheduler-1\.log\):\n.*scheduler/s);
+    await scheduler.restart();
+    assert.equal(await status(`${scheduler.url}/readyz`), 200);
+  });
+
+  await t.test('jobs and those who watch them survive a restart of the API', async () => {
+    const jobs = storeOf(t, stack.redisUrl);
+    await jobs.create(newJob('job-survivor00000', 'survivor'));
+    const states: JobView['state'][] = [];
+    const watching = (async () => {
+      for await (const { state } of client.events('job-survivor00000')) states.push(state);
+    })();
+    await until(() => states.length > 0, 'the first event');
+    await named('api').kill('SIGKILL');
+    await jobs.start('job-survivor00000');
+    await named('api').restart();
+    await until(() => states.includes('running'), 'the event after the restart');
+    await jobs.fail('job-survivor00000', { code: 'TEST', message: 'on purpose' });
+    await watching;
+    assert.deepEqual(states, ['queued', 'running', 'failed']);
+  });
+
+  await t.test('stop ends everything, and the directory can be used again', async () => {
+    const all = await processesOf(directory);
+    assert.equal(all.length, 5, 'four services and Redis');
+    await Promise.all([stack.stop(), stack.stop()]);
+    assert.deepEqual(await processesOf(directory), []);
+    assert.equal(await status(`${stack.url}/healthz`), undefined);
+    await assert.rejects(named('worker-1').restart(), /the stack is stopping/);
+
+    const again = await start(t, { dataDir: directory, port: Number(new URL(stack.url).port), token: stack.token });
+    assert.equal(again.url, stack.url);
+    assert.equal((await clientOf(t, again).job('job-survivor00000')).state, 'failed', 'jobs outlive the stack');
+    assert.ok((await readdir(again.logDir)).includes('worker-2.log'));
+    await again.stop();
+    assert.deepEqual(await processesOf(directory), []);
+  });
+});
+
+test('a start that fails tells why and leaves nothing behind', { timeout: 120_000 }, async (t) => {
+  const dataDir = join(await temporaryDirectory(t), 'data');
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  t.after(() => listener.close());
+  await assert.rejects(start(t, { dataDir, port: (listener.address() as AddressInfo).port }), (error) => {
+    assert.ok(error instanceof StackError);
+    assert.match(error.message, /port \d+ of 127\.0\.0\.1 is in use/);
+    return true;
+  });
+  await assert.rejects(start(t, { dataDir, token: 'too short' }), (error) => {
+    assert.ok(error instanceof StackError);
+    assert.match(error.message, /^(api|worker-1|scheduler-1) did not start: it ended with exit status 2\. The end of its log \(.*\.log\):\n[^]*BLINDFIT_TOKEN: the value given is not allowed/);
+    assert.ok(!error.message.includes('too short'));
+    return true;
+  });
+  await assert.rejects(start(t, { dataDir, redisUrl: `unix://${dataDir}/none.sock`, signal: AbortSignal.timeout(3000) }), { name: 'TimeoutError' });
+  assert.deepEqual(await processesOf(dataDir), []);
+});
+
+for (const [how, signal] of [['SIGKILL', 'SIGKILL'], ['SIGTERM', 'SIGTERM'], ['exit', undefined]] as const) {
+  test(`the services end with their program: ${how}`, { timeout: 120_000 }, async (t) => {
+    const dataDir = join(await temporaryDirectory(t), 'data');
+    const parent = spawn(process.execPath, [PARENT, dataDir, how], { stdio: ['ignore', 'pipe', 'inherit'], env: cleanEnv() });
+    t.after(() => parent.kill('SIGKILL'));
+    const ended = once(parent, 'exit');
+    const [line] = (await once(createInterface(parent.stdout), 'line')) as [string];
+    const { pids } = JSON.parse(line) as { pids: number[] };
+    assert.equal(pids.length, 3);
+    if (signal !== undefined) parent.kill(signal);
+    await ended;
+    await until(() => !pids.some(runs), 'the end of the services', 15);
+    // Redis is left behind by kill -9 only, and then ended by whoever starts on that directory next.
+    if (how === 'SIGKILL') await (await startRedis({ dataDir: join(dataDir, 'redis'), log: () => undefined })).stop();
+    await until(async () => (await processesOf(dataDir)).length === 0, 'the end of Redis', 15);
+  });
+}
+
+test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-C', { timeout: 180_000 }, async (t) => {
+  const home = await temporaryDirectory(t);
+  const env = cleanEnv({ XDG_DATA_HOME: home });
+  const up = startCli(t, ['up', '--threads', '1'], env);
+  t.after(() => up.child.kill('SIGTERM'));
+  await until(() => up.output.stdout.includes('Ctrl-C') || up.child.exitCode !== null, 'up');
+  assert.equal(up.output.stderr, '');
+  const server = /export BLINDFIT_SERVER=(\S+)/.exec(up.output.stdout)?.[1] ?? '';
+  const token = /export BLINDFIT_TOKEN=(\S+)/.exec(up.output.stdout)?.[1] ?? '';
+  const worker = /worker-1 (\S+)\/metrics/.exec(up.output.stdout)?.[1] ?? '';
+  assert.match(await (await fetch(`${worker}/metrics`)).text(), /blindfit_build_info\{service="worker"/);
+  const jobs = storeOf(t, `unix://${home}/blindfit/redis/run/redis.sock`);
+  await jobs.create(newJob('job-aaaaaaaaaaaa', 'first \u001b[31mred'));
+  await jobs.create(newJob('job-bbbbbbbbbbbb'));
+
+  await t.test('jobs lists, shows and follows', async (t) => {
+    const list = await runCli(t, ['jobs'], env);
+    assert.equal(list.stderr, '');
+    assert.match(list.stdout, /^JOB +STATE +ITERATION +TASKS .*\njob-bbbbbbbbbbbb  queued +0\/2 +0\/40 +1,280 .*\njob-aaaaaaaaaaaa .*first \uFFFD\[31mred\n$/);
+    const asJson = await runCli(t, ['jobs', '--json', '--limit', '1', '--state', 'queued', '--server', server], cleanEnv({ BLINDFIT_TOKEN: token, XDG_DATA_HOME: '/nowhere' }));
+    assert.deepEqual((JSON.parse(asJson.stdout) as JobView[]).map(({ id }) => id), ['job-bbbbbbbbbbbb']);
+    const one = await runCli(t, ['jobs', 'job-bbbbbbbbbbbb', '--data', join(home, 'blindfit')], cleanEnv());
+    assert.match(one.stdout, /^job +job-bbbbbbbbbbbb\nstate +queued\nprogress +iteration 0 of 2, 0 of 40 tasks \(queued\)\n/);
+
+    const followed = startCli(t, ['jobs', 'job-bbbbbbbbbbbb', '--follow'], env);
+    await until(() => followed.output.stderr.includes('queued'), 'the first line');
+    await jobs.start('job-bbbbbbbbbbbb');
+    await jobs.setPhase('job-bbbbbbbbbbbb', 'training');
+    await until(() => followed.output.stderr.includes('training  0 %  iteration 0 of 2'), 'the second phase');
+    await jobs.fail('job-bbbbbbbbbbbb', { code: 'TEST', message: 'on purpose' });
+    const { status: code, stdout, stderr } = await followed.ended;
+    assert.equal(code, 1);
+    assert.match(stdout, /state +failed\n[^]*error +on purpose \[TEST\]\n/);
+    assert.match(stderr, /error: job-bbbbbbbbbbbb failed: on purpose\n$/);
+  });
+
+  await t.test('cancel cancels', async (t) => {
+    assert.deepEqual(await runCli(t, ['cancel', 'job-aaaaaaaaaaaa'], env), { status: 0, signal: null, stdout: 'job-aaaaaaaaaaaa cancelled\n', stderr: '' });
+    const late = await runCli(t, ['cancel', 'job-bbbbbbbbbbbb'], env);
+    assert.equal(late.status, 1);
+    assert.match(late.stderr, /^error: .*cannot be cancelled any more/);
+    const several = await runCli(t, ['cancel', 'job-aaaaaaaaaaaa', 'job-zzzzzzzzzzzz'], env);
+    assert.equal(several.stdout, 'job-aaaaaaaaaaaa cancelled\n');
+    assert.match(several.stderr, /^error: job-zzzzzzzzzzzz: .*\nerror: 1 of 2 jobs were not cancelled\n$/);
+  });
+
+  await t.test('a wrong token is explained', async (t) => {
+    const wrong = await runCli(t, ['jobs', '--server', server], cleanEnv({ BLINDFIT_TOKEN: 'wrong-token-of-the-tests', XDG_DATA_HOME: '/nowhere' }));
+    assert.equal(wrong.status, 1);
+    assert.match(wrong.stderr, /^error: .*bearer token is not the one.*\nhint: set BLINDFIT_TOKEN/);
+  });
+
+  await t.test('a second one on the same directory is refused', async (t) => {
+    const second = await runCli(t, ['up', '--threads', '1'], env);
+    assert.equal(second.status, 1);
+    assert.match(second.stderr, /in use by process \d+/);
+    assert.equal((await runCli(t, ['jobs'], env)).status, 0, 'the first one is still found');
+  });
+
+  await t.test('a worker that dies comes back', async () => {
+    const [pid] = (await processesOf(join(home, 'blindfit'))).filter((each) => readCommand(each).includes('worker'));
+    assert.ok(pid !== undefined);
+    process.kill(pid, 'SIGKILL');
+    await until(() => up.output.stderr.includes('worker-1 is back'), 'the worker');
+    assert.match(up.output.stderr, /worker-1 was ended by SIGKILL\./);
+    assert.equal(await status(`${worker}/readyz`), 200);
+  });
+
+  up.child.kill('SIGINT');
+  const { status: code, stderr } = await up.ended;
+  assert.equal(code, 0);
+  assert.match(stderr, /\nstopped\n$/);
+  assert.deepEqual(await processesOf(join(home, 'blindfit')), []);
+  assert.deepEqual((await readdir(join(home, 'blindfit'))).filter((name) => name.endsWith('.json')), []);
+});
+
+function readCommand(pid: number): readonly string[] {
+  return processInfo(pid)?.command ?? [];
+}
