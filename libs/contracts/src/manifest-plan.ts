@@ -3,6 +3,13 @@ import { checkShape, derivePlan, layoutOf, Parameters, type Plan, type WireField
 import { checker, ContractError } from './check.ts';
 import { ManifestSchema, type Manifest } from './manifest.ts';
 
+/**
+ * Largest jobs, so that the plan of a manifest from outside takes seconds at most (it follows every block and every shard through
+ * all iterations). As many blocks of X are some 100 GB of ciphertexts.
+ */
+const MAX_BLOCKS = 65_536;
+const MAX_SHARDS = 8_192;
+
 const checkManifestShape = checker('the manifest is not valid', ManifestSchema);
 
 /** A blob of the manifest and what its header must say. */
@@ -29,6 +36,9 @@ export function planManifest(value: unknown): PlannedManifest {
   const parameters = Parameters.of(manifest.parameters);
   checkShape(shape, manifest.hyperparameters);
   const layout = layoutOf(manifest.block, shape.samples, shape.features, shape.classes);
+  if (layout.shards > MAX_SHARDS || layout.shards * layout.blocks > MAX_BLOCKS) {
+    throw misfit([`${layout.shards} shards of ${layout.blocks} blocks are more than the ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks of a job: train on fewer samples or features`]);
+  }
   const problems: string[] = [];
   const grid = (name: 'features' | 'gradientFeatures' | 'labels', columns: number): void => {
     const rows = blobs[name];

@@ -21,7 +21,7 @@ export interface ChainData extends JobData {
  * A worker or scheduler that dies loses its locks after this long, and another takes over within the stalled check's
  * interval. The event loops never compute, so renewals (at half the time) are never late.
  */
-export const LOCKS = { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 8 } as const;
+export const LOCKS = { lockDuration: 8_000, stalledInterval: 3_000, maxStalledCount: 8 } as const;
 
 /** Finished entries stay for a while, so that a step planned twice finds them; records outlive them. */
 const KEEP: JobsOptions = { removeOnComplete: { age: 3600, count: 20_000 }, removeOnFail: { age: 24 * 3600, count: 5_000 } };

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { DEFAULT_HYPERPARAMETERS } from '@blindfit/he';
 import { Redis } from 'ioredis';
 
 import { startRedis, type RunningRedis } from '../../../cli/src/stack/redis.ts';
@@ -31,12 +30,11 @@ after(async () => {
 const newStore = (): JobStore => new JobStore(redis, `{jobs-test-${count++}}`);
 
 function newJob(id: string, overrides: Partial<NewJob> = {}): NewJob {
-  const { sigmoid } = DEFAULT_HYPERPARAMETERS;
   return {
     id,
     manifest: `sha256:${'0'.repeat(64)}`,
     shape: { samples: 100, features: 5, classes: 3 },
-    hyperparameters: { ...DEFAULT_HYPERPARAMETERS, sigmoid: { ...sigmoid, odd: [...sigmoid.odd] } },
+    hyperparameters: { iterations: 2, learningRate: 1, initialWeight: 0, sigmoid: { degree: 3, range: 8, odd: [0.1068, -0.000385] } },
     parameters: 'N8192',
     tasksTotal: 4,
     levels: 6,

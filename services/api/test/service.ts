@@ -8,11 +8,10 @@ import { pathToFileURL } from 'node:url';
 import { canonicalJson, type Manifest } from '@blindfit/contracts';
 import { choosePlan, DEFAULT_HYPERPARAMETERS, wrap, type Hyperparameters, type JobShape, type Plan, type WireFields } from '@blindfit/he';
 import { JobStore, openQueue, type JobData } from '@blindfit/jobs';
-import { parseRedisUrl } from '@blindfit/runtime';
+import { createLogger, parseRedisUrl } from '@blindfit/runtime';
 import { digestOf, FileBlobStore, parseDigest } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { pino } from 'pino';
 
 import { startRedis, type RunningRedis } from '../../../cli/src/stack/redis.ts';
 import { startApi, type RunningApi, type StartApiOptions } from '../src/start.ts';
@@ -71,7 +70,7 @@ export async function startService(t: TestContext, options: Partial<StartApiOpti
     token: TOKEN,
     port: 0,
     queuePrefix,
-    logger: pino({ level: 'silent' }),
+    logger: createLogger({ service: 'api', level: 'silent' }),
     ...options,
     redisUrl,
   };

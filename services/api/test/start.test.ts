@@ -3,16 +3,15 @@ import { rename } from 'node:fs/promises';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-import { parseRedisUrl } from '@blindfit/runtime';
+import { createLogger, parseRedisUrl } from '@blindfit/runtime';
 import { Redis } from 'ioredis';
-import { pino } from 'pino';
 
 import { startRedis } from '../../../cli/src/stack/redis.ts';
 import { startApi, type StartApiOptions } from '../src/index.ts';
 import { sharedRedis, startService, TOKEN } from './service.ts';
 import { temporaryDirectory } from './support.ts';
 
-const logger = pino({ level: 'silent' });
+const logger = createLogger({ service: 'api', level: 'silent' });
 
 test('a port that is taken is named, with what to do', async (t) => {
   const { url, options } = await startService(t);
