@@ -5,6 +5,7 @@
 import { backward, BACKWARD_LEVELS } from './circuits/backward.ts';
 import { forward, forwardLevels, startErrors, startLevels, startScores } from './circuits/forward.ts';
 import { expand, packModel } from './circuits/pack.ts';
+import { CHEAP_ORDER_SCALE_BITS } from './circuits/reduce.ts';
 import { finalWeights, nesterovStep } from './circuits/step.ts';
 import { DryRunEvaluator, keySwitchTransforms } from './dry-run.ts';
 import { CircuitError, PlanError } from './errors.ts';
@@ -98,15 +99,17 @@ export function levelsNeeded(hyperparameters: Hyperparameters): number {
   return first.errors + (hyperparameters.initialWeight === 0 ? 0 : startLevels(hyperparameters.sigmoid.degree));
 }
 
+/** The factors that live in the weights' scale: the learning rate, and after a single iteration the small share (1 - eta_1) that M_1 has in W_1. */
+function factorInScale({ iterations, learningRate }: Hyperparameters): number {
+  return learningRate * (iterations === 1 ? momentumCoefficients(momentumSchedule(1), 1).newest : 1);
+}
+
 /**
- * X~ is encoded so that the weights, after the factors that live in the scale, sit near 2^(scaleBits + WEIGHT_SCALE_BITS):
- * the learning rate, and after a single iteration the small share (1 - eta_1) that M_1 has in W_1. Its product with the
- * errors, at the nominal scale, must stay below the two primes of level 1.
+ * X~ is encoded so that the weights, after those factors, sit near 2^(scaleBits + WEIGHT_SCALE_BITS). Its product with
+ * the errors, at the nominal scale, must stay below the two primes of level 1.
  */
-function gradientScaleBits(parameters: Parameters, { iterations, learningRate }: Hyperparameters): number {
-  const etas = momentumSchedule(iterations);
-  const carried = learningRate * (iterations === 1 ? momentumCoefficients(etas, 1).newest : 1);
-  const wanted = parameters.scaleBits + WEIGHT_SCALE_BITS + Math.round(Math.log2(carried));
+function gradientScaleBits(parameters: Parameters, hyperparameters: Hyperparameters): number {
+  const wanted = parameters.scaleBits + WEIGHT_SCALE_BITS + Math.round(Math.log2(factorInScale(hyperparameters)));
   return Math.max(MIN_GRADIENT_SCALE_BITS, Math.min(parameters.scaleBits + WEIGHT_SCALE_BITS + WEIGHT_BITS, wanted));
 }
 
@@ -328,9 +331,31 @@ function chainFor(levels: number, budget: number): { scaleBits: number; dataBits
   return undefined;
 }
 
-/** A weight's error that the planner expects: noise of some 2^17 over V's scale (measured by the tests of whole runs). */
-export function expectedError(parameters: Parameters): number {
-  return 2 ** (17 - parameters.scaleBits - WEIGHT_SCALE_BITS);
+/** Standard deviation of SEAL's fresh noise. */
+const FRESH_NOISE = 3.2;
+/** The largest of some thousand values, in standard deviations. */
+const LARGEST = 4;
+/** The formula's distance from the largest errors measured: 3 to 50 times, over rings, scales, shapes and starts. */
+const ERROR_MARGIN = 4;
+
+/**
+ * An upper bound of a weight's largest absolute error, from the two noises that matter:
+ * - reducing a product (`circuits/reduce.ts`) rounds every slot; the row sum adds up the rounding of all rows;
+ * - SEAL does not centre the digits of a key switch, so its noise gathers in the slots whose roots are nearest to 1,
+ *   slot 0 above all: one sample of a shard, and one column of the weights.
+ *
+ * Both enter the weights directly, and through the errors E, which a step multiplies by sum |x~_ij|: at most 4, and about
+ * 4 over the mean of sum_l |x_il|.
+ */
+export function expectedError({ parameters, layout, hyperparameters }: Pick<Plan, 'parameters' | 'layout' | 'hyperparameters'>): number {
+  const { ring, scaleBits, dataBits, specialBits } = parameters;
+  const rounding = LARGEST * (scaleBits >= CHEAP_ORDER_SCALE_BITS ? 0.2 * ring ** 1.5 : 0.24 * ring);
+  const peak = (LARGEST * FRESH_NOISE * ring ** 1.5 * 2 ** ((dataBits[0] ?? 0) - specialBits)) / Math.PI;
+  const weightScale = 2 ** gradientScaleBits(parameters, hyperparameters) / factorInScale(hyperparameters);
+  const weights = (rounding * Math.sqrt(layout.rows) + peak) / weightScale;
+  const errors = (rounding / Math.sqrt(layout.samples) + peak / layout.samples) / parameters.scale;
+  const sensitivity = hyperparameters.learningRate * Math.min(4, 16 / layout.features);
+  return ERROR_MARGIN * hyperparameters.iterations * (weights + sensitivity * errors);
 }
 
 /** Smallest task worth the queue's overhead, and largest one that keeps progress and recovery fine-grained, in transforms of N = 16384. */
@@ -359,13 +384,12 @@ export function choosePlan(request: PlanRequest): Plan {
 }
 
 function search(request: PlanRequest): Plan | undefined {
-  const { shape, hyperparameters, precision = 1e-5, security = '128' } = request;
+  const { shape, hyperparameters, security = '128' } = request;
   let best: Plan | undefined;
   for (const ring of request.ring === undefined ? ([8192, 16384, 32768] as const) : [request.ring]) {
     const chain = chainFor(levelsNeeded(hyperparameters), security === '128' ? maxLogQP(ring) : UNLIMITED_BITS);
     if (chain === undefined) continue;
     const parameters = Parameters.of({ ring, ...chain }, security);
-    if (expectedError(parameters) > precision) continue;
     for (let columns = 2; columns <= parameters.slots; columns *= 2) {
       const block = { rows: parameters.slots / columns, columns };
       // Shapes that leave most slots empty cost bytes and memory, whatever they save in rotations.
@@ -385,9 +409,10 @@ function cost(plan: Plan): number {
 }
 
 function tryShape(parameters: Parameters, block: BlockShape, request: PlanRequest): Plan | undefined {
-  const { shape, hyperparameters, vcpus = 2 } = request;
+  const { shape, hyperparameters, vcpus = 2, precision = 1e-5 } = request;
   try {
     const layout = layoutOf(block, shape.samples, shape.features, shape.classes);
+    if (expectedError({ parameters, layout, hyperparameters }) > precision) return undefined;
     const whole = derivePlan(parameters, block, shape, hyperparameters, { blocksPerTask: layout.blocks, shardsPerTask: layout.shards });
     return derivePlan(parameters, block, shape, hyperparameters, groupingFor(whole, vcpus));
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
 
 /** From this scale on, the noise of the cheaper order stays far below what a weight's precision needs. */
-const CHEAP_ORDER_SCALE_BITS = 42;
+export const CHEAP_ORDER_SCALE_BITS = 42;
 
 /**
  * Brings a product of size 3 back to size 2, one level lower. One key switch, one rescale.
