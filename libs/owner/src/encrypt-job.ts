@@ -1,0 +1,110 @@
+/** Encrypts the training data of a job, ciphertext by ciphertext, so that any amount of it fits in memory. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Manifest } from '@blindfit/contracts';
+import { encodeFeatures, encodeGradientFeatures, encodeLabels, isFullPair, quadraticGradientRow, wrap, type Plan } from '@blindfit/he';
+import { digestOf, type Digest } from '@blindfit/storage';
+import { JobDataError } from './errors.ts';
+import type { Keyset } from './keyset.ts';
+
+/** Preprocessed training data in the clear. It never leaves the owner's machine. */
+export interface JobData {
+  /** samples x features, row-major, the bias column included. */
+  readonly x: Float64Array;
+  readonly samples: number;
+  readonly features: number;
+  /** By class: one 0 or 1 per sample. */
+  readonly labels: readonly Float64Array[];
+}
+
+/** The parts of a manifest's blobs that hold data: digests by shard, then by block or by pair of classes. */
+export type DataBlobs = Pick<Manifest['blobs'], 'features' | 'gradientFeatures' | 'labels'>;
+
+export interface EncryptedBlob {
+  readonly name: keyof DataBlobs;
+  readonly shard: number;
+  /** The block, or the pair of classes. */
+  readonly index: number;
+  /** As error messages about manifests name it, e.g. `blobs.features[0][3]`. */
+  readonly place: string;
+  readonly digest: Digest;
+  /** Header and ciphertext, ready for upload. */
+  readonly bytes: Uint8Array;
+}
+
+export interface EncryptOptions {
+  /** Takes each ciphertext as it comes, in the manifest's order; the next one is made when the promise resolves. */
+  readonly store: (blob: EncryptedBlob) => Promise<void>;
+  /** Called before the first and after every ciphertext. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Ciphertexts that {@link encryptJob} makes for a plan. */
+export function countBlobs({ layout }: Plan): number {
+  return layout.shards * (2 * layout.blocks + layout.pairs);
+}
+
+/**
+ * Encrypts X, X~ = X o b and the labels under the owner's key. Each ciphertext blocks the event loop for some 10 to 50 ms;
+ * it is free in between.
+ * @returns the digests, in the places the manifest has for them
+ * @throws JobDataError when the data do not fit the plan; whatever `store` throws
+ */
+export async function encryptJob(keyset: Keyset, plan: Plan, data: JobData, options: EncryptOptions): Promise<DataBlobs> {
+  assertFits(keyset, plan, data);
+  const { layout, parameters } = plan;
+  const b = quadraticGradientRow(data.x, data.samples, data.features);
+  const total = countBlobs(plan);
+  let done = 0;
+
+  const encrypt = async (name: keyof DataBlobs, shard: number, index: number, first: Float64Array, second?: Float64Array): Promise<Digest> => {
+    const { level, scale } = plan[name];
+    const bytes = wrap(parameters, { kind: 'ciphertext', level, scale }, keyset.secret.encryptToBytes(first, level, scale, second));
+    const digest = digestOf(bytes);
+    await options.store({ name, shard, index, place: `blobs.${name}[${shard}][${index}]`, digest, bytes });
+    options.onProgress?.(++done, total);
+    await nextTurn();
+    return digest;
+  };
+  const grid = async (columns: number, cell: (shard: number, index: number) => Promise<Digest>): Promise<Digest[][]> => {
+    const rows: Digest[][] = [];
+    for (let shard = 0; shard < layout.shards; shard++) {
+      const row: Digest[] = [];
+      for (let index = 0; index < columns; index++) row.push(await cell(shard, index));
+      rows.push(row);
+    }
+    return rows;
+  };
+
+  options.onProgress?.(0, total);
+  const features = await grid(layout.blocks, (shard, block) => encrypt('features', shard, block, encodeFeatures(layout, data.x, shard, block)));
+  const gradientFeatures = await grid(layout.blocks, (shard, block) => {
+    // Staggering moves samples, never columns: b can be multiplied in slot by slot, and no second matrix is needed.
+    const slots = encodeGradientFeatures(layout, data.x, shard, block);
+    return encrypt('gradientFeatures', shard, block, slots.map((value, slot) => value * (b[block * layout.columns + (slot % layout.columns)] ?? 0)));
+  });
+  const labels = await grid(layout.pairs, (shard, pair) => {
+    const labelsOf = (label: number): Float64Array => encodeLabels(layout, data.labels[label] ?? new Float64Array(), shard);
+    return encrypt('labels', shard, pair, labelsOf(2 * pair), isFullPair(layout, pair) ? labelsOf(2 * pair + 1) : undefined);
+  });
+  return { features, gradientFeatures, labels };
+}
+
+function assertFits(keyset: Keyset, plan: Plan, { x, samples, features, labels }: JobData): void {
+  const { layout, parameters } = plan;
+  const same = (what: string, found: number | string, wanted: number | string): void => {
+    if (found !== wanted) throw new JobDataError(`${what}: ${found}`, `the plan is for ${wanted}; plan again for these data`);
+  };
+  same('parameters of the keyset', keyset.parameters.name, parameters.name);
+  same('fingerprint of the keyset', keyset.parameters.fingerprint, parameters.fingerprint);
+  same('samples', samples, layout.samples);
+  same('features (bias included)', features, layout.features);
+  same('classes', labels.length, layout.classes);
+  same('numbers in x', x.length, samples * features);
+  const wrong = x.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) throw new JobDataError(`x[${Math.floor(wrong / features)}][${wrong % features}] is ${x[wrong] ?? 'missing'}`, 'finite numbers only');
+  labels.forEach((column, label) => {
+    same(`labels of class ${label}`, column.length, samples);
+    const sample = column.findIndex((value) => value !== 0 && value !== 1);
+    if (sample >= 0) throw new JobDataError(`the label of class ${label} for sample ${sample} is ${column[sample] ?? 'missing'}`, 'allowed: 0 and 1');
+  });
+}

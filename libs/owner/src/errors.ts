@@ -1,0 +1,35 @@
+import { HeError } from '@blindfit/he';
+
+/**
+ * - `KEYSET_MISSING`: there is no such keyset, or its secret key is gone.
+ * - `KEYSET_EXPOSED`: others may read the secret key.
+ * - `KEYSET_FOREIGN`: files of other parameters or of another secret key.
+ * - `KEYSET_CORRUPT`: a file that is not what was written.
+ * - `KEYSET_ACCESS`: the operating system refused to read or write.
+ * - `KEYSET_BUSY`: another process has been making keys there for too long.
+ */
+export type KeysetErrorCode = 'KEYSET_MISSING' | 'KEYSET_EXPOSED' | 'KEYSET_FOREIGN' | 'KEYSET_CORRUPT' | 'KEYSET_ACCESS' | 'KEYSET_BUSY';
+
+/** A directory of keys that cannot be used as it is. */
+export class KeysetError extends HeError {
+  override readonly code: KeysetErrorCode;
+
+  constructor(code: KeysetErrorCode, message: string, hint: string) {
+    super(code, message, hint);
+    this.code = code;
+  }
+}
+
+/** Training data that do not fit their plan. */
+export class JobDataError extends HeError {
+  constructor(message: string, hint: string) {
+    super('JOB_DATA', message, hint);
+  }
+}
+
+/** What came back from the server is no plausible model. */
+export class ModelError extends HeError {
+  constructor(message: string, hint: string) {
+    super('MODEL', message, hint);
+  }
+}

@@ -1,0 +1,286 @@
+/**
+ * A data owner's keys on disk: `DIR/<parameter set>-<fingerprint>/` with the secret key (`secret.key`), the public
+ * evaluation keys, one file each and wrapped for upload, and an index of them (`keyset.json`).
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Type, type Static } from 'typebox';
+import { checker, ContractError, DigestSchema, ParametersSchema } from '@blindfit/contracts';
+import { HeError, Scheme, wrap, type Parameters, type Plan, type WireFields } from '@blindfit/he';
+import { digestOf, parseDigest, type Digest } from '@blindfit/storage';
+import { errnoOf, removeParts, replaceFile } from './atomic-file.ts';
+import { lockDirectory } from './directory-lock.ts';
+import { KeysetError } from './errors.ts';
+import { createSecret, readSecret, type StoredSecret } from './secret-file.ts';
+import type { SecretKeyHolder } from './secret-key.ts';
+
+const FORMAT = 'blindfit-keys/1';
+
+const KeyRecordSchema = Type.Object({ digest: DigestSchema, size: Type.Integer({ minimum: 1 }) });
+
+const KeysetIndexSchema = Type.Object({
+  format: Type.Literal(FORMAT),
+  parameters: ParametersSchema,
+  fingerprint: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  /** Name of the secret key that these public keys belong to. */
+  secretKey: Type.String({ pattern: '^[0-9a-f]{32}$' }),
+  createdAt: Type.String(),
+  relinearisationKey: Type.Optional(KeyRecordSchema),
+  /** By rotation step; 0 is the conjugation. */
+  galoisKeys: Type.Record(Type.String({ pattern: '^(0|[1-9][0-9]{0,4})$' }), KeyRecordSchema),
+});
+type KeysetIndex = Static<typeof KeysetIndexSchema>;
+
+const checkIndex = checker('not an index of keys', KeysetIndexSchema);
+
+/** A public key: a blob as it is uploaded. */
+export interface KeyFile {
+  readonly path: string;
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
+}
+
+export interface Keyset extends Disposable {
+  /** Where the files are. */
+  readonly directory: string;
+  readonly parameters: Parameters;
+  readonly scheme: Scheme;
+  readonly secret: SecretKeyHolder;
+  readonly relinearisationKey: KeyFile;
+  /** By rotation step, exactly those asked for; 0 is the conjugation. */
+  readonly galoisKeys: ReadonlyMap<number, KeyFile>;
+  /** What opening took: making keys, and everything else. */
+  readonly seconds: { readonly generate: number; readonly load: number };
+}
+
+export interface OpenKeysetOptions {
+  /** Holds any number of keysets, each in a directory of its own. */
+  readonly directory: string;
+  /** A plan, or just the parameters and the rotation steps that keys are needed for. */
+  readonly plan: Pick<Plan, 'parameters' | 'steps'>;
+  /** Whether a keyset that does not exist is made. Public keys that an existing one lacks are made in any case. */
+  readonly create: boolean;
+  /** Called before the first and after every public key that has to be made; not at all when none has. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** `<parameter set>-<first 8 hex digits of its fingerprint>`: the directory of a keyset inside its parent. */
+export function keysetName(parameters: Parameters): string {
+  return `${parameters.name}-${parameters.fingerprint.slice(0, 8)}`;
+}
+
+/**
+ * Opens a keyset, making whatever is missing. May be killed at any moment and called again; any number of processes may
+ * open the same keyset at once. Making a key blocks the event loop (some 0.1 s at N = 16384); it is free between keys.
+ * @throws KeysetError
+ */
+export async function openKeyset(options: OpenKeysetOptions): Promise<Keyset> {
+  const scheme = await Scheme.open(options.plan.parameters);
+  const opening = new Opening(options, scheme);
+  try {
+    return await opening.run();
+  } catch (error) {
+    opening.abandon();
+    if (error instanceof HeError || errnoOf(error) === undefined) throw error;
+    throw new KeysetError(
+      'KEYSET_ACCESS',
+      `cannot use the keyset in ${opening.directory}: ${(error as Error).message}`,
+      'check the path, who owns it, its permissions and the free space, or choose another directory',
+    );
+  }
+}
+
+/** What is to be made, and where it goes. */
+interface WantedKey {
+  readonly fields: WireFields;
+  readonly path: string;
+  make(secret: SecretKeyHolder): Uint8Array;
+  record(index: KeysetIndex): Static<typeof KeyRecordSchema> | undefined;
+  withRecord(index: KeysetIndex, record: Static<typeof KeyRecordSchema>): KeysetIndex;
+}
+
+class Opening {
+  readonly directory: string;
+  private readonly options: OpenKeysetOptions;
+  private readonly scheme: Scheme;
+  private readonly parameters: Parameters;
+  private readonly started = performance.now();
+  private readonly secretPath: string;
+  private readonly indexPath: string;
+  private stored: StoredSecret | undefined;
+  private generating = 0;
+
+  constructor(options: OpenKeysetOptions, scheme: Scheme) {
+    this.options = options;
+    this.scheme = scheme;
+    this.parameters = scheme.parameters;
+    this.directory = join(resolve(options.directory), keysetName(this.parameters));
+    this.secretPath = join(this.directory, 'secret.key');
+    this.indexPath = join(this.directory, 'keyset.json');
+  }
+
+  async run(): Promise<Keyset> {
+    this.stored = await readSecret(this.secretPath, this.scheme);
+    if (this.stored === undefined) await this.assertMayCreate();
+    // What is complete is opened without a lock, and without writing.
+    const found = this.stored === undefined ? undefined : await this.findKeys(await this.readIndex(this.stored));
+    if (this.stored !== undefined && found?.missing.length === 0) return this.finish(this.stored, found.files);
+    return await this.makeKeys();
+  }
+
+  /** Frees what `run` left in SEAL's memory when it failed. */
+  abandon(): void {
+    this.stored?.secret[Symbol.dispose]();
+    this.scheme[Symbol.dispose]();
+  }
+
+  private async makeKeys(): Promise<Keyset> {
+    await mkdir(this.directory, { recursive: true, mode: 0o700 });
+    await using lock = await lockDirectory(this.directory);
+    await removeParts(this.directory);
+    // Another process may have been here since.
+    this.stored ??= (await readSecret(this.secretPath, this.scheme)) ?? (await this.timed(() => createSecret(this.secretPath, this.scheme)));
+    const { stored } = this;
+    let index = await this.readIndex(stored);
+    const { files, missing } = await this.findKeys(index);
+    if (missing.length > 0) this.options.onProgress?.(0, missing.length);
+    for (const [done, key] of missing.entries()) {
+      await nextTurn();
+      await this.timed(async () => {
+        const bytes = wrap(this.parameters, key.fields, key.make(stored.secret));
+        const file = { path: key.path, digest: digestOf(bytes), size: bytes.length };
+        await replaceFile(key.path, bytes);
+        index = key.withRecord(index, { digest: file.digest, size: file.size });
+        await replaceFile(this.indexPath, Buffer.from(`${JSON.stringify(index, undefined, 2)}\n`));
+        files.set(key, file);
+      });
+      await lock.refresh();
+      this.options.onProgress?.(done + 1, missing.length);
+    }
+    return this.finish(stored, files);
+  }
+
+  private finish(stored: StoredSecret, files: ReadonlyMap<WantedKey, KeyFile>): Keyset {
+    const { scheme } = this;
+    let relinearisationKey: KeyFile | undefined;
+    const galoisKeys = new Map<number, KeyFile>();
+    for (const [{ fields }, file] of files) {
+      if (fields.step === undefined) relinearisationKey = file;
+      else galoisKeys.set(fields.step, file);
+    }
+    if (relinearisationKey === undefined) throw new KeysetError('KEYSET_MISSING', `${this.directory} has no relinearisation key`, 'open it again');
+    const total = (performance.now() - this.started) / 1000;
+    return {
+      directory: this.directory,
+      parameters: this.parameters,
+      scheme,
+      secret: stored.secret,
+      relinearisationKey,
+      galoisKeys: new Map([...galoisKeys].sort(([a], [b]) => a - b)),
+      seconds: { generate: this.generating, load: total - this.generating },
+      [Symbol.dispose]() {
+        stored.secret[Symbol.dispose]();
+        scheme[Symbol.dispose]();
+      },
+    };
+  }
+
+  /** There is no secret key: may one be made? A lost one must not be papered over by a new one. */
+  private async assertMayCreate(): Promise<void> {
+    const { directory, options, parameters } = this;
+    const entries = await readdir(resolve(options.directory)).catch(() => []);
+    const names = entries.filter((name) => /^N\d+QP\d+L\d+S\d+-[0-9a-f]{8}$/.test(name));
+    if (!options.create) {
+      throw new KeysetError('KEYSET_MISSING', `there is no keyset for ${parameters.name} in ${resolve(options.directory)}`, names.length === 0 ? 'make one first, or name the directory that has it' : `keysets there: ${names.join(', ')}`);
+    }
+    const index = await stat(this.indexPath).catch(() => undefined);
+    if (index !== undefined) {
+      // Unless another process made the key just now.
+      this.stored = await readSecret(this.secretPath, this.scheme);
+      if (this.stored === undefined) {
+        throw new KeysetError('KEYSET_MISSING', `${directory} has public keys, but its secret.key is gone`, 'restore secret.key from your backup, or move the whole directory away to start anew');
+      }
+    }
+  }
+
+  private async readIndex(stored: StoredSecret): Promise<KeysetIndex> {
+    const { parameters, indexPath } = this;
+    const { fingerprint } = parameters;
+    let index: KeysetIndex;
+    try {
+      index = checkIndex(JSON.parse(await readFile(indexPath, 'utf8')));
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') {
+        const { ring, dataBits, specialBits, scaleBits } = parameters;
+        return { format: FORMAT, parameters: { ring, dataBits: [...dataBits], specialBits, scaleBits }, fingerprint, secretKey: stored.name, createdAt: new Date().toISOString(), galoisKeys: {} };
+      }
+      if (!(error instanceof SyntaxError || error instanceof ContractError)) throw error;
+      throw new KeysetError('KEYSET_CORRUPT', `${indexPath} is damaged: ${error.message}`, 'delete it: the public keys are then made anew from the secret key');
+    }
+    if (index.fingerprint !== fingerprint || JSON.stringify(index.parameters) !== JSON.stringify(parameters)) {
+      throw new KeysetError('KEYSET_FOREIGN', `${indexPath} is of other parameters than ${parameters.name}`, 'delete it: the public keys are then made anew from the secret key');
+    }
+    if (index.secretKey !== stored.name) {
+      throw new KeysetError('KEYSET_FOREIGN', `${indexPath} lists the public keys of another secret key than ${this.secretPath}`, 'restore the secret key that belongs to it, or delete keyset.json: the public keys are then made anew');
+    }
+    return index;
+  }
+
+  /** Which keys are there, byte for byte as the index says. */
+  private async findKeys(index: KeysetIndex): Promise<{ files: Map<WantedKey, KeyFile>; missing: WantedKey[] }> {
+    const files = new Map<WantedKey, KeyFile>();
+    const missing: WantedKey[] = [];
+    for (const key of this.wantedKeys()) {
+      const record = key.record(index);
+      if (record !== undefined && (await digestOfFile(key.path)) === record.digest) {
+        files.set(key, { path: key.path, digest: parseDigest(record.digest), size: record.size });
+      } else {
+        missing.push(key);
+      }
+    }
+    return { files, missing };
+  }
+
+  private wantedKeys(): WantedKey[] {
+    const galois = [...new Set(this.options.plan.steps)].map((step): WantedKey => ({
+      fields: { kind: 'galois-key', step },
+      path: join(this.directory, `galois-${step}.key`),
+      make: (secret) => secret.galoisKey(step),
+      record: (index) => index.galoisKeys[String(step)],
+      withRecord: (index, record) => ({ ...index, galoisKeys: { ...index.galoisKeys, [String(step)]: record } }),
+    }));
+    const relinearisation: WantedKey = {
+      fields: { kind: 'relinearisation-key' },
+      path: join(this.directory, 'relinearisation.key'),
+      make: (secret) => secret.relinearisationKey(),
+      record: (index) => index.relinearisationKey,
+      withRecord: (index, record) => ({ ...index, relinearisationKey: record }),
+    };
+    return [relinearisation, ...galois];
+  }
+
+  private async timed<T>(body: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    try {
+      return await body();
+    } finally {
+      this.generating += (performance.now() - start) / 1000;
+    }
+  }
+}
+
+/** @returns undefined when there is no such file */
+async function digestOfFile(path: string): Promise<Digest | undefined> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) hash.update(chunk);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  return parseDigest(`sha256:${hash.digest('hex')}`);
+}

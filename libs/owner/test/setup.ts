@@ -1,0 +1,74 @@
+/** Shared by the tests: directories that vanish, small plans without security, and reproducible data. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as he from '@blindfit/he';
+import type { JobData } from '../src/index.ts';
+
+export interface TemporaryDirectory extends AsyncDisposable {
+  readonly path: string;
+}
+
+export async function temporaryDirectory(): Promise<TemporaryDirectory> {
+  const path = await mkdtemp(join(tmpdir(), 'blindfit-owner-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+export interface PlanOptions {
+  readonly samples: number;
+  readonly features: number;
+  readonly classes: number;
+  readonly iterations?: number;
+  readonly initialWeight?: number;
+  readonly degree?: number;
+  readonly learningRate?: number;
+  readonly ring?: he.Ring;
+  /** @default 'none' */
+  readonly security?: he.SecurityLevel;
+  /** In place of the planner's choice. */
+  readonly block?: he.BlockShape;
+  /** With a block only. @default one task for everything */
+  readonly grouping?: he.Grouping;
+}
+
+export function planOf(options: PlanOptions): he.Plan {
+  const { samples, features, classes, ring, security = 'none', degree = 3 } = options;
+  const shape = { samples, features, classes };
+  const hyperparameters: he.Hyperparameters = {
+    iterations: options.iterations ?? 2,
+    initialWeight: options.initialWeight ?? 0,
+    learningRate: options.learningRate ?? 1,
+    sigmoid: degree === 3 ? he.PAPER_SIGMOID : he.fitSigmoid(degree, 8),
+  };
+  const chosen = he.choosePlan({ shape, hyperparameters, security, ...(ring === undefined ? {} : { ring }) });
+  if (options.block === undefined) return chosen;
+  const layout = he.layoutOf(options.block, samples, features, classes);
+  const whole = { blocksPerTask: layout.blocks, shardsPerTask: layout.shards };
+  return he.derivePlan(chosen.parameters, options.block, shape, hyperparameters, options.grouping ?? whole);
+}
+
+/** Uniform features in [-1, 1) behind a bias column, and one class a sample. */
+export function randomData(samples: number, features: number, classes: number, seed = 1): JobData {
+  let state = seed >>> 0;
+  const next = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+  const x = Float64Array.from({ length: samples * features }, (_, i) => (i % features === 0 ? 1 : next()));
+  const labels = Array.from({ length: classes }, () => new Float64Array(samples));
+  for (let sample = 0; sample < samples; sample++) {
+    const column = labels[Math.floor(((next() + 1) / 2) * classes)];
+    if (column !== undefined) column[sample] = 1;
+  }
+  return { x, samples, features, labels };
+}
+
+/** Largest absolute difference; NaN counts as infinite. */
+export function largestError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let error = actual.length === expected.length ? 0 : Infinity;
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs((actual[i] ?? NaN) - (expected[i] ?? NaN));
+    error = Math.max(error, Number.isNaN(difference) ? Infinity : difference);
+  }
+  return error;
+}

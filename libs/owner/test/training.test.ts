@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as he from '@blindfit/he';
+import { openKeyset, trainEncryptedLocally } from '../src/index.ts';
+import { largestError, planOf, randomData, temporaryDirectory, type PlanOptions } from './setup.ts';
+
+const PAPER = { samples: 128, features: 401, classes: 10 } as const;
+
+const CASES: readonly (PlanOptions & { readonly name: string; readonly shards: number; readonly blocks: number })[] = [
+  { name: 'zero start, 1 iteration', samples: 6, features: 3, classes: 2, iterations: 1, ring: 2048, block: { rows: 256, columns: 4 }, shards: 1, blocks: 1 },
+  { name: 'zero start, 2 iterations', samples: 6, features: 3, classes: 2, ring: 2048, block: { rows: 256, columns: 4 }, shards: 1, blocks: 1 },
+  { name: 'constant start, 1 iteration, odd number of classes', samples: 20, features: 20, classes: 3, iterations: 1, initialWeight: 0.0128, ring: 2048, block: { rows: 64, columns: 16 }, shards: 1, blocks: 2 },
+  { name: 'constant start, 2 iterations, several shards', samples: 100, features: 50, classes: 2, initialWeight: 0.0128, ring: 2048, block: { rows: 64, columns: 16 }, grouping: { blocksPerTask: 4, shardsPerTask: 2 }, shards: 2, blocks: 4 },
+  { name: 'negative start', samples: 20, features: 5, classes: 2, initialWeight: -0.1, ring: 2048, block: { rows: 64, columns: 16 }, shards: 1, blocks: 1 },
+  { name: 'odd number of classes, several shard and block groups', samples: 150, features: 40, classes: 3, ring: 2048, block: { rows: 64, columns: 16 }, grouping: { blocksPerTask: 2, shardsPerTask: 2 }, shards: 3, blocks: 3 },
+  { name: 'constant start, odd classes, a task for every shard and block', samples: 60, features: 70, classes: 3, initialWeight: 0.0128, ring: 2048, block: { rows: 32, columns: 32 }, grouping: { blocksPerTask: 1, shardsPerTask: 1 }, shards: 2, blocks: 3 },
+  { name: 'several model ciphertexts', samples: 4, features: 500, classes: 5, iterations: 1, ring: 2048, block: { rows: 4, columns: 256 }, shards: 1, blocks: 2 },
+  { name: 'degree 1', samples: 30, features: 12, classes: 2, degree: 1, ring: 2048, block: { rows: 64, columns: 16 }, shards: 1, blocks: 1 },
+  { name: 'degree 5', samples: 30, features: 12, classes: 2, degree: 5, ring: 2048, block: { rows: 64, columns: 16 }, shards: 1, blocks: 1 },
+  { name: 'degree 7', samples: 30, features: 12, classes: 2, degree: 7, ring: 2048, block: { rows: 64, columns: 16 }, shards: 1, blocks: 1 },
+  { name: 'degree 5, constant start', samples: 30, features: 12, classes: 2, degree: 5, initialWeight: 0.0128, ring: 2048, block: { rows: 64, columns: 16 }, shards: 1, blocks: 1 },
+  { name: 'four iterations', samples: 100, features: 33, classes: 2, iterations: 4, ring: 2048, shards: 2, blocks: 3, block: { rows: 64, columns: 16 } },
+  { name: 'high learning rate', samples: 30, features: 10, classes: 2, learningRate: 30, ring: 4096, block: { rows: 128, columns: 16 }, shards: 1, blocks: 1 },
+  { name: 'low learning rate', samples: 30, features: 10, classes: 2, iterations: 1, learningRate: 1e-4, ring: 2048, block: { rows: 64, columns: 16 }, shards: 1, blocks: 1 },
+  { name: 'the paper’s shape at 128 bits, zero start', ...PAPER, security: '128', ring: 16384, block: { rows: 128, columns: 64 }, shards: 1, blocks: 7 },
+];
+
+describe('training on ciphertexts matches training in the clear', () => {
+  for (const { name, shards, blocks, ...options } of CASES) {
+    const plan = planOf(options);
+    it(`${name} (${plan.parameters.name}, ${options.samples} x ${options.features} x ${options.classes})`, async (t) => {
+      const { layout, hyperparameters } = plan;
+      assert.deepEqual([layout.shards, layout.blocks], [shards, blocks], 'the layout this case is about');
+      await using home = await temporaryDirectory();
+      using keyset = await openKeyset({ directory: home.path, plan, create: true });
+      const data = randomData(options.samples, options.features, options.classes);
+      const clear = he.trainClear(data.x, data.samples, data.features, data.labels, hyperparameters);
+      const trained = await trainEncryptedLocally(keyset, plan, data);
+      const error = Math.max(...clear.weights.map((row, k) => largestError(trained.weights[k] ?? [], row)));
+      const expected = he.expectedError(plan);
+      t.diagnostic(`largest error ${error.toExponential(2)}, planned ${expected.toExponential(2)}, largest weight ${clear.maxWeight.toFixed(3)}, training ${trained.seconds.train.toFixed(2)} s`);
+      assert.ok(error < expected, `the error ${error} is above the planner's bound ${expected}`);
+      assert.ok(error > 0, 'CKKS is not exact: this was not computed on ciphertexts');
+      assert.deepEqual(trained.operations, plan.operations);
+      assert.equal(trained.models.length, layout.models);
+    });
+  }
+});
+
+describe('the planned error', () => {
+  it('grows with the noise that the circuits make', () => {
+    const of = (options: Partial<PlanOptions>): number => he.expectedError(planOf({ ...PAPER, security: '128', ...options }));
+    const zero = of({ ring: 16384 });
+    assert.ok(zero < 1e-6, String(zero));
+    const constant = of({ ring: 16384, initialWeight: 0.0128 });
+    assert.ok(constant > zero && constant < 1e-5, String(constant));
+  });
+
+  it('keeps plans from parameters that are too coarse', () => {
+    const shape = { samples: 128, features: 401, classes: 10 };
+    const hyperparameters = he.PAPER_HYPERPARAMETERS;
+    const fine = he.choosePlan({ shape, hyperparameters, precision: 2e-6 });
+    const coarse = he.choosePlan({ shape, hyperparameters, precision: 1e-5 });
+    assert.equal(coarse.parameters.ring, 16384);
+    assert.equal(fine.parameters.ring, 32768);
+    assert.ok(he.expectedError(fine) <= 2e-6);
+    assert.throws(() => he.choosePlan({ shape, hyperparameters, precision: 1e-16 }), he.PlanError);
+  });
+});
