@@ -341,8 +341,9 @@ const ERROR_MARGIN = 4;
 /**
  * An upper bound of a weight's largest absolute error, from the two noises that matter:
  * - reducing a product (`circuits/reduce.ts`) rounds every slot; the row sum adds up the rounding of all rows;
- * - SEAL does not centre the digits of a key switch, so its noise gathers in the slots whose roots are nearest to 1,
- *   slot 0 above all: one sample of a shard, and one column of the weights.
+ * - SEAL does not centre the digits of a key switch, so its noise gathers in the few slots whose roots are nearest to 1
+ *   (slots 0 and 1 among them): single samples of a shard, single columns of the weights. It shows where the special
+ *   prime is less than some 10 bits longer than the last level's.
  *
  * Both enter the weights directly, and through the errors E, which a step multiplies by sum |x~_ij|: at most 4, and about
  * 4 over the mean of sum_l |x_il|.
