@@ -28,8 +28,7 @@ export class KeyCache {
     this.statistics = statistics;
   }
 
-  /** @returns the keys, and the seconds it took to load them (0 when they were there) */
-  async get({ manifest, plan }: PlannedManifest, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<{ keys: EvaluationKeys; seconds: number }> {
+  async get({ manifest, plan }: PlannedManifest, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<EvaluationKeys> {
     const { relinearisationKey, galoisKeys } = manifest.blobs;
     const id = [plan.parameters.fingerprint, relinearisationKey, ...plan.steps.map((step) => galoisKeys[String(step)] ?? '')].join(' ');
     const known = this.entries.get(id);
@@ -37,15 +36,14 @@ export class KeyCache {
       this.entries.delete(id);
       this.entries.set(id, known);
       this.statistics.keyHits++;
-      return { keys: known.keys, seconds: 0 };
+      return known.keys;
     }
     this.statistics.keyMisses++;
-    const started = performance.now();
     const bytes = loadedKeyBytes(plan.parameters.dataBits.length, plan.parameters.ring) * (plan.steps.length + 1);
     this.makeRoom(bytes);
     const keys = await loadKeys({ manifest, plan }, scheme, store, checkpoint);
     this.entries.set(id, { keys, bytes });
-    return { keys, seconds: (performance.now() - started) / 1000 };
+    return keys;
   }
 
   private makeRoom(bytes: number): void {

@@ -13,6 +13,9 @@ export interface PoolOptions extends ThreadOptions {
   readonly onStatistics?: (thread: number, delta: ThreadStatistics) => void;
 }
 
+/** Longest wait for a cancelled task to stop by itself; building a SEAL context may take longer on a busy machine. */
+const CANCEL_PATIENCE_MS = 500;
+
 interface Waiting {
   readonly work: Work;
   readonly signal: AbortSignal | undefined;
@@ -49,7 +52,8 @@ export class ThreadPool {
 
   /**
    * Runs one task on the next free thread.
-   * @throws TaskError, TaskCancelledError when `signal` fires (within one homomorphic operation)
+   * @throws TaskError; TaskCancelledError when `signal` fires: after the homomorphic operation at hand, or after half a
+   *   second, whichever comes first
    */
   run(work: Work, signal?: AbortSignal): Promise<TaskResult> {
     if (this.closed) return Promise.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
@@ -80,7 +84,7 @@ export class ThreadPool {
   }
 
   private dispatch(): void {
-    for (const thread of this.threads) {
+    for (const [index, thread] of this.threads.entries()) {
       if (thread === undefined || thread.current !== undefined) continue;
       const next = this.queue.shift();
       if (next === undefined) return;
@@ -90,11 +94,17 @@ export class ThreadPool {
       }
       const run = ++this.runs;
       Atomics.store(thread.flag, 0, 0);
+      let patience: NodeJS.Timeout | undefined;
       const cancel = (): void => {
         Atomics.store(thread.flag, 0, 1);
+        patience = setTimeout(() => this.abandon(index, thread, run), CANCEL_PATIENCE_MS);
       };
       next.signal?.addEventListener('abort', cancel, { once: true });
-      thread.current = { ...next, run, stopListening: () => next.signal?.removeEventListener('abort', cancel) };
+      const stopListening = (): void => {
+        clearTimeout(patience);
+        next.signal?.removeEventListener('abort', cancel);
+      };
+      thread.current = { ...next, run, stopListening };
       const message: RunMessage = { run, work: next.work };
       thread.worker.postMessage(message);
     }
@@ -113,6 +123,17 @@ export class ThreadPool {
       current.reject(code === 'TASK_CANCELLED' ? new TaskCancelledError() : new TaskError(code, text, permanent));
       if (message.fatal) this.replace(index, thread);
     }
+    this.dispatch();
+  }
+
+  /** A thread that does not reach a place where it can stop is ended; only its caches are lost. */
+  private abandon(index: number, thread: Thread, run: number): void {
+    const { current } = thread;
+    if (current?.run !== run) return;
+    thread.current = undefined;
+    current.stopListening();
+    current.reject(new TaskCancelledError());
+    this.replace(index, thread);
     this.dispatch();
   }
 

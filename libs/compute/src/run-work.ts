@@ -1,8 +1,8 @@
 /** From a task's digests to the digests of its results: loads, runs the circuit, stores. */
-import type { BackwardTask, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedManifest, StartTask, StepTask, Task, TaskResult } from '@blindfit/contracts';
+import type { BackwardTask, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedManifest, PrepareTask, StartTask, StepTask, Task, TaskResult } from '@blindfit/contracts';
 import {
   addOperations, backward, expand, finalMomentum, finalWeights, forward, isFullPair, momentumOf, momentumSchedule, nesterovStep, noOperations, packModel,
-  SealEvaluator, startErrors, startScores, stepFactor, WireError, type Ciphertext, type EvaluationKeys, type Plan, type Scheme,
+  SealEvaluator, startErrors, startScores, stepFactor, WireError, type Ciphertext, type Plan, type Scheme,
 } from '@blindfit/he';
 import { parseDigest } from '@blindfit/storage';
 import { parseCiphertext, type CiphertextPlace } from './ciphertext-cache.ts';
@@ -23,10 +23,10 @@ export async function runWork(session: Session, work: Work): Promise<TaskResult>
   session.checkpoint();
   const planned = await session.manifest(work.manifest);
   const { plan } = planned;
+  const preparing = performance.now();
   const scheme = await session.scheme(plan.parameters);
-  let keys: EvaluationKeys | undefined;
-  let loadKeysSeconds = 0;
-  if (needsKeys(work)) ({ keys, seconds: loadKeysSeconds } = await session.keys.get(planned, scheme, session.store, session.checkpoint));
+  const keys = needsKeys(work) ? await session.keys.get(planned, scheme, session.store, session.checkpoint) : undefined;
+  const loadKeysSeconds = (performance.now() - preparing) / 1000;
   const evaluator = new SealEvaluator(scheme, keys, session.checkpoint);
   const outputs = await compute({ session, planned, plan, scheme, evaluator }, work);
   return { outputs, operations: addOperations(noOperations(), evaluator.counts), startedAt, finishedAt: Date.now(), loadKeysSeconds };
@@ -48,6 +48,8 @@ function compute(context: Context, work: Work): Promise<string[]> {
     case 'finish':
     case 'pack':
       return runKeyless(context, work);
+    case 'prepare':
+      return Promise.resolve([]);
   }
 }
 
@@ -136,7 +138,7 @@ async function errorsOf(context: Context, task: BackwardTask): Promise<Ciphertex
   }
 }
 
-async function runKeyless(context: Context, work: KeylessTask): Promise<string[]> {
+async function runKeyless(context: Context, work: Exclude<KeylessTask, PrepareTask>): Promise<string[]> {
   const results = await (work.kind === 'step' ? step(context, work) : work.kind === 'finish' ? finish(context, work) : pack(context, work));
   try {
     const outputs: string[] = [];

@@ -36,7 +36,7 @@ export const JobResultSchema = Type.Object({
   seconds: Type.Object({
     /** First task picked up until the model was packed, without the loading of keys. */
     train: seconds(),
-    /** Longest time a worker thread spent loading evaluation keys. */
+    /** Longest time a worker thread spent setting up the parameters and loading evaluation keys. */
     loadKeys: seconds(),
     /** Submission until the first task was picked up. */
     queued: seconds(),

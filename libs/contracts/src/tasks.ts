@@ -76,7 +76,14 @@ export interface PackTask {
   readonly pairs: readonly string[];
 }
 
-export type KeylessTask = StepTask | FinishTask | PackTask;
+/** Nothing but setting up the parameter set, which takes SEAL over a second: done ahead, while workers compute. */
+export interface PrepareTask {
+  readonly kind: 'prepare';
+  readonly job: string;
+  readonly manifest: string;
+}
+
+export type KeylessTask = StepTask | FinishTask | PackTask | PrepareTask;
 
 export const TaskResultSchema = Type.Object({
   outputs: Type.Array(DigestSchema, { minItems: 1 }),
@@ -84,7 +91,7 @@ export const TaskResultSchema = Type.Object({
   /** Milliseconds since the epoch at which a thread took the task, and at which its results were stored. */
   startedAt: Type.Number(),
   finishedAt: Type.Number(),
-  /** Of that, loading evaluation keys. */
+  /** Of that, setting up the parameter set in SEAL and loading evaluation keys: next to nothing once a thread has them. */
   loadKeysSeconds: Type.Number({ minimum: 0 }),
 });
 export type TaskResult = Static<typeof TaskResultSchema>;

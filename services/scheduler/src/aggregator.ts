@@ -15,6 +15,11 @@ export class Aggregator {
     this.metrics = metrics;
   }
 
+  /** Sets up a job's parameters on a thread, so that its first step need not wait for that. Failures show there. */
+  prepare(job: string, manifest: string): void {
+    this.pool.run({ kind: 'prepare', job, manifest }).catch(() => undefined);
+  }
+
   /**
    * Runs one piece of work and records it with the job's tasks.
    * @param iteration that the work belongs to
@@ -24,9 +29,9 @@ export class Aggregator {
     const started = performance.now();
     const { outputs, ...record } = await this.pool.run(work);
     this.metrics.aggregated(work.kind, (performance.now() - started) / 1000);
-    const pair = 'pair' in work ? [work.pair] : [];
-    const [only] = pair;
-    await this.jobs.recordTask(work.job, taskId(work.job, work.kind, iteration, ...pair), { ...record, kind: work.kind, iteration, ...(only === undefined ? {} : { pair: only }) });
+    const pair = 'pair' in work ? { pair: work.pair } : {};
+    const id = taskId(work.job, work.kind, iteration, ...Object.values(pair));
+    await this.jobs.recordTask(work.job, id, { ...record, kind: work.kind, iteration, ...pair });
     return outputs;
   }
 

@@ -17,7 +17,10 @@ export async function runTrainingJob(dependencies: JobDependencies, job: Job<Job
   const { plan } = await dependencies.manifest(data.manifest);
   const state = await jobs.state(data.job);
   if (state === undefined || isFinal(state)) throw new UnrecoverableError(`the job is ${state ?? 'unknown'}`);
-  if (state === 'queued') await jobs.start(data.job);
+  if (state === 'queued') {
+    await jobs.start(data.job);
+    aggregator.prepare(data.job, data.manifest);
+  }
   const scores = plan.hyperparameters.initialWeight === 0 ? undefined : await startScores(dependencies, job, token);
   await jobs.setPhase(data.job, 'training');
   const chains: Child<ChainData>[] = Array.from({ length: plan.layout.pairs }, (_, pair) => ({

@@ -1,0 +1,86 @@
+/** Shared by the integration tests: a real stack of real processes, and a small job at real parameters. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BlindfitClient } from '@blindfit/client';
+import { isFinal, type JobView, type Manifest } from '@blindfit/contracts';
+import { choosePlan, DEFAULT_HYPERPARAMETERS, trainClear, type Hyperparameters, type Plan } from '@blindfit/he';
+import { encryptJob, manifestFor, openKeyset, type JobData, type Keyset } from '@blindfit/owner';
+import { startStack, type RunningStack, type StackOptions } from '../../cli/src/stack/stack.ts';
+
+export async function temporaryDirectory(): Promise<{ path: string; [Symbol.asyncDispose](): Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), 'blindfit-test-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** Deterministic, standardised-looking data with classes that differ: enough to train on. */
+export function syntheticData(samples: number, features: number, classes: number): JobData {
+  let state = 12345;
+  const random = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+  const x = new Float64Array(samples * features);
+  const labels = Array.from({ length: classes }, () => new Float64Array(samples));
+  for (let i = 0; i < samples; i++) {
+    const label = i % classes;
+    const own = labels[label];
+    if (own) own[i] = 1;
+    x[i * features] = 1;
+    for (let j = 1; j < features; j++) x[i * features + j] = random() + (j % classes === label ? 0.5 : 0);
+  }
+  return { x, samples, features, labels };
+}
+
+export interface Prepared extends Disposable {
+  readonly plan: Plan;
+  readonly keyset: Keyset;
+  readonly manifest: Manifest;
+  readonly clear: readonly Float64Array[];
+}
+
+/** Plans, makes keys, encrypts and uploads. */
+export async function prepareJob(client: BlindfitClient, keysDirectory: string, data: JobData, hyperparameters: Partial<Hyperparameters> = {}): Promise<Prepared> {
+  const all = { ...DEFAULT_HYPERPARAMETERS, ...hyperparameters };
+  const plan = choosePlan({ shape: { samples: data.samples, features: data.features, classes: data.labels.length }, hyperparameters: all });
+  const keyset = await openKeyset({ directory: keysDirectory, plan, create: true });
+  const blobs = await encryptJob(keyset, plan, data, { store: async (blob) => {
+      await client.putBlob(blob.digest, blob.bytes);
+    },
+  });
+  for (const key of [keyset.relinearisationKey, ...keyset.galoisKeys.values()]) await client.putBlob(key.digest, await readFile(key.path));
+  return {
+    plan,
+    keyset,
+    manifest: manifestFor(plan, blobs, keyset, 'test'),
+    clear: trainClear(data.x, data.samples, data.features, data.labels, all).weights,
+    [Symbol.dispose]: () => keyset[Symbol.dispose](),
+  };
+}
+
+/** Waits until the job is as wanted, or final. @throws Error after `timeoutMs` */
+export async function waitFor(client: BlindfitClient, id: string, wanted: (job: JobView) => boolean, timeoutMs = 120_000): Promise<JobView> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const job = await client.job(id);
+    if (wanted(job) || isFinal(job.state)) return job;
+    if (Date.now() > deadline) throw new Error(`${id} is still ${JSON.stringify(job.progress)} after ${timeoutMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+export function finished(client: BlindfitClient, id: string): Promise<JobView> {
+  return waitFor(client, id, (job) => isFinal(job.state));
+}
+
+export async function withStack<T>(options: Partial<StackOptions>, body: (stack: RunningStack, client: BlindfitClient, directory: string) => Promise<T>): Promise<T> {
+  await using directory = await temporaryDirectory();
+  const stack = await startStack({ dataDir: join(directory.path, 'data'), threads: 2, log: () => undefined, ...options });
+  const client = new BlindfitClient({ server: stack.url, token: stack.token });
+  try {
+    return await body(stack, client, directory.path);
+  } finally {
+    await client.close();
+    await stack.stop();
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Kill any process at any moment: the job completes, and the encrypted model is bit for bit that of an undisturbed run.
+ * Real processes, real Redis, 128-bit parameters.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import type { BlindfitClient } from '@blindfit/client';
+import type { JobView } from '@blindfit/contracts';
+import { decryptModel } from '@blindfit/owner';
+import { startRedis } from '../../cli/src/stack/redis.ts';
+import type { RunningStack, StackProcess } from '../../cli/src/stack/stack.ts';
+import { finished, prepareJob, syntheticData, temporaryDirectory, waitFor, withStack, type Prepared } from './support.ts';
+
+const DATA = syntheticData(120, 130, 5);
+
+async function submitAndDisturb(client: BlindfitClient, prepared: Prepared, key: string, when: (job: JobView) => boolean, disturb: () => Promise<void>): Promise<JobView> {
+  const { id } = await client.submit(prepared.manifest, { idempotencyKey: key });
+  const met = await waitFor(client, id, when);
+  assert.equal(met.state, 'running', `the job must still run when it is disturbed, it is ${met.state}`);
+  await disturb();
+  return finished(client, id);
+}
+
+function processOf(stack: RunningStack, name: string): StackProcess {
+  const found = stack.processes.find((process) => process.name === name);
+  assert.ok(found, `${name} is one of ${stack.processes.map((process) => process.name).join(', ')}`);
+  return found;
+}
+
+function assertSameModel(job: JobView, reference: JobView): void {
+  assert.equal(job.state, 'succeeded', job.error?.message);
+  assert.deepEqual(job.result?.models, reference.result?.models, 'the model is bit for bit that of the undisturbed run');
+  assert.deepEqual(job.result?.operations, reference.result?.operations, 'no task counts twice');
+  assert.equal(job.progress.tasksDone, job.progress.tasksTotal);
+}
+
+describe('kill -9', () => {
+  it('of a worker in a task, of the scheduler between iterations: same model, nothing counted twice', async (t) => {
+    await withStack({}, async (stack, client, directory) => {
+      using prepared = await prepareJob(client, join(directory, 'keys'), DATA);
+      const reference = await finished(client, (await client.submit(prepared.manifest)).id);
+      assert.equal(reference.state, 'succeeded', reference.error?.message);
+      const weights = decryptModel(prepared.keyset, prepared.plan, await client.result(reference.id, reference.result?.models ?? []));
+      const error = Math.max(...weights.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - (prepared.clear[k]?.[j] ?? NaN)))));
+      t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}`);
+      assert.ok(error < 1e-5, `largest weight error ${error}`);
+
+      const worker = processOf(stack, 'worker-1');
+      const afterWorker = await submitAndDisturb(client, prepared, 'kill a worker', (job) => job.progress.tasksDone >= 1, async () => {
+        await worker.kill('SIGKILL');
+        await worker.restart();
+      });
+      assertSameModel(afterWorker, reference);
+
+      const scheduler = processOf(stack, 'scheduler-1');
+      const afterScheduler = await submitAndDisturb(client, prepared, 'kill the scheduler', (job) => job.progress.tasksDone >= 2, async () => {
+        await scheduler.kill('SIGKILL');
+        await scheduler.restart();
+      });
+      assertSameModel(afterScheduler, reference);
+    });
+  });
+
+  it('of one of two workers and one of two schedulers, for good: the others finish the job', async () => {
+    await withStack({ workers: 2, schedulers: 2, threads: 1 }, async (stack, client, directory) => {
+      using prepared = await prepareJob(client, join(directory, 'keys'), DATA);
+      const reference = await finished(client, (await client.submit(prepared.manifest)).id);
+      const disturbed = await submitAndDisturb(client, prepared, 'kill one of each', (job) => job.progress.tasksDone >= 1, async () => {
+        await Promise.all([processOf(stack, 'worker-1').kill('SIGKILL'), processOf(stack, 'scheduler-1').kill('SIGKILL')]);
+      });
+      assertSameModel(disturbed, reference);
+    });
+  });
+
+  it('of Redis, started again with its file: same model', async () => {
+    await using redisDirectory = await temporaryDirectory();
+    const dataDir = join(redisDirectory.path, 'redis');
+    let redis = await startRedis({ dataDir, log: () => undefined });
+    try {
+      await withStack({ redisUrl: redis.url }, async (_stack, client, directory) => {
+        using prepared = await prepareJob(client, join(directory, 'keys'), DATA);
+        const reference = await finished(client, (await client.submit(prepared.manifest)).id);
+        const disturbed = await submitAndDisturb(client, prepared, 'kill Redis', (job) => job.progress.tasksDone >= 1, async () => {
+          process.kill(redis.pid, 'SIGKILL');
+          await redis.exited;
+          redis = await startRedis({ dataDir, log: () => undefined });
+        });
+        assertSameModel(disturbed, reference);
+      });
+    } finally {
+      await redis.stop();
+    }
+  });
+});
+
+describe('cancel', () => {
+  it('reaches running tasks within a second, and the next job runs', async () => {
+    await withStack({}, async (stack, client, directory) => {
+      using prepared = await prepareJob(client, join(directory, 'keys'), DATA);
+      const { id } = await client.submit(prepared.manifest);
+      const busy = async (): Promise<number> => {
+        const text = await (await fetch(`${processOf(stack, 'worker-1').url}/metrics`)).text();
+        return Number(/^blindfit_threads_busy (\d+)$/m.exec(text)?.[1]);
+      };
+      while ((await busy()) === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      const cancelled = await client.cancel(id);
+      assert.equal(cancelled.state, 'cancelled');
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      assert.equal(await busy(), 0, 'no thread works on the cancelled job any more');
+      const next = await finished(client, (await client.submit(prepared.manifest)).id);
+      assert.equal(next.state, 'succeeded', next.error?.message);
+      assert.equal((await client.job(id)).state, 'cancelled');
+    });
+  });
+});
