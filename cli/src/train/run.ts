@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { BlindfitClient } from '@blindfit/client';
 import { isFinal, type JobResult, type JobView } from '@blindfit/contracts';
 import { choosePlan, trainClear, type ClearTraining, type Hyperparameters, type Plan } from '@blindfit/he';
-import { decryptModel, encryptJob, manifestFor, openKeyset, type Keyset } from '@blindfit/owner';
+import { decryptIterates, decryptModel, encryptJob, manifestFor, openKeyset, type Keyset } from '@blindfit/owner';
 import { CliError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Progress } from '../progress.ts';
@@ -22,6 +22,8 @@ export interface TrainingReport {
   readonly job: string;
   /** Classes x (features + 1), decrypted. */
   readonly weights: readonly Float64Array[];
+  /** W_t after every iteration: decrypted, and of the clear twin. */
+  readonly history: { readonly encrypted: readonly (readonly Float64Array[])[]; readonly clear: readonly (readonly Float64Array[])[] };
   readonly parameters: { readonly name: string; readonly ring: number; readonly log2QP: number; readonly levels: number; readonly scaleBits: number };
   readonly seconds: { readonly keygen: number; readonly encrypt: number; readonly upload: number; readonly loadKeys: number; readonly train: number; readonly download: number; readonly iterations: readonly number[] };
   readonly bytes: { readonly data: number; readonly keys: number; readonly model: number };
@@ -62,11 +64,14 @@ export async function runTraining(client: BlindfitClient, request: TrainingReque
   const downloading = performance.now();
   const models = await client.result(finished.id, result.models);
   const weights = decryptModel(keyset, plan, models);
+  const iterates = await Promise.all(result.iterates.map((row) => Promise.all(row.map((digest) => client.blob(digest)))));
+  const encryptedHistory = decryptIterates(keyset, plan, iterates);
   const download = (performance.now() - downloading) / 1000;
   const { parameters } = plan;
   return {
     job: finished.id,
     weights,
+    history: { encrypted: encryptedHistory, clear: clear.history },
     parameters: { name: parameters.name, ring: parameters.ring, log2QP: parameters.logQP, levels: parameters.maxLevel, scaleBits: parameters.scaleBits },
     seconds: { keygen: keyset.seconds.generate, encrypt, upload, loadKeys: result.seconds.loadKeys, train: result.seconds.train, download, iterations: result.seconds.iterations },
     bytes: { ...bytes, model: models.reduce((sum, model) => sum + model.length, 0) },

@@ -121,14 +121,17 @@ export class BlindfitClient {
     for (const [index, expected] of models.entries()) {
       const path = `${pathOf(id)}/result?model=${index}`;
       const bytes = await this.#connection.call({ method: 'GET', path, accept: [200] }, async (answer) => {
-        const received = await readBytes(answer, MAX_MODEL_BYTES);
-        const actual = `sha256:${createHash('sha256').update(received).digest('hex')}`;
-        if (actual !== expected) throw new TransientError(new ResultDamagedError(id, index, expected, actual));
-        return received;
+        return verified(await readBytes(answer, MAX_MODEL_BYTES), id, index, expected);
       });
       blobs.push(bytes);
     }
     return blobs;
+  }
+
+  /** A blob of the server's store, e.g. one of a result's iterates. @throws ResultDamagedError when the bytes do not match the digest */
+  async blob(digest: string): Promise<Uint8Array> {
+    const path = `/v1/blobs/${digest}`;
+    return await this.#connection.call({ method: 'GET', path, accept: [200] }, async (answer) => verified(await readBytes(answer, MAX_MODEL_BYTES), path, 0, digest));
   }
 
   /** Waits for running calls and closes the connections. */
@@ -139,6 +142,12 @@ export class BlindfitClient {
   async #json<T>(call: Parameters<Connection['call']>[0], check: (value: unknown) => T): Promise<T> {
     return await this.#connection.call(call, (answer) => this.#connection.json(answer, call.path, check));
   }
+}
+
+function verified(bytes: Uint8Array, of: string, index: number, expected: string): Uint8Array {
+  const actual = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  if (actual !== expected) throw new TransientError(new ResultDamagedError(of, index, expected, actual));
+  return bytes;
 }
 
 const pathOf = (id: string): string => `/v1/jobs/${encodeURIComponent(id)}`;

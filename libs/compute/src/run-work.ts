@@ -187,7 +187,7 @@ async function finish(context: Context, work: FinishTask): Promise<Ciphertext[]>
 }
 
 async function pack(context: Context, work: PackTask): Promise<Ciphertext[]> {
-  const pairs = await loadAll(context, work.pairs, { level: 0 });
+  const pairs = await loadAll(context, work.pairs, { level: work.level });
   try {
     return packModel(context.evaluator, context.plan.layout, pairs);
   } finally {

@@ -32,6 +32,8 @@ export type Progress = Static<typeof ProgressSchema>;
 export const JobResultSchema = Type.Object({
   /** Packed model ciphertexts, in order. */
   models: Type.Array(DigestSchema, { minItems: 1 }),
+  /** Packed V_t of every iteration t = 1 ... T: blobs from which the owner, and only the owner, sees how training went. */
+  iterates: Type.Array(Type.Array(DigestSchema, { minItems: 1 })),
   operations: OperationsSchema,
   seconds: Type.Object({
     /** First task picked up until the model was packed, without the loading of keys. */
@@ -40,7 +42,7 @@ export const JobResultSchema = Type.Object({
     loadKeys: seconds(),
     /** Submission until the first task was picked up. */
     queued: seconds(),
-    /** By iteration: its first task's start until its last task's end. Iterations of different classes overlap. */
+    /** By iteration: its first task's start, keys loaded, until its last task's end. Iterations of different classes overlap. */
     iterations: Type.Array(seconds()),
     /** Busy time of all worker threads together. */
     compute: seconds(),

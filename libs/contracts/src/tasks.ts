@@ -68,12 +68,14 @@ export interface FinishTask {
   readonly history: readonly string[];
 }
 
-/** All pairs' W_T in as few ciphertexts as can be. */
+/** The weights of all pairs in as few ciphertexts as can be, at the last level. */
 export interface PackTask {
   readonly kind: 'pack';
   readonly job: string;
   readonly manifest: string;
   readonly pairs: readonly string[];
+  /** Level the pairs are at. */
+  readonly level: number;
 }
 
 /** Nothing but setting up the parameter set, which takes SEAL over a second: done ahead, while workers compute. */

@@ -223,7 +223,8 @@ function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; 
   };
   addRun(layout.pairs - halves, keepWeights(true));
   addRun(halves, keepWeights(false));
-  addRun(1, (evaluator) => {
+  // The model, and V of every iteration for the owner's report.
+  addRun(1 + plan.hyperparameters.iterations, (evaluator) => {
     packModel(evaluator, layout, Array.from({ length: layout.pairs }, () => evaluator.input(0, weights?.scale ?? 1)));
   });
   return { counts, transforms, steps };

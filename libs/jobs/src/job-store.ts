@@ -109,13 +109,13 @@ export class JobStore {
     return this.transition(id, 'running', { startedAt: String(Date.now()) });
   }
 
-  /** Sums up the recorded tasks: call it when the last one is recorded. @param models digests of the packed model, in order */
-  async succeed(id: string, models: readonly string[]): Promise<boolean> {
+  /** Sums up the recorded tasks: call it when the last one is recorded. @param models digests of the packed model, in order @param iterates packed V_t by iteration */
+  async succeed(id: string, models: readonly string[], iterates: readonly (readonly string[])[] = []): Promise<boolean> {
     const finishedAt = Date.now();
     const [fields, tasks] = await Promise.all([this.redis.hgetall(this.keys.job(id)), this.taskRecords(id)]);
     if (fields['job'] === undefined) return false;
     const { hyperparameters } = JSON.parse(fields['job']) as NewJob;
-    const result = resultOf(models, Number(fields['createdAt'] ?? 0), finishedAt, tasks, hyperparameters.iterations);
+    const result = resultOf(models, iterates, Number(fields['createdAt'] ?? 0), finishedAt, tasks, hyperparameters.iterations);
     return this.transition(id, 'succeeded', { finishedAt: String(finishedAt), result: JSON.stringify(result) });
   }
 
@@ -221,13 +221,14 @@ function viewOf(id: string, fields: Readonly<Record<string, string>>, state: Job
 }
 
 /** @param created,finished milliseconds since the epoch */
-function resultOf(models: readonly string[], created: number, finished: number, tasks: readonly TaskRecord[], iterations: number): JobResult {
+function resultOf(models: readonly string[], iterates: readonly (readonly string[])[], created: number, finished: number, tasks: readonly TaskRecord[], iterations: number): JobResult {
   // A job without tasks took no time at all, rather than for ever.
   const firstStart = tasks.reduce((first, task) => Math.min(first, task.startedAt), finished);
   const loadKeys = tasks.reduce((most, task) => Math.max(most, task.loadKeysSeconds), 0);
   const sum = (name: keyof Operations): number => tasks.reduce((total, task) => total + task.operations[name], 0);
   return {
     models: [...models],
+    iterates: iterates.map((row) => [...row]),
     operations: {
       rotations: sum('rotations'),
       relinearisations: sum('relinearisations'),
@@ -240,9 +241,10 @@ function resultOf(models: readonly string[], created: number, finished: number, 
       loadKeys,
       queued: Math.max(0, (firstStart - created) / 1000),
       iterations: Array.from({ length: iterations }, (_, t) => {
-        const own = tasks.filter((task) => task.iteration === t + 1);
+        // Packing comes after all iterations, whatever iteration it packs.
+        const own = tasks.filter((task) => task.iteration === t + 1 && task.kind !== 'pack');
         if (own.length === 0) return 0;
-        return (Math.max(...own.map((task) => task.finishedAt)) - Math.min(...own.map((task) => task.startedAt))) / 1000;
+        return (Math.max(...own.map((task) => task.finishedAt)) - Math.min(...own.map((task) => task.startedAt + 1000 * task.loadKeysSeconds))) / 1000;
       }),
       compute: tasks.reduce((total, task) => total + (task.finishedAt - task.startedAt) / 1000 - task.loadKeysSeconds, 0),
     },

@@ -1,4 +1,4 @@
-import { checkHeader, decodeModel, parseHeader, WIRE_HEADER_BYTES, type PairedSlots, type Plan } from '@blindfit/he';
+import { checkHeader, decodeModel, momentumCoefficients, momentumSchedule, parseHeader, WIRE_HEADER_BYTES, type PairedSlots, type Plan } from '@blindfit/he';
 import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 
@@ -20,6 +20,26 @@ export function decryptModel(keyset: Keyset, plan: Plan, blobs: readonly Uint8Ar
     if (feature >= 0) throw new ModelError(`the weight of class ${label} and feature ${feature} is ${row[feature] ?? 'missing'}, beyond ${plan.maxWeight}, the most this job can carry`, GARBAGE);
   });
   return weights;
+}
+
+/**
+ * W_t of every iteration, from the packed V_t a job returns along with its model: how training went, for the owner's eyes.
+ * W_t = (1 - eta_t) V_t + eta_t V_{t-1}, whose coefficients are public (DESIGN section 2, item 5).
+ * @param iterates packed V_t by iteration
+ * @returns weights by iteration: classes x features
+ * @throws as {@link decryptModel}
+ */
+export function decryptIterates(keyset: Keyset, plan: Plan, iterates: readonly (readonly Uint8Array[])[]): Float64Array[][] {
+  const { iterations, initialWeight } = plan.hyperparameters;
+  const etas = momentumSchedule(iterations);
+  let before: readonly Float64Array[] = Array.from({ length: plan.layout.classes }, () => new Float64Array(plan.layout.features).fill(initialWeight));
+  return iterates.map((blobs, index) => {
+    const current = decryptModel(keyset, plan, blobs);
+    const { newest, older } = momentumCoefficients(etas, index + 1);
+    const weights = current.map((row, k) => row.map((value, j) => newest * value + older * (before[k]?.[j] ?? 0)));
+    before = current;
+    return weights;
+  });
 }
 
 function decryptBlob(keyset: Keyset, plan: Plan, blob: Uint8Array): PairedSlots {

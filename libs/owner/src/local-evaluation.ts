@@ -19,6 +19,8 @@ export interface LocalTraining {
   readonly weights: Float64Array[];
   /** The packed model as a server would return it. */
   readonly models: Uint8Array[];
+  /** Packed V_t by iteration, as a server would return them. */
+  readonly iterates: Uint8Array[][];
   readonly operations: OperationCounts;
   /** Wall-clock time, by phase; the circuits are in `train`. */
   readonly seconds: { readonly encrypt: number; readonly loadKeys: number; readonly train: number; readonly decrypt: number };
@@ -53,13 +55,16 @@ export async function trainEncryptedLocally(keyset: Keyset, plan: Plan, data: Jo
   const keys = await loadKeys(keyset, plan, stack);
   const loadKeysSeconds = lap();
   const evaluator = new SealEvaluator(scheme, keys);
-  const models = await trainAll(evaluator, plan, grids, stack);
-  const blobs = models.map((model) => wrap(plan.parameters, { kind: 'ciphertext', level: model.level, scale: model.scale }, scheme.saveCiphertext(model)));
+  const { models, iterates } = await trainAll(evaluator, plan, grids, stack);
+  const toBlob = (model: Ciphertext): Uint8Array => wrap(plan.parameters, { kind: 'ciphertext', level: model.level, scale: model.scale }, scheme.saveCiphertext(model));
+  const blobs = models.map(toBlob);
+  const iterateBlobs = iterates.map((row) => row.map(toBlob));
   const train = lap();
   const weights = decryptModel(keyset, plan, blobs);
   return {
     weights,
     models: blobs,
+    iterates: iterateBlobs,
     operations: addOperations(noOperations(), evaluator.counts),
     seconds: { encrypt, loadKeys: loadKeysSeconds, train, decrypt: lap() },
   };
@@ -83,7 +88,7 @@ async function loadKeys(keyset: Keyset, plan: Plan, stack: DisposableStack): Pro
   return { relinearisation, galois };
 }
 
-async function trainAll(evaluator: SealEvaluator, plan: Plan, grids: Grids, stack: DisposableStack): Promise<Ciphertext[]> {
+async function trainAll(evaluator: SealEvaluator, plan: Plan, grids: Grids, stack: DisposableStack): Promise<{ models: Ciphertext[]; iterates: Ciphertext[][] }> {
   const { layout, hyperparameters, labels } = plan;
   const { sigmoid, initialWeight } = hyperparameters;
   const scores: Ciphertext[] = [];
@@ -93,14 +98,22 @@ async function trainAll(evaluator: SealEvaluator, plan: Plan, grids: Grids, stac
       await nextTurn();
     }
   }
-  const pairs: Ciphertext[] = [];
-  for (let pair = 0; pair < layout.pairs; pair++) pairs.push(stack.use(await trainPair(evaluator, plan, grids, scores, pair)));
-  return packModel(evaluator, layout, pairs).map((model) => stack.use(model));
+  const pairs: Trained[] = [];
+  for (let pair = 0; pair < layout.pairs; pair++) pairs.push(await trainPair(evaluator, plan, grids, scores, pair, stack));
+  const pack = (of: (trained: Trained) => Ciphertext): Ciphertext[] => packModel(evaluator, layout, pairs.map(of)).map((model) => stack.use(model));
+  const iterates = plan.iterations.map((_, index) => pack(({ history, weights }) => history[index] ?? weights));
+  return { models: pack(({ weights }) => weights), iterates };
 }
 
-/** W_T of one pair of classes, packed. The caller frees it. */
-async function trainPair(evaluator: SealEvaluator, plan: Plan, grids: Grids, scores: readonly Ciphertext[], pair: number): Promise<Ciphertext> {
-  using stack = new DisposableStack();
+/** Of one pair of classes, packed. */
+interface Trained {
+  /** W_T. */
+  readonly weights: Ciphertext;
+  /** V_1 ... V_T. */
+  readonly history: readonly Ciphertext[];
+}
+
+async function trainPair(evaluator: SealEvaluator, plan: Plan, grids: Grids, scores: readonly Ciphertext[], pair: number, stack: DisposableStack): Promise<Trained> {
   const { layout, hyperparameters, grouping } = plan;
   const { initialWeight } = hyperparameters;
   const paired = isFullPair(layout, pair);
@@ -123,7 +136,7 @@ async function trainPair(evaluator: SealEvaluator, plan: Plan, grids: Grids, sco
   }
   const newest = history.at(-1);
   if (newest === undefined) throw new RangeError('a plan without iterations');
-  return finalWeights(evaluator, { layout, paired, newest, ...finalMomentum(etas, history, initialWeight) });
+  return { weights: stack.use(finalWeights(evaluator, { layout, paired, newest, ...finalMomentum(etas, history, initialWeight) })), history };
 }
 
 /** The errors of a pair on some shards. The first iteration's weights are public: its errors need no product of ciphertexts. */

@@ -22,6 +22,8 @@ export interface ChainDependencies {
 export interface ChainResult {
   /** Packed W_T of the pair, at level 0. */
   readonly weights: string;
+  /** Packed V_1 ... V_T of the pair. */
+  readonly history: readonly string[];
 }
 
 /** BullMQ runs this again after every group of children; what is done already is read back, never redone. */
@@ -42,7 +44,8 @@ export async function runChain(dependencies: ChainDependencies, job: Job<ChainDa
     await jobs.setIteration(data.job, data.pair, iteration, plan.iterations[iteration - 1]?.gradient ?? 0);
     metrics.iteration();
   }
-  return { weights: await aggregator.run({ kind: 'finish', job: data.job, manifest: data.manifest, pair: data.pair, history }, history.length) };
+  const weights = await aggregator.run({ kind: 'finish', job: data.job, manifest: data.manifest, pair: data.pair, history }, history.length);
+  return { weights, history };
 }
 
 /** Partial gradients of the next iteration: forward tasks first, unless the errors need none. */

@@ -29,9 +29,17 @@ export async function runTrainingJob(dependencies: JobDependencies, job: Job<Job
   }));
   const results = await childResults<ChainData, ChainResult>(job, token, dependencies.chains, chains, CHAIN_OPTIONS);
   await jobs.setPhase(data.job, 'packing');
-  const pairs = chains.map((chain) => results.get(chain.id)?.weights ?? '');
-  const models = await aggregator.runAll({ kind: 'pack', job: data.job, manifest: data.manifest, pairs }, plan.hyperparameters.iterations);
-  if (await jobs.succeed(data.job, models)) metrics.jobEnded('succeeded', (Date.now() - job.timestamp) / 1000);
+  const pack = (level: number, iteration: number, of: (chain: ChainResult) => string | undefined): Promise<string[]> => {
+    const pairs = chains.map((chain) => {
+      const result = results.get(chain.id);
+      return (result === undefined ? undefined : of(result)) ?? '';
+    });
+    return aggregator.runAll({ kind: 'pack', job: data.job, manifest: data.manifest, pairs, level }, iteration);
+  };
+  const iterates: string[][] = [];
+  for (const [index, { gradient }] of plan.iterations.entries()) iterates.push(await pack(gradient, index + 1, ({ history }) => history[index]));
+  const models = await pack(0, plan.iterations.length + 1, ({ weights }) => weights);
+  if (await jobs.succeed(data.job, models, iterates)) metrics.jobEnded('succeeded', (Date.now() - job.timestamp) / 1000);
 }
 
 /** By shard: s(X v) - 0.5 of the constant start, the same for all classes. */

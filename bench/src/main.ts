@@ -1,0 +1,18 @@
+/** `npm run bench [-- name ...]`: all benches, or those named. */
+import * as job from './job.ts';
+import * as operations from './operations.ts';
+
+const wanted = process.argv.slice(2);
+const KNOWN = ['operations', 'job'];
+const unknown = wanted.filter((name) => !KNOWN.includes(name));
+if (unknown.length > 0) {
+  process.stderr.write(`error: no bench called ${unknown.join(', ')}; there are ${KNOWN.join(', ')}\n`);
+  process.exit(2);
+}
+const chosen = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
+
+// The job is told in rotations measured in the same run, so it brings the operations along.
+if (chosen('operations') || chosen('job')) {
+  const rotationMs = await operations.run();
+  if (chosen('job')) await job.run(rotationMs);
+}

@@ -1,0 +1,119 @@
+/** Every homomorphic operation, and every circuit, at the parameters of the paper's job. One thread. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { GaloisKeys } from 'node-seal';
+import {
+  backward, choosePlan, CONJUGATION, DEFAULT_HYPERPARAMETERS, encodeFeatures, encodeGradientFeatures, encodeLabels, encodePair, expand, forward, groups, nesterovStep,
+  packModel, plainArray, SealEvaluator, unwrap, type Ciphertext, type EvaluationKeys, type OperationCounts, type Plan,
+} from '@blindfit/he';
+import { openKeyset, type Keyset } from '@blindfit/owner';
+import { medianMs, ms, print } from './measure.ts';
+import { paperData } from './paper-job.ts';
+
+/** @returns the median milliseconds of one rotation at the top level, the unit of the other benches */
+export async function run(): Promise<number> {
+  const data = await paperData();
+  const plan = choosePlan({ shape: data.shape, hyperparameters: DEFAULT_HYPERPARAMETERS });
+  const directory = await mkdtemp(join(tmpdir(), 'blindfit-bench-'));
+  try {
+    using keyset = await openKeyset({ directory, plan, create: true });
+    const keys = await loadKeys(keyset, plan);
+    const rotation = operations(keyset, plan, keys);
+    circuits(keyset, plan, keys, data.job.x, data.job.labels);
+    return rotation;
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function loadKeys({ scheme, relinearisationKey, galoisKeys }: Keyset, plan: Plan): Promise<EvaluationKeys> {
+  const { parameters } = plan;
+  const relinearisation = new scheme.seal.RelinKeys();
+  relinearisation.loadFromArray(scheme.context, plainArray(unwrap(await readFile(relinearisationKey.path), { parameters, fields: { kind: 'relinearisation-key' } })));
+  const galois = new Map<number, GaloisKeys>();
+  for (const [step, { path }] of galoisKeys) {
+    const key = new scheme.seal.GaloisKeys();
+    key.loadFromArray(scheme.context, plainArray(unwrap(await readFile(path), { parameters, fields: { kind: 'galois-key', step } })));
+    galois.set(step, key);
+  }
+  return { relinearisation, galois };
+}
+
+function operations({ scheme, secret }: Keyset, plan: Plan, keys: EvaluationKeys): number {
+  const { parameters } = plan;
+  const evaluator = new SealEvaluator(scheme, keys);
+  const values = Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i));
+  const levels = [parameters.maxLevel, Math.ceil(parameters.maxLevel / 2), 1];
+  const at = (level: number): Record<string, number> => {
+    const bytes = secret.encryptToBytes(values, level, parameters.scale);
+    using a = scheme.loadCiphertext(bytes);
+    using plain = evaluator.encode(values, level, parameters.scale);
+    using product = evaluator.multiply(a, a);
+    const timed = (body: () => Ciphertext | undefined): number => medianMs(() => body()?.[Symbol.dispose]());
+    // What the in-place operations spend on a fresh copy is not theirs.
+    const copying = timed(() => evaluator.copy(product));
+    const consuming = (body: (copy: Ciphertext) => void): number =>
+      timed(() => {
+        const copy = evaluator.copy(product);
+        body(copy);
+        return copy;
+      }) - copying;
+    return {
+      'encode': medianMs(() => evaluator.encode(values, level, parameters.scale)[Symbol.dispose]()),
+      'encrypt (owner)': medianMs(() => void secret.encryptToBytes(values, level, parameters.scale)),
+      'load a ciphertext': timed(() => scheme.loadCiphertext(bytes)),
+      'add': timed(() => evaluator.add(a, a)),
+      'multiply': timed(() => evaluator.multiply(a, a)),
+      'square': timed(() => evaluator.square(a)),
+      'multiply by a plaintext': timed(() => evaluator.multiplyPlain(a, plain)),
+      'rescale (size 3)': consuming((copy) => evaluator.rescaleInPlace(copy)),
+      'relinearise': consuming((copy) => evaluator.relineariseInPlace(copy)),
+      'rotate': timed(() => evaluator.rotate(a, plan.steps[plan.steps.length - 1] ?? CONJUGATION)),
+      'conjugate': timed(() => evaluator.conjugate(a)),
+    };
+  };
+  const columns = levels.map(at);
+  print(`Operations at ${parameters.name}, one thread, median milliseconds`, [
+    ['operation', ...levels.map((level) => `level ${level}`)],
+    ...Object.keys(columns[0] ?? {}).map((name) => [name, ...columns.map((column) => ms(column[name] ?? NaN))]),
+  ]);
+  return columns[0]?.['rotate'] ?? NaN;
+}
+
+function circuits({ scheme, secret }: Keyset, plan: Plan, keys: EvaluationKeys, x: Float64Array, classLabels: readonly Float64Array[]): void {
+  const { layout, parameters, hyperparameters, iterations } = plan;
+  const load = (slots: Float64Array, place: { level: number; scale: number }, second?: Float64Array): Ciphertext =>
+    scheme.loadCiphertext(secret.encryptToBytes(slots, place.level, place.scale, second));
+  const blocks = Array.from({ length: layout.blocks }, (_, block) => block);
+  const features = blocks.map((block) => load(encodeFeatures(layout, x, 0, block), plan.features));
+  const gradientFeatures = new Map(blocks.map((block) => [block, [load(encodeGradientFeatures(layout, x, 0, block).map((v) => v * 1e-4), plan.gradientFeatures)]]));
+  const labels = load(encodeLabels(layout, classLabels[0] ?? new Float64Array(), 0), plan.labels, encodeLabels(layout, classLabels[1] ?? new Float64Array(), 0));
+  const small = Float64Array.from({ length: layout.features }, (_, j) => 0.01 * Math.cos(j));
+  const pair = encodePair(layout, parameters.ring, small, small);
+  const weightsLevel = iterations[1]?.weights ?? 0;
+  const packed = load(pair.first, { level: weightsLevel, scale: 2 ** (parameters.scaleBits + 4) }, pair.second);
+  const last = load(pair.first, { level: 0, scale: 2 ** (parameters.scaleBits + 4) }, pair.second);
+  const rows: string[][] = [['circuit', 'milliseconds', 'rotations', 'relinearisations', 'products', 'plain products', 'rescales']];
+  const time = (name: string, body: (evaluator: SealEvaluator) => Ciphertext[]): void => {
+    let counts: OperationCounts | undefined;
+    const took = medianMs(() => {
+      const evaluator = new SealEvaluator(scheme, keys);
+      for (const result of body(evaluator)) result[Symbol.dispose]();
+      counts = evaluator.counts;
+    }, 3);
+    rows.push([name, ms(took), ...[counts?.rotations, counts?.relinearisations, counts?.multiplications, counts?.plainMultiplications, counts?.rescales].map(String)]);
+  };
+  const weights = expand(new SealEvaluator(scheme, keys), layout, packed);
+  const { sigmoid } = hyperparameters;
+  time('backward, first iteration, a pair', (evaluator) => [backward(evaluator, { layout, errors: [labels], gradientFeatures })]);
+  time('expand the weights of a pair', (evaluator) => expand(evaluator, layout, packed));
+  time('forward, a pair', (evaluator) => [forward(evaluator, { layout, sigmoid, features, weights, labels, paired: true })]);
+  const errors = forward(new SealEvaluator(scheme, keys), { layout, sigmoid, features, weights, labels, paired: true });
+  time('backward, second iteration, a pair', (evaluator) => [backward(evaluator, { layout, errors: [errors], gradientFeatures })]);
+  const gradient = backward(new SealEvaluator(scheme, keys), { layout, errors: [errors], gradientFeatures });
+  time('Nesterov step, a pair', (evaluator) => [nesterovStep(evaluator, { layout, gradients: [gradient], factor: 1, momentum: [{ coefficient: 0.01, weights: packed }], constant: 0, paired: true })]);
+  time('pack the model', (evaluator) => packModel(evaluator, layout, groups(layout.pairs, 1).map(() => last)));
+  print(`Circuits of the paper's job (${layout.samples} x ${layout.features} x ${layout.classes}: blocks of ${layout.rows} x ${layout.columns})`, rows);
+  for (const ciphertext of [...features, ...[...gradientFeatures.values()].flat(), ...weights, labels, packed, last, errors, gradient]) ciphertext[Symbol.dispose]();
+}
