@@ -52,3 +52,10 @@ export class SealError extends HeError {
     super('HE_SEAL', `SEAL refused to ${operation}: ${reason}`, '');
   }
 }
+
+/** SEAL's WebAssembly instance broke off, or has no memory left: a fresh instance may do better, this one must not go on. */
+export class SealCrashError extends HeError {
+  constructor(operation: string, reason: string) {
+    super('HE_SEAL_CRASHED', `SEAL broke off when asked to ${operation}: ${reason}`, '');
+  }
+}

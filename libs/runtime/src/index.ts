@@ -13,6 +13,8 @@ export type { MetricsOptions } from './metrics.ts';
 export { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
 export type { RedisPolicy } from './redis.ts';
 export { parseRedisUrl } from './redis-url.ts';
+export { openService } from './service.ts';
+export type { RunningService, ServiceBase, ServiceOptions } from './service.ts';
 export { createShutdown } from './shutdown.ts';
 export type { Shutdown, ShutdownOptions } from './shutdown.ts';
 export { variables } from './variables.ts';

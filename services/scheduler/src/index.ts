@@ -1,1 +1,1 @@
-export { startScheduler, type RunningService, type SchedulerOptions } from './start.ts';
+export { startScheduler, type SchedulerOptions } from './start.ts';

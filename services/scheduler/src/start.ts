@@ -1,9 +1,8 @@
 import { Worker, type Job, type Processor } from 'bullmq';
-import { pino } from 'pino';
 import { ThreadPool } from '@blindfit/compute';
 import { planManifest, type PlannedManifest } from '@blindfit/contracts';
 import { JobStore, LOCKS, openQueue, QUEUES, type ChainData, type JobData } from '@blindfit/jobs';
-import { checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, startHealthServer, waitForRedis, type Logger } from '@blindfit/runtime';
+import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
 import { openBlobStore, parseDigest } from '@blindfit/storage';
 import { Aggregator } from './aggregator.ts';
 import { runChain, type ChainResult } from './chain.ts';
@@ -11,26 +10,9 @@ import { watchFailures } from './failures.ts';
 import { SchedulerMetrics } from './metrics.ts';
 import { runTrainingJob } from './training-job.ts';
 
-export interface SchedulerOptions {
-  readonly redisUrl: string;
-  readonly storeUrl: string;
-  /** For a store behind the API. */
-  readonly token?: string;
+export interface SchedulerOptions extends ServiceOptions {
   /** Threads for additions and constants. @default 1 */
   readonly threads?: number;
-  readonly cacheDir: string;
-  readonly cacheBytes: number;
-  readonly queuePrefix: string;
-  readonly host?: string;
-  readonly metricsPort?: number;
-  readonly logLevel?: string;
-  readonly logger?: Logger;
-}
-
-export interface RunningService {
-  /** Base URL of `/healthz`, `/readyz` and `/metrics`. */
-  readonly url: string;
-  close(): Promise<void>;
 }
 
 /** Steps that one scheduler drives at a time; they mostly wait. */
@@ -39,10 +21,7 @@ const MAX_MANIFESTS = 64;
 
 /** Starts a scheduler. Several may run at once: BullMQ gives each step to one, and to another if that one dies. */
 export async function startScheduler(options: SchedulerOptions): Promise<RunningService> {
-  const logger = options.logger ?? createLogger({ service: 'scheduler', level: options.logLevel ?? 'info', destination: pino.destination(2) });
-  const redis = connectRedis(parseRedisUrl(options.redisUrl), logger);
-  await waitForRedis(redis, 30_000);
-  await checkRedisPolicy(redis, logger);
+  const { logger, redis, registry, serveHealth } = await openService('scheduler', options);
   const { queuePrefix: prefix } = options;
   const jobs = new JobStore(redis, prefix);
   const store = await openBlobStore(options.storeUrl, options.token === undefined ? {} : { token: options.token });
@@ -51,7 +30,6 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     chains: openQueue<ChainData>('chains', redis, prefix),
     tasks: openQueue<unknown>('tasks', redis, prefix),
   };
-  const registry = createMetrics({ service: 'scheduler', version: '0.1.0' });
   const metrics = new SchedulerMetrics(registry, jobs, Object.values(queues));
   const pool = new ThreadPool({
     storeUrl: options.storeUrl,
@@ -93,13 +71,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   await Promise.all(workers.map((worker) => worker.waitUntilReady()));
   const failures = watchFailures(redis, prefix, jobs, queues.jobs, metrics, logger);
 
-  const health = await startHealthServer({
-    ...(options.host === undefined ? {} : { host: options.host }),
-    ...(options.metricsPort === undefined ? {} : { port: options.metricsPort }),
-    logger,
-    registry,
-    checks: { redis: () => checkRedis(redis) },
-  });
+  const health = await serveHealth();
   logger.info({ url: health.url }, 'scheduler is ready');
   return {
     url: health.url,

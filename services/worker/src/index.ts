@@ -1,1 +1,1 @@
-export { startWorker, type RunningService, type WorkerOptions } from './start.ts';
+export { startWorker, type WorkerOptions } from './start.ts';

@@ -1,36 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { Worker, type Job } from 'bullmq';
-import { pino } from 'pino';
 import { ThreadPool } from '@blindfit/compute';
 import { isFinal, type TaskResult } from '@blindfit/contracts';
 import { JobChanges, JobStore, LOCKS, QUEUES } from '@blindfit/jobs';
-import { checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, startHealthServer, waitForRedis, type Logger } from '@blindfit/runtime';
+import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
 import { WorkerMetrics } from './metrics.ts';
 import { processTask } from './process-task.ts';
 
-export interface WorkerOptions {
-  readonly redisUrl: string;
-  readonly storeUrl: string;
-  /** For a store behind the API. */
-  readonly token?: string;
+export interface WorkerOptions extends ServiceOptions {
   readonly threads: number;
   /** Evaluation keys all threads together may hold. */
   readonly keyMemoryBytes: number;
-  readonly cacheDir: string;
-  readonly cacheBytes: number;
-  readonly queuePrefix: string;
-  /** Of the health and metrics server. @default '127.0.0.1' */
-  readonly host?: string;
-  readonly metricsPort?: number;
-  readonly logLevel?: string;
-  readonly logger?: Logger;
-}
-
-export interface RunningService {
-  /** Base URL of `/healthz`, `/readyz` and `/metrics`. */
-  readonly url: string;
-  /** Takes no new work, lets running tasks end, then stops. */
-  close(): Promise<void>;
 }
 
 const HEARTBEAT_MS = 5_000;
@@ -39,13 +19,9 @@ const CANCEL_POLL_MS = 500;
 
 /** Starts a worker: pulls tasks, hands them to threads, records what they did. Any number may run on any number of machines. */
 export async function startWorker(options: WorkerOptions): Promise<RunningService> {
-  const logger = options.logger ?? createLogger({ service: 'worker', level: options.logLevel ?? 'info', destination: pino.destination(2) });
-  const redis = connectRedis(parseRedisUrl(options.redisUrl), logger);
-  await waitForRedis(redis, 30_000);
-  await checkRedisPolicy(redis, logger);
+  const { logger, redis, registry, serveHealth } = await openService('worker', options);
   const jobs = new JobStore(redis, options.queuePrefix);
   const changes = await JobChanges.open(redis, jobs.keys);
-  const registry = createMetrics({ service: 'worker', version: '0.1.0' });
   const pool = new ThreadPool({
     storeUrl: options.storeUrl,
     ...(options.token === undefined ? {} : { token: options.token }),
@@ -87,13 +63,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   worker.on('lockRenewalFailed', (lost) => metrics.lockLost(lost.length));
   await worker.waitUntilReady();
 
-  const health = await startHealthServer({
-    ...(options.host === undefined ? {} : { host: options.host }),
-    ...(options.metricsPort === undefined ? {} : { port: options.metricsPort }),
-    logger,
-    registry,
-    checks: { redis: () => checkRedis(redis) },
-  });
+  const health = await serveHealth();
   logger.info({ threads: options.threads, url: health.url }, 'worker is ready');
   return {
     url: health.url,

@@ -1,5 +1,5 @@
 /**
- * The quadratic-gradient step with enhanced Nesterov momentum on packed ciphertexts (DESIGN section 2, items 4 and 5).
+ * The quadratic-gradient step with enhanced Nesterov momentum on packed ciphertexts (docs/encryption.md, "The method").
  * Needs no key: additions, plaintext constants, and factors that live in the scale.
  */
 import { CircuitError } from '../errors.ts';

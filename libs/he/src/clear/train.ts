@@ -1,4 +1,4 @@
-/** The clear twin of a whole training run: DESIGN section 2 in plain matrices, iteration by iteration. */
+/** The clear twin of a whole training run: the method of docs/encryption.md in plain matrices, iteration by iteration. */
 import { evaluateOdd } from '../sigmoid.ts';
 import { quadraticGradientRow, type Hyperparameters } from '../training.ts';
 

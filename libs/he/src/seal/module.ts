@@ -1,7 +1,7 @@
 /** Loads node-seal, and turns what it throws into errors. */
 import { readFile } from 'node:fs/promises';
 import createSeal, { type MainModule } from 'node-seal';
-import { HeError, SealError } from '../errors.ts';
+import { HeError, SealCrashError, SealError } from '../errors.ts';
 
 export interface SealModule {
   readonly seal: MainModule;
@@ -34,14 +34,20 @@ export function loadSeal(): Promise<SealModule> {
   return loaded;
 }
 
-/** node-seal throws `WebAssembly.Exception` with `[type, text]` as its message; callers want an `Error`. */
+/**
+ * Runs a call into node-seal, which throws `WebAssembly.Exception` with `[type, text]` as its message; callers want an `Error`.
+ * @throws SealError when SEAL refuses; SealCrashError when it was torn out of the middle of something
+ */
 export function sealCall<T>(operation: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
     if (error instanceof HeError) throw error;
+    // A trap, or a stack that overflowed: the memory may be in any state.
+    if (error instanceof Error && (error.name === 'RuntimeError' || error instanceof RangeError)) throw new SealCrashError(operation, error.message);
     if (error instanceof Error) throw new SealError(operation, error.message);
     const message: unknown = (error as { message?: unknown }).message;
+    if (Array.isArray(message) && /bad_alloc/.test(message.join(' '))) throw new SealCrashError(operation, 'its 4 GB of memory are used up');
     throw new SealError(operation, Array.isArray(message) ? message.slice(1).join(' ') : String(message ?? error));
   }
 }

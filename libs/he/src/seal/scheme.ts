@@ -2,12 +2,14 @@
  * One CKKS parameter set in one SEAL instance: context, primes, encoder, and serialisation. Knows nothing of keys or
  * training. The owner's side (encryption, decryption) and the servers' side (evaluation) both build on it.
  */
-import type { CKKSEncoder, Evaluator as RawEvaluator, Ciphertext as RawCiphertext, Plaintext as RawPlaintext, ParmsIdType, SEALContext, MainModule } from 'node-seal';
-import { CircuitError, ParameterError } from '../errors.ts';
-import type { Ciphertext, Plaintext } from '../evaluator.ts';
+import type { CKKSEncoder, Evaluator as RawEvaluator, Ciphertext as RawCiphertext, GaloisKeys, Plaintext as RawPlaintext, ParmsIdType, RelinKeys, SEALContext, MainModule } from 'node-seal';
+import { CircuitError, ParameterError, WireError } from '../errors.ts';
+import { CONJUGATION, type Ciphertext, type Plaintext } from '../evaluator.ts';
 import type { PairedSlots } from '../layout.ts';
 import type { Parameters } from '../parameters.ts';
+import { maxPayloadBytes, type WireFields } from '../wire.ts';
 import { loadSeal, sealCall, type SealModule } from './module.ts';
+import { checkedPayload } from './payload.ts';
 import { plaintextBytes, plaintextValues } from './plaintext-bytes.ts';
 import { RootTable } from './roots.ts';
 
@@ -169,16 +171,47 @@ export class Scheme implements Disposable {
     return { first, second: decodeReal(rotated) };
   }
 
-  /** @throws SealError when the bytes are no ciphertext of this context */
+  /** @throws WireError, SealError when the bytes are no ciphertext of this context */
   loadCiphertext(bytes: Uint8Array): SealCiphertext {
-    const raw = new this.seal.Ciphertext();
+    const payload = checkedPayload('ciphertext', bytes, this.maxBytes({ kind: 'ciphertext', level: this.parameters.maxLevel }));
+    return new SealCiphertext(this.load('load a ciphertext', new this.seal.Ciphertext(), payload));
+  }
+
+  /** The caller deletes it. @throws WireError, SealError when the bytes are no relinearisation key of this context */
+  loadRelinearisationKey(bytes: Uint8Array): RelinKeys {
+    const payload = checkedPayload('key', bytes, this.maxBytes({ kind: 'relinearisation-key' }));
+    const key = this.load('load the relinearisation key', new this.seal.RelinKeys(), payload);
+    if (key.hasKey(2)) return key;
+    key.delete();
+    throw new WireError('the relinearisation key is empty', 'make it anew');
+  }
+
+  /**
+   * The caller deletes it.
+   * @param step the rotation it must be for; 0 is the conjugation
+   * @throws WireError, SealError when the bytes are no such key of this context
+   */
+  loadGaloisKey(bytes: Uint8Array, step: number): GaloisKeys {
+    const what = step === CONJUGATION ? 'the conjugation key' : `the rotation key for step ${step}`;
+    const payload = checkedPayload('key', bytes, this.maxBytes({ kind: 'galois-key' }));
+    const key = this.load(`load ${what}`, new this.seal.GaloisKeys(), payload);
+    if (key.hasKey(galoisElement(step, this.parameters.ring))) return key;
+    key.delete();
+    throw new WireError(`what should be ${what} is a key for another rotation`, 'make the keys anew, or put each in its place');
+  }
+
+  private maxBytes(fields: WireFields): number {
+    return maxPayloadBytes({ parameters: this.parameters, fields });
+  }
+
+  private load<T extends { loadFromArray(context: SEALContext, bytes: Uint8Array): void; delete(): void }>(what: string, object: T, payload: Uint8Array): T {
     try {
-      sealCall('load a ciphertext', () => raw.loadFromArray(this.context, plainArray(bytes)));
+      sealCall(what, () => object.loadFromArray(this.context, payload));
+      return object;
     } catch (error) {
-      raw.delete();
+      object.delete();
       throw error;
     }
-    return new SealCiphertext(raw);
   }
 
   saveCiphertext(ciphertext: Ciphertext): Uint8Array {
@@ -248,6 +281,15 @@ export function rawCiphertext(ciphertext: Ciphertext): RawCiphertext {
 export function rawPlaintext(plaintext: Plaintext): RawPlaintext {
   if (!(plaintext instanceof SealPlaintext)) throw new CircuitError('a plaintext of another evaluator');
   return plaintext.raw;
+}
+
+/** The power of X that stands for a left rotation: SEAL orders slots by the powers of 3 modulo 2N. */
+function galoisElement(step: number, ring: number): number {
+  const order = 2 * ring;
+  if (step === CONJUGATION) return order - 1;
+  let element = 1;
+  for (let i = 0; i < step; i++) element = (element * 3) % order;
+  return element;
 }
 
 /** node-seal refuses Node's `Buffer`, a subclass of Uint8Array. */

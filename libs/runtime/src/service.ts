@@ -1,0 +1,74 @@
+/** What the services without an HTTP API of their own have in common: how they are set up, watched and stopped. */
+import { pino } from 'pino';
+import type { Redis } from 'ioredis';
+import type { Registry } from 'prom-client';
+
+import { startHealthServer } from './health-server.ts';
+import type { HealthServer } from './health-server.ts';
+import { createLogger } from './logger.ts';
+import type { Logger } from './logger.ts';
+import { createMetrics } from './metrics.ts';
+import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
+import { parseRedisUrl } from './redis-url.ts';
+
+/** How long a service waits for Redis when it starts. Milliseconds. */
+const REDIS_PATIENCE_MS = 30_000;
+
+export interface ServiceOptions {
+  readonly redisUrl: string;
+  readonly storeUrl: string;
+  /** For a store behind the API. */
+  readonly token?: string;
+  /** Local copies of blobs, for a store that is not a directory. */
+  readonly cacheDir: string;
+  readonly cacheBytes: number;
+  readonly queuePrefix: string;
+  /** Of the health and metrics server. @default '127.0.0.1' */
+  readonly host?: string;
+  /** 0 for any free port. @default 0 */
+  readonly metricsPort?: number;
+  readonly logLevel?: string;
+  /** @default one that writes JSON to standard error */
+  readonly logger?: Logger;
+}
+
+export interface RunningService {
+  /** Base URL of `/healthz`, `/readyz` and `/metrics`. */
+  readonly url: string;
+  /** Takes no new work, lets what runs end, then stops. */
+  close(): Promise<void>;
+}
+
+export interface ServiceBase {
+  readonly logger: Logger;
+  readonly redis: Redis;
+  readonly registry: Registry;
+  /** Serves health and metrics; call it when the service is ready for work. */
+  readonly serveHealth: () => Promise<HealthServer>;
+}
+
+/**
+ * Connects to Redis and makes logger and metrics.
+ * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`
+ */
+export async function openService(service: string, options: ServiceOptions): Promise<ServiceBase> {
+  const logger = options.logger ?? createLogger({ service, level: options.logLevel ?? 'info', destination: pino.destination(2) });
+  const redis = connectRedis(parseRedisUrl(options.redisUrl), logger);
+  await waitForRedis(redis, REDIS_PATIENCE_MS);
+  await checkRedisPolicy(redis, logger);
+  const registry = createMetrics({ service, version: '0.1.0' });
+  const { host, metricsPort } = options;
+  return {
+    logger,
+    redis,
+    registry,
+    serveHealth: () =>
+      startHealthServer({
+        ...(host === undefined ? {} : { host }),
+        ...(metricsPort === undefined ? {} : { port: metricsPort }),
+        logger,
+        registry,
+        checks: { redis: () => checkRedis(redis) },
+      }),
+  };
+}
