@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { readCsv, type PreprocessingKind } from '@blindfit/datasets';
+import { readCsv, type PreprocessingChoice } from '@blindfit/datasets';
 import { Option } from 'commander';
 import { defaultDataDir } from '../data-dir.ts';
 import { withInterrupt } from '../interrupt.ts';
@@ -15,7 +15,7 @@ import { withServer } from '../train/server.ts';
 interface TrainFlags extends HyperparameterFlags {
   readonly features: string;
   readonly validation?: string;
-  readonly preprocess?: PreprocessingKind;
+  readonly preprocess?: PreprocessingChoice;
   readonly classes?: string;
   readonly keys?: string;
   readonly server?: string;

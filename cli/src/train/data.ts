@@ -1,7 +1,7 @@
 /** From data sets to what is encrypted: classes, preprocessing, the matrix with its bias column. All in the clear, all local. */
 import {
   accuracy, applyPreprocessing, argmaxScores, classesOf, classIndices, fitPreprocessing, oneHot, requireKnownLabels, withBias,
-  type LabelledDataset, type Preprocessing, type PreprocessingKind,
+  type LabelledDataset, type Preprocessing, type PreprocessingChoice,
 } from '@blindfit/datasets';
 import type { JobShape } from '@blindfit/he';
 import type { JobData } from '@blindfit/owner';
@@ -27,7 +27,7 @@ export interface TrainingData {
 export interface DataRequest {
   readonly training: LabelledDataset;
   readonly validation?: LabelledDataset;
-  readonly preprocessing: PreprocessingKind;
+  readonly preprocessing: PreprocessingChoice;
   /** The classes to train; by default those of the training labels. */
   readonly classes?: readonly string[];
 }
@@ -52,7 +52,7 @@ export function prepareData(request: DataRequest): TrainingData {
   });
   const train = scorable(training);
   const targets = oneHot(training.labels, classes);
-  const shape = { samples: training.n, features: training.d + 1, classes: classes.length };
+  const shape = { samples: training.n, features: train.x.length / training.n, classes: classes.length };
   return {
     classes,
     preprocessing,

@@ -1,6 +1,6 @@
 /** The flags that say how to train, shared by `train` and `plan`. */
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, PAPER_HYPERPARAMETERS, PAPER_SIGMOID, SIGMOID_DEGREES, type Hyperparameters, type SigmoidPolynomial } from '@blindfit/he';
-import { PREPROCESSING_KINDS, type PreprocessingKind } from '@blindfit/datasets';
+import { DatasetError, parsePreprocessingKind, type PreprocessingChoice } from '@blindfit/datasets';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 
 export interface HyperparameterFlags {
@@ -50,9 +50,19 @@ function sigmoidOf(degree: number, range: number | undefined): SigmoidPolynomial
 }
 
 export function preprocessingOption(): Option {
-  return new Option('--preprocess <kind>', 'what to do to the features before encryption [standardize; none with --preset paper]').choices([...PREPROCESSING_KINDS]);
+  return new Option(
+    '--preprocess <kind>',
+    'what to do to the features before encryption: none, center, standardize, pca:K (K principal components), pca:K:whiten [standardize; none with --preset paper]',
+  ).argParser((text) => {
+    try {
+      return parsePreprocessingKind(text);
+    } catch (error) {
+      if (error instanceof DatasetError) throw new InvalidArgumentError(`It is an ${error.message}.`);
+      throw error;
+    }
+  });
 }
 
-export function preprocessingOf(flag: PreprocessingKind | undefined, preset: 'paper' | undefined): PreprocessingKind {
+export function preprocessingOf(flag: PreprocessingChoice | undefined, preset: 'paper' | undefined): PreprocessingChoice {
   return flag ?? (preset === 'paper' ? 'none' : 'standardize');
 }

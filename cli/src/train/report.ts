@@ -1,5 +1,5 @@
 /** What a training run reports: a table for people, JSON for machines, a model file for use. */
-import { serialiseModel } from '@blindfit/datasets';
+import { preprocessingName, serialiseModel } from '@blindfit/datasets';
 import type { Hyperparameters } from '@blindfit/he';
 import { formatBytes, formatCount, formatSeconds } from '../format.ts';
 import { formatTable } from '../table.ts';
@@ -9,7 +9,7 @@ import type { TrainingReport } from './run.ts';
 /** Everything the table shows, by name. */
 export function reportJson(report: TrainingReport, data: TrainingData, hyperparameters: Hyperparameters): Record<string, unknown> {
   const { job, parameters, seconds, bytes, operations, maxWeightError, accuracy } = report;
-  return { job, parameters, seconds, bytes, operations, maxWeightError, accuracy, shape: data.shape, classes: data.classes, preprocessing: data.preprocessing.kind, hyperparameters, security: 128 };
+  return { job, parameters, seconds, bytes, operations, maxWeightError, accuracy, shape: data.shape, classes: data.classes, preprocessing: preprocessingName(data.preprocessing), hyperparameters, security: 128 };
 }
 
 export function modelText(report: TrainingReport, data: TrainingData, hyperparameters: Hyperparameters): string {

@@ -44,8 +44,15 @@ export function scores(weights: Weights, x: Float64Array): Float64Array {
  * @throws DatasetError `bad-shape` or `not-finite`
  */
 export function argmaxScores(weights: Weights, x: Float64Array): Int32Array {
-  const z = scores(weights, x);
-  const c = weights.length;
+  return argmaxRows(scores(weights, x), weights.length);
+}
+
+/**
+ * The column of the largest value of each row; of equal values the first wins.
+ * @param z n x c, row-major
+ * @returns n column indices
+ */
+export function argmaxRows(z: Float64Array, c: number): Int32Array {
   return Int32Array.from({ length: z.length / c }, (_, i) => {
     let best = 0;
     for (let k = 1; k < c; k++) if ((z[i * c + k] ?? NaN) > (z[i * c + best] ?? NaN)) best = k;

@@ -1,10 +1,10 @@
 import type { Dataset } from './dataset.ts';
 import { DatasetError, listed } from './dataset-error.ts';
 import { withBias } from './design-matrix.ts';
-import { argmaxScores } from './evaluate.ts';
+import { argmaxRows, scores } from './evaluate.ts';
 import { isPlainObject, jsonProblem, kindOf, type JsonObject } from './json.ts';
 import { isIntegerLabel, labelProblem, normaliseLabel } from './labels.ts';
-import { applyPreprocessing, parsePreprocessing, type Preprocessing } from './preprocessing.ts';
+import { applyPreprocessing, inputFeatures, outputFeatures, parsePreprocessing, type Preprocessing } from './preprocessing.ts';
 
 /** The `format` of the model files this version reads and writes. */
 export const MODEL_FORMAT = 'blindfit-model/1';
@@ -66,19 +66,32 @@ export function serialiseModel(model: Model): string {
 `;
 }
 
+/** How many raw features a sample of the model has, before preprocessing. */
+export function modelFeatures(model: Model): number {
+  return inputFeatures(model.preprocessing) ?? (model.weights[0]?.length ?? 1) - 1;
+}
+
 /**
- * The most likely class of each sample.
+ * The score of each sample for each class, before the sigmoid.
  * @param data raw features: the model's preprocessing is applied here
- * @returns n class names
+ * @returns n x c, row-major
  * @throws DatasetError `bad-shape` if the model was trained on another number of features, `not-finite` on overflow
  */
-export function predictLabels(model: Model, data: Dataset): readonly string[] {
-  const d = (model.weights[0]?.length ?? 1) - 1;
+export function predictScores(model: Model, data: Dataset): Float64Array {
+  const d = modelFeatures(model);
   if (data.d !== d) {
     throw new DatasetError('bad-shape', `the model was trained on ${d} features and the data has ${data.d}; use data with the same features as the training`);
   }
-  const indices = argmaxScores(model.weights, withBias(applyPreprocessing(model.preprocessing, data)));
-  return Array.from(indices, (k) => model.classes[k] ?? '');
+  return scores(model.weights, withBias(applyPreprocessing(model.preprocessing, data)));
+}
+
+/**
+ * The most likely class of each sample.
+ * @returns n class names
+ * @throws DatasetError as {@link predictScores}
+ */
+export function predictLabels(model: Model, data: Dataset): readonly string[] {
+  return Array.from(argmaxRows(predictScores(model, data), model.classes.length), (k) => model.classes[k] ?? '');
 }
 
 function validate(value: Readonly<Record<string, unknown>>, file?: string): Model {
@@ -86,9 +99,8 @@ function validate(value: Readonly<Record<string, unknown>>, file?: string): Mode
   const weights = parseWeights(value['weights'], classes.length, file);
   const preprocessing = parseModelPreprocessing(value['preprocessing'], file);
   const d = (weights[0]?.length ?? 1) - 1;
-  if (preprocessing.kind !== 'none' && preprocessing.mean.length !== d) {
-    throw bad(`the preprocessing is for ${preprocessing.mean.length} features and the weights are for ${d} (and a bias)`, file);
-  }
+  const prepared = outputFeatures(preprocessing) ?? d;
+  if (prepared !== d) throw bad(`the preprocessing ${preprocessing.kind === 'pca' ? 'gives' : 'is for'} ${prepared} features and the weights are for ${d} (and a bias)`, file);
   const { training } = value;
   if (!isPlainObject(training)) throw bad(`training must be an object, {} if nothing is known; it is ${kindOf(training)}`, file);
   const problem = jsonProblem(training, 'training');

@@ -1,22 +1,21 @@
 import { createDataset, type Dataset, type LabelledDataset } from './dataset.ts';
 import { DatasetError } from './dataset-error.ts';
 import { isPlainObject, kindOf } from './json.ts';
-
-/** What may be done to features in the clear before they are encrypted. */
-export const PREPROCESSING_KINDS = ['none', 'center', 'standardize'] as const;
-
-/** See {@link PREPROCESSING_KINDS}. */
-export type PreprocessingKind = (typeof PREPROCESSING_KINDS)[number];
+import { principalComponents } from './pca.ts';
+import { PREPROCESSING_KINDS, PREPROCESSING_SPELLINGS, type PreprocessingChoice } from './preprocessing-choice.ts';
 
 /**
  * A fitted transformation, as stored in the model so that prediction repeats it. Feature j becomes
  * `none`: x; `center`: x - mean[j]; `standardize`: (x - mean[j]) * scale[j].
  * `scale` is 1/standard deviation, a factor and not a divisor, and 0 for a dead feature, which thus becomes 0.
+ * `pca` replaces the d features by k: component i is the dot product of components[i] and x - mean. The rows of
+ * `components` are orthonormal, or with `whiten` already divided by the standard deviation; a row of zeros is a dead direction.
  */
 export type Preprocessing =
   | { readonly kind: 'none' }
   | { readonly kind: 'center'; readonly mean: readonly number[] }
-  | { readonly kind: 'standardize'; readonly mean: readonly number[]; readonly scale: readonly number[] };
+  | { readonly kind: 'standardize'; readonly mean: readonly number[]; readonly scale: readonly number[] }
+  | { readonly kind: 'pca'; readonly whiten: boolean; readonly mean: readonly number[]; readonly components: readonly (readonly number[])[] };
 
 /**
  * A feature is dead if its standard deviation is at most this part of its largest absolute value. Real features carry
@@ -27,22 +26,48 @@ export const DEAD_FEATURE_RATIO = 1e-6;
 
 /**
  * Fits a preprocessing to training data. `standardize` divides by the population standard deviation (over n, not n - 1).
- * @param kind one of {@link PREPROCESSING_KINDS}
- * @throws DatasetError `bad-argument` for an unknown kind
+ * @param choice e.g. `'standardize'` or `{ kind: 'pca', k: 50, whiten: true }`; text is read by `parsePreprocessingKind`
+ * @throws DatasetError `bad-argument` for an unknown kind or a number of components that the data cannot give
  */
-export function fitPreprocessing(kind: PreprocessingKind, data: Dataset): Preprocessing {
-  switch (kind) {
+export function fitPreprocessing(choice: PreprocessingChoice, data: Dataset): Preprocessing {
+  switch (choice) {
     case 'none':
-      return Object.freeze({ kind });
+      return Object.freeze({ kind: choice });
     case 'center':
-      return Object.freeze({ kind, mean: Object.freeze(moments(data).mean) });
+      return Object.freeze({ kind: choice, mean: Object.freeze(moments(data).mean) });
     case 'standardize': {
       const { mean, scale } = moments(data);
-      return Object.freeze({ kind, mean: Object.freeze(mean), scale: Object.freeze(scale) });
+      return Object.freeze({ kind: choice, mean: Object.freeze(mean), scale: Object.freeze(scale) });
     }
     default:
-      throw new DatasetError('bad-argument', `unknown preprocessing ${kindOf(kind)}; use one of ${PREPROCESSING_KINDS.join(', ')}`);
+      return fitPca(choice, data);
   }
+}
+
+function fitPca(choice: unknown, data: Dataset): Preprocessing {
+  if (!isPlainObject(choice) || choice['kind'] !== 'pca') {
+    throw new DatasetError('bad-argument', `unknown preprocessing ${kindOf(choice)}; use one of ${PREPROCESSING_SPELLINGS}`);
+  }
+  const whiten = choice['whiten'] === true;
+  const { mean } = moments(data);
+  const components = principalComponents(data, mean, Number(choice['k']), whiten, DEAD_FEATURE_RATIO).map((row) => Object.freeze(row));
+  return Object.freeze({ kind: 'pca', whiten, mean: Object.freeze(mean), components: Object.freeze(components) });
+}
+
+/** How many raw features it takes; undefined: any number. */
+export function inputFeatures(preprocessing: Preprocessing): number | undefined {
+  return preprocessing.kind === 'none' ? undefined : preprocessing.mean.length;
+}
+
+/** How many features it gives; undefined: as many as it gets. */
+export function outputFeatures(preprocessing: Preprocessing): number | undefined {
+  return preprocessing.kind === 'pca' ? preprocessing.components.length : inputFeatures(preprocessing);
+}
+
+/** As users spell it: `none`, `center`, `standardize`, `pca:50`, `pca:50:whiten`. */
+export function preprocessingName(preprocessing: Preprocessing): string {
+  const { kind } = preprocessing;
+  return kind === 'pca' ? `pca:${preprocessing.components.length}${preprocessing.whiten ? ':whiten' : ''}` : kind;
 }
 
 /**
@@ -60,6 +85,7 @@ export function applyPreprocessing(preprocessing: Preprocessing, data: Dataset):
       `the preprocessing was fitted to ${mean.length} features and the data has ${data.d}; use data with the same features as the training`,
     );
   }
+  if (preprocessing.kind === 'pca') return project(preprocessing.components, mean, data);
   const scale = preprocessing.kind === 'standardize' ? preprocessing.scale : undefined;
   const features = new Float64Array(data.features.length);
   for (let i = 0, at = 0; i < data.n; i++) {
@@ -70,6 +96,23 @@ export function applyPreprocessing(preprocessing: Preprocessing, data: Dataset):
     }
   }
   return createDataset(features, data.d, data.labels);
+}
+
+function project(components: readonly (readonly number[])[], mean: readonly number[], data: Dataset): Dataset {
+  const { features, n, d, labels } = data;
+  const k = components.length;
+  const projected = new Float64Array(n * k);
+  const centred = new Float64Array(d);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < d; j++) centred[j] = (features[i * d + j] ?? 0) - (mean[j] ?? 0);
+    components.forEach((row, at) => {
+      let sum = 0;
+      // A row of zeros gives 0 whatever the values, as in `applyPreprocessing`.
+      for (let j = 0; j < d; j++) if (row[j] !== 0) sum += (row[j] ?? 0) * (centred[j] ?? 0);
+      projected[i * k + at] = sum;
+    });
+  }
+  return createDataset(projected, k, labels);
 }
 
 /**
@@ -96,6 +139,13 @@ export function parsePreprocessing(value: unknown): Preprocessing {
       const negative = scale.findIndex((factor) => factor < 0);
       if (negative >= 0) throw bad(`scale[${negative}] is ${String(scale[negative])}; a scale must be 0 (a dead feature) or positive`);
       return Object.freeze({ kind, mean, scale });
+    }
+    case 'pca': {
+      requireKeys(value, ['kind', 'whiten', 'mean', 'components']);
+      const { whiten } = value;
+      if (typeof whiten !== 'boolean') throw bad(`whiten must be true or false; it is ${kindOf(whiten)}`);
+      const mean = numbers(value['mean'], 'mean');
+      return Object.freeze({ kind, whiten, mean, components: componentRows(value['components'], mean.length) });
     }
     default:
       throw bad(`kind is ${kindOf(kind)}; allowed are ${PREPROCESSING_KINDS.join(', ')}`);
@@ -131,6 +181,19 @@ function numbers(value: unknown, name: string): readonly number[] {
     Array.from(value as readonly unknown[], (item, j) => {
       if (typeof item !== 'number' || !Number.isFinite(item)) throw bad(`${name}[${j}] must be a finite number; it is ${kindOf(item)}`);
       return item;
+    }),
+  );
+}
+
+function componentRows(value: unknown, d: number): readonly (readonly number[])[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > d) {
+    throw bad(`components must be an array of 1 to ${d} rows for ${d} features; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`);
+  }
+  return Object.freeze(
+    Array.from(value as readonly unknown[], (item, i) => {
+      const row = numbers(item, `components[${i}]`);
+      if (row.length !== d) throw bad(`components[${i}] has ${row.length} numbers and there are ${d} means; there must be one per feature`);
+      return row;
     }),
   );
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { createDataset, DatasetError, parseModel, predictLabels, serialiseModel, type JsonObject, type Model } from '../src/index.ts';
+import { createDataset, DatasetError, modelFeatures, parseModel, predictLabels, predictScores, serialiseModel, type JsonObject, type Model } from '../src/index.ts';
 import { isDatasetError, mutate, randomIntegers } from './support.ts';
 
 const model: Model = {
@@ -68,8 +68,9 @@ suite('parseModel refuses', () => {
     { name: 'a row that is no list', text: variant({ weights: [[1, 2, 3], 'x', [1, 2, 3]] }), message: /weights\[1\] must be an array .* "x"/ },
     { name: 'a null weight, as JSON.stringify makes of NaN', text: variant({ weights: [[1, 2, 3], [1, NaN, 3], [1, 2, 3]] }), message: /weights\[1\]\[1\] must be a finite number; it is null/ },
     { name: 'an infinite weight', text: serialiseModel(model).replace('[3,4,5]', '[3,4,5e999]'), message: /weights\[2\]\[2\] .* Infinity/ },
-    { name: 'bad preprocessing', text: variant({ preprocessing: { kind: 'pca' } }), message: /not a valid model: preprocessing kind is "pca"/ },
+    { name: 'bad preprocessing', text: variant({ preprocessing: { kind: 'lda' } }), message: /not a valid model: preprocessing kind is "lda"/ },
     { name: 'preprocessing of other features', text: variant({ preprocessing: { kind: 'center', mean: [1, 2, 3] } }), message: /preprocessing is for 3 features and the weights are for 2/ },
+    { name: 'components of other weights', text: variant({ preprocessing: { kind: 'pca', whiten: false, mean: [1, 2, 3], components: [[1, 2, 3]] } }), message: /preprocessing gives 1 features and the weights are for 2/ },
     { name: 'training that is no object', text: variant({ training: [1] }), message: /training must be an object, .* an array/ },
     { name: 'a bottomless training', text: serialiseModel(model).replace('"iterations":2', `"iterations":${'['.repeat(5000)}${']'.repeat(5000)}`), message: /nested more than 32 deep/ },
   ];
@@ -104,6 +105,14 @@ suite('predictLabels', () => {
   const small: Model = { classes: ['no', 'yes'], weights: [[0, 1], [0, -1]], preprocessing: { kind: 'center', mean: [10] }, training: {} satisfies JsonObject };
   test('preprocesses, scores, and names the class', () => {
     assert.deepEqual(predictLabels(small, createDataset(Float64Array.of(9, 10, 11), 1)), ['yes', 'no', 'no']);
+  });
+  test('projects on principal components', () => {
+    const projecting: Model = { ...small, preprocessing: { kind: 'pca', whiten: false, mean: [1, 1], components: [[1, -1]] } };
+    assert.equal(modelFeatures(projecting), 2);
+    assert.deepEqual([...predictScores(projecting, createDataset(Float64Array.of(3, 2, 0, 5), 2))], [1, -1, -5, 5]);
+    assert.deepEqual(predictLabels(projecting, createDataset(Float64Array.of(3, 2, 0, 5), 2)), ['no', 'yes']);
+    assert.throws(() => predictLabels(projecting, createDataset(Float64Array.of(3), 1)), isDatasetError({ code: 'bad-shape', message: /trained on 2 features and the data has 1/ }));
+    assert.deepEqual(parseModel(serialiseModel(projecting)), projecting);
   });
   test('refuses other features, even where the count of values fits', () => {
     for (const kind of ['none', 'center'] as const) {

@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { applyPreprocessing, createDataset, fitPreprocessing, parsePreprocessing, PREPROCESSING_KINDS, type Preprocessing, type PreprocessingKind } from '../src/index.ts';
+import {
+  applyPreprocessing, createDataset, fitPreprocessing, inputFeatures, outputFeatures, parsePreprocessing, parsePreprocessingKind, preprocessingName, type Dataset, type Preprocessing, type PreprocessingChoice,
+} from '../src/index.ts';
 import { isDatasetError, randomIntegers } from './support.ts';
 
 const dataset = (d: number, ...values: number[]) => createDataset(Float64Array.from(values), d);
 
 /** fit + apply on the same data. */
-function transformed(kind: PreprocessingKind, d: number, ...values: number[]): number[] {
+function transformed(kind: PreprocessingChoice, d: number, ...values: number[]): number[] {
   const data = dataset(d, ...values);
   return [...applyPreprocessing(fitPreprocessing(kind, data), data).features];
 }
 
 suite('fit and apply', () => {
-  const table: { name: string; kind: PreprocessingKind; d: number; values: number[]; expected: number[] }[] = [
+  const table: { name: string; kind: PreprocessingChoice; d: number; values: number[]; expected: number[] }[] = [
     { name: 'none leaves all', kind: 'none', d: 2, values: [1, 2, 3, 4], expected: [1, 2, 3, 4] },
     { name: 'center subtracts the mean of each feature', kind: 'center', d: 2, values: [1, 10, 3, 30], expected: [-1, -10, 1, 10] },
     { name: 'standardize divides by the population deviation', kind: 'standardize', d: 2, values: [1, 10, 3, 30], expected: [-1, -1, 1, 1] },
@@ -69,14 +71,117 @@ suite('fit and apply', () => {
   });
   test('refuses an unknown kind', () => {
     const kind: unknown = 'pca:3';
-    assert.throws(() => fitPreprocessing(kind as PreprocessingKind, dataset(1, 1)), isDatasetError({ code: 'bad-argument', message: /"pca:3"; use one of none, center, standardize/ }));
+    assert.throws(() => fitPreprocessing(kind as PreprocessingChoice, dataset(1, 1)), isDatasetError({ code: 'bad-argument', message: /"pca:3"; use one of none, center, standardize, pca:K and pca:K:whiten/ }));
   });
 });
 
+suite('pca', () => {
+  /** Column sums of products: X^T X / n of preprocessed data. */
+  const covariance = ({ features, n, d }: Dataset): number[][] =>
+    Array.from({ length: d }, (_, a) => Array.from({ length: d }, (_unused, b) => Array.from({ length: n }, (_none, i) => (features[i * d + a] ?? NaN) * (features[i * d + b] ?? NaN)).reduce((x, y) => x + y) / n));
+  /** Correlated data of full rank with an offset, n samples of d features. */
+  const correlated = (n: number, d: number): Dataset => {
+    const random = randomIntegers(7);
+    const hidden = Array.from({ length: n }, () => Array.from({ length: d }, (_, j) => (random(2001) - 1000) / (1 + j)));
+    return dataset(d, ...hidden.flatMap((row) => row.map((_, j) => 50 * j + row.reduce((sum, value, l) => sum + value * Math.cos(1 + j * (l + 1)), 0))));
+  };
+  const near = (found: number, expected: number, tolerance: number): void => assert.ok(Math.abs(found - expected) <= tolerance, `${found}, not ${expected}`);
+
+  test('a known case: points on a line', () => {
+    const data = dataset(2, 1, 1, 2, 3, 3, 5);
+    const fitted = fitPreprocessing({ kind: 'pca', k: 1, whiten: false }, data);
+    assert.ok(fitted.kind === 'pca');
+    [1 / Math.sqrt(5), 2 / Math.sqrt(5)].forEach((value, j) => near(fitted.components[0]?.[j] ?? NaN, value, 1e-12));
+    [-Math.sqrt(5), 0, Math.sqrt(5)].forEach((value, i) => near(applyPreprocessing(fitted, data).features[i] ?? NaN, value, 1e-12));
+    assert.deepEqual([inputFeatures(fitted), outputFeatures(fitted)], [2, 1]);
+  });
+  // More samples than features, and the other way round: the two problems it may solve.
+  for (const [n, d, k] of [[60, 8, 8], [60, 8, 3], [12, 40, 11], [12, 40, 4]] as const) {
+    const data = correlated(n, d);
+    test(`${n} samples of ${d} features, ${k} components: orthonormal, uncorrelated, of falling variance, and all of the variance there is`, () => {
+      const fitted = fitPreprocessing({ kind: 'pca', k, whiten: false }, data);
+      assert.ok(fitted.kind === 'pca');
+      fitted.components.forEach((a, i) => fitted.components.forEach((b, j) => near(a.reduce((sum, value, at) => sum + value * (b[at] ?? NaN), 0), i === j ? 1 : 0, 1e-9)));
+      const found = covariance(applyPreprocessing(fitted, data));
+      const total = (of: number[][]): number => of.reduce((sum, row, i) => sum + (row[i] ?? NaN), 0);
+      const all = total(covariance(applyPreprocessing(fitPreprocessing('center', data), data)));
+      found.forEach((row, i) => row.forEach((value, j) => i !== j && near(value, 0, 1e-9 * all)));
+      for (let i = 1; i < k; i++) assert.ok((found[i]?.[i] ?? NaN) <= (found[i - 1]?.[i - 1] ?? NaN));
+      if (k === Math.min(n - 1, d)) near(total(found), all, 1e-9 * all);
+      else assert.ok(total(found) < all && total(found) > (all * k) / Math.min(n, d), 'more than its share');
+    });
+    test(`${n} samples of ${d} features, ${k} components, whitened: unit covariance`, () => {
+      const found = covariance(applyPreprocessing(fitPreprocessing({ kind: 'pca', k, whiten: true }, data), data));
+      found.forEach((row, i) => row.forEach((value, j) => near(value, i === j ? 1 : 0, 1e-6)));
+    });
+  }
+  test('no choice of other directions holds more variance', () => {
+    const data = correlated(60, 8);
+    const best = covariance(applyPreprocessing(fitPreprocessing({ kind: 'pca', k: 1, whiten: false }, data), data))[0]?.[0] ?? NaN;
+    const mean = fitPreprocessing('center', data);
+    assert.ok(mean.kind === 'center');
+    const random = randomIntegers(11);
+    for (let trial = 0; trial < 200; trial++) {
+      const direction = Array.from({ length: 8 }, () => random(2001) - 1000);
+      const length = Math.hypot(...direction);
+      const other: Preprocessing = { kind: 'pca', whiten: false, mean: mean.mean, components: [direction.map((value) => value / length)] };
+      assert.ok((covariance(applyPreprocessing(other, data))[0]?.[0] ?? NaN) <= best * (1 + 1e-12));
+    }
+  });
+  test('is fitted to the training data only', () => {
+    const fitted = fitPreprocessing({ kind: 'pca', k: 1, whiten: false }, dataset(2, 0, 0, 2, 0));
+    assert.deepEqual([...applyPreprocessing(fitted, dataset(2, 5, 9)).features], [4]);
+  });
+  test('is the same for features in another unit, however large or small', () => {
+    const data = correlated(12, 5);
+    const of = (factor: number): number[] => {
+      const scaled = createDataset(data.features.map((value) => value * factor), 5);
+      return [...applyPreprocessing(fitPreprocessing({ kind: 'pca', k: 3, whiten: true }, scaled), scaled).features];
+    };
+    const expected = of(1);
+    for (const factor of [2 ** 990, 2 ** -990]) of(factor).forEach((value, at) => near(value, expected[at] ?? NaN, 1e-9));
+  });
+  test('a direction without variance is 0, not noise scaled up', () => {
+    const data = dataset(3, 1, 2, 7, 2, 4, 7, 3, 6, 7, 5, 10, 7);
+    for (const whiten of [false, true]) {
+      const { features } = applyPreprocessing(fitPreprocessing({ kind: 'pca', k: 3, whiten }, data), data);
+      assert.ok(features.every((value, at) => (at % 3 === 0 ? value !== 0 : value === 0)), String(features));
+    }
+  });
+  for (const [k, message] of [[3, /3 principal components asked of 3 training samples of 4 features; use a whole number from 1 to 2/], [0, /0 principal components/], [1.5, /1.5 principal/]] as const) {
+    test(`refuses ${k} components of 3 samples`, () => {
+      assert.throws(() => fitPreprocessing({ kind: 'pca', k, whiten: false }, dataset(4, ...Array(12).keys())), isDatasetError({ code: 'bad-argument', message }));
+    });
+  }
+  test('refuses one sample', () => {
+    assert.throws(() => fitPreprocessing({ kind: 'pca', k: 1, whiten: false }, dataset(1, 1)), isDatasetError({ code: 'bad-argument', message: /at least 2 training samples/ }));
+  });
+  test('refuses what would take hours', () => {
+    assert.throws(() => fitPreprocessing({ kind: 'pca', k: 1, whiten: false }, createDataset(new Float64Array(2049 ** 2), 2049)), isDatasetError({ code: 'too-large', message: /at most 2048/ }));
+  });
+});
+
+suite('parsePreprocessingKind', () => {
+  const table: [string, PreprocessingChoice][] = [
+    ['none', 'none'],
+    ['center', 'center'],
+    ['standardize', 'standardize'],
+    ['pca:1', { kind: 'pca', k: 1, whiten: false }],
+    ['pca:128:whiten', { kind: 'pca', k: 128, whiten: true }],
+  ];
+  for (const [text, choice] of table) test(`reads ${text}`, () => assert.deepEqual(parsePreprocessingKind(text), choice));
+  for (const text of ['', 'pca', 'pca:', 'pca:0', 'pca:-1', 'pca:1.5', 'pca:1e3', 'pca:01', 'pca:9999999999', 'pca:3:', 'pca:3:white', 'PCA:3', ' none', 'whiten']) {
+    test(`refuses ${JSON.stringify(text)}`, () => {
+      assert.throws(() => parsePreprocessingKind(text), isDatasetError({ code: 'bad-argument', message: /unknown preprocessing ".*"; use one of none, center, standardize, pca:K and pca:K:whiten/ }));
+    });
+  }
+});
+
 suite('parsePreprocessing', () => {
-  for (const kind of PREPROCESSING_KINDS) {
-    test(`${kind} survives JSON exactly`, () => {
-      const fitted = fitPreprocessing(kind, dataset(2, 0.1, 7, 1 / 3, 7, -5e-7, 7));
+  for (const name of ['none', 'center', 'standardize', 'pca:1', 'pca:2', 'pca:2:whiten']) {
+    test(`${name} survives JSON exactly`, () => {
+      const fitted = fitPreprocessing(parsePreprocessingKind(name), dataset(2, 0.1, 7, 1 / 3, 7, -5e-7, 7));
+      assert.equal(preprocessingName(fitted), name);
       assert.deepEqual(parsePreprocessing(JSON.parse(JSON.stringify(fitted))), fitted);
     });
   }
@@ -85,7 +190,16 @@ suite('parsePreprocessing', () => {
     { json: '[]', message: /it is an array/ },
     { json: '"none"', message: /it is "none"/ },
     { json: '{}', message: /kind is missing; allowed are none, center, standardize/ },
-    { json: '{"kind":"pca"}', message: /kind is "pca"/ },
+    { json: '{"kind":"lda"}', message: /kind is "lda"; allowed are none, center, standardize, pca/ },
+    { json: '{"kind":"pca"}', message: /whiten must be true or false; it is missing/ },
+    { json: '{"kind":"pca","whiten":1,"mean":[1],"components":[[1]]}', message: /whiten must be .* it is 1/ },
+    { json: '{"kind":"pca","whiten":true,"mean":[],"components":[[1]]}', message: /mean must be .* empty/ },
+    { json: '{"kind":"pca","whiten":true,"mean":[1],"components":[]}', message: /components must be an array of 1 to 1 rows .* of 0/ },
+    { json: '{"kind":"pca","whiten":true,"mean":[1],"components":[[1],[1]]}', message: /1 to 1 rows for 1 features; it is of 2/ },
+    { json: '{"kind":"pca","whiten":true,"mean":[1,2],"components":[[1,2],[1]]}', message: /components\[1\] has 1 numbers and there are 2 means/ },
+    { json: '{"kind":"pca","whiten":true,"mean":[1,2],"components":[[1,null]]}', message: /components\[0\]\[1\] must be a finite number; it is null/ },
+    { json: '{"kind":"pca","whiten":true,"mean":[1,2],"components":[1]}', message: /components\[0\] must be an array/ },
+    { json: '{"kind":"pca","whiten":true,"mean":[1],"components":[[1]],"scale":[1]}', message: /unknown key "scale"/ },
     { json: '{"kind":"none","mean":[1]}', message: /unknown key "mean"/ },
     { json: '{"kind":"none","__proto__":{}}', message: /unknown key "__proto__"/ },
     { json: '{"kind":"center"}', message: /mean must be an array .* it is missing/ },
