@@ -147,7 +147,7 @@ async function follow(client: BlindfitClient, submitted: JobView, progress: Prog
         phase: phase === 'queued' ? 'waiting for a worker' : 'training',
         done: tasksDone,
         total: tasksTotal,
-        text: `iteration ${Math.min(iteration + 1, iterations)}/${iterations}, ${levelsLeft} levels left${classes === undefined ? '' : `, class ${classes}`}`,
+        text: `task ${tasksDone}/${tasksTotal}, iteration ${Math.min(iteration + 1, iterations)}/${iterations}, ${levelsLeft} levels left${classes === undefined ? '' : `, class ${classes}`}`,
         ...(etaSeconds === undefined ? {} : { etaSeconds }),
       });
     }

@@ -1,3 +1,4 @@
 export { TaskCancelledError, TaskError } from './errors.ts';
 export type { ThreadStatistics, Work } from './messages.ts';
+export { ComputeMetrics } from './metrics.ts';
 export { ThreadPool, type PoolOptions } from './pool.ts';

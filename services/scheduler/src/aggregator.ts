@@ -1,5 +1,5 @@
 /** The scheduler's own homomorphic work: additions and constants, no keys, on threads of its own. */
-import type { ThreadPool } from '@blindfit/compute';
+import type { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import type { KeylessTask } from '@blindfit/contracts';
 import { taskId, type JobStore } from '@blindfit/jobs';
 import type { SchedulerMetrics } from './metrics.ts';
@@ -8,11 +8,13 @@ export class Aggregator {
   private readonly pool: ThreadPool;
   private readonly jobs: JobStore;
   private readonly metrics: SchedulerMetrics;
+  private readonly compute: ComputeMetrics;
 
-  constructor(pool: ThreadPool, jobs: JobStore, metrics: SchedulerMetrics) {
+  constructor(pool: ThreadPool, jobs: JobStore, metrics: SchedulerMetrics, compute: ComputeMetrics) {
     this.pool = pool;
     this.jobs = jobs;
     this.metrics = metrics;
+    this.compute = compute;
   }
 
   /** Sets up a job's parameters on a thread, so that its first step need not wait for that. Failures show there. */
@@ -27,7 +29,9 @@ export class Aggregator {
    */
   async runAll(work: KeylessTask, iteration: number): Promise<string[]> {
     const started = performance.now();
-    const { outputs, ...record } = await this.pool.run(work);
+    const result = await this.pool.run(work);
+    this.compute.computed(result);
+    const { outputs, ...record } = result;
     this.metrics.aggregated(work.kind, (performance.now() - started) / 1000);
     const pair = 'pair' in work ? { pair: work.pair } : {};
     const id = taskId(work.job, work.kind, iteration, ...Object.values(pair));

@@ -1,5 +1,5 @@
 import { Worker, type Job, type Processor } from 'bullmq';
-import { ThreadPool } from '@blindfit/compute';
+import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { planManifest, type PlannedManifest } from '@blindfit/contracts';
 import { JobStore, LOCKS, openQueue, QUEUES, type ChainData, type JobData } from '@blindfit/jobs';
 import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
@@ -31,6 +31,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     tasks: openQueue<unknown>('tasks', redis, prefix),
   };
   const metrics = new SchedulerMetrics(registry, jobs, Object.values(queues));
+  const compute = new ComputeMetrics(registry);
   const pool = new ThreadPool({
     storeUrl: options.storeUrl,
     ...(options.token === undefined ? {} : { token: options.token }),
@@ -38,7 +39,9 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     cacheBytes: options.cacheBytes,
     keyBytes: 0,
     threads: options.threads ?? 1,
+    onStatistics: compute.thread,
   });
+  compute.watch(registry, pool);
 
   const manifests = new Map<string, PlannedManifest>();
   const manifest = async (digest: string): Promise<PlannedManifest> => {
@@ -51,7 +54,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     return planned;
   };
 
-  const dependencies = { tasks: queues.tasks, chains: queues.chains, jobs, aggregator: new Aggregator(pool, jobs, metrics), metrics, manifest };
+  const dependencies = { tasks: queues.tasks, chains: queues.chains, jobs, aggregator: new Aggregator(pool, jobs, metrics, compute), metrics, manifest };
   const work = <Data, Result>(queue: keyof typeof QUEUES, processor: (job: Job<Data, Result>, token: string) => Promise<Result>): Worker<Data, Result> => {
     const body: Processor<Data, Result> = (job, token) => processor(job, token ?? '');
     const worker = new Worker<Data, Result>(QUEUES[queue], body, { connection: redis, prefix, concurrency: CONCURRENCY, ...LOCKS });

@@ -1,6 +1,6 @@
 /** What happens to one task between the queue and a thread. */
 import { UnrecoverableError, type Job } from 'bullmq';
-import { TaskCancelledError, TaskError, type ThreadPool } from '@blindfit/compute';
+import { TaskCancelledError, TaskError, type ComputeMetrics, type ThreadPool } from '@blindfit/compute';
 import { checker, ContractError, isFinal, TaskSchema, type Task, type TaskResult } from '@blindfit/contracts';
 import { jobOf, type JobStore } from '@blindfit/jobs';
 import { reasonOf, type Logger } from '@blindfit/runtime';
@@ -10,6 +10,7 @@ export interface ProcessorDependencies {
   readonly pool: ThreadPool;
   readonly jobs: JobStore;
   readonly metrics: WorkerMetrics;
+  readonly compute: ComputeMetrics;
   readonly logger: Logger;
   /** By Blindfit job: aborts its running tasks. */
   readonly running: Map<string, Set<AbortController>>;
@@ -22,7 +23,7 @@ const checkTask = checker('the task is not valid', TaskSchema);
  * cause may pass is thrown back to the queue, which tries it again.
  */
 export async function processTask(dependencies: ProcessorDependencies, job: Job<unknown, TaskResult>): Promise<TaskResult> {
-  const { pool, jobs, metrics, logger, running } = dependencies;
+  const { pool, jobs, metrics, compute, logger, running } = dependencies;
   const id = job.id ?? '';
   const started = performance.now();
   let kind = 'unknown';
@@ -37,7 +38,7 @@ export async function processTask(dependencies: ProcessorDependencies, job: Job<
     const siblings = running.get(owner) ?? new Set();
     running.set(owner, siblings.add(controller));
     const result = await pool.run(task, controller.signal);
-    metrics.computed(result.operations, result.loadKeysSeconds);
+    compute.computed(result);
     const { outputs, ...record } = result;
     await jobs.recordTask(task.job, id, { ...record, kind, iteration: task.iteration, ...('pair' in task ? { pair: task.pair } : {}) });
     metrics.finished(kind, 'completed', (performance.now() - started) / 1000);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Worker, type Job } from 'bullmq';
-import { ThreadPool } from '@blindfit/compute';
+import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { isFinal, type TaskResult } from '@blindfit/contracts';
 import { JobChanges, JobStore, LOCKS, QUEUES } from '@blindfit/jobs';
 import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
@@ -22,6 +22,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   const { logger, redis, registry, serveHealth } = await openService('worker', options);
   const jobs = new JobStore(redis, options.queuePrefix);
   const changes = await JobChanges.open(redis, jobs.keys);
+  const compute = new ComputeMetrics(registry);
   const pool = new ThreadPool({
     storeUrl: options.storeUrl,
     ...(options.token === undefined ? {} : { token: options.token }),
@@ -29,9 +30,10 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
     cacheBytes: options.cacheBytes,
     keyBytes: options.keyMemoryBytes,
     threads: options.threads,
-    onStatistics: (thread, delta) => metrics.thread(thread, delta),
+    onStatistics: compute.thread,
   });
-  const metrics = new WorkerMetrics(registry, pool);
+  compute.watch(registry, pool);
+  const metrics = new WorkerMetrics(registry);
   const running = new Map<string, Set<AbortController>>();
 
   const abortIfFinal = async (job: string): Promise<void> => {
@@ -51,7 +53,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   beat();
   const heartbeat = setInterval(beat, HEARTBEAT_MS);
 
-  const dependencies = { pool, jobs, metrics, logger, running };
+  const dependencies = { pool, jobs, metrics, compute, logger, running };
   const worker = new Worker<unknown, TaskResult>(QUEUES.tasks, (job: Job<unknown, TaskResult>) => processTask(dependencies, job), {
     connection: redis,
     prefix: options.queuePrefix,

@@ -1,0 +1,57 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { TaskResult } from '@blindfit/contracts';
+import type { ThreadStatistics } from './messages.ts';
+
+/**
+ * What a process with compute threads tells Prometheus about them. Threads report deltas, because prom-client does not
+ * aggregate over threads.
+ */
+export class ComputeMetrics {
+  private readonly operations: Counter<'operation'>;
+  private readonly keyLoads: Counter<'outcome'>;
+  private readonly keySeconds: Counter;
+  private readonly caches: Counter<'cache' | 'outcome'>;
+  private readonly bytes: Counter<'direction'>;
+  private readonly heap: Gauge<'thread'>;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.operations = new Counter({ name: 'blindfit_he_operations_total', help: 'Homomorphic operations.', labelNames: ['operation'], registers });
+    this.keyLoads = new Counter({ name: 'blindfit_key_cache_requests_total', help: 'Requests for a keyset in a thread.', labelNames: ['outcome'], registers });
+    this.keySeconds = new Counter({ name: 'blindfit_key_load_seconds_total', help: 'Time spent setting up parameters and loading evaluation keys.', registers });
+    this.caches = new Counter({ name: 'blindfit_cache_requests_total', help: 'Requests to the caches of blobs and of parsed ciphertexts.', labelNames: ['cache', 'outcome'], registers });
+    this.bytes = new Counter({ name: 'blindfit_blob_bytes_total', help: 'Bytes of intermediate results read and written.', labelNames: ['direction'], registers });
+    this.heap = new Gauge({ name: 'blindfit_wasm_heap_bytes', help: 'WebAssembly memory of a compute thread.', labelNames: ['thread'], registers });
+  }
+
+  /** Adds the gauges of a pool; the pool reports to {@link thread}, so it is made after the metrics. */
+  watch(registry: Registry, pool: { readonly size: number; readonly busy: number }): void {
+    const registers = [registry];
+    new Gauge({ name: 'blindfit_threads', help: 'Compute threads of this process.', registers }).set(pool.size);
+    new Gauge({
+      name: 'blindfit_threads_busy',
+      help: 'Compute threads that work on a task.',
+      registers,
+      collect() {
+        this.set(pool.busy);
+      },
+    });
+  }
+
+  computed({ operations, loadKeysSeconds }: TaskResult): void {
+    for (const [operation, count] of Object.entries(operations)) this.operations.inc({ operation }, count);
+    this.keySeconds.inc(loadKeysSeconds);
+  }
+
+  readonly thread = (index: number, delta: ThreadStatistics): void => {
+    this.keyLoads.inc({ outcome: 'hit' }, delta.keyHits);
+    this.keyLoads.inc({ outcome: 'miss' }, delta.keyMisses);
+    this.caches.inc({ cache: 'ciphertext', outcome: 'hit' }, delta.ciphertextHits);
+    this.caches.inc({ cache: 'ciphertext', outcome: 'miss' }, delta.ciphertextMisses);
+    this.caches.inc({ cache: 'blob', outcome: 'hit' }, delta.blobHits);
+    this.caches.inc({ cache: 'blob', outcome: 'miss' }, delta.blobMisses);
+    this.bytes.inc({ direction: 'read' }, delta.bytesRead);
+    this.bytes.inc({ direction: 'written' }, delta.bytesWritten);
+    this.heap.set({ thread: String(index) }, delta.heapBytes);
+  };
+}
