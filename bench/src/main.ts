@@ -1,9 +1,10 @@
 /** `npm run bench [-- name ...]`: all benches, or those named. */
 import * as job from './job.ts';
 import * as operations from './operations.ts';
+import * as preprocessing from './preprocessing.ts';
 
 const wanted = process.argv.slice(2);
-const KNOWN = ['operations', 'job'];
+const KNOWN = ['operations', 'job', 'preprocessing'];
 const unknown = wanted.filter((name) => !KNOWN.includes(name));
 if (unknown.length > 0) {
   process.stderr.write(`error: no bench called ${unknown.join(', ')}; there are ${KNOWN.join(', ')}\n`);
@@ -16,3 +17,4 @@ if (chosen('operations') || chosen('job')) {
   const rotationMs = await operations.run();
   if (chosen('job')) await job.run(rotationMs);
 }
+if (chosen('preprocessing')) await preprocessing.run();

@@ -23,7 +23,7 @@ export function register(program: Command): void {
     .summary('make the keys for a job beforehand')
     .description('Makes the secret key and the public keys that "train" would make for a job of this shape. Keys that are there are kept.')
     .addOption(new Option('--samples <n>', 'rows of the training data').argParser(number(1, 1_000_000, true)).makeOptionMandatory())
-    .addOption(new Option('--features <d>', 'features of a row, without the bias').argParser(number(1, 4096, true)).makeOptionMandatory())
+    .addOption(new Option('--features <d>', 'features of a row after preprocessing, without the bias').argParser(number(1, 4096, true)).makeOptionMandatory())
     .addOption(new Option('--classes <c>', 'classes').argParser(number(2, 1000, true)).makeOptionMandatory());
   addHyperparameterFlags(command)
     .option('--keys <dir>', 'where the keys are kept [<data directory>/keys]')

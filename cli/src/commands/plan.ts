@@ -18,7 +18,7 @@ export function register(program: Command): void {
     .summary('what a job would need, without running it')
     .description('Chooses ring, modulus, block shape and tasks for a job as "train" would, and prints them with operation counts, bytes and memory.')
     .addOption(new Option('--samples <n>', 'rows of the training data').argParser(number(1, 1_000_000, true)).makeOptionMandatory())
-    .addOption(new Option('--features <d>', 'features of a row, without the bias').argParser(number(1, 4096, true)).makeOptionMandatory())
+    .addOption(new Option('--features <d>', 'features of a row after preprocessing, without the bias').argParser(number(1, 4096, true)).makeOptionMandatory())
     .addOption(new Option('--classes <c>', 'classes').argParser(number(2, 1000, true)).makeOptionMandatory())
     .addOption(new Option('--vcpus <n>', 'compute threads to cut the tasks for').argParser(number(1, 1024, true)).default(2));
   addHyperparameterFlags(command)

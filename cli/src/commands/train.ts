@@ -68,7 +68,7 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
       const data = prepareData({
         training,
         ...(validation === undefined ? {} : { validation }),
-        preprocessing: preprocessingOf(flags.preprocess, flags.preset),
+        preprocessing: preprocessingOf(flags.preprocess, flags.preset, training),
         ...(classes === undefined ? {} : { classes }),
       });
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });

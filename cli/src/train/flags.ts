@@ -1,6 +1,6 @@
 /** The flags that say how to train, shared by `train` and `plan`. */
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, PAPER_HYPERPARAMETERS, PAPER_SIGMOID, SIGMOID_DEGREES, type Hyperparameters, type SigmoidPolynomial } from '@blindfit/he';
-import { DatasetError, parsePreprocessingKind, type PreprocessingChoice } from '@blindfit/datasets';
+import { DatasetError, maxComponents, parsePreprocessingKind, type PreprocessingChoice } from '@blindfit/datasets';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 
 export interface HyperparameterFlags {
@@ -52,7 +52,7 @@ function sigmoidOf(degree: number, range: number | undefined): SigmoidPolynomial
 export function preprocessingOption(): Option {
   return new Option(
     '--preprocess <kind>',
-    'what to do to the features before encryption: none, center, standardize, pca:K (K principal components), pca:K:whiten [standardize; none with --preset paper]',
+    'what to do to the features before encryption: none, center, standardize, pca:K (K principal components), pca:K:whiten [pca:63 where the data allow it, else standardize; none with --preset paper]',
   ).argParser((text) => {
     try {
       return parsePreprocessingKind(text);
@@ -63,6 +63,16 @@ export function preprocessingOption(): Option {
   });
 }
 
-export function preprocessingOf(flag: PreprocessingChoice | undefined, preset: 'paper' | undefined): PreprocessingChoice {
-  return flag ?? (preset === 'paper' ? 'none' : 'standardize');
+/** With the bias these make 64 columns: one block of a ciphertext, where 401 columns are seven. */
+export const DEFAULT_COMPONENTS = 63;
+
+/**
+ * The flag, or what trains best in `npm run bench -- preprocessing`: principal components where there are enough samples
+ * and features for them, else standardised features.
+ */
+export function preprocessingOf(flag: PreprocessingChoice | undefined, preset: 'paper' | undefined, training: { readonly n: number; readonly d: number }): PreprocessingChoice {
+  if (flag !== undefined) return flag;
+  if (preset === 'paper') return 'none';
+  const enough = training.d > DEFAULT_COMPONENTS && maxComponents(training.n, training.d) >= DEFAULT_COMPONENTS;
+  return enough ? { kind: 'pca', k: DEFAULT_COMPONENTS, whiten: false } : 'standardize';
 }

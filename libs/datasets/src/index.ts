@@ -8,6 +8,7 @@ export { centrePixels, readIdxImages, readIdxLabels, type IdxImages } from './id
 export type { JsonObject, JsonValue } from './json.ts';
 export { isIntegerLabel, normaliseLabel } from './labels.ts';
 export { MODEL_FORMAT, modelFeatures, parseModel, predictLabels, predictScores, serialiseModel, type Model } from './model.ts';
+export { maxComponents } from './pca.ts';
 export { applyPreprocessing, DEAD_FEATURE_RATIO, fitPreprocessing, inputFeatures, outputFeatures, parsePreprocessing, preprocessingName, type Preprocessing } from './preprocessing.ts';
 export {
   parsePreprocessingKind,

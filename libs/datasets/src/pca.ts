@@ -5,6 +5,11 @@ import { DatasetError } from './dataset-error.ts';
 /** Largest eigenvalue problem that is solved: about 20 s of one core, and wider than the usual CNN's last layer. */
 const MAX_SIDE = 2048;
 
+/** How many components {@link principalComponents} can find in n samples of d features; 0 where it would take too long. */
+export function maxComponents(n: number, d: number): number {
+  return Math.min(n, d) > MAX_SIDE ? 0 : Math.min(n - 1, d);
+}
+
 /**
  * The first k principal components of training data, the one of largest variance first.
  *

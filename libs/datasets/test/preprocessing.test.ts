@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import {
-  applyPreprocessing, createDataset, fitPreprocessing, inputFeatures, outputFeatures, parsePreprocessing, parsePreprocessingKind, preprocessingName, type Dataset, type Preprocessing, type PreprocessingChoice,
+  applyPreprocessing, createDataset, fitPreprocessing, inputFeatures, maxComponents, outputFeatures, parsePreprocessing, parsePreprocessingKind, preprocessingName, type Dataset, type Preprocessing, type PreprocessingChoice,
 } from '../src/index.ts';
 import { isDatasetError, randomIntegers } from './support.ts';
 
@@ -155,6 +155,9 @@ suite('pca', () => {
   }
   test('refuses one sample', () => {
     assert.throws(() => fitPreprocessing({ kind: 'pca', k: 1, whiten: false }, dataset(1, 1)), isDatasetError({ code: 'bad-argument', message: /at least 2 training samples/ }));
+  });
+  test('says how many components there can be', () => {
+    assert.deepEqual([maxComponents(128, 400), maxComponents(1024, 400), maxComponents(1, 5), maxComponents(3000, 3000)], [127, 400, 0, 0]);
   });
   test('refuses what would take hours', () => {
     assert.throws(() => fitPreprocessing({ kind: 'pca', k: 1, whiten: false }, createDataset(new Float64Array(2049 ** 2), 2049)), isDatasetError({ code: 'too-large', message: /at most 2048/ }));
