@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { choosePlan, DEFAULT_HYPERPARAMETERS, derivePlan, fitSigmoid, levelsNeeded, maxLogQP, PAPER_HYPERPARAMETERS, PlanError, type Hyperparameters, type JobShape } from '@blindfit/he';
+
+const PAPER_SHAPE: JobShape = { samples: 128, features: 401, classes: 10 };
+const hyper = (change: Partial<Hyperparameters>): Hyperparameters => ({ ...DEFAULT_HYPERPARAMETERS, ...change });
+
+describe('planner', () => {
+  it('plans the paper’s shape within the counts we promise', (t) => {
+    const plan = choosePlan({ shape: PAPER_SHAPE, hyperparameters: DEFAULT_HYPERPARAMETERS });
+    t.diagnostic(`${plan.parameters.name}: ${JSON.stringify(plan.operations)}, ${plan.rotationEquivalents.toFixed(0)} rotations' worth`);
+    assert.ok(plan.operations.rotations <= 600);
+    assert.ok(plan.operations.relinearisations <= 100);
+    assert.ok(plan.bytes.data < 30e6 && plan.bytes.keys < 170e6);
+  });
+
+  const table: readonly [string, JobShape, Hyperparameters, number][] = [
+    ['zero start', PAPER_SHAPE, hyper({}), 6],
+    ['constant start', PAPER_SHAPE, PAPER_HYPERPARAMETERS, 9],
+    ['one iteration', PAPER_SHAPE, hyper({ iterations: 1 }), 1],
+    ['degree 1', PAPER_SHAPE, hyper({ sigmoid: fitSigmoid(1, 8) }), 4],
+    ['degree 7', PAPER_SHAPE, hyper({ sigmoid: fitSigmoid(7, 8) }), 7],
+    ['tiny', { samples: 3, features: 2, classes: 2 }, hyper({}), 6],
+    ['many samples', { samples: 5000, features: 101, classes: 3 }, hyper({}), 6],
+    ['many features', { samples: 100, features: 4097, classes: 2 }, hyper({}), 6],
+    ['many classes', { samples: 500, features: 65, classes: 1000 }, hyper({}), 6],
+  ];
+  for (const [name, shape, hyperparameters, levels] of table) {
+    it(`is secure, covers the data, and derives the same again: ${name}`, () => {
+      assert.equal(levelsNeeded(hyperparameters), levels);
+      const plan = choosePlan({ shape, hyperparameters });
+      const { parameters, layout, grouping } = plan;
+      assert.ok(parameters.logQP <= maxLogQP(parameters.ring));
+      assert.equal(parameters.maxLevel, levels);
+      assert.equal(layout.rows * layout.columns, parameters.slots);
+      assert.ok(layout.shards * layout.rows >= shape.samples && layout.blocks * layout.columns >= shape.features);
+      assert.ok(grouping.blocksPerTask <= layout.blocks && grouping.shardsPerTask <= layout.shards);
+      const again = derivePlan(parameters, layout, shape, hyperparameters, grouping);
+      assert.deepEqual({ ...again }, { ...plan });
+    });
+  }
+
+  it('cuts more and smaller tasks for more threads, and the same ones for the same request', () => {
+    const shape = { samples: 2000, features: 401, classes: 10 };
+    const few = choosePlan({ shape, hyperparameters: hyper({}), vcpus: 2 });
+    const many = choosePlan({ shape, hyperparameters: hyper({}), vcpus: 64 });
+    const tasks = ({ layout, grouping }: typeof few): number => Math.ceil(layout.shards / grouping.shardsPerTask) * Math.ceil(layout.blocks / grouping.blocksPerTask);
+    assert.ok(tasks(many) > tasks(few));
+    assert.deepEqual({ ...choosePlan({ shape, hyperparameters: hyper({}), vcpus: 64 }) }, { ...many });
+  });
+
+  const refused: readonly [string, JobShape, Hyperparameters, RegExp][] = [
+    ['more iterations than any modulus has levels for', PAPER_SHAPE, hyper({ iterations: 50 }), /50 iterations do not fit.*at most \d+ for 128 x 401 x 10/],
+    ['one class', { ...PAPER_SHAPE, classes: 1 }, hyper({}), /classes: 1.*2 to 1000/],
+    ['too many features', { ...PAPER_SHAPE, features: 5000 }, hyper({}), /features.*5000.*4097/],
+    ['a learning rate of 0', PAPER_SHAPE, hyper({ learningRate: 0 }), /learning rate 0/],
+    ['NaN', PAPER_SHAPE, hyper({ initialWeight: Number.NaN }), /initial weight NaN/],
+  ];
+  for (const [name, shape, hyperparameters, message] of refused) {
+    it(`refuses ${name}, and says what is allowed`, () => {
+      assert.throws(() => choosePlan({ shape, hyperparameters }), (error) => error instanceof PlanError && message.test(error.message));
+    });
+  }
+
+  it('refuses explicit choices that cannot carry the job', () => {
+    const plan = choosePlan({ shape: PAPER_SHAPE, hyperparameters: DEFAULT_HYPERPARAMETERS });
+    const { parameters, layout, grouping } = plan;
+    assert.throws(() => derivePlan(parameters, { rows: 64, columns: 64 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, grouping), /8192 slots/);
+    assert.throws(() => derivePlan(parameters, layout, PAPER_SHAPE, hyper({ iterations: 3 }), grouping), /6 levels.*exactly 11/);
+    assert.throws(() => derivePlan(parameters, layout, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, { ...grouping, blocksPerTask: 8 }), /blocksPerTask: 8.*1 to 7/);
+  });
+});

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Parameters, parseHeader, unwrap, WIRE_HEADER_BYTES, WireError, wrap, type WireFields } from '@blindfit/he';
+
+const parameters = Parameters.of({ ring: 8192, dataBits: [50, 40], specialBits: 60, scaleBits: 40 });
+const other = Parameters.of({ ring: 8192, dataBits: [50, 41], specialBits: 60, scaleBits: 40 });
+const fields: WireFields = { kind: 'ciphertext', level: 1, scale: 2 ** 40 };
+const payload = Uint8Array.from({ length: 100 }, (_, i) => i);
+
+describe('wire format', () => {
+  for (const each of [fields, { kind: 'relinearisation-key' }, { kind: 'galois-key', step: 4096 }, { kind: 'galois-key', step: 0 }] as const) {
+    it(`round trip of a ${each.kind}`, () => {
+      const blob = wrap(parameters, each, payload);
+      assert.equal(blob.length, WIRE_HEADER_BYTES + payload.length);
+      assert.deepEqual(unwrap(blob, { parameters, fields: each }), payload);
+      assert.deepEqual(parseHeader(blob.subarray(0, WIRE_HEADER_BYTES)).kind, each.kind);
+    });
+  }
+
+  const blob = wrap(parameters, fields, payload);
+  const changed = (offset: number, value: number): Uint8Array => {
+    const copy = blob.slice();
+    copy[offset] = value;
+    return copy;
+  };
+  const refusals: readonly [string, () => unknown, RegExp][] = [
+    ['an empty blob', () => parseHeader(new Uint8Array()), /0 bytes.*at least 56/],
+    ['foreign bytes', () => parseHeader(changed(0, 1)), /not a Blindfit blob/],
+    ['a later version', () => parseHeader(changed(4, 2)), /version 2.*reads version 1/],
+    ['an unknown kind', () => parseHeader(changed(5, 9)), /kind 9/],
+    ['another parameter set', () => unwrap(blob, { parameters: other, fields }), /parameter set/],
+    ['another level', () => unwrap(blob, { parameters, fields: { ...fields, level: 0 } }), /level is 1.*0 is expected/],
+    ['another scale', () => unwrap(blob, { parameters, fields: { ...fields, scale: 2 ** 41 } }), /scale/],
+    ['another kind', () => unwrap(blob, { parameters, fields: { kind: 'galois-key' } }), /kind is ciphertext.*galois-key/],
+    ['truncation', () => unwrap(blob.subarray(0, 120), { parameters, fields }), /size is 120.*156/],
+    ['bytes appended', () => unwrap(Uint8Array.from([...blob, 0]), { parameters, fields }), /size is 157/],
+    ['a payload larger than SEAL could make', () => unwrap(wrap(parameters, fields, new Uint8Array(300_000)), { parameters, fields }), /payload of 300000 bytes.*at most/],
+  ];
+  for (const [name, attempt, message] of refusals) {
+    it(`refuses ${name}`, () => assert.throws(attempt, (error) => error instanceof WireError && message.test(error.message)));
+  }
+});
