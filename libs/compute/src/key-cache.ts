@@ -1,8 +1,8 @@
 /** Evaluation keys of one thread: loaded once per keyset, the least recently used dropped when the budget is full. */
-import type { GaloisKeys } from 'node-seal';
 import type { PlannedManifest } from '@blindfit/contracts';
-import { HeError, plainArray, sealCall, unwrap, type EvaluationKeys, type Scheme } from '@blindfit/he';
+import { HeError, unwrap, type EvaluationKeys, type Scheme, type WireFields } from '@blindfit/he';
 import { parseDigest, type BlobStore } from '@blindfit/storage';
+import { named } from './errors.ts';
 import type { ThreadStatistics } from './messages.ts';
 
 export class KeyBudgetError extends HeError {
@@ -69,20 +69,17 @@ function free(keys: EvaluationKeys): void {
 }
 
 async function loadKeys({ manifest, plan }: PlannedManifest, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<EvaluationKeys> {
-  const { seal, context } = scheme;
-  const galois = new Map<number, GaloisKeys>();
-  const relinearisation = new seal.RelinKeys();
+  const { blobs } = manifest;
+  const payload = async (digest: string, fields: WireFields): Promise<Uint8Array> => unwrap(await store.get(parseDigest(digest)), { parameters: plan.parameters, fields });
+  const relinearisation = await named('blobs.relinearisationKey', blobs.relinearisationKey, async () =>
+    scheme.loadRelinearisationKey(await payload(blobs.relinearisationKey, { kind: 'relinearisation-key' })));
+  const galois = new Map<number, ReturnType<Scheme['loadGaloisKey']>>();
   const keys = { relinearisation, galois };
   try {
-    const payload = unwrap(await store.get(parseDigest(manifest.blobs.relinearisationKey)), { parameters: plan.parameters, fields: { kind: 'relinearisation-key' } });
-    sealCall('load the relinearisation key', () => relinearisation.loadFromArray(context, plainArray(payload)));
     for (const step of plan.steps) {
       checkpoint();
-      const bytes = await store.get(parseDigest(manifest.blobs.galoisKeys[String(step)] ?? ''));
-      const key = new seal.GaloisKeys();
-      galois.set(step, key);
-      const galoisPayload = unwrap(bytes, { parameters: plan.parameters, fields: { kind: 'galois-key', step } });
-      sealCall(`load the rotation key for step ${step}`, () => key.loadFromArray(context, plainArray(galoisPayload)));
+      const digest = blobs.galoisKeys[String(step)] ?? '';
+      galois.set(step, await named(`blobs.galoisKeys.${step}`, digest, async () => scheme.loadGaloisKey(await payload(digest, { kind: 'galois-key', step }), step)));
     }
     return keys;
   } catch (error) {

@@ -21,6 +21,8 @@ interface Waiting {
   readonly signal: AbortSignal | undefined;
   readonly resolve: (result: TaskResult) => void;
   readonly reject: (error: Error) => void;
+  /** Cancels it while it waits. */
+  readonly leave: () => void;
 }
 
 interface Thread {
@@ -59,7 +61,9 @@ export class ThreadPool {
     if (this.closed) return Promise.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
     if (signal?.aborted === true) return Promise.reject(new TaskCancelledError());
     return new Promise((resolve, reject) => {
-      this.queue.push({ work, signal, resolve, reject });
+      const waiting: Waiting = { work, signal, resolve, reject, leave: () => this.leave(waiting) };
+      signal?.addEventListener('abort', waiting.leave, { once: true });
+      this.queue.push(waiting);
       this.dispatch();
     });
   }
@@ -69,6 +73,14 @@ export class ThreadPool {
     this.closed = true;
     for (const waiting of this.queue.splice(0)) waiting.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
     for (const thread of this.threads) await thread?.worker.terminate();
+  }
+
+  /** Cancelled before a thread was free. */
+  private leave(waiting: Waiting): void {
+    const at = this.queue.indexOf(waiting);
+    if (at < 0) return;
+    this.queue.splice(at, 1);
+    waiting.reject(new TaskCancelledError());
   }
 
   private spawn(index: number): Thread {
@@ -84,14 +96,12 @@ export class ThreadPool {
   }
 
   private dispatch(): void {
-    for (const [index, thread] of this.threads.entries()) {
-      if (thread === undefined || thread.current !== undefined) continue;
+    for (const [index, current] of this.threads.entries()) {
+      if (current?.current !== undefined) continue;
       const next = this.queue.shift();
       if (next === undefined) return;
-      if (next.signal?.aborted === true) {
-        next.reject(new TaskCancelledError());
-        continue;
-      }
+      next.signal?.removeEventListener('abort', next.leave);
+      const thread = current ?? (this.threads[index] = this.spawn(index));
       const run = ++this.runs;
       Atomics.store(thread.flag, 0, 0);
       let patience: NodeJS.Timeout | undefined;
@@ -137,15 +147,19 @@ export class ThreadPool {
     this.dispatch();
   }
 
-  /** A thread died: its task fails in a way that may pass, and another thread takes its place. */
+  /**
+   * A thread died: its task fails in a way that may pass. Another takes its place with the next task and not before, or
+   * threads that cannot start at all would be started for ever.
+   */
   private lost(index: number, thread: Thread, reason: string): void {
     if (this.threads[index] !== thread) return;
+    this.threads[index] = undefined;
     const { current } = thread;
     thread.current = undefined;
     current?.stopListening();
     current?.reject(new TaskError('THREAD_LOST', `the compute thread died: ${reason}`, false));
-    this.replace(index, thread);
-    this.dispatch();
+    void thread.worker.terminate();
+    if (!this.closed) this.dispatch();
   }
 
   private replace(index: number, thread: Thread): void {

@@ -6,6 +6,7 @@ import {
 } from '@blindfit/he';
 import { parseDigest } from '@blindfit/storage';
 import { parseCiphertext, type CiphertextPlace } from './ciphertext-cache.ts';
+import { named } from './errors.ts';
 import type { Work } from './messages.ts';
 import type { Session } from './session.ts';
 
@@ -220,12 +221,13 @@ async function inputs(context: Context, name: 'features', shard: number): Promis
 function input(context: Context, name: 'features' | 'gradientFeatures' | 'labels', shard: number, column: number): Promise<Ciphertext> {
   const digest = context.planned.manifest.blobs[name][shard]?.[column];
   if (digest === undefined) throw new WireError(`no ${name} at shard ${shard}, place ${column}`);
-  return context.session.ciphertexts.get(context.scheme, context.session.store, digest, context.plan[name]);
+  const { ciphertexts, store } = context.session;
+  return named(`blobs.${name}[${shard}][${column}]`, digest, () => ciphertexts.get(context.scheme, store, digest, context.plan[name]));
 }
 
 /** An intermediate result; the caller owns it. */
-async function load(context: Context, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
-  return parseCiphertext(context.scheme, await context.session.read(parseDigest(digest)), place);
+function load(context: Context, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
+  return named('an intermediate result', digest, async () => parseCiphertext(context.scheme, await context.session.read(parseDigest(digest)), place));
 }
 
 async function loadAll(context: Context, digests: readonly string[], place: CiphertextPlace): Promise<Ciphertext[]> {

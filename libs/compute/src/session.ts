@@ -13,6 +13,10 @@ const CIPHERTEXT_BYTES = 192 * 2 ** 20;
 const MAX_MANIFESTS = 32;
 const MAX_SCHEMES = 4;
 
+export function noStatistics(): ThreadStatistics {
+  return { keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0 };
+}
+
 export class Session {
   readonly store: BlobStore;
   readonly statistics: ThreadStatistics;
@@ -31,9 +35,7 @@ export class Session {
   }
 
   static async open(data: ThreadData): Promise<Session> {
-    const statistics: ThreadStatistics = {
-      keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0,
-    };
+    const statistics = noStatistics();
     const origin = await openBlobStore(data.storeUrl, data.token === undefined ? {} : { token: data.token });
     // A directory store is as near as a cache would be, and verifies what it reads.
     const store = data.storeUrl.startsWith('file:')

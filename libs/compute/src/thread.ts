@@ -3,32 +3,30 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { describeError } from './errors.ts';
 import type { RunMessage, ThreadData, ThreadMessage } from './messages.ts';
 import { runWork } from './run-work.ts';
-import { Session } from './session.ts';
+import { noStatistics, Session } from './session.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('thread.ts runs in a worker thread only');
 
-const session = Session.open(workerData as ThreadData);
+let session: Promise<Session> | undefined;
 
 async function run({ run: id, work }: RunMessage): Promise<ThreadMessage> {
-  const opened = await session;
+  let opened: Session | undefined;
   try {
+    // A store that cannot be opened now may be there for the next task.
+    session ??= Session.open(workerData as ThreadData);
+    opened = await session.catch((error: unknown) => {
+      session = undefined;
+      throw error;
+    });
     const result = await runWork(opened, work);
     await opened.finishTask();
     return { run: id, result, statistics: { ...opened.statistics } };
   } catch (thrown) {
-    await opened.finishTask();
+    await opened?.finishTask();
     const { fatal, ...error } = describeError(thrown);
-    return { run: id, error, fatal, statistics: { ...opened.statistics } };
+    return { run: id, error, fatal, statistics: { ...(opened?.statistics ?? noStatistics()) } };
   }
 }
 
-port.on('message', (message: RunMessage) => {
-  run(message).then(
-    (answer) => port.postMessage(answer),
-    (error: unknown) => {
-      // The session itself could not be opened: the pool sees the thread die with the reason.
-      throw error;
-    },
-  );
-});
+port.on('message', (message: RunMessage) => void run(message).then((answer) => port.postMessage(answer)));

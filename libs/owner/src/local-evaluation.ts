@@ -4,11 +4,10 @@
  */
 import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { GaloisKeys } from 'node-seal';
 import {
   addOperations, backward, expand, finalMomentum, finalWeights, forward, groups, isFullPair, momentumOf, momentumSchedule, nesterovStep, noOperations,
-  packModel, plainArray, SealEvaluator, sealCall, startErrors, startScores, stepFactor, unwrap, WIRE_HEADER_BYTES, wrap,
-  type Ciphertext, type EvaluationKeys, type OperationCounts, type Plan, type WireFields,
+  packModel, SealEvaluator, startErrors, startScores, stepFactor, unwrap, WIRE_HEADER_BYTES, wrap,
+  type Ciphertext, type EvaluationKeys, type OperationCounts, type Plan, type Scheme, type WireFields,
 } from '@blindfit/he';
 import { decryptModel } from './decrypt-model.ts';
 import { encryptJob, type DataBlobs, type JobData } from './encrypt-job.ts';
@@ -71,19 +70,16 @@ export async function trainEncryptedLocally(keyset: Keyset, plan: Plan, data: Jo
 }
 
 async function loadKeys(keyset: Keyset, plan: Plan, stack: DisposableStack): Promise<EvaluationKeys> {
-  const { seal, context, parameters } = keyset.scheme;
-  const payloadOf = async (file: KeyFile, fields: WireFields): Promise<Uint8Array> => plainArray(unwrap(await readFile(file.path), { parameters, fields }));
-  const relinearisation = stack.adopt(new seal.RelinKeys(), (key) => key.delete());
+  const { scheme } = keyset;
+  const payloadOf = async (file: KeyFile, fields: WireFields): Promise<Uint8Array> => unwrap(await readFile(file.path), { parameters: scheme.parameters, fields });
   const payload = await payloadOf(keyset.relinearisationKey, { kind: 'relinearisation-key' });
-  sealCall('load the relinearisation key', () => relinearisation.loadFromArray(context, payload));
-  const galois = new Map<number, GaloisKeys>();
+  const relinearisation = stack.adopt(scheme.loadRelinearisationKey(payload), (key) => key.delete());
+  const galois = new Map<number, ReturnType<Scheme['loadGaloisKey']>>();
   for (const step of plan.steps) {
     const file = keyset.galoisKeys.get(step);
     if (file === undefined) continue; // The evaluator says so where the key is needed.
     const bytes = await payloadOf(file, { kind: 'galois-key', step });
-    const key = stack.adopt(new seal.GaloisKeys(), (k) => k.delete());
-    sealCall(`load the rotation key for step ${step}`, () => key.loadFromArray(context, bytes));
-    galois.set(step, key);
+    galois.set(step, stack.adopt(scheme.loadGaloisKey(bytes, step), (key) => key.delete()));
   }
   return { relinearisation, galois };
 }

@@ -168,8 +168,9 @@ export class FileBlobStore implements BlobStore {
 
   async #open(digest: Digest): Promise<FileHandle> {
     const file = await open(this.pathOf(digest)).catch(undefinedIfMissing);
-    if (file === undefined) throw new BlobNotFoundError(digest, this.root);
-    return file;
+    if (file !== undefined) return file;
+    const damaged = await stat(this.#setAsideAt(digest)).catch(undefinedIfMissing);
+    throw new BlobNotFoundError(digest, damaged === undefined ? this.root : `${this.root} any more: it was found damaged and set aside as ${this.#setAsideAt(digest)}`);
   }
 
   /** Moves damaged bytes out of the way, so that the next `put` can heal the blob and the evidence stays. */
@@ -178,9 +179,12 @@ export class FileBlobStore implements BlobStore {
       await this.delete(digest);
       return;
     }
-    const corrupt = join(this.root, 'corrupt');
-    await mkdir(corrupt, { recursive: true });
-    await rename(this.pathOf(digest), join(corrupt, hexOf(digest))).catch(undefinedIfMissing);
+    await mkdir(dirname(this.#setAsideAt(digest)), { recursive: true });
+    await rename(this.pathOf(digest), this.#setAsideAt(digest)).catch(undefinedIfMissing);
+  }
+
+  #setAsideAt(digest: Digest): string {
+    return join(this.root, 'corrupt', hexOf(digest));
   }
 
   async #removeStale(): Promise<void> {

@@ -1,0 +1,51 @@
+/** SEAL's memory is freed by hand: a task that forgets a ciphertext shows here. */
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import type { Work } from '../src/index.ts';
+import { firstTask, makeJob, makePlace, makePool, smallPlan } from './setup.ts';
+
+const TASKS = 200;
+const WARM_UP = 20;
+const MB = 2 ** 20;
+
+it(`${TASKS} tasks of all kinds leave no memory behind`, async (t) => {
+  await using place = await makePlace();
+  using job = await makeJob(place, smallPlan());
+  await using watched = makePool(place);
+  const { pool, statistics } = watched;
+  const common = { job: 'job-000000000000', manifest: job.digest, pair: 0, shards: [0] };
+  const only = async (work: Work): Promise<string> => (await pool.run(work)).outputs[0] ?? '';
+  const gradients = [await only(firstTask(job))];
+  const weights = await only({ kind: 'step', ...common, iteration: 1, gradients, history: [] });
+  const errors = [await only({ kind: 'forward', ...common, iteration: 2, weights })];
+  const second = [await only({ kind: 'backward', ...common, iteration: 2, blocks: [0], errors })];
+  const last = await only({ kind: 'step', ...common, iteration: 2, gradients: second, history: [weights] });
+  const model = await only({ kind: 'finish', ...common, history: [weights, last] });
+  const missing = `sha256:${'0'.repeat(64)}`;
+  const kinds: (() => Promise<unknown>)[] = [
+    () => pool.run({ kind: 'forward', ...common, iteration: 2, weights }),
+    () => pool.run({ kind: 'backward', ...common, iteration: 2, blocks: [0], errors }),
+    () => pool.run({ kind: 'backward', ...common, iteration: 1, blocks: [0] }),
+    () => pool.run({ kind: 'step', ...common, iteration: 2, gradients: second, history: [weights] }),
+    () => pool.run({ kind: 'finish', ...common, history: [weights, last] }),
+    () => pool.run({ kind: 'pack', ...common, level: 0, pairs: [model, model] }),
+    // What was loaded before a failure is freed, too.
+    () => assert.rejects(pool.run({ kind: 'backward', ...common, iteration: 2, shards: [0, 0], blocks: [0], errors: [errors[0] ?? '', missing] })),
+    () => assert.rejects(pool.run({ kind: 'pack', ...common, level: 0, pairs: [model, weights] })),
+  ];
+  const heaps: number[] = [];
+  let resident = 0;
+  for (let i = 0; i < TASKS; i++) {
+    await kinds[i % kinds.length]?.();
+    heaps.push(statistics.heapBytes);
+    if (i === WARM_UP) resident = process.memoryUsage.rss();
+  }
+  const heap = heaps[WARM_UP] ?? 0;
+  const grown = process.memoryUsage.rss() - resident;
+  t.diagnostic(`WebAssembly memory ${(heap / MB).toFixed(1)} MiB, then ${((heaps.at(-1) ?? 0) / MB).toFixed(1)}; resident memory grew by ${(grown / MB).toFixed(1)} MiB`);
+  assert.ok(heap > 0);
+  // One forgotten ciphertext a round of kinds would be 12 MiB here, and twenty-two rounds follow the warm-up.
+  assert.equal(heaps.at(-1), heap, 'the heap is flat');
+  // JavaScript's own memory comes and goes: 22 rounds of blobs are some 60 MiB.
+  assert.ok(grown < 150 * MB, `resident memory grew by ${grown} bytes`);
+});

@@ -1,0 +1,219 @@
+/** The pool of threads on real jobs: right results, keys held once, cancellation, threads that die. 128-bit parameters. */
+import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { expectedError } from '@blindfit/he';
+import { decryptModel, trainEncryptedLocally } from '@blindfit/owner';
+import { parseDigest } from '@blindfit/storage';
+import { TaskCancelledError, TaskError, type ThreadPool } from '../src/index.ts';
+import { dataFor, firstTask, largestError, makeJob, makePlace, makePool, planFor, smallPlan, threadsOf, trainOn, type Job, type Place, type Trained } from './setup.ts';
+
+let place: Place;
+let small: Job;
+let other: Job;
+/** From a constant start, which takes a kind of task of its own. */
+let constant: Job;
+/** At the ring that jobs usually have: parameters and keys take a while to load. */
+let large: Job;
+
+before(async () => {
+  place = await makePlace();
+  small = await makeJob(place, smallPlan());
+  other = await makeJob(place, smallPlan(), 'other-keys');
+  constant = await makeJob(place, planFor(40, 20, 3, { iterations: 1, initialWeight: 0.0128 }, 8192, 1e-2), 'constant-keys');
+  large = await makeJob(place, planFor(40, 20, 3, {}, 16384));
+});
+
+after(async () => {
+  for (const job of [small, other, constant, large]) job[Symbol.dispose]();
+  await place[Symbol.asyncDispose]();
+});
+
+async function rejection(promise: Promise<unknown>): Promise<TaskError> {
+  const error: unknown = await promise.then(
+    () => assert.fail('it should have been rejected'),
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof TaskError, String(error));
+  return error;
+}
+
+describe('results', () => {
+  const train = async (t: TestContext, pool: ThreadPool, job: Job): Promise<{ trained: Trained; weights: Float64Array[] }> => {
+    const { plan, keyset, clear } = job;
+    const trained = await trainOn(pool, job);
+    const weights = decryptModel(keyset, plan, await Promise.all(trained.models.map((digest) => place.store.get(parseDigest(digest)))));
+    const error = largestError(weights, clear);
+    t.diagnostic(`${plan.parameters.name}: largest error ${error.toExponential(2)}, planned ${expectedError(plan).toExponential(2)}`);
+    assert.ok(error > 0 && error < expectedError(plan));
+    assert.deepEqual(trained.operations, plan.operations);
+    return { trained, weights };
+  };
+
+  it('decrypt to those of the clear twin and of training in one process, and are the same bytes every time: zero start, N = 8192', async (t) => {
+    const { plan, keyset } = small;
+    await using watched = makePool(place, { threads: 2 });
+    const { trained, weights } = await train(t, watched.pool, small);
+    const local = await trainEncryptedLocally(keyset, plan, dataFor(plan));
+    assert.ok(largestError(weights, local.weights) < 2 * expectedError(plan), 'on data that are encrypted anew');
+    assert.deepEqual(trained.operations, local.operations);
+    const again = await trainOn(watched.pool, small);
+    assert.deepEqual(again.outputs, trained.outputs);
+  });
+
+  it('decrypt to those of the clear twin: constant start, several blocks, N = 8192', async (t) => {
+    await using watched = makePool(place);
+    await train(t, watched.pool, constant);
+  });
+
+  it('decrypt to those of the clear twin: zero start, N = 16384', async (t) => {
+    await using watched = makePool(place);
+    await train(t, watched.pool, large);
+  });
+});
+
+describe('keys', () => {
+  const keyBytes = (job: Job): number => {
+    const { dataBits: { length }, ring } = job.plan.parameters;
+    return 2 * length * (length + 1) * ring * 8 * (job.plan.steps.length + 1);
+  };
+
+  it('are loaded once for each thread and keyset', async () => {
+    await using watched = makePool(place, { keyBytes: 2 * keyBytes(small) });
+    for (const job of [small, small, other, small, other]) await watched.pool.run(firstTask(job));
+    assert.equal(watched.statistics.keyMisses, 2);
+    assert.equal(watched.statistics.keyHits, 3);
+  });
+
+  it('of one keyset make room for those of another', async () => {
+    await using watched = makePool(place, { keyBytes: 1.5 * keyBytes(small) });
+    await watched.pool.run(firstTask(small));
+    await watched.pool.run(firstTask(other));
+    const heap = watched.statistics.heapBytes;
+    for (const job of [small, other, small, other]) await watched.pool.run(firstTask(job));
+    assert.equal(watched.statistics.keyMisses, 6);
+    assert.equal(watched.statistics.keyHits, 0);
+    const grown = watched.statistics.heapBytes - heap;
+    assert.ok(grown < keyBytes(small) / 2, `what is evicted is freed: four more loads of ${keyBytes(small)} bytes took ${grown}`);
+  });
+
+  it('that are too many for a thread are refused with the remedy, and smaller work goes on', async () => {
+    await using watched = makePool(place, { keyBytes: 1.5 * keyBytes(small) });
+    const error = await rejection(watched.pool.run(firstTask(large)));
+    assert.equal(error.code, 'KEY_BUDGET');
+    assert.ok(error.permanent);
+    assert.match(error.message, /need \d+ MiB in a thread that may hold \d+ MiB; raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads/);
+    await watched.pool.run(firstTask(small));
+  });
+
+  it('are shared out: the budget is for all threads together', async () => {
+    await using watched = makePool(place, { threads: 2, keyBytes: 1.5 * keyBytes(small) });
+    assert.equal((await rejection(watched.pool.run(firstTask(small)))).code, 'KEY_BUDGET');
+  });
+});
+
+describe('cancelling', () => {
+  const timed = async (body: () => Promise<unknown>): Promise<number> => {
+    const started = performance.now();
+    await assert.rejects(body(), TaskCancelledError);
+    return performance.now() - started;
+  };
+
+  for (const [when, delay] of [['while SEAL is set up', 100], ['while keys load', 100], ['while it computes', 100]] as const) {
+    it(`takes less than a second ${when}, and the next task runs`, async () => {
+      await using watched = makePool(place);
+      const task = firstTask(large);
+      if (when !== 'while SEAL is set up') await watched.pool.run({ kind: 'prepare', job: task.job, manifest: large.digest });
+      if (when === 'while it computes') await watched.pool.run(task);
+      const aborter = new AbortController();
+      const running = watched.pool.run(task, aborter.signal);
+      running.catch(() => undefined); // looked at below
+      await sleep(delay);
+      assert.equal(watched.pool.busy, 1);
+      const took = await timed(() => (aborter.abort(), running));
+      assert.ok(took < 1000, `${took} ms`);
+      assert.equal(watched.pool.busy, 0);
+      const { outputs } = await watched.pool.run(task);
+      assert.equal(outputs.length, 1);
+    });
+  }
+
+  it('reaches tasks that wait for a thread, and those given up before they came', async () => {
+    await using watched = makePool(place);
+    const running = watched.pool.run(firstTask(small));
+    const aborter = new AbortController();
+    const waiting = watched.pool.run(firstTask(small), aborter.signal);
+    waiting.catch(() => undefined); // looked at below
+    const took = await timed(() => (aborter.abort(), waiting));
+    assert.ok(took < 50, `${took} ms`);
+    await timed(() => watched.pool.run(firstTask(small), aborter.signal));
+    assert.equal((await running).outputs.length, 1);
+  });
+});
+
+describe('a thread that dies', () => {
+  it('costs its task only, in a way that may pass, and the next one runs', async () => {
+    const { result, threads } = await threadsOf(() => Promise.resolve(makePool(place, { threads: 2 })));
+    await using watched = result;
+    const reference = await watched.pool.run(firstTask(small));
+    const [lost, kept] = [rejection(watched.pool.run(firstTask(large))), watched.pool.run(firstTask(small))];
+    await sleep(100);
+    assert.equal(threads.length, 2);
+    await threads[0]?.terminate();
+    const error = await lost;
+    assert.equal(error.code, 'THREAD_LOST');
+    assert.equal(error.permanent, false);
+    assert.match(error.message, /the compute thread died: it exited with code 1/);
+    assert.deepEqual((await kept).outputs, reference.outputs);
+    assert.equal((await watched.pool.run(firstTask(large))).outputs.length, 1);
+    assert.equal(watched.pool.size, 2);
+  });
+
+  it('between tasks is replaced with the next one', async () => {
+    const { result, threads } = await threadsOf(() => Promise.resolve(makePool(place)));
+    await using watched = result;
+    await watched.pool.run(firstTask(small));
+    assert.equal(threads.length, 1);
+    const { threads: more } = await threadsOf(async () => {
+      await threads[0]?.terminate();
+      await sleep(200);
+    });
+    assert.equal(more.length, 0, 'nothing is started that nobody needs');
+    assert.equal((await watched.pool.run(firstTask(small))).outputs.length, 1);
+  });
+});
+
+describe('a store', () => {
+  it('that cannot be opened fails tasks, not threads, and is tried again', async () => {
+    const file = join(place.path, 'a-file');
+    await writeFile(file, '');
+    const { threads } = await threadsOf(async () => {
+      await using watched = makePool(place, { storeUrl: pathToFileURL(join(file, 'blobs')).href });
+      const error = await rejection(watched.pool.run(firstTask(small)));
+      assert.equal(error.permanent, false);
+      assert.match(error.message, /ENOTDIR.*a-file/);
+      await rm(file);
+      // Now it is an empty directory.
+      const empty = await rejection(watched.pool.run(firstTask(small)));
+      assert.equal(empty.code, 'BLOB_NOT_FOUND');
+      assert.ok(empty.permanent);
+      assert.match(empty.message, new RegExp(`${small.digest} is not in .*upload it with PUT before a job refers to it`));
+    });
+    assert.equal(threads.length, 1);
+  });
+});
+
+it('closing fails what waits and what runs, in a way that may pass', async () => {
+  const watched = makePool(place);
+  const tasks = [rejection(watched.pool.run(firstTask(large))), rejection(watched.pool.run(firstTask(small)))];
+  await sleep(100);
+  await watched.pool.close();
+  for (const task of [...tasks, rejection(watched.pool.run(firstTask(small)))]) {
+    const error = await task;
+    assert.match(error.code, /^(POOL_CLOSED|THREAD_LOST)$/);
+    assert.equal(error.permanent, false);
+  }
+});

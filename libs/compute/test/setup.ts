@@ -1,0 +1,191 @@
+/** Shared by the tests: a job whose blobs are in a real store, and a driver that runs its tasks as the scheduler does. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import type { Worker } from 'node:worker_threads';
+import { canonicalJson, type BackwardTask, type ForwardTask, type KeylessTask, type Manifest, type StartTask, type TaskResult } from '@blindfit/contracts';
+import {
+  addOperations, choosePlan, DEFAULT_HYPERPARAMETERS, fitSigmoid, groups, noOperations, trainClear,
+  type Hyperparameters, type OperationCounts, type Plan, type Ring,
+} from '@blindfit/he';
+import { encryptJob, manifestFor, openKeyset, type JobData, type Keyset } from '@blindfit/owner';
+import { digestOf, FileBlobStore, type Digest } from '@blindfit/storage';
+import { ThreadPool, type PoolOptions, type ThreadStatistics, type Work } from '../src/index.ts';
+
+/** A directory with a store, which vanishes. */
+export interface Place extends AsyncDisposable {
+  readonly path: string;
+  readonly store: FileBlobStore;
+  readonly storeUrl: string;
+}
+
+export async function makePlace(): Promise<Place> {
+  const path = await mkdtemp(join(tmpdir(), 'blindfit-compute-'));
+  const store = await FileBlobStore.open(join(path, 'blobs'));
+  return { path, store, storeUrl: pathToFileURL(store.root).href, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** Two iterations with 128-bit security in the small ring: a straight line for a sigmoid saves the levels. */
+export function smallPlan(samples = 40, features = 20, classes = 3): Plan {
+  return planFor(samples, features, classes, { sigmoid: fitSigmoid(1, 8) }, 8192, 1e-2);
+}
+
+export function planFor(samples: number, features: number, classes: number, hyperparameters: Partial<Hyperparameters>, ring: Ring, precision = 1e-5): Plan {
+  return choosePlan({ shape: { samples, features, classes }, hyperparameters: { ...DEFAULT_HYPERPARAMETERS, ...hyperparameters }, ring, precision });
+}
+
+/** Standardised-looking features behind a bias column, with classes that differ. */
+export function dataFor({ layout: { samples, features, classes } }: Plan): JobData {
+  let state = 99;
+  const random = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+  const x = Float64Array.from({ length: samples * features }, (_, at) => {
+    const [i, j] = [Math.floor(at / features), at % features];
+    return j === 0 ? 1 : random() + (j % classes === i % classes ? 0.5 : 0);
+  });
+  const labels = Array.from({ length: classes }, (_, k) => Float64Array.from({ length: samples }, (_unused, i) => (i % classes === k ? 1 : 0)));
+  return { x, samples, features, labels };
+}
+
+export interface Job extends Disposable {
+  readonly plan: Plan;
+  readonly keyset: Keyset;
+  readonly manifest: Manifest;
+  /** Of the stored manifest. */
+  readonly digest: Digest;
+  /** Weights of the clear twin. */
+  readonly clear: readonly Float64Array[];
+}
+
+/** Keys, encrypted data and the manifest, all in the store. */
+export async function makeJob(place: Place, plan: Plan, keys = 'keys'): Promise<Job> {
+  const data = dataFor(plan);
+  const keyset = await openKeyset({ directory: join(place.path, keys), plan, create: true });
+  const blobs = await encryptJob(keyset, plan, data, {
+    store: async ({ digest, bytes }) => {
+      await place.store.put(digest, bytes);
+    },
+  });
+  for (const { digest, path } of [keyset.relinearisationKey, ...keyset.galoisKeys.values()]) await place.store.put(digest, await readFile(path));
+  const manifest = manifestFor(plan, blobs, keyset);
+  const { weights } = trainClear(data.x, data.samples, data.features, data.labels, plan.hyperparameters);
+  return { plan, keyset, manifest, digest: await putManifest(place, manifest), clear: weights, [Symbol.dispose]: () => keyset[Symbol.dispose]() };
+}
+
+export async function putManifest(place: Place, manifest: Manifest): Promise<Digest> {
+  return putBytes(place, new TextEncoder().encode(canonicalJson(manifest)));
+}
+
+export async function putBytes(place: Place, bytes: Uint8Array): Promise<Digest> {
+  const digest = digestOf(bytes);
+  await place.store.put(digest, bytes);
+  return digest;
+}
+
+export interface Watched extends AsyncDisposable {
+  readonly pool: ThreadPool;
+  /** Sums of what threads reported; `heapBytes` is the last level. */
+  readonly statistics: ThreadStatistics;
+}
+
+export function makePool(place: Place, options: Partial<PoolOptions> = {}): Watched {
+  const statistics: ThreadStatistics = {
+    keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0,
+  };
+  const pool = new ThreadPool({
+    storeUrl: place.storeUrl,
+    cacheDirectory: join(place.path, 'cache'),
+    cacheBytes: 2 ** 30,
+    keyBytes: 2 ** 30,
+    threads: 1,
+    onStatistics: (_thread, delta) => {
+      for (const name of Object.keys(statistics) as (keyof ThreadStatistics)[]) statistics[name] = name === 'heapBytes' ? delta[name] : statistics[name] + delta[name];
+    },
+    ...options,
+  });
+  return { pool, statistics, [Symbol.asyncDispose]: () => pool.close() };
+}
+
+/** The threads that are started while `body` runs: Node announces every one. */
+export async function threadsOf<T>(body: () => Promise<T>): Promise<{ result: T; threads: Worker[] }> {
+  const threads: Worker[] = [];
+  const listen = (worker: Worker): void => void threads.push(worker);
+  process.on('worker', listen);
+  try {
+    const result = await body();
+    await nextTurn(); // the announcement comes a little later
+    return { result, threads };
+  } finally {
+    process.off('worker', listen);
+  }
+}
+
+/** The first task that needs keys and data of this job: the gradient of the first pair of classes. */
+export function firstTask({ plan, digest }: Pick<Job, 'plan' | 'digest'>): BackwardTask {
+  const { layout } = plan;
+  const all = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+  return { kind: 'backward', job: 'job-000000000000', manifest: digest, iteration: 1, pair: 0, shards: all(layout.shards), blocks: all(layout.blocks) };
+}
+
+export interface Trained {
+  /** Packed model, by digest. */
+  readonly models: readonly string[];
+  /** Results of every task in the order of the plan. */
+  readonly outputs: readonly (readonly string[])[];
+  readonly operations: OperationCounts;
+}
+
+/** All tasks of a job in the plan's order and grouping, pair after pair. */
+export async function trainOn(pool: ThreadPool, { plan, digest }: Job): Promise<Trained> {
+  const { layout, grouping, hyperparameters: { iterations, initialWeight } } = plan;
+  const outputs: string[][] = [];
+  let operations = noOperations();
+  const common = { job: 'job-000000000000', manifest: digest };
+  const run = async (work: Work): Promise<string[]> => {
+    const result: TaskResult = await pool.run(work);
+    outputs.push(result.outputs);
+    operations = addOperations(operations, result.operations);
+    return result.outputs;
+  };
+  const only = async (work: KeylessTask | ForwardTask | BackwardTask): Promise<string> => (await run(work))[0] ?? '';
+  const shardGroups = groups(layout.shards, grouping.shardsPerTask);
+  const scores: string[] = [];
+  if (initialWeight !== 0) {
+    for (const shards of shardGroups) scores.push(...(await run({ kind: 'start', ...common, iteration: 1, shards } satisfies StartTask)));
+  }
+  const pairs: { weights: string; history: string[] }[] = [];
+  for (let pair = 0; pair < layout.pairs; pair++) {
+    const history: string[] = [];
+    for (let iteration = 1; iteration <= iterations; iteration++) {
+      const gradients: string[] = [];
+      for (const shards of shardGroups) {
+        const weights = history.at(-1);
+        const errors = weights === undefined ? undefined : await run({ kind: 'forward', ...common, iteration, pair, shards, weights });
+        const from = errors !== undefined ? { errors } : initialWeight === 0 ? {} : { scores: shards.map((shard) => scores[shard] ?? '') };
+        for (const blocks of groups(layout.blocks, grouping.blocksPerTask)) gradients.push(await only({ kind: 'backward', ...common, iteration, pair, shards, blocks, ...from }));
+      }
+      history.push(await only({ kind: 'step', ...common, iteration, pair, gradients, history: [...history] }));
+    }
+    pairs.push({ history, weights: await only({ kind: 'finish', ...common, pair, history }) });
+  }
+  for (const [index, { gradient: level }] of plan.iterations.entries()) await run({ kind: 'pack', ...common, level, pairs: pairs.map(({ history }) => history[index] ?? '') });
+  const models = await run({ kind: 'pack', ...common, level: 0, pairs: pairs.map(({ weights }) => weights) });
+  return { models, outputs, operations };
+}
+
+/** Largest absolute difference; NaN counts as infinite. */
+export function largestError(actual: readonly ArrayLike<number>[], expected: readonly ArrayLike<number>[]): number {
+  let error = actual.length === expected.length ? 0 : Infinity;
+  for (const [k, row] of expected.entries()) {
+    if (actual[k]?.length !== row.length) return Infinity;
+    for (let j = 0; j < row.length; j++) {
+      const difference = Math.abs((actual[k][j] ?? NaN) - (row[j] ?? NaN));
+      error = Math.max(error, Number.isNaN(difference) ? Infinity : difference);
+    }
+  }
+  return error;
+}
