@@ -1,13 +1,14 @@
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readCsv, type PreprocessingChoice } from '@blindfit/datasets';
+import { choosePlan } from '@blindfit/he';
 import { Option } from 'commander';
 import { defaultDataDir } from '../data-dir.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
 import { prepareData } from '../train/data.ts';
 import { addHyperparameterFlags, hyperparametersOf, number, preprocessingOf, preprocessingOption, type HyperparameterFlags } from '../train/flags.ts';
+import { checkOutput, writeOutput } from '../train/output.ts';
 import { modelText, reportJson, reportTable } from '../train/report.ts';
 import { runTraining } from '../train/run.ts';
 import { withServer } from '../train/server.ts';
@@ -60,6 +61,8 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
     )
     .action(async (flags: TrainFlags) => {
       const hyperparameters = hyperparametersOf(flags);
+      await checkOutput('--out', flags.out);
+      if (flags.json !== undefined && flags.json !== '-') await checkOutput('--json', flags.json);
       const server = flags.server ?? (process.env['BLINDFIT_SERVER'] === '' ? undefined : process.env['BLINDFIT_SERVER']);
       const token = flags.token ?? process.env['BLINDFIT_TOKEN'];
       const training = await readCsv(flags.features);
@@ -71,6 +74,9 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
         preprocessing: preprocessingOf(flags.preprocess, flags.preset, training),
         ...(classes === undefined ? {} : { classes }),
       });
+      const precision = flags.precision === undefined ? {} : { precision: flags.precision };
+      // What no parameters can carry is said before anything is started for it.
+      choosePlan({ shape: data.shape, hyperparameters, ...precision });
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
       const report = await withInterrupt((signal) =>
         withServer(
@@ -84,20 +90,20 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
                 data,
                 hyperparameters,
                 keysDirectory: flags.keys ?? join(defaultDataDir(), 'keys'),
-                ...(flags.precision === undefined ? {} : { precision: flags.precision }),
+                ...precision,
                 ...(flags.name === undefined ? {} : { name: flags.name }),
               },
               progress,
               running,
             ),
         ).finally(() => progress.finish()));
-      await writeFile(flags.out, modelText(report, data, hyperparameters));
+      await writeOutput('--out', flags.out, modelText(report, data, hyperparameters));
       const json = `${JSON.stringify(reportJson(report, data, hyperparameters), undefined, 2)}\n`;
       if (flags.json === '-') {
         process.stdout.write(json);
         return;
       }
-      if (flags.json !== undefined) await writeFile(flags.json, json);
+      if (flags.json !== undefined) await writeOutput('--json', flags.json, json);
       process.stdout.write(`${reportTable(report, data)}\n\nmodel: ${flags.out}\n`);
     });
 }

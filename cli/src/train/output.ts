@@ -1,0 +1,58 @@
+/** Files for results: known to be writable before the work begins, and complete or not there after it. */
+import { access, constants, mkdtemp, realpath, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { CliError } from '../errors.ts';
+
+/**
+ * Finds out, by trying, whether a file can be written. Leaves nothing behind, and an existing file as it is.
+ * @param flag names it in messages
+ * @throws CliError saying why not
+ */
+export async function checkOutput(flag: string, path: string): Promise<void> {
+  try {
+    const existing = await stat(path).catch(undefinedIfMissing);
+    if (existing?.isDirectory() === true) throw new CliError(`${flag} ${path} is a directory`, 'name a file in it');
+    if (existing !== undefined) await access(path, constants.W_OK);
+    // Devices and pipes are written to; files are replaced as a whole.
+    if (existing === undefined || existing.isFile()) await rmdir(await mkdtemp(besides(existing === undefined ? path : await realpath(path))));
+  } catch (error) {
+    throw explained(flag, path, error);
+  }
+}
+
+/** Writes all of it or nothing. @throws CliError */
+export async function writeOutput(flag: string, path: string, text: string): Promise<void> {
+  try {
+    const existing = await stat(path).catch(undefinedIfMissing);
+    if (existing !== undefined && !existing.isFile()) {
+      await writeFile(path, text);
+      return;
+    }
+    const target = existing === undefined ? path : await realpath(path);
+    const directory = await mkdtemp(besides(target));
+    try {
+      const draft = join(directory, 'draft');
+      await writeFile(draft, text, existing === undefined ? {} : { mode: existing.mode & 0o777 });
+      await rename(draft, target);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  } catch (error) {
+    throw explained(flag, path, error);
+  }
+}
+
+/** In the same directory, because a rename is atomic only within one file system. */
+function besides(path: string): string {
+  return join(dirname(path), '.blindfit-');
+}
+
+function undefinedIfMissing(error: unknown): undefined {
+  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+}
+
+function explained(flag: string, path: string, error: unknown): unknown {
+  if (!(error instanceof Error && 'code' in error)) return error;
+  const reason = error.code === 'ENOENT' ? `there is no directory ${dirname(path)}` : error.code === 'ENOTDIR' ? `${dirname(path)} is no directory` : error.message;
+  return new CliError(`${flag} ${path} cannot be written: ${reason}`, 'name a file in an existing directory that you may write to, with space left', { cause: error });
+}
