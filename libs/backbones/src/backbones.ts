@@ -1,3 +1,6 @@
+import { BackboneError } from './backbone-error.ts';
+import { buildRegnet, REGNET_FEATURES, REGNET_SIZE } from './regnet.ts';
+import { parseSafetensors } from './safetensors.ts';
 import { buildScattering, SCATTERING_FEATURES } from './scattering.ts';
 
 /** The order of the planes of an image: `grey` is one plane, the others three. */
@@ -29,19 +32,15 @@ export interface Backbone {
   /**
    * Writes the ONNX file.
    * @param weights the bytes of a safetensors file, for a backbone that needs one
-   * @throws BackboneError if weights are missing, or given to a backbone that has none
+   * @throws BackboneError if weights are missing, not this network's, or given to a backbone that has none
    * @throws SafetensorsError if they are not a safetensors file
    */
   build(weights?: Uint8Array): Uint8Array;
 }
 
-/** A backbone was asked for something it cannot do. */
-export class BackboneError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'BackboneError';
-  }
-}
+/** For those who have Python: writes the weights of the paper's CNN, pretrained on ImageNet, to regnet_x_400mf.safetensors. */
+export const REGNET_WEIGHTS_HELP = `pip install torch torchvision safetensors
+python3 -c "import torchvision as t, safetensors.torch as s; s.save_file(t.models.regnet_x_400mf(weights='IMAGENET1K_V1').state_dict(), 'regnet_x_400mf.safetensors')"`;
 
 /** All backbones; the first is the default. */
 export const BACKBONES: readonly Backbone[] = [
@@ -59,6 +58,25 @@ export const BACKBONES: readonly Backbone[] = [
     build(weights) {
       if (weights !== undefined) throw new BackboneError('the backbone scattering has no weights; leave out --weights');
       return buildScattering();
+    },
+  },
+  {
+    name: 'regnet_x_400mf',
+    description: "torchvision's RegNetX-400MF of 224 x 224 images, 400 features; the paper's CNN, needs --weights FILE.safetensors",
+    size: REGNET_SIZE,
+    channels: 'rgb',
+    // As in the paper: pixels in [0, 1], not normalised by ImageNet's mean and deviation.
+    mean: [0, 0, 0],
+    std: [1, 1, 1],
+    input: 'image',
+    output: 'features',
+    featureCount: REGNET_FEATURES,
+    weightsHelp: REGNET_WEIGHTS_HELP,
+    build(weights) {
+      if (weights === undefined) {
+        throw new BackboneError(`the backbone regnet_x_400mf needs its weights: --weights FILE.safetensors. With Python and torchvision:\n${REGNET_WEIGHTS_HELP}`);
+      }
+      return buildRegnet(parseSafetensors(weights));
     },
   },
 ];

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { encodeModel, parseModel } from '../src/index.ts';
+
+export { randomReals } from '../src/random-reals.ts';
 
 /** A session of onnxruntime on the CPU. */
 export async function loadSession(bytes: Uint8Array, threads = 1): Promise<InferenceSession> {
@@ -43,21 +46,18 @@ export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike
   return largest;
 }
 
-/** Deterministic random reals in [0, 1) (mulberry32). */
-export function randomReals(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 const SQUEEZENET = fileURLToPath(new URL('../../../../shared/models/squeezenet1_1-features.onnx', import.meta.url));
 
 /** The optional SqueezeNet file next to the checkout, and why a test that needs it is skipped. */
 export const squeezenet = {
   skip: existsSync(SQUEEZENET) ? false : 'there is no ../shared/models/squeezenet1_1-features.onnx next to the checkout',
-  read: (): Uint8Array => readFileSync(SQUEEZENET),
+  read: (): Uint8Array => Uint8Array.from(readFileSync(SQUEEZENET)),
 };
+
+/** The same model with other values of its graph as outputs. */
+export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
+  const model = parseModel(bytes);
+  // No shapes: onnxruntime infers them.
+  const type = Uint8Array.of(0x0a, 0x02, 0x08, 0x01);
+  return encodeModel({ ...model, graph: { ...model.graph, outputs: names.map((name) => ({ name, type, unknown: new Uint8Array(0) })) } });
+}
