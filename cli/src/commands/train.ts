@@ -1,7 +1,8 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { readCsv, type PreprocessingChoice } from '@blindfit/datasets';
 import { choosePlan } from '@blindfit/he';
+import { renderReport } from '@blindfit/report';
 import { Option } from 'commander';
 import { defaultDataDir } from '../data-dir.ts';
 import { withInterrupt } from '../interrupt.ts';
@@ -9,6 +10,7 @@ import { Progress } from '../progress.ts';
 import { prepareData } from '../train/data.ts';
 import { addHyperparameterFlags, hyperparametersOf, number, preprocessingOf, preprocessingOption, type HyperparameterFlags } from '../train/flags.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
+import { reportPage } from '../train/report-page.ts';
 import { modelText, reportJson, reportTable } from '../train/report.ts';
 import { runTraining } from '../train/run.ts';
 import { withServer } from '../train/server.ts';
@@ -25,6 +27,7 @@ interface TrainFlags extends HyperparameterFlags {
   readonly name?: string;
   readonly out: string;
   readonly json?: string;
+  readonly report?: string;
   readonly quiet?: true;
 }
 
@@ -48,12 +51,13 @@ export function register(program: Command): void {
     .option('--name <text>', 'shown in listings, and visible to the server')
     .option('--out <file>', 'the trained model', 'model.json')
     .option('--json <file>', 'write the report as JSON ("-": to standard output)')
+    .option('--report <file.html>', 'write a page with charts, confusion matrix and mistakes, to open in a browser')
     .option('--quiet', 'no progress')
     .addHelpText(
       'after',
       `
 Examples:
-  blindfit train --features train.csv --validation test.csv
+  blindfit train --features train.csv --validation test.csv --report report.html
   blindfit train --features train.csv --preset paper --json report.json
   BLINDFIT_TOKEN=... blindfit train --features train.csv --server https://blindfit.example.org
 
@@ -63,6 +67,7 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
       const hyperparameters = hyperparametersOf(flags);
       await checkOutput('--out', flags.out);
       if (flags.json !== undefined && flags.json !== '-') await checkOutput('--json', flags.json);
+      if (flags.report !== undefined) await checkOutput('--report', flags.report);
       const server = flags.server ?? (process.env['BLINDFIT_SERVER'] === '' ? undefined : process.env['BLINDFIT_SERVER']);
       const token = flags.token ?? process.env['BLINDFIT_TOKEN'];
       const training = await readCsv(flags.features);
@@ -98,12 +103,16 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
             ),
         ).finally(() => progress.finish()));
       await writeOutput('--out', flags.out, modelText(report, data, hyperparameters));
+      if (flags.report !== undefined) {
+        const title = flags.name ?? basename(flags.features);
+        await writeOutput('--report', flags.report, renderReport(await reportPage({ title, report, data, hyperparameters })));
+      }
       const json = `${JSON.stringify(reportJson(report, data, hyperparameters), undefined, 2)}\n`;
       if (flags.json === '-') {
         process.stdout.write(json);
         return;
       }
       if (flags.json !== undefined) await writeOutput('--json', flags.json, json);
-      process.stdout.write(`${reportTable(report, data)}\n\nmodel: ${flags.out}\n`);
+      process.stdout.write(`${reportTable(report, data)}\n\nmodel: ${flags.out}\n${flags.report === undefined ? '' : `report: ${flags.report}\n`}`);
     });
 }

@@ -61,6 +61,26 @@ export function argmaxRows(z: Float64Array, c: number): Int32Array {
 }
 
 /**
+ * Probabilities of the classes: the sigmoids of the scores, normalised to a sum of 1, s(z_k) / sum_l s(z_l). Training is
+ * one sigmoid a class, so this is what one-vs-rest classifiers do, and no softmax.
+ * @param z n x c scores (`scores`), row-major
+ * @returns n x c, row-major
+ */
+export function classProbabilities(z: Float64Array, c: number): Float64Array {
+  // From the logarithms, log s(z) = -log(1 + e^-z), so that scores far below 0 do not become 0 / 0.
+  const logs = z.map((score) => Math.min(score, 0) - Math.log1p(Math.exp(-Math.abs(score))));
+  const probabilities = new Float64Array(z.length);
+  for (let at = 0; at < z.length; at += c) {
+    const row = logs.subarray(at, at + c);
+    const largest = row.reduce((most, value) => Math.max(most, value), -Infinity);
+    const parts = row.map((value) => Math.exp(value - largest));
+    const sum = parts.reduce((total, part) => total + part, 0);
+    parts.forEach((part, k) => (probabilities[at + k] = part / sum));
+  }
+  return probabilities;
+}
+
+/**
  * Part of the samples whose predicted class is the actual one, 0 to 1.
  * @throws DatasetError `bad-shape` unless both have the same length, at least 1
  */

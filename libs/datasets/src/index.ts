@@ -3,7 +3,7 @@ export { readCsv } from './csv.ts';
 export { DATASET_ERROR_CODES, DatasetError, type DatasetErrorCode, type DatasetErrorPlace } from './dataset-error.ts';
 export { createDataset, withLabels, type Dataset, type LabelledDataset } from './dataset.ts';
 export { withBias } from './design-matrix.ts';
-export { accuracy, argmaxRows, argmaxScores, confusionMatrix, logLikelihoodLoss, scores, type Weights } from './evaluate.ts';
+export { accuracy, argmaxRows, argmaxScores, classProbabilities, confusionMatrix, logLikelihoodLoss, scores, type Weights } from './evaluate.ts';
 export { centrePixels, readIdxImages, readIdxLabels, type IdxImages } from './idx.ts';
 export type { JsonObject, JsonValue } from './json.ts';
 export { isIntegerLabel, normaliseLabel } from './labels.ts';

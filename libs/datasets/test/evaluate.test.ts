@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { accuracy, argmaxScores, confusionMatrix, logLikelihoodLoss, scores } from '../src/index.ts';
+import { accuracy, argmaxScores, classProbabilities, confusionMatrix, logLikelihoodLoss, scores } from '../src/index.ts';
 import { isDatasetError, type ExpectedError } from './support.ts';
 
 suite('scores and argmaxScores', () => {
@@ -73,5 +73,17 @@ suite('logLikelihoodLoss', () => {
     const one = Float64Array.of(1, 2, 3);
     assert.throws(() => logLikelihoodLoss(one, one, 2), isDatasetError({ code: 'bad-shape', message: /3 scores .* rows of 2/ }));
     assert.throws(() => logLikelihoodLoss(one, Float64Array.of(1), 1), isDatasetError({ code: 'bad-shape', message: /lengths 3 and 1/ }));
+  });
+});
+
+suite('classProbabilities', () => {
+  const near = (found: Float64Array, expected: number[]): void => found.forEach((value, at) => assert.ok(Math.abs(value - (expected[at] ?? NaN)) < 1e-12, `${at}: ${value}`));
+  test('are the sigmoids of each row, normalised', () => {
+    const s = (z: number): number => 1 / (1 + Math.exp(-z));
+    const sum = s(1) + s(-2) + s(0.5);
+    near(classProbabilities(Float64Array.of(1, -2, 0.5, 0, 0, 0), 3), [s(1) / sum, s(-2) / sum, s(0.5) / sum, 1 / 3, 1 / 3, 1 / 3]);
+  });
+  test('have no range', () => {
+    near(classProbabilities(Float64Array.of(-1e3, -1001, 1e3, -1e3, 1e300, 1e300), 2), [1 / (1 + Math.exp(-1)), 1 / (1 + Math.E), 1, 0, 0.5, 0.5]);
   });
 });

@@ -1,0 +1,115 @@
+/** What the HTML report shows, from what a training run knows. */
+import { accuracy, argmaxRows, classProbabilities, confusionMatrix, logLikelihoodLoss, preprocessingName, scores, type Weights } from '@blindfit/datasets';
+import type { Hyperparameters } from '@blindfit/he';
+import { MAX_MISTAKES, type Curve, type Curves, type Mistake, type ReportInput, type SampleImage } from '@blindfit/report';
+import { formatCount } from '../format.ts';
+import type { Scorable, TrainingData } from './data.ts';
+import type { TrainingReport } from './run.ts';
+
+export interface PageRequest {
+  readonly title: string;
+  readonly report: TrainingReport;
+  readonly data: TrainingData;
+  readonly hyperparameters: Hyperparameters;
+  /** What people call a held-out sample (a training sample, if none is held out). @default `sample 17`, counted from 1 */
+  readonly name?: (index: number) => string;
+  /** Its image; asked for the few samples that are shown. @default samples are listed without images */
+  readonly images?: (index: number) => Promise<SampleImage>;
+}
+
+/** @param now time that the page is dated */
+export async function reportPage({ title, report, data, hyperparameters, name, images }: PageRequest, now: Date = new Date()): Promise<ReportInput> {
+  const { parameters, seconds, bytes, operations } = report;
+  const { iterations, learningRate, initialWeight, sigmoid } = hyperparameters;
+  const classes = data.classes.length;
+  const shown = data.validation ?? data.training;
+  return {
+    title,
+    created: now.toISOString(),
+    job: report.job,
+    data: {
+      samples: data.shape.samples,
+      heldOut: data.validation?.actual.length ?? 0,
+      columns: data.shape.features,
+      classes: data.classes,
+      preprocessing: preprocessingName(data.preprocessing),
+    },
+    training: curvesOf(report.history, data.training, classes),
+    ...(data.validation === undefined ? {} : { heldOut: curvesOf(report.history, data.validation, classes) }),
+    maxWeightError: report.maxWeightError,
+    predictions: await predictionsOf(report.weights, shown, data.classes, name ?? ((index) => `sample ${index + 1}`), images),
+    phases: [
+      { name: 'key generation', seconds: seconds.keygen },
+      { name: 'encryption', seconds: seconds.encrypt },
+      { name: 'upload', seconds: seconds.upload },
+      { name: 'loading keys', seconds: seconds.loadKeys },
+      { name: 'training', seconds: seconds.train },
+      { name: 'download, decryption', seconds: seconds.download },
+    ],
+    traffic: [
+      { name: 'encrypted data, up', bytes: bytes.data },
+      { name: 'public keys, up', bytes: bytes.keys },
+      { name: 'encrypted model, down', bytes: bytes.model },
+    ],
+    operations: [
+      { name: 'rotations', count: operations.rotations },
+      { name: 'relinearisations', count: operations.relinearisations },
+      { name: 'ciphertext products', count: operations.multiplications },
+      { name: 'plaintext products', count: operations.plainMultiplications },
+      { name: 'rescales', count: operations.rescales },
+    ],
+    parameters: [
+      ['scheme', 'CKKS (Microsoft SEAL)'],
+      ['parameter set', parameters.name],
+      ['ring', `N = ${formatCount(parameters.ring)}`],
+      ['modulus', `log2 QP = ${parameters.log2QP}`],
+      ['levels', String(parameters.levels)],
+      ['scale', `2^${parameters.scaleBits}`],
+      ['security', '128 bit (2024 guidelines and SEAL’s table)'],
+      ['secret key', 'on the owner’s machine only'],
+    ],
+    hyperparameters: [
+      ['iterations', String(iterations)],
+      ['learning rate', String(learningRate)],
+      ['start', initialWeight === 0 ? 'all weights 0' : `all weights ${initialWeight}`],
+      ['sigmoid', `degree ${sigmoid.degree}, fitted on [-${sigmoid.range}, ${sigmoid.range}]`],
+    ],
+  };
+}
+
+function curvesOf({ encrypted, clear }: TrainingReport['history'], set: Scorable, classes: number): Curves {
+  const targets = new Float64Array(set.actual.length * classes);
+  set.actual.forEach((k, i) => (targets[i * classes + k] = 1));
+  const measure = (history: readonly Weights[]): { accuracy: number; loss: number }[] =>
+    history.map((weights) => {
+      const z = scores(weights, set.x);
+      return { accuracy: accuracy(argmaxRows(z, classes), set.actual), loss: logLikelihoodLoss(z, targets, classes) };
+    });
+  const measured = { encrypted: measure(encrypted), clear: measure(clear) };
+  const curve = (what: 'accuracy' | 'loss'): Curve => ({ encrypted: measured.encrypted.map((point) => point[what]), clear: measured.clear.map((point) => point[what]) });
+  return { accuracy: curve('accuracy'), loss: curve('loss') };
+}
+
+/** The mistakes that the model is surest of come first: they say most about it, or about the labels. */
+async function predictionsOf(
+  weights: Weights,
+  { x, actual }: Scorable,
+  classes: readonly string[],
+  name: (index: number) => string,
+  images: PageRequest['images'],
+): Promise<ReportInput['predictions']> {
+  const c = classes.length;
+  const z = scores(weights, x);
+  const predicted = argmaxRows(z, c);
+  const probabilities = classProbabilities(z, c);
+  const probability = (i: number): number => probabilities[i * c + (predicted[i] ?? 0)] ?? NaN;
+  const wrong = Array.from(actual.keys())
+    .filter((i) => predicted[i] !== actual[i])
+    .sort((a, b) => probability(b) - probability(a));
+  const mistakes: Mistake[] = [];
+  for (const i of wrong.slice(0, MAX_MISTAKES)) {
+    const image = await images?.(i);
+    mistakes.push({ sample: name(i), actual: classes[actual[i] ?? -1] ?? '', predicted: classes[predicted[i] ?? -1] ?? '', probability: probability(i), ...(image === undefined ? {} : { image }) });
+  }
+  return { confusion: confusionMatrix(predicted, actual, c), wrong: wrong.length, mistakes };
+}

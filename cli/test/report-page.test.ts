@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createDataset, type LabelledDataset } from '@blindfit/datasets';
+import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/he';
+import { renderReport } from '@blindfit/report';
+import { accuraciesOf, prepareData } from '../src/train/data.ts';
+import { reportPage } from '../src/train/report-page.ts';
+import type { TrainingReport } from '../src/train/run.ts';
+
+/** Points around (0, 0) of class a and around (2, 1) of class b, on a grid, the last one with the wrong label. */
+function points(shift: number): LabelledDataset {
+  const values: number[] = [];
+  const labels: string[] = [];
+  for (let i = 0; i < 20; i++) {
+    const b = i % 2;
+    values.push(2 * b + (i % 5) / 5 + shift, b + (i % 7) / 7);
+    labels.push(i === 19 ? 'a' : b === 1 ? 'b' : 'a');
+  }
+  return createDataset(Float64Array.from(values), 2, labels);
+}
+
+test('the page shows the run: curves of every iteration, confusion matrix, mistakes with images', async () => {
+  const data = prepareData({ training: points(0), validation: points(0.05), preprocessing: 'standardize' });
+  const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 3 };
+  const { weights, history } = trainClear(data.job.x, data.shape.samples, data.shape.features, data.job.labels, hyperparameters);
+  const accuracy = accuraciesOf(weights, data);
+  const report: TrainingReport = {
+    job: 'job-0123456789ab',
+    weights,
+    // As if noise had turned the second iteration around.
+    history: { encrypted: history.map((w, t) => (t === 1 ? w.map((row) => row.map((value) => -value)) : w)), clear: history },
+    parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
+    seconds: { keygen: 1, encrypt: 2, upload: 3, loadKeys: 4, train: 5, download: 6, iterations: [1, 2, 2] },
+    bytes: { data: 100, keys: 200, model: 300 },
+    operations: { rotations: 1, relinearisations: 2, multiplications: 3, plainMultiplications: 4, rescales: 5 },
+    maxWeightError: 1e-6,
+    accuracy: { encrypted: accuracy, clear: accuracy },
+  };
+  const asked: number[] = [];
+  const page = await reportPage(
+    {
+      title: 'points', report, data, hyperparameters,
+      name: (index) => `point ${index}`,
+      images: (index) => {
+        asked.push(index);
+        return Promise.resolve({ width: 1, height: 1, channels: 1, data: Uint8Array.of(index) });
+      },
+    },
+    new Date('2025-01-02T03:04:05Z'),
+  );
+  assert.equal(page.created, '2025-01-02T03:04:05.000Z');
+  assert.deepEqual(page.data, { samples: 20, heldOut: 20, columns: 3, classes: ['a', 'b'], preprocessing: 'standardize' });
+  // All are told apart but the one with the wrong label.
+  assert.deepEqual(page.predictions.confusion, [[10, 1], [0, 9]]);
+  assert.equal(page.predictions.wrong, 1);
+  const [mistake] = page.predictions.mistakes;
+  assert.deepEqual([mistake?.sample, mistake?.actual, mistake?.predicted, mistake?.image?.data[0]], ['point 19', 'a', 'b', 19]);
+  assert.ok((mistake?.probability ?? 0) > 0.5 && (mistake?.probability ?? 1) < 1);
+  assert.deepEqual(asked, [19], 'only what is shown is decoded');
+  assert.equal(page.heldOut?.accuracy.clear.length, 3);
+  assert.deepEqual([page.heldOut.accuracy.clear[2], page.training.accuracy.encrypted[2]], [accuracy.validation, accuracy.train]);
+  assert.ok(Math.abs((page.training.accuracy.encrypted[1] ?? NaN) - (1 - (page.training.accuracy.clear[1] ?? NaN))) < 1e-12, 'turned around');
+  const { clear } = page.training.loss;
+  assert.ok(clear.every((value, t) => value < 2 * Math.LN2 && value < (clear[t - 1] ?? Infinity)), 'the loss falls from 2 ln 2');
+  assert.ok((page.training.loss.encrypted[1] ?? 0) > 2 * Math.LN2);
+  const html = renderReport(page);
+  for (const text of ['point 19', '95.00 %', 'log2 QP = 200', 'degree 3, fitted on [-8, 8]']) assert.ok(html.includes(text), text);
+});
+
+test('without held-out data it is about the training samples, by number', async () => {
+  const data = prepareData({ training: points(0), preprocessing: 'none' });
+  const { weights, history } = trainClear(data.job.x, 20, 3, data.job.labels, { ...DEFAULT_HYPERPARAMETERS, iterations: 20, learningRate: 3 });
+  const accuracy = accuraciesOf(weights, data);
+  const page = await reportPage({
+    title: 'points', data, hyperparameters: DEFAULT_HYPERPARAMETERS,
+    report: {
+      job: 'job-0123456789ab', weights, history: { encrypted: history, clear: history },
+      parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
+      seconds: { keygen: 0, encrypt: 0, upload: 0, loadKeys: 0, train: 0, download: 0, iterations: [] },
+      bytes: { data: 0, keys: 0, model: 0 },
+      operations: { rotations: 0, relinearisations: 0, multiplications: 0, plainMultiplications: 0, rescales: 0 },
+      maxWeightError: 0, accuracy: { encrypted: accuracy, clear: accuracy },
+    },
+  });
+  assert.equal(page.heldOut, undefined);
+  assert.equal(page.data.heldOut, 0);
+  assert.deepEqual(page.predictions.mistakes.map(({ sample, image }) => [sample, image]), [['sample 20', undefined]]);
+  assert.doesNotMatch(renderReport(page), /NaN|undefined|Infinity/);
+});

@@ -1,0 +1,76 @@
+/** Pixels of a sample, row by row from the top left, channels interleaved, 0 (black) to 255. */
+export interface SampleImage {
+  readonly width: number;
+  readonly height: number;
+  /** 1: grey, 3: red, green, blue. */
+  readonly channels: 1 | 3;
+  /** width x height x channels. */
+  readonly data: Uint8Array;
+}
+
+/** By iteration, the first one first. */
+export interface Curve {
+  /** Of the weights that were trained under encryption and decrypted. */
+  readonly encrypted: readonly number[];
+  /** Of the clear twin's weights. */
+  readonly clear: readonly number[];
+}
+
+export interface Curves {
+  /** Parts of 1. */
+  readonly accuracy: Curve;
+  /** Nats a sample. */
+  readonly loss: Curve;
+}
+
+/** A sample that the trained model puts into a wrong class. */
+export interface Mistake {
+  /** What its owner knows it by: a file name, `sample 17`. */
+  readonly sample: string;
+  readonly actual: string;
+  readonly predicted: string;
+  /** Of the predicted class, 0 to 1. */
+  readonly probability: number;
+  readonly image?: SampleImage;
+}
+
+/** Everything the page shows; plain data, nothing of it is trusted. */
+export interface ReportInput {
+  readonly title: string;
+  /** ISO time. */
+  readonly created: string;
+  /** Id of the job. */
+  readonly job?: string;
+  readonly data: {
+    /** Training samples. */
+    readonly samples: number;
+    /** Held-out samples; 0 if there are none. */
+    readonly heldOut: number;
+    /** Encrypted columns, bias included. */
+    readonly columns: number;
+    readonly classes: readonly string[];
+    /** What was done to the features in the clear, e.g. `standardize`. */
+    readonly preprocessing: string;
+  };
+  readonly training: Curves;
+  readonly heldOut?: Curves;
+  /** Largest absolute difference of a weight to the clear twin's. */
+  readonly maxWeightError: number;
+  /** Of the held-out samples if there are any, else of the training samples. */
+  readonly predictions: {
+    /** Row: actual class, column: predicted class. */
+    readonly confusion: readonly (readonly number[])[];
+    /** How many were wrong in all. */
+    readonly wrong: number;
+    /** The ones to show, the most telling first; the page shows at most 24. */
+    readonly mistakes: readonly Mistake[];
+  };
+  /** Wall-clock time of the steps, in order. */
+  readonly phases: readonly { readonly name: string; readonly seconds: number }[];
+  /** What went over the network. */
+  readonly traffic: readonly { readonly name: string; readonly bytes: number }[];
+  readonly operations: readonly { readonly name: string; readonly count: number }[];
+  /** Names and values to list, e.g. `['ring', 'N = 16384']`. */
+  readonly parameters: readonly (readonly [name: string, value: string])[];
+  readonly hyperparameters: readonly (readonly [name: string, value: string])[];
+}

@@ -1,0 +1,93 @@
+import { html, type Html } from './html.ts';
+
+/** Units of the view box; a chart is drawn about as wide as this many CSS pixels, so text keeps its size. */
+const WIDTH = 460;
+const HEIGHT = 250;
+const MARGIN = { left: 52, right: 14, top: 12, bottom: 38 } as const;
+/** With more iterations than this, dots would hide the line. */
+const MAX_DOTS = 40;
+
+export interface Line {
+  readonly name: string;
+  /** `clear` is drawn as a broad band, so that an `encrypted` line on top of it shows whether they differ. */
+  readonly kind: 'clear' | 'encrypted';
+  readonly of: 'training' | 'held-out';
+  /** By iteration, the first one first. */
+  readonly values: readonly number[];
+}
+
+export interface LineChart {
+  readonly title: string;
+  readonly lines: readonly Line[];
+  readonly format: (value: number) => string;
+  /** Values the axis does not go beyond. */
+  readonly limits: { readonly low: number; readonly high: number };
+}
+
+/** A figure: the lines over the iterations, a legend with the last values, and all values as a table to unfold. */
+export function lineChart({ title, lines, format, limits }: LineChart): Html {
+  const drawn = lines.map((line) => ({ ...line, values: line.values.map((value) => Math.min(limits.high, value)) }));
+  const iterations = Math.max(1, ...lines.map(({ values }) => values.length));
+  const known = drawn.flatMap(({ values }) => values).filter(Number.isFinite);
+  const ticks = niceTicks(Math.min(...known), Math.max(...known), limits);
+  const [low, high] = [ticks[0] ?? 0, ticks.at(-1) ?? 1];
+  const plotWidth = WIDTH - MARGIN.left - MARGIN.right;
+  const plotHeight = HEIGHT - MARGIN.top - MARGIN.bottom;
+  const x = (iteration: number): number => round(MARGIN.left + (iterations === 1 ? plotWidth / 2 : ((iteration - 1) / (iterations - 1)) * plotWidth));
+  const y = (value: number): number => round(MARGIN.top + plotHeight * (1 - (value - low) / (high - low)));
+  const last = (values: readonly number[]): string => {
+    const value = values.at(-1);
+    return value === undefined ? 'not known' : format(value);
+  };
+  return html`<figure class="chart">
+<figcaption>${title}</figcaption>
+<ul class="legend">${lines.map((line) => html`<li><svg class="${line.kind} ${line.of}" width="26" height="10" aria-hidden="true"><path class="line" d="M5 5H21"/>${line.kind === 'encrypted' ? html`<circle r="3" cx="13" cy="5"/>` : undefined}</svg>${line.name} <b>${last(line.values)}</b></li>`)}</ul>
+<svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${`${title} by iteration; ${lines.map((line) => `${line.name}: ${last(line.values)}`).join(', ')}`}">
+${ticks.map((tick) => html`<path class="grid" d="M${MARGIN.left} ${y(tick)}H${WIDTH - MARGIN.right}"/><text class="tick" x="${MARGIN.left - 8}" y="${y(tick)}" dy=".32em" text-anchor="end">${format(tick)}</text>`)}
+${iterationTicks(iterations).map((tick) => html`<text class="tick" x="${x(tick)}" y="${HEIGHT - MARGIN.bottom + 18}" text-anchor="middle">${tick}</text>`)}
+<text class="tick" x="${MARGIN.left + plotWidth / 2}" y="${HEIGHT - 4}" text-anchor="middle">iteration</text>
+${[...drawn].sort((a, b) => a.kind.localeCompare(b.kind)).map((line) => drawLine(line, x, y, format))}
+</svg>
+<details><summary>All values</summary><div class="scroll"><table class="numbers"><thead><tr><th>iteration</th>${lines.map(({ name }) => html`<th>${name}</th>`)}</tr></thead><tbody>
+${Array.from({ length: iterations }, (_, t) => html`<tr><td>${t + 1}</td>${lines.map(({ values }) => {
+    const value = values[t];
+    return html`<td>${value === undefined ? '' : format(value)}</td>`;
+  })}</tr>`)}
+</tbody></table></div></details>
+</figure>`;
+}
+
+function drawLine({ name, kind, of, values }: Line, x: (iteration: number) => number, y: (value: number) => number, format: (value: number) => string): Html {
+  const points = values.map((value, t) => ({ value, t: t + 1 })).filter(({ value }) => Number.isFinite(value));
+  // A path of one point, with round ends, is a dot.
+  const path = points.map(({ value, t }, at) => `${at === 0 ? 'M' : 'L'}${x(t)} ${y(value)}`).join('') + (points.length === 1 ? 'h0.01' : '');
+  const dots = kind === 'encrypted' && points.length <= MAX_DOTS;
+  return html`<g class="${kind} ${of}"><path class="line" d="${path}"><title>${name}</title></path>${dots ? points.map(({ value, t }) => html`<circle r="3.5" cx="${x(t)}" cy="${y(value)}"><title>${`${name}, iteration ${t}: ${format(value)}`}</title></circle>`) : undefined}</g>`;
+}
+
+/** Three to seven round numbers that enclose the values, as far as the limits let them. */
+function niceTicks(min: number, max: number, limits: { readonly low: number; readonly high: number }): number[] {
+  if (!(min <= max)) return [0, 1];
+  // A little room, also around a single value.
+  const span = Math.max(max - min, 0.02 * Math.max(Math.abs(max), 1e-6), limits.high === 1 ? 0.02 : 0);
+  const [from, to] = [Math.max(limits.low, min - 0.08 * span), Math.min(limits.high, max + 0.08 * span)];
+  const rough = (to - from) / 4;
+  const unit = 10 ** Math.floor(Math.log10(rough));
+  const step = unit * ([1, 2, 2.5, 5, 10].find((factor) => factor * unit >= rough) ?? 10);
+  const first = Math.floor(from / step + 1e-9);
+  const count = Math.ceil(to / step - 1e-9) - first;
+  return Array.from({ length: count + 1 }, (_, i) => (first + i) * step);
+}
+
+/** At most about eight whole numbers, 1 and steps of 1, 2, 5, 10, ... */
+function iterationTicks(iterations: number): number[] {
+  const rough = iterations / 8;
+  const unit = 10 ** Math.max(0, Math.floor(Math.log10(rough)));
+  const step = unit * ([1, 2, 5, 10].find((factor) => factor * unit >= rough) ?? 10);
+  if (step === 1) return Array.from({ length: iterations }, (_, t) => t + 1);
+  return [1, ...Array.from({ length: Math.floor(iterations / step) }, (_, i) => (i + 1) * step)];
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
