@@ -2,10 +2,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { GaloisKeys } from 'node-seal';
 import {
   backward, choosePlan, CONJUGATION, DEFAULT_HYPERPARAMETERS, encodeFeatures, encodeGradientFeatures, encodeLabels, encodePair, expand, forward, groups, nesterovStep,
-  packModel, plainArray, SealEvaluator, unwrap, type Ciphertext, type EvaluationKeys, type OperationCounts, type Plan,
+  packModel, SealEvaluator, unwrap, type Ciphertext, type EvaluationKeys, type OperationCounts, type Plan, type WireFields,
 } from '@blindfit/he';
 import { openKeyset, type Keyset } from '@blindfit/owner';
 import { medianMs, ms, print } from './measure.ts';
@@ -27,16 +26,11 @@ export async function run(): Promise<number> {
   }
 }
 
-async function loadKeys({ scheme, relinearisationKey, galoisKeys }: Keyset, plan: Plan): Promise<EvaluationKeys> {
-  const { parameters } = plan;
-  const relinearisation = new scheme.seal.RelinKeys();
-  relinearisation.loadFromArray(scheme.context, plainArray(unwrap(await readFile(relinearisationKey.path), { parameters, fields: { kind: 'relinearisation-key' } })));
-  const galois = new Map<number, GaloisKeys>();
-  for (const [step, { path }] of galoisKeys) {
-    const key = new scheme.seal.GaloisKeys();
-    key.loadFromArray(scheme.context, plainArray(unwrap(await readFile(path), { parameters, fields: { kind: 'galois-key', step } })));
-    galois.set(step, key);
-  }
+async function loadKeys({ scheme, relinearisationKey, galoisKeys }: Keyset, { parameters }: Plan): Promise<EvaluationKeys> {
+  const payload = async (path: string, fields: WireFields): Promise<Uint8Array> => unwrap(await readFile(path), { parameters, fields });
+  const relinearisation = scheme.loadRelinearisationKey(await payload(relinearisationKey.path, { kind: 'relinearisation-key' }));
+  const galois = new Map<number, ReturnType<typeof scheme.loadGaloisKey>>();
+  for (const [step, { path }] of galoisKeys) galois.set(step, scheme.loadGaloisKey(await payload(path, { kind: 'galois-key', step }), step));
   return { relinearisation, galois };
 }
 
