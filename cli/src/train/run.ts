@@ -2,12 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import type { BlindfitClient } from '@blindfit/client';
 import { isFinal, type JobResult, type JobView } from '@blindfit/contracts';
-import { choosePlan, trainClear, type ClearTraining, type Hyperparameters, type Plan } from '@blindfit/he';
+import { choosePlan, trainClear, type Hyperparameters, type Plan } from '@blindfit/he';
 import { decryptIterates, decryptModel, encryptJob, manifestFor, openKeyset, type Keyset } from '@blindfit/owner';
 import { CliError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Progress } from '../progress.ts';
 import { accuraciesOf, type Accuracies, type TrainingData } from './data.ts';
+import { guardRanges } from './range-guard.ts';
 
 export interface TrainingRequest {
   readonly data: TrainingData;
@@ -47,7 +48,7 @@ export async function runTraining(client: BlindfitClient, request: TrainingReque
     vcpus: Math.max(1, threads),
     ...(request.precision === undefined ? {} : { precision: request.precision }),
   });
-  guardRanges(clear, plan, progress);
+  guardRanges(clear, plan, data, hyperparameters, (line) => progress.log(line));
   using keyset = await openKeyset({
     directory: request.keysDirectory,
     plan,
@@ -79,23 +80,6 @@ export async function runTraining(client: BlindfitClient, request: TrainingReque
     maxWeightError: largestDifference(weights, clear.weights),
     accuracy: { encrypted: accuraciesOf(weights, data), clear: accuraciesOf(clear.weights, data) },
   };
-}
-
-/** The owner can run the method in the clear, so what would go wrong under encryption is known before a byte is sent. */
-function guardRanges(clear: ClearTraining, plan: Plan, progress: Progress): void {
-  const { range } = plan.hyperparameters.sigmoid;
-  if (clear.maxWeight >= plan.maxWeight) {
-    throw new CliError(
-      `training diverges: weights would reach ${clear.maxWeight.toPrecision(3)}, and the encrypted model holds |w| < ${plan.maxWeight}`,
-      'lower --learning-rate or --iterations, or use --preprocess standardize',
-    );
-  }
-  if (clear.maxLogit > range) {
-    progress.log(
-      `warning: scores reach ${clear.maxLogit.toPrecision(3)}, outside the sigmoid polynomial's range of ${range}: ` +
-        'the gradient is wrong there. Widen it with --sigmoid-range, or lower --learning-rate, or use --preprocess standardize',
-    );
-  }
 }
 
 interface Uploaded {

@@ -1,0 +1,87 @@
+/** Whether a job's numbers stay where the encrypted arithmetic is right: known beforehand, because the owner can run it in the clear. */
+import { fitSigmoid, trainClear, type ClearTraining, type Hyperparameters } from '@blindfit/he';
+import { CliError } from '../errors.ts';
+import { formatPercent } from '../format.ts';
+import { accuraciesOf, type TrainingData } from './data.ts';
+
+/** Wider polynomials than this can be fitted, but say next to nothing about the sigmoid any more. */
+const WIDEST = 64;
+/** Nobody waits longer for advice. */
+const BUDGET_MS = 5_000;
+/** What fits in the clear shall fit with some room. */
+const ROOM = 1.02;
+
+export interface Limits {
+  /** The encrypted model holds weights below this. */
+  readonly maxWeight: number;
+}
+
+/** A flag that was tried in the clear and keeps all numbers in range. */
+export interface Fix {
+  readonly flag: string;
+  readonly training: ClearTraining;
+}
+
+/**
+ * Warns when scores leave the range of the sigmoid polynomial, and proposes what was found to keep them inside.
+ * @param clear the clear twin's run of exactly this job
+ * @throws CliError when the weights leave what the encrypted model can hold, with a proposal as well
+ */
+export function guardRanges(clear: ClearTraining, limits: Limits, data: TrainingData, hyperparameters: Hyperparameters, log: (line: string) => void): void {
+  const { range } = hyperparameters.sigmoid;
+  // The conditions are such that NaN does not pass.
+  const diverges = !(clear.maxWeight < limits.maxWeight);
+  if (!diverges && clear.maxLogit <= range) return;
+  const fixes = findFixes(clear, limits, data, hyperparameters);
+  if (diverges) {
+    throw new CliError(`training diverges: weights would reach ${sized(clear.maxWeight)}, and the encrypted model holds |w| < ${limits.maxWeight}`, advice(fixes, data));
+  }
+  log(`warning: scores reach ${sized(clear.maxLogit)}, outside the sigmoid polynomial's range of ${range}, where the gradient is wrong; this run gives ${outcome(clear, data)} in the clear`);
+  log(`hint: ${advice(fixes, data)}`);
+}
+
+/** The narrowest sigmoid range and the highest learning rate found that keep all numbers in range; none, one or both. */
+export function findFixes(clear: ClearTraining, limits: Limits, data: TrainingData, hyperparameters: Hyperparameters, budgetMs = BUDGET_MS): Fix[] {
+  const deadline = performance.now() + budgetMs;
+  const attempt = (changes: Partial<Hyperparameters>): { training: ClearTraining; fits: boolean } => {
+    const changed = { ...hyperparameters, ...changes };
+    const training = trainClear(data.job.x, data.shape.samples, data.shape.features, data.job.labels, changed);
+    return { training, fits: training.maxLogit * ROOM <= changed.sigmoid.range && training.maxWeight * ROOM < limits.maxWeight };
+  };
+  const fixes: Fix[] = [];
+  // Another polynomial is another path, so the range that covers this one has to be tried: and again from where that leads.
+  let reach = clear.maxLogit;
+  while (performance.now() < deadline) {
+    const range = Math.ceil(2 * ROOM * reach) / 2;
+    if (!(range <= WIDEST)) break;
+    const { training, fits } = attempt({ sigmoid: fitSigmoid(hyperparameters.sigmoid.degree, range) });
+    if (fits) {
+      fixes.push({ flag: `--sigmoid-range ${range}`, training });
+      break;
+    }
+    reach = Math.max(training.maxLogit, range * 1.1);
+  }
+  for (const factor of [0.7, 0.5, 0.35, 0.25, 0.1, 0.03, 0.01]) {
+    if (performance.now() >= deadline) break;
+    const learningRate = Number((hyperparameters.learningRate * factor).toPrecision(2));
+    const { training, fits } = attempt({ learningRate });
+    if (!fits) continue;
+    fixes.push({ flag: `--learning-rate ${learningRate}`, training });
+    break;
+  }
+  return fixes;
+}
+
+function advice(fixes: readonly Fix[], data: TrainingData): string {
+  if (fixes.length === 0) return 'no wider --sigmoid-range and no lower --learning-rate was found to keep it in range; use fewer --iterations, or --preprocess pca:K, which tames it best';
+  return fixes.map(({ flag, training }) => `${flag} keeps it in range (${outcome(training, data)} in the clear)`).join('; ');
+}
+
+function outcome({ weights }: ClearTraining, data: TrainingData): string {
+  const { train, validation } = accuraciesOf(weights, data);
+  return validation === undefined ? `${formatPercent(train)} of the training samples` : `${formatPercent(validation)} of the held-out samples`;
+}
+
+function sized(value: number): string {
+  return Number.isNaN(value) ? 'infinity' : value.toPrecision(3);
+}
