@@ -5,6 +5,7 @@ import * as demo from './commands/demo.ts';
 import * as jobs from './commands/jobs.ts';
 import * as keygen from './commands/keygen.ts';
 import * as plan from './commands/plan.ts';
+import * as predict from './commands/predict.ts';
 import * as scheduler from './commands/scheduler.ts';
 import * as train from './commands/train.ts';
 import * as up from './commands/up.ts';
@@ -14,6 +15,7 @@ import { reportError } from './errors.ts';
 /** In the order of the help. Each file of `commands/` registers one command. */
 const GROUPS: readonly { readonly title: string; readonly commands: readonly { register(program: Command): void }[] }[] = [
   { title: 'Training:', commands: [demo, train, plan, keygen] },
+  { title: 'Using a model:', commands: [predict] },
   { title: 'Jobs:', commands: [jobs, cancel] },
   { title: 'Servers:', commands: [up, api, scheduler, worker] },
 ];

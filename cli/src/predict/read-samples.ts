@@ -1,0 +1,25 @@
+import { createDataset, DatasetError, modelFeatures, readCsv, type Dataset, type LabelledDataset, type Model } from '@blindfit/datasets';
+
+/**
+ * Reads samples for a model from CSV, labelled or not: rows of one cell more than the model has features begin with a
+ * label, rows of as many cells have none.
+ * @throws DatasetError
+ */
+export async function readSamples(path: string, model: Model): Promise<Dataset> {
+  const data = await readCsv(path);
+  return data.d + 1 === modelFeatures(model) ? withoutLabels(data, path) : data;
+}
+
+/** What was read as labels becomes the first feature, which it is. */
+function withoutLabels({ features, labels, n, d }: LabelledDataset, file: string): Dataset {
+  const all = new Float64Array(n * (d + 1));
+  labels.forEach((label, i) => {
+    const first = Number(label);
+    if (label === '' || !Number.isFinite(first)) {
+      throw new DatasetError('not-a-number', `sample ${i + 1} begins with ${JSON.stringify(label)}, but rows of ${d + 1} cells are the model's ${d + 1} features, without a label`, { file });
+    }
+    all[i * (d + 1)] = first;
+    all.set(features.subarray(i * d, (i + 1) * d), i * (d + 1) + 1);
+  });
+  return createDataset(all, d + 1);
+}

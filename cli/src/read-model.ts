@@ -1,0 +1,15 @@
+import { readFile } from 'node:fs/promises';
+import { parseModel, type Model } from '@blindfit/datasets';
+import { CliError } from './errors.ts';
+
+/** Reads a model file. @throws CliError if it cannot be read, DatasetError if it is none */
+export async function readModel(path: string): Promise<Model> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    throw new CliError(`the model ${path} cannot be read: ${missing ? 'there is no such file' : error instanceof Error ? error.message : String(error)}`, 'name a file that "blindfit train" wrote', { cause: error });
+  }
+  return parseModel(text, path);
+}
