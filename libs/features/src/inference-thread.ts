@@ -1,0 +1,60 @@
+/** The thread in which onnxruntime works: its `run` blocks whoever calls it. Started by inference.ts. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { messageOf } from './feature-error.ts';
+import { BUSY, STOP, type InferenceAnswer, type InferenceRequest, type InferenceSetup, type ValueInfo } from './inference-messages.ts';
+
+const { model, threads, flags } = workerData as InferenceSetup;
+
+function answer(message: InferenceAnswer): void {
+  parentPort?.postMessage(message, message.kind === 'result' ? [message.data.buffer as ArrayBuffer, message.input] : []);
+}
+
+/** Calls into onnxruntime, unless the process is about to end; see `onExit` in inference.ts. */
+async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  Atomics.store(flags, BUSY, 1);
+  try {
+    if (Atomics.load(flags, STOP) === 1) throw new Error('the process is ending');
+    return await work();
+  } finally {
+    Atomics.store(flags, BUSY, 0);
+    Atomics.notify(flags, BUSY);
+  }
+}
+
+const infos = (values: InferenceSession['inputMetadata']): ValueInfo[] =>
+  values.map((value) => (value.isTensor ? { name: value.name, type: value.type, shape: value.shape } : { name: value.name, type: undefined, shape: [] }));
+
+async function run(session: InferenceSession, { data, dims, output }: InferenceRequest): Promise<void> {
+  try {
+    const feeds = { [session.inputNames[0] ?? '']: new Tensor('float32', data.subarray(0, dims.reduce((product, side) => product * side, 1)), dims) };
+    const result = (await guarded(() => session.run(feeds, [output])))[output];
+    if (result === undefined || !(result.data instanceof Float32Array)) throw new Error(`the output ${output} does not hold 32-bit floats`);
+    answer({ kind: 'result', data: result.data, dims: result.dims, input: data.buffer });
+  } catch (error) {
+    answer({ kind: 'error', message: messageOf(error) });
+  }
+}
+
+try {
+  const session = await guarded(() =>
+    InferenceSession.create(model, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      // What matters is thrown as well; warnings about how a model was exported are of no use here.
+      logSeverityLevel: 4,
+    }));
+  let queue = Promise.resolve();
+  parentPort?.on('message', (request: InferenceRequest | 'close') => {
+    queue = queue.then(async () => {
+      if (request !== 'close') return run(session, request);
+      await session.release();
+      parentPort?.close();
+    });
+  });
+  answer({ kind: 'ready', inputs: infos(session.inputMetadata), outputs: infos(session.outputMetadata) });
+} catch (error) {
+  answer({ kind: 'error', message: messageOf(error) });
+}

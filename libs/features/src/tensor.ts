@@ -1,0 +1,94 @@
+import type { Pixels } from './image-source.ts';
+import { resize } from './resize.ts';
+
+/** In which order a model takes the channels; `grey` converts colour images and repeats the one channel where a model takes three. */
+export const CHANNEL_ORDERS = ['rgb', 'bgr', 'grey'] as const;
+export type ChannelOrder = (typeof CHANNEL_ORDERS)[number];
+
+/** What a model wants its images to be. */
+export interface ImagePreprocessing {
+  /** Height and width in pixels. */
+  readonly size: number;
+  /** Number of channels of the model's input. */
+  readonly planes: 1 | 3;
+  readonly order: ChannelOrder;
+  /** By channel of the input: (value / 255 - mean) / std. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/**
+ * Writes images into a batch as the paper's preprocessing does (torchvision's `Resize(size)`, `CenterCrop(size)`,
+ * `ToTensor()`, `Normalize(mean, std)`): the shorter side is resized to `size`, the middle of the longer one is kept.
+ */
+export class TensorWriter {
+  readonly #preprocessing: ImagePreprocessing;
+  /** By plane, what each of the 256 byte values becomes. */
+  readonly #tables: readonly Float32Array[];
+
+  constructor(preprocessing: ImagePreprocessing) {
+    this.#preprocessing = preprocessing;
+    const { mean, std, planes } = preprocessing;
+    const tables: Float32Array[] = [];
+    for (let c = 0; c < planes; c++) {
+      const [m = 0, s = 1] = [mean[c], std[c]];
+      // One table for equal planes, so that those of a grey image are copied.
+      const same = tables[c - 1];
+      const table = Float32Array.from({ length: 256 }, (_, value) => (value / 255 - m) / s);
+      tables.push(same?.every((value, i) => value === table[i]) === true ? same : table);
+    }
+    this.#tables = tables;
+  }
+
+  /** 32-bit floats of one image: planes x size x size. */
+  get imageLength(): number {
+    return this.#preprocessing.planes * this.#preprocessing.size ** 2;
+  }
+
+  /**
+   * Writes an image as place `index` of a batch, in N C H W order.
+   * @param batch holds a whole number of images of {@link imageLength}
+   */
+  write(image: Pixels, batch: Float32Array, index: number): void {
+    const { size, planes, order } = this.#preprocessing;
+    const { data, channels } = fit(order === 'grey' ? toGrey(image) : image, size);
+    const pixels = size * size;
+    for (let c = 0; c < planes; c++) {
+      const table = this.#tables[c];
+      if (table === undefined) continue;
+      const [before, start] = [this.#tables[c - 1], index * this.imageLength + (c - 1) * pixels];
+      if (channels === 1 && table === before) {
+        batch.copyWithin(start + pixels, start, start + pixels);
+        continue;
+      }
+      const first = channels === 1 ? 0 : order === 'bgr' ? 2 - c : c;
+      const to = index * this.imageLength + c * pixels;
+      for (let p = 0, at = first; p < pixels; p++, at += channels) batch[to + p] = table[data[at] ?? 0] ?? 0;
+    }
+  }
+}
+
+/** Shorter side to `size`, then the middle `size` x `size`. Lengths are rounded as torchvision rounds them. */
+function fit(image: Pixels, size: number): Pixels {
+  const { width, height } = image;
+  if (width === size && height === size) return image;
+  const long = Math.trunc((size * Math.max(width, height)) / Math.min(width, height));
+  const [toWidth, toHeight] = width <= height ? [size, long] : [long, size];
+  return resize(image, toWidth, toHeight, { left: halfEven((toWidth - size) / 2), top: halfEven((toHeight - size) / 2), width: size, height: size });
+}
+
+/** Python's round(). */
+function halfEven(value: number): number {
+  return value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value);
+}
+
+/** ITU-R 601 luma, rounded as Pillow's `convert('L')` does. */
+function toGrey(image: Pixels): Pixels {
+  if (image.channels === 1) return image;
+  const { width, height, data } = image;
+  const grey = new Uint8Array(width * height);
+  for (let p = 0, at = 0; p < grey.length; p++, at += 3) {
+    grey[p] = ((data[at] ?? 0) * 19595 + (data[at + 1] ?? 0) * 38470 + (data[at + 2] ?? 0) * 7471 + 0x8000) >>> 16;
+  }
+  return { width, height, channels: 1, data: grey };
+}
