@@ -1,0 +1,57 @@
+/** docs/errors.md lists every error code, docs/api.md every route, docs/configuration.md every variable; nothing else. */
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { DATASET_ERROR_CODES } from '@blindfit/datasets';
+import { FEATURE_ERROR_CODES } from '@blindfit/features';
+import { read, sources } from './support.ts';
+
+/** Where the sources state a code. */
+const CODE_PLACES = [
+  /super\(\s*'([A-Z][A-Z_]+)'/g,
+  /\bnew \w*Error\(\s*(?:\d+,\s*)?'([A-Z][A-Z_]+)'/g,
+  /\bcode = '([A-Z][A-Z_]+)'/g,
+  /\bcode: '([A-Z][A-Z_]+)'/g,
+  /\b(?:problem|refusal)\((?:\d+, )?'([A-Z][A-Z_]+)'/g,
+  /\.code : '([A-Z][A-Z_]+)'/g,
+  /^ {2}([A-Z][A-Z_]+): \{ status: \d+/gm,
+];
+
+function matches(texts: readonly string[], patterns: readonly RegExp[]): string[] {
+  return [...new Set(texts.flatMap((text) => patterns.flatMap((pattern) => Array.from(text.matchAll(pattern), (match) => match[1] ?? ''))))].sort();
+}
+
+/** First cells of table rows that hold one piece of code. */
+function listed(page: string, pattern: RegExp): string[] {
+  return Array.from(page.matchAll(/^\| `([^`]+)` \|/gm), (match) => match[1] ?? '').filter((name) => pattern.test(name)).sort();
+}
+
+it('docs/errors.md lists every error code of the sources, and no other', () => {
+  const codes = matches(sources().map(read), CODE_PLACES);
+  assert.ok(codes.length > 40, `${codes.length} codes found`);
+  assert.deepEqual(listed(read('docs/errors.md'), /^[A-Z_]+$/), codes);
+});
+
+/** A page from one heading of the second level to the next. */
+function section(page: string, title: string): string {
+  return page.split(/^## /m).find((part) => part.startsWith(`${title}\n`)) ?? '';
+}
+
+it('docs/errors.md lists every code of bad data and of bad images, and no other', () => {
+  const page = read('docs/errors.md');
+  assert.deepEqual(listed(section(page, 'Data files'), /./), [...DATASET_ERROR_CODES].sort());
+  assert.deepEqual(listed(section(page, 'Images and features'), /./), [...FEATURE_ERROR_CODES].sort());
+});
+
+it('docs/api.md lists every route, and no other', () => {
+  const routes = sources('services/api', 'libs/runtime').flatMap((path) =>
+    Array.from(read(path).matchAll(/\bapp\.(get|put|head|post|delete)\(\s*'([^']+)'/g), (match) => `${(match[1] ?? '').toUpperCase()} ${match[2] ?? ''}`));
+  assert.ok(routes.includes('POST /v1/jobs'), routes.join(', '));
+  assert.deepEqual(listed(read('docs/api.md'), /^[A-Z]+ \//), routes.sort());
+});
+
+it('docs/configuration.md has every environment variable of ours that the sources read', () => {
+  const page = read('docs/configuration.md');
+  const names = matches(sources().map(read), [/'(BLINDFIT_[A-Z_]+)'/g]);
+  assert.ok(names.includes('BLINDFIT_SERVER'), names.join(', '));
+  for (const name of names) assert.match(page, new RegExp(`\`${name}\``), `docs/configuration.md lacks ${name}`);
+});

@@ -1,0 +1,156 @@
+/**
+ * The parts of the documentation that the code knows best: written into the pages between two comments,
+ * `<!-- generated: NAME -->` and `<!-- end -->`. `node test/docs/generate.ts` writes them; `generated.test.ts` fails when a
+ * page is behind.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fastify from 'fastify';
+import { Redis } from 'ioredis';
+import { Registry } from 'prom-client';
+import { ComputeMetrics } from '@blindfit/compute';
+import { choosePlan, DEFAULT_HYPERPARAMETERS, PAPER_HYPERPARAMETERS, type Hyperparameters, type JobShape } from '@blindfit/he';
+import { JobStore } from '@blindfit/jobs';
+import { createMetrics, describeVariables, variables } from '@blindfit/runtime';
+import { addApiMetrics } from '../../services/api/src/metrics.ts';
+import { SchedulerMetrics } from '../../services/scheduler/src/metrics.ts';
+import { WorkerMetrics } from '../../services/worker/src/metrics.ts';
+import { commandsIn, helpOf, packages, pages, read, ROOT } from './support.ts';
+
+/** The generated parts, by name. */
+export async function parts(): Promise<Map<string, string>> {
+  const overview = await helpOf('');
+  const helps = new Map<string, string>();
+  for (const command of commandsIn(overview)) helps.set(command, await helpOf(command));
+  const result = new Map<string, string>([
+    ['help', fenced(overview)],
+    ['variables', variableTable(helps)],
+    ['packages', packageTable()],
+    ['plans', planTable()],
+  ]);
+  for (const [command, help] of helps) result.set(`help ${command}`, fenced(help));
+  for (const [service, table] of metricTables()) result.set(`metrics ${service}`, table);
+  return result;
+}
+
+const PART = /<!-- generated: ([a-z ]+) -->\n([\s\S]*?)\n?<!-- end -->/g;
+
+/**
+ * A page with its generated parts brought up to date.
+ * @throws Error for a part nobody generates
+ */
+export function updated(page: string, known: ReadonlyMap<string, string>): string {
+  return page.replace(PART, (_whole, name: string) => {
+    const text = known.get(name);
+    if (text === undefined) throw new Error(`nothing generates "${name}"; there are ${[...known.keys()].join(', ')}`);
+    return `<!-- generated: ${name} -->\n${text}\n<!-- end -->`;
+  });
+}
+
+/** The generated parts of a page, by name, as they are in it. */
+export function partsIn(page: string): Map<string, string> {
+  return new Map(Array.from(page.matchAll(PART), (match): [string, string] => [match[1] ?? '', match[2] ?? '']));
+}
+
+function fenced(text: string): string {
+  return `\`\`\`text\n${text}\n\`\`\``;
+}
+
+function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(titles), line(titles.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function variableTable(helps: ReadonlyMap<string, string>): string {
+  const readers = (name: string): string => [...helps].filter(([, help]) => new RegExp(`\\b${name}\\b`).test(help)).map(([command]) => command).join(', ');
+  return table(
+    ['variable', 'meaning', 'allowed', 'default', 'read by'],
+    describeVariables(variables).map(({ name, fallback, description, allowed, default: standard }) => [
+      fallback === undefined ? `\`${name}\`` : `\`${name}\`, else \`${fallback}\``,
+      description,
+      allowed,
+      standard ?? 'none',
+      readers(name),
+    ]),
+  );
+}
+
+function packageTable(): string {
+  const short = (name: string): string => name.replace('@blindfit/', '');
+  return table(['package', 'imports'], packages().map(({ directory, dependencies }) => [`\`${directory}\``, dependencies.map(short).join(', ') || 'none of ours']));
+}
+
+interface MetricDescription {
+  readonly name: string;
+  readonly help: string;
+  readonly type: string;
+  readonly labelNames: readonly string[];
+}
+
+/** Our own metrics of a registry. prom-client's types keep to themselves what a metric says of itself. */
+function metricTable(registry: Registry): string {
+  const metrics = registry.getMetricsAsArray() as unknown as MetricDescription[];
+  const own = metrics.filter(({ name }) => name.startsWith('blindfit_'));
+  return table(['metric', 'type', 'labels', 'meaning'], own.map(({ name, help, type, labelNames }) => [`\`${name}\``, type, labelNames.join(', '), help]));
+}
+
+/** From the registries of the services themselves, none of which is started or connected to anything. */
+function metricTables(): Map<string, string> {
+  const redis = new Redis({ lazyConnect: true });
+  const jobs = new JobStore(redis, '{docs}');
+  const ours = (fill: (registry: Registry) => unknown): string => {
+    const registry = new Registry();
+    fill(registry);
+    return metricTable(registry);
+  };
+  const tables = new Map([
+    ['api', ours((registry) => addApiMetrics(fastify(), registry, { redis, jobs, queues: {} }))],
+    ['scheduler', ours((registry) => new SchedulerMetrics(registry, jobs, []))],
+    ['worker', ours((registry) => new WorkerMetrics(registry))],
+    ['threads', ours((registry) => new ComputeMetrics(registry).watch(registry, { size: 0, busy: 0 }))],
+    ['every service', metricTable(createMetrics({ service: 'docs', version: '0' }))],
+  ]);
+  redis.disconnect();
+  return tables;
+}
+
+/** What the planner makes of some jobs; bytes in MB of 10^6. */
+function planTable(): string {
+  const jobs: [string, JobShape, Hyperparameters][] = [
+    ['the demo: zero start, 2 iterations', { samples: 128, features: 401, classes: 10 }, DEFAULT_HYPERPARAMETERS],
+    ['the same, `--preset paper`', { samples: 128, features: 401, classes: 10 }, PAPER_HYPERPARAMETERS],
+    ['63 principal components, 2 iterations', { samples: 128, features: 64, classes: 10 }, DEFAULT_HYPERPARAMETERS],
+    ['63 principal components, 1 iteration', { samples: 128, features: 64, classes: 10 }, { ...DEFAULT_HYPERPARAMETERS, iterations: 1 }],
+    ['63 principal components, 4 iterations', { samples: 128, features: 64, classes: 10 }, { ...DEFAULT_HYPERPARAMETERS, iterations: 4 }],
+    ['4096 samples, 2 iterations', { samples: 4096, features: 401, classes: 10 }, DEFAULT_HYPERPARAMETERS],
+  ];
+  return table(
+    ['job', 'parameters', 'levels', 'shards x blocks of', 'rotations', 'relinearisations', 'data, keys at most', 'memory of a thread'],
+    jobs.map(([name, shape, hyperparameters]) => {
+      const plan = choosePlan({ shape, hyperparameters });
+      const { parameters, layout, operations, bytes } = plan;
+      const mb = (value: number): string => `${Math.round(value / 1e6)} MB`;
+      return [
+        `${name} (${shape.samples} x ${shape.features} x ${shape.classes})`,
+        parameters.name,
+        String(parameters.maxLevel),
+        `${layout.shards} x ${layout.blocks} of ${layout.rows} x ${layout.columns}`,
+        String(operations.rotations),
+        String(operations.relinearisations),
+        `${mb(bytes.data)}, ${mb(bytes.keys)}`,
+        mb(plan.threadMemoryBytes),
+      ];
+    }),
+  );
+}
+
+if (import.meta.main) {
+  const known = await parts();
+  for (const path of pages()) {
+    const page = read(path);
+    const now = updated(page, known);
+    if (now === page) continue;
+    writeFileSync(join(ROOT, path), now);
+    process.stdout.write(`${path} brought up to date\n`);
+  }
+}

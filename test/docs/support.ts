@@ -1,0 +1,86 @@
+/** What the tests of the documentation share: where things are, and how the pages and the command line are read. */
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The text of a file. @param path from the root of the repository */
+export function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8');
+}
+
+/** Files below a directory, without what npm, git and Blindfit keep there. @returns paths from the root, sorted */
+function filesBelow(directory: string, wanted: (path: string) => boolean): string[] {
+  const found: string[] = [];
+  const walk = (at: string): void => {
+    for (const entry of readdirSync(at, { withFileTypes: true })) {
+      if (entry.name === 'node_modules' || (entry.isDirectory() && entry.name.startsWith('.'))) continue;
+      const path = join(at, entry.name);
+      if (entry.isDirectory()) walk(path);
+      else if (entry.isFile() && wanted(path)) found.push(relative(ROOT, path));
+    }
+  };
+  walk(join(ROOT, directory));
+  return found.sort();
+}
+
+/** Every Markdown page of the project. */
+export function pages(): string[] {
+  return filesBelow('.', (path) => path.endsWith('.md'));
+}
+
+/** The program's own source files: no tests, no benches, no demo data. */
+export function sources(...below: string[]): string[] {
+  const directories = below.length > 0 ? below : ['libs', 'services', 'cli'];
+  return directories.flatMap((directory) => filesBelow(directory, (path) => path.endsWith('.ts') && path.includes('/src/')));
+}
+
+export interface Package {
+  readonly name: string;
+  /** From the root. */
+  readonly directory: string;
+  /** Packages of this project that it imports. */
+  readonly dependencies: readonly string[];
+}
+
+/** The packages of the project, libraries first, with what their sources really import. */
+export function packages(): Package[] {
+  const directories = [...['libs', 'services'].flatMap((parent) => readdirSync(join(ROOT, parent)).sort().map((name) => `${parent}/${name}`)), 'cli', 'demo', 'bench'];
+  return directories
+    .filter((directory) => existsSync(join(ROOT, directory, 'package.json')))
+    .map((directory) => {
+      const { name } = JSON.parse(read(`${directory}/package.json`)) as { name: string };
+      const imported = sources(directory).flatMap((path) => Array.from(read(path).matchAll(/(?:from|import\()\s*'(@blindfit\/[a-z-]+)/g), (match) => match[1] ?? ''));
+      return { name, directory, dependencies: [...new Set(imported)].sort() };
+    });
+}
+
+const run = promisify(execFile);
+
+const helps = new Map<string, Promise<string>>();
+
+/** `blindfit COMMAND --help` as a user with an ordinary home directory sees it. @param command empty for the list of commands */
+export function helpOf(command: string): Promise<string> {
+  const help = helps.get(command) ?? askHelp(command);
+  helps.set(command, help);
+  return help;
+}
+
+async function askHelp(command: string): Promise<string> {
+  const env = { PATH: process.env['PATH'], HOME: '~' };
+  const { stdout } = await run(process.execPath, [join(ROOT, 'cli/src/main.ts'), ...(command === '' ? [] : [command]), '--help'], { env });
+  return stdout.trimEnd();
+}
+
+/** The commands that a help lists, in its order. */
+export function commandsIn(help: string): string[] {
+  return Array.from(help.matchAll(/^ {2}([a-z]+) (?:\[options\]|\[command\])/gm), (match) => match[1] ?? '').filter((name) => name !== 'help');
+}
+
+/** Long flags that a help lists. */
+export function flagsIn(help: string): string[] {
+  return Array.from(help.matchAll(/^ {2}(?:-[A-Za-z], )?(--[a-z-]+)/gm), (match) => match[1] ?? '');
+}
