@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import * as api from './commands/api.ts';
 import * as cancel from './commands/cancel.ts';
 import * as demo from './commands/demo.ts';
+import * as features from './commands/features.ts';
 import * as jobs from './commands/jobs.ts';
 import * as keygen from './commands/keygen.ts';
 import * as plan from './commands/plan.ts';
@@ -15,6 +16,7 @@ import { reportError } from './errors.ts';
 /** In the order of the help. Each file of `commands/` registers one command. */
 const GROUPS: readonly { readonly title: string; readonly commands: readonly { register(program: Command): void }[] }[] = [
   { title: 'Training:', commands: [demo, train, plan, keygen] },
+  { title: 'Features:', commands: [features] },
   { title: 'Using a model:', commands: [predict] },
   { title: 'Jobs:', commands: [jobs, cancel] },
   { title: 'Servers:', commands: [up, api, scheduler, worker] },

@@ -31,6 +31,8 @@ export interface ExtractOptions {
   readonly cacheDirectory?: string;
   /** Pass over images that cannot be read, instead of failing. @default false */
   readonly skipBad?: boolean;
+  /** Called when the model is loaded and images are about to be read. */
+  readonly onStart?: () => void;
   /** Called for every image that is passed over, with the reason. */
   readonly onSkip?: (error: FeatureError) => void;
   readonly onProgress?: (progress: ExtractProgress) => void;
@@ -73,6 +75,7 @@ export async function* extractFeatures(options: ExtractOptions): AsyncGenerator<
     const cache = options.cacheDirectory === undefined ? undefined : await FeatureCache.open(join(options.cacheDirectory, cacheKey(backbone, model)));
     extractor = new Extractor(options, model, inference, cache);
     const size = extractor.capacity;
+    options.onStart?.();
     let before: Promise<FeatureRow[]> | undefined;
     for (let start = 0; start < source.count; start += size) {
       signal?.throwIfAborted();
