@@ -3,6 +3,7 @@ import * as api from './commands/api.ts';
 import * as cancel from './commands/cancel.ts';
 import * as demo from './commands/demo.ts';
 import * as features from './commands/features.ts';
+import * as exportCommand from './commands/export.ts';
 import * as jobs from './commands/jobs.ts';
 import * as keygen from './commands/keygen.ts';
 import * as plan from './commands/plan.ts';
@@ -17,7 +18,7 @@ import { reportError } from './errors.ts';
 const GROUPS: readonly { readonly title: string; readonly commands: readonly { register(program: Command): void }[] }[] = [
   { title: 'Training:', commands: [demo, train, plan, keygen] },
   { title: 'Features:', commands: [features] },
-  { title: 'Using a model:', commands: [predict] },
+  { title: 'Using a model:', commands: [predict, exportCommand] },
   { title: 'Jobs:', commands: [jobs, cancel] },
   { title: 'Servers:', commands: [up, api, scheduler, worker] },
 ];

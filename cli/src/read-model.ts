@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { BACKBONES } from '@blindfit/backbones';
 import { parseModel, type Model } from '@blindfit/datasets';
 import { CliError } from './errors.ts';
 
@@ -12,4 +13,10 @@ export async function readModel(path: string): Promise<Model> {
     throw new CliError(`the model ${path} cannot be read: ${missing ? 'there is no such file' : error instanceof Error ? error.message : String(error)}`, 'name a file that "blindfit train" wrote', { cause: error });
   }
   return parseModel(text, path);
+}
+
+/** The name of the built-in backbone that a model's features came from, as its training says; undefined if it does not. */
+export function backboneOf(model: Model): string | undefined {
+  const name = model.training['backbone'];
+  return typeof name === 'string' && BACKBONES.some((backbone) => backbone.name === name) ? name : undefined;
 }

@@ -1,12 +1,13 @@
-import { createDataset, DatasetError, modelFeatures, readCsv, type Dataset, type LabelledDataset, type Model } from '@blindfit/datasets';
+import { createDataset, DatasetError, modelFeatures, type Dataset, type LabelledDataset, type Model } from '@blindfit/datasets';
+import { readFeatures } from '@blindfit/features';
 
 /**
- * Reads samples for a model from CSV, labelled or not: rows of one cell more than the model has features begin with a
+ * Reads samples for a model from a file of features, labelled or not: CSV rows of one cell more than the model has features begin with a
  * label, rows of as many cells have none.
- * @throws DatasetError
+ * @throws DatasetError, FeatureError
  */
 export async function readSamples(path: string, model: Model): Promise<Dataset> {
-  const data = await readCsv(path);
+  const data = await readFeatures(path);
   return data.d + 1 === modelFeatures(model) ? withoutLabels(data, path) : data;
 }
 

@@ -21,18 +21,18 @@ export async function checkOutput(flag: string, path: string): Promise<void> {
 }
 
 /** Writes all of it or nothing. @throws CliError */
-export async function writeOutput(flag: string, path: string, text: string): Promise<void> {
+export async function writeOutput(flag: string, path: string, content: string | Uint8Array): Promise<void> {
   try {
     const existing = await stat(path).catch(undefinedIfMissing);
     if (existing !== undefined && !existing.isFile()) {
-      await writeFile(path, text);
+      await writeFile(path, content);
       return;
     }
     const target = existing === undefined ? path : await realpath(path);
     const directory = await mkdtemp(besides(target));
     try {
       const draft = join(directory, 'draft');
-      await writeFile(draft, text, existing === undefined ? {} : { mode: existing.mode & 0o777 });
+      await writeFile(draft, content, existing === undefined ? {} : { mode: existing.mode & 0o777 });
       await rename(draft, target);
     } finally {
       await rm(directory, { recursive: true, force: true });

@@ -78,7 +78,7 @@ ${barChart('Homomorphic operations', 'All of them together, on ciphertexts.', re
 </section>
 <footer>
 <p>The servers saw ciphertexts, shapes, hyperparameters and timings. Everything else on this page was decrypted or computed on the owner’s machine: it describes private data, so share it as you would share those.</p>
-<p>Publishing decrypted weights or scores weakens CKKS encryption made with the same key (CPA-D attacks): make new keys after doing so.</p>
+<p>Decrypted weights and scores help whoever kept the ciphertexts to find the secret key, and with it the training data (CPA-D attacks on CKKS): think before publishing them.</p>
 </footer>
 </main>
 </body>

@@ -1,0 +1,66 @@
+import type { Command } from 'commander';
+import { exportTrained } from '../export/export-model.ts';
+import { addModelFlags, backboneFromFlags, type BackboneFlags } from '../features/flags.ts';
+import { formatBytes } from '../format.ts';
+import { backboneOf, readModel } from '../read-model.ts';
+import { formatPairs } from '../table.ts';
+import { checkOutput, writeOutput } from '../train/output.ts';
+
+interface ExportFlags extends BackboneFlags {
+  readonly model: string;
+  readonly out: string;
+  readonly json?: true;
+}
+
+const CAUTION = `caution: the model's weights were decrypted from CKKS ciphertexts, and carry a trace of the encryption's noise. Whoever gets
+the model and has kept the job's ciphertexts, as the servers may have, can use that trace to look for the secret key, and
+with it the training data (CPA-D attacks: Li and Micciancio, Eurocrypt 2021). Use the model on your own machines; before
+you publish it or give it to those servers, train it again in the clear and publish those weights instead.
+`;
+
+export function register(program: Command): void {
+  const command = program
+    .command('export')
+    .summary('write backbone and trained layer as one ONNX model')
+    .description(
+      'Writes one ONNX model, from image to class, of the backbone, the preprocessing of features and the trained layer, and\n' +
+        'checks that onnxruntime computes with it what "predict" does. The backbone must be the one the model was trained with.',
+    )
+    .requiredOption('--model <file.json>', 'the trained model');
+  addModelFlags(command)
+    .option('--out <file.onnx>', 'the ONNX model', 'model.onnx')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  blindfit export --model model.json --backbone scattering --out digits.onnx
+  blindfit export --model model.json --backbone squeezenet.onnx --size 224
+
+Input of the ONNX model: image, N x channels x size x size, 32-bit floats in [0, 1]. Outputs: scores, probabilities and
+label_index, an index into the list of classes in the metadata "blindfit.classes".`,
+    )
+    .action(async (flags: ExportFlags) => {
+      await checkOutput('--out', flags.out);
+      const model = await readModel(flags.model);
+      const trainedWith = backboneOf(model);
+      const backbone = await backboneFromFlags({ ...(trainedWith === undefined ? {} : { backbone: trainedWith }), ...flags });
+      const exported = await exportTrained(model, backbone, flags.output);
+      await writeOutput('--out', flags.out, exported.bytes);
+      const { bytes, greyOnly, difference, checkedImages } = exported;
+      if (flags.json === true) {
+        const { classes } = model;
+        process.stdout.write(`${JSON.stringify({ out: flags.out, bytes: bytes.length, size: exported.size, channels: exported.channels, greyOnly, classes, checkedImages, difference }, undefined, 2)}\n`);
+      } else {
+        process.stdout.write(
+          `${formatPairs([
+            ['model', `${flags.out}, ${formatBytes(bytes.length)}`],
+            ['input', `image: N x ${exported.channels === 'grey' ? 1 : 3} x ${exported.size} x ${exported.size}, ${exported.channels} in [0, 1]${greyOnly ? '; make colour images grey first, and give the plane three times' : ''}`],
+            ['outputs', `scores, probabilities, label_index: ${model.classes.length} classes`],
+            ['check', `onnxruntime agrees with "blindfit predict" on ${checkedImages} random images: scores within ${difference.toExponential(1)} of their range`],
+          ])}\n`,
+        );
+      }
+      process.stderr.write(CAUTION);
+    });
+}
