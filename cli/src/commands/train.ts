@@ -1,23 +1,23 @@
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
-import { readCsv, type PreprocessingChoice } from '@blindfit/datasets';
+import type { PreprocessingChoice } from '@blindfit/datasets';
 import { choosePlan } from '@blindfit/he';
 import { renderReport } from '@blindfit/report';
 import { Option } from 'commander';
 import { defaultDataDir } from '../data-dir.ts';
+import { addBackboneFlags, addImageFlags } from '../features/flags.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
 import { prepareData } from '../train/data.ts';
 import { addHyperparameterFlags, hyperparametersOf, number, preprocessingOf, preprocessingOption, type HyperparameterFlags } from '../train/flags.ts';
+import { addValidationImageFlags, loadData, type DataFlags } from '../train/load.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 import { reportPage } from '../train/report-page.ts';
 import { modelText, reportJson, reportTable } from '../train/report.ts';
 import { runTraining } from '../train/run.ts';
 import { withServer } from '../train/server.ts';
 
-interface TrainFlags extends HyperparameterFlags {
-  readonly features: string;
-  readonly validation?: string;
+interface TrainFlags extends HyperparameterFlags, DataFlags {
   readonly preprocess?: PreprocessingChoice;
   readonly classes?: string;
   readonly keys?: string;
@@ -34,15 +34,16 @@ interface TrainFlags extends HyperparameterFlags {
 export function register(program: Command): void {
   const command = program
     .command('train')
-    .summary('train on encrypted features')
+    .summary('train on encrypted features of images')
     .description(
       'Encrypts features and labels on this machine, has them trained on by servers that hold no key to read them, and decrypts the model here.\n' +
         'Without --server a private stack is started for the job and taken down after it.',
     )
-    .requiredOption('--features <file.csv>', 'training data: rows "label,f1,...,fd", header optional')
-    .option('--validation <file.csv>', 'held-out data of the same form; it never leaves this machine')
+    .option('--features <file>', 'training data: CSV with rows "label,f1,...,fd", header optional, or a .bin file of "blindfit features"')
+    .option('--validation <file>', 'held-out data of the same form; it never leaves this machine')
     .option('--classes <list>', 'the classes, comma-separated [all labels of the training data]')
     .addOption(preprocessingOption());
+  addValidationImageFlags(addBackboneFlags(addImageFlags(command)));
   addHyperparameterFlags(command)
     .option('--keys <dir>', 'where the secret key and its public keys are kept [<data directory>/keys]')
     .option('--server <url>', 'address of an API [BLINDFIT_SERVER; without it an embedded stack]')
@@ -59,6 +60,7 @@ export function register(program: Command): void {
 Examples:
   blindfit train --features train.csv --validation test.csv --report report.html
   blindfit train --features train.csv --preset paper --json report.json
+  blindfit train --folder photos/train --validation-folder photos/test --backbone model.onnx
   BLINDFIT_TOKEN=... blindfit train --features train.csv --server https://blindfit.example.org
 
 The secret key is written with mode 0600 below --keys and is sent nowhere.`,
@@ -70,8 +72,8 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
       if (flags.report !== undefined) await checkOutput('--report', flags.report);
       const server = flags.server ?? (process.env['BLINDFIT_SERVER'] === '' ? undefined : process.env['BLINDFIT_SERVER']);
       const token = flags.token ?? process.env['BLINDFIT_TOKEN'];
-      const training = await readCsv(flags.features);
-      const validation = flags.validation === undefined ? undefined : await readCsv(flags.validation);
+      const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
+      const { training, validation, source, pictures } = await withInterrupt((signal) => loadData(flags, progress, signal).finally(() => progress.finish()));
       const classes = flags.classes?.split(',').map((label) => label.trim());
       const data = prepareData({
         training,
@@ -82,7 +84,6 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
       const precision = flags.precision === undefined ? {} : { precision: flags.precision };
       // What no parameters can carry is said before anything is started for it.
       choosePlan({ shape: data.shape, hyperparameters, ...precision });
-      const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
       const report = await withInterrupt((signal) =>
         withServer(
           { ...(server === undefined ? {} : { server }), ...(token === undefined ? {} : { token }), ...(flags.threads === undefined ? {} : { threads: flags.threads }) },
@@ -104,8 +105,8 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
         ).finally(() => progress.finish()));
       await writeOutput('--out', flags.out, modelText(report, data, hyperparameters));
       if (flags.report !== undefined) {
-        const title = flags.name ?? basename(flags.features);
-        await writeOutput('--report', flags.report, renderReport(await reportPage({ title, report, data, hyperparameters })));
+        const title = flags.name ?? basename(source);
+        await writeOutput('--report', flags.report, renderReport(await reportPage({ title, report, data, hyperparameters, ...(pictures === undefined ? {} : { name: (index) => pictures.name(index), images: (index) => pictures.image(index) }) })));
       }
       const json = `${JSON.stringify(reportJson(report, data, hyperparameters), undefined, 2)}\n`;
       if (flags.json === '-') {

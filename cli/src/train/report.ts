@@ -49,6 +49,7 @@ export function reportTable(report: TrainingReport, data: TrainingData): string 
     ...(data.validation === undefined
       ? []
       : [[`accuracy, ${formatCount(data.validation.actual.length)} held-out samples`, percent(accuracy.encrypted.validation), percent(accuracy.clear.validation), PAPER.accuracy] as [string, string, string, string]]),
+    ['columns of X', `${data.shape.features} (${preprocessingName(data.preprocessing)}, bias included)`, '', '401, padded to 512'],
     ['largest difference of a weight', report.maxWeightError.toExponential(1), '', ''],
     ['key generation', formatSeconds(seconds.keygen), '', ''],
     ['encryption', formatSeconds(seconds.encrypt), '', ''],
