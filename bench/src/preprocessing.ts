@@ -5,16 +5,17 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import {
-  accuracy, applyPreprocessing, argmaxScores, centrePixels, classesOf, classIndices, createDataset, fitPreprocessing, oneHot, parsePreprocessingKind,
-  readCsv, readIdxImages, readIdxLabels, withBias, type LabelledDataset,
+  accuracy, applyPreprocessing, argmaxScores, classesOf, classIndices, createDataset, fitPreprocessing, oneHot, parsePreprocessingKind,
+  readCsv, withBias, withLabels, type LabelledDataset,
 } from '@blindfit/datasets';
 import { digitFiles, type Split } from '@blindfit/demo';
+import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/features';
 import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/he';
 import { print } from './measure.ts';
 
 const KINDS = ['none', 'center', 'standardize', 'pca:63', 'pca:63:whiten', 'pca:31:whiten'];
 const RATES = [1, 3, 10];
-const ITERATIONS = [2, 3, 5, 10, 20, 30];
+const ITERATIONS = [1, 2, 3, 5, 10, 20, 30];
 const FOLDS = 4;
 
 /** A way to cut data into what is trained on and what is scored. */
@@ -36,7 +37,7 @@ const REGNET = fileURLToPath(new URL('../../../shared/data/regnet_x_400mf-mnist-
 export async function run(): Promise<void> {
   const heldOut = await digits('heldout');
   const sets: { name: string; folds: readonly Fold[] }[] = [];
-  for (const n of [128, 1024]) sets.push({ name: `demo digits, 20 x 20 pixels, ${n} for training, ${heldOut.n} held out`, folds: [{ training: await digits('train', n), heldOut }] });
+  for (const n of [128, 1024]) sets.push({ name: `wavelet scattering of the demo digits, ${n} for training, ${heldOut.n} held out`, folds: [{ training: await digits('train', n), heldOut }] });
   if (existsSync(REGNET)) sets.push({ name: `RegNetX-400MF features of 128 MNIST digits, ${FOLDS}-fold cross-validation`, folds: foldsOf(await readCsv(REGNET)) });
   const totals = new Map<string, { atDefaults: number; best: number }>(KINDS.map((kind) => [kind, { atDefaults: 0, best: 0 }]));
   for (const { name, folds } of sets) {
@@ -96,12 +97,12 @@ function pick({ features, labels, n, d }: LabelledDataset, wanted: (i: number) =
   return createDataset(picked, d, rows.map((row) => labels[row] ?? ''));
 }
 
-async function digits(split: Split, count?: number): Promise<LabelledDataset> {
-  const files = digitFiles(split);
-  const pixels = centrePixels(await readIdxImages(files.images), 20);
-  const labels = await readIdxLabels(files.labels);
-  const n = count ?? pixels.n;
-  return createDataset(pixels.features.slice(0, n * pixels.d), pixels.d, labels.slice(0, n));
+async function digits(split: Split, limit?: number): Promise<LabelledDataset> {
+  const { data } = await extractDataset({
+    source: await openIdxSource({ ...digitFiles(split), ...(limit === undefined ? {} : { limit }) }),
+    backbone: await loadBackbone({ backbone: 'scattering' }),
+  });
+  return withLabels(data, data.labels ?? []);
 }
 
 function percent(value: number): string {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { preprocessingOf } from '../src/train/flags.ts';
 
 test('the default preprocessing follows from the data', () => {
-  const pca = { kind: 'pca', k: 63, whiten: false };
+  const pca = { kind: 'pca', k: 63, whiten: true };
   for (const [n, d, expected] of [
     [128, 400, pca],
     [64, 64, pca],

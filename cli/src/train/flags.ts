@@ -52,7 +52,7 @@ function sigmoidOf(degree: number, range: number | undefined): SigmoidPolynomial
 export function preprocessingOption(): Option {
   return new Option(
     '--preprocess <kind>',
-    'what to do to the features before encryption: none, center, standardize, pca:K (K principal components), pca:K:whiten [pca:63 where the data allow it, else standardize; none with --preset paper]',
+    'what to do to the features before encryption: none, center, standardize, pca:K (K principal components), pca:K:whiten [pca:63:whiten where the data allow it, else standardize; none with --preset paper]',
   ).argParser((text) => {
     try {
       return parsePreprocessingKind(text);
@@ -67,12 +67,13 @@ export function preprocessingOption(): Option {
 export const DEFAULT_COMPONENTS = 63;
 
 /**
- * The flag, or what trains best in `npm run bench -- preprocessing`: principal components where there are enough samples
- * and features for them, else standardised features.
+ * The flag, or what trains best in `npm run bench -- preprocessing`: whitened principal components where there are enough
+ * samples and features for them, else standardised features. The quadratic gradient of whitened features is close to
+ * Newton's step, so that the first iteration already comes near to the best there is.
  */
 export function preprocessingOf(flag: PreprocessingChoice | undefined, preset: 'paper' | undefined, training: { readonly n: number; readonly d: number }): PreprocessingChoice {
   if (flag !== undefined) return flag;
   if (preset === 'paper') return 'none';
   const enough = training.d > DEFAULT_COMPONENTS && maxComponents(training.n, training.d) >= DEFAULT_COMPONENTS;
-  return enough ? { kind: 'pca', k: DEFAULT_COMPONENTS, whiten: false } : 'standardize';
+  return enough ? { kind: 'pca', k: DEFAULT_COMPONENTS, whiten: true } : 'standardize';
 }
