@@ -37,6 +37,8 @@ export interface Prepared extends Disposable {
   readonly keyset: Keyset;
   readonly manifest: Manifest;
   readonly clear: readonly Float64Array[];
+  /** The encrypted data, by digest. */
+  readonly blobs: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Plans, makes keys, encrypts and uploads. */
@@ -44,7 +46,9 @@ export async function prepareJob(client: BlindfitClient, keysDirectory: string, 
   const all = { ...DEFAULT_HYPERPARAMETERS, ...hyperparameters };
   const plan = choosePlan({ shape: { samples: data.samples, features: data.features, classes: data.labels.length }, hyperparameters: all });
   const keyset = await openKeyset({ directory: keysDirectory, plan, create: true });
+  const stored = new Map<string, Uint8Array>();
   const blobs = await encryptJob(keyset, plan, data, { store: async (blob) => {
+      stored.set(blob.digest, blob.bytes);
       await client.putBlob(blob.digest, blob.bytes);
     },
   });
@@ -53,6 +57,7 @@ export async function prepareJob(client: BlindfitClient, keysDirectory: string, 
     plan,
     keyset,
     manifest: manifestFor(plan, blobs, keyset, 'test'),
+    blobs: stored,
     clear: trainClear(data.x, data.samples, data.features, data.labels, all).weights,
     [Symbol.dispose]: () => keyset[Symbol.dispose](),
   };

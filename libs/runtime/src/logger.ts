@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { pino } from 'pino';
 import type { DestinationStream, Logger as PinoLogger } from 'pino';
 
@@ -14,6 +15,15 @@ export interface LoggerOptions {
 
 const SECRETS = ['authorization', 'token', 'password'];
 
+const guarded = new WeakSet<object>();
+
+/** A full disk must not end a service: what cannot be written to its log is lost, and the work goes on. */
+function ignoreErrors(destination: DestinationStream): void {
+  if (!(destination instanceof EventEmitter) || guarded.has(destination)) return;
+  guarded.add(destination);
+  destination.on('error', () => undefined);
+}
+
 /** A logger that writes one JSON line per event, with ISO times and level names, and never a credential. */
 export function createLogger(options: LoggerOptions): Logger {
   const settings = {
@@ -27,5 +37,7 @@ export function createLogger(options: LoggerOptions): Logger {
       censor: '[redacted]',
     },
   };
-  return options.destination === undefined ? pino(settings) : pino(settings, options.destination);
+  if (options.destination === undefined) return pino(settings);
+  ignoreErrors(options.destination);
+  return pino(settings, options.destination);
 }

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import { captureLog } from './support.ts';
 
@@ -30,4 +35,18 @@ test('errors keep their message, code and cause', () => {
   assert.match(String(err['message']), /outer/);
   assert.equal(err['code'], 'X');
   assert.match(String(err['stack']), /inner/);
+});
+
+test('a log that cannot be written does not end the program', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'blindfit-runtime-'));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  const log = join(directory, 'log');
+  const child = fileURLToPath(new URL('logger-child.ts', import.meta.url));
+  // Blocks of 512 bytes in sh: what lies beyond is refused as on a full disk.
+  const command = 'ulimit -S -f 8; exec "$0" "$1" 2> "$2"';
+  const { status, stdout } = spawnSync('sh', ['-c', command, process.execPath, child, log], { encoding: 'utf8' });
+  assert.equal(stdout, 'done\n');
+  assert.equal(status, 0);
+  const { length } = await readFile(log);
+  assert.ok(length > 1000 && length <= 8192, `${length} bytes were written`);
 });

@@ -2,8 +2,9 @@
  * Makes sure that whatever goes wrong ends in the job's record. Workers record the failures they see; what nobody sees
  * (an entry that stalled too often, a scheduler's own step, a submission cut off before it was queued) is found here.
  */
-import { QueueEvents, type Queue } from 'bullmq';
+import { QueueEvents, UnrecoverableError, type Job, type Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { TaskError } from '@blindfit/compute';
 import { JOB_OPTIONS, jobOf, QUEUES, type JobData, type JobStore } from '@blindfit/jobs';
 import type { Logger } from '@blindfit/runtime';
 import type { SchedulerMetrics } from './metrics.ts';
@@ -15,6 +16,19 @@ const GRACE_MS = 5_000;
 
 export interface FailureWatch {
   close(): Promise<void>;
+}
+
+/**
+ * What to throw for a step that failed. Homomorphic work that failed for good is recorded with its code and its reason,
+ * which the queue would not keep apart.
+ */
+export async function failureOf(jobs: JobStore, metrics: SchedulerMetrics, step: Job, error: unknown): Promise<unknown> {
+  if (!(error instanceof TaskError)) return error;
+  const last = step.attemptsMade + 1 >= (step.opts.attempts ?? 1);
+  if (!error.permanent && !last) return error;
+  const id = step.id ?? '';
+  if (await jobs.fail(jobOf(id), { code: error.code, message: error.message, task: id })) metrics.jobEnded('failed');
+  return new UnrecoverableError(error.message);
 }
 
 export function watchFailures(redis: Redis, prefix: string, jobs: JobStore, queue: Queue<JobData>, metrics: SchedulerMetrics, logger: Logger): FailureWatch {

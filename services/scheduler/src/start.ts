@@ -6,7 +6,7 @@ import { openService, type RunningService, type ServiceOptions } from '@blindfit
 import { openBlobStore, parseDigest } from '@blindfit/storage';
 import { Aggregator } from './aggregator.ts';
 import { runChain, type ChainResult } from './chain.ts';
-import { watchFailures } from './failures.ts';
+import { failureOf, watchFailures } from './failures.ts';
 import { SchedulerMetrics } from './metrics.ts';
 import { runTrainingJob } from './training-job.ts';
 
@@ -56,7 +56,13 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
 
   const dependencies = { tasks: queues.tasks, chains: queues.chains, jobs, aggregator: new Aggregator(pool, jobs, metrics, compute), metrics, manifest };
   const work = <Data, Result>(queue: keyof typeof QUEUES, processor: (job: Job<Data, Result>, token: string) => Promise<Result>): Worker<Data, Result> => {
-    const body: Processor<Data, Result> = (job, token) => processor(job, token ?? '');
+    const body: Processor<Data, Result> = async (job, token) => {
+      try {
+        return await processor(job, token ?? '');
+      } catch (error) {
+        throw await failureOf(jobs, metrics, job, error);
+      }
+    };
     const worker = new Worker<Data, Result>(QUEUES[queue], body, { connection: redis, prefix, concurrency: CONCURRENCY, ...LOCKS });
     worker.on('error', (error) => logger.warn({ err: error, queue }, 'queue'));
     worker.on('failed', (job, error) => logger.warn({ id: job?.id, err: error, queue }, 'step failed'));

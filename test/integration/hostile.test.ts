@@ -1,0 +1,210 @@
+/**
+ * Bad blobs, a store that loses or damages blobs, and a full disk, on a real stack: the job ends with a reason that names
+ * the cause and the task, nothing of it goes on, and the next good job is as good as ever. 128-bit parameters.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { BlindfitClient } from '@blindfit/client';
+import { isFinal, type JobView, type Manifest } from '@blindfit/contracts';
+import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
+import { decryptModel, ModelError } from '@blindfit/owner';
+import { digestOf, FileBlobStore, parseDigest } from '@blindfit/storage';
+import type { RunningStack, StackProcess } from '../../cli/src/stack/stack.ts';
+import { finished, prepareJob, syntheticData, withStack, type Prepared } from './support.ts';
+
+/** One iteration takes the small ring; five pairs of classes make siblings. */
+const DATA = syntheticData(40, 20, 10);
+const HYPERPARAMETERS = { iterations: 1 };
+
+function processOf(stack: RunningStack, name: string): StackProcess {
+  const found = stack.processes.find((process) => process.name === name);
+  assert.ok(found, name);
+  return found;
+}
+
+/** A number of a service's metrics; the sum over all labels that match. */
+async function metric({ url }: StackProcess, pattern: RegExp): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return text.split('\n').filter((line) => pattern.test(line)).reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+}
+
+async function untilIdle(stack: RunningStack): Promise<void> {
+  const [worker, scheduler] = [processOf(stack, 'worker-1'), processOf(stack, 'scheduler-1')];
+  const deadline = Date.now() + 15_000;
+  for (;;) {
+    const busy = await metric(worker, /^blindfit_threads_busy /);
+    const queued = await metric(scheduler, /^blindfit_queue_jobs\{.*state="(waiting|active|delayed|waiting-children)"/);
+    if (busy === 0 && queued === 0) return;
+    assert.ok(Date.now() < deadline, `${busy} threads are busy and ${queued} entries are in the queues`);
+    await sleep(100);
+  }
+}
+
+function assertFailed(job: JobView, code: RegExp, message: RegExp, task: RegExp): void {
+  assert.equal(job.state, 'failed');
+  assert.match(job.error?.message ?? '', message);
+  assert.match(job.error?.code ?? '', code);
+  assert.match(job.error?.task ?? '', task);
+  assert.equal(job.result, undefined);
+}
+
+/** Largest size of a file that a process may write from now on, which is what a full disk looks like from inside. */
+function limitFiles({ pid }: StackProcess, bytes: number | 'unlimited'): void {
+  execFileSync('prlimit', ['--pid', String(pid), `--fsize=${bytes}:`]);
+}
+
+it('a stack survives what stands in blobs, and what becomes of its store', { timeout: 300_000 }, async (t) => {
+  await withStack({}, async (stack, client, directory) => {
+    const keys = join(directory, 'keys');
+    using prepared = await prepareJob(client, keys, DATA, HYPERPARAMETERS);
+    const reference = await finished(client, (await client.submit(prepared.manifest)).id);
+    assert.equal(reference.state, 'succeeded', reference.error?.message);
+    const worker = processOf(stack, 'worker-1');
+    const store = await FileBlobStore.open(fileURLToPath(stack.storeUrl));
+
+    const assertGood = async (): Promise<void> => {
+      await untilIdle(stack);
+      const job = await finished(client, (await client.submit(prepared.manifest)).id);
+      assert.equal(job.state, 'succeeded', job.error?.message);
+      assert.deepEqual(job.result?.models, reference.result?.models);
+    };
+    const changed = async (change: (blobs: Manifest['blobs']) => Promise<Partial<Manifest['blobs']>> | Partial<Manifest['blobs']>): Promise<Manifest> => ({
+      ...prepared.manifest,
+      blobs: { ...prepared.manifest.blobs, ...(await change(prepared.manifest.blobs)) },
+    });
+    const [[first = ''] = []] = prepared.manifest.blobs.gradientFeatures;
+    /** A manifest with other bytes in the place of the first gradient features. */
+    const withBlob = (bytes: Uint8Array): Promise<Manifest> =>
+      changed(async ({ gradientFeatures: [row = [], ...rows] }) => {
+        const digest = digestOf(bytes);
+        await client.putBlob(digest, bytes);
+        return { gradientFeatures: [[digest, ...row.slice(1)], ...rows] };
+      });
+
+    await t.test('bytes flipped inside SEAL’s payload, under the right digest', async () => {
+      const bytes = (await client.blob(first)).slice();
+      bytes.fill(0x55, 5000, 5200);
+      const job = await finished(client, (await client.submit(await withBlob(bytes))).id);
+      // What the damage does to the compressed stream is a matter of luck; that it is noticed is not.
+      assertFailed(job, /^HE_(WIRE|SEAL)$/, /^blobs\.gradientFeatures\[0\]\[0\] \(sha256:[0-9a-f]{64}\): .*SEAL/, new RegExp(`^${job.id}\\.backward\\.1\\.`));
+      await assertGood();
+    });
+
+    await t.test('a payload that is cut off, with a header that hides it', async () => {
+      const bytes = await client.blob(first);
+      const { level, scale } = parseHeader(bytes);
+      const short = wrap(prepared.plan.parameters, { kind: 'ciphertext', level, scale }, bytes.subarray(WIRE_HEADER_BYTES, bytes.length - 500));
+      const job = await finished(client, (await client.submit(await withBlob(short))).id);
+      assertFailed(job, /^HE_WIRE$/, /it was cut off or damaged/, /\.backward\.1\./);
+      await assertGood();
+    });
+
+    await t.test('keys of another keyset with the same parameters', async () => {
+      using other = await prepareJob(client, join(directory, 'other-keys'), DATA, HYPERPARAMETERS);
+      const { relinearisationKey, galoisKeys } = other.manifest.blobs;
+      const job = await finished(client, (await client.submit(await changed(() => ({ relinearisationKey, galoisKeys })))).id);
+      // Nobody but the owner can tell: to the servers all ciphertexts look alike.
+      assert.equal(job.state, 'succeeded', job.error?.message);
+      const models = await client.result(job.id, job.result?.models ?? []);
+      assert.throws(() => decryptModel(prepared.keyset, prepared.plan, models), (error) => {
+        assert.ok(error instanceof ModelError);
+        assert.match(error.message, /^the weight of class \d+ and feature \d+ is -?\d.*, beyond 32, the most this job can carry; the server returned something else than the trained model/);
+        return true;
+      });
+      await assertGood();
+    });
+
+    await t.test('a blob that is deleted after the job was accepted', async () => {
+      const job = await afterSubmission(worker, client, prepared, () => rm(store.pathOf(parseDigest(first))));
+      assertFailed(job, /^BLOB_NOT_FOUND$/, new RegExp(`^${first} is not in .*; upload it with PUT before a job refers to it$`), /\.backward\.1\./);
+      await upload(client, prepared, first);
+      await assertGood();
+    });
+
+    await t.test('a blob that is damaged on disk after the job was accepted', async () => {
+      const path = store.pathOf(parseDigest(first));
+      const bytes = await client.blob(first);
+      const job = await afterSubmission(worker, client, prepared, () => writeFile(path, bytes.slice().fill(0, 1000, 1010)));
+      assertFailed(job, /^BLOB_NOT_FOUND$/, new RegExp(`^${first} is not in .* any more: it was found damaged and set aside as .*/corrupt/`), /\.backward\.1\./);
+      assert.deepEqual(await readdir(join(store.root, 'corrupt')), [first.replace('sha256:', '')], 'the evidence is kept');
+      await client.putBlob(first, bytes);
+      await assertGood();
+    });
+
+    await t.test('a disk that is full for a while', async (t) => {
+      if (!canLimit(t, worker)) return;
+      const scheduler = processOf(stack, 'scheduler-1');
+      for (const [each, retried] of [
+        [worker, /^blindfit_tasks_total\{.*outcome="retried"/],
+        [scheduler, /^blindfit_queue_jobs\{queue="chains",state="delayed"/],
+      ] as const) {
+        // Results are stored once and for all: without them there is something to store.
+        const id = await freshJob(store, client, prepared, reference, () => limitFiles(each, 50_000));
+        const deadline = Date.now() + 30_000;
+        while ((await metric(each, retried)) === 0) {
+          assert.ok(Date.now() < deadline, `${each.name} has tried nothing again`);
+          await sleep(20);
+        }
+        limitFiles(each, 'unlimited');
+        const job = await finished(client, id);
+        assert.equal(job.state, 'succeeded', job.error?.message);
+        assert.deepEqual(job.result?.models, reference.result?.models);
+      }
+      await assertGood();
+    });
+
+    await t.test('a disk that stays full', async (t) => {
+      if (!canLimit(t, worker)) return;
+      for (const [name, task] of [['worker-1', /\.backward\.1\./], ['scheduler-1', /\.chain\./]] as const) {
+        const each = processOf(stack, name);
+        const id = await freshJob(store, client, prepared, reference, () => limitFiles(each, 50_000));
+        const job = await finished(client, id);
+        assertFailed(job, /^STORAGE_FULL$/, /^no room left in .*; free space or raise the quota on the machine that holds the store/, task);
+        limitFiles(each, 'unlimited');
+        assert.deepEqual(await readdir(join(store.root, 'tmp')), [], 'nothing half written is left');
+        await assertGood();
+      }
+    });
+  });
+});
+
+function canLimit(t: TestContext, process: StackProcess): boolean {
+  try {
+    limitFiles(process, 'unlimited');
+    return true;
+  } catch (error) {
+    t.skip(`prlimit cannot be used here: ${error instanceof Error ? error.message : String(error)}`);
+    return false;
+  }
+}
+
+/** Submits while no worker runs, does something, and starts the worker: its caches are empty then. */
+async function afterSubmission(worker: StackProcess, client: BlindfitClient, { manifest }: Prepared, act: () => Promise<void>): Promise<JobView> {
+  await worker.kill('SIGTERM');
+  const { id } = await client.submit(manifest);
+  await act();
+  await worker.restart();
+  return finished(client, id);
+}
+
+/** Makes the owner upload a blob again. */
+async function upload(client: BlindfitClient, prepared: Prepared, digest: string): Promise<void> {
+  const bytes = prepared.blobs.get(digest);
+  assert.ok(bytes !== undefined);
+  await client.putBlob(digest, bytes);
+}
+
+/** Submits a job none of whose results are in the store. */
+async function freshJob(store: FileBlobStore, client: BlindfitClient, { manifest, blobs }: Prepared, reference: JobView, act: () => void): Promise<string> {
+  const inputs = new Set([...blobs.keys(), ...Object.values(manifest.blobs.galoisKeys), manifest.blobs.relinearisationKey, reference.manifest]);
+  for await (const { digest } of store.list()) if (!inputs.has(digest)) await store.delete(digest);
+  act();
+  const job = await client.submit(manifest);
+  assert.ok(!isFinal(job.state));
+  return job.id;
+}
