@@ -5,7 +5,7 @@ import { choosePlan } from '@blindfit/he';
 import { renderReport } from '@blindfit/report';
 import { Option } from 'commander';
 import { defaultDataDir } from '../data-dir.ts';
-import { addBackboneFlags, addImageFlags } from '../features/flags.ts';
+import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
 import { prepareData } from '../train/data.ts';
@@ -103,7 +103,7 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
               running,
             ),
         ).finally(() => progress.finish()));
-      await writeOutput('--out', flags.out, modelText(report, data, hyperparameters));
+      await writeOutput('--out', flags.out, modelText(report, data, hyperparameters, hasImages(flags) ? (flags.backbone ?? DEFAULT_BACKBONE) : undefined));
       if (flags.report !== undefined) {
         const title = flags.name ?? basename(source);
         await writeOutput('--report', flags.report, renderReport(await reportPage({ title, report, data, hyperparameters, ...(pictures === undefined ? {} : { name: (index) => pictures.name(index), images: (index) => pictures.image(index) }) })));

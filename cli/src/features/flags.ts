@@ -37,7 +37,7 @@ export interface BackboneFlags {
 
 export type ExtractionFlags = ImageFlags & BackboneFlags;
 
-const DEFAULT_BACKBONE = 'scattering';
+export const DEFAULT_BACKBONE = 'scattering';
 
 export function addImageFlags(command: Command): Command {
   return command

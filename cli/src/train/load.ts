@@ -62,32 +62,13 @@ export async function loadData(flags: DataFlags, progress: Progress, signal: Abo
       data: withLabels(data, data.labels ?? []),
       pictures: {
         name: (sample) => source.name(imageOf(sample)),
-        image: async (sample) => thumbnail(await (await source.read(imageOf(sample))).decode()),
+        image: async (sample) => (await source.read(imageOf(sample))).decode(),
       },
     };
   };
   const training = features === undefined ? await fromImages(flags) : await fromFile(features);
   const heldOut = validation !== undefined ? await fromFile(validation) : held === undefined ? undefined : await fromImages(held);
   return { training: training.data, validation: heldOut?.data, source: features ?? flags.images ?? flags.folder ?? 'images', pictures: (heldOut ?? training).pictures };
-}
-
-/** Longest side of an image in a report, in pixels. */
-const THUMBNAIL = 112;
-
-/** A report shows images small: every k-th pixel of a large one will do. */
-function thumbnail(image: Pixels): Pixels {
-  const step = Math.ceil(Math.max(image.width, image.height) / THUMBNAIL);
-  if (step <= 1) return image;
-  const { channels } = image;
-  const [width, height] = [Math.ceil(image.width / step), Math.ceil(image.height / step)];
-  const data = new Uint8Array(width * height * channels);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const from = (y * step * image.width + x * step) * channels;
-      data.set(image.data.subarray(from, from + channels), (y * width + x) * channels);
-    }
-  }
-  return { width, height, channels, data };
 }
 
 /** The flags of the held-out images, with the same backbone; undefined when there are none. */

@@ -12,7 +12,8 @@ export function reportJson(report: TrainingReport, data: TrainingData, hyperpara
   return { job, parameters, seconds, bytes, operations, maxWeightError, accuracy, shape: data.shape, classes: data.classes, preprocessing: preprocessingName(data.preprocessing), hyperparameters, security: 128 };
 }
 
-export function modelText(report: TrainingReport, data: TrainingData, hyperparameters: Hyperparameters): string {
+/** @param backbone the network that made the features of images; prediction and export take it up */
+export function modelText(report: TrainingReport, data: TrainingData, hyperparameters: Hyperparameters, backbone?: string): string {
   const { iterations, learningRate, initialWeight, sigmoid } = hyperparameters;
   return serialiseModel({
     classes: data.classes,
@@ -21,6 +22,7 @@ export function modelText(report: TrainingReport, data: TrainingData, hyperparam
     training: {
       job: report.job,
       samples: data.shape.samples,
+      ...(backbone === undefined ? {} : { backbone }),
       iterations,
       learningRate,
       initialWeight,

@@ -225,8 +225,8 @@ describe('decrypting a model', () => {
       [ModelError, /a model of scale -1/, [he.wrap(parameters, { ...fields, scale: -1 }, payload)]],
       [ModelError, /its header says level 0 and scale 2,/, [he.wrap(parameters, { ...fields, scale: 2 }, payload)]],
       [ModelError, /at level 1/, modelBlobs(keyset, 1).map((blob) => he.wrap(parameters, fields, blob.subarray(he.WIRE_HEADER_BYTES)))],
-      [he.SealError, /load a ciphertext/, [he.wrap(parameters, fields, new Uint8Array(1000).fill(1))]],
-      [he.HeError, /load a ciphertext|the weight of class/, [he.wrap(parameters, fields, garbage)]],
+      [he.WireError, /does not start with SEAL's header/, [he.wrap(parameters, fields, new Uint8Array(1000).fill(1))]],
+      [he.HeError, /load a ciphertext|cannot be decompressed|the weight of class/, [he.wrap(parameters, fields, garbage)]],
       [ModelError, /the weight of class 0 and feature \d+ is .*beyond 32.*returned something else/, modelBlobs(other)],
       [ModelError, /the weight of class 0 and feature 0 is (40|39\.9)/, modelBlobs(keyset, 0, scale / 8, weights.map((row) => row.map((value) => 2 * value)))],
     ];
