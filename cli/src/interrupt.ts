@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { endRequests } from '@blindfit/runtime';
 import { InterruptedError } from './errors.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -12,8 +13,11 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export async function withInterrupt<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const aborter = new AbortController();
   let interruption: InterruptedError | undefined;
+  const requests = endRequests();
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (interruption !== undefined) process.exit(128 + constants.signals[signal]);
+    const request = requests(signal);
+    if (request === 'another') process.exit(128 + constants.signals[signal]);
+    if (request === 'same') return;
     interruption = new InterruptedError(signal);
     aborter.abort(interruption);
   };

@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
 import { preprocessingName, readIdxImages, withLabels, type IdxImages, type LabelledDataset } from '@blindfit/datasets';
 import { digitFiles, type Split } from '@blindfit/demo';
@@ -10,6 +8,7 @@ import { renderReport, type SampleImage } from '@blindfit/report';
 import { formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
+import { withTemporaryDirectory } from '../temporary.ts';
 import { prepareData } from '../train/data.ts';
 import { number, preprocessingOf } from '../train/flags.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
@@ -50,16 +49,10 @@ export function register(program: Command): void {
           `${training.d} features, ${preprocessingName(data.preprocessing)}, ${features} columns with the bias`,
       );
       say(`${classes} classes, ${DEFAULT_HYPERPARAMETERS.iterations} iterations, ${threads} threads`);
-      const report = await withInterrupt(async (signal) => {
-        const keysDirectory = await mkdtemp(join(tmpdir(), 'blindfit-keys-'));
-        try {
-          return await withServer({ threads }, say, signal, (client, running) =>
-            runTraining(client, { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory, name: 'demo' }, progress, running));
-        } finally {
-          progress.finish();
-          await rm(keysDirectory, { recursive: true, force: true });
-        }
-      });
+      const report = await withInterrupt((signal) =>
+        withTemporaryDirectory('blindfit-keys-', (keysDirectory) =>
+          withServer({ threads }, say, signal, (client, running) =>
+            runTraining(client, { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory, name: 'demo' }, progress, running))).finally(() => progress.finish()));
       const images = await readIdxImages(digitFiles('heldout').images);
       const page = await reportPage({ title: 'Demo digits', report, data, hyperparameters: DEFAULT_HYPERPARAMETERS, images: (index) => Promise.resolve(idxImage(images, index)) });
       await writeOutput('--report', flags.report, renderReport(page));

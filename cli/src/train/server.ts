@@ -1,10 +1,9 @@
 /** Where a job runs: an API that is there, or a stack of our own for as long as the job lasts. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
 import { BlindfitClient } from '@blindfit/client';
 import { CliError } from '../errors.ts';
 import { startStack } from '../stack/stack.ts';
+import { withTemporaryDirectory } from '../temporary.ts';
 
 export interface ServerChoice {
   /** Base URL of a running API; without it an embedded stack is started. */
@@ -22,8 +21,7 @@ export async function withServer<T>(choice: ServerChoice, log: (line: string) =>
   if (choice.server !== undefined) {
     return withClosing(new BlindfitClient({ server: choice.server, ...(choice.token === undefined ? {} : { token: choice.token }) }), (client) => work(client, signal));
   }
-  const dataDir = await mkdtemp(join(tmpdir(), 'blindfit-'));
-  try {
+  return withTemporaryDirectory('blindfit-', async (dataDir) => {
     const broken = new AbortController();
     const stack = await startStack({
       dataDir,
@@ -37,9 +35,7 @@ export async function withServer<T>(choice: ServerChoice, log: (line: string) =>
     } finally {
       await stack.stop();
     }
-  } finally {
-    await rm(dataDir, { recursive: true, force: true });
-  }
+  });
 }
 
 async function withClosing<T>(client: BlindfitClient, work: (client: BlindfitClient) => Promise<T>): Promise<T> {

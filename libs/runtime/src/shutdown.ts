@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 
+import { endRequests } from './end-requests.ts';
 import type { Logger } from './logger.ts';
 
 export interface ShutdownOptions {
@@ -30,8 +31,8 @@ export interface Shutdown {
 }
 
 /**
- * Orderly end of a service: on a signal, runs the registered steps within a deadline and exits. A second signal exits at
- * once with 128 + its number, as a shell would report it.
+ * Orderly end of a service: on a signal, runs the registered steps within a deadline and exits. A second request (see
+ * `endRequests`) exits at once with 128 + the signal's number, as a shell would report it.
  */
 export function createShutdown(options: ShutdownOptions): Shutdown {
   const { logger, deadlineMs = 25_000, signals = ['SIGTERM', 'SIGINT'] } = options;
@@ -77,11 +78,14 @@ export function createShutdown(options: ShutdownOptions): Shutdown {
     return running;
   }
 
+  const requests = endRequests();
   const onSignal = (signal: NodeJS.Signals): void => {
+    const request = requests(signal);
     if (running === undefined) {
       void trigger(signal);
       return;
     }
+    if (request === 'same') return;
     logger.warn({ signal }, 'second signal: exiting at once');
     exit(128 + constants.signals[signal]);
   };

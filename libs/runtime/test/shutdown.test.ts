@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { createShutdown } from '@blindfit/runtime';
+import { createShutdown, endRequests } from '@blindfit/runtime';
 
 import { captureLog } from './support.ts';
 
@@ -60,6 +60,7 @@ for (const [name, signals, expected, output] of [
   ['SIGTERM ends in order with 0', ['SIGTERM'], 0, 'up stopping stopped'],
   ['SIGINT ends in order with 0', ['SIGINT'], 0, 'up stopping stopped'],
   ['a second signal exits at once', ['SIGTERM', 'SIGINT'], 130, 'up stopping'],
+  ['the same signal from a supervisor and from a parent is one request', ['SIGTERM', 'SIGTERM'], 0, 'up stopping stopped'],
 ] as const) {
   test(`in a real process: ${name}`, async () => {
     const child = spawn(process.execPath, [join(import.meta.dirname, 'shutdown-child.ts')], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -74,3 +75,15 @@ for (const [name, signals, expected, output] of [
     assert.equal(text.trim(), output);
   });
 }
+
+test('a signal again is the same request at first, and one more later', () => {
+  let now = 0;
+  const requests = endRequests(() => now);
+  assert.equal(requests('SIGINT'), 'first');
+  assert.equal(requests('SIGINT'), 'same');
+  assert.equal(requests('SIGTERM'), 'another');
+  now = 999;
+  assert.equal(requests('SIGINT'), 'same');
+  now = 1000;
+  assert.equal(requests('SIGINT'), 'another');
+});
