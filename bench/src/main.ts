@@ -1,10 +1,11 @@
 /** `npm run bench [-- name ...]`: all benches, or those named. */
+import * as features from './features.ts';
 import * as job from './job.ts';
 import * as operations from './operations.ts';
 import * as preprocessing from './preprocessing.ts';
 
 const wanted = process.argv.slice(2);
-const KNOWN = ['operations', 'job', 'preprocessing'];
+const KNOWN = ['operations', 'job', 'preprocessing', 'features'];
 const unknown = wanted.filter((name) => !KNOWN.includes(name));
 if (unknown.length > 0) {
   process.stderr.write(`error: no bench called ${unknown.join(', ')}; there are ${KNOWN.join(', ')}\n`);
@@ -18,3 +19,4 @@ if (chosen('operations') || chosen('job')) {
   if (chosen('job')) await job.run(rotationMs);
 }
 if (chosen('preprocessing')) await preprocessing.run();
+if (chosen('features')) await features.run();

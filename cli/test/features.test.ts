@@ -22,12 +22,14 @@ interface Place {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Images of stripes, by label closer and closer together. */
+/** Images of stripes, by label closer and closer together; no two are the same. */
 async function place(t: TestContext, count: number): Promise<Place> {
   const folder = await temporaryDirectory(t);
   const images = join(folder, 'images.gz');
   const labels = join(folder, 'labels');
-  await writeFile(images, gzipSync(idx([count, 28, 28], Uint8Array.from({ length: 784 * count }, (_, at) => 127 + 120 * Math.sin(((at % 28) * (1 + (Math.floor(at / 784) % 5))) / 3 + Math.floor(at / 784))))));
+  const pixel = (image: number, at: number): number => (at < 2 ? (image >> (8 * at)) & 255 : 127 + 120 * Math.sin(((at % 28) * (1 + (image % 5))) / 3 + image));
+  const pixels = Uint8Array.from({ length: 784 * count }, (_, at) => pixel(Math.floor(at / 784), at % 784));
+  await writeFile(images, gzipSync(idx([count, 28, 28], pixels)));
   await writeFile(labels, idx([count], Uint8Array.from({ length: count }, (_, i) => i % 5)));
   return { folder, images, labels, env: cleanEnv({ XDG_CACHE_HOME: join(folder, 'cache') }) };
 }

@@ -45,6 +45,8 @@ try {
       executionMode: 'sequential',
       // What matters is thrown as well; warnings about how a model was exported are of no use here.
       logSeverityLevel: 4,
+      // Threads that wait in a loop take the cores from those that decode and resize; without them all of it was 1.1 to 1.5 times as fast on busy cores.
+      extra: { session: { intra_op: { allow_spinning: '0' } } },
     }));
   let queue = Promise.resolve();
   parentPort?.on('message', (request: InferenceRequest | 'close') => {

@@ -46,7 +46,7 @@ export function resize(image: Pixels, width: number, height: number, window: Win
         const base = x * across.taps;
         for (let c = 0; c < channels; c++) {
           let sum = HALF;
-          for (let k = 0, at = from + c; k < count; k++, at += channels) sum += (image.data[at] ?? 0) * (across.weights[base + k] ?? 0);
+          for (let k = 0, at = from + c; k < count; k++, at += channels) sum += Math.imul(image.data[at] ?? 0, across.weights[base + k] ?? 0);
           middle[to++] = sum >> WEIGHT_BITS;
         }
       }
