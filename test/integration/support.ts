@@ -78,12 +78,23 @@ export function finished(client: BlindfitClient, id: string): Promise<JobView> {
   return waitFor(client, id, (job) => isFinal(job.state));
 }
 
+/** @throws what `body` throws, and an Error when a service ended that nobody ended */
 export async function withStack<T>(options: Partial<StackOptions>, body: (stack: RunningStack, client: BlindfitClient, directory: string) => Promise<T>): Promise<T> {
   await using directory = await temporaryDirectory();
-  const stack = await startStack({ dataDir: join(directory.path, 'data'), threads: 2, log: () => undefined, ...options });
+  const exits: string[] = [];
+  const stack = await startStack({ dataDir: join(directory.path, 'data'), threads: 2, log: () => undefined, onExit: (_name, reason) => void exits.push(reason), ...options });
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
+  // More to the point than whatever the test found missing afterwards.
+  const assertNoExits = (cause?: unknown): void => {
+    if (exits.length > 0) throw new Error(exits.join('\n'), { cause });
+  };
   try {
-    return await body(stack, client, directory.path);
+    const result = await body(stack, client, directory.path);
+    assertNoExits();
+    return result;
+  } catch (error) {
+    assertNoExits(error);
+    throw error;
   } finally {
     await client.close();
     await stack.stop();
