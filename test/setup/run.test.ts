@@ -219,7 +219,8 @@ test('Ctrl-C in a terminal reaches the program once', async (t) => {
   const root = await makeClone(t);
   await install(root);
   // util-linux's `script` provides the terminal; a byte 3 written to it is the key press.
-  const command = `'${process.execPath}' '${root}/scripts/run.mjs' cli signals`;
+  // `exec`, because a shell that waits would get the key press as well and answer with its own status.
+  const command = `exec '${process.execPath}' '${root}/scripts/run.mjs' cli signals`;
   const terminal = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { env: ENV });
   let output = '';
   terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
