@@ -2,7 +2,6 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { BACKBONES } from '@blindfit/backbones';
-import { withLabels, type LabelledDataset } from '@blindfit/datasets';
 import {
   CHANNEL_ORDERS, extractDataset, loadBackbone, openFolderSource, openIdxSource,
   type ChannelOrder, type ExtractedDataset, type ExtractOptions, type ExtractProgress, type FeatureModel, type ImageSource,
@@ -168,17 +167,6 @@ export async function extractionFromFlags(flags: ExtractionFlags, progress: Prog
 export async function featuresFromFlags(flags: ExtractionFlags, progress: Progress, signal: AbortSignal): Promise<Extraction & ExtractedDataset> {
   const extraction = await extractionFromFlags(flags, progress, signal);
   return { ...extraction, ...(await extractDataset(extraction.options)) };
-}
-
-/**
- * The features of all images of the flags, which must have labels.
- * @throws UsageError, DatasetError, FeatureError or BackboneError
- */
-export async function datasetFromFlags(flags: ExtractionFlags, progress: Progress, signal: AbortSignal): Promise<LabelledDataset> {
-  const extraction = await extractionFromFlags(flags, progress, signal);
-  requireLabels(extraction.source);
-  const { data } = await extractDataset(extraction.options);
-  return withLabels(data, data.labels ?? []);
 }
 
 /** @throws UsageError */

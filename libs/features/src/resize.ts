@@ -20,62 +20,79 @@ export interface Window {
   readonly height: number;
 }
 
-/**
- * Resizes an image to `width` x `height` and returns the part of it inside `window`, without computing the rest.
- * @param window lies inside the resized image @default all of it
- */
-export function resize(image: Pixels, width: number, height: number, window: Window = { left: 0, top: 0, width, height }): Pixels {
-  const { channels } = image;
-  const across = weightsOf(image.width, width, window.left, window.width);
-  const down = weightsOf(image.height, height, window.top, window.height);
-  // Only these input rows matter to the window.
-  const firstRow = down.starts[0] ?? 0;
-  const lastRow = (down.starts[window.height - 1] ?? 0) + (down.counts[window.height - 1] ?? 0);
-  const rows = lastRow - firstRow;
-  const stride = window.width * channels;
+/** Resizes one image after the other in the same memory: fresh memory for each took a fifth of the time. */
+export class Resizer {
+  #middle = new Uint8Array(0);
+  #data = new Uint8Array(0);
 
-  let middle: Uint8Array;
-  if (image.width === width && window.width === width) middle = image.data.subarray(firstRow * stride, lastRow * stride);
-  else {
-    middle = new Uint8Array(rows * stride);
-    for (let y = 0, to = 0; y < rows; y++) {
-      const row = (firstRow + y) * image.width * channels;
-      for (let x = 0; x < window.width; x++) {
-        const from = row + (across.starts[x] ?? 0) * channels;
-        const count = across.counts[x] ?? 0;
-        const base = x * across.taps;
-        for (let c = 0; c < channels; c++) {
-          let sum = HALF;
-          for (let k = 0, at = from + c; k < count; k++, at += channels) sum += Math.imul(image.data[at] ?? 0, across.weights[base + k] ?? 0);
-          middle[to++] = sum >> WEIGHT_BITS;
-        }
+  /**
+   * Resizes an image to `width` x `height` and returns the part of it inside `window`, without computing the rest.
+   * @param window lies inside the resized image @default all of it
+   * @returns pixels that hold until the next call
+   */
+  resize(image: Pixels, width: number, height: number, window: Window = { left: 0, top: 0, width, height }): Pixels {
+    const across = weightsOf(image.width, width, window.left, window.width);
+    const down = weightsOf(image.height, height, window.top, window.height);
+    // Only these input rows matter to the window.
+    const firstRow = down.starts[0] ?? 0;
+    const lastRow = (down.starts[window.height - 1] ?? 0) + (down.counts[window.height - 1] ?? 0);
+    const stride = window.width * image.channels;
+    let middle = image.data.subarray(firstRow * stride, lastRow * stride);
+    if (image.width !== width || window.width !== width) {
+      middle = this.#middle = atLeast(this.#middle, (lastRow - firstRow) * stride);
+      resizeRows(image, across, firstRow, lastRow, middle);
+    }
+    const { channels } = image;
+    if (image.height === height && window.height === height) return { width: window.width, height, channels, data: middle.subarray(0, height * stride) };
+    this.#data = atLeast(this.#data, window.height * stride);
+    resizeColumns(middle, stride, down, this.#data);
+    return { width: window.width, height: window.height, channels, data: this.#data.subarray(0, window.height * stride) };
+  }
+}
+
+function atLeast(buffer: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
+  return buffer.length >= length ? buffer : new Uint8Array(length);
+}
+
+/** Input rows `firstRow` to `lastRow`, each resized along itself, into `middle`. */
+function resizeRows({ data, width, channels }: Pixels, { starts, counts, weights, taps }: ResizeWeights, firstRow: number, lastRow: number, middle: Uint8Array): void {
+  for (let y = firstRow, to = 0; y < lastRow; y++) {
+    const row = y * width * channels;
+    for (let x = 0; x < starts.length; x++) {
+      const from = row + (starts[x] ?? 0) * channels;
+      const count = counts[x] ?? 0;
+      const base = x * taps;
+      for (let c = 0; c < channels; c++) {
+        let sum = HALF;
+        for (let k = 0, at = from + c; k < count; k++, at += channels) sum += Math.imul(data[at] ?? 0, weights[base + k] ?? 0);
+        middle[to++] = sum >> WEIGHT_BITS;
       }
     }
   }
-  if (image.height === height && window.height === height) return { width: window.width, height: window.height, channels, data: middle };
+}
 
-  const data = new Uint8Array(window.height * stride);
+/** Columns of `middle`, whose rows are `stride` bytes long, into `data`. */
+function resizeColumns(middle: Uint8Array, stride: number, { starts, counts, weights, taps }: ResizeWeights, data: Uint8Array): void {
   const sums = new Int32Array(stride);
-  for (let y = 0; y < window.height; y++) {
-    const from = ((down.starts[y] ?? 0) - firstRow) * stride;
-    const count = down.counts[y] ?? 0;
-    const base = y * down.taps;
+  for (let y = 0; y < starts.length; y++) {
+    const from = ((starts[y] ?? 0) - (starts[0] ?? 0)) * stride;
+    const count = counts[y] ?? 0;
+    const base = y * taps;
     const to = y * stride;
     if (count === 2) {
       // Enlarging: nearly all time goes here.
-      const [first, second] = [down.weights[base] ?? 0, down.weights[base + 1] ?? 0];
+      const [first, second] = [weights[base] ?? 0, weights[base + 1] ?? 0];
       for (let x = 0; x < stride; x++) data[to + x] = (Math.imul(middle[from + x] ?? 0, first) + Math.imul(middle[from + stride + x] ?? 0, second) + HALF) >> WEIGHT_BITS;
       continue;
     }
     sums.fill(HALF);
     for (let k = 0; k < count; k++) {
-      const weight = down.weights[base + k] ?? 0;
+      const weight = weights[base + k] ?? 0;
       const row = from + k * stride;
       for (let x = 0; x < stride; x++) sums[x] = (sums[x] ?? 0) + Math.imul(middle[row + x] ?? 0, weight);
     }
     for (let x = 0; x < stride; x++) data[to + x] = (sums[x] ?? 0) >> WEIGHT_BITS;
   }
-  return { width: window.width, height: window.height, channels, data };
 }
 
 interface ResizeWeights {

@@ -1,5 +1,5 @@
 import type { Pixels } from './image-source.ts';
-import { resize } from './resize.ts';
+import { Resizer } from './resize.ts';
 
 /** In which order a model takes the channels; `grey` converts colour images and repeats the one channel where a model takes three. */
 export const CHANNEL_ORDERS = ['rgb', 'bgr', 'grey'] as const;
@@ -25,6 +25,7 @@ export class TensorWriter {
   readonly #preprocessing: ImagePreprocessing;
   /** By plane, what each of the 256 byte values becomes. */
   readonly #tables: readonly Float32Array[];
+  readonly #resizer = new Resizer();
 
   constructor(preprocessing: ImagePreprocessing) {
     this.#preprocessing = preprocessing;
@@ -51,7 +52,7 @@ export class TensorWriter {
    */
   write(image: Pixels, batch: Float32Array, index: number): void {
     const { size, planes, order } = this.#preprocessing;
-    const { data, channels } = fit(order === 'grey' ? toGrey(image) : image, size);
+    const { data, channels } = fit(this.#resizer, order === 'grey' ? toGrey(image) : image, size);
     const pixels = size * size;
     for (let c = 0; c < planes; c++) {
       const table = this.#tables[c];
@@ -75,12 +76,12 @@ function fill(plane: Float32Array, data: Uint8Array, first: number, step: number
 }
 
 /** Shorter side to `size`, then the middle `size` x `size`. Lengths are rounded as torchvision rounds them. */
-function fit(image: Pixels, size: number): Pixels {
+function fit(resizer: Resizer, image: Pixels, size: number): Pixels {
   const { width, height } = image;
   if (width === size && height === size) return image;
   const long = Math.trunc((size * Math.max(width, height)) / Math.min(width, height));
   const [toWidth, toHeight] = width <= height ? [size, long] : [long, size];
-  return resize(image, toWidth, toHeight, { left: halfEven((toWidth - size) / 2), top: halfEven((toHeight - size) / 2), width: size, height: size });
+  return resizer.resize(image, toWidth, toHeight, { left: halfEven((toWidth - size) / 2), top: halfEven((toHeight - size) / 2), width: size, height: size });
 }
 
 /** Python's round(). */

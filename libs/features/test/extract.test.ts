@@ -132,7 +132,7 @@ suite('models', () => {
       ['one row for all images', model(oneStep(['N', 1, 2, 2], 'Flatten', ['rows', 'd'], { axis: 0 })), 'bad-model', /made 1 x 12 features of 3 images/],
     ];
     for (const [name, backbone, code, message, output] of cases) {
-      await t.test(name, () => assert.rejects(collect({ source, backbone, ...(output === undefined ? {} : { output }) }), isError(code, message)));
+      await t.test(name, () => assert.rejects(collect({ source, backbone, batch: 3, ...(output === undefined ? {} : { output }) }), isError(code, message)));
     }
     const rows = await collect({ source, backbone: model(two), output: 'map' });
     assert.equal(rows[0]?.features.length, 1);
@@ -144,7 +144,7 @@ suite('models', () => {
     const source = await ramps(await temporaryDirectory(t), 3);
     // N x 1 x 2 x 2 and a batch that cannot be squeezed to rank 2: axis 0 must be 1.
     const bad = onnx([{ name: 'image', shape: ['N', 1, 'H', 'W'] }], [{ op: 'DepthToSpace', inputs: ['image'], output: 'features', ints: { blocksize: 2 } }], [{ name: 'features' }]);
-    await assert.rejects(collect({ source, backbone: model(bad, { size: 2 }) }), isError('model-failed', /onnxruntime failed to run test\.onnx on images of 3 x 1 x 2 x 2: /));
+    await assert.rejects(collect({ source, backbone: model(bad, { size: 2 }), batch: 3 }), isError('model-failed', /onnxruntime failed to run test\.onnx on images of 3 x 1 x 2 x 2: /));
   });
 
   test('features that are no numbers are an error naming the image, and are not kept', async (t) => {
