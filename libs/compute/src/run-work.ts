@@ -1,7 +1,7 @@
 /** From a task's digests to the digests of its results: loads, runs the circuit, stores. */
 import type { BackwardTask, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedManifest, PrepareTask, StartTask, StepTask, Task, TaskResult } from '@blindfit/contracts';
 import {
-  addOperations, backward, expand, finalMomentum, finalWeights, forward, isFullPair, momentumOf, momentumSchedule, nesterovStep, noOperations, packModel,
+  addOperations, backward, expand, finalMomentum, finalWeights, forward, momentumOf, momentumSchedule, nesterovStep, noOperations, packModel,
   SealEvaluator, startErrors, startScores, stepFactor, WireError, type Ciphertext, type Plan, type Scheme,
 } from '@blindfit/he';
 import { parseDigest } from '@blindfit/storage';
@@ -83,7 +83,7 @@ async function runForward(context: Context, task: ForwardTask): Promise<string[]
     for (const shard of task.shards) {
       const features = await inputs(context, 'features', shard);
       const labels = await input(context, 'labels', shard, task.pair);
-      using errors = forward(evaluator, { layout, sigmoid: plan.hyperparameters.sigmoid, features, weights, labels, paired: isFullPair(layout, task.pair) });
+      using errors = forward(evaluator, { layout, sigmoid: plan.hyperparameters.sigmoid, features, weights, labels });
       outputs.push(await session.write(scheme, errors));
     }
   } finally {
@@ -130,7 +130,7 @@ async function errorsOf(context: Context, task: BackwardTask): Promise<Ciphertex
         continue;
       }
       using scores = await load(context, digest, { level });
-      errors.push(startErrors(evaluator, plan.hyperparameters.sigmoid, labels, scores, isFullPair(plan.layout, task.pair)));
+      errors.push(startErrors(evaluator, plan.hyperparameters.sigmoid, labels, scores));
     }
     return errors;
   } catch (error) {
@@ -165,7 +165,6 @@ async function step(context: Context, work: StepTask): Promise<Ciphertext[]> {
         factor: stepFactor(hyperparameters, layout.samples, work.iteration),
         momentum,
         constant: terms.constant,
-        paired: isFullPair(layout, work.pair),
       }),
     ];
   } finally {
@@ -181,7 +180,7 @@ async function finish(context: Context, work: FinishTask): Promise<Ciphertext[]>
   using newest = await load(context, work.history.at(-1) ?? '', { level: 0 });
   const momentum = await loadHistory(context, final.momentum, work.history);
   try {
-    return [finalWeights(evaluator, { ...final, layout, newest, momentum, paired: isFullPair(layout, work.pair) })];
+    return [finalWeights(evaluator, { ...final, layout, newest, momentum })];
   } finally {
     free(momentum.map((term) => term.weights));
   }

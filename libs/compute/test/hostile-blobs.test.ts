@@ -251,11 +251,6 @@ describe('a key', () => {
       run: async () => runWithKey(first, await keyPayload(second)),
     },
     {
-      name: 'for a rotation instead of the conjugation',
-      message: /^blobs\.galoisKeys\.0 \(sha256:.*\): what should be the conjugation key is a key for another rotation/,
-      run: async () => runWithKey(0, await keyPayload(second)),
-    },
-    {
       name: 'of other parameters',
       code: 'HE_SEAL',
       message: /^blobs\.galoisKeys\.1 .*SEAL refused to load the rotation key for step 1: /,

@@ -53,8 +53,7 @@ export interface Evaluator {
   prime(level: number): bigint;
 
   /**
-   * A plaintext with slot values `first + J second`, where J = X^(N/2) is the imaginary unit of the pairing. The caller
-   * disposes of it.
+   * A plaintext with slot values `first + i second`. The caller disposes of it.
    * @param first one number per slot; missing ones are zero
    */
   encode(first: Float64Array, level: number, scale: number, second?: Float64Array): Plaintext;

@@ -28,7 +28,7 @@ export interface Layout extends BlockShape {
   readonly features: number;
   readonly shards: number;
   readonly blocks: number;
-  /** Two classes travel in one ciphertext as real and J-imaginary part; the last pair of an odd number holds one class. */
+  /** Two classes travel in one ciphertext as real and imaginary part; in the last pair of an odd number the second one is void. */
   readonly classes: number;
   readonly pairs: number;
   /** log2 of the rows. */
@@ -164,7 +164,7 @@ export function decodeErrors(layout: Layout, slots: Float64Array, shard: number,
   }
 }
 
-/** Slots as `first + J second`, J = X^(N/2), which is i on even slots and -i on odd ones. */
+/** Complex slots, `first + i second`. */
 export interface PairedSlots {
   readonly first: Float64Array;
   readonly second: Float64Array;
@@ -184,13 +184,13 @@ export function monomialSlots(ring: number, power: number): PairedSlots {
     // The exponent is reduced exactly before it becomes an angle.
     const angle = (Math.PI * ((root * reduced) % order)) / ring;
     first[slot] = Math.cos(angle);
-    second[slot] = slot % 2 === 0 ? Math.sin(angle) : -Math.sin(angle);
+    second[slot] = Math.sin(angle);
     root = (root * 3) % order;
   }
   return { first, second };
 }
 
-/** Slot by slot product: J behaves as an imaginary unit. */
+/** Slot by slot product. */
 export function multiplySlots(a: PairedSlots, b: PairedSlots): PairedSlots {
   const first = new Float64Array(a.first.length);
   const second = new Float64Array(a.first.length);
@@ -210,7 +210,7 @@ export function addSlots(a: PairedSlots, b: PairedSlots): PairedSlots {
 }
 
 /**
- * Slots of a packed pair: sum over blocks of X^e_block (first + J second).
+ * Slots of a packed pair: sum over blocks of X^e_block (first + i second).
  * @param first, second one weight per feature
  */
 export function encodePair(layout: Layout, ring: number, first: Float64Array, second: Float64Array): PairedSlots {

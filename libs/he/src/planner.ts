@@ -196,10 +196,9 @@ export function groups(count: number, perTask: number): number[][] {
 
 type PlanBase = Pick<Plan, 'parameters' | 'layout' | 'hyperparameters' | 'grouping' | 'features' | 'gradientFeatures' | 'labels' | 'iterations'>;
 
-/** Runs the job's circuits on shadows: one full pair, one half-filled pair if there is one, times their number. */
+/** Runs the job's circuits on shadows: one pair, times their number. */
 function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; steps: Set<number> } {
   const { layout, parameters } = plan;
-  const halves = layout.pairs - Math.floor(layout.classes / 2);
   let counts = noOperations();
   let transforms = 0;
   const steps = new Set<number>();
@@ -218,11 +217,9 @@ function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; 
   };
   if (plan.hyperparameters.initialWeight !== 0) addRun(layout.shards, (evaluator) => dryStart(evaluator, plan));
   let weights: Ciphertext | undefined;
-  const keepWeights = (paired: boolean) => (evaluator: DryRunEvaluator) => {
-    weights = dryPair(evaluator, plan, paired);
-  };
-  addRun(layout.pairs - halves, keepWeights(true));
-  addRun(halves, keepWeights(false));
+  addRun(layout.pairs, (evaluator) => {
+    weights = dryPair(evaluator, plan);
+  });
   // The model, and V of every iteration for the owner's report.
   addRun(1 + plan.hyperparameters.iterations, (evaluator) => {
     packModel(evaluator, layout, Array.from({ length: layout.pairs }, () => evaluator.input(0, weights?.scale ?? 1)));
@@ -241,7 +238,7 @@ function dryStart(evaluator: DryRunEvaluator, plan: PlanBase): Ciphertext {
   });
 }
 
-function dryPair(evaluator: DryRunEvaluator, plan: PlanBase, paired: boolean): Ciphertext {
+function dryPair(evaluator: DryRunEvaluator, plan: PlanBase): Ciphertext {
   const { layout, hyperparameters, grouping, iterations } = plan;
   const { sigmoid, initialWeight } = hyperparameters;
   const etas = momentumSchedule(hyperparameters.iterations);
@@ -255,7 +252,7 @@ function dryPair(evaluator: DryRunEvaluator, plan: PlanBase, paired: boolean): C
         return group.map(() => {
           const labels = evaluator.input(plan.labels.level, plan.labels.scale);
           if (initialWeight === 0) return labels;
-          return startErrors(evaluator, sigmoid, labels, evaluator.input(levels.errors, plan.labels.scale), paired);
+          return startErrors(evaluator, sigmoid, labels, evaluator.input(levels.errors, plan.labels.scale));
         });
       }
       const weights = expand(evaluator, layout, newest);
@@ -263,7 +260,6 @@ function dryPair(evaluator: DryRunEvaluator, plan: PlanBase, paired: boolean): C
         forward(evaluator, {
           layout,
           sigmoid,
-          paired,
           weights,
           features: weights.map(() => evaluator.input(plan.features.level, plan.features.scale)),
           labels: evaluator.input(plan.labels.level, plan.labels.scale),
@@ -280,7 +276,6 @@ function dryPair(evaluator: DryRunEvaluator, plan: PlanBase, paired: boolean): C
       nesterovStep(evaluator, {
         layout,
         gradients,
-        paired,
         factor: stepFactor(hyperparameters, layout.samples, index + 1),
         ...momentumOf(etas, index, history, initialWeight),
       }));
@@ -288,7 +283,7 @@ function dryPair(evaluator: DryRunEvaluator, plan: PlanBase, paired: boolean): C
   const newest = history.at(-1);
   if (newest === undefined) throw new PlanError('no iterations', 'at least 1');
   const final = finalMomentum(etas, history, initialWeight);
-  return finalWeights(evaluator, { layout, paired, newest, ...final });
+  return finalWeights(evaluator, { layout, newest, ...final });
 }
 
 /**

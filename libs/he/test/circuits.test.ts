@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import * as he from '@blindfit/he';
+import { SecretKeyHolder } from '@blindfit/owner';
 import { maxError, openBench, randomVector, type Bench } from './setup.ts';
 
 const SETS: readonly { name: string; literal: he.ParametersLiteral; security: he.SecurityLevel; tolerance: number }[] = [
@@ -45,11 +46,11 @@ for (const { name, literal, security, tolerance } of SETS) {
       }
     });
 
-    it('rotates and sums, paired, over columns and rows', (t) => {
+    it('rotates and sums over columns and rows', (t) => {
       const a = random(3);
       for (const steps of [he.columnSteps(layout), he.rowSteps(layout)]) {
         using x = bench.encrypt(a.first, 1, a.second);
-        he.rotateAndSumInPlace(bench.evaluator, x, steps, true);
+        he.rotateAndSumInPlace(bench.evaluator, x, steps);
         check(t, bench.decrypt(x), he.rotateAndSumClear(a, steps));
       }
     });
@@ -57,7 +58,7 @@ for (const { name, literal, security, tolerance } of SETS) {
     it('masks and replicates', (t) => {
       const a = random(4);
       using x = bench.encrypt(a.first, 2, a.second);
-      using y = he.maskAndReplicate(bench.evaluator, layout, x, 0.25, 2 ** 40, true);
+      using y = he.maskAndReplicate(bench.evaluator, layout, x, 0.25, 2 ** 40);
       assert.equal(y.level, 1);
       assert.equal(y.scale, 2 ** 40);
       check(t, bench.decrypt(y), he.maskAndReplicateClear(layout, a, 0.25), tolerance * 16);
@@ -79,26 +80,26 @@ for (const { name, literal, security, tolerance } of SETS) {
       });
     }
 
-    for (const paired of [true, false]) {
-      it(`forward, ${paired ? 'two classes' : 'one class'}`, (t) => {
+    for (const degree of he.SIGMOID_DEGREES) {
+      it(`forward with a sigmoid of degree ${degree}`, (t) => {
+        const sigmoid = degree === 3 ? he.PAPER_SIGMOID : he.fitSigmoid(degree, 8);
         const features = Array.from({ length: layout.blocks }, (_, f) => ({ first: randomVector(slots, 20 + f), second: new Float64Array(slots) }));
         const weights = Array.from({ length: layout.blocks }, (_, f) => ({
           first: he.encodeWeights(layout, randomVector(layout.features, 40).map((v) => v * 0.2), f),
-          second: paired ? he.encodeWeights(layout, randomVector(layout.features, 41).map((v) => v * 0.2), f) : new Float64Array(slots),
+          second: he.encodeWeights(layout, randomVector(layout.features, 41).map((v) => v * 0.2), f),
         }));
-        const labels = paired ? random(6) : { first: randomVector(slots, 6), second: new Float64Array(slots) };
+        const labels = random(6);
         const level = 5;
         const encrypted = {
           layout,
-          sigmoid: he.PAPER_SIGMOID,
-          paired,
+          sigmoid,
           features: features.map((x) => bench.encrypt(x.first, level + 1)),
           weights: weights.map((w) => bench.encrypt(w.first, level, w.second, 2 ** 49)),
           labels: bench.encrypt(labels.first, level, labels.second),
         };
         using errors = he.forward(bench.evaluator, encrypted);
-        assert.equal(errors.level, level - he.forwardLevels(3));
-        check(t, bench.decrypt(errors), he.forwardClear({ layout, sigmoid: he.PAPER_SIGMOID, features, weights, labels, paired }), tolerance * 4);
+        assert.equal(errors.level, level - he.forwardLevels(degree));
+        check(t, bench.decrypt(errors), he.forwardClear({ layout, sigmoid, features, weights, labels }), tolerance * 4);
         for (const x of [...encrypted.features, ...encrypted.weights, encrypted.labels]) x[Symbol.dispose]();
       });
     }
@@ -111,9 +112,9 @@ for (const { name, literal, security, tolerance } of SETS) {
       const blocks = features.map((x) => bench.encrypt(x.first, 4));
       using scores = he.startScores(bench.evaluator, { layout, sigmoid: he.PAPER_SIGMOID, features: blocks, initialWeight: 0.0128, scale: y.scale });
       assert.equal(scores.level, 4 - he.startLevels(3));
-      using errors = he.startErrors(bench.evaluator, he.PAPER_SIGMOID, y, scores, true);
+      using errors = he.startErrors(bench.evaluator, he.PAPER_SIGMOID, y, scores);
       const weights = features.map(() => ({ first: constant, second: constant }));
-      check(t, bench.decrypt(errors), he.forwardClear({ layout, sigmoid: he.PAPER_SIGMOID, features, weights, labels, paired: true }));
+      check(t, bench.decrypt(errors), he.forwardClear({ layout, sigmoid: he.PAPER_SIGMOID, features, weights, labels }));
       for (const x of blocks) x[Symbol.dispose]();
     });
 
@@ -175,7 +176,7 @@ for (const { name, literal, security, tolerance } of SETS) {
       assert.ok(e1 && e2 && e3 && e4);
       const momentum = [{ coefficient: 1.3, weights: m1 }, { coefficient: -0.3, weights: m0 }];
       using next = he.nesterovStep(keyless, {
-        layout, gradients: [e1, e2], factor: 10.07, constant: 0.0128, paired: true,
+        layout, gradients: [e1, e2], factor: 10.07, constant: 0.0128,
         momentum: [{ coefficient: 1.3, weights: e3 }, { coefficient: -0.3, weights: e4 }],
       });
       assert.equal(next.level, 1);
@@ -183,6 +184,17 @@ for (const { name, literal, security, tolerance } of SETS) {
       const slotsOf = he.encodePair(layout, literal.ring, expected, none.map(() => 0.0128));
       check(t, bench.decrypt(next), slotsOf, tolerance * 100);
       for (const c of encrypted) c[Symbol.dispose]();
+    });
+
+    it('refuses the key of another rotation, also for the conjugation', () => {
+      const secret = SecretKeyHolder.generate(bench.scheme);
+      try {
+        const [one, conjugation] = [secret.galoisKey(1), secret.galoisKey(he.CONJUGATION)];
+        assert.throws(() => bench.scheme.loadGaloisKey(one, he.CONJUGATION), /what should be the conjugation key is a key for another rotation/);
+        assert.throws(() => bench.scheme.loadGaloisKey(conjugation, 1), /what should be the rotation key for step 1 is a key for another rotation/);
+      } finally {
+        secret[Symbol.dispose]();
+      }
     });
 
     it('refuses mismatched levels and scales, and says which keys are missing', () => {

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
-  addOperations, backward, expand, finalMomentum, finalWeights, forward, groups, isFullPair, momentumOf, momentumSchedule, nesterovStep, noOperations,
+  addOperations, backward, expand, finalMomentum, finalWeights, forward, groups, momentumOf, momentumSchedule, nesterovStep, noOperations,
   packModel, SealEvaluator, startErrors, startScores, stepFactor, unwrap, WIRE_HEADER_BYTES, wrap,
   type Ciphertext, type EvaluationKeys, type OperationCounts, type Plan, type Scheme, type WireFields,
 } from '@blindfit/he';
@@ -112,7 +112,6 @@ interface Trained {
 async function trainPair(evaluator: SealEvaluator, plan: Plan, grids: Grids, scores: readonly Ciphertext[], pair: number, stack: DisposableStack): Promise<Trained> {
   const { layout, hyperparameters, grouping } = plan;
   const { initialWeight } = hyperparameters;
-  const paired = isFullPair(layout, pair);
   const etas = momentumSchedule(hyperparameters.iterations);
   const history: Ciphertext[] = [];
   for (let iteration = 1; iteration <= hyperparameters.iterations; iteration++) {
@@ -120,7 +119,7 @@ async function trainPair(evaluator: SealEvaluator, plan: Plan, grids: Grids, sco
     const gradients: Ciphertext[] = [];
     for (const shards of groups(layout.shards, grouping.shardsPerTask)) {
       using task = new DisposableStack();
-      const errors = await errorsOf(evaluator, plan, grids, scores, { pair, paired, shards, newest: history.at(-1) }, task);
+      const errors = await errorsOf(evaluator, plan, grids, scores, { pair, shards, newest: history.at(-1) }, task);
       for (const blocks of groups(layout.blocks, grouping.blocksPerTask)) {
         const gradientFeatures = new Map(blocks.map((block) => [block, shards.map((shard) => at(grids.gradientFeatures, shard, block))]));
         gradients.push(temporary.use(backward(evaluator, { layout, errors, gradientFeatures })));
@@ -128,11 +127,11 @@ async function trainPair(evaluator: SealEvaluator, plan: Plan, grids: Grids, sco
       }
     }
     const factor = stepFactor(hyperparameters, layout.samples, iteration);
-    history.push(stack.use(nesterovStep(evaluator, { layout, gradients, paired, factor, ...momentumOf(etas, iteration - 1, history, initialWeight) })));
+    history.push(stack.use(nesterovStep(evaluator, { layout, gradients, factor, ...momentumOf(etas, iteration - 1, history, initialWeight) })));
   }
   const newest = history.at(-1);
   if (newest === undefined) throw new RangeError('a plan without iterations');
-  return { weights: stack.use(finalWeights(evaluator, { layout, paired, newest, ...finalMomentum(etas, history, initialWeight) })), history };
+  return { weights: stack.use(finalWeights(evaluator, { layout, newest, ...finalMomentum(etas, history, initialWeight) })), history };
 }
 
 /** The errors of a pair on some shards. The first iteration's weights are public: its errors need no product of ciphertexts. */
@@ -141,18 +140,18 @@ async function errorsOf(
   plan: Plan,
   grids: Grids,
   scores: readonly Ciphertext[],
-  task: { readonly pair: number; readonly paired: boolean; readonly shards: readonly number[]; readonly newest: Ciphertext | undefined },
+  task: { readonly pair: number; readonly shards: readonly number[]; readonly newest: Ciphertext | undefined },
   stack: DisposableStack,
 ): Promise<Ciphertext[]> {
   const { layout, hyperparameters: { sigmoid } } = plan;
-  const { pair, paired, shards, newest } = task;
+  const { pair, shards, newest } = task;
   const weights = newest === undefined ? [] : expand(evaluator, layout, newest).map((block) => stack.use(block));
   const errors: Ciphertext[] = [];
   for (const shard of shards) {
     const labels = at(grids.labels, shard, pair);
     const start = scores[shard];
-    if (newest !== undefined) errors.push(stack.use(forward(evaluator, { layout, sigmoid, paired, weights, labels, features: grids.features[shard] ?? [] })));
-    else if (start !== undefined) errors.push(stack.use(startErrors(evaluator, sigmoid, labels, start, paired)));
+    if (newest !== undefined) errors.push(stack.use(forward(evaluator, { layout, sigmoid, weights, labels, features: grids.features[shard] ?? [] })));
+    else if (start !== undefined) errors.push(stack.use(startErrors(evaluator, sigmoid, labels, start)));
     else errors.push(labels);
     await nextTurn();
   }

@@ -75,7 +75,7 @@ export class SecretKeyHolder implements Disposable {
     });
   }
 
-  /** Encrypts `first + J second` with the secret key; the random half travels as a seed. */
+  /** Encrypts `first + i second` with the secret key; the random half travels as a seed. */
   encryptToBytes(first: Float64Array, level: number, scale: number, second?: Float64Array): Uint8Array {
     using plain = this.scheme.encode(first, level, scale, second);
     return sealCall('encrypt', () => {

@@ -1,9 +1,10 @@
 import { CircuitError } from '../errors.ts';
-import { type Ciphertext, type Evaluator } from '../evaluator.ts';
+import type { Ciphertext, Evaluator } from '../evaluator.ts';
 import type { Layout } from '../layout.ts';
 import { sigmoidLevels, type SigmoidPolynomial } from '../sigmoid.ts';
-import { maskAndReplicate } from './mask-and-replicate.ts';
-import { evaluateMonicOdd, inputScale, monicOdd, type MonicOdd } from './odd-polynomial.ts';
+import { maskAndReplicate, maskColumn } from './mask-and-replicate.ts';
+import { evaluateMonicOdd, inputScale, monicOdd } from './odd-polynomial.ts';
+import { evaluatePairedOdd, pairedInputFactor } from './paired-sigmoid.ts';
 import { reduceProductInPlace } from './reduce.ts';
 import { columnSteps, rotateAndSumInPlace } from './rotate-and-sum.ts';
 
@@ -16,8 +17,6 @@ export interface ForwardInput {
   readonly weights: readonly Ciphertext[];
   /** Y - 0.5 of the pair and shard, staggered. */
   readonly labels: Ciphertext;
-  /** Whether the pair carries two classes. */
-  readonly paired: boolean;
 }
 
 /** Levels from the weights to the errors: product, mask, sigmoid. */
@@ -30,20 +29,16 @@ export function forwardLevels(degree: SigmoidPolynomial['degree']): number {
  * (paper, section 4: SLE gradient). Twin: `clear/circuits.ts#forwardClear`.
  */
 export function forward(evaluator: Evaluator, input: ForwardInput): Ciphertext {
-  const { layout, features, weights, labels, paired } = input;
+  const { layout, features, weights, labels, sigmoid } = input;
   if (features.length !== layout.blocks || weights.length !== layout.blocks) {
     throw new CircuitError(`${features.length} feature and ${weights.length} weight blocks`, `${layout.blocks} of each are needed`);
   }
   using products = sumOfProducts(evaluator, features, weights);
-  rotateAndSumInPlace(evaluator, products, columnSteps(layout), paired);
-  const polynomial = monicOdd(input.sigmoid);
-  const level = products.level - 1;
-  const scale = inputScale(evaluator, polynomial.degree, level, labels.scale);
-  // A pair is split by u + conj(u) = 2 Re u: the mask carries the half.
-  const factor = polynomial.inputFactor * (paired ? 0.5 : 1);
-  using u = maskAndReplicate(evaluator, layout, products, factor, scale, paired);
-  using odd = paired ? pairedOdd(evaluator, polynomial, u) : evaluateMonicOdd(evaluator, polynomial, u);
-  return errors(evaluator, labels, odd, polynomial.sign);
+  rotateAndSumInPlace(evaluator, products, columnSteps(layout));
+  const scale = inputScale(evaluator, sigmoid.degree, products.level - 1, labels.scale);
+  using u = maskAndReplicate(evaluator, layout, products, pairedInputFactor(sigmoid), scale);
+  using odd = evaluatePairedOdd(evaluator, sigmoid, u);
+  return errorsOf(evaluator, sigmoid, labels, odd);
 }
 
 export interface StartInput {
@@ -62,28 +57,34 @@ export function startLevels(degree: SigmoidPolynomial['degree']): number {
 }
 
 /**
- * sign * (s(X v) - 0.5) for weights that are all one constant: no ciphertext product, and one result for all classes.
- * The sign is that of `monicOdd`; {@link startErrors} undoes it.
+ * sign * (1 + i) (s(X v) - 0.5) for weights that are all one constant: no ciphertext product, and one result for all
+ * pairs. The sign is that of `monicOdd`; {@link startErrors} undoes it.
  */
 export function startScores(evaluator: Evaluator, input: StartInput): Ciphertext {
+  const { layout, sigmoid, initialWeight } = input;
   const [head, ...tail] = input.features;
   if (head === undefined) throw new CircuitError('no feature blocks');
   using sum = evaluator.copy(head);
   for (const block of tail) evaluator.addInPlace(sum, block);
-  rotateAndSumInPlace(evaluator, sum, columnSteps(input.layout), false);
-  const polynomial = monicOdd(input.sigmoid);
+  rotateAndSumInPlace(evaluator, sum, columnSteps(layout));
+  const polynomial = monicOdd(sigmoid);
   const scale = inputScale(evaluator, polynomial.degree, sum.level - 1, input.scale);
-  using u = maskAndReplicate(evaluator, input.layout, sum, polynomial.inputFactor * input.initialWeight, scale, false);
-  return evaluateMonicOdd(evaluator, polynomial, u);
+  using even = maskColumn(evaluator, layout, sum, polynomial.inputFactor * initialWeight, scale);
+  rotateAndSumInPlace(evaluator, even, columnSteps(layout).slice(1));
+  using odd = evaluator.rotate(even, 1);
+  // J is i on even slots and -i on odd ones: the second class needs the scores negated on odd slots.
+  using alternating = evaluator.subtract(even, odd);
+  using straight = evaluator.add(even, odd);
+  const scores = evaluateMonicOdd(evaluator, polynomial, straight);
+  using other = evaluateMonicOdd(evaluator, polynomial, alternating);
+  using second = evaluator.multiplyPlain(other, evaluator.monomial(evaluator.parameters.ring / 2, other.level));
+  evaluator.addInPlace(scores, second);
+  return scores;
 }
 
-/** The errors of one pair from the labels and the shared start scores. No level. */
-export function startErrors(evaluator: Evaluator, sigmoid: SigmoidPolynomial, labels: Ciphertext, scores: Ciphertext, paired: boolean): Ciphertext {
-  const { sign } = monicOdd(sigmoid);
-  if (!paired) return errors(evaluator, labels, scores, sign);
-  using second = evaluator.multiplyPlain(scores, evaluator.monomial(evaluator.parameters.ring / 2, scores.level));
-  evaluator.addInPlace(second, scores);
-  return errors(evaluator, labels, second, sign);
+/** The errors of one pair from its labels and the shared start scores. No level, no key. */
+export function startErrors(evaluator: Evaluator, sigmoid: SigmoidPolynomial, labels: Ciphertext, scores: Ciphertext): Ciphertext {
+  return errorsOf(evaluator, sigmoid, labels, scores);
 }
 
 /** sum_f features_f * weights_f: one relinearisation and one rescale for all blocks. */
@@ -106,22 +107,8 @@ function sumOfProducts(evaluator: Evaluator, features: readonly Ciphertext[], we
   return sum;
 }
 
-/** Splits u = (a + J b) / 2 by a conjugation, evaluates both halves, and joins them again. */
-function pairedOdd(evaluator: Evaluator, polynomial: MonicOdd, u: Ciphertext): Ciphertext {
-  const half = evaluator.parameters.ring / 2;
-  using conjugate = evaluator.conjugate(u);
-  using first = evaluator.add(u, conjugate);
-  using difference = evaluator.subtract(conjugate, u);
-  // J (conj u - u) = J (-2 J b / 2) = b.
-  using second = evaluator.multiplyPlain(difference, evaluator.monomial(half, difference.level));
-  const result = evaluateMonicOdd(evaluator, polynomial, first);
-  using other = evaluateMonicOdd(evaluator, polynomial, second);
-  using turned = evaluator.multiplyPlain(other, evaluator.monomial(half, other.level));
-  evaluator.addInPlace(result, turned);
-  return result;
-}
-
-function errors(evaluator: Evaluator, labels: Ciphertext, odd: Ciphertext, sign: 1 | -1): Ciphertext {
+/** @param odd sign * (s(z) - 0.5), the sign that of `monicOdd` */
+function errorsOf(evaluator: Evaluator, sigmoid: SigmoidPolynomial, labels: Ciphertext, odd: Ciphertext): Ciphertext {
   using lowered = evaluator.dropTo(labels, odd.level);
-  return sign > 0 ? evaluator.subtract(lowered, odd) : evaluator.add(lowered, odd);
+  return monicOdd(sigmoid).sign > 0 ? evaluator.subtract(lowered, odd) : evaluator.add(lowered, odd);
 }

@@ -41,7 +41,7 @@ export function sumRowsAndPack(evaluator: Evaluator, layout: Layout, products: R
   }
   const packed = nodes.get(0);
   if (packed === undefined || nodes.size !== 1) throw new CircuitError('blocks to pack do not belong to one pair');
-  rotateAndSumInPlace(evaluator, packed, rowSteps(layout).slice(layout.blockBits), true);
+  rotateAndSumInPlace(evaluator, packed, rowSteps(layout).slice(layout.blockBits));
   return packed;
 }
 
@@ -49,7 +49,7 @@ export function sumRowsAndPack(evaluator: Evaluator, layout: Layout, products: R
 function merge(evaluator: Evaluator, a: Ciphertext | undefined, b: Ciphertext | undefined, stage: Stage): Ciphertext {
   if (b === undefined) {
     if (a === undefined) throw new CircuitError('nothing to merge');
-    rotateAndSumInPlace(evaluator, a, [stage.step], true);
+    rotateAndSumInPlace(evaluator, a, [stage.step]);
     return a;
   }
   using right = b;

@@ -19,19 +19,11 @@ function doublings(from: number, below: number): number[] {
 
 /**
  * a <- a + rot(a, step) for each step: slot s ends with the sum of a[s + every subset sum of the steps].
- * One rotation a step; an odd step on a paired ciphertext one more.
- *
- * @param paired whether `a` carries first + J second. J is i on even and -i on odd slots, so rotating by an odd step
- *   turns it into -J; the conjugation turns it back.
+ * One rotation a step.
  */
-export function rotateAndSumInPlace(evaluator: Evaluator, a: Ciphertext, steps: readonly number[], paired: boolean): void {
+export function rotateAndSumInPlace(evaluator: Evaluator, a: Ciphertext, steps: readonly number[]): void {
   for (const step of steps) {
     using rotated = evaluator.rotate(a, step);
-    if (paired && step % 2 === 1) {
-      using restored = evaluator.conjugate(rotated);
-      evaluator.addInPlace(a, restored);
-    } else {
-      evaluator.addInPlace(a, rotated);
-    }
+    evaluator.addInPlace(a, rotated);
   }
 }

@@ -23,7 +23,6 @@ export interface StepInput {
   readonly momentum: readonly MomentumTerm[];
   /** The part of W_t that is still the public start: its value in every valid feature. */
   readonly constant: number;
-  readonly paired: boolean;
 }
 
 /** M_{t+1} = W_t + factor * gradient, at the gradient's level. */
@@ -40,7 +39,7 @@ export function nesterovStep(evaluator: Evaluator, input: StepInput): Ciphertext
 /** W_T = (1 - eta) M_T + the older terms: what the job returns. `newestCoefficient` is carried by the scale. */
 export function finalWeights(
   evaluator: Evaluator,
-  input: Pick<StepInput, 'layout' | 'momentum' | 'constant' | 'paired'> & { readonly newest: Ciphertext; readonly newestCoefficient: number },
+  input: Pick<StepInput, 'layout' | 'momentum' | 'constant'> & { readonly newest: Ciphertext; readonly newestCoefficient: number },
 ): Ciphertext {
   const sum = evaluator.copy(input.newest);
   evaluator.multiplyValueInPlace(sum, input.newestCoefficient);
@@ -48,7 +47,7 @@ export function finalWeights(
   return sum;
 }
 
-function addMomentum(evaluator: Evaluator, sum: Ciphertext, input: Pick<StepInput, 'layout' | 'momentum' | 'constant' | 'paired'>): void {
+function addMomentum(evaluator: Evaluator, sum: Ciphertext, input: Pick<StepInput, 'layout' | 'momentum' | 'constant'>): void {
   for (const { coefficient, weights } of input.momentum) {
     if (coefficient === 0) continue;
     using term = timesConstant(evaluator, weights, coefficient, sum.level, sum.scale);
@@ -57,7 +56,7 @@ function addMomentum(evaluator: Evaluator, sum: Ciphertext, input: Pick<StepInpu
   if (input.constant !== 0) {
     const { layout } = input;
     const filled = new Float64Array(layout.features).fill(input.constant);
-    const slots = encodePair(layout, evaluator.parameters.ring, filled, input.paired ? filled : new Float64Array(layout.features));
+    const slots = encodePair(layout, evaluator.parameters.ring, filled, filled);
     using plain = evaluator.encode(slots.first, sum.level, sum.scale, slots.second);
     evaluator.addPlainInPlace(sum, plain);
   }

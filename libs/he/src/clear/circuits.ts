@@ -41,7 +41,6 @@ export function forwardClear(input: {
   readonly features: readonly PairedSlots[];
   readonly weights: readonly PairedSlots[];
   readonly labels: PairedSlots;
-  readonly paired: boolean;
 }): PairedSlots {
   const { layout, sigmoid, features, weights, labels } = input;
   const part = (of: (slots: PairedSlots) => Float64Array): Float64Array => {
@@ -57,7 +56,7 @@ export function forwardClear(input: {
     }
     return of(labels).map((label, slot) => label - evaluateOdd(sigmoid, scores[Math.ceil(slot / layout.columns) % layout.rows] ?? 0));
   };
-  return { first: part((slots) => slots.first), second: input.paired ? part((slots) => slots.second) : new Float64Array(labels.second.length) };
+  return { first: part((slots) => slots.first), second: part((slots) => slots.second) };
 }
 
 /** Twin of `sumRowsAndPack` and of `backward` without the shards: row sums of every block under its monomial. */

@@ -2,8 +2,8 @@
  * Roots of unity as SEAL chooses them, and the monomials X^power in the form SEAL computes with.
  *
  * In NTT form, entry i of prime q is the polynomial's value at psi^(2 bitrev(i) + 1), psi being the smallest primitive
- * 2N-th root of unity modulo q. A monomial is a table look-up there. X^(N/2) squares to X^N = -1, so it is an imaginary
- * unit J that costs neither scale nor level: two real vectors travel in one ciphertext as a + J b.
+ * 2N-th root of unity modulo q. A monomial is a table look-up there. J = X^(N/2) squares to X^N = -1: at every
+ * slot it is i or -i, i on even and -i on odd ones, because SEAL orders the slots by powers of 3.
  */
 
 function power(base: bigint, exponent: bigint, modulus: bigint): bigint {

@@ -125,11 +125,12 @@ export class Scheme implements Disposable {
     return prime;
   }
 
-  /** Encodes `first + J second`; costs one FFT, two when there is a second part. */
+  /** Encodes `first + i second`; costs one FFT, two when there is a second part. */
   encode(first: Float64Array, level: number, scale: number, second?: Float64Array): SealPlaintext {
     if (second === undefined) return this.encodeReal(first, level, scale);
     using real = this.encodeReal(first, level, scale);
-    using imaginary = this.encodeReal(second, level, scale);
+    // node-seal encodes real vectors only. J times real is i times real, but for the sign on odd slots.
+    using imaginary = this.encodeReal(alternating(second), level, scale);
     const count = (level + 1) * this.parameters.ring;
     const values = this.valuesOf(real, count);
     this.addTimesJ(values, this.valuesOf(imaginary, count), level);
@@ -159,16 +160,16 @@ export class Scheme implements Disposable {
     return this.loadPlaintext(values, level, 1);
   }
 
-  /** The slots of a plaintext as `first + J second`. */
+  /** The slots of a plaintext as `first + i second`. */
   decode(plain: SealPlaintext): PairedSlots {
     const decodeReal = (p: SealPlaintext): Float64Array => sealCall('decode', () => this.encoder.decodeFloat64(p.raw) as Float64Array);
     const first = decodeReal(plain);
     const count = (plain.level + 1) * this.parameters.ring;
-    // J is purely imaginary at every slot, so the second part is the real part of -J (first + J second).
+    // J is purely imaginary at every slot: the second part is the real part of -J (first + i second), but for the sign on odd slots.
     const turned = new BigUint64Array(count);
     this.addTimesJ(turned, this.valuesOf(plain, count), plain.level, true);
     using rotated = this.loadPlaintext(turned, plain.level, plain.scale);
-    return { first, second: decodeReal(rotated) };
+    return { first, second: alternating(decodeReal(rotated)) };
   }
 
   /** @throws WireError, SealError when the bytes are no ciphertext of this context */
@@ -271,6 +272,11 @@ export class Scheme implements Disposable {
     }
     return table;
   }
+}
+
+/** Negated on odd slots. */
+function alternating(slots: Float64Array): Float64Array {
+  return slots.map((value, slot) => (slot % 2 === 0 ? value : -value));
 }
 
 export function rawCiphertext(ciphertext: Ciphertext): RawCiphertext {
