@@ -12,7 +12,7 @@ import { ComputeMetrics } from '@blindfit/compute';
 import { choosePlan, DEFAULT_HYPERPARAMETERS, PAPER_HYPERPARAMETERS, type Hyperparameters, type JobShape } from '@blindfit/he';
 import { JobStore } from '@blindfit/jobs';
 import { createMetrics, describeVariables, variables } from '@blindfit/runtime';
-import { addApiMetrics } from '../../services/api/src/metrics.ts';
+import { addApiMetrics, addCollectorMetrics } from '../../services/api/src/metrics.ts';
 import { SchedulerMetrics } from '../../services/scheduler/src/metrics.ts';
 import { WorkerMetrics } from '../../services/worker/src/metrics.ts';
 import { commandsIn, helpOf, packages, pages, read, ROOT } from './support.ts';
@@ -104,7 +104,13 @@ function metricTables(): Map<string, string> {
     return metricTable(registry);
   };
   const tables = new Map([
-    ['api', ours((registry) => addApiMetrics(fastify(), registry, { redis, jobs, queues: {} }))],
+    [
+      'api',
+      ours((registry) => {
+        addApiMetrics(fastify(), registry, { redis, jobs, queues: {} });
+        addCollectorMetrics(registry);
+      }),
+    ],
     ['scheduler', ours((registry) => new SchedulerMetrics(registry, jobs, []))],
     ['worker', ours((registry) => new WorkerMetrics(registry))],
     ['threads', ours((registry) => new ComputeMetrics(registry).watch(registry, { size: 0, busy: 0 }))],

@@ -18,4 +18,4 @@ export { openService } from './service.ts';
 export type { RunningService, ServiceBase, ServiceOptions } from './service.ts';
 export { createShutdown } from './shutdown.ts';
 export type { Shutdown, ShutdownOptions } from './shutdown.ts';
-export { variables } from './variables.ts';
+export { retentionMs, variables } from './variables.ts';

@@ -9,6 +9,8 @@ import type { Environment, Variable } from './config.ts';
 import { parseRedisUrl } from './redis-url.ts';
 
 const MIB = 2 ** 20;
+const MIN_RETENTION_MS = 60_000;
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 /** The environment variables that more than one service understands. A service picks those it needs. */
@@ -96,6 +98,16 @@ export const variables = {
     minimum: 1,
     default: () => 1024,
   }),
+  retention: variable({
+    env: 'BLINDFIT_RETENTION',
+    schema: Type.String({ pattern: '^(off|[0-9]{1,6}[smhd])$' }),
+    description: 'How long the API keeps blobs that no job refers to (intermediate results, uploads that came to nothing); off: for ever',
+    allowed: 'off, or a number with s, m, h or d from 1m on, for example 24h or 7d',
+    default: () => '24h',
+    check: (text) => {
+      if (retentionMs(text) < MIN_RETENTION_MS) throw new Error(`${JSON.stringify(text)} is too short: what a job needs must stay from its upload to its submission; allowed: off, or 1m and longer`);
+    },
+  }),
   logLevel: variable({
     env: 'BLINDFIT_LOG_LEVEL',
     schema: Type.Enum([...LOG_LEVELS]),
@@ -116,6 +128,11 @@ export const variables = {
 function megabytes(spec: { env: string; description: string; minimum: number; default: () => number; defaultText?: string }): Variable<number> {
   const { minimum, ...rest } = spec;
   return variable<TInteger>({ ...rest, schema: Type.Integer({ minimum, maximum: 2 ** 30 }), allowed: `an integer from ${minimum} to ${2 ** 30}` });
+}
+
+/** Milliseconds of a value that `variables.retention` allows; `off` is `Infinity`. */
+export function retentionMs(text: string): number {
+  return text === 'off' ? Infinity : Number(text.slice(0, -1)) * (UNIT_MS[text.slice(-1)] ?? NaN);
 }
 
 /** Bytes this process may use: the limit of its container where there is one, else the memory of the machine. */

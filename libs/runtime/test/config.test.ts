@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ConfigError, describeVariables, optional, readConfig, variable, variables } from '@blindfit/runtime';
+import { ConfigError, describeVariables, optional, readConfig, retentionMs, variable, variables } from '@blindfit/runtime';
 import type { VariableTable } from '@blindfit/runtime';
 import { Type } from 'typebox';
 
@@ -69,6 +69,16 @@ test('a relative cache directory and a prefix without hash tag are refused', () 
   assert.equal(problemsOf({ prefix: variables.queuePrefix }, { BLINDFIT_QUEUE_PREFIX: 'blindfit' }).length, 1);
   assert.equal(readConfig({ dir: variables.cacheDir }, { XDG_CACHE_HOME: '/x' }).dir, '/x/blindfit');
   assert.match(readConfig({ dir: variables.cacheDir }, { XDG_CACHE_HOME: 'relative' }).dir, /^\/.*\.cache\/blindfit$/);
+});
+
+test('a retention is off or a time of a minute and more', () => {
+  const { retention } = variables;
+  const read = (text: string): number => retentionMs(readConfig({ retention }, { BLINDFIT_RETENTION: text }).retention);
+  assert.deepEqual(['', 'off', '60s', '1m', '24h', '7d', '999999d'].map(read), [86_400_000, Infinity, 60_000, 60_000, 86_400_000, 604_800_000, 999_999 * 86_400_000]);
+  for (const text of ['0', '24', '1.5h', '-1h', '24 h', '1w', 'OFF', 'never', 'h', '1000000d']) {
+    assert.match(problemsOf({ retention }, { BLINDFIT_RETENTION: text }).join(), /^BLINDFIT_RETENTION: ".*" is not allowed; allowed: off, or a number/, text);
+  }
+  for (const text of ['0h', '59s']) assert.match(problemsOf({ retention }, { BLINDFIT_RETENTION: text }).join(), /^BLINDFIT_RETENTION: ".*" is too short.*; allowed: off, or 1m and longer$/, text);
 });
 
 test('a service can declare variables of its own, and all of them describe themselves', () => {

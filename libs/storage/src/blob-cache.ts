@@ -70,6 +70,11 @@ export class BlobCache implements BlobStore {
     return this.#store.has(digest);
   }
 
+  /** Also for the store: what becomes of the copy here is the cache's own business. */
+  touch(digest: Digest): Promise<boolean> {
+    return this.#store.touch(digest);
+  }
+
   /** Bytes go to the store and, once they are there, into the cache; a stream goes to the store only. */
   async put(digest: Digest, source: BlobSource, options: PutOptions = {}): Promise<PutResult> {
     const result = await this.#store.put(digest, source, options);

@@ -26,7 +26,7 @@ export interface BlobInfo {
   digest: Digest;
   /** Bytes. */
   size: number;
-  /** When it was written; in a cache: when it was last used. */
+  /** When it was last written, put again or touched; in a cache: when it was last used. */
   modified: Date;
 }
 
@@ -36,8 +36,15 @@ export interface BlobStore {
   has(digest: Digest): Promise<{ size: number } | undefined>;
 
   /**
-   * Stores bytes under their digest; all or nothing, and safe to repeat or race. When the blob is there already the
-   * source is left unread.
+   * Makes the blob as new as if it had just been put, so that no collection takes it for left over.
+   *
+   * @returns false when the store does not hold it, or cannot make it new: put it then
+   */
+  touch(digest: Digest): Promise<boolean>;
+
+  /**
+   * Stores bytes under their digest; all or nothing, and safe to repeat or race. When the blob is there already it is
+   * touched, and the source is left unread.
    *
    * @throws {DigestMismatchError} the bytes hash to something else
    * @throws {BlobTooLargeError} as soon as `maxBytes` is exceeded

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -65,9 +65,22 @@ export class FileBlobStore implements BlobStore {
     return info?.isFile() === true ? { size: info.size } : undefined;
   }
 
+  /** As `BlobStore.touch`; also false for a file of another user, whose times this one may not change. */
+  async touch(digest: Digest): Promise<boolean> {
+    const now = new Date();
+    try {
+      await utimes(this.pathOf(digest), now, now);
+      return true;
+    } catch (error) {
+      if (hasCode(error, 'ENOENT', 'EPERM', 'EACCES')) return false;
+      throw error;
+    }
+  }
+
   async put(digest: Digest, source: BlobSource, options: PutOptions = {}): Promise<PutResult> {
     const existing = await this.has(digest);
-    if (existing !== undefined) return { created: false, size: existing.size };
+    // Collected between the two calls, it is written anew.
+    if (existing !== undefined && (await this.touch(digest))) return { created: false, size: existing.size };
     const maxBytes = options.maxBytes ?? Infinity;
     const declared = options.size ?? (source instanceof Uint8Array ? source.length : undefined);
     if (declared !== undefined && declared > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
@@ -125,6 +138,37 @@ export class FileBlobStore implements BlobStore {
 
   async delete(digest: Digest): Promise<void> {
     await rm(this.pathOf(digest), { force: true });
+  }
+
+  /**
+   * Removes a blob unless it was put or touched at `olderThan` or later, also while this runs: whoever puts or touches it
+   * finds it as it was, and makes it new, or finds it gone. A reader may find it missing for a moment and again later.
+   *
+   * @returns whether it is gone
+   */
+  async collect(digest: Digest, olderThan: Date): Promise<boolean> {
+    const path = this.pathOf(digest);
+    if (!isOlder(await stat(path).catch(undefinedIfMissing), olderThan)) return false;
+    // Nobody can touch it any more once it is out of its place, so that the second look decides.
+    const aside = join(this.#temporary, `${hexOf(digest).slice(0, 16)}-${randomUUID()}.old`);
+    try {
+      await rename(path, aside);
+    } catch (error) {
+      undefinedIfMissing(error);
+      return false;
+    }
+    const second = await stat(aside).catch(undefinedIfMissing);
+    // Another process that opens the store may clear what lies aside.
+    if (second === undefined) return true;
+    if (isOlder(second, olderThan)) {
+      await rm(aside, { force: true });
+      return true;
+    }
+    // Should it replace one that was put meanwhile: they have the same bytes, and the same age from here on.
+    const now = new Date();
+    await utimes(aside, now, now).catch(() => undefined);
+    await rename(aside, path);
+    return false;
   }
 
   async *list(): AsyncGenerator<BlobInfo> {
@@ -220,6 +264,10 @@ async function syncDirectory(path: string): Promise<void> {
   } finally {
     await directory.close();
   }
+}
+
+function isOlder(file: { mtimeMs: number } | undefined, than: Date): boolean {
+  return file !== undefined && file.mtimeMs < than.getTime();
 }
 
 function hasCode(error: unknown, ...codes: string[]): boolean {

@@ -76,6 +76,11 @@ export class HttpBlobStore implements BlobStore {
     });
   }
 
+  /** The API touches every blob that it is asked about. */
+  async touch(digest: Digest): Promise<boolean> {
+    return (await this.has(digest)) !== undefined;
+  }
+
   async put(digest: Digest, source: BlobSource, options: PutOptions = {}): Promise<PutResult> {
     const declared = options.size ?? (source instanceof Uint8Array ? source.length : undefined);
     const maxBytes = options.maxBytes ?? Infinity;

@@ -67,6 +67,20 @@ test('the first get fetches, the next ones do not', async (t) => {
   assert.equal(cache.bytes, 10_000);
 });
 
+test('touch and a repeated put reach the store behind, whatever the cache has', async (t) => {
+  const { files, server, cache } = await setup(t, 1e6);
+  const { bytes, digest } = randomBlob(100_000);
+  await cache.put(digest, bytes);
+  server.requests.length = 0;
+  assert.equal(await cache.touch(digest), true);
+  await cache.put(digest, bytes);
+  assert.deepEqual(server.requests, ['HEAD', 'HEAD']);
+  await files.delete(digest);
+  assert.equal(await cache.touch(digest), false, 'a copy here is no use to others');
+  assert.deepEqual(await cache.put(digest, bytes), { created: true, size: 100_000 });
+  assert.deepEqual(await files.get(digest), bytes);
+});
+
 test('concurrent gets of one blob fetch it once', async (t) => {
   const { files, server, cache, counts } = await setup(t, 1e6);
   const { bytes, digest } = randomBlob(100_000);

@@ -44,6 +44,15 @@ test('put, has, get, stream and readHead over HTTP', async (t) => {
   assert.deepEqual(server.requests, ['HEAD'], 'what is there is not sent again');
 });
 
+test('touch says whether it is there, by asking', async (t) => {
+  const { server, files, store } = await setup(t);
+  const { bytes, digest } = randomBlob(100);
+  assert.equal(await store.touch(digest), false);
+  await files.put(digest, bytes);
+  assert.equal(await store.touch(digest), true);
+  assert.deepEqual(server.requests, ['HEAD', 'HEAD'], 'which the API takes as a touch');
+});
+
 test('streams, functions and small blobs are put as well', async (t) => {
   const { files, store } = await setup(t);
   for (const size of [0, 1, 100_000]) {

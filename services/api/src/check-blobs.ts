@@ -60,7 +60,8 @@ async function checkBlob(store: BlobStore, { plan }: PlannedManifest, text: stri
 }
 
 async function headOf(store: BlobStore, digest: ReturnType<typeof parseDigest>): Promise<{ size: number; head: Uint8Array } | undefined> {
-  const info = await store.has(digest);
+  // Until the job is recorded nothing else says that somebody needs it.
+  const info = (await store.touch(digest)) ? await store.has(digest) : undefined;
   if (info === undefined) return undefined;
   try {
     return { size: info.size, head: await store.readHead(digest, WIRE_HEADER_BYTES) };

@@ -23,6 +23,30 @@ export interface ApiMetrics {
   onStream(delta: 1 | -1): void;
 }
 
+export interface CollectorMetrics {
+  /** A blob was removed. @param bytes its size */
+  collected(bytes: number): void;
+  /** @param bytes what is left in the store after a collection */
+  left(bytes: number): void;
+}
+
+/** Metrics of the collection of blobs; there is none of the store's size before this process' first collection. */
+export function addCollectorMetrics(registry: Registry): CollectorMetrics {
+  const registers = [registry];
+  const blobs = new Counter({ name: 'blindfit_blobs_collected_total', help: 'Blobs removed because no job refers to them.', registers });
+  const bytesCollected = new Counter({ name: 'blindfit_blob_bytes_collected_total', help: 'Bytes of these blobs.', registers });
+  const left = new Gauge({ name: 'blindfit_blob_bytes', help: 'Bytes of the blobs that this API left in the store at its last collection.', registers });
+  // Zero would look like an empty store.
+  left.remove({});
+  return {
+    collected: (bytes) => {
+      blobs.inc();
+      bytesCollected.inc(bytes);
+    },
+    left: (bytes) => left.set(bytes),
+  };
+}
+
 /**
  * The API's own metrics, and those of the cluster that are read from Redis at each scrape: jobs by state, queue depths,
  * workers. Of the latter there are no samples while Redis is away. Times requests of all routes added to `app` later.

@@ -2,11 +2,13 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 
 import { JobChanges, JobStore, openQueue, type ChainData, type JobData } from '@blindfit/jobs';
-import { BlindfitError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, waitForRedis, type Logger } from '@blindfit/runtime';
+import { BlindfitError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, readConfig, reasonOf, retentionMs, variables, waitForRedis, type Logger } from '@blindfit/runtime';
 import { FileBlobStore, InvalidStoreUrlError, openBlobStore } from '@blindfit/storage';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { buildApi } from './app.ts';
+import { startCollector } from './collector.ts';
+import { addCollectorMetrics } from './metrics.ts';
 
 export interface StartApiOptions {
   /** `redis://...`, `rediss://...` or `unix:///path`. */
@@ -25,6 +27,8 @@ export interface StartApiOptions {
   maxBlobBytes?: number;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
   maxManifestBytes?: number;
+  /** Milliseconds that blobs no job refers to are kept; `Infinity`: for ever. @default from BLINDFIT_RETENTION, 24 hours */
+  retentionMs?: number;
   /** Least important events that are logged, when no logger is given; they go to standard error. @default 'info' */
   logLevel?: string;
   logger?: Logger;
@@ -47,7 +51,7 @@ const COMMAND_TIMEOUT_MS = 10_000;
 /**
  * Starts the API: connects to Redis and checks its policy, opens the blob store, listens. Installs no signal handlers.
  *
- * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`
+ * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`; `CONFIG_INVALID` for a BLINDFIT_RETENTION that is not allowed
  * @throws {InvalidStoreUrlError} for anything but a directory
  */
 export async function startApi(options: StartApiOptions): Promise<RunningApi> {
@@ -58,6 +62,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     for (let stop = stops.pop(); stop !== undefined; stop = stops.pop()) await stop();
   };
   try {
+    const retention = options.retentionMs ?? retentionMs(readConfig({ retention: variables.retention }).retention);
     const store = await openStore(options.storeUrl);
     stops.push(() => store.close());
     const redis = connectRedis({ ...parseRedisUrl(options.redisUrl), commandTimeout: COMMAND_TIMEOUT_MS }, logger);
@@ -79,6 +84,8 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
       queue.on('error', () => undefined);
       stops.push(() => queue.close());
     }
+    const registry = createMetrics({ service: 'api', version: packageJson.version });
+    const collectorMetrics = addCollectorMetrics(registry);
     const app = await buildApi({
       redis,
       jobs,
@@ -86,7 +93,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
       queues,
       store,
       checks: { redis: () => checkRedis(redis), store: () => access(store.root, constants.R_OK | constants.W_OK | constants.X_OK) },
-      registry: createMetrics({ service: 'api', version: packageJson.version }),
+      registry,
       logger,
       version: packageJson.version,
       token: options.token,
@@ -96,6 +103,10 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     });
     stops.push(() => app.close());
     const url = await listen(app, options.host ?? '127.0.0.1', options.port ?? 8080);
+    if (retention < Infinity) {
+      const collector = startCollector({ store, redis, jobs, prefix, retentionMs: retention, logger, metrics: collectorMetrics });
+      stops.push(() => collector.close());
+    }
     logger.info({ url, docs: `${url}/docs` }, 'the API is listening');
     return {
       url,

@@ -71,13 +71,15 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (app, { 
       schema: {
         tags: ['blobs'],
         summary: 'Ask whether a blob is there, and how large it is',
+        description: 'A blob that was asked about counts as new: it stays for the retention time from then on, also when no job refers to it yet.',
         params: Params,
         response: { 200: Type.Unsafe<undefined>({ type: 'null', description: 'It is there; Content-Length says how large it is' }), 404: Type.Unsafe<undefined>({ type: 'null', description: 'It is not' }) },
       },
     },
     async (request, reply) => {
       const digest = parseDigest(request.params.digest);
-      const info = await store.has(digest);
+      // Whoever hears that it is there does not send it again, and must find it there later.
+      const info = (await store.touch(digest)) ? await store.has(digest) : undefined;
       if (info === undefined) throw new BlobNotFoundError(digest, 'this store');
       return reply.code(200).headers(blobHeaders(digest, info.size)).send(undefined);
     },

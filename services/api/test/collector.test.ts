@@ -1,0 +1,255 @@
+import assert from 'node:assert/strict';
+import { rename, rm, stat, utimes } from 'node:fs/promises';
+import { test, type TestContext } from 'node:test';
+
+import { expectedBlobs, planManifest, type JobView, type Manifest } from '@blindfit/contracts';
+import { createLogger } from '@blindfit/runtime';
+import { parseDigest, type Digest } from '@blindfit/storage';
+import { Registry } from 'prom-client';
+
+import { startCollector, type Collector } from '../src/collector.ts';
+import { addCollectorMetrics } from '../src/metrics.ts';
+import { startApi } from '../src/start.ts';
+import { makeJob, putBlob, startService, type Service } from './service.ts';
+import { randomBlob, until } from './support.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+interface LogLine {
+  level: string;
+  msg: string;
+  [field: string]: unknown;
+}
+
+interface Setup {
+  service: Service;
+  collector: Collector;
+  log: LogLine[];
+  /** The value of a metric, undefined where there is no sample. */
+  metric: (name: string) => Promise<number | undefined>;
+}
+
+/** An API, and a collector on its store that works when it is told to. */
+async function setup(t: TestContext, times: { firstMs?: number; intervalMs?: number; retentionMs?: number } = {}): Promise<Setup> {
+  const service = await startService(t, { retentionMs: Infinity });
+  const registry = new Registry();
+  const log: LogLine[] = [];
+  const logger = createLogger({ service: 'test', level: 'debug', destination: { write: (line: string) => void log.push(JSON.parse(line) as LogLine) } });
+  const { store, redis, jobs } = service;
+  const collector = startCollector({ store, redis, jobs, prefix: service.options.queuePrefix ?? '', retentionMs: DAY, logger, metrics: addCollectorMetrics(registry), ...times });
+  t.after(() => collector.close());
+  const metric = async (name: string): Promise<number | undefined> => {
+    const line = (await registry.metrics()).split('\n').find((each) => each.startsWith(`${name} `));
+    return line === undefined ? undefined : Number(line.split(' ')[1]);
+  };
+  return { service, collector, log, metric };
+}
+
+/** Submits a job and gives it a past. */
+async function submitAged(service: Service, manifest: Manifest, ageMs: number): Promise<JobView> {
+  const response = await service.submit(manifest);
+  assert.equal(response.status, 201);
+  const job = (await response.json()) as JobView;
+  await service.redis.hset(service.jobs.keys.job(job.id), 'createdAt', Date.now() - ageMs);
+  return job;
+}
+
+async function age({ store }: Service, digests: Iterable<string>, ageMs: number): Promise<void> {
+  const time = new Date(Date.now() - ageMs);
+  for (const digest of digests) await utimes(store.pathOf(parseDigest(digest)), time, time);
+}
+
+async function all({ store }: Service): Promise<Set<string>> {
+  return new Set((await Array.fromAsync(store.list())).map(({ digest }) => digest));
+}
+
+/** Stores blobs nobody but their maker knows. */
+async function intermediates({ store }: Service, count: number): Promise<Digest[]> {
+  const digests: Digest[] = [];
+  for (let i = 0; i < count; i++) {
+    const { bytes, digest } = randomBlob(1000);
+    await putBlob(store, bytes);
+    digests.push(digest);
+  }
+  return digests;
+}
+
+const inputsOf = (manifest: Manifest): string[] => [...new Set(expectedBlobs(planManifest(manifest)).map(({ digest }) => digest))];
+
+test('old intermediates of finished jobs go; manifests, inputs, keys, models and iterates stay', async (t) => {
+  const { service, collector, log, metric } = await setup(t);
+  const { manifest } = await makeJob(service.store);
+  const other = await makeJob(service.store, {}, { samples: 90, features: 5, classes: 2 });
+  const [done, failed, cancelled] = [await submitAged(service, manifest, 3 * DAY), await submitAged(service, manifest, 3 * DAY), await submitAged(service, other.manifest, 3 * DAY)];
+  const [model, second, first, ...garbage] = await intermediates(service, 20);
+  const recent = await intermediates(service, 3);
+  assert.ok(model && second && first);
+  await service.jobs.succeed(done.id, [model], [[first], [first, second]]);
+  await service.jobs.fail(failed.id, { code: 'X', message: 'x' });
+  await service.jobs.cancel(cancelled.id);
+  const needed = [done.manifest, cancelled.manifest, ...inputsOf(manifest), ...inputsOf(other.manifest), model, first, second];
+  const before = await all(service);
+  assert.deepEqual(before, new Set([...needed, ...garbage, ...recent]), 'the test knows every blob');
+  await age(service, before, 2 * DAY);
+  await age(service, recent, DAY - HOUR);
+  assert.equal(await metric('blindfit_blob_bytes'), undefined);
+
+  const result = await collector.collect();
+  assert.deepEqual(await all(service), new Set([...needed, ...recent]));
+  const sizes = await Array.fromAsync(service.store.list(), ({ size }) => size);
+  const leftBytes = sizes.reduce((sum, size) => sum + size, 0);
+  assert.deepEqual(result, { collected: 17, collectedBytes: 17_000, left: sizes.length, leftBytes });
+  assert.equal(await metric('blindfit_blobs_collected_total'), 17);
+  assert.equal(await metric('blindfit_blob_bytes_collected_total'), 17_000);
+  assert.equal(await metric('blindfit_blob_bytes'), leftBytes);
+  const lines = log.filter(({ msg }) => msg === 'blobs collected');
+  assert.equal(lines.length, 1);
+  assert.equal(lines[0]?.['collected'], 17);
+
+  await age(service, recent, 2 * DAY);
+  assert.equal((await collector.collect())?.collected, 3);
+  assert.deepEqual(await all(service), new Set(needed));
+  for (const digest of needed) await service.store.get(parseDigest(digest));
+});
+
+test('nothing of a job that has not ended goes, whatever its age; what is older than the job does', async (t) => {
+  const { service, collector } = await setup(t);
+  const { manifest } = await makeJob(service.store);
+  const ended = await submitAged(service, manifest, 9 * DAY);
+  await service.jobs.cancel(ended.id);
+  const [queued, running] = [await submitAged(service, manifest, 5 * DAY), await submitAged(service, manifest, 4 * DAY)];
+  await service.jobs.start(running.id);
+  const older = await intermediates(service, 5);
+  const between = await intermediates(service, 5);
+  const own = await intermediates(service, 5);
+  // Inputs were there long before the job; its manifest names them.
+  await age(service, [...inputsOf(manifest), running.manifest], 30 * DAY);
+  await age(service, older, 5 * DAY + HOUR);
+  await age(service, between, 5 * DAY - HOUR);
+  await age(service, own, 4 * DAY - HOUR);
+  const protectedByQueued = new Set([...inputsOf(manifest), running.manifest, ...between, ...own]);
+  assert.equal((await collector.collect())?.collected, 5);
+  assert.deepEqual(await all(service), protectedByQueued);
+
+  await service.jobs.cancel(queued.id);
+  assert.equal((await collector.collect())?.collected, 5);
+  assert.deepEqual(await all(service), new Set([...inputsOf(manifest), running.manifest, ...own]));
+
+  // A clock that dates files somewhat differently is no reason to lose any.
+  await age(service, own, 4 * DAY + 30_000);
+  assert.equal((await collector.collect())?.collected, 0);
+  await service.jobs.cancel(running.id);
+  assert.equal((await collector.collect())?.collected, 5);
+  assert.deepEqual(await all(service), new Set([...inputsOf(manifest), running.manifest]));
+});
+
+test('digests at the borders of the chunks of a large manifest are found', async (t) => {
+  const { service, collector } = await setup(t);
+  const { manifest } = await makeJob(service.store);
+  const job = await submitAged(service, manifest, 3 * DAY);
+  await service.jobs.cancel(job.id);
+  const named = await intermediates(service, 36);
+  // Read in chunks of 64 KiB: every border cuts through a digest, each at another place.
+  const body = named.reduce((text, digest, i) => text.padEnd(65_536 * (i + 1) - 2 * i, 'é') + digest, '{"of a future kind":"');
+  const large = await putBlob(service.store, Buffer.from(`${body}"}`, 'latin1'));
+  const record = JSON.parse((await service.redis.hget(service.jobs.keys.job(job.id), 'job')) ?? '') as JobView;
+  await service.redis.hset(service.jobs.keys.job(job.id), 'job', JSON.stringify({ ...record, manifest: large }));
+  await age(service, await all(service), 2 * DAY);
+  await collector.collect();
+  assert.deepEqual(await all(service), new Set([large, ...named]), 'and what only the old manifest named is gone');
+});
+
+test('a manifest that is gone or damaged: nothing is collected, and the log says why', async (t) => {
+  const { service, collector, log } = await setup(t);
+  const { manifest } = await makeJob(service.store);
+  const job = await submitAged(service, manifest, 3 * DAY);
+  await service.jobs.cancel(job.id);
+  const garbage = await intermediates(service, 3);
+  await age(service, await all(service), 2 * DAY);
+  await rm(service.store.pathOf(parseDigest(job.manifest)));
+  const before = await all(service);
+  assert.equal(await collector.collect(), undefined);
+  assert.deepEqual(await all(service), before);
+  const warning = log.find(({ level }) => level === 'warn');
+  assert.equal(warning?.['job'], job.id);
+  assert.equal(warning['manifest'], job.manifest);
+  assert.match(warning.msg, /no blobs are collected/);
+
+  assert.equal((await service.submit(manifest)).status, 201, 'somebody sends it again');
+  await age(service, garbage, 10 * DAY);
+  assert.equal((await collector.collect())?.collected, 3);
+});
+
+test('a Redis without any job is no reason to empty a store', async (t) => {
+  const { service, collector } = await setup(t);
+  const blobs = await intermediates(service, 3);
+  await age(service, blobs, 100 * DAY);
+  assert.equal(await collector.collect(), undefined);
+  assert.deepEqual(await all(service), new Set(blobs));
+});
+
+test('a submission makes blobs new that nobody had asked about', async (t) => {
+  const { service, collector } = await setup(t);
+  const [first, second] = [await makeJob(service.store), await makeJob(service.store, {}, { samples: 90, features: 5, classes: 2 })];
+  await service.jobs.cancel((await submitAged(service, first.manifest, 3 * DAY)).id);
+  await age(service, await all(service), 2 * DAY);
+  assert.equal((await service.submit(second.manifest)).status, 201);
+  for (const digest of inputsOf(second.manifest)) assert.ok(Date.now() - (await stat(service.store.pathOf(parseDigest(digest)))).mtimeMs < 60_000);
+  assert.equal((await collector.collect())?.collected, 0);
+});
+
+test('one at a time over all processes, and a process that died is waited for no longer than its lock lasts', async (t) => {
+  const { service, collector } = await setup(t);
+  const { manifest } = await makeJob(service.store);
+  await service.jobs.cancel((await submitAged(service, manifest, 3 * DAY)).id);
+  const results = await Promise.all([collector.collect(), collector.collect(), collector.collect()]);
+  assert.equal(results.filter((result) => result !== undefined).length, 1);
+  assert.notEqual(await collector.collect(), undefined, 'the lock is given back');
+
+  const lock = `${service.options.queuePrefix}:collecting`;
+  assert.equal(await service.redis.exists(lock), 0);
+  await service.redis.set(lock, 'another', 'PX', 300);
+  assert.equal(await collector.collect(), undefined);
+  assert.equal(await service.redis.get(lock), 'another', 'a lock of another is left alone');
+  await until(async () => (await service.redis.exists(lock)) === 0, 'it has run out');
+  assert.notEqual(await collector.collect(), undefined);
+});
+
+test('it collects by itself, again and again, and not after it was closed', async (t) => {
+  const { service, collector, log } = await setup(t, { firstMs: 50, intervalMs: 50, retentionMs: HOUR });
+  const { manifest } = await makeJob(service.store);
+  await service.jobs.cancel((await submitAged(service, manifest, 3 * DAY)).id);
+  for (let round = 0; round < 3; round++) {
+    const garbage = await intermediates(service, 3);
+    await age(service, garbage, 2 * HOUR);
+    await until(async () => (await service.store.has(garbage[0] ?? parseDigest(''))) === undefined, 'the blobs are collected');
+  }
+  // A store that went away for a while ends nothing.
+  await rename(service.storeDirectory, `${service.storeDirectory}-away`);
+  await until(() => log.some(({ level }) => level === 'warn'), 'it warns');
+  await rename(`${service.storeDirectory}-away`, service.storeDirectory);
+  const more = await intermediates(service, 1);
+  await age(service, more, 2 * HOUR);
+  await until(async () => (await all(service)).isDisjointFrom(new Set(more)), 'it goes on');
+
+  await collector.close();
+  const late = await intermediates(service, 3);
+  await age(service, late, 2 * HOUR);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.ok(new Set(late).isSubsetOf(await all(service)));
+  assert.equal(await service.redis.exists(`${service.options.queuePrefix}:collecting`), 0);
+});
+
+test('the API refuses a retention that is none, and shows the metrics of its collections', async (t) => {
+  const service = await startService(t);
+  assert.match(await (await service.call('/metrics')).text(), /^blindfit_blobs_collected_total 0$/m);
+  const before = process.env['BLINDFIT_RETENTION'];
+  process.env['BLINDFIT_RETENTION'] = 'a while';
+  try {
+    await assert.rejects(startApi({ ...service.options, port: 0 }), { code: 'CONFIG_INVALID', message: /BLINDFIT_RETENTION: "a while" is not allowed/ });
+  } finally {
+    if (before === undefined) delete process.env['BLINDFIT_RETENTION'];
+    else process.env['BLINDFIT_RETENTION'] = before;
+  }
+});
