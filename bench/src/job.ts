@@ -38,7 +38,8 @@ export async function run(rotationMs: number): Promise<void> {
       ['', 'training s', '/ one rotation', 'key loading s', 'worker peak MiB', 'weight error'],
       ...rows,
     ]);
-    const { operations, bytes } = two.report;
+    const { bytes, operations } = two.report;
+    if (operations === undefined) throw new Error('the job did not finish');
     process.stdout.write(
       `\ntwo threads / one thread: ${(two.train / one.train).toFixed(2)}` +
         `\none rotation at the top level: ${rotationMs.toFixed(1)} ms` +

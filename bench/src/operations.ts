@@ -98,16 +98,16 @@ function circuits({ scheme, secret }: Keyset, plan: Plan, keys: EvaluationKeys, 
     }, 3);
     rows.push([name, ms(took), ...[counts?.rotations, counts?.relinearisations, counts?.multiplications, counts?.plainMultiplications, counts?.rescales].map(String)]);
   };
-  const weights = expand(new SealEvaluator(scheme, keys), layout, packed);
+  const weights = expand(new SealEvaluator(scheme, keys), layout, packed, 0, 1);
   const { sigmoid } = hyperparameters;
   time('backward, first iteration, a pair', (evaluator) => [backward(evaluator, { layout, errors: [labels], gradientFeatures })]);
-  time('expand the weights of a pair', (evaluator) => expand(evaluator, layout, packed));
+  time('expand the weights of a pair', (evaluator) => expand(evaluator, layout, packed, 0, 1));
   time('forward, a pair', (evaluator) => [forward(evaluator, { layout, sigmoid, features, weights, labels })]);
   const errors = forward(new SealEvaluator(scheme, keys), { layout, sigmoid, features, weights, labels });
   time('backward, second iteration, a pair', (evaluator) => [backward(evaluator, { layout, errors: [errors], gradientFeatures })]);
   const gradient = backward(new SealEvaluator(scheme, keys), { layout, errors: [errors], gradientFeatures });
-  time('Nesterov step, a pair', (evaluator) => [nesterovStep(evaluator, { layout, gradients: [gradient], factor: 1, momentum: [{ coefficient: 0.01, weights: packed }], constant: 0 })]);
-  time('pack the model', (evaluator) => packModel(evaluator, layout, groups(layout.pairs, 1).map(() => last)));
+  time('Nesterov step, a pair', (evaluator) => [nesterovStep(evaluator, { layout, pairs: [0], gradients: [{ pair: 0, ciphertext: gradient }], factor: 1, momentum: [{ coefficient: 0.01, weights: packed }], constant: 0 })]);
+  time('pack the model', (evaluator) => packModel(evaluator, layout, groups(layout.pairs, 1).map(() => last), 1));
   print(`Circuits of the paper's job (${layout.samples} x ${layout.features} x ${layout.classes}: blocks of ${layout.rows} x ${layout.columns})`, rows);
   for (const ciphertext of [...features, ...[...gradientFeatures.values()].flat(), ...weights, labels, packed, last, errors, gradient]) ciphertext[Symbol.dispose]();
 }

@@ -14,6 +14,7 @@ const FLAGS: Readonly<Record<string, { readonly flag: string; readonly value: st
   cacheDir: { flag: '--cache', value: 'dir' },
   cacheMb: { flag: '--cache-size', value: 'MiB' },
   maxBlobMb: { flag: '--max-blob', value: 'MiB' },
+  retention: { flag: '--retention', value: 'time' },
   queuePrefix: { flag: '--queue-prefix', value: 'prefix' },
   logLevel: { flag: '--log-level', value: 'level' },
 };

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import * as api from './commands/api.ts';
+import * as attach from './commands/attach.ts';
 import * as cancel from './commands/cancel.ts';
 import * as demo from './commands/demo.ts';
 import * as features from './commands/features.ts';
@@ -16,7 +17,7 @@ import { reportError } from './errors.ts';
 
 /** In the order of the help. Each file of `commands/` registers one command. */
 const GROUPS: readonly { readonly title: string; readonly commands: readonly { register(program: Command): void }[] }[] = [
-  { title: 'Training:', commands: [demo, train, plan, keygen] },
+  { title: 'Training:', commands: [demo, train, attach, plan, keygen] },
   { title: 'Features:', commands: [features] },
   { title: 'Using a model:', commands: [predict, exportCommand] },
   { title: 'Jobs:', commands: [jobs, cancel] },

@@ -1,10 +1,10 @@
-import { variables } from '@blindfit/runtime';
+import { retentionMs, variables } from '@blindfit/runtime';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, logLevel } = variables;
-const TABLE = { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, logLevel };
+const { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
+const TABLE = { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel };
 
 export function register(program: Command): void {
   const command = program
@@ -39,6 +39,7 @@ Examples:
             port: config.port,
             queuePrefix: config.queuePrefix,
             maxBlobBytes: config.maxBlobMb * 2 ** 20,
+            retentionMs: retentionMs(config.retention),
             logLevel: config.logLevel,
             logger,
           });

@@ -7,7 +7,7 @@ import { formatBytes, formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
 import { formatPairs } from '../table.ts';
-import { addHyperparameterFlags, hyperparametersOf, number, type HyperparameterFlags } from '../train/flags.ts';
+import { addHyperparameterFlags, hyperparametersOf, number, planChoicesOf, type HyperparameterFlags } from '../train/flags.ts';
 
 interface KeygenFlags extends HyperparameterFlags {
   readonly samples: number;
@@ -33,7 +33,7 @@ export function register(program: Command): void {
       const plan = choosePlan({
         shape: { samples: flags.samples, features: flags.features + 1, classes: flags.classes },
         hyperparameters: hyperparametersOf(flags),
-        ...(flags.precision === undefined ? {} : { precision: flags.precision }),
+        ...planChoicesOf(flags),
       });
       const progress = new Progress();
       using keyset = await withInterrupt((signal) =>

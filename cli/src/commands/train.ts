@@ -6,12 +6,14 @@ import { renderReport } from '@blindfit/report';
 import { Option } from 'commander';
 import { defaultDataDir } from '../data-dir.ts';
 import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
+import { UsageError } from '../errors.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
 import { prepareData } from '../train/data.ts';
-import { addHyperparameterFlags, hyperparametersOf, number, preprocessingOf, preprocessingOption, type HyperparameterFlags } from '../train/flags.ts';
+import { addHyperparameterFlags, hyperparametersOf, number, planChoicesOf, preprocessingOf, preprocessingOption, type HyperparameterFlags } from '../train/flags.ts';
 import { addValidationImageFlags, loadData, type DataFlags } from '../train/load.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
+import { writeTicket } from '../train/ticket.ts';
 import { reportPage } from '../train/report-page.ts';
 import { modelText, reportJson, reportTable } from '../train/report.ts';
 import { runTraining } from '../train/run.ts';
@@ -24,6 +26,8 @@ interface TrainFlags extends HyperparameterFlags, DataFlags {
   readonly server?: string;
   readonly token?: string;
   readonly threads?: number;
+  readonly patience?: number;
+  readonly servable?: true;
   readonly name?: string;
   readonly out: string;
   readonly json?: string;
@@ -49,6 +53,8 @@ export function register(program: Command): void {
     .option('--server <url>', 'address of an API [BLINDFIT_SERVER; without it an embedded stack]')
     .option('--token <token>', 'its bearer token; better in BLINDFIT_TOKEN, where other users cannot see it')
     .addOption(new Option('--threads <n>', 'compute threads of the embedded stack [all cores]').argParser(number(1, 256, true)))
+    .addOption(new Option('--patience <k>', 'stop when k looks at the held-out data in a row are no better than the best; its weights are the model [never]').argParser(number(1, 1000, true)))
+    .option('--servable', 'keep a level in the trained model, so that "predict --encrypted" can use it without anybody decrypting it')
     .option('--name <text>', 'shown in listings, and visible to the server')
     .option('--out <file>', 'the trained model', 'model.json')
     .option('--json <file>', 'write the report as JSON ("-": to standard output)')
@@ -67,6 +73,9 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
     )
     .action(async (flags: TrainFlags) => {
       const hyperparameters = hyperparametersOf(flags);
+      if (flags.patience !== undefined && flags.validation === undefined && flags.validationImages === undefined && flags.validationFolder === undefined) {
+        throw new UsageError('--patience needs held-out data', 'give --validation FILE, or --validation-images and --validation-labels, or --validation-folder');
+      }
       await checkOutput('--out', flags.out);
       if (flags.json !== undefined && flags.json !== '-') await checkOutput('--json', flags.json);
       if (flags.report !== undefined) await checkOutput('--report', flags.report);
@@ -81,9 +90,11 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
         preprocessing: preprocessingOf(flags.preprocess, flags.preset, training),
         ...(classes === undefined ? {} : { classes }),
       });
-      const precision = flags.precision === undefined ? {} : { precision: flags.precision };
+      const choices = { ...planChoicesOf(flags), ...(flags.servable === true ? { modelLevel: 1 as const } : {}) };
       // What no parameters can carry is said before anything is started for it.
-      choosePlan({ shape: data.shape, hyperparameters, ...precision });
+      choosePlan({ shape: data.shape, hyperparameters, ...choices });
+      const keysDirectory = flags.keys ?? join(defaultDataDir(), 'keys');
+      const backbone = hasImages(flags) ? (flags.backbone ?? DEFAULT_BACKBONE) : undefined;
       const report = await withInterrupt((signal) =>
         withServer(
           { ...(server === undefined ? {} : { server }), ...(token === undefined ? {} : { token }), ...(flags.threads === undefined ? {} : { threads: flags.threads }) },
@@ -95,15 +106,17 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
               {
                 data,
                 hyperparameters,
-                keysDirectory: flags.keys ?? join(defaultDataDir(), 'keys'),
-                ...precision,
+                keysDirectory,
+                ...choices,
+                ...(flags.patience === undefined ? {} : { patience: flags.patience }),
+                onSubmitted: (job, bound) => writeTicket(keysDirectory, { job: job.id, manifest: job.manifest, stepBound: bound, classes: data.classes, preprocessing: data.preprocessing, ...(backbone === undefined ? {} : { backbone }) }),
                 ...(flags.name === undefined ? {} : { name: flags.name }),
               },
               progress,
               running,
             ),
         ).finally(() => progress.finish()));
-      await writeOutput('--out', flags.out, modelText(report, data, hyperparameters, hasImages(flags) ? (flags.backbone ?? DEFAULT_BACKBONE) : undefined));
+      await writeOutput('--out', flags.out, modelText(report, data, hyperparameters, backbone));
       if (flags.report !== undefined) {
         const title = flags.name ?? basename(source);
         await writeOutput('--report', flags.report, renderReport(await reportPage({ title, report, data, hyperparameters, ...(pictures === undefined ? {} : { name: (index) => pictures.name(index), images: (index) => pictures.image(index) }) })));

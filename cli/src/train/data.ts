@@ -1,9 +1,9 @@
 /** From data sets to what is encrypted: classes, preprocessing, the matrix with its bias column. All in the clear, all local. */
 import {
-  accuracy, applyPreprocessing, argmaxScores, classesOf, classIndices, fitPreprocessing, oneHot, requireKnownLabels, withBias,
-  type LabelledDataset, type Preprocessing, type PreprocessingChoice,
+  accuracy, applyPreprocessing, argmaxScores, classesOf, classIndices, fitPreprocessing, logLikelihoodLoss, oneHot, requireKnownLabels, scores, argmaxRows, withBias,
+  type LabelledDataset, type Preprocessing, type PreprocessingChoice, type Weights,
 } from '@blindfit/datasets';
-import type { JobShape } from '@blindfit/he';
+import { permutation, type JobShape } from '@blindfit/he';
 import type { JobData } from '@blindfit/owner';
 import { UsageError } from '../errors.ts';
 
@@ -77,4 +77,28 @@ export interface Accuracies {
 export function accuraciesOf(weights: readonly Float64Array[], data: TrainingData): Accuracies {
   const of = ({ x, actual }: Scorable): number => accuracy(argmaxScores(weights, x), actual);
   return { train: of(data.training), ...(data.validation === undefined ? {} : { validation: of(data.validation) }) };
+}
+
+/** How good weights are on one set. */
+export interface Evaluation {
+  /** Part of 1. */
+  readonly accuracy: number;
+  /** Nats a sample. */
+  readonly loss: number;
+}
+
+/** @param classes number of classes */
+export function evaluate(weights: Weights, { x, actual }: Scorable, classes: number): Evaluation {
+  const targets = new Float64Array(actual.length * classes);
+  actual.forEach((k, i) => (targets[i * classes + k] = 1));
+  const z = scores(weights, x);
+  return { accuracy: accuracy(argmaxRows(z, classes), actual), loss: logLikelihoodLoss(z, targets, classes) };
+}
+
+/** The same samples in another order, so that mini-batches, which are runs of samples, are fair samples of all. */
+export function shuffled({ x, samples, features, labels }: JobData, seed: number): JobData {
+  const order = permutation(samples, seed);
+  const rows = new Float64Array(x.length);
+  order.forEach((from, to) => rows.set(x.subarray(from * features, (from + 1) * features), to * features));
+  return { x: rows, samples, features, labels: labels.map((column) => Float64Array.from(order, (from) => column[from] ?? 0)) };
 }

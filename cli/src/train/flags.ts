@@ -1,5 +1,5 @@
 /** The flags that say how to train, shared by `train` and `plan`. */
-import { DEFAULT_HYPERPARAMETERS, fitSigmoid, PAPER_HYPERPARAMETERS, PAPER_SIGMOID, SIGMOID_DEGREES, type Hyperparameters, type SigmoidPolynomial } from '@blindfit/he';
+import { DEFAULT_HYPERPARAMETERS, fitSigmoid, PAPER_HYPERPARAMETERS, PAPER_SIGMOID, SIGMOID_DEGREES, type Hyperparameters, type PlanRequest, type SigmoidPolynomial } from '@blindfit/he';
 import { DatasetError, maxComponents, parsePreprocessingKind, type PreprocessingChoice } from '@blindfit/datasets';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 
@@ -11,6 +11,9 @@ export interface HyperparameterFlags {
   readonly sigmoidDegree?: number;
   readonly sigmoidRange?: number;
   readonly precision?: number;
+  readonly batchSize?: number;
+  readonly batchSeed?: number;
+  readonly refreshEvery?: number;
 }
 
 export function number(min: number, max: number, whole = false): (text: string) => number {
@@ -31,7 +34,10 @@ export function addHyperparameterFlags(command: Command): Command {
     .addOption(new Option('--initial-weight <w>', 'every weight’s start; 0 saves levels and time [0]').argParser(number(-1, 1)))
     .addOption(new Option('--sigmoid-degree <d>', `degree of the sigmoid polynomial: ${SIGMOID_DEGREES.join(', ')} [3]`).argParser(number(1, 7, true)))
     .addOption(new Option('--sigmoid-range <z>', 'fit the polynomial on [-z, z]; degree 3 without it is the paper’s, on [-8, 8]').argParser(number(0.1, 64)))
-    .addOption(new Option('--precision <e>', 'largest absolute error of a weight to plan for [1e-5]').argParser(number(1e-12, 0.1)));
+    .addOption(new Option('--precision <e>', 'largest absolute error of a weight to plan for [1e-5; half of it an iteration for more than 2]').argParser(number(1e-12, 0.1)))
+    .addOption(new Option('--batch-size <n>', 'learn from n samples an iteration, every batch once an epoch [all samples]').argParser(number(1, 1_000_000, true)))
+    .addOption(new Option('--batch-seed <n>', 'of the shuffling of the samples and of the order of batches [1]').argParser(number(0, 2 ** 32 - 1, true)))
+    .addOption(new Option('--refresh-every <n>', 'iterations after which the owner renews the levels of the weights; as many as --iterations: never [what is fastest]').argParser(number(1, 1000, true)));
 }
 
 /** Flags over preset over defaults. @throws ParameterError for a degree that does not exist */
@@ -42,7 +48,13 @@ export function hyperparametersOf(flags: HyperparameterFlags): Hyperparameters {
     learningRate: flags.learningRate ?? base.learningRate,
     initialWeight: flags.initialWeight ?? base.initialWeight,
     sigmoid: sigmoidOf(flags.sigmoidDegree ?? 3, flags.sigmoidRange),
+    ...(flags.batchSize === undefined ? {} : { batch: { size: flags.batchSize, seed: flags.batchSeed ?? 1 } }),
   });
+}
+
+/** What the flags ask of the planner, besides the hyperparameters. */
+export function planChoicesOf({ precision, refreshEvery }: HyperparameterFlags): Pick<PlanRequest, 'precision' | 'refreshEvery'> {
+  return { ...(precision === undefined ? {} : { precision }), ...(refreshEvery === undefined ? {} : { refreshEvery }) };
 }
 
 function sigmoidOf(degree: number, range: number | undefined): SigmoidPolynomial {

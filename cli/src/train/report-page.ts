@@ -1,9 +1,9 @@
 /** What the HTML report shows, from what a training run knows. */
-import { accuracy, argmaxRows, classProbabilities, confusionMatrix, logLikelihoodLoss, preprocessingName, scores, type Weights } from '@blindfit/datasets';
+import { argmaxRows, classProbabilities, confusionMatrix, preprocessingName, scores, type Weights } from '@blindfit/datasets';
 import type { Hyperparameters } from '@blindfit/he';
 import { MAX_MISTAKES, type Curve, type Curves, type Mistake, type ReportInput, type SampleImage } from '@blindfit/report';
 import { formatCount } from '../format.ts';
-import type { Scorable, TrainingData } from './data.ts';
+import { evaluate, type Evaluation, type Scorable, type TrainingData } from './data.ts';
 import type { TrainingReport } from './run.ts';
 
 export interface PageRequest {
@@ -20,7 +20,7 @@ export interface PageRequest {
 /** @param now time that the page is dated */
 export async function reportPage({ title, report, data, hyperparameters, name, images }: PageRequest, now: Date = new Date()): Promise<ReportInput> {
   const { parameters, seconds, bytes, operations } = report;
-  const { iterations, learningRate, initialWeight, sigmoid } = hyperparameters;
+  const { iterations, learningRate, initialWeight, sigmoid, batch } = hyperparameters;
   const classes = data.classes.length;
   const shown = data.validation ?? data.training;
   return {
@@ -44,14 +44,16 @@ export async function reportPage({ title, report, data, hyperparameters, name, i
       { name: 'upload', seconds: seconds.upload },
       { name: 'loading keys', seconds: seconds.loadKeys },
       { name: 'training', seconds: seconds.train },
+      ...(report.refresh.count === 0 ? [] : [{ name: 'of it, refreshes by the owner', seconds: report.refresh.seconds }]),
       { name: 'download, decryption', seconds: seconds.download },
     ],
     traffic: [
       { name: 'encrypted data, up', bytes: bytes.data },
       { name: 'public keys, up', bytes: bytes.keys },
       { name: 'encrypted model, down', bytes: bytes.model },
+      ...(report.refresh.count === 0 ? [] : [{ name: 'refreshes, down', bytes: report.refresh.down }, { name: 'refreshes, up', bytes: report.refresh.up }]),
     ],
-    operations: [
+    operations: operations === undefined ? [] : [
       { name: 'rotations', count: operations.rotations },
       { name: 'relinearisations', count: operations.relinearisations },
       { name: 'ciphertext products', count: operations.multiplications },
@@ -69,7 +71,8 @@ export async function reportPage({ title, report, data, hyperparameters, name, i
       ['secret key', 'on the owner’s machine only'],
     ],
     hyperparameters: [
-      ['iterations', String(iterations)],
+      ['iterations', report.stoppedAfter === undefined ? String(iterations) : `${report.stoppedAfter} of ${iterations}, stopped early; the model is that of iteration ${report.iteration}`],
+      ...(batch === undefined ? [] : [['mini-batches', `${batch.size} samples, seed ${batch.seed}`] as const]),
       ['learning rate', String(learningRate)],
       ['start', initialWeight === 0 ? 'all weights 0' : `all weights ${initialWeight}`],
       ['sigmoid', `degree ${sigmoid.degree}, fitted on [-${sigmoid.range}, ${sigmoid.range}]`],
@@ -78,13 +81,9 @@ export async function reportPage({ title, report, data, hyperparameters, name, i
 }
 
 function curvesOf({ encrypted, clear }: TrainingReport['history'], set: Scorable, classes: number): Curves {
-  const targets = new Float64Array(set.actual.length * classes);
-  set.actual.forEach((k, i) => (targets[i * classes + k] = 1));
-  const measure = (history: readonly Weights[]): { accuracy: number; loss: number }[] =>
-    history.map((weights) => {
-      const z = scores(weights, set.x);
-      return { accuracy: accuracy(argmaxRows(z, classes), set.actual), loss: logLikelihoodLoss(z, targets, classes) };
-    });
+  // What no refresh has shown leaves a gap in the curve.
+  const measure = (history: readonly (Weights | undefined)[]): Evaluation[] =>
+    history.map((weights) => (weights === undefined ? { accuracy: NaN, loss: NaN } : evaluate(weights, set, classes)));
   const measured = { encrypted: measure(encrypted), clear: measure(clear) };
   const curve = (what: 'accuracy' | 'loss'): Curve => ({ encrypted: measured.encrypted.map((point) => point[what]), clear: measured.clear.map((point) => point[what]) });
   return { accuracy: curve('accuracy'), loss: curve('loss') };

@@ -8,13 +8,13 @@ import type { TrainingReport } from './run.ts';
 
 /** Everything the table shows, by name. */
 export function reportJson(report: TrainingReport, data: TrainingData, hyperparameters: Hyperparameters): Record<string, unknown> {
-  const { job, parameters, seconds, bytes, operations, maxWeightError, accuracy } = report;
-  return { job, parameters, seconds, bytes, operations, maxWeightError, accuracy, shape: data.shape, classes: data.classes, preprocessing: preprocessingName(data.preprocessing), hyperparameters, security: 128 };
+  const { job, parameters, seconds, bytes, operations, maxWeightError, accuracy, iteration, stoppedAfter, refresh } = report;
+  return { job, iteration, ...(stoppedAfter === undefined ? {} : { stoppedAfter }), refresh, parameters, seconds, bytes, operations, maxWeightError, accuracy, shape: data.shape, classes: data.classes, preprocessing: preprocessingName(data.preprocessing), hyperparameters, security: 128 };
 }
 
 /** @param backbone the network that made the features of images; prediction and export take it up */
 export function modelText(report: TrainingReport, data: TrainingData, hyperparameters: Hyperparameters, backbone?: string): string {
-  const { iterations, learningRate, initialWeight, sigmoid } = hyperparameters;
+  const { learningRate, initialWeight, sigmoid, batch } = hyperparameters;
   return serialiseModel({
     classes: data.classes,
     weights: report.weights.map((row) => Array.from(row)),
@@ -23,7 +23,8 @@ export function modelText(report: TrainingReport, data: TrainingData, hyperparam
       job: report.job,
       samples: data.shape.samples,
       ...(backbone === undefined ? {} : { backbone }),
-      iterations,
+      iterations: report.iteration,
+      ...(batch === undefined ? {} : { batch: { ...batch } }),
       learningRate,
       initialWeight,
       sigmoid: { degree: sigmoid.degree, range: sigmoid.range, odd: [...sigmoid.odd] },
@@ -42,6 +43,9 @@ const PAPER = {
   memory: '19.4 GB RSS',
 } as const;
 
+/** More would hide the rest of the table. */
+const MAX_ITERATIONS_SHOWN = 4;
+
 export function reportTable(report: TrainingReport, data: TrainingData): string {
   const { seconds, bytes, operations, parameters, accuracy } = report;
   const percent = (value: number | undefined): string => (value === undefined ? '-' : `${(100 * value).toFixed(2)} %`);
@@ -58,12 +62,20 @@ export function reportTable(report: TrainingReport, data: TrainingData): string 
     ['upload', `${formatSeconds(seconds.upload)}  (data ${formatBytes(bytes.data)}, keys ${formatBytes(bytes.keys)})`, '', '6 ciphertexts'],
     ['loading keys into a worker', formatSeconds(seconds.loadKeys), '', ''],
     ['training', formatSeconds(seconds.train), '', formatSeconds(paperTotal)],
-    ...seconds.iterations.map((value, t) => [`  iteration ${t + 1}${seconds.iterations.length > 1 ? ' (they overlap)' : ''}`, formatSeconds(value), '', PAPER.iterations[t] === undefined ? '' : formatSeconds(PAPER.iterations[t])] as [string, string, string, string]),
+    ...seconds.iterations.slice(0, MAX_ITERATIONS_SHOWN).map((value, t) => [`  iteration ${t + 1}${seconds.iterations.length > 1 ? ' (they overlap)' : ''}`, formatSeconds(value), '', PAPER.iterations[t] === undefined ? '' : formatSeconds(PAPER.iterations[t])] as [string, string, string, string]),
+    ...(report.refresh.count === 0
+      ? []
+      : [['refreshes by the owner', `${formatCount(report.refresh.count)} in ${formatSeconds(report.refresh.seconds)}  (${formatBytes(report.refresh.down)} down, ${formatBytes(report.refresh.up)} up)`, '', ''] as [string, string, string, string]]),
+    ...(report.stoppedAfter === undefined ? [] : [['stopped early', `after iteration ${report.stoppedAfter}; the model is that of iteration ${report.iteration}`, '', ''] as [string, string, string, string]]),
     ['download and decryption', `${formatSeconds(seconds.download)}  (model ${formatBytes(bytes.model)})`, '', ''],
-    ['rotations', formatCount(operations.rotations), '', '3,040 an iteration'],
-    ['relinearisations', formatCount(operations.relinearisations), '', ''],
-    ['ciphertext products', formatCount(operations.multiplications), '', '421 an iteration'],
-    ['plaintext products, rescales', `${formatCount(operations.plainMultiplications)}, ${formatCount(operations.rescales)}`, '', ''],
+    ...(operations === undefined
+      ? []
+      : ([
+          ['rotations', formatCount(operations.rotations), '', '3,040 an iteration'],
+          ['relinearisations', formatCount(operations.relinearisations), '', ''],
+          ['ciphertext products', formatCount(operations.multiplications), '', '421 an iteration'],
+          ['plaintext products, rescales', `${formatCount(operations.plainMultiplications)}, ${formatCount(operations.rescales)}`, '', ''],
+        ] as [string, string, string, string][])),
     ['modulus', `log2 QP = ${parameters.log2QP}, N = ${parameters.ring}`, '', PAPER.parameters],
     ['security', '128 bit (2024 guidelines and SEAL)', '', 'below 128 bit'],
     ['secret key', 'on the owner’s machine only', '', 'in the server process'],

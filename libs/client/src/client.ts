@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { checker, JobViewSchema, type JobState, type JobView, type Manifest } from '@blindfit/contracts';
+import { checker, JobViewSchema, type JobState, type JobView, type Manifest, type RefreshAnswer } from '@blindfit/contracts';
 import { Type, type Static } from 'typebox';
 import { hasBlob, putBlob, putBlobs, type BlobUpload, type PutBlobsOptions } from './blobs.ts';
 import { Connection, readBytes, TransientError, type ConnectionOptions } from './connection.ts';
@@ -97,6 +97,12 @@ export class BlindfitClient {
       if (job.state === 'cancelled') return job;
       throw error;
     }
+  }
+
+  /** Answers a refresh a job waits for; both blobs are uploaded. Repeating it changes nothing. @returns the job as it is then */
+  async refresh(id: string, answer: RefreshAnswer): Promise<JobView> {
+    const headers = { 'content-type': 'application/json' };
+    return await this.#json({ method: 'POST', path: `${pathOf(id)}/refresh`, headers, body: new TextEncoder().encode(JSON.stringify(answer)) }, asJob);
   }
 
   async cluster(): Promise<Cluster> {

@@ -1,8 +1,8 @@
 /** From a task's digests to the digests of its results: loads, runs the circuit, stores. */
-import type { BackwardTask, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedManifest, PrepareTask, StartTask, StepTask, Task, TaskResult } from '@blindfit/contracts';
+import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedManifest, PrepareTask, PublishTask, StartTask, StepTask, Task, TaskResult } from '@blindfit/contracts';
 import {
-  addOperations, backward, expand, finalMomentum, finalWeights, forward, momentumOf, momentumSchedule, nesterovStep, noOperations, packModel,
-  SealEvaluator, startErrors, startScores, stepFactor, WireError, type Ciphertext, type Plan, type Scheme,
+  addOperations, backward, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, noOperations, packModel,
+  SealEvaluator, startErrors, startScores, stepFactor, WireError, type Ciphertext, type MomentumTerms, type Plan, type Scheme, type Segment,
 } from '@blindfit/he';
 import { parseDigest } from '@blindfit/storage';
 import { parseCiphertext, type CiphertextPlace } from './ciphertext-cache.ts';
@@ -47,6 +47,7 @@ function compute(context: Context, work: Work): Promise<string[]> {
       return runBackward(context, work);
     case 'step':
     case 'finish':
+    case 'publish':
     case 'pack':
       return runKeyless(context, work);
     case 'prepare':
@@ -64,6 +65,7 @@ async function runStart(context: Context, task: StartTask): Promise<string[]> {
       sigmoid: plan.hyperparameters.sigmoid,
       features,
       initialWeight: plan.hyperparameters.initialWeight,
+      level: plan.iterations[0]?.errors ?? 0,
       scale: plan.labels.scale,
     });
     outputs.push(await context.session.write(context.scheme, scores));
@@ -77,7 +79,7 @@ async function runForward(context: Context, task: ForwardTask): Promise<string[]
   const level = plan.iterations[task.iteration - 1]?.weights;
   if (level === undefined) throw new WireError(`iteration ${task.iteration} has no forward task`, `2 to ${plan.iterations.length} have`);
   using packed = await load(context, task.weights, { level });
-  const weights = expand(evaluator, layout, packed);
+  const weights = expand(evaluator, layout, packed, task.pair, plan.grouping.pairsPerChain);
   const outputs: string[] = [];
   try {
     for (const shard of task.shards) {
@@ -126,7 +128,7 @@ async function errorsOf(context: Context, task: BackwardTask): Promise<Ciphertex
       }
       const labels = await input(context, 'labels', shard, task.pair);
       if (digest === undefined) {
-        errors.push(evaluator.copy(labels));
+        errors.push(evaluator.dropTo(labels, level));
         continue;
       }
       using scores = await load(context, digest, { level });
@@ -140,7 +142,7 @@ async function errorsOf(context: Context, task: BackwardTask): Promise<Ciphertex
 }
 
 async function runKeyless(context: Context, work: Exclude<KeylessTask, PrepareTask>): Promise<string[]> {
-  const results = await (work.kind === 'step' ? step(context, work) : work.kind === 'finish' ? finish(context, work) : pack(context, work));
+  const results = await keyless(context, work);
   try {
     const outputs: string[] = [];
     for (const result of results) outputs.push(await context.session.write(context.scheme, result));
@@ -150,19 +152,34 @@ async function runKeyless(context: Context, work: Exclude<KeylessTask, PrepareTa
   }
 }
 
+function keyless(context: Context, work: Exclude<KeylessTask, PrepareTask>): Promise<Ciphertext[]> {
+  switch (work.kind) {
+    case 'step':
+      return step(context, work);
+    case 'finish':
+      return finish(context, work);
+    case 'publish':
+      return publish(context, work);
+    case 'pack':
+      return pack(context, work);
+  }
+}
+
 async function step(context: Context, work: StepTask): Promise<Ciphertext[]> {
   const { evaluator, plan } = context;
   const { layout, hyperparameters } = plan;
-  const etas = momentumSchedule(hyperparameters.iterations);
-  const terms = momentumOf(etas, work.iteration - 1, work.history, hyperparameters.initialWeight);
-  const gradients = await loadAll(context, work.gradients, { level: plan.iterations[work.iteration - 1]?.gradient ?? -1 });
-  const momentum = await loadHistory(context, terms.momentum, work.history);
+  const segment = segmentOf(plan, work);
+  const terms = momentumTerms(momentumSchedule(hyperparameters.iterations), segment, work.iteration, { history: work.history, fresh: work.fresh }, hyperparameters.initialWeight);
+  const level = plan.iterations[work.iteration - 1]?.gradient ?? -1;
+  const gradients = await loadAll(context, work.gradients.map(({ digest }) => digest), { level });
+  const momentum = await loadTerms(context, terms, segment, work);
   try {
     return [
       nesterovStep(evaluator, {
         layout,
-        gradients,
-        factor: stepFactor(hyperparameters, layout.samples, work.iteration),
+        pairs: chainsOf(plan)[work.chain] ?? [],
+        gradients: gradients.map((ciphertext, index) => ({ pair: work.gradients[index]?.pair ?? 0, ciphertext })),
+        factor: stepFactor(hyperparameters, layout.batchSize, work.iteration),
         momentum,
         constant: terms.constant,
       }),
@@ -176,37 +193,55 @@ async function step(context: Context, work: StepTask): Promise<Ciphertext[]> {
 async function finish(context: Context, work: FinishTask): Promise<Ciphertext[]> {
   const { evaluator, plan } = context;
   const { layout, hyperparameters } = plan;
-  const final = finalMomentum(momentumSchedule(hyperparameters.iterations), work.history, hyperparameters.initialWeight);
-  using newest = await load(context, work.history.at(-1) ?? '', { level: 0 });
-  const momentum = await loadHistory(context, final.momentum, work.history);
+  const segment = segmentOf(plan, work);
+  const final = finalTerms(momentumSchedule(hyperparameters.iterations), segment, { history: work.history, fresh: work.fresh }, hyperparameters.initialWeight);
+  using newest = await load(context, work.history.at(-1) ?? '', { level: plan.schedule.modelLevel });
+  const momentum = await loadTerms(context, final, segment, work);
   try {
-    return [finalWeights(evaluator, { ...final, layout, newest, momentum })];
+    return [finalWeights(evaluator, { ...final, layout, pairs: chainsOf(plan)[work.chain] ?? [], newest, momentum })];
   } finally {
     free(momentum.map((term) => term.weights));
   }
 }
 
+async function publish(context: Context, work: PublishTask): Promise<Ciphertext[]> {
+  using weights = await load(context, work.weights, { level: work.level });
+  return [context.evaluator.dropTo(weights, 0)];
+}
+
 async function pack(context: Context, work: PackTask): Promise<Ciphertext[]> {
-  const pairs = await loadAll(context, work.pairs, { level: work.level });
+  const chains = await loadAll(context, work.chains, { level: work.level });
   try {
-    return packModel(context.evaluator, context.plan.layout, pairs);
+    return packModel(context.evaluator, context.plan.layout, chains, context.plan.grouping.pairsPerChain, work.to);
   } finally {
-    free(pairs);
+    free(chains);
   }
 }
 
-/** Terms over digests become terms over ciphertexts. M_t is at the level of iteration t's gradient. */
-async function loadHistory(
-  context: Context,
-  terms: readonly { readonly coefficient: number; readonly weights: string }[],
-  history: readonly string[],
-): Promise<{ coefficient: number; weights: Ciphertext }[]> {
+function segmentOf(plan: Plan, { segment }: ChainHistory): Segment {
+  const found = plan.segments[segment];
+  if (found === undefined) throw new WireError(`there is no segment ${segment}`, `0 to ${plan.segments.length - 1}`);
+  return found;
+}
+
+/** Terms over digests become terms over ciphertexts. */
+async function loadTerms(context: Context, { momentum }: MomentumTerms<string>, segment: Segment, { history, fresh }: ChainHistory): Promise<{ coefficient: number; weights: Ciphertext }[]> {
+  const { iterations } = context.plan;
+  const top = iterations[segment.first - 1];
+  const levelOf = (digest: string): number => {
+    // V of an iteration is at the level of its gradient; what the owner sent is where the plan asks for it.
+    const position = history.lastIndexOf(digest);
+    if (position >= 0) return iterations[segment.first - 1 + position]?.gradient ?? -1;
+    return digest === fresh?.weights ? (top?.weights ?? -1) : (top?.gradient ?? -2) + 1;
+  };
   const loaded: { coefficient: number; weights: Ciphertext }[] = [];
-  for (const { coefficient, weights } of terms) {
-    const level = context.plan.iterations[history.lastIndexOf(weights)]?.gradient ?? -1;
-    loaded.push({ coefficient, weights: await load(context, weights, { level }) });
+  try {
+    for (const { coefficient, weights } of momentum) loaded.push({ coefficient, weights: await load(context, weights, { level: levelOf(weights) }) });
+    return loaded;
+  } catch (error) {
+    free(loaded.map((term) => term.weights));
+    throw error;
   }
-  return loaded;
 }
 
 /** All blocks of one shard, owned by the cache. */

@@ -4,7 +4,7 @@ import { DigestSchema } from './digest.ts';
 import { HyperparametersSchema } from './manifest.ts';
 import { OperationsSchema } from './operations.ts';
 
-export const JOB_STATES = ['queued', 'running', 'succeeded', 'failed', 'cancelled'] as const;
+export const JOB_STATES = ['queued', 'running', 'awaiting-refresh', 'succeeded', 'failed', 'cancelled'] as const;
 export const JobStateSchema = Type.Enum([...JOB_STATES]);
 export type JobState = (typeof JOB_STATES)[number];
 
@@ -32,7 +32,10 @@ export type Progress = Static<typeof ProgressSchema>;
 export const JobResultSchema = Type.Object({
   /** Packed model ciphertexts, in order. */
   models: Type.Array(DigestSchema, { minItems: 1 }),
-  /** Packed V_t of every iteration t = 1 ... T: blobs from which the owner, and only the owner, sees how training went. */
+  /**
+   * Packed V_t of every iteration t = 1 ... T: blobs from which the owner, and only the owner, sees how training went.
+   * Empty when there were refreshes, which show the owner the same.
+   */
   iterates: Type.Array(Type.Array(DigestSchema, { minItems: 1 })),
   operations: OperationsSchema,
   seconds: Type.Object({
@@ -46,9 +49,34 @@ export const JobResultSchema = Type.Object({
     iterations: Type.Array(seconds()),
     /** Busy time of all worker threads together. */
     compute: seconds(),
+    /** Of the training, while everything waited for the owner's refresh. */
+    refresh: seconds(),
   }),
 });
 export type JobResult = Static<typeof JobResultSchema>;
+
+/** Weights whose levels have run out: the owner decrypts them, encrypts them anew and posts them back. */
+export const RefreshRequestSchema = Type.Object({
+  /** Names this request and no other: the answer repeats it. */
+  id: Type.String({ pattern: '^[0-9a-f]{32}$' }),
+  chain: Type.Integer({ minimum: 0, description: 'which pairs of classes' }),
+  iteration: Type.Integer({ minimum: 1, description: 'the last finished one, t' }),
+  weights: DigestSchema,
+  /** Packed V_{t-1}; absent when it is the public start. */
+  previous: Type.Optional(DigestSchema),
+  since: timestamp(),
+}, { description: 'A refresh a job waits for: packed V_t of a chain, and V_{t-1}' });
+export type RefreshRequest = Static<typeof RefreshRequestSchema>;
+
+export const RefreshAnswerSchema = Type.Object(
+  {
+    id: Type.String({ pattern: '^[0-9a-f]{32}$', description: 'of the request' }),
+    weights: DigestSchema,
+    momentum: DigestSchema,
+  },
+  { additionalProperties: false, description: 'The answer: V_t, encrypted anew at the top level, and W_t' },
+);
+export type RefreshAnswer = Static<typeof RefreshAnswerSchema>;
 
 export const JobErrorSchema = Type.Object({ code: Type.String(), message: Type.String(), task: Type.Optional(Type.String()) });
 export type JobError = Static<typeof JobErrorSchema>;
@@ -66,6 +94,7 @@ export const JobViewSchema = Type.Object(
     startedAt: Type.Optional(timestamp()),
     finishedAt: Type.Optional(timestamp()),
     progress: ProgressSchema,
+    refreshes: Type.Array(RefreshRequestSchema, { description: 'what the owner is asked to refresh' }),
     result: Type.Optional(JobResultSchema),
     error: Type.Optional(JobErrorSchema),
   },

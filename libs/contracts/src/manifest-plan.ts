@@ -1,5 +1,5 @@
 /** The manifest against the planner: what the API accepts and what workers and schedulers compute by. */
-import { checkShape, derivePlan, layoutOf, Parameters, type Plan, type WireFields } from '@blindfit/he';
+import { batchSize, checkShape, derivePlan, layoutOf, Parameters, type Plan, type WireFields } from '@blindfit/he';
 import { checker, ContractError } from './check.ts';
 import { ManifestSchema, type Manifest } from './manifest.ts';
 
@@ -35,7 +35,7 @@ export function planManifest(value: unknown): PlannedManifest {
   const { shape, blobs } = manifest;
   const parameters = Parameters.of(manifest.parameters);
   checkShape(shape, manifest.hyperparameters);
-  const layout = layoutOf(manifest.block, shape.samples, shape.features, shape.classes);
+  const layout = layoutOf(manifest.block, shape.samples, shape.features, shape.classes, batchSize(manifest.hyperparameters, shape.samples));
   if (layout.shards > MAX_SHARDS || layout.shards * layout.blocks > MAX_BLOCKS) {
     throw misfit([`${layout.shards} shards of ${layout.blocks} blocks are more than the ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks of a job: train on fewer samples or features`]);
   }
@@ -51,7 +51,7 @@ export function planManifest(value: unknown): PlannedManifest {
   grid('labels', layout.pairs);
   // Before the plan, whose cost grows with the number of blobs: a small manifest must not ask for the plan of a huge job.
   if (problems.length > 0) throw misfit(problems);
-  const plan = derivePlan(parameters, manifest.block, shape, manifest.hyperparameters, manifest.grouping);
+  const plan = derivePlan(parameters, manifest.block, shape, manifest.hyperparameters, manifest.grouping, manifest.schedule);
   const missing = plan.steps.filter((step) => blobs.galoisKeys[String(step)] === undefined);
   if (missing.length > 0) problems.push(`blobs.galoisKeys lacks the rotation steps ${missing.join(', ')}; needed: ${plan.steps.join(', ')} (0 is the conjugation)`);
   const extra = Object.keys(blobs.galoisKeys).filter((step) => !plan.steps.includes(Number(step)));
@@ -76,4 +76,16 @@ export function expectedBlobs({ manifest, plan }: PlannedManifest): ExpectedBlob
     expected.push({ digest: manifest.blobs.galoisKeys[String(step)] ?? '', place: `blobs.galoisKeys.${step}`, fields: { kind: 'galois-key', step } });
   }
   return expected;
+}
+
+/** What the owner's answer to a refresh must be: V at the top of the segment that follows, W one level above its first gradient. */
+export function expectedRefresh(plan: Plan, iteration: number): { readonly weights: WireFields; readonly momentum: WireFields } {
+  const next = plan.iterations[iteration];
+  if (next?.weights === undefined || !plan.segments.some(({ first }) => first === iteration + 1)) {
+    throw new ContractError('there is no such refresh', [`no refresh follows iteration ${iteration}; one follows every ${plan.schedule.refreshEvery} of ${plan.iterations.length}`]);
+  }
+  return {
+    weights: { kind: 'ciphertext', level: next.weights, scale: plan.refreshScale },
+    momentum: { kind: 'ciphertext', level: next.gradient + 1, scale: plan.refreshScale },
+  };
 }

@@ -29,6 +29,12 @@ export const HyperparametersSchema = Type.Object(
       },
       { additionalProperties: false },
     ),
+    batch: Type.Optional(
+      Type.Object(
+        { size: whole(1, 1_000_000, 'samples of a mini-batch'), seed: whole(0, 2 ** 32 - 1, 'of the order of batches in each epoch') },
+        { additionalProperties: false, description: 'mini-batches; without it every iteration learns from all samples' },
+      ),
+    ),
   },
   { additionalProperties: false },
 );
@@ -50,7 +56,14 @@ export const ManifestSchema = Type.Object(
       { additionalProperties: false },
     ),
     block: Type.Object({ rows: whole(1, 16384, 'samples per shard'), columns: whole(2, 16384, 'features per block') }, { additionalProperties: false }),
-    grouping: Type.Object({ blocksPerTask: whole(1, 4097, 'blocks per backward task'), shardsPerTask: whole(1, 1_000_000, 'shards per task') }, { additionalProperties: false }),
+    grouping: Type.Object(
+      { blocksPerTask: whole(1, 4097, 'blocks per backward task'), shardsPerTask: whole(1, 1_000_000, 'shards per task'), pairsPerChain: whole(1, 16384, 'pairs of classes that are refreshed together') },
+      { additionalProperties: false },
+    ),
+    schedule: Type.Object(
+      { refreshEvery: whole(1, 1000, 'iterations between refreshes by the owner'), modelLevel: Type.Union([Type.Literal(0), Type.Literal(1)], { description: 'level of the returned model; 1 to predict with it' }) },
+      { additionalProperties: false },
+    ),
     hyperparameters: HyperparametersSchema,
     blobs: Type.Object(
       {

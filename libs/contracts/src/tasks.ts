@@ -16,7 +16,7 @@ const common = {
 /** s(X v) - 0.5 of some shards for the public constant start, shared by all classes. Results: one ciphertext a shard. */
 export const StartTaskSchema = Type.Object({ kind: Type.Literal('start'), ...common, shards: indices('shard') }, { additionalProperties: false });
 
-/** Errors of one pair on some shards, from its packed weights. Results: one ciphertext a shard. */
+/** Errors of one pair on some shards, from the packed weights of its chain. Results: one ciphertext a shard. */
 export const ForwardTaskSchema = Type.Object(
   { kind: Type.Literal('forward'), ...common, pair: index('pair'), shards: indices('shard'), weights: DigestSchema },
   { additionalProperties: false },
@@ -46,36 +46,56 @@ export type BackwardTask = Static<typeof BackwardTaskSchema>;
 export type Task = StartTask | ForwardTask | BackwardTask;
 export type TaskKind = Task['kind'];
 
-/** Keyless work of the scheduler's own threads. */
-export interface StepTask {
-  readonly kind: 'step';
+/** What a chain of pairs has of earlier iterations: digests of packed ciphertexts. */
+export interface ChainHistory {
+  /** Number of the segment between two refreshes, from 0. */
+  readonly segment: number;
+  /** V of the segment's iterations so far. */
+  readonly history: readonly string[];
+  /** What the owner sent at the refresh before the segment; absent in the first one. */
+  readonly fresh?: { readonly weights: string; readonly momentum: string };
+}
+
+interface ChainWork extends ChainHistory {
   readonly job: string;
   readonly manifest: string;
+  readonly chain: number;
+}
+
+/** Keyless work of the scheduler's own threads: V of an iteration, from the gradients. */
+export interface StepTask extends ChainWork {
+  readonly kind: 'step';
   /** The iteration whose gradients these are. */
   readonly iteration: number;
-  readonly pair: number;
-  readonly gradients: readonly string[];
-  /** Packed M_1 ... M_{t-1} of the pair; the last two matter. */
-  readonly history: readonly string[];
+  readonly gradients: readonly { readonly pair: number; readonly digest: string }[];
 }
 
-/** W_T of one pair, from M_T and M_{T-1}. */
-export interface FinishTask {
+/** W_T of a chain, at the model's level. The last segment's state, with its whole history. */
+export interface FinishTask extends ChainWork {
   readonly kind: 'finish';
+}
+
+/** V of a chain at the last level, for the owner. */
+export interface PublishTask {
+  readonly kind: 'publish';
   readonly job: string;
   readonly manifest: string;
-  readonly pair: number;
-  readonly history: readonly string[];
+  readonly chain: number;
+  readonly iteration: number;
+  readonly weights: string;
+  /** Level the weights are at. */
+  readonly level: number;
 }
 
-/** The weights of all pairs in as few ciphertexts as can be, at the last level. */
+/** All chains in as few ciphertexts as can be. */
 export interface PackTask {
   readonly kind: 'pack';
   readonly job: string;
   readonly manifest: string;
-  readonly pairs: readonly string[];
-  /** Level the pairs are at. */
+  readonly chains: readonly string[];
+  /** Level the chains are at, and the one the result shall be at. */
   readonly level: number;
+  readonly to: number;
 }
 
 /** Nothing but setting up the parameter set, which takes SEAL over a second: done ahead, while workers compute. */
@@ -85,7 +105,7 @@ export interface PrepareTask {
   readonly manifest: string;
 }
 
-export type KeylessTask = StepTask | FinishTask | PackTask | PrepareTask;
+export type KeylessTask = StepTask | FinishTask | PublishTask | PackTask | PrepareTask;
 
 export const TaskResultSchema = Type.Object({
   outputs: Type.Array(DigestSchema, { minItems: 1 }),

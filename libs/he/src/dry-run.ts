@@ -59,6 +59,18 @@ export class DryRunEvaluator implements Evaluator {
     return new Shadow(level, scale);
   }
 
+  /** Counts what `body` does `times` times over. */
+  repeat<T>(times: number, body: () => T): T {
+    const counts = { ...this.counts };
+    const { transforms } = this;
+    const result = body();
+    for (const name of ['rotations', 'relinearisations', 'multiplications', 'plainMultiplications', 'rescales'] as const) {
+      this.counts[name] = counts[name] + times * (this.counts[name] - counts[name]);
+    }
+    this.transforms = transforms + times * (this.transforms - transforms);
+    return result;
+  }
+
   prime(level: number): bigint {
     const bits = this.parameters.dataBits[level];
     if (bits === undefined) throw new CircuitError(`no level ${level}`);

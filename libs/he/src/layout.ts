@@ -26,6 +26,11 @@ export interface Layout extends BlockShape {
   readonly samples: number;
   /** Columns of X, the bias included. */
   readonly features: number;
+  /** Samples of a batch: all of them, unless there are mini-batches. */
+  readonly batchSize: number;
+  readonly batches: number;
+  readonly shardsPerBatch: number;
+  /** Of all batches. No shard holds samples of two batches. */
   readonly shards: number;
   readonly blocks: number;
   /** Two classes travel in one ciphertext as real and imaginary part; in the last pair of an odd number the second one is void. */
@@ -41,10 +46,15 @@ export interface Layout extends BlockShape {
   readonly models: number;
 }
 
-/** @throws PlanError when the blocks of one pair do not fit one packed ciphertext */
-export function layoutOf(shape: BlockShape, samples: number, features: number, classes: number): Layout {
+/**
+ * @param batchSize samples of a mini-batch @default all
+ * @throws PlanError when the blocks of one pair do not fit one packed ciphertext
+ */
+export function layoutOf(shape: BlockShape, samples: number, features: number, classes: number, batchSize = samples): Layout {
   const { rows, columns } = shape;
-  const shards = Math.ceil(samples / rows);
+  const batches = Math.ceil(samples / batchSize);
+  const shardsPerBatch = Math.ceil(batchSize / rows);
+  const shards = (batches - 1) * shardsPerBatch + Math.ceil((samples - (batches - 1) * batchSize) / rows);
   const blocks = Math.ceil(features / columns);
   const rowBits = Math.log2(rows);
   const blockBits = Math.ceil(Math.log2(blocks));
@@ -62,6 +72,9 @@ export function layoutOf(shape: BlockShape, samples: number, features: number, c
     samples,
     features,
     classes,
+    batchSize,
+    batches,
+    shardsPerBatch,
     shards,
     blocks,
     pairs,
@@ -89,9 +102,28 @@ export function blockExponent(layout: Layout, block: number): number {
   return exponent;
 }
 
-/** The further power of X under which a pair travels in its model ciphertext. */
+/** The further power of X under which a pair travels in its chain's ciphertext, and in the model's. */
 export function pairExponent(layout: Layout, pair: number): number {
   return pair % layout.pairsPerModel;
+}
+
+/** The shards that hold batch `batch`. */
+export function shardsOfBatch(layout: Layout, batch: number): number[] {
+  const from = batch * layout.shardsPerBatch;
+  return Array.from({ length: Math.min(layout.shardsPerBatch, layout.shards - from) }, (_, i) => from + i);
+}
+
+/** The batch a shard belongs to. */
+export function batchOfShard(layout: Layout, shard: number): number {
+  return Math.floor(shard / layout.shardsPerBatch);
+}
+
+/** The number of a shard's sample, undefined for padding. @param row of the shard */
+export function sampleAt(layout: Layout, shard: number, row: number): number | undefined {
+  const batch = batchOfShard(layout, shard);
+  const within = (shard - batch * layout.shardsPerBatch) * layout.rows + row;
+  const sample = batch * layout.batchSize + within;
+  return within < layout.batchSize && sample < layout.samples ? sample : undefined;
 }
 
 /** The sample of a shard at a staggered slot. */
@@ -106,9 +138,9 @@ function fill(layout: Layout, shard: number, block: number, rowOf: RowOf, value:
   const slots = new Float64Array(layout.rows * layout.columns);
   for (let row = 0; row < layout.rows; row++) {
     for (let column = 0; column < layout.columns; column++) {
-      const sample = shard * layout.rows + rowOf(layout, row, column);
+      const sample = sampleAt(layout, shard, rowOf(layout, row, column));
       const feature = block * layout.columns + column;
-      if (sample < layout.samples && feature < layout.features) slots[row * layout.columns + column] = value(sample, feature);
+      if (sample !== undefined && feature < layout.features) slots[row * layout.columns + column] = value(sample, feature);
     }
   }
   return slots;
@@ -147,9 +179,9 @@ export function encodeWeights(layout: Layout, weights: Float64Array, block: numb
 export function decodeFeatures(layout: Layout, slots: Float64Array, shard: number, block: number, matrix: Float64Array): void {
   for (let row = 0; row < layout.rows; row++) {
     for (let column = 0; column < layout.columns; column++) {
-      const sample = shard * layout.rows + row;
+      const sample = sampleAt(layout, shard, row);
       const feature = block * layout.columns + column;
-      if (sample < layout.samples && feature < layout.features) {
+      if (sample !== undefined && feature < layout.features) {
         matrix[sample * layout.features + feature] = slots[row * layout.columns + column] ?? 0;
       }
     }
@@ -159,8 +191,8 @@ export function decodeFeatures(layout: Layout, slots: Float64Array, shard: numbe
 /** Inverse of {@link encodeLabels}, read from column 0: y - 0.5 per sample of the shard, written into `labels`. */
 export function decodeErrors(layout: Layout, slots: Float64Array, shard: number, labels: Float64Array): void {
   for (let row = 0; row < layout.rows; row++) {
-    const sample = shard * layout.rows + row;
-    if (sample < layout.samples) labels[sample] = slots[row * layout.columns] ?? 0;
+    const sample = sampleAt(layout, shard, row);
+    if (sample !== undefined) labels[sample] = slots[row * layout.columns] ?? 0;
   }
 }
 
@@ -210,6 +242,20 @@ export function addSlots(a: PairedSlots, b: PairedSlots): PairedSlots {
 }
 
 /**
+ * Slots of a chain's packed vectors: every pair under its own power of X.
+ * @param weights by class: one number per feature; missing classes are zero
+ */
+export function encodeChain(layout: Layout, ring: number, pairs: readonly number[], weights: readonly (Float64Array | undefined)[]): PairedSlots {
+  const none = new Float64Array(layout.features);
+  let sum: PairedSlots = { first: new Float64Array(ring / 2), second: new Float64Array(ring / 2) };
+  for (const pair of pairs) {
+    const packed = encodePair(layout, ring, weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none);
+    sum = addSlots(sum, multiplySlots(monomialSlots(ring, pairExponent(layout, pair)), packed));
+  }
+  return sum;
+}
+
+/**
  * Slots of a packed pair: sum over blocks of X^e_block (first + i second).
  * @param first, second one weight per feature
  */
@@ -232,24 +278,29 @@ export function decodeModel(layout: Layout, ring: number, models: readonly Paire
   for (let pair = 0; pair < layout.pairs; pair++) {
     const model = models[Math.floor(pair / layout.pairsPerModel)];
     if (model === undefined) throw new PlanError(`${models.length} model ciphertexts`, `${layout.models} are needed`);
-    for (let block = 0; block < layout.blocks; block++) {
-      const { first, second } = multiplySlots(model, monomialSlots(ring, -(pairExponent(layout, pair) + blockExponent(layout, block))));
-      for (let column = 0; column < layout.columns; column++) {
-        const feature = block * layout.columns + column;
-        if (feature >= layout.features) break;
-        let a = 0;
-        let b = 0;
-        for (let slot = column; slot < first.length; slot += layout.columns) {
-          a += first[slot] ?? 0;
-          b += second[slot] ?? 0;
-        }
-        const rows = first.length / layout.columns;
-        const classA = weights[2 * pair];
-        const classB = weights[2 * pair + 1];
-        if (classA) classA[feature] = a / rows;
-        if (classB) classB[feature] = b / rows;
-      }
-    }
+    decodePair(layout, ring, model, pair, weights);
   }
   return weights;
+}
+
+/** The weights of one pair from the slots of a ciphertext that holds it, written into `weights` by class. */
+export function decodePair(layout: Layout, ring: number, model: PairedSlots, pair: number, weights: readonly Float64Array[]): void {
+  for (let block = 0; block < layout.blocks; block++) {
+    const { first, second } = multiplySlots(model, monomialSlots(ring, -(pairExponent(layout, pair) + blockExponent(layout, block))));
+    for (let column = 0; column < layout.columns; column++) {
+      const feature = block * layout.columns + column;
+      if (feature >= layout.features) break;
+      let a = 0;
+      let b = 0;
+      for (let slot = column; slot < first.length; slot += layout.columns) {
+        a += first[slot] ?? 0;
+        b += second[slot] ?? 0;
+      }
+      const rows = first.length / layout.columns;
+      const classA = weights[2 * pair];
+      const classB = weights[2 * pair + 1];
+      if (classA) classA[feature] = a / rows;
+      if (classB) classB[feature] = b / rows;
+    }
+  }
 }

@@ -2,18 +2,20 @@
  * From the shape of a job to everything it needs: ring, prime chain, block shape, levels, rotation keys, task sizes,
  * operation counts, bytes and memory. Nothing here is chosen by the user by hand, and nothing depends on the data.
  */
-import { backward, BACKWARD_LEVELS } from './circuits/backward.ts';
-import { forward, forwardLevels, startErrors, startLevels, startScores } from './circuits/forward.ts';
-import { expand, packModel } from './circuits/pack.ts';
+import { backward } from './circuits/backward.ts';
+import { forward, startErrors, startLevels, startScores } from './circuits/forward.ts';
+import { expand, packModel, type PairCiphertext } from './circuits/pack.ts';
 import { CHEAP_ORDER_SCALE_BITS } from './circuits/reduce.ts';
 import { finalWeights, nesterovStep } from './circuits/step.ts';
 import { DryRunEvaluator, keySwitchTransforms } from './dry-run.ts';
 import { CircuitError, PlanError } from './errors.ts';
-import { addOperations, noOperations, type Ciphertext, type OperationCounts } from './evaluator.ts';
-import { layoutOf, type BlockShape, type Layout } from './layout.ts';
+import { noOperations, type Ciphertext, type OperationCounts } from './evaluator.ts';
+import { batchOf } from './batches.ts';
+import { layoutOf, shardsOfBatch, type BlockShape, type Layout } from './layout.ts';
 import { Parameters } from './parameters.ts';
 import { maxLogQP, type Ring, type SecurityLevel } from './security.ts';
-import { momentumCoefficients, momentumSchedule, stepFactor, type Hyperparameters } from './training.ts';
+import { finalTerms, iterationLevels, momentumTerms, segmentsOf, type IterationLevels, type Schedule, type Segment } from './schedule.ts';
+import { batchSize, momentumCoefficients, momentumSchedule, stepFactor, type Hyperparameters } from './training.ts';
 
 export interface JobShape {
   readonly samples: number;
@@ -26,13 +28,8 @@ export interface JobShape {
 export interface Grouping {
   readonly blocksPerTask: number;
   readonly shardsPerTask: number;
-}
-
-export interface IterationLevels {
-  /** Of V as the iteration finds it; undefined in the first one, whose weights are public. */
-  readonly weights: number | undefined;
-  readonly errors: number;
-  readonly gradient: number;
+  /** Pairs of classes that advance, and are refreshed, together: a power of two. */
+  readonly pairsPerChain: number;
 }
 
 export interface Plan {
@@ -40,10 +37,14 @@ export interface Plan {
   readonly layout: Layout;
   readonly hyperparameters: Hyperparameters;
   readonly grouping: Grouping;
+  readonly schedule: Schedule;
+  readonly segments: readonly Segment[];
   /** Levels and scales the owner encrypts at. */
   readonly features: { readonly level: number; readonly scale: number };
   readonly gradientFeatures: { readonly level: number; readonly scale: number };
   readonly labels: { readonly level: number; readonly scale: number };
+  /** Scale of the weights and of the momentum that the owner sends at a refresh. */
+  readonly refreshScale: number;
   readonly iterations: readonly IterationLevels[];
   /** Left rotations keys are needed for, ascending; 0 is the conjugation. */
   readonly steps: readonly number[];
@@ -51,7 +52,8 @@ export interface Plan {
   /** Cost of the whole job in transforms of length N, and in key switches at the top level. */
   readonly transforms: number;
   readonly rotationEquivalents: number;
-  readonly bytes: { readonly data: number; readonly keys: number; readonly model: number };
+  /** `refreshDown` and `refreshUp`: of one refresh of all chains. */
+  readonly bytes: { readonly data: number; readonly keys: number; readonly model: number; readonly refreshDown: number; readonly refreshUp: number };
   /** Of one worker thread with the keys loaded. */
   readonly threadMemoryBytes: number;
   /** Largest |weight| the last level can carry; the owner checks against the clear twin. */
@@ -76,27 +78,24 @@ export interface PlanRequest {
   readonly hyperparameters: Hyperparameters;
   /** Threads the plan cuts tasks for. @default 2 */
   readonly vcpus?: number;
-  /** Wanted largest absolute error of a weight. @default 1e-5 */
+  /** Wanted largest absolute error of a weight. @default 1e-5 for up to two iterations, and in proportion for more: errors add up */
   readonly precision?: number;
   readonly security?: SecurityLevel;
   /** Only this ring. */
   readonly ring?: Ring;
+  /** Iterations from one refresh by the owner to the next. @default the cheapest number */
+  readonly refreshEvery?: number;
+  /** 1: the model comes back at a level at which the servers can predict with it. @default 0 */
+  readonly modelLevel?: 0 | 1;
 }
 
-/** Levels of every iteration, from the last one's gradient at level 0 upwards. */
-function iterationLevels(hyperparameters: Hyperparameters): IterationLevels[] {
-  const perIteration = forwardLevels(hyperparameters.sigmoid.degree) + BACKWARD_LEVELS;
-  return Array.from({ length: hyperparameters.iterations }, (_, t) => {
-    const gradient = (hyperparameters.iterations - 1 - t) * perIteration;
-    return { weights: t === 0 ? undefined : gradient + perIteration, errors: gradient + BACKWARD_LEVELS, gradient };
-  });
-}
-
-/** Levels a job consumes from the encrypted data to the model. */
-export function levelsNeeded(hyperparameters: Hyperparameters): number {
-  const [first] = iterationLevels(hyperparameters);
+/** Levels a job consumes from the encrypted data to the model, or from one refresh to the next, whichever is more. */
+export function levelsNeeded(hyperparameters: Hyperparameters, schedule: Schedule): number {
+  const levels = iterationLevels(hyperparameters, schedule);
+  const [first] = levels;
   if (first === undefined) throw new PlanError('no iterations', 'at least 1');
-  return first.errors + (hyperparameters.initialWeight === 0 ? 0 : startLevels(hyperparameters.sigmoid.degree));
+  const start = first.errors + (hyperparameters.initialWeight === 0 ? 0 : startLevels(hyperparameters.sigmoid.degree));
+  return Math.max(start, ...levels.map(({ weights }) => weights ?? 0));
 }
 
 /** The factors that live in the weights' scale: the learning rate, and after a single iteration the small share (1 - eta_1) that M_1 has in W_1. */
@@ -122,7 +121,11 @@ export function checkShape(shape: JobShape, hyperparameters: Hyperparameters): v
   whole('features (bias included)', shape.features, 2, 4097);
   whole('classes', shape.classes, 2, 1000);
   whole('iterations', hyperparameters.iterations, 1, 1000);
-  const { learningRate, initialWeight, sigmoid } = hyperparameters;
+  const { learningRate, initialWeight, sigmoid, batch } = hyperparameters;
+  if (batch !== undefined) {
+    whole('batch size', batch.size, 1, shape.samples);
+    whole('seed of the batches', batch.seed, 0, 2 ** 32 - 1);
+  }
   if (!(learningRate >= 1e-4 && learningRate <= 1e3)) throw new PlanError(`learning rate ${learningRate}`, 'allowed: 0.0001 to 1000');
   if (!(Math.abs(initialWeight) <= 1)) throw new PlanError(`initial weight ${initialWeight}`, 'allowed: -1 to 1');
   if (sigmoid.odd.length !== (sigmoid.degree + 1) / 2 || !sigmoid.odd.every((c) => Number.isFinite(c) && Math.abs(c) < 10)) {
@@ -135,28 +138,46 @@ export function checkShape(shape: JobShape, hyperparameters: Hyperparameters): v
  * Runs every circuit of the job on a dry-run evaluator.
  * @throws PlanError when the choices cannot carry the job
  */
-export function derivePlan(parameters: Parameters, block: BlockShape, shape: JobShape, hyperparameters: Hyperparameters, grouping: Grouping): Plan {
+export function derivePlan(
+  parameters: Parameters,
+  block: BlockShape,
+  shape: JobShape,
+  hyperparameters: Hyperparameters,
+  grouping: Grouping,
+  schedule: Schedule = { refreshEvery: hyperparameters.iterations, modelLevel: 0 },
+): Plan {
   checkShape(shape, hyperparameters);
   if (block.rows * block.columns !== parameters.slots) {
     throw new PlanError(`a block of ${block.rows} x ${block.columns}`, `rows x columns must be the ${parameters.slots} slots of N = ${parameters.ring}`);
   }
-  const layout = layoutOf(block, shape.samples, shape.features, shape.classes);
-  for (const [name, value, max] of [['blocksPerTask', grouping.blocksPerTask, layout.blocks], ['shardsPerTask', grouping.shardsPerTask, layout.shards]] as const) {
+  const layout = layoutOf(block, shape.samples, shape.features, shape.classes, batchSize(hyperparameters, shape.samples));
+  for (const [name, value, max] of [
+    ['blocksPerTask', grouping.blocksPerTask, layout.blocks],
+    ['shardsPerTask', grouping.shardsPerTask, layout.shardsPerBatch],
+    ['pairsPerChain', grouping.pairsPerChain, layout.pairsPerModel],
+    ['refreshEvery', schedule.refreshEvery, hyperparameters.iterations],
+  ] as const) {
     if (!Number.isInteger(value) || value < 1 || value > max) throw new PlanError(`${name}: ${value}`, `whole numbers from 1 to ${max} are allowed`);
   }
-  const needed = levelsNeeded(hyperparameters);
+  if (!Number.isInteger(Math.log2(grouping.pairsPerChain))) throw new PlanError(`pairsPerChain: ${grouping.pairsPerChain}`, 'powers of two are allowed');
+  const needed = levelsNeeded(hyperparameters, schedule);
   if (needed !== parameters.maxLevel) {
     throw new PlanError(`${parameters.name} has ${parameters.maxLevel} levels`, `this job needs exactly ${needed}; let the planner choose the parameters`);
   }
-  const iterations = iterationLevels(hyperparameters);
+  const iterations = iterationLevels(hyperparameters, schedule);
+  const segments = segmentsOf(hyperparameters.iterations, schedule.refreshEvery);
   const scale = parameters.scale;
-  const errorsLevel = iterations[0]?.errors ?? 0;
-  const featuresLevel = hyperparameters.initialWeight === 0 ? (iterations[1]?.weights ?? 0) : needed;
+  const errorsLevel = Math.max(...iterations.map(({ errors }) => errors));
+  const weightsLevel = Math.max(0, ...iterations.map(({ weights }) => weights ?? 0));
+  const featuresLevel = hyperparameters.initialWeight === 0 ? weightsLevel : needed;
   const base = {
     parameters,
     layout,
     hyperparameters,
     grouping,
+    schedule,
+    segments,
+    refreshScale: 2 ** (parameters.scaleBits + WEIGHT_SCALE_BITS),
     features: { level: featuresLevel, scale },
     gradientFeatures: { level: errorsLevel, scale: 2 ** gradientScaleBits(parameters, hyperparameters) },
     labels: { level: errorsLevel, scale },
@@ -178,7 +199,10 @@ export function derivePlan(parameters: Parameters, block: BlockShape, shape: Job
     bytes: {
       data: cells * (seeded(featuresLevel) + seeded(errorsLevel)) + layout.shards * layout.pairs * seeded(errorsLevel),
       keys: ((steps.length + 1) * keyBytes) / 2,
-      model: layout.models * 2 * ring * 8,
+      model: layout.models * 2 * (schedule.modelLevel + 1) * ring * 8,
+      // V of this refresh and of the one before; V at the top and W above the gradient, seeded.
+      refreshDown: chainsOf(base).length * 2 * ring * 8,
+      refreshUp: chainsOf(base).length * (seeded(weightsLevel) + seeded((iterations[schedule.refreshEvery]?.gradient ?? 0) + 1)),
     },
     threadMemoryBytes: (steps.length + 1) * keyBytes + 200e6,
     maxWeight: 2 ** WEIGHT_BITS,
@@ -194,12 +218,17 @@ export function groups(count: number, perTask: number): number[][] {
   return result;
 }
 
-type PlanBase = Pick<Plan, 'parameters' | 'layout' | 'hyperparameters' | 'grouping' | 'features' | 'gradientFeatures' | 'labels' | 'iterations'>;
+/** The pairs of classes of every chain. */
+export function chainsOf({ layout, grouping }: Pick<Plan, 'layout' | 'grouping'>): number[][] {
+  return groups(layout.pairs, grouping.pairsPerChain);
+}
 
-/** Runs the job's circuits on shadows: one pair, times their number. */
+type PlanBase = Pick<Plan, 'parameters' | 'layout' | 'hyperparameters' | 'grouping' | 'schedule' | 'segments' | 'refreshScale' | 'features' | 'gradientFeatures' | 'labels' | 'iterations'>;
+
+/** Runs the job's circuits on shadows: one chain of a size and one segment of a kind, times their number. */
 function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; steps: Set<number> } {
-  const { layout, parameters } = plan;
-  let counts = noOperations();
+  const { layout, parameters, segments, schedule, hyperparameters } = plan;
+  const counts = noOperations();
   let transforms = 0;
   const steps = new Set<number>();
   const addRun = (times: number, body: (evaluator: DryRunEvaluator) => void): void => {
@@ -211,20 +240,35 @@ function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; 
       if (error instanceof CircuitError) throw new PlanError(`${parameters.name} does not carry the circuits of this job: ${error.message}`, 'let the planner choose the parameters');
       throw error;
     }
-    for (let i = 0; i < times; i++) counts = addOperations(counts, evaluator.counts);
+    for (const name of ['rotations', 'relinearisations', 'multiplications', 'plainMultiplications', 'rescales'] as const) counts[name] += times * evaluator.counts[name];
     transforms += times * evaluator.transforms;
     for (const step of evaluator.steps) steps.add(step);
   };
-  if (plan.hyperparameters.initialWeight !== 0) addRun(layout.shards, (evaluator) => dryStart(evaluator, plan));
-  let weights: Ciphertext | undefined;
-  addRun(layout.pairs, (evaluator) => {
-    weights = dryPair(evaluator, plan);
-  });
-  // The model, and V of every iteration for the owner's report.
-  addRun(1 + plan.hyperparameters.iterations, (evaluator) => {
-    packModel(evaluator, layout, Array.from({ length: layout.pairs }, () => evaluator.input(0, weights?.scale ?? 1)));
+  if (hyperparameters.initialWeight !== 0) addRun(shardCounts(plan, 1, 1)[0] ?? 0, (evaluator) => dryStart(evaluator, plan));
+  // Segments between the first and the last are alike, but for batches of fewer shards.
+  const alike = Map.groupBy(segments, ({ first, count }) => JSON.stringify([first === 1, first + count > hyperparameters.iterations, shardCounts(plan, first, count)]));
+  for (const [pairs, chains] of countBy(chainsOf(plan), (pairsOf) => pairsOf.length)) {
+    for (const [head, ...others] of alike.values()) {
+      if (head !== undefined) addRun((1 + others.length) * chains, (evaluator) => drySegment(evaluator, plan, head, pairs));
+    }
+  }
+  // The model; and V of every iteration for the owner's report, unless refreshes have shown it.
+  const inputs = (evaluator: DryRunEvaluator): Ciphertext[] => chainsOf(plan).map(() => evaluator.input(schedule.modelLevel, plan.refreshScale));
+  addRun(segments.length > 1 ? 1 : 1 + hyperparameters.iterations, (evaluator) => {
+    packModel(evaluator, layout, inputs(evaluator), plan.grouping.pairsPerChain, schedule.modelLevel);
   });
   return { counts, transforms, steps };
+}
+
+/** Shards that each iteration of a segment learns from. */
+function shardCounts({ layout, hyperparameters }: PlanBase, first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, position) => shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, first + position)).length);
+}
+
+function countBy<T>(items: readonly T[], key: (item: T) => number): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const item of items) counts.set(key(item), (counts.get(key(item)) ?? 0) + 1);
+  return counts;
 }
 
 function dryStart(evaluator: DryRunEvaluator, plan: PlanBase): Ciphertext {
@@ -234,82 +278,66 @@ function dryStart(evaluator: DryRunEvaluator, plan: PlanBase): Ciphertext {
     sigmoid: hyperparameters.sigmoid,
     features: Array.from({ length: layout.blocks }, () => evaluator.input(features.level, features.scale)),
     initialWeight: hyperparameters.initialWeight,
+    level: plan.iterations[0]?.errors ?? 0,
     scale: labels.scale,
   });
 }
 
-function dryPair(evaluator: DryRunEvaluator, plan: PlanBase): Ciphertext {
-  const { layout, hyperparameters, grouping, iterations } = plan;
+function drySegment(evaluator: DryRunEvaluator, plan: PlanBase, segment: Segment, pairs: number): void {
+  const { layout, hyperparameters, grouping, iterations, refreshScale } = plan;
   const { sigmoid, initialWeight } = hyperparameters;
   const etas = momentumSchedule(hyperparameters.iterations);
   const history: Ciphertext[] = [];
-  const shards = groups(layout.shards, grouping.shardsPerTask);
-  const blocks = groups(layout.blocks, grouping.blocksPerTask);
-  for (const [index, levels] of iterations.entries()) {
-    const newest = history.at(-1);
-    const errors = shards.map((group) => {
-      if (newest === undefined) {
-        return group.map(() => {
+  const top = iterations[segment.first - 1];
+  const fresh = segment.first === 1 || top?.weights === undefined
+    ? undefined
+    : { weights: evaluator.input(top.weights, refreshScale), momentum: evaluator.input(top.gradient + 1, refreshScale) };
+  const shards = shardCounts(plan, segment.first, segment.count);
+  const blockGroups = groups(layout.blocks, grouping.blocksPerTask);
+  const members = Array.from({ length: pairs }, (_, pair) => pair);
+  for (let iteration = segment.first; iteration < segment.first + segment.count; iteration++) {
+    const levels = iterations[iteration - 1];
+    if (levels === undefined) throw new PlanError(`no iteration ${iteration}`, `${iterations.length} are planned`);
+    const newest = history.at(-1) ?? fresh?.weights;
+    const gradients: PairCiphertext[] = [];
+    const shardGroups = groups(shards[iteration - segment.first] ?? 0, grouping.shardsPerTask);
+    for (const [size, times] of countBy(shardGroups, ({ length }) => length)) {
+      let errors = evaluator.input(levels.errors, plan.labels.scale);
+      for (const pair of members) {
+        errors = evaluator.repeat(times, () => {
           const labels = evaluator.input(plan.labels.level, plan.labels.scale);
-          if (initialWeight === 0) return labels;
-          return startErrors(evaluator, sigmoid, labels, evaluator.input(levels.errors, plan.labels.scale));
+          if (newest === undefined) {
+            if (initialWeight === 0) return evaluator.dropTo(labels, levels.errors);
+            return evaluator.repeat(size, () => startErrors(evaluator, sigmoid, labels, evaluator.input(levels.errors, plan.labels.scale)));
+          }
+          const weights = expand(evaluator, layout, newest, pair, grouping.pairsPerChain);
+          const features = weights.map(() => evaluator.input(plan.features.level, plan.features.scale));
+          return evaluator.repeat(size, () => forward(evaluator, { layout, sigmoid, weights, features, labels }));
         });
       }
-      const weights = expand(evaluator, layout, newest);
-      return group.map(() =>
-        forward(evaluator, {
-          layout,
-          sigmoid,
-          weights,
-          features: weights.map(() => evaluator.input(plan.features.level, plan.features.scale)),
-          labels: evaluator.input(plan.labels.level, plan.labels.scale),
-        }));
-    });
-    const gradients = errors.flatMap((group) =>
-      blocks.map((members) =>
-        backward(evaluator, {
-          layout,
-          errors: group,
-          gradientFeatures: new Map(members.map((f) => [f, group.map(() => evaluator.input(plan.gradientFeatures.level, plan.gradientFeatures.scale))])),
-        })));
+      for (const blocks of blockGroups) {
+        const ciphertext = evaluator.repeat(times * pairs, () => {
+          const feature = evaluator.input(plan.gradientFeatures.level, plan.gradientFeatures.scale);
+          const gradientFeatures = new Map(blocks.map((block) => [block, Array.from({ length: size }, () => feature)]));
+          return backward(evaluator, { layout, errors: Array.from({ length: size }, () => errors), gradientFeatures });
+        });
+        for (const pair of members) for (let i = 0; i < times; i++) gradients.push({ pair, ciphertext });
+      }
+    }
     history.push(
       nesterovStep(evaluator, {
         layout,
+        pairs: members,
         gradients,
-        factor: stepFactor(hyperparameters, layout.samples, index + 1),
-        ...momentumOf(etas, index, history, initialWeight),
+        factor: stepFactor(hyperparameters, layout.batchSize, iteration),
+        ...momentumTerms(etas, segment, iteration, { history, fresh }, initialWeight),
       }));
   }
   const newest = history.at(-1);
   if (newest === undefined) throw new PlanError('no iterations', 'at least 1');
-  const final = finalMomentum(etas, history, initialWeight);
-  return finalWeights(evaluator, { layout, newest, ...final });
-}
-
-/**
- * W_t as terms for `nesterovStep` of iteration t + 1: history[0] is M_1. The start M_0 is public, so its share is a constant.
- * @param done iterations finished, t
- */
-export function momentumOf<T>(etas: readonly number[], done: number, history: readonly T[], start: number): { momentum: { coefficient: number; weights: T }[]; constant: number } {
-  if (done === 0) return { momentum: [], constant: start };
-  const { newest, older } = momentumCoefficients(etas, done);
-  const last = history[done - 1];
-  const before = history[done - 2];
-  const momentum: { coefficient: number; weights: T }[] = [];
-  if (last !== undefined) momentum.push({ coefficient: newest, weights: last });
-  if (before !== undefined) momentum.push({ coefficient: older, weights: before });
-  return { momentum, constant: done === 1 ? older * start : 0 };
-}
-
-/** The terms of W_T besides M_T itself, whose coefficient the scale carries. */
-export function finalMomentum<T>(etas: readonly number[], history: readonly T[], start: number): { newestCoefficient: number; momentum: { coefficient: number; weights: T }[]; constant: number } {
-  const { newest, older } = momentumCoefficients(etas, history.length);
-  const before = history[history.length - 2];
-  return {
-    newestCoefficient: newest,
-    momentum: before === undefined ? [] : [{ coefficient: older, weights: before }],
-    constant: history.length === 1 ? older * start : 0,
-  };
+  if (segment.first + segment.count > hyperparameters.iterations) {
+    finalWeights(evaluator, { layout, pairs: members, newest, ...finalTerms(etas, segment, { history, fresh }, initialWeight) });
+  }
 }
 
 /**
@@ -350,76 +378,112 @@ export function expectedError({ parameters, layout, hyperparameters }: Pick<Plan
   const peak = (LARGEST * FRESH_NOISE * ring ** 1.5 * 2 ** ((dataBits[0] ?? 0) - specialBits)) / Math.PI;
   const weightScale = 2 ** gradientScaleBits(parameters, hyperparameters) / factorInScale(hyperparameters);
   const weights = (rounding * Math.sqrt(layout.rows) + peak) / weightScale;
-  const errors = (rounding / Math.sqrt(layout.samples) + peak / layout.samples) / parameters.scale;
+  const errors = (rounding / Math.sqrt(layout.batchSize) + peak / layout.batchSize) / parameters.scale;
   const sensitivity = hyperparameters.learningRate * Math.min(4, 16 / layout.features);
   return ERROR_MARGIN * hyperparameters.iterations * (weights + sensitivity * errors);
 }
 
 /** Smallest task worth the queue's overhead, and largest one that keeps progress and recovery fine-grained, in transforms of N = 16384. */
 const MIN_TASK_TRANSFORMS = 400;
-const MAX_TASK_TRANSFORMS = 5000;
+const MAX_TASK_TRANSFORMS = 7000;
 
 /**
- * The cheapest plan over rings and block shapes.
- * @throws PlanError when no supported parameter set carries the job, saying how many iterations would fit
+ * The cheapest plan over rings, block shapes and refresh intervals. One without refreshes, which needs nobody's presence,
+ * is preferred unless another one costs less than half.
+ * @throws PlanError when no supported parameter set carries the job
  */
 export function choosePlan(request: PlanRequest): Plan {
-  const { shape, hyperparameters } = request;
+  const { shape, hyperparameters, refreshEvery } = request;
   checkShape(shape, hyperparameters);
-  const plan = search(request);
-  if (plan !== undefined) return plan;
+  if (refreshEvery !== undefined && !(Number.isInteger(refreshEvery) && refreshEvery >= 1)) throw new PlanError(`refresh every ${refreshEvery} iterations`, 'whole numbers from 1 are allowed');
+  const { iterations } = hyperparameters;
+  const intervals = refreshEvery === undefined ? [...Array.from({ length: Math.min(iterations, MAX_INTERVAL + 1) - 1 }, (_, i) => i + 1), iterations] : [Math.min(refreshEvery, iterations)];
+  let best: Plan | undefined;
+  let bestSeconds = Infinity;
+  for (const interval of intervals) {
+    const plan = search(request, interval);
+    if (plan === undefined) continue;
+    const seconds = expectedSeconds(plan, request.vcpus ?? 2) * (interval === iterations ? 0.5 : 1);
+    if (seconds < bestSeconds) [best, bestSeconds] = [plan, seconds];
+  }
+  if (best !== undefined) return best;
   const what = `${shape.samples} x ${shape.features} x ${shape.classes}`;
-  for (let iterations = hyperparameters.iterations - 1; iterations >= 1; iterations--) {
-    if (search({ ...request, hyperparameters: { ...hyperparameters, iterations } }) !== undefined) {
-      throw new PlanError(
-        `${hyperparameters.iterations} iterations do not fit any 128-bit secure modulus`,
-        `at most ${iterations} for ${what} with this start, sigmoid degree and precision`,
-      );
+  if (refreshEvery !== undefined) {
+    for (let fewer = Math.min(refreshEvery, iterations) - 1; fewer >= 1; fewer--) {
+      if (search(request, fewer) !== undefined) {
+        throw new PlanError(`${Math.min(refreshEvery, iterations)} iterations without a refresh do not fit any 128-bit secure modulus`, `at most ${fewer} for ${what} with this start, sigmoid degree and precision`);
+      }
     }
   }
   throw new PlanError(`no 128-bit secure parameter set carries ${what}`, 'ask for fewer features, a lower precision or a lower sigmoid degree');
 }
 
-function search(request: PlanRequest): Plan | undefined {
-  const { shape, hyperparameters, security = '128' } = request;
+/** No chain of primes is long enough for more. */
+const MAX_INTERVAL = 8;
+
+function search(request: PlanRequest, refreshEvery: number): Plan | undefined {
+  const { shape, hyperparameters, security = '128', vcpus = 2, modelLevel = 0 } = request;
+  const schedule: Schedule = { refreshEvery, modelLevel };
+  const batch = batchSize(hyperparameters, shape.samples);
   let best: Plan | undefined;
   for (const ring of request.ring === undefined ? ([8192, 16384, 32768] as const) : [request.ring]) {
-    const chain = chainFor(levelsNeeded(hyperparameters), security === '128' ? maxLogQP(ring) : UNLIMITED_BITS);
+    const chain = chainFor(levelsNeeded(hyperparameters, schedule), security === '128' ? maxLogQP(ring) : UNLIMITED_BITS);
     if (chain === undefined) continue;
     const parameters = Parameters.of({ ring, ...chain }, security);
     for (let columns = 2; columns <= parameters.slots; columns *= 2) {
       const block = { rows: parameters.slots / columns, columns };
       // Shapes that leave most slots empty cost bytes and memory, whatever they save in rotations.
-      const cells = Math.ceil(shape.samples / block.rows) * Math.ceil(shape.features / columns);
-      if (cells > 4 + (2 * shape.samples * shape.features) / parameters.slots) continue;
-      const plan = tryShape(parameters, block, request);
-      if (plan !== undefined && plan.threadMemoryBytes <= MAX_THREAD_BYTES && (best === undefined || cost(plan) < cost(best))) best = plan;
+      const cells = Math.ceil(batch / block.rows) * Math.ceil(shape.features / columns);
+      if (cells > 4 + (2 * batch * shape.features) / parameters.slots) continue;
+      const plan = tryShape(parameters, block, request, schedule);
+      if (plan === undefined || plan.threadMemoryBytes > MAX_THREAD_BYTES) continue;
+      if (best === undefined || expectedSeconds(plan, vcpus) < expectedSeconds(best, vcpus)) best = plan;
     }
   }
   return best;
 }
 
-/** Transforms grow with N log N. */
-function cost(plan: Plan): number {
+/** Of one transform of N = 16384 on node-seal; transforms grow with N log N. Only its ratio to the other costs matters. */
+const TRANSFORM_SECONDS = 0.44e-3;
+const UPLOAD_BYTES_PER_SECOND = 50e6;
+const REFRESH_BYTES_PER_SECOND = 10e6;
+/** The owner's answer to one refresh of all chains: decrypting, encrypting, and being asked. */
+const REFRESH_SECONDS = 0.4;
+
+/** What a job is expected to take with `vcpus` threads, and what plans are compared by. Measured costs: `blindfit plan`. */
+export function expectedSeconds(plan: Plan, vcpus: number): number {
   const { ring } = plan.parameters;
-  return plan.transforms * ring * Math.log2(ring);
+  const { data, keys, refreshDown, refreshUp } = plan.bytes;
+  const compute = plan.transforms * TRANSFORM_SECONDS * ((ring * Math.log2(ring)) / (16384 * 14));
+  const refresh = REFRESH_SECONDS + (refreshDown + refreshUp) / REFRESH_BYTES_PER_SECOND;
+  return compute / vcpus + (data + keys) / UPLOAD_BYTES_PER_SECOND + (plan.segments.length - 1) * refresh;
 }
 
-function tryShape(parameters: Parameters, block: BlockShape, request: PlanRequest): Plan | undefined {
-  const { shape, hyperparameters, vcpus = 2, precision = 1e-5 } = request;
+function tryShape(parameters: Parameters, block: BlockShape, request: PlanRequest, schedule: Schedule): Plan | undefined {
+  const { shape, hyperparameters, vcpus = 2, precision = 1e-5 * Math.max(1, request.hyperparameters.iterations / 2) } = request;
   try {
-    const layout = layoutOf(block, shape.samples, shape.features, shape.classes);
+    const layout = layoutOf(block, shape.samples, shape.features, shape.classes, batchSize(hyperparameters, shape.samples));
     if (expectedError({ parameters, layout, hyperparameters }) > precision) return undefined;
-    const whole = derivePlan(parameters, block, shape, hyperparameters, { blocksPerTask: layout.blocks, shardsPerTask: layout.shards });
-    return derivePlan(parameters, block, shape, hyperparameters, groupingFor(whole, vcpus));
+    const pairsPerChain = chainSize(layout, schedule.refreshEvery < hyperparameters.iterations);
+    const whole = derivePlan(parameters, block, shape, hyperparameters, { blocksPerTask: layout.blocks, shardsPerTask: layout.shardsPerBatch, pairsPerChain }, schedule);
+    return derivePlan(parameters, block, shape, hyperparameters, { ...groupingFor(whole, vcpus), pairsPerChain }, schedule);
   } catch (error) {
     if (error instanceof PlanError) return undefined;
     throw error;
   }
 }
 
+/** Enough to keep workers busy with some chains while the owner refreshes others; more would cost the owner bytes. */
+const REFRESHED_CHAINS = 4;
+
+function chainSize(layout: Layout, refreshed: boolean): number {
+  let pairs = 1;
+  while (refreshed && pairs < layout.pairsPerModel && Math.ceil(layout.pairs / pairs) > REFRESHED_CHAINS) pairs *= 2;
+  return pairs;
+}
+
 /** Cuts a pair's work until there are tasks for every vCPU, none longer than the bound and, where possible, none tiny. */
-function groupingFor(plan: Plan, vcpus: number): Grouping {
+function groupingFor(plan: Plan, vcpus: number): Pick<Grouping, 'blocksPerTask' | 'shardsPerTask'> {
   const { layout } = plan;
   const perPairIteration = (plan.transforms / (layout.pairs * plan.iterations.length)) * ((plan.parameters.ring * Math.log2(plan.parameters.ring)) / (16384 * 14));
   const parts = (count: number): number => {
@@ -427,7 +491,7 @@ function groupingFor(plan: Plan, vcpus: number): Grouping {
     const sensible = Math.max(1, Math.floor(perPairIteration / MIN_TASK_TRANSFORMS));
     return Math.min(count, wanted, sensible);
   };
-  const shardParts = parts(layout.shards);
-  const blockParts = Math.min(layout.blocks, Math.max(1, Math.floor(parts(layout.shards * layout.blocks) / shardParts)));
-  return { blocksPerTask: Math.ceil(layout.blocks / blockParts), shardsPerTask: Math.ceil(layout.shards / shardParts) };
+  const shardParts = parts(layout.shardsPerBatch);
+  const blockParts = Math.min(layout.blocks, Math.max(1, Math.floor(parts(layout.shardsPerBatch * layout.blocks) / shardParts)));
+  return { blocksPerTask: Math.ceil(layout.blocks / blockParts), shardsPerTask: Math.ceil(layout.shardsPerBatch / shardParts) };
 }

@@ -13,6 +13,13 @@ export interface Hyperparameters {
   /** Every entry of V_0 = W_0. */
   readonly initialWeight: number;
   readonly sigmoid: SigmoidPolynomial;
+  /** Mini-batches of so many samples; every iteration learns from one. @default all samples at once */
+  readonly batch?: { readonly size: number; readonly seed: number };
+}
+
+/** Samples an iteration learns from. */
+export function batchSize({ batch }: Pick<Hyperparameters, 'batch'>, samples: number): number {
+  return Math.min(samples, batch?.size ?? samples);
 }
 
 export const DEFAULT_HYPERPARAMETERS: Hyperparameters = Object.freeze({
@@ -28,7 +35,7 @@ export const PAPER_HYPERPARAMETERS: Hyperparameters = Object.freeze({ ...DEFAULT
 /** epsilon in the quadratic gradient's denominator. */
 export const QUADRATIC_GRADIENT_EPSILON = 1e-8;
 
-/** (1 + gamma_t) * learning rate with gamma_t = 1 / (n t), t = 1, 2, ... */
+/** (1 + gamma_t) * learning rate with gamma_t = 1 / (n t), t = 1, 2, ... @param samples of a batch */
 export function stepFactor(hyperparameters: Hyperparameters, samples: number, iteration: number): number {
   return hyperparameters.learningRate * (1 + 1 / (samples * iteration));
 }

@@ -110,7 +110,7 @@ for (const { name, literal, security, tolerance } of SETS) {
       const labels = random(7);
       using y = bench.encrypt(labels.first, 4, labels.second);
       const blocks = features.map((x) => bench.encrypt(x.first, 4));
-      using scores = he.startScores(bench.evaluator, { layout, sigmoid: he.PAPER_SIGMOID, features: blocks, initialWeight: 0.0128, scale: y.scale });
+      using scores = he.startScores(bench.evaluator, { layout, sigmoid: he.PAPER_SIGMOID, features: blocks, initialWeight: 0.0128, level: 4 - he.startLevels(3), scale: y.scale });
       assert.equal(scores.level, 4 - he.startLevels(3));
       using errors = he.startErrors(bench.evaluator, he.PAPER_SIGMOID, y, scores);
       const weights = features.map(() => ({ first: constant, second: constant }));
@@ -139,26 +139,44 @@ for (const { name, literal, security, tolerance } of SETS) {
       for (const c of results) c[Symbol.dispose]();
     });
 
-    it('packs row sums, expands them again, and decodes the packed model of several pairs', (t) => {
-      const weights = Array.from({ length: layout.classes }, (_, k) => randomVector(layout.features, 100 + k));
-      const pairs = Array.from({ length: layout.pairs }, (_, p) => {
-        const slotsOf = he.encodePair(layout, literal.ring, weights[2 * p] ?? new Float64Array(), weights[2 * p + 1] ?? new Float64Array());
-        return bench.encrypt(slotsOf.first, 1, slotsOf.second);
+    for (const pairsPerChain of [1, 2, 4]) {
+      it(`packs chains of ${pairsPerChain}, expands every pair again, and decodes the packed model`, (t) => {
+        const weights = Array.from({ length: layout.classes }, (_, k) => randomVector(layout.features, 100 + k));
+        const none = new Float64Array(layout.features);
+        const pairs = Array.from({ length: layout.pairs }, (_, pair) => {
+          const slotsOf = he.encodePair(layout, literal.ring, weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none);
+          return { pair, ciphertext: bench.encrypt(slotsOf.first, 1, slotsOf.second) };
+        });
+        const chains = he.groups(layout.pairs, pairsPerChain).map((members) => he.packChain(bench.evaluator, layout, members.flatMap((pair) => pairs[pair] ?? [])));
+        for (const pair of [0, layout.pairs - 1]) {
+          const chain = chains[Math.floor(pair / pairsPerChain)];
+          assert.ok(chain);
+          const blocks = he.expand(bench.evaluator, layout, chain, pair, pairsPerChain);
+          assert.equal(blocks.length, layout.blocks);
+          blocks.forEach((block, f) => {
+            assert.equal(block.level, 1);
+            const expected = { first: he.encodeWeights(layout, weights[2 * pair] ?? none, f), second: he.encodeWeights(layout, weights[2 * pair + 1] ?? none, f) };
+            check(t, bench.decrypt(block), expected);
+            block[Symbol.dispose]();
+          });
+        }
+        const models = he.packModel(bench.evaluator, layout, chains, pairsPerChain);
+        assert.equal(models.length, layout.models);
+        const opened = models.map((m) => bench.decrypt(m));
+        const twins = he.packModelClear(layout, literal.ring, pairs.map(({ pair }) => he.encodePair(layout, literal.ring, weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none)));
+        opened.forEach((slotsOf, m) => check(t, slotsOf, twins[m] ?? random(0), tolerance * 16));
+        const decoded = he.decodeModel(layout, literal.ring, opened);
+        weights.forEach((row, k) => row.forEach((value, j) => assert.ok(Math.abs(value - (decoded[k]?.[j] ?? NaN)) < tolerance)));
+        for (const c of [...models, ...chains, ...pairs.map(({ ciphertext }) => ciphertext)]) c[Symbol.dispose]();
       });
-      const [first] = pairs;
-      assert.ok(first);
-      const blocks = he.expand(bench.evaluator, layout, first);
-      assert.equal(blocks.length, layout.blocks);
-      blocks.forEach((block, f) => {
-        assert.equal(block.level, 1);
-        const expected = { first: he.encodeWeights(layout, weights[0] ?? new Float64Array(), f), second: he.encodeWeights(layout, weights[1] ?? new Float64Array(), f) };
-        check(t, bench.decrypt(block), expected);
-      });
-      const models = he.packModel(bench.evaluator, layout, pairs);
-      assert.equal(models.length, layout.models);
-      const decoded = he.decodeModel(layout, literal.ring, models.map((m) => bench.decrypt(m)));
-      weights.forEach((row, k) => row.forEach((value, j) => assert.ok(Math.abs(value - (decoded[k]?.[j] ?? NaN)) < tolerance)));
-      for (const c of [...blocks, ...models, ...pairs]) c[Symbol.dispose]();
+    }
+
+    it('what the owner encodes for a chain is what packing it would give', () => {
+      const weights = Array.from({ length: layout.classes }, (_, k) => randomVector(layout.features, 300 + k));
+      const none = new Float64Array(layout.features);
+      const encoded = he.encodeChain(layout, literal.ring, [0, 1], weights);
+      const [packed] = he.packModelClear(layout, literal.ring, [0, 1].map((pair) => he.encodePair(layout, literal.ring, weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none)));
+      assert.ok(packed && maxError(encoded, packed) < 1e-9);
     });
 
     it('steps with momentum and a constant, without any key', (t) => {
@@ -170,18 +188,22 @@ for (const { name, literal, security, tolerance } of SETS) {
         const s = he.encodePair(layout, literal.ring, v, none);
         return bench.encrypt(s.first, level, s.second, scale);
       };
+      const chain = (v: Float64Array, level: number, scale: number): he.Ciphertext => {
+        using packed = pair(v, level, scale);
+        return he.packChain(bench.evaluator, layout, [{ pair: 1, ciphertext: packed }]);
+      };
       const keyless = new he.SealEvaluator(bench.scheme);
-      const encrypted = [pair(g1, 1, 2 ** 48), pair(g2, 1, 2 ** 48), pair(m1, 4, 2 ** 47.5), pair(m0, 6, 2 ** 46)];
+      const encrypted = [pair(g1, 1, 2 ** 48), pair(g2, 1, 2 ** 48), chain(m1, 4, 2 ** 47.5), chain(m0, 6, 2 ** 46)];
       const [e1, e2, e3, e4] = encrypted;
       assert.ok(e1 && e2 && e3 && e4);
       const momentum = [{ coefficient: 1.3, weights: m1 }, { coefficient: -0.3, weights: m0 }];
       using next = he.nesterovStep(keyless, {
-        layout, gradients: [e1, e2], factor: 10.07, constant: 0.0128,
+        layout, pairs: [1], gradients: [{ pair: 1, ciphertext: e1 }, { pair: 1, ciphertext: e2 }], factor: 10.07, constant: 0.0128,
         momentum: [{ coefficient: 1.3, weights: e3 }, { coefficient: -0.3, weights: e4 }],
       });
       assert.equal(next.level, 1);
       const expected = he.stepClear({ gradient: g1.map((v, i) => v + (g2[i] ?? 0)), factor: 10.07, momentum, constant: 0.0128 });
-      const slotsOf = he.encodePair(layout, literal.ring, expected, none.map(() => 0.0128));
+      const slotsOf = he.encodeChain(layout, literal.ring, [1], [none, none, expected, none.map(() => 0.0128)]);
       check(t, bench.decrypt(next), slotsOf, tolerance * 100);
       for (const c of encrypted) c[Symbol.dispose]();
     });

@@ -1,3 +1,4 @@
+export * from './chain-record.ts';
 export * from './names.ts';
 export * from './queues.ts';
 export * from './job-store.ts';

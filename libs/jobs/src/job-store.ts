@@ -3,7 +3,8 @@
  * and announced; final states never change again.
  */
 import type { Redis } from 'ioredis';
-import { isFinal, type JobError, type JobResult, type JobState, type JobView, type Operations, type TaskKind, type TaskResult } from '@blindfit/contracts';
+import { isFinal, type JobError, type JobResult, type JobState, type JobView, type Operations, type RefreshAnswer, type TaskKind, type TaskResult } from '@blindfit/contracts';
+import { requestOf, RUNNING, type ChainRecord } from './chain-record.ts';
 import { Keys } from './names.ts';
 
 /** What is known of a job from the moment it is accepted. */
@@ -11,6 +12,8 @@ export type NewJob = Pick<JobView, 'id' | 'manifest' | 'shape' | 'hyperparameter
   readonly name?: string;
   readonly tasksTotal: number;
   readonly levels: number;
+  /** Of pairs of classes that advance together. */
+  readonly chains: number;
 };
 
 /** One finished task, as progress and timings need it. */
@@ -28,11 +31,26 @@ redis.call('HSET', KEYS[1], 'state', 'queued', 'createdAt', ARGV[1], 'job', ARGV
 redis.call('ZADD', KEYS[2], ARGV[1], ARGV[3])
 return 1`;
 
+/**
+ * Counts a task once, whoever else ran it too, into sums and extremes: the record of a long job stays small.
+ * KEYS: tasks, record. ARGV: task, counts for progress, pair, then operator, field, value by threes.
+ */
 const RECORD = `
-if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
-if ARGV[3] == '1' then
+if redis.call('HSETNX', KEYS[1], 't:' .. ARGV[1], '1') == 0 then return 0 end
+if ARGV[2] == '1' then
   redis.call('HINCRBY', KEYS[2], 'tasksDone', 1)
-  redis.call('HSET', KEYS[2], 'lastPair', ARGV[4])
+  redis.call('HSET', KEYS[2], 'lastPair', ARGV[3])
+end
+for i = 4, #ARGV, 3 do
+  local field, value = ARGV[i + 1], tonumber(ARGV[i + 2])
+  if ARGV[i] == 'sum' then
+    redis.call('HINCRBYFLOAT', KEYS[1], field, ARGV[i + 2])
+  else
+    local known = tonumber(redis.call('HGET', KEYS[1], field))
+    if not known or (ARGV[i] == 'min' and value < known) or (ARGV[i] == 'max' and value > known) then
+      redis.call('HSET', KEYS[1], field, ARGV[i + 2])
+    end
+  end
 end
 return 1`;
 
@@ -43,9 +61,35 @@ const TRANSITION = `
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 0 end
 if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 0 end
-if ARGV[1] == 'running' and state == 'running' then return 0 end
+if ARGV[1] == 'running' and state ~= 'queued' then return 0 end
 redis.call('HSET', KEYS[1], 'state', ARGV[1])
 for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return 1`;
+
+/**
+ * Replaces a chain's record if it still is what the caller has seen, and lets the job's state follow: it awaits its owner
+ * when no chain can go on without.
+ * KEYS: record. ARGV: chain, seen ('' for none), new, time, number of chains.
+ */
+const SET_CHAIN = `
+local state = redis.call('HGET', KEYS[1], 'state')
+if state ~= 'running' and state ~= 'awaiting-refresh' then return 0 end
+local field = 'chain:' .. ARGV[1]
+if (redis.call('HGET', KEYS[1], field) or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], field, ARGV[3])
+local running, awaiting = 0, 0
+for i = 0, tonumber(ARGV[5]) - 1 do
+  local raw = redis.call('HGET', KEYS[1], 'chain:' .. i)
+  local phase = raw and cjson.decode(raw).phase or 'running'
+  if phase == 'running' then running = running + 1 elseif phase == 'awaiting' then awaiting = awaiting + 1 end
+end
+if state == 'running' and running == 0 and awaiting > 0 then
+  redis.call('HSET', KEYS[1], 'state', 'awaiting-refresh', 'awaitingSince', ARGV[4])
+elseif state == 'awaiting-refresh' and running > 0 then
+  local since = tonumber(redis.call('HGET', KEYS[1], 'awaitingSince'))
+  redis.call('HSET', KEYS[1], 'state', 'running')
+  redis.call('HINCRBYFLOAT', KEYS[1], 'refreshSeconds', (tonumber(ARGV[4]) - since) / 1000)
+end
 return 1`;
 
 export class JobStore {
@@ -112,10 +156,10 @@ export class JobStore {
   /** Sums up the recorded tasks: call it when the last one is recorded. @param models digests of the packed model, in order @param iterates packed V_t by iteration */
   async succeed(id: string, models: readonly string[], iterates: readonly (readonly string[])[] = []): Promise<boolean> {
     const finishedAt = Date.now();
-    const [fields, tasks] = await Promise.all([this.redis.hgetall(this.keys.job(id)), this.taskRecords(id)]);
+    const [fields, totals] = await Promise.all([this.redis.hgetall(this.keys.job(id)), this.totals(id)]);
     if (fields['job'] === undefined) return false;
     const { hyperparameters } = JSON.parse(fields['job']) as NewJob;
-    const result = resultOf(models, iterates, Number(fields['createdAt'] ?? 0), finishedAt, tasks, hyperparameters.iterations);
+    const result = resultOf(models, iterates, Number(fields['createdAt'] ?? 0), finishedAt, totals, Number(fields['refreshSeconds'] ?? 0), hyperparameters.iterations);
     return this.transition(id, 'succeeded', { finishedAt: String(finishedAt), result: JSON.stringify(result) });
   }
 
@@ -132,16 +176,83 @@ export class JobStore {
     await this.announce(id);
   }
 
-  /** Levels the slowest pair has left, and iterations all pairs have finished, follow from each pair's own count. */
-  async setIteration(id: string, pair: number, iteration: number, levelsLeft: number): Promise<void> {
-    await this.redis.hset(this.keys.job(id), { [`iteration:${pair}`]: iteration, [`levels:${pair}`]: levelsLeft });
+  /** Levels the slowest chain has left, and iterations all chains have finished, follow from each chain's own count. */
+  async setIteration(id: string, chain: number, iteration: number, levelsLeft: number): Promise<void> {
+    await this.redis.hset(this.keys.job(id), { [`iteration:${chain}`]: iteration, [`levels:${chain}`]: levelsLeft });
     await this.announce(id);
+  }
+
+  /** What is recorded of a job's chains, by number; `undefined` for one that has not got through its first segment. */
+  async chains(id: string): Promise<(ChainRecord | undefined)[]> {
+    const fields = await this.redis.hgetall(this.keys.job(id));
+    return fields['job'] === undefined ? [] : chainRecords(fields, (JSON.parse(fields['job']) as NewJob).chains);
+  }
+
+  /** Whether the first segments of all chains were put into the queue: from then on the chains' records tell what is to be done. */
+  async isPlanned(id: string): Promise<boolean> {
+    return (await this.redis.hexists(this.keys.job(id), 'scores')) === 1;
+  }
+
+  /** @param scores of the constant start, by shard; none for a start at zero */
+  async setPlanned(id: string, scores: readonly string[]): Promise<void> {
+    await this.redis.hset(this.keys.job(id), 'scores', JSON.stringify(scores));
+  }
+
+  async scores(id: string): Promise<string[]> {
+    return JSON.parse((await this.redis.hget(this.keys.job(id), 'scores')) ?? '[]') as string[];
+  }
+
+  /**
+   * Replaces the record of a chain.
+   * @param seen what the caller has read and decided upon
+   * @returns false when it has changed meanwhile, or the job is not running any more
+   */
+  async setChain(id: string, chain: number, seen: ChainRecord | undefined, next: ChainRecord): Promise<boolean> {
+    const job = await this.redis.hget(this.keys.job(id), 'job');
+    if (job === null) return false;
+    const { chains } = JSON.parse(job) as NewJob;
+    const changed = await this.redis.eval(SET_CHAIN, 1, this.keys.job(id), chain, seen === undefined ? '' : JSON.stringify(seen), JSON.stringify(next), Date.now(), chains);
+    if (changed === 1) await this.announce(id);
+    return changed === 1;
+  }
+
+  /**
+   * Records the owner's answer to a refresh. Safe to repeat.
+   * @returns the chain and its record as it is now; undefined when no chain waits for such an answer, or another one was taken
+   */
+  async answerRefresh(id: string, answer: RefreshAnswer): Promise<{ chain: number; record: ChainRecord } | undefined> {
+    const state = await this.state(id);
+    // Records of chains outlive their job, and would ask for ever.
+    if (state !== 'running' && state !== 'awaiting-refresh') return undefined;
+    const chains = await this.chains(id);
+    const same = ({ id: request, weights, momentum }: RefreshAnswer): boolean => request === answer.id && weights === answer.weights && momentum === answer.momentum;
+    for (const [chain, record] of chains.entries()) {
+      if (record === undefined) continue;
+      if (record.answer !== undefined && same(record.answer)) return { chain, record };
+      if (record.phase !== 'awaiting' || record.request?.id !== answer.id) continue;
+      const { weights, momentum } = answer;
+      const next: ChainRecord = { phase: RUNNING, segment: record.segment + 1, history: [], fresh: { weights, momentum }, answer };
+      if (await this.setChain(id, chain, record, next)) return { chain, record: next };
+      // Somebody else was faster, perhaps with the same answer.
+      return this.answerRefresh(id, answer);
+    }
+    return undefined;
   }
 
   /** Counts a finished task, once however often it ran. */
   async recordTask(id: string, task: string, record: TaskRecord): Promise<boolean> {
     const counts = WORKER_KINDS.has(record.kind) ? '1' : '0';
-    const fresh = await this.redis.eval(RECORD, 2, this.keys.tasks(id), this.keys.job(id), task, JSON.stringify(record), counts, String(record.pair ?? ''));
+    const { startedAt, finishedAt, loadKeysSeconds, operations, iteration, kind } = record;
+    const loaded = startedAt + 1000 * loadKeysSeconds;
+    const facts: (readonly [string, string, number])[] = [
+      ['min', 'start', startedAt],
+      ['max', 'loadKeys', loadKeysSeconds],
+      ['sum', 'compute', (finishedAt - loaded) / 1000],
+      ...Object.entries(operations).map(([name, count]) => ['sum', name, count] as const),
+      // Packing and publishing come after whatever iteration it is that they are about.
+      ...(kind === 'pack' || kind === 'publish' ? [] : [['min', `start:${iteration}`, loaded] as const, ['max', `end:${iteration}`, finishedAt] as const]),
+    ];
+    const fresh = await this.redis.eval(RECORD, 2, this.keys.tasks(id), this.keys.job(id), task, counts, String(record.pair ?? ''), ...facts.flat());
     if (fresh === 1) await this.announce(id);
     return fresh === 1;
   }
@@ -163,9 +274,19 @@ export class JobStore {
     return { workers: members.length, threads: members.reduce((sum, member) => sum + Number(member.split(' ')[1] ?? 0), 0) };
   }
 
-  private async taskRecords(id: string): Promise<TaskRecord[]> {
-    const raw = await this.redis.hvals(this.keys.tasks(id));
-    return raw.map((text) => JSON.parse(text) as TaskRecord);
+  /** By name: the sums and extremes of the recorded tasks. */
+  private async totals(id: string): Promise<Map<string, number>> {
+    const totals = new Map<string, number>();
+    let cursor = '0';
+    do {
+      const [next, entries] = await this.redis.hscan(this.keys.tasks(id), cursor, 'COUNT', 1000);
+      for (let at = 0; at < entries.length; at += 2) {
+        const name = entries[at] ?? '';
+        if (!name.startsWith('t:')) totals.set(name, Number(entries[at + 1]));
+      }
+      cursor = next;
+    } while (cursor !== '0');
+    return totals;
   }
 
   private async transition(id: string, state: JobState, fields: Readonly<Record<string, string>>): Promise<boolean> {
@@ -186,11 +307,11 @@ function iso(milliseconds: string | undefined): string | undefined {
 function viewOf(id: string, fields: Readonly<Record<string, string>>, state: JobState): JobView {
   const job = JSON.parse(fields['job'] ?? '{}') as Omit<NewJob, 'id'>;
   const { iterations } = job.hyperparameters;
-  const pairs = Math.ceil(job.shape.classes / 2);
-  const perPair = (name: string, missing: number): number[] => Array.from({ length: pairs }, (_, p) => Number(fields[`${name}:${p}`] ?? missing));
+  const perChain = (name: string, missing: number): number[] => Array.from({ length: job.chains }, (_, c) => Number(fields[`${name}:${c}`] ?? missing));
   const tasksDone = Number(fields['tasksDone'] ?? 0);
   const started = Number(fields['startedAt'] ?? 0);
-  const elapsed = started > 0 && state === 'running' ? (Date.now() - started) / 1000 : 0;
+  const waited = Number(fields['refreshSeconds'] ?? 0);
+  const elapsed = started > 0 && state === 'running' ? (Date.now() - started) / 1000 - waited : 0;
   const pair = fields['lastPair'] === undefined || fields['lastPair'] === '' ? undefined : Number(fields['lastPair']);
   const classes = pair === undefined ? undefined : 2 * pair + 1 < job.shape.classes ? `${2 * pair}, ${2 * pair + 1}` : `${2 * pair}`;
   const [startedAt, finishedAt] = [iso(fields['startedAt']), iso(fields['finishedAt'])];
@@ -206,47 +327,58 @@ function viewOf(id: string, fields: Readonly<Record<string, string>>, state: Job
     ...(startedAt === undefined ? {} : { startedAt }),
     ...(finishedAt === undefined ? {} : { finishedAt }),
     progress: {
-      phase: isFinal(state) ? 'done' : (fields['phase'] ?? 'queued'),
-      iteration: Math.min(...perPair('iteration', 0)),
+      phase: isFinal(state) ? 'done' : state === 'awaiting-refresh' ? state : (fields['phase'] ?? 'queued'),
+      iteration: Math.min(...perChain('iteration', 0)),
       iterations,
       tasksDone,
       tasksTotal: job.tasksTotal,
-      levelsLeft: Math.max(0, Math.min(...perPair('levels', job.levels))),
+      levelsLeft: Math.max(0, Math.min(...perChain('levels', job.levels))),
       ...(classes === undefined ? {} : { classes }),
       ...(state === 'running' && tasksDone > 0 ? { etaSeconds: (elapsed / tasksDone) * Math.max(0, job.tasksTotal - tasksDone) } : {}),
     },
+    refreshes: isFinal(state) ? [] : chainRecords(fields, job.chains).flatMap((record) => requestOf(record)),
     ...(fields['result'] === undefined ? {} : { result: JSON.parse(fields['result']) as JobResult }),
     ...(fields['error'] === undefined ? {} : { error: JSON.parse(fields['error']) as JobError }),
   };
 }
 
-/** @param created,finished milliseconds since the epoch */
-function resultOf(models: readonly string[], iterates: readonly (readonly string[])[], created: number, finished: number, tasks: readonly TaskRecord[], iterations: number): JobResult {
+function chainRecords(fields: Readonly<Record<string, string>>, chains: number): (ChainRecord | undefined)[] {
+  return Array.from({ length: chains }, (_, chain) => {
+    const raw = fields[`chain:${chain}`];
+    return raw === undefined ? undefined : (JSON.parse(raw) as ChainRecord);
+  });
+}
+
+/** @param created,finished milliseconds since the epoch @param refreshSeconds spent waiting for the owner */
+function resultOf(
+  models: readonly string[],
+  iterates: readonly (readonly string[])[],
+  created: number,
+  finished: number,
+  totals: ReadonlyMap<string, number>,
+  refreshSeconds: number,
+  iterations: number,
+): JobResult {
+  const total = (name: keyof Operations | 'loadKeys' | 'compute'): number => totals.get(name) ?? 0;
   // A job without tasks took no time at all, rather than for ever.
-  const firstStart = tasks.reduce((first, task) => Math.min(first, task.startedAt), finished);
-  const loadKeys = tasks.reduce((most, task) => Math.max(most, task.loadKeysSeconds), 0);
-  const sum = (name: keyof Operations): number => tasks.reduce((total, task) => total + task.operations[name], 0);
+  const firstStart = totals.get('start') ?? finished;
   return {
     models: [...models],
     iterates: iterates.map((row) => [...row]),
     operations: {
-      rotations: sum('rotations'),
-      relinearisations: sum('relinearisations'),
-      multiplications: sum('multiplications'),
-      plainMultiplications: sum('plainMultiplications'),
-      rescales: sum('rescales'),
+      rotations: total('rotations'),
+      relinearisations: total('relinearisations'),
+      multiplications: total('multiplications'),
+      plainMultiplications: total('plainMultiplications'),
+      rescales: total('rescales'),
     },
     seconds: {
-      train: Math.max(0, (finished - firstStart) / 1000 - loadKeys),
-      loadKeys,
+      train: Math.max(0, (finished - firstStart) / 1000 - total('loadKeys')),
+      loadKeys: total('loadKeys'),
       queued: Math.max(0, (firstStart - created) / 1000),
-      iterations: Array.from({ length: iterations }, (_, t) => {
-        // Packing comes after all iterations, whatever iteration it packs.
-        const own = tasks.filter((task) => task.iteration === t + 1 && task.kind !== 'pack');
-        if (own.length === 0) return 0;
-        return (Math.max(...own.map((task) => task.finishedAt)) - Math.min(...own.map((task) => task.startedAt + 1000 * task.loadKeysSeconds))) / 1000;
-      }),
-      compute: tasks.reduce((total, task) => total + (task.finishedAt - task.startedAt) / 1000 - task.loadKeysSeconds, 0),
+      iterations: Array.from({ length: iterations }, (_, t) => ((totals.get(`end:${t + 1}`) ?? 0) - (totals.get(`start:${t + 1}`) ?? 0)) / 1000),
+      compute: total('compute'),
+      refresh: refreshSeconds,
     },
   };
 }

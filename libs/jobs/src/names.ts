@@ -3,9 +3,9 @@
  * them on one node, which BullMQ's scripts and ours need.
  */
 export const QUEUES = {
-  /** One BullMQ job per Blindfit job; its processor is the job's state machine. */
+  /** The beginning and the end of every Blindfit job. */
   jobs: 'jobs',
-  /** One per pair of classes: under SLE the pairs never talk to each other. */
+  /** One per chain of pairs and segment between refreshes: under SLE the pairs never talk to each other. */
   chains: 'chains',
   /** What workers compute. */
   tasks: 'tasks',
@@ -22,7 +22,7 @@ export class Keys {
     return `${this.prefix}:record:${id}`;
   }
 
-  /** Hash of task id to its metrics: a task that runs twice counts once. */
+  /** Hash of what the tasks took in all, and a mark for every one: a task that runs twice counts once. */
   tasks(id: string): string {
     return `${this.prefix}:record:${id}:tasks`;
   }

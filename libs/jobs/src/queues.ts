@@ -1,7 +1,9 @@
 /** BullMQ's queues with the options every service must agree on. */
 import { Queue, type JobsOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { QUEUES } from './names.ts';
+import type { ChainHistory } from '@blindfit/contracts';
+import type { ChainRecord } from './chain-record.ts';
+import { QUEUES, taskId } from './names.ts';
 
 /** What a job and a chain carry through the queue; the manifest is a blob. */
 export interface JobData {
@@ -9,12 +11,9 @@ export interface JobData {
   readonly manifest: string;
 }
 
-export interface ChainData extends JobData {
-  readonly pair: number;
-  /** By shard, when the start is a constant: results of the `start` tasks. */
-  readonly scores?: readonly string[];
-  /** Packed M_1 ... M_t so far: where the chain goes on after a crash. */
-  readonly history: readonly string[];
+/** One segment of one chain. `history` grows as it goes: where it goes on after a crash. */
+export interface ChainData extends JobData, ChainHistory {
+  readonly chain: number;
 }
 
 /**
@@ -33,4 +32,11 @@ export const JOB_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type:
 
 export function openQueue<Data>(name: keyof typeof QUEUES, connection: Redis, prefix: string): Queue<Data> {
   return new Queue<Data>(QUEUES[name], { connection, prefix });
+}
+
+/** Puts a chain's next segment into the queue. Adding it twice adds it once. @param record none for the first one */
+export async function addSegment(chains: Queue<ChainData>, { job, manifest }: JobData, chain: number, record: ChainRecord | undefined): Promise<void> {
+  const segment = record?.segment ?? 0;
+  const data: ChainData = { job, manifest, chain, segment, history: [], ...(record?.fresh === undefined ? {} : { fresh: record.fresh }) };
+  await chains.add('segment', data, { ...CHAIN_OPTIONS, jobId: taskId(job, 'chain', chain, segment) });
 }

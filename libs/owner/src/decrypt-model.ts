@@ -1,4 +1,4 @@
-import { checkHeader, decodeModel, momentumCoefficients, momentumSchedule, parseHeader, WIRE_HEADER_BYTES, type PairedSlots, type Plan } from '@blindfit/he';
+import { chainsOf, checkHeader, decodeModel, decodePair, momentumCoefficients, momentumSchedule, parseHeader, WIRE_HEADER_BYTES, type PairedSlots, type Plan } from '@blindfit/he';
 import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 
@@ -14,12 +14,33 @@ const GARBAGE = 'the server returned something else than the trained model, or t
 export function decryptModel(keyset: Keyset, plan: Plan, blobs: readonly Uint8Array[]): Float64Array[] {
   const { layout } = plan;
   if (blobs.length !== layout.models) throw new ModelError(`a model of ${blobs.length} ciphertexts`, `${layout.models} are needed for ${layout.classes} classes of ${layout.features} features`);
-  const weights = decodeModel(layout, plan.parameters.ring, blobs.map((blob) => decryptBlob(keyset, plan, blob)));
-  weights.forEach((row, label) => {
-    const feature = row.findIndex((value) => !(Math.abs(value) <= plan.maxWeight));
-    if (feature >= 0) throw new ModelError(`the weight of class ${label} and feature ${feature} is ${row[feature] ?? 'missing'}, beyond ${plan.maxWeight}, the most this job can carry`, GARBAGE);
-  });
+  const weights = decodeModel(layout, plan.parameters.ring, blobs.map((blob) => decryptBlob(keyset, plan, blob, plan.schedule.modelLevel)));
+  checkRange(plan, weights);
   return weights;
+}
+
+/**
+ * Opens the packed weights of one chain, at the last level, as a refresh request names them.
+ * @returns by class; undefined for classes of other chains
+ * @throws as {@link decryptModel}
+ */
+export function decryptChain(keyset: Keyset, plan: Plan, chain: number, blob: Uint8Array): (Float64Array | undefined)[] {
+  const { layout, parameters } = plan;
+  const pairs = chainsOf(plan)[chain];
+  if (pairs === undefined) throw new ModelError(`weights of chain ${chain}`, `the job has ${chainsOf(plan).length} chains`);
+  const slots = decryptBlob(keyset, plan, blob, 0);
+  const all = Array.from({ length: layout.classes }, () => new Float64Array(layout.features));
+  for (const pair of pairs) decodePair(layout, parameters.ring, slots, pair, all);
+  const weights = all.map((row, label) => (pairs.includes(Math.floor(label / 2)) ? row : undefined));
+  checkRange(plan, weights);
+  return weights;
+}
+
+function checkRange(plan: Plan, weights: readonly (Float64Array | undefined)[]): void {
+  weights.forEach((row, label) => {
+    const feature = row?.findIndex((value) => !(Math.abs(value) <= plan.maxWeight)) ?? -1;
+    if (feature >= 0) throw new ModelError(`the weight of class ${label} and feature ${feature} is ${row?.[feature] ?? 'missing'}, beyond ${plan.maxWeight}, the most this job can carry`, GARBAGE);
+  });
 }
 
 /**
@@ -34,7 +55,8 @@ export function decryptIterates(keyset: Keyset, plan: Plan, iterates: readonly (
   const etas = momentumSchedule(iterations);
   let before: readonly Float64Array[] = Array.from({ length: plan.layout.classes }, () => new Float64Array(plan.layout.features).fill(initialWeight));
   return iterates.map((blobs, index) => {
-    const current = decryptModel(keyset, plan, blobs);
+    const current = decodeModel(plan.layout, plan.parameters.ring, blobs.map((blob) => decryptBlob(keyset, plan, blob, 0)));
+    checkRange(plan, current);
     const { newest, older } = momentumCoefficients(etas, index + 1);
     const weights = current.map((row, k) => row.map((value, j) => newest * value + older * (before[k]?.[j] ?? 0)));
     before = current;
@@ -42,15 +64,15 @@ export function decryptIterates(keyset: Keyset, plan: Plan, iterates: readonly (
   });
 }
 
-function decryptBlob(keyset: Keyset, plan: Plan, blob: Uint8Array): PairedSlots {
+function decryptBlob(keyset: Keyset, plan: Plan, blob: Uint8Array, expected: number): PairedSlots {
   const header = parseHeader(blob);
   if (!(Number.isFinite(header.scale) && header.scale > 0)) throw new ModelError(`a model of scale ${header.scale}`, 'scales are finite and positive');
   // The training's last factors live in the scale: any value may be right, if SEAL's own says the same.
-  checkHeader(header, blob.length, { parameters: plan.parameters, fields: { kind: 'ciphertext', level: 0, scale: header.scale } });
+  checkHeader(header, blob.length, { parameters: plan.parameters, fields: { kind: 'ciphertext', level: expected, scale: header.scale } });
   using ciphertext = keyset.scheme.loadCiphertext(blob.subarray(WIRE_HEADER_BYTES));
   const { level, scale, size } = ciphertext;
-  if (level !== 0 || scale !== header.scale || size !== 2) {
-    throw new ModelError(`a model ciphertext at level ${level}, scale ${scale}, of ${size} polynomials`, `its header says level 0 and scale ${header.scale}, and 2 polynomials are expected`);
+  if (level !== expected || scale !== header.scale || size !== 2) {
+    throw new ModelError(`a model ciphertext at level ${level}, scale ${scale}, of ${size} polynomials`, `level ${expected} and, by its header, scale ${header.scale} and 2 polynomials are expected`);
   }
   return keyset.secret.decrypt(ciphertext);
 }

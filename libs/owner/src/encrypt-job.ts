@@ -1,7 +1,7 @@
 /** Encrypts the training data of a job, ciphertext by ciphertext, so that any amount of it fits in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Manifest } from '@blindfit/contracts';
-import { encodeFeatures, encodeGradientFeatures, encodeLabels, isFullPair, quadraticGradientRow, wrap, type Plan } from '@blindfit/he';
+import { batchOfShard, batchRange, encodeFeatures, encodeGradientFeatures, encodeLabels, isFullPair, quadraticGradientRow, wrap, type Plan } from '@blindfit/he';
 import { digestOf, type Digest } from '@blindfit/storage';
 import { JobDataError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
@@ -52,7 +52,11 @@ export function countBlobs({ layout }: Plan): number {
 export async function encryptJob(keyset: Keyset, plan: Plan, data: JobData, options: EncryptOptions): Promise<DataBlobs> {
   assertFits(keyset, plan, data);
   const { layout, parameters } = plan;
-  const b = quadraticGradientRow(data.x, data.samples, data.features);
+  // Every batch has its own.
+  const rows = Array.from({ length: layout.batches }, (_, batch) => {
+    const { from, to } = batchRange(data.samples, layout.batchSize, batch);
+    return quadraticGradientRow(data.x.subarray(from * data.features, to * data.features), to - from, data.features);
+  });
   const total = countBlobs(plan);
   let done = 0;
 
@@ -80,6 +84,7 @@ export async function encryptJob(keyset: Keyset, plan: Plan, data: JobData, opti
   const gradientFeatures = await grid(layout.blocks, (shard, block) => {
     // Staggering moves samples, never columns: b can be multiplied in slot by slot, and no second matrix is needed.
     const slots = encodeGradientFeatures(layout, data.x, shard, block);
+    const b = rows[batchOfShard(layout, shard)] ?? new Float64Array();
     return encrypt('gradientFeatures', shard, block, slots.map((value, slot) => value * (b[block * layout.columns + (slot % layout.columns)] ?? 0)));
   });
   const labels = await grid(layout.pairs, (shard, pair) => {

@@ -5,3 +5,4 @@ export { countBlobs, encryptJob, type DataBlobs, type EncryptedBlob, type Encryp
 export { manifestFor } from './manifest.ts';
 export { decryptIterates, decryptModel } from './decrypt-model.ts';
 export { trainEncryptedLocally, type LocalTraining } from './local-evaluation.ts';
+export * from './refresh.ts';

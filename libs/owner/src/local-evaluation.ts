@@ -5,13 +5,14 @@
 import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
-  addOperations, backward, expand, finalMomentum, finalWeights, forward, groups, momentumOf, momentumSchedule, nesterovStep, noOperations,
-  packModel, SealEvaluator, startErrors, startScores, stepFactor, unwrap, WIRE_HEADER_BYTES, wrap,
-  type Ciphertext, type EvaluationKeys, type OperationCounts, type Plan, type Scheme, type WireFields,
+  addOperations, backward, batchOf, chainsOf, expand, finalTerms, finalWeights, forward, groups, momentumSchedule, momentumTerms, nesterovStep, noOperations,
+  packModel, SealEvaluator, shardsOfBatch, startErrors, startScores, stepFactor, unwrap, WIRE_HEADER_BYTES, wrap,
+  type Ciphertext, type EvaluationKeys, type OperationCounts, type PairCiphertext, type Plan, type Refreshed as FreshState, type Scheme, type Segment, type WireFields,
 } from '@blindfit/he';
 import { decryptModel } from './decrypt-model.ts';
 import { encryptJob, type DataBlobs, type JobData } from './encrypt-job.ts';
 import type { KeyFile, Keyset } from './keyset.ts';
+import { RefreshSession, stepBound } from './refresh.ts';
 
 export interface LocalTraining {
   /** W_T: classes x features. */
@@ -54,8 +55,18 @@ export async function trainEncryptedLocally(keyset: Keyset, plan: Plan, data: Jo
   const keys = await loadKeys(keyset, plan, stack);
   const loadKeysSeconds = lap();
   const evaluator = new SealEvaluator(scheme, keys);
-  const { models, iterates } = await trainAll(evaluator, plan, grids, stack);
+  const session = new RefreshSession(keyset, plan, stepBound(data, plan.hyperparameters));
+  const refresh = (chain: number, iteration: number, weights: Ciphertext, previous: Ciphertext | undefined): FreshState<Ciphertext> => {
+    const published = (ciphertext: Ciphertext): Uint8Array => {
+      using lowered = evaluator.dropTo(ciphertext, 0);
+      return toBlob(lowered);
+    };
+    const answer = session.answer({ chain, iteration }, published(weights), previous === undefined ? undefined : published(previous));
+    const loaded = ({ bytes }: { bytes: Uint8Array }): Ciphertext => stack.use(scheme.loadCiphertext(bytes.subarray(WIRE_HEADER_BYTES)));
+    return { weights: loaded(answer.weights), momentum: loaded(answer.momentum) };
+  };
   const toBlob = (model: Ciphertext): Uint8Array => wrap(plan.parameters, { kind: 'ciphertext', level: model.level, scale: model.scale }, scheme.saveCiphertext(model));
+  const { models, iterates } = await trainAll(evaluator, plan, grids, stack, refresh);
   const blobs = models.map(toBlob);
   const iterateBlobs = iterates.map((row) => row.map(toBlob));
   const train = lap();
@@ -84,54 +95,99 @@ async function loadKeys(keyset: Keyset, plan: Plan, stack: DisposableStack): Pro
   return { relinearisation, galois };
 }
 
-async function trainAll(evaluator: SealEvaluator, plan: Plan, grids: Grids, stack: DisposableStack): Promise<{ models: Ciphertext[]; iterates: Ciphertext[][] }> {
-  const { layout, hyperparameters, labels } = plan;
+type Refresh = (chain: number, iteration: number, weights: Ciphertext, previous: Ciphertext | undefined) => FreshState<Ciphertext>;
+
+async function trainAll(evaluator: SealEvaluator, plan: Plan, grids: Grids, stack: DisposableStack, refresh: Refresh): Promise<{ models: Ciphertext[]; iterates: Ciphertext[][] }> {
+  const { layout, hyperparameters, labels, grouping, schedule } = plan;
   const { sigmoid, initialWeight } = hyperparameters;
-  const scores: Ciphertext[] = [];
+  const scores = new Map<number, Ciphertext>();
   if (initialWeight !== 0) {
-    for (const features of grids.features) {
-      scores.push(stack.use(startScores(evaluator, { layout, sigmoid, features, initialWeight, scale: labels.scale })));
+    for (const shard of shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, 1))) {
+      scores.set(shard, stack.use(startScores(evaluator, { layout, sigmoid, features: grids.features[shard] ?? [], initialWeight, level: plan.iterations[0]?.errors ?? 0, scale: labels.scale })));
       await nextTurn();
     }
   }
-  const pairs: Trained[] = [];
-  for (let pair = 0; pair < layout.pairs; pair++) pairs.push(await trainPair(evaluator, plan, grids, scores, pair, stack));
-  const pack = (of: (trained: Trained) => Ciphertext): Ciphertext[] => packModel(evaluator, layout, pairs.map(of)).map((model) => stack.use(model));
-  const iterates = plan.iterations.map((_, index) => pack(({ history, weights }) => history[index] ?? weights));
-  return { models: pack(({ weights }) => weights), iterates };
+  const chains: Trained[] = [];
+  for (const [chain, pairs] of chainsOf(plan).entries()) chains.push(await trainChain(evaluator, plan, grids, scores, { chain, pairs }, stack, refresh));
+  const pack = (level: number, of: (trained: Trained) => Ciphertext): Ciphertext[] => packModel(evaluator, layout, chains.map(of), grouping.pairsPerChain, level).map((model) => stack.use(model));
+  const iterates = plan.segments.length > 1 ? [] : plan.iterations.map((_, index) => pack(0, ({ history, weights }) => history[index] ?? weights));
+  return { models: pack(schedule.modelLevel, ({ weights }) => weights), iterates };
 }
 
-/** Of one pair of classes, packed. */
+/** Of one chain of pairs, packed. */
 interface Trained {
   /** W_T. */
   readonly weights: Ciphertext;
-  /** V_1 ... V_T. */
+  /** V of the last segment. */
   readonly history: readonly Ciphertext[];
 }
 
-async function trainPair(evaluator: SealEvaluator, plan: Plan, grids: Grids, scores: readonly Ciphertext[], pair: number, stack: DisposableStack): Promise<Trained> {
-  const { layout, hyperparameters, grouping } = plan;
+interface Chain {
+  readonly chain: number;
+  readonly pairs: readonly number[];
+}
+
+async function trainChain(
+  evaluator: SealEvaluator,
+  plan: Plan,
+  grids: Grids,
+  scores: ReadonlyMap<number, Ciphertext>,
+  { chain, pairs }: Chain,
+  stack: DisposableStack,
+  refresh: Refresh,
+): Promise<Trained> {
+  const { layout, hyperparameters, segments } = plan;
   const { initialWeight } = hyperparameters;
   const etas = momentumSchedule(hyperparameters.iterations);
-  const history: Ciphertext[] = [];
-  for (let iteration = 1; iteration <= hyperparameters.iterations; iteration++) {
-    using temporary = new DisposableStack();
-    const gradients: Ciphertext[] = [];
-    for (const shards of groups(layout.shards, grouping.shardsPerTask)) {
+  let fresh: FreshState<Ciphertext> | undefined;
+  for (const segment of segments) {
+    const history: Ciphertext[] = [];
+    for (let iteration = segment.first; iteration < segment.first + segment.count; iteration++) {
+      using temporary = new DisposableStack();
+      const gradients = await gradientsOf(evaluator, plan, grids, scores, pairs, iteration, history.at(-1) ?? fresh?.weights, temporary);
+      const factor = stepFactor(hyperparameters, layout.batchSize, iteration);
+      history.push(stack.use(nesterovStep(evaluator, { layout, pairs, gradients, factor, ...momentumTerms(etas, segment, iteration, { history, fresh }, initialWeight) })));
+    }
+    const newest = history.at(-1);
+    if (newest === undefined) throw new RangeError('a segment without iterations');
+    if (isLast(plan, segment)) {
+      return { weights: stack.use(finalWeights(evaluator, { layout, pairs, newest, ...finalTerms(etas, segment, { history, fresh }, initialWeight) })), history };
+    }
+    fresh = refresh(chain, segment.first + segment.count - 1, newest, history.at(-2) ?? fresh?.weights);
+  }
+  throw new RangeError('a plan without iterations');
+}
+
+function isLast({ hyperparameters }: Plan, { first, count }: Segment): boolean {
+  return first + count > hyperparameters.iterations;
+}
+
+async function gradientsOf(
+  evaluator: SealEvaluator,
+  plan: Plan,
+  grids: Grids,
+  scores: ReadonlyMap<number, Ciphertext>,
+  pairs: readonly number[],
+  iteration: number,
+  newest: Ciphertext | undefined,
+  stack: DisposableStack,
+): Promise<PairCiphertext[]> {
+  const { layout, grouping, hyperparameters, iterations } = plan;
+  const batch = shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, iteration));
+  const gradients: PairCiphertext[] = [];
+  for (const pair of pairs) {
+    for (const places of groups(batch.length, grouping.shardsPerTask)) {
       using task = new DisposableStack();
-      const errors = await errorsOf(evaluator, plan, grids, scores, { pair, shards, newest: history.at(-1) }, task);
+      const shards = places.map((place) => batch[place] ?? 0);
+      const errors = await errorsOf(evaluator, plan, grids, scores, { pair, shards, newest, level: iterations[iteration - 1]?.errors ?? 0 }, task);
       for (const blocks of groups(layout.blocks, grouping.blocksPerTask)) {
         const gradientFeatures = new Map(blocks.map((block) => [block, shards.map((shard) => at(grids.gradientFeatures, shard, block))]));
-        gradients.push(temporary.use(backward(evaluator, { layout, errors, gradientFeatures })));
+        gradients.push({ pair, ciphertext: stack.use(backward(evaluator, { layout, errors, gradientFeatures })) });
         await nextTurn();
       }
     }
-    const factor = stepFactor(hyperparameters, layout.samples, iteration);
-    history.push(stack.use(nesterovStep(evaluator, { layout, gradients, factor, ...momentumOf(etas, iteration - 1, history, initialWeight) })));
   }
-  const newest = history.at(-1);
-  if (newest === undefined) throw new RangeError('a plan without iterations');
-  return { weights: stack.use(finalWeights(evaluator, { layout, newest, ...finalMomentum(etas, history, initialWeight) })), history };
+  return gradients;
 }
 
 /** The errors of a pair on some shards. The first iteration's weights are public: its errors need no product of ciphertexts. */
@@ -139,20 +195,20 @@ async function errorsOf(
   evaluator: SealEvaluator,
   plan: Plan,
   grids: Grids,
-  scores: readonly Ciphertext[],
-  task: { readonly pair: number; readonly shards: readonly number[]; readonly newest: Ciphertext | undefined },
+  scores: ReadonlyMap<number, Ciphertext>,
+  task: { readonly pair: number; readonly shards: readonly number[]; readonly newest: Ciphertext | undefined; readonly level: number },
   stack: DisposableStack,
 ): Promise<Ciphertext[]> {
-  const { layout, hyperparameters: { sigmoid } } = plan;
-  const { pair, shards, newest } = task;
-  const weights = newest === undefined ? [] : expand(evaluator, layout, newest).map((block) => stack.use(block));
+  const { layout, grouping, hyperparameters: { sigmoid } } = plan;
+  const { pair, shards, newest, level } = task;
+  const weights = newest === undefined ? [] : expand(evaluator, layout, newest, pair, grouping.pairsPerChain).map((block) => stack.use(block));
   const errors: Ciphertext[] = [];
   for (const shard of shards) {
     const labels = at(grids.labels, shard, pair);
-    const start = scores[shard];
+    const start = scores.get(shard);
     if (newest !== undefined) errors.push(stack.use(forward(evaluator, { layout, sigmoid, weights, labels, features: grids.features[shard] ?? [] })));
     else if (start !== undefined) errors.push(stack.use(startErrors(evaluator, sigmoid, labels, start)));
-    else errors.push(labels);
+    else errors.push(stack.use(evaluator.dropTo(labels, level)));
     await nextTurn();
   }
   return errors;

@@ -24,6 +24,7 @@ export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?:
     shape: { samples: layout.samples, features: layout.features, classes: layout.classes },
     block: { rows: layout.rows, columns: layout.columns },
     grouping: { ...plan.grouping },
+    schedule: { ...plan.schedule },
     hyperparameters: { ...hyperparameters, sigmoid: { ...hyperparameters.sigmoid, odd: [...hyperparameters.sigmoid.odd] } },
     blobs: { features: blobs.features, gradientFeatures: blobs.gradientFeatures, labels: blobs.labels, relinearisationKey: keyset.relinearisationKey.digest, galoisKeys },
   };

@@ -22,13 +22,17 @@ export interface PlanOptions {
   readonly initialWeight?: number;
   readonly degree?: number;
   readonly learningRate?: number;
+  readonly batch?: { readonly size: number; readonly seed: number };
+  /** @default all iterations */
+  readonly refreshEvery?: number;
+  readonly modelLevel?: 0 | 1;
   readonly ring?: he.Ring;
   /** @default 'none' */
   readonly security?: he.SecurityLevel;
   /** In place of the planner's choice. */
   readonly block?: he.BlockShape;
   /** With a block only. @default one task for everything */
-  readonly grouping?: he.Grouping;
+  readonly grouping?: Partial<he.Grouping>;
 }
 
 export function planOf(options: PlanOptions): he.Plan {
@@ -39,12 +43,14 @@ export function planOf(options: PlanOptions): he.Plan {
     initialWeight: options.initialWeight ?? 0,
     learningRate: options.learningRate ?? 1,
     sigmoid: degree === 3 ? he.PAPER_SIGMOID : he.fitSigmoid(degree, 8),
+    ...(options.batch === undefined ? {} : { batch: options.batch }),
   };
-  const chosen = he.choosePlan({ shape, hyperparameters, security, ...(ring === undefined ? {} : { ring }) });
+  const schedule: he.Schedule = { refreshEvery: options.refreshEvery ?? hyperparameters.iterations, modelLevel: options.modelLevel ?? 0 };
+  const chosen = he.choosePlan({ shape, hyperparameters, security, ...schedule, ...(ring === undefined ? {} : { ring }) });
   if (options.block === undefined) return chosen;
-  const layout = he.layoutOf(options.block, samples, features, classes);
-  const whole = { blocksPerTask: layout.blocks, shardsPerTask: layout.shards };
-  return he.derivePlan(chosen.parameters, options.block, shape, hyperparameters, options.grouping ?? whole);
+  const layout = he.layoutOf(options.block, samples, features, classes, options.batch?.size);
+  const whole = { blocksPerTask: layout.blocks, shardsPerTask: layout.shardsPerBatch, pairsPerChain: 1 };
+  return he.derivePlan(chosen.parameters, options.block, shape, hyperparameters, { ...whole, ...options.grouping }, schedule);
 }
 
 /** Uniform features in [-1, 1) behind a bias column, and one class a sample. */

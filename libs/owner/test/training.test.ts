@@ -22,6 +22,13 @@ const CASES: readonly (PlanOptions & { readonly name: string; readonly shards: n
   { name: 'four iterations', samples: 100, features: 33, classes: 2, iterations: 4, ring: 2048, shards: 2, blocks: 3, block: { rows: 64, columns: 16 } },
   { name: 'high learning rate', samples: 30, features: 10, classes: 2, learningRate: 30, ring: 4096, block: { rows: 128, columns: 16 }, shards: 1, blocks: 1 },
   { name: 'low learning rate', samples: 30, features: 10, classes: 2, iterations: 1, learningRate: 1e-4, ring: 2048, block: { rows: 64, columns: 16 }, shards: 1, blocks: 1 },
+  { name: 'refresh after every iteration, chains of two pairs', samples: 50, features: 33, classes: 5, iterations: 5, refreshEvery: 1, ring: 2048, block: { rows: 64, columns: 16 }, grouping: { pairsPerChain: 2 }, shards: 1, blocks: 3 },
+  { name: 'refresh after two iterations, constant start, a last segment that is shorter', samples: 100, features: 20, classes: 3, iterations: 5, refreshEvery: 2, initialWeight: 0.0128, ring: 2048, block: { rows: 64, columns: 16 }, grouping: { blocksPerTask: 1, shardsPerTask: 1 }, shards: 2, blocks: 2 },
+  { name: 'refresh and a model to predict with', samples: 30, features: 12, classes: 2, iterations: 3, refreshEvery: 1, modelLevel: 1, ring: 2048, block: { rows: 64, columns: 16 }, shards: 1, blocks: 1 },
+  { name: 'a model to predict with', samples: 30, features: 12, classes: 2, modelLevel: 1, ring: 2048, block: { rows: 64, columns: 16 }, shards: 1, blocks: 1 },
+  { name: 'mini-batches, one shorter than the others', samples: 300, features: 20, classes: 2, iterations: 4, batch: { size: 120, seed: 7 }, refreshEvery: 2, ring: 2048, block: { rows: 32, columns: 32 }, grouping: { shardsPerTask: 2 }, shards: 10, blocks: 1 },
+  { name: 'mini-batches from a constant start', samples: 64, features: 10, classes: 3, iterations: 5, batch: { size: 32, seed: 1 }, refreshEvery: 3, initialWeight: 0.01, ring: 2048, block: { rows: 32, columns: 32 }, shards: 2, blocks: 1 },
+  { name: 'refreshes at 128 bits', samples: 128, features: 64, classes: 6, iterations: 4, refreshEvery: 1, learningRate: 10, security: '128', ring: 16384, block: { rows: 128, columns: 64 }, grouping: { pairsPerChain: 2 }, shards: 1, blocks: 1 },
   { name: 'the paper’s shape at 128 bits, zero start', ...PAPER, security: '128', ring: 16384, block: { rows: 128, columns: 64 }, shards: 1, blocks: 7 },
 ];
 
@@ -59,11 +66,11 @@ describe('the planned error', () => {
   it('keeps plans from parameters that are too coarse', () => {
     const shape = { samples: 128, features: 401, classes: 10 };
     const hyperparameters = he.PAPER_HYPERPARAMETERS;
-    const fine = he.choosePlan({ shape, hyperparameters, precision: 2e-6 });
-    const coarse = he.choosePlan({ shape, hyperparameters, precision: 1e-5 });
+    const fine = he.choosePlan({ shape, hyperparameters, precision: 2e-6, refreshEvery: 2 });
+    const coarse = he.choosePlan({ shape, hyperparameters, precision: 1e-5, refreshEvery: 2 });
     assert.equal(coarse.parameters.ring, 16384);
     assert.equal(fine.parameters.ring, 32768);
     assert.ok(he.expectedError(fine) <= 2e-6);
-    assert.throws(() => he.choosePlan({ shape, hyperparameters, precision: 1e-16 }), he.PlanError);
+    assert.throws(() => he.choosePlan({ shape, hyperparameters, precision: 1e-16, refreshEvery: 2 }), he.PlanError);
   });
 });

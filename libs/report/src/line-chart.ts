@@ -36,7 +36,7 @@ export function lineChart({ title, lines, format, limits }: LineChart): Html {
   const x = (iteration: number): number => round(MARGIN.left + (iterations === 1 ? plotWidth / 2 : ((iteration - 1) / (iterations - 1)) * plotWidth));
   const y = (value: number): number => round(MARGIN.top + plotHeight * (1 - (value - low) / (high - low)));
   const last = (values: readonly number[]): string => {
-    const value = values.at(-1);
+    const value = values.findLast((known) => !Number.isNaN(known));
     return value === undefined ? 'not known' : format(value);
   };
   return html`<figure class="chart">
@@ -51,7 +51,7 @@ ${[...drawn].sort((a, b) => a.kind.localeCompare(b.kind)).map((line) => drawLine
 <details><summary>All values</summary><div class="scroll"><table class="numbers"><thead><tr><th>iteration</th>${lines.map(({ name }) => html`<th>${name}</th>`)}</tr></thead><tbody>
 ${Array.from({ length: iterations }, (_, t) => html`<tr><td>${t + 1}</td>${lines.map(({ values }) => {
     const value = values[t];
-    return html`<td>${value === undefined ? '' : format(value)}</td>`;
+    return html`<td>${value === undefined || Number.isNaN(value) ? '' : format(value)}</td>`;
   })}</tr>`)}
 </tbody></table></div></details>
 </figure>`;

@@ -1,5 +1,5 @@
 import { healthRoutes, type Logger, type ReadinessCheck } from '@blindfit/runtime';
-import type { JobChanges, JobData, JobStore } from '@blindfit/jobs';
+import type { ChainData, JobChanges, JobData, JobStore } from '@blindfit/jobs';
 import type { BlobStore } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
@@ -18,7 +18,7 @@ export interface ApiDependencies {
   redis: Redis;
   jobs: JobStore;
   changes: JobChanges;
-  queues: { jobs: Queue<JobData>; chains: Queue; tasks: Queue };
+  queues: { jobs: Queue<JobData>; chains: Queue<ChainData>; tasks: Queue };
   store: BlobStore;
   /** For `/readyz`, by name. */
   checks: Readonly<Record<string, ReadinessCheck>>;
@@ -64,6 +64,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     redis,
     changes,
     queue: queues.jobs,
+    chains: queues.chains,
     traffic: metrics.traffic,
     onStream: (delta) => metrics.onStream(delta),
     ...(deps.maxManifestBytes === undefined ? {} : { maxManifestBytes: deps.maxManifestBytes }),

@@ -1,5 +1,5 @@
 import { expectedBlobs, type ExpectedBlob, type PlannedManifest, type Problem } from '@blindfit/contracts';
-import { checkHeader, parseHeader, WIRE_HEADER_BYTES, WireError } from '@blindfit/he';
+import { checkHeader, parseHeader, WIRE_HEADER_BYTES, WireError, type Parameters } from '@blindfit/he';
 import { BlobNotFoundError, parseDigest, type BlobStore } from '@blindfit/storage';
 
 import { ApiError } from './problems.ts';
@@ -18,15 +18,20 @@ type BlobProblem = NonNullable<Problem['blobs']>[number];
  *
  * @throws {ApiError} 422 `BLOBS_MISSING` or `BLOBS_INVALID` with the first problems
  */
-export async function checkBlobs(store: BlobStore, planned: PlannedManifest): Promise<void> {
+export function checkBlobs(store: BlobStore, planned: PlannedManifest): Promise<void> {
+  return checkPlaces(store, planned.plan.parameters, expectedBlobs(planned));
+}
+
+/** As {@link checkBlobs}, for any places. */
+export async function checkPlaces(store: BlobStore, parameters: Parameters, blobs: readonly ExpectedBlob[]): Promise<void> {
   // One blob may stand at many places, for example a block of zeros.
-  const places = Map.groupBy(expectedBlobs(planned), (blob) => blob.digest);
+  const places = Map.groupBy(blobs, (blob) => blob.digest);
   const queue = places.entries();
   const missing: BlobProblem[] = [];
   const invalid: BlobProblem[] = [];
   const checkNext = async (): Promise<void> => {
     for (const [digest, expected] of queue) {
-      await checkBlob(store, planned, digest, expected, missing, invalid);
+      await checkBlob(store, parameters, digest, expected, missing, invalid);
       if (missing.length + invalid.length >= MAX_PROBLEMS) return;
     }
   };
@@ -39,7 +44,7 @@ export async function checkBlobs(store: BlobStore, planned: PlannedManifest): Pr
   }
 }
 
-async function checkBlob(store: BlobStore, { plan }: PlannedManifest, text: string, expected: readonly ExpectedBlob[], missing: BlobProblem[], invalid: BlobProblem[]): Promise<void> {
+async function checkBlob(store: BlobStore, parameters: Parameters, text: string, expected: readonly ExpectedBlob[], missing: BlobProblem[], invalid: BlobProblem[]): Promise<void> {
   const digest = parseDigest(text);
   const report = (list: BlobProblem[], place: string, reason: string): void => {
     if (missing.length + invalid.length < MAX_PROBLEMS) list.push({ place, digest, reason });
@@ -51,7 +56,7 @@ async function checkBlob(store: BlobStore, { plan }: PlannedManifest, text: stri
       continue;
     }
     try {
-      checkHeader(parseHeader(found.head), found.size, { parameters: plan.parameters, fields });
+      checkHeader(parseHeader(found.head), found.size, { parameters, fields });
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       report(invalid, place, error.message);

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 
 import { JobChanges, JobStore, openQueue, type ChainData, type JobData } from '@blindfit/jobs';
-import { BlindfitError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, readConfig, reasonOf, retentionMs, variables, waitForRedis, type Logger } from '@blindfit/runtime';
+import { BlindfitError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, waitForRedis, type Logger } from '@blindfit/runtime';
 import { FileBlobStore, InvalidStoreUrlError, openBlobStore } from '@blindfit/storage';
 
 import packageJson from '../package.json' with { type: 'json' };
@@ -27,7 +27,7 @@ export interface StartApiOptions {
   maxBlobBytes?: number;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
   maxManifestBytes?: number;
-  /** Milliseconds that blobs no job refers to are kept; `Infinity`: for ever. @default from BLINDFIT_RETENTION, 24 hours */
+  /** Milliseconds that blobs no job refers to are kept; `Infinity`: for ever. @default 24 hours */
   retentionMs?: number;
   /** Least important events that are logged, when no logger is given; they go to standard error. @default 'info' */
   logLevel?: string;
@@ -51,7 +51,7 @@ const COMMAND_TIMEOUT_MS = 10_000;
 /**
  * Starts the API: connects to Redis and checks its policy, opens the blob store, listens. Installs no signal handlers.
  *
- * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`; `CONFIG_INVALID` for a BLINDFIT_RETENTION that is not allowed
+ * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`
  * @throws {InvalidStoreUrlError} for anything but a directory
  */
 export async function startApi(options: StartApiOptions): Promise<RunningApi> {
@@ -62,7 +62,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     for (let stop = stops.pop(); stop !== undefined; stop = stops.pop()) await stop();
   };
   try {
-    const retention = options.retentionMs ?? retentionMs(readConfig({ retention: variables.retention }).retention);
+    const retention = options.retentionMs ?? 24 * 3_600_000;
     const store = await openStore(options.storeUrl);
     stops.push(() => store.close());
     const redis = connectRedis({ ...parseRedisUrl(options.redisUrl), commandTimeout: COMMAND_TIMEOUT_MS }, logger);

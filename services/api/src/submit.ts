@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 
 import { canonicalJson, ContractError, countTasks, isFinal, planManifest, type JobView, type PlannedManifest } from '@blindfit/contracts';
-import { ParameterError, PlanError } from '@blindfit/he';
+import { chainsOf, ParameterError, PlanError } from '@blindfit/he';
 import { JOB_OPTIONS, type JobData, type JobStore } from '@blindfit/jobs';
 import { digestOf, type BlobStore } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
@@ -53,6 +53,7 @@ export async function submitJob({ store, jobs, queue }: SubmissionDependencies, 
       parameters: planned.plan.parameters.name,
       tasksTotal: countTasks(planned.plan),
       levels: planned.plan.parameters.maxLevel,
+      chains: chainsOf(planned.plan).length,
     });
     job = await jobs.get(id);
     if (job === undefined) throw new Error(`the record of ${id} is gone right after its creation`);

@@ -38,6 +38,7 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
     'get /v1/jobs/{id}/result',
     'head /v1/blobs/{digest}',
     'post /v1/jobs',
+    'post /v1/jobs/{id}/refresh',
     'put /v1/blobs/{digest}',
   ]);
   for (const [path, methods] of Object.entries(paths)) {

@@ -133,7 +133,12 @@ test('a manifest that is not valid is refused with the place and the rule', asyn
     ['a block that does not fill the slots', (m) => void (m.block.columns *= 2), 'INVALID_PLAN', /rows x columns must be the \d+ slots/],
     ['a block that is no power of two', (m) => void (m.block.columns = 3), 'INVALID_PLAN', /powers of two/],
     ['more shards a task than there are', (m) => void (m.grouping.shardsPerTask = 1000), 'INVALID_PLAN', /shardsPerTask: 1000/],
-    ['more iterations than levels', (m) => void (m.hyperparameters.iterations = 3), 'INVALID_PLAN', /needs exactly \d+/],
+    ['no schedule', (m) => void Reflect.deleteProperty(m, 'schedule'), 'INVALID_MANIFEST', /schedule/],
+    ['a refresh after no iteration', (m) => void (m.schedule.refreshEvery = 0), 'INVALID_MANIFEST', /\/schedule\/refreshEvery/],
+    ['a refresh later than the end', (m) => void (m.schedule.refreshEvery = 3), 'INVALID_PLAN', /refreshEvery: 3; whole numbers from 1 to 2/],
+    ['chains of three pairs', (m) => void (m.grouping.pairsPerChain = 3), 'INVALID_PLAN', /pairsPerChain: 3; powers of two/],
+    ['batches larger than the data', (m) => void (m.hyperparameters.batch = { size: 101, seed: 1 }), 'INVALID_PLAN', /batch size: 101/],
+    ['more iterations without a refresh than levels', (m) => void (m.hyperparameters.iterations = m.schedule.refreshEvery = 3), 'INVALID_PLAN', /needs exactly \d+/],
     ['coefficients that do not fit the degree', (m) => void (m.hyperparameters.sigmoid.degree = 5), 'INVALID_PLAN', /sigmoid coefficients/],
   ];
   for (const [name, change, code, detail] of cases) {

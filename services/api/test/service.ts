@@ -130,6 +130,7 @@ export async function makeJob(store: FileBlobStore, overrides: Partial<Hyperpara
     shape: { ...shape },
     block: { rows: layout.rows, columns: layout.columns },
     grouping: { ...plan.grouping },
+    schedule: { ...plan.schedule },
     hyperparameters: { ...hyperparameters, sigmoid: { ...hyperparameters.sigmoid, odd: [...hyperparameters.sigmoid.odd] } },
     blobs: {
       features: await grid(layout.blocks, { kind: 'ciphertext', ...plan.features }),

@@ -33,9 +33,8 @@ export class Aggregator {
     this.compute.computed(result);
     const { outputs, ...record } = result;
     this.metrics.aggregated(work.kind, (performance.now() - started) / 1000);
-    const pair = 'pair' in work ? { pair: work.pair } : {};
-    const id = taskId(work.job, work.kind, iteration, ...Object.values(pair));
-    await this.jobs.recordTask(work.job, id, { ...record, kind: work.kind, iteration, ...pair });
+    const id = taskId(work.job, work.kind, iteration, ...('chain' in work ? [work.chain] : []));
+    await this.jobs.recordTask(work.job, id, { ...record, kind: work.kind, iteration });
     return outputs;
   }
 

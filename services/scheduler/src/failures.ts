@@ -2,12 +2,14 @@
  * Makes sure that whatever goes wrong ends in the job's record. Workers record the failures they see; what nobody sees
  * (an entry that stalled too often, a scheduler's own step, a submission cut off before it was queued) is found here.
  */
-import { QueueEvents, UnrecoverableError, type Job, type Queue } from 'bullmq';
+import { QueueEvents, UnrecoverableError, type Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { TaskError } from '@blindfit/compute';
-import { JOB_OPTIONS, jobOf, QUEUES, type JobData, type JobStore } from '@blindfit/jobs';
+import { addSegment, JOB_OPTIONS, jobOf, QUEUES, RUNNING, taskId, type JobStore } from '@blindfit/jobs';
 import type { Logger } from '@blindfit/runtime';
+import { finishJobIfDone } from './chain.ts';
 import type { SchedulerMetrics } from './metrics.ts';
+import type { JobDependencies } from './training-job.ts';
 
 /** How often records are compared with the queues. */
 const RECONCILE_MS = 15_000;
@@ -31,7 +33,8 @@ export async function failureOf(jobs: JobStore, metrics: SchedulerMetrics, step:
   return new UnrecoverableError(error.message);
 }
 
-export function watchFailures(redis: Redis, prefix: string, jobs: JobStore, queue: Queue<JobData>, metrics: SchedulerMetrics, logger: Logger): FailureWatch {
+export function watchFailures(redis: Redis, prefix: string, dependencies: JobDependencies & { readonly logger: Logger }): FailureWatch {
+  const { jobs, queue, chains, metrics, logger } = dependencies;
   const ignore = (error: unknown): void => logger.warn({ err: error }, 'could not look at the queues; looking again later');
   const failed = async (id: string, reason: string): Promise<void> => {
     if (await jobs.fail(id, { code: 'JOB_FAILED', message: reason })) {
@@ -49,15 +52,28 @@ export function watchFailures(redis: Redis, prefix: string, jobs: JobStore, queu
     return { events, connection };
   });
   const reconcile = async (): Promise<void> => {
-    for (const view of await jobs.list(1000, ['queued', 'running'])) {
+    for (const view of await jobs.list(1000, ['queued', 'running', 'awaiting-refresh'])) {
+      const data = { job: view.id, manifest: view.manifest };
       const entry = await queue.getJob(view.id);
-      if (entry === undefined) {
-        if (Date.now() - Date.parse(view.createdAt) > GRACE_MS) {
-          await queue.add(QUEUES.jobs, { job: view.id, manifest: view.manifest }, { ...JOB_OPTIONS, jobId: view.id });
-          logger.warn({ job: view.id }, 'a recorded job was not in the queue; added');
+      if (entry !== undefined && (await entry.isFailed())) await failed(view.id, entry.failedReason);
+      else if (!(await jobs.isPlanned(view.id))) {
+        if (entry !== undefined || Date.now() - Date.parse(view.createdAt) <= GRACE_MS) continue;
+        await queue.add(QUEUES.jobs, data, { ...JOB_OPTIONS, jobId: view.id });
+        logger.warn({ job: view.id }, 'a recorded job was not in the queue; added');
+      } else {
+        for (const [chain, record] of (await jobs.chains(view.id)).entries()) {
+          if ((record?.phase ?? RUNNING) !== RUNNING) continue;
+          const segment = await chains.getJob(taskId(view.id, 'chain', chain, record?.segment ?? 0));
+          if (segment === undefined) {
+            await addSegment(chains, data, chain, record);
+            logger.warn({ job: view.id, chain }, 'a chain was not in the queue; added');
+          } else if (await segment.isFailed()) {
+            await failed(view.id, segment.failedReason);
+          }
         }
-      } else if (await entry.isFailed()) {
-        await failed(view.id, entry.failedReason);
+        await finishJobIfDone(dependencies, data);
+        const finish = await queue.getJob(taskId(view.id, 'finish'));
+        if (finish !== undefined && (await finish.isFailed())) await failed(view.id, finish.failedReason);
       }
     }
   };

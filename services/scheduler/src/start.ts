@@ -5,10 +5,10 @@ import { JobStore, LOCKS, openQueue, QUEUES, type ChainData, type JobData } from
 import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
 import { openBlobStore, parseDigest } from '@blindfit/storage';
 import { Aggregator } from './aggregator.ts';
-import { runChain, type ChainResult } from './chain.ts';
+import { runChain } from './chain.ts';
 import { failureOf, watchFailures } from './failures.ts';
 import { SchedulerMetrics } from './metrics.ts';
-import { runTrainingJob } from './training-job.ts';
+import { finishTrainingJob, runTrainingJob } from './training-job.ts';
 
 export interface SchedulerOptions extends ServiceOptions {
   /** Threads for additions and constants. @default 1 */
@@ -54,16 +54,16 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     return planned;
   };
 
-  const dependencies = { tasks: queues.tasks, chains: queues.chains, jobs, aggregator: new Aggregator(pool, jobs, metrics, compute), metrics, manifest };
-  const work = <Data, Result>(queue: keyof typeof QUEUES, processor: (job: Job<Data, Result>, token: string) => Promise<Result>): Worker<Data, Result> => {
-    const body: Processor<Data, Result> = async (job, token) => {
+  const dependencies = { queue: queues.jobs, tasks: queues.tasks, chains: queues.chains, jobs, aggregator: new Aggregator(pool, jobs, metrics, compute), metrics, manifest };
+  const work = <Data>(queue: keyof typeof QUEUES, processor: (job: Job<Data>, token: string) => Promise<void>): Worker<Data> => {
+    const body: Processor<Data> = async (job, token) => {
       try {
-        return await processor(job, token ?? '');
+        await processor(job, token ?? '');
       } catch (error) {
         throw await failureOf(jobs, metrics, job, error);
       }
     };
-    const worker = new Worker<Data, Result>(QUEUES[queue], body, { connection: redis, prefix, concurrency: CONCURRENCY, ...LOCKS });
+    const worker = new Worker<Data>(QUEUES[queue], body, { connection: redis, prefix, concurrency: CONCURRENCY, ...LOCKS });
     worker.on('error', (error) => logger.warn({ err: error, queue }, 'queue'));
     worker.on('failed', (job, error) => logger.warn({ id: job?.id, err: error, queue }, 'step failed'));
     worker.on('stalled', () => metrics.stall(queue));
@@ -71,14 +71,11 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     return worker;
   };
   const workers = [
-    work<JobData, undefined>('jobs', async (job, token) => {
-      await runTrainingJob(dependencies, job, token);
-      return undefined;
-    }),
-    work<ChainData, ChainResult>('chains', (job, token) => runChain(dependencies, job, token)),
+    work<JobData>('jobs', (job, token) => (job.name === 'finish' ? finishTrainingJob(dependencies, job) : runTrainingJob(dependencies, job, token))),
+    work<ChainData>('chains', (job, token) => runChain(dependencies, job, token)),
   ];
   await Promise.all(workers.map((worker) => worker.waitUntilReady()));
-  const failures = watchFailures(redis, prefix, jobs, queues.jobs, metrics, logger);
+  const failures = watchFailures(redis, prefix, { ...dependencies, logger });
 
   const health = await serveHealth();
   logger.info({ url: health.url }, 'scheduler is ready');

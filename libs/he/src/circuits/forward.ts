@@ -47,7 +47,8 @@ export interface StartInput {
   readonly features: readonly Ciphertext[];
   /** The weight every class and feature starts with. */
   readonly initialWeight: number;
-  /** Scale of the labels the result will be combined with. */
+  /** Level and scale of the result, those of the labels it will be combined with. */
+  readonly level: number;
   readonly scale: number;
 }
 
@@ -64,8 +65,9 @@ export function startScores(evaluator: Evaluator, input: StartInput): Ciphertext
   const { layout, sigmoid, initialWeight } = input;
   const [head, ...tail] = input.features;
   if (head === undefined) throw new CircuitError('no feature blocks');
-  using sum = evaluator.copy(head);
-  for (const block of tail) evaluator.addInPlace(sum, block);
+  using total = evaluator.copy(head);
+  for (const block of tail) evaluator.addInPlace(total, block);
+  using sum = evaluator.dropTo(total, input.level + startLevels(sigmoid.degree));
   rotateAndSumInPlace(evaluator, sum, columnSteps(layout));
   const polynomial = monicOdd(sigmoid);
   const scale = inputScale(evaluator, polynomial.degree, sum.level - 1, input.scale);

@@ -67,10 +67,41 @@ function merge(evaluator: Evaluator, a: Ciphertext | undefined, b: Ciphertext | 
 }
 
 /**
- * Inverse of the packing: one ciphertext per block, each the same in every row. No level; about blocks - 1 rotations.
+ * Packs what belongs to the pairs of one chain: sum over pairs of X^pairExponent * pair. Additions and monomials only:
+ * no key, no level. Inverse: {@link expand}.
+ * @param pairs one packed ciphertext, or several that add up, for every pair; all at one level and scale
  */
-export function expand(evaluator: Evaluator, layout: Layout, packed: Ciphertext): Ciphertext[] {
-  let nodes: Ciphertext[] = [evaluator.copy(packed)];
+export function packChain(evaluator: Evaluator, layout: Layout, pairs: readonly PairCiphertext[]): Ciphertext {
+  let sum: Ciphertext | undefined;
+  for (const { pair, ciphertext } of pairs) {
+    const moved = evaluator.multiplyPlain(ciphertext, evaluator.monomial(pairExponent(layout, pair), ciphertext.level));
+    if (sum === undefined) {
+      sum = moved;
+    } else {
+      using term = moved;
+      evaluator.addInPlace(sum, term);
+    }
+  }
+  if (sum === undefined) throw new CircuitError('no pairs to pack');
+  return sum;
+}
+
+export interface PairCiphertext {
+  readonly pair: number;
+  readonly ciphertext: Ciphertext;
+}
+
+/**
+ * Inverse of the packing: one ciphertext per block of one pair, each the same in every row. No level; about blocks - 1
+ * rotations, and one more for every doubling of the pairs that share the chain.
+ * @param pairsPerChain a power of two
+ */
+export function expand(evaluator: Evaluator, layout: Layout, chain: Ciphertext, pair: number, pairsPerChain: number): Ciphertext[] {
+  const pairBits = Math.log2(pairsPerChain);
+  // The chain's pairs hold pairsPerChain neighbouring powers; their multiple of it comes off first.
+  const first = pairExponent(layout, pair) - (pair % pairsPerChain);
+  let nodes: Ciphertext[] = [evaluator.multiplyPlain(chain, evaluator.monomial(-first, chain.level))];
+  for (let bit = 0; bit < pairBits; bit++) nodes = nodes.map((node) => halfOf(evaluator, node, stageOf(layout, layout.rowBits - 1 - bit), ((pair >> bit) & 1) === 1));
   for (let s = layout.blockBits - 1; s >= 0; s--) {
     const stage = stageOf(layout, s);
     const children: Ciphertext[] = [];
@@ -89,24 +120,33 @@ export function expand(evaluator: Evaluator, layout: Layout, packed: Ciphertext)
     }
     nodes = children;
   }
-  for (const node of nodes) evaluator.multiplyValueInPlace(node, 2 ** -layout.blockBits);
+  for (const node of nodes) evaluator.multiplyValueInPlace(node, 2 ** -(layout.blockBits + pairBits));
   return nodes;
 }
 
+/** Twice the terms of `node` (which is freed) that have the stage's power, divided by it, or those that do not have it. */
+function halfOf(evaluator: Evaluator, node: Ciphertext, stage: Stage, odd: boolean): Ciphertext {
+  using parent = node;
+  using turned = evaluator.rotate(parent, stage.step);
+  if (!odd) return evaluator.add(parent, turned);
+  using difference = evaluator.subtract(parent, turned);
+  return evaluator.multiplyPlain(difference, evaluator.monomial(-stage.power, difference.level));
+}
+
 /**
- * The whole model in as few ciphertexts as can be, at the last level: sum over pairs of X^pairExponent * pair.
- * Additions and monomials only: no key, no level.
+ * The whole model in as few ciphertexts as can be: chains that share a model add up. No key.
+ * @param chains in order, together all pairs
+ * @param level to drop to: 0, unless the model is to be computed with
  */
-export function packModel(evaluator: Evaluator, layout: Layout, pairs: readonly Ciphertext[]): Ciphertext[] {
+export function packModel(evaluator: Evaluator, layout: Layout, chains: readonly Ciphertext[], pairsPerChain: number, level = 0): Ciphertext[] {
   const models: Ciphertext[] = [];
-  pairs.forEach((pair, index) => {
-    using lowered = evaluator.dropTo(pair, 0);
-    const moved = evaluator.multiplyPlain(lowered, evaluator.monomial(pairExponent(layout, index), 0));
-    const model = models[Math.floor(index / layout.pairsPerModel)];
+  chains.forEach((chain, index) => {
+    const lowered = evaluator.dropTo(chain, level);
+    const model = models[Math.floor((index * pairsPerChain) / layout.pairsPerModel)];
     if (model === undefined) {
-      models.push(moved);
+      models.push(lowered);
     } else {
-      using term = moved;
+      using term = lowered;
       evaluator.addInPlace(model, term);
     }
   });

@@ -2,10 +2,10 @@
  * The quadratic-gradient step with enhanced Nesterov momentum on packed ciphertexts (docs/encryption.md, "The method").
  * Needs no key: additions, plaintext constants, and factors that live in the scale.
  */
-import { CircuitError } from '../errors.ts';
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
-import { encodePair, type Layout } from '../layout.ts';
+import { encodeChain, type Layout } from '../layout.ts';
 import { timesConstant } from './odd-polynomial.ts';
+import { packChain, type PairCiphertext } from './pack.ts';
 
 /** One earlier V = M and the weight it has in W: (1 - eta) for the newest, eta for the one before. */
 export interface MomentumTerm {
@@ -15,8 +15,10 @@ export interface MomentumTerm {
 
 export interface StepInput {
   readonly layout: Layout;
-  /** Partial gradients of one pair: by group of shards and of blocks. */
-  readonly gradients: readonly Ciphertext[];
+  /** The chain's pairs of classes. */
+  readonly pairs: readonly number[];
+  /** Partial gradients of those pairs, by group of shards and of blocks. */
+  readonly gradients: readonly PairCiphertext[];
   /** (1 + gamma_t) * learning rate: carried by the scale. */
   readonly factor: number;
   /** W_t as a combination of earlier iterates. */
@@ -25,12 +27,9 @@ export interface StepInput {
   readonly constant: number;
 }
 
-/** M_{t+1} = W_t + factor * gradient, at the gradient's level. */
+/** M_{t+1} = W_t + factor * gradient, at the gradient's level, packed for the chain. */
 export function nesterovStep(evaluator: Evaluator, input: StepInput): Ciphertext {
-  const [head, ...tail] = input.gradients;
-  if (head === undefined) throw new CircuitError('no gradients to step along');
-  const sum = evaluator.copy(head);
-  for (const partial of tail) evaluator.addInPlace(sum, partial);
+  const sum = packChain(evaluator, input.layout, input.gradients);
   evaluator.multiplyValueInPlace(sum, input.factor);
   addMomentum(evaluator, sum, input);
   return sum;
@@ -39,7 +38,7 @@ export function nesterovStep(evaluator: Evaluator, input: StepInput): Ciphertext
 /** W_T = (1 - eta) M_T + the older terms: what the job returns. `newestCoefficient` is carried by the scale. */
 export function finalWeights(
   evaluator: Evaluator,
-  input: Pick<StepInput, 'layout' | 'momentum' | 'constant'> & { readonly newest: Ciphertext; readonly newestCoefficient: number },
+  input: Pick<StepInput, 'layout' | 'pairs' | 'momentum' | 'constant'> & { readonly newest: Ciphertext; readonly newestCoefficient: number },
 ): Ciphertext {
   const sum = evaluator.copy(input.newest);
   evaluator.multiplyValueInPlace(sum, input.newestCoefficient);
@@ -47,16 +46,16 @@ export function finalWeights(
   return sum;
 }
 
-function addMomentum(evaluator: Evaluator, sum: Ciphertext, input: Pick<StepInput, 'layout' | 'momentum' | 'constant'>): void {
+function addMomentum(evaluator: Evaluator, sum: Ciphertext, input: Pick<StepInput, 'layout' | 'pairs' | 'momentum' | 'constant'>): void {
   for (const { coefficient, weights } of input.momentum) {
     if (coefficient === 0) continue;
     using term = timesConstant(evaluator, weights, coefficient, sum.level, sum.scale);
     evaluator.addInPlace(sum, term);
   }
   if (input.constant !== 0) {
-    const { layout } = input;
+    const { layout, pairs } = input;
     const filled = new Float64Array(layout.features).fill(input.constant);
-    const slots = encodePair(layout, evaluator.parameters.ring, filled, filled);
+    const slots = encodeChain(layout, evaluator.parameters.ring, pairs, Array.from({ length: layout.classes }, () => filled));
     using plain = evaluator.encode(slots.first, sum.level, sum.scale, slots.second);
     evaluator.addPlainInPlace(sum, plain);
   }

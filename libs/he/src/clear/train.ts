@@ -1,6 +1,7 @@
 /** The clear twin of a whole training run: the method of docs/encryption.md in plain matrices, iteration by iteration. */
 import { evaluateOdd } from '../sigmoid.ts';
-import { quadraticGradientRow, type Hyperparameters } from '../training.ts';
+import { batchOf, batchRange } from '../batches.ts';
+import { batchSize, quadraticGradientRow, type Hyperparameters } from '../training.ts';
 
 export interface ClearTraining {
   /** W_T: classes x features. */
@@ -19,7 +20,11 @@ export interface ClearTraining {
  */
 export function trainClear(x: Float64Array, samples: number, features: number, labels: readonly Float64Array[], hyperparameters: Hyperparameters): ClearTraining {
   const { iterations, learningRate, initialWeight, sigmoid } = hyperparameters;
-  const b = quadraticGradientRow(x, samples, features);
+  const size = batchSize(hyperparameters, samples);
+  const batches = Array.from({ length: Math.ceil(samples / size) }, (_, batch) => {
+    const { from, to } = batchRange(samples, size, batch);
+    return { from, to, b: quadraticGradientRow(x.subarray(from * features, to * features), to - from, features) };
+  });
   let w = labels.map(() => new Float64Array(features).fill(initialWeight));
   let v = w;
   const history: Float64Array[][] = [];
@@ -29,10 +34,11 @@ export function trainClear(x: Float64Array, samples: number, features: number, l
   for (let t = 1; t <= iterations; t++) {
     const a1 = (1 + Math.sqrt(1 + 4 * a0 * a0)) / 2;
     const eta = (1 - a0) / a1;
-    const factor = learningRate * (1 + 1 / (samples * t));
+    const factor = learningRate * (1 + 1 / (size * t));
+    const { from, to, b } = batches[batchOf(batches.length, hyperparameters, t)] ?? { from: 0, to: 0, b: new Float64Array(features) };
     const m = labels.map((y, k) => {
       const gradient = new Float64Array(features);
-      for (let i = 0; i < samples; i++) {
+      for (let i = from; i < to; i++) {
         let z = 0;
         for (let j = 0; j < features; j++) z += (x[i * features + j] ?? 0) * (v[k]?.[j] ?? 0);
         maxLogit = Math.max(maxLogit, Math.abs(z));

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 
-import { isFinal, JobStateSchema, JobViewSchema, ManifestSchema, type JobView } from '@blindfit/contracts';
+import { isFinal, JobStateSchema, JobViewSchema, ManifestSchema, RefreshAnswerSchema, type JobView } from '@blindfit/contracts';
 import type { JobChanges } from '@blindfit/jobs';
 import { waitForRedis } from '@blindfit/runtime';
 import { parseDigest } from '@blindfit/storage';
@@ -10,10 +10,11 @@ import type { Redis } from 'ioredis';
 
 import { jobEvents } from '../job-events.ts';
 import { ApiError, handleError, ProblemSchema } from '../problems.ts';
+import { answerRefresh, type RefreshDependencies } from '../refresh.ts';
 import { sendBlob, type BlobTraffic } from '../send-blob.ts';
 import { submitJob, type SubmissionDependencies } from '../submit.ts';
 
-export interface JobRoutesOptions extends SubmissionDependencies {
+export interface JobRoutesOptions extends SubmissionDependencies, RefreshDependencies {
   redis: Redis;
   changes: JobChanges;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
@@ -118,6 +119,27 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       const job = await known(id);
       if (!cancelled) throw new ApiError(409, 'JOB_FINISHED', 'Job is finished', `${id} has ${outcomeOf(job)} and cannot be cancelled any more`);
       request.log.info({ job: id }, 'job cancelled');
+      return job;
+    },
+  );
+
+  app.post(
+    '/v1/jobs/:id/refresh',
+    {
+      schema: {
+        tags: ['jobs'],
+        summary: 'Answer a refresh',
+        description:
+          'A job whose levels have run out lists in "refreshes" what it needs: decrypt "weights" (and "previous"), encrypt V and W anew, upload both, and answer with the id of the request. Safe to repeat. An answer to another request, an old one or one of another job is refused (409).',
+        params: Params,
+        body: RefreshAnswerSchema,
+        response: { 200: JobViewSchema, 400: ProblemSchema, 401: ProblemSchema, 404: ProblemSchema, 409: ProblemSchema, 422: ProblemSchema, 503: ProblemSchema },
+      },
+      validatorCompiler: () => () => true,
+    },
+    async (request) => {
+      const job = await answerRefresh(options, await known(request.params.id), request.body);
+      request.log.info({ job: job.id }, 'refresh answered');
       return job;
     },
   );

@@ -1,0 +1,129 @@
+/**
+ * The owner's part of a refresh: SEAL cannot renew levels, so weights whose levels have run out are decrypted here,
+ * checked, and encrypted anew at the top (docs/encryption.md, "Refresh"). The servers learn nothing.
+ */
+import { expectedRefresh, type RefreshRequest } from '@blindfit/contracts';
+import { chainsOf, encodeChain, evaluateOdd, momentumCoefficients, momentumSchedule, quadraticGradientRow, stepFactor, batchRange, batchSize, wrap, type Hyperparameters, type Plan, type WireFields } from '@blindfit/he';
+import { digestOf, type Digest } from '@blindfit/storage';
+import { decryptChain } from './decrypt-model.ts';
+import type { JobData } from './encrypt-job.ts';
+import { ModelError } from './errors.ts';
+import type { Keyset } from './keyset.ts';
+
+/** Weights by class; undefined for classes of other chains. */
+export type ChainWeights = readonly (Float64Array | undefined)[];
+
+export interface RefreshBlob {
+  readonly digest: Digest;
+  readonly bytes: Uint8Array;
+}
+
+export interface Refreshed {
+  /** V_t, encrypted anew. */
+  readonly weights: RefreshBlob;
+  /** W_t, encrypted. */
+  readonly momentum: RefreshBlob;
+  /** W_t in the clear: what the model would be if training ended here. */
+  readonly model: ChainWeights;
+}
+
+/** By feature: how far one step can move a weight at most, before momentum. It follows from the data, so a job's owner keeps it with the job. */
+export type StepBound = readonly number[];
+
+/** Errors of a polynomial sigmoid may exceed 1 where logits leave its range; beyond this training has failed anyway. */
+const ERROR_SLACK = 4;
+
+/** |b_j sum_i x_ij E_i| <= b_j sum_i |x_ij| max |E|, the largest over all batches, times the step's factor. */
+export function stepBound({ x, samples, features }: JobData, hyperparameters: Hyperparameters): StepBound {
+  const size = batchSize(hyperparameters, samples);
+  const { sigmoid } = hyperparameters;
+  let error = 1;
+  for (let i = 0; i <= 100; i++) error = Math.max(error, 0.5 + Math.abs(evaluateOdd(sigmoid, (sigmoid.range * i) / 100)));
+  const bound = new Array<number>(features).fill(0);
+  for (let batch = 0; batch * size < samples; batch++) {
+    const { from, to } = batchRange(samples, size, batch);
+    const b = quadraticGradientRow(x.subarray(from * features, to * features), to - from, features);
+    for (let j = 0; j < features; j++) {
+      let sum = 0;
+      for (let i = from; i < to; i++) sum += Math.abs(x[i * features + j] ?? 0);
+      bound[j] = Math.max(bound[j] ?? 0, (b[j] ?? 0) * sum);
+    }
+  }
+  return bound.map((value) => value * ERROR_SLACK * error * stepFactor(hyperparameters, size, 1));
+}
+
+/** Answers the refreshes of one job. Remembers what it saw last of every chain, for the momentum and to check what comes next against it. */
+export class RefreshSession {
+  private readonly keyset: Keyset;
+  private readonly plan: Plan;
+  private readonly bound: StepBound;
+  private readonly etas: readonly number[];
+  private readonly last = new Map<number, { readonly iteration: number; readonly weights: ChainWeights; readonly model: ChainWeights }>();
+
+  constructor(keyset: Keyset, plan: Plan, bound: StepBound) {
+    this.keyset = keyset;
+    this.plan = plan;
+    this.bound = bound;
+    this.etas = momentumSchedule(plan.hyperparameters.iterations);
+  }
+
+  /** Whether V of the iteration before is known here, so that `previous` need not be downloaded. */
+  knowsPrevious({ chain, iteration }: Pick<RefreshRequest, 'chain' | 'iteration'>): boolean {
+    return iteration === 1 || this.last.get(chain)?.iteration === iteration - 1;
+  }
+
+  /**
+   * @param weights the blob of packed V_t
+   * @param previous the blob of packed V_{t-1}, unless {@link knowsPrevious}
+   * @throws WireError, SealError when a blob is no such ciphertext of this keyset; ModelError when the weights are not plausible
+   */
+  answer(request: Pick<RefreshRequest, 'chain' | 'iteration'>, weights: Uint8Array, previous?: Uint8Array): Refreshed {
+    const { chain, iteration } = request;
+    const current = decryptChain(this.keyset, this.plan, chain, weights);
+    const before = this.before(request, previous);
+    this.check(request, current, before);
+    const { newest, older } = momentumCoefficients(this.etas, iteration);
+    const model = current.map((row, k) => row?.map((value, j) => newest * value + older * (before[k]?.[j] ?? 0)));
+    this.last.set(chain, { iteration, weights: current, model });
+    const expected = expectedRefresh(this.plan, iteration);
+    return { weights: this.encrypt(chain, current, expected.weights), momentum: this.encrypt(chain, model, expected.momentum), model };
+  }
+
+  /** V_{t-1}. */
+  private before({ chain, iteration }: Pick<RefreshRequest, 'chain' | 'iteration'>, blob: Uint8Array | undefined): ChainWeights {
+    const { layout, hyperparameters } = this.plan;
+    if (iteration === 1) return Array.from({ length: layout.classes }, () => new Float64Array(layout.features).fill(hyperparameters.initialWeight));
+    const known = this.last.get(chain);
+    if (known?.iteration === iteration - 1) return known.weights;
+    if (blob === undefined) throw new ModelError(`no weights of iteration ${iteration - 1}`, 'the request for a refresh must name them');
+    return decryptChain(this.keyset, this.plan, chain, blob);
+  }
+
+  /** Encryption gives no integrity: a server may return anything. What a step cannot have led to is refused. */
+  private check({ chain, iteration }: Pick<RefreshRequest, 'chain' | 'iteration'>, current: ChainWeights, before: ChainWeights): void {
+    const known = this.last.get(chain);
+    const exact = known?.iteration === iteration - 1;
+    const from = exact ? known.model : before;
+    // Without W_{t-1} its distance from V_{t-1} counts as well: momentum adds up at most one step per iteration.
+    const steps = exact || iteration === 1 ? 1 : iteration;
+    current.forEach((row, label) => {
+      row?.forEach((value, feature) => {
+        const start = from[label]?.[feature] ?? 0;
+        const allowed = steps * (this.bound[feature] ?? Infinity) + 1e-3 * (1 + Math.abs(start));
+        if (Math.abs(value - start) <= allowed) return;
+        throw new ModelError(
+          `after iteration ${iteration} the weight of class ${label} and feature ${feature} is ${value}, and ${start} before it`,
+          `one step moves it by ${allowed.toPrecision(3)} at most: the server returned something else than the trained weights, or they have been damaged; the job is not continued`,
+        );
+      });
+    });
+  }
+
+  private encrypt(chain: number, weights: ChainWeights, fields: WireFields): RefreshBlob {
+    const { parameters, layout } = this.plan;
+    const { level = 0, scale = 1 } = fields.kind === 'ciphertext' ? fields : {};
+    const slots = encodeChain(layout, parameters.ring, chainsOf(this.plan)[chain] ?? [], weights);
+    const bytes = wrap(parameters, fields, this.keyset.secret.encryptToBytes(slots.first, level, scale, slots.second));
+    return { digest: digestOf(bytes), bytes };
+  }
+}

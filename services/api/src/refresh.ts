@@ -1,0 +1,76 @@
+import { checker, ContractError, expectedRefresh, isFinal, planManifest, RefreshAnswerSchema, type JobView, type RefreshAnswer } from '@blindfit/contracts';
+import type { Plan } from '@blindfit/he';
+import { addSegment, RUNNING, type ChainData, type JobStore } from '@blindfit/jobs';
+import { parseDigest, type BlobStore } from '@blindfit/storage';
+import type { Queue } from 'bullmq';
+
+import { checkPlaces } from './check-blobs.ts';
+import { ApiError } from './problems.ts';
+
+export interface RefreshDependencies {
+  readonly store: BlobStore;
+  readonly jobs: JobStore;
+  /** The queue `chains`. */
+  readonly chains: Queue<ChainData>;
+}
+
+/** Planning a job takes a moment, and its refreshes come one after the other. */
+const MAX_PLANS = 32;
+const plans = new Map<string, Plan>();
+
+const checkAnswer = checker('the answer to a refresh is not valid', RefreshAnswerSchema);
+
+/**
+ * Takes the owner's answer to a refresh and lets the chain go on. Safe to repeat, also after a crash half-way: an answer
+ * belongs to one request, which names its job, chain and iteration.
+ *
+ * @param value what came in, unchecked
+ * @throws {ApiError} 409 for an answer nobody asked for (any more), 422 for blobs that are missing or do not fit
+ */
+export async function answerRefresh({ store, jobs, chains }: RefreshDependencies, job: JobView, value: unknown): Promise<JobView> {
+  const answer = parse(value);
+  if (isFinal(job.state)) throw new ApiError(409, 'JOB_FINISHED', 'Job is finished', `${job.id} has ended (${job.state}) and needs no refresh any more`);
+  const request = job.refreshes.find(({ id }) => id === answer.id);
+  // Without a request it may be the repetition of an answer that was taken, which was checked then.
+  if (request !== undefined) {
+    const plan = await planOf(store, job.manifest);
+    const expected = expectedRefresh(plan, request.iteration);
+    await checkPlaces(store, plan.parameters, [
+      { digest: answer.weights, place: 'weights', fields: expected.weights },
+      { digest: answer.momentum, place: 'momentum', fields: expected.momentum },
+    ]);
+  }
+  const taken = await jobs.answerRefresh(job.id, answer);
+  if (taken === undefined) {
+    const waiting = job.refreshes.map(({ id, chain, iteration }) => `${id} (chain ${chain}, iteration ${iteration})`);
+    throw new ApiError(
+      409,
+      'REFRESH_NOT_AWAITED',
+      'Nobody waits for this refresh',
+      `${job.id} does not wait for an answer to the request ${answer.id}: it was answered otherwise before, or belongs to another job or iteration`,
+      waiting.length === 0 ? `it waits for none now; GET /v1/jobs/${job.id} shows when it does` : `it waits for ${waiting.join(', ')}`,
+    );
+  }
+  // Also for one that was taken before: whoever took it may have died before this line. Adding twice adds once.
+  if (taken.record.phase === RUNNING) await addSegment(chains, { job: job.id, manifest: job.manifest }, taken.chain, taken.record);
+  return (await jobs.get(job.id)) ?? job;
+}
+
+function parse(value: unknown): RefreshAnswer {
+  try {
+    return checkAnswer(value);
+  } catch (error) {
+    if (error instanceof ContractError) throw new ApiError(422, 'INVALID_REFRESH', 'Not an answer to a refresh', error.message, 'send {"id", "weights", "momentum"}: the id of the request and the digests of two uploaded blobs');
+    throw error;
+  }
+}
+
+async function planOf(store: BlobStore, manifest: string): Promise<Plan> {
+  const known = plans.get(manifest);
+  if (known !== undefined) return known;
+  const { plan } = planManifest(JSON.parse(Buffer.from(await store.get(parseDigest(manifest))).toString('utf8')));
+  const [oldest] = plans.keys();
+  if (plans.size >= MAX_PLANS && oldest !== undefined) plans.delete(oldest);
+  plans.set(manifest, plan);
+  return plan;
+}
