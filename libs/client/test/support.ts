@@ -49,5 +49,6 @@ export function jobView(state: JobState = 'running', tasksDone = 0): JobView {
     parameters: 'N14QP380',
     createdAt: new Date(0).toISOString(),
     progress: { phase: 'training', iteration: 0, iterations: 2, tasksDone, tasksTotal: 10, levelsLeft: 3 },
+    refreshes: [],
   };
 }

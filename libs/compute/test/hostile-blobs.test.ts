@@ -298,7 +298,7 @@ describe('an intermediate result', () => {
     const [digest = ''] = expected;
     assert.equal(parseHeader(await blob(digest)).level, job.plan.iterations[0]?.gradient);
     assertRefused(await run({ kind: 'forward', ...common, manifest: job.digest, iteration: 2, weights: labelsDigest(foreign) }), 'HE_WIRE', /^an intermediate result \(sha256:.*\): the parameter set is/);
-    assertRefused(await run({ kind: 'pack', ...common, manifest: job.digest, level: 0, pairs: [digest, digest] }), 'HE_WIRE', /^an intermediate result \(sha256:.*\): the level is/);
+    assertRefused(await run({ kind: 'pack', ...common, manifest: job.digest, level: 0, to: 0, chains: [digest, digest] }), 'HE_WIRE', /^an intermediate result \(sha256:.*\): the level is/);
     assertRefused(await run({ kind: 'forward', ...common, manifest: job.digest, iteration: 9, weights: digest }), 'HE_WIRE', /iteration 9 has no forward task; 2 to 2 have/);
     assertRefused(await run({ kind: 'backward', ...common, shards: [7], blocks: [0], manifest: job.digest, iteration: 1 }), 'HE_WIRE', /no labels at shard 7, place 0/);
     await assertStillGood();
@@ -309,7 +309,7 @@ describe('an intermediate result', () => {
     square.fill(0, 200); // what is left compresses well
     const { level, scale } = { level: 0, scale: 2 ** 20 };
     const digest = await putBytes(place, wrap(job.plan.parameters, { kind: 'ciphertext', level, scale }, compressed(square.subarray(SEAL_HEADER))));
-    const outcome = await run({ kind: 'pack', ...common, manifest: job.digest, level, pairs: [digest, digest] });
+    const outcome = await run({ kind: 'pack', ...common, manifest: job.digest, level, to: 0, chains: [digest, digest] });
     assertRefused(outcome, 'HE_WIRE', /a ciphertext of level 0, scale 1048576, size 3 inside; its header says level 0, scale 1048576; size must be 2/);
     await assertStillGood();
   });

@@ -13,25 +13,29 @@ it(`${TASKS} tasks of all kinds leave no memory behind`, async (t) => {
   using job = await makeJob(place, smallPlan());
   await using watched = makePool(place);
   const { pool, statistics } = watched;
-  const common = { job: 'job-000000000000', manifest: job.digest, pair: 0, shards: [0] };
+  const common = { job: 'job-000000000000', manifest: job.digest };
+  const task = { ...common, pair: 0, shards: [0] };
+  const chain = { ...common, chain: 0, segment: 0 };
   const only = async (work: Work): Promise<string> => (await pool.run(work)).outputs[0] ?? '';
-  const gradients = [await only(firstTask(job))];
-  const weights = await only({ kind: 'step', ...common, iteration: 1, gradients, history: [] });
-  const errors = [await only({ kind: 'forward', ...common, iteration: 2, weights })];
-  const second = [await only({ kind: 'backward', ...common, iteration: 2, blocks: [0], errors })];
-  const last = await only({ kind: 'step', ...common, iteration: 2, gradients: second, history: [weights] });
-  const model = await only({ kind: 'finish', ...common, history: [weights, last] });
+  const gradients = [{ pair: 0, digest: await only(firstTask(job)) }];
+  const weights = await only({ kind: 'step', ...chain, iteration: 1, gradients, history: [] });
+  const errors = [await only({ kind: 'forward', ...task, iteration: 2, weights })];
+  const second = [{ pair: 0, digest: await only({ kind: 'backward', ...task, iteration: 2, blocks: [0], errors }) }];
+  const last = await only({ kind: 'step', ...chain, iteration: 2, gradients: second, history: [weights] });
+  const model = await only({ kind: 'finish', ...chain, history: [weights, last] });
   const missing = `sha256:${'0'.repeat(64)}`;
   const kinds: (() => Promise<unknown>)[] = [
-    () => pool.run({ kind: 'forward', ...common, iteration: 2, weights }),
-    () => pool.run({ kind: 'backward', ...common, iteration: 2, blocks: [0], errors }),
-    () => pool.run({ kind: 'backward', ...common, iteration: 1, blocks: [0] }),
-    () => pool.run({ kind: 'step', ...common, iteration: 2, gradients: second, history: [weights] }),
-    () => pool.run({ kind: 'finish', ...common, history: [weights, last] }),
-    () => pool.run({ kind: 'pack', ...common, level: 0, pairs: [model, model] }),
+    () => pool.run({ kind: 'forward', ...task, iteration: 2, weights }),
+    () => pool.run({ kind: 'backward', ...task, iteration: 2, blocks: [0], errors }),
+    () => pool.run({ kind: 'backward', ...task, iteration: 1, blocks: [0] }),
+    () => pool.run({ kind: 'step', ...chain, iteration: 2, gradients: second, history: [weights] }),
+    () => pool.run({ kind: 'finish', ...chain, history: [weights, last] }),
+    () => pool.run({ kind: 'publish', ...common, chain: 0, iteration: 1, weights, level: job.plan.iterations[0]?.gradient ?? -1 }),
+    () => pool.run({ kind: 'pack', ...common, level: 0, to: 0, chains: [model, model] }),
     // What was loaded before a failure is freed, too.
-    () => assert.rejects(pool.run({ kind: 'backward', ...common, iteration: 2, shards: [0, 0], blocks: [0], errors: [errors[0] ?? '', missing] })),
-    () => assert.rejects(pool.run({ kind: 'pack', ...common, level: 0, pairs: [model, weights] })),
+    () => assert.rejects(pool.run({ kind: 'backward', ...task, iteration: 2, shards: [0, 0], blocks: [0], errors: [errors[0] ?? '', missing] })),
+    () => assert.rejects(pool.run({ kind: 'step', ...chain, iteration: 2, gradients: second, history: [missing] })),
+    () => assert.rejects(pool.run({ kind: 'pack', ...common, level: 0, to: 0, chains: [model, weights] })),
   ];
   const heaps: number[] = [];
   let resident = 0;

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { Worker } from 'node:worker_threads';
-import { canonicalJson, type BackwardTask, type ForwardTask, type KeylessTask, type Manifest, type StartTask, type TaskResult } from '@blindfit/contracts';
+import { canonicalJson, type BackwardTask, type ChainHistory, type ForwardTask, type KeylessTask, type Manifest, type TaskResult } from '@blindfit/contracts';
 import {
-  addOperations, choosePlan, DEFAULT_HYPERPARAMETERS, fitSigmoid, groups, noOperations, trainClear,
-  type Hyperparameters, type OperationCounts, type Plan, type Ring,
+  addOperations, batchOf, chainsOf, choosePlan, DEFAULT_HYPERPARAMETERS, derivePlan, fitSigmoid, groups, layoutOf, noOperations, shardsOfBatch, trainClear,
+  type BlockShape, type Grouping, type Hyperparameters, type JobShape, type OperationCounts, type Plan, type Ring, type Schedule,
 } from '@blindfit/he';
-import { encryptJob, manifestFor, openKeyset, type JobData, type Keyset } from '@blindfit/owner';
-import { digestOf, FileBlobStore, type Digest } from '@blindfit/storage';
+import { encryptJob, manifestFor, openKeyset, RefreshSession, stepBound, type JobData, type Keyset } from '@blindfit/owner';
+import { digestOf, FileBlobStore, parseDigest, type Digest } from '@blindfit/storage';
 import { ThreadPool, type PoolOptions, type ThreadStatistics, type Work } from '../src/index.ts';
 
 /** A directory with a store, which vanishes. */
@@ -36,6 +36,14 @@ export function planFor(samples: number, features: number, classes: number, hype
   return choosePlan({ shape: { samples, features, classes }, hyperparameters: { ...DEFAULT_HYPERPARAMETERS, ...hyperparameters }, ring, precision });
 }
 
+/** As {@link planFor}, with block, schedule and grouping set by hand. @param grouping @default one task for everything, a chain for every pair */
+export function planWith(shape: JobShape, hyperparameters: Partial<Hyperparameters>, ring: Ring, block: BlockShape, schedule: Schedule, grouping: Partial<Grouping> = {}): Plan {
+  const all: Hyperparameters = { ...DEFAULT_HYPERPARAMETERS, ...hyperparameters };
+  const { parameters } = choosePlan({ shape, hyperparameters: all, ring, precision: 1e-1, ...schedule });
+  const layout = layoutOf(block, shape.samples, shape.features, shape.classes, all.batch?.size);
+  return derivePlan(parameters, block, shape, all, { blocksPerTask: layout.blocks, shardsPerTask: layout.shardsPerBatch, pairsPerChain: 1, ...grouping }, schedule);
+}
+
 /** Standardised-looking features behind a bias column, with classes that differ. */
 export function dataFor({ layout: { samples, features, classes } }: Plan): JobData {
   let state = 99;
@@ -54,6 +62,8 @@ export function dataFor({ layout: { samples, features, classes } }: Plan): JobDa
 export interface Job extends Disposable {
   readonly plan: Plan;
   readonly keyset: Keyset;
+  readonly store: FileBlobStore;
+  readonly data: JobData;
   readonly manifest: Manifest;
   /** Of the stored manifest. */
   readonly digest: Digest;
@@ -73,7 +83,7 @@ export async function makeJob(place: Place, plan: Plan, keys = 'keys'): Promise<
   for (const { digest, path } of [keyset.relinearisationKey, ...keyset.galoisKeys.values()]) await place.store.put(digest, await readFile(path));
   const manifest = manifestFor(plan, blobs, keyset);
   const { weights } = trainClear(data.x, data.samples, data.features, data.labels, plan.hyperparameters);
-  return { plan, keyset, manifest, digest: await putManifest(place, manifest), clear: weights, [Symbol.dispose]: () => keyset[Symbol.dispose]() };
+  return { plan, keyset, store: place.store, data, manifest, digest: await putManifest(place, manifest), clear: weights, [Symbol.dispose]: () => keyset[Symbol.dispose]() };
 }
 
 export async function putManifest(place: Place, manifest: Manifest): Promise<Digest> {
@@ -139,12 +149,13 @@ export interface Trained {
   readonly operations: OperationCounts;
 }
 
-/** All tasks of a job in the plan's order and grouping, pair after pair. */
-export async function trainOn(pool: ThreadPool, { plan, digest }: Job): Promise<Trained> {
-  const { layout, grouping, hyperparameters: { iterations, initialWeight } } = plan;
+/** All work of a job in the plan's order and grouping, chain after chain; its owner answers every refresh at once. */
+export async function trainOn(pool: ThreadPool, job: Job): Promise<Trained> {
+  const { plan, digest: manifest } = job;
+  const { layout, grouping, hyperparameters, schedule, segments } = plan;
   const outputs: string[][] = [];
   let operations = noOperations();
-  const common = { job: 'job-000000000000', manifest: digest };
+  const common = { job: 'job-000000000000', manifest };
   const run = async (work: Work): Promise<string[]> => {
     const result: TaskResult = await pool.run(work);
     outputs.push(result.outputs);
@@ -152,28 +163,56 @@ export async function trainOn(pool: ThreadPool, { plan, digest }: Job): Promise<
     return result.outputs;
   };
   const only = async (work: KeylessTask | ForwardTask | BackwardTask): Promise<string> => (await run(work))[0] ?? '';
-  const shardGroups = groups(layout.shards, grouping.shardsPerTask);
-  const scores: string[] = [];
-  if (initialWeight !== 0) {
-    for (const shards of shardGroups) scores.push(...(await run({ kind: 'start', ...common, iteration: 1, shards } satisfies StartTask)));
+  const shardsOf = (iteration: number): number[] => shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, iteration));
+  const shardGroups = (iteration: number): number[][] => {
+    const shards = shardsOf(iteration);
+    return groups(shards.length, grouping.shardsPerTask).map((places) => places.map((place) => shards[place] ?? 0));
+  };
+  const scores = new Map<number, string>();
+  if (hyperparameters.initialWeight !== 0) {
+    for (const shards of shardGroups(1)) (await run({ kind: 'start', ...common, iteration: 1, shards })).forEach((score, at) => scores.set(shards[at] ?? 0, score));
   }
-  const pairs: { weights: string; history: string[] }[] = [];
-  for (let pair = 0; pair < layout.pairs; pair++) {
-    const history: string[] = [];
-    for (let iteration = 1; iteration <= iterations; iteration++) {
-      const gradients: string[] = [];
-      for (const shards of shardGroups) {
-        const weights = history.at(-1);
-        const errors = weights === undefined ? undefined : await run({ kind: 'forward', ...common, iteration, pair, shards, weights });
-        const from = errors !== undefined ? { errors } : initialWeight === 0 ? {} : { scores: shards.map((shard) => scores[shard] ?? '') };
-        for (const blocks of groups(layout.blocks, grouping.blocksPerTask)) gradients.push(await only({ kind: 'backward', ...common, iteration, pair, shards, blocks, ...from }));
+  const session = new RefreshSession(job.keyset, plan, stepBound(job.data, hyperparameters));
+  const chains: { weights: string; history: readonly string[] }[] = [];
+  for (const [chain, pairs] of chainsOf(plan).entries()) {
+    let fresh: ChainHistory['fresh'];
+    for (const [segment, { first, count }] of segments.entries()) {
+      let history: readonly string[] = [];
+      const last = first + count - 1;
+      const work = () => ({ ...common, chain, segment, history, ...(fresh === undefined ? {} : { fresh }) });
+      for (let iteration = first; iteration <= last; iteration++) {
+        const gradients: { pair: number; digest: string }[] = [];
+        const weights = history.at(-1) ?? fresh?.weights;
+        for (const pair of pairs) {
+          for (const shards of shardGroups(iteration)) {
+            const errors = weights === undefined ? undefined : await run({ kind: 'forward', ...common, iteration, pair, shards, weights });
+            const from = errors !== undefined ? { errors } : scores.size === 0 ? {} : { scores: shards.map((shard) => scores.get(shard) ?? '') };
+            for (const blocks of groups(layout.blocks, grouping.blocksPerTask)) {
+              gradients.push({ pair, digest: await only({ kind: 'backward', ...common, iteration, pair, shards, blocks, ...from }) });
+            }
+          }
+        }
+        history = [...history, await only({ kind: 'step', ...work(), iteration, gradients })];
       }
-      history.push(await only({ kind: 'step', ...common, iteration, pair, gradients, history: [...history] }));
+      if (last === hyperparameters.iterations) {
+        chains.push({ history, weights: await only({ kind: 'finish', ...work() }) });
+        break;
+      }
+      const published = async (weights: string, iteration: number, level: number | undefined): Promise<Uint8Array> =>
+        job.store.get(parseDigest(await only({ kind: 'publish', ...common, chain, iteration, weights, level: level ?? -1 })));
+      const [newest = '', before = fresh?.weights] = [history.at(-1), history.at(-2)];
+      const levels = plan.iterations[last - 1];
+      const previous = before === undefined ? undefined : await published(before, last - 1, history.length > 1 ? plan.iterations[last - 2]?.gradient : levels?.weights);
+      const answer = session.answer({ chain, iteration: last }, await published(newest, last, levels?.gradient), previous);
+      for (const { digest, bytes } of [answer.weights, answer.momentum]) await job.store.put(digest, bytes);
+      fresh = { weights: answer.weights.digest, momentum: answer.momentum.digest };
     }
-    pairs.push({ history, weights: await only({ kind: 'finish', ...common, pair, history }) });
   }
-  for (const [index, { gradient: level }] of plan.iterations.entries()) await run({ kind: 'pack', ...common, level, pairs: pairs.map(({ history }) => history[index] ?? '') });
-  const models = await run({ kind: 'pack', ...common, level: 0, pairs: pairs.map(({ weights }) => weights) });
+  if (segments.length === 1) {
+    for (const [index, { gradient: level }] of plan.iterations.entries()) await run({ kind: 'pack', ...common, level, to: 0, chains: chains.map(({ history }) => history[index] ?? '') });
+  }
+  const { modelLevel } = schedule;
+  const models = await run({ kind: 'pack', ...common, level: modelLevel, to: modelLevel, chains: chains.map(({ weights }) => weights) });
   return { models, outputs, operations };
 }
 

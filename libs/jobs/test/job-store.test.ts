@@ -1,51 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { Redis } from 'ioredis';
-
-import { startRedis, type RunningRedis } from '../../../cli/src/stack/redis.ts';
-import { JobChanges, JobStore, type NewJob, type TaskRecord } from '../src/index.ts';
-
-let directory: string;
-let server: RunningRedis;
-let redis: Redis;
-let count = 0;
-
-before(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'blindfit-jobs-'));
-  server = await startRedis({ dataDir: directory, log: () => undefined });
-  redis = new Redis({ ...server.connection, replyMapping: 'legacy' });
-});
-
-after(async () => {
-  redis.disconnect();
-  await server.stop();
-  await rm(directory, { recursive: true, force: true });
-});
-
-const newStore = (): JobStore => new JobStore(redis, `{jobs-test-${count++}}`);
-
-function newJob(id: string, overrides: Partial<NewJob> = {}): NewJob {
-  return {
-    id,
-    manifest: `sha256:${'0'.repeat(64)}`,
-    shape: { samples: 100, features: 5, classes: 3 },
-    hyperparameters: { iterations: 2, learningRate: 1, initialWeight: 0, sigmoid: { degree: 3, range: 8, odd: [0.1068, -0.000385] } },
-    parameters: 'N8192',
-    tasksTotal: 4,
-    levels: 6,
-    ...overrides,
-  };
-}
-
-function record(kind: string, startedAt: number, finishedAt: number, overrides: Partial<TaskRecord> = {}): TaskRecord {
-  const operations = { rotations: 10, relinearisations: 1, multiplications: 2, plainMultiplications: 3, rescales: 4 };
-  return { kind, iteration: 1, operations, startedAt, finishedAt, loadKeysSeconds: 0, ...overrides };
-}
+import { JobChanges } from '../src/index.ts';
+import { newJob, newStore, record, redis } from './support.ts';
 
 test('of many who create a job one succeeds, and everybody finds it whole', async () => {
   const jobs = newStore();
@@ -111,7 +69,8 @@ test('a task counts once, the steps of the scheduler do not, and the result sums
   await sleep(60);
   assert.equal(await jobs.succeed(id, ['sha256:m']), true);
   const done = await jobs.get(id);
-  assert.equal(done?.progress.phase, 'done');
+  assert.deepEqual(done?.refreshes, []);
+  assert.equal(done.progress.phase, 'done');
   assert.equal(done.progress.etaSeconds, undefined);
   assert.deepEqual(done.result?.models, ['sha256:m']);
   assert.deepEqual(done.result.operations, { rotations: 30, relinearisations: 3, multiplications: 6, plainMultiplications: 9, rescales: 12 });
@@ -120,6 +79,37 @@ test('a task counts once, the steps of the scheduler do not, and the result sums
   assert.equal(done.result.seconds.loadKeys, 0.005);
   assert.ok(Math.abs(done.result.seconds.compute - 0.036) < 1e-9);
   assert.ok(done.result.seconds.queued >= 0.01 && done.result.seconds.queued < 2);
+});
+
+test('sums and extremes count every task once, also when it is recorded by many at once', async () => {
+  const jobs = newStore();
+  const id = 'job-a';
+  await jobs.create(newJob(id));
+  await jobs.start(id);
+  const t0 = Date.now();
+  const tasks = Array.from({ length: 20 }, (_, i) => ({
+    name: `backward.${i}`,
+    task: record('backward', t0 + 10 * i, t0 + 10 * i + 8, { iteration: 1 + Math.floor(i / 10), pair: i % 2, loadKeysSeconds: i === 13 ? 0.003 : 0 }),
+  }));
+  // In no order, each by three.
+  const counted = await Promise.all([...tasks, ...tasks.toReversed(), ...tasks].map(({ name, task }) => jobs.recordTask(id, name, task)));
+  assert.equal(counted.filter(Boolean).length, 20);
+  // What a chain's end and the job's end take belongs to no iteration.
+  await jobs.recordTask(id, 'publish.1.0', record('publish', t0 + 500, t0 + 510, { iteration: 1 }));
+  await jobs.recordTask(id, 'pack.2', record('pack', t0 + 600, t0 + 610, { iteration: 2 }));
+  assert.equal((await jobs.get(id))?.progress.tasksDone, 20);
+  await sleep(5);
+  await jobs.succeed(id, ['sha256:m']);
+  const { result } = (await jobs.get(id)) ?? {};
+  assert.deepEqual(result?.operations, { rotations: 220, relinearisations: 22, multiplications: 44, plainMultiplications: 66, rescales: 88 });
+  assert.deepEqual(result.seconds.iterations, [0.098, 0.098]);
+  assert.equal(result.seconds.loadKeys, 0.003);
+  assert.ok(Math.abs(result.seconds.compute - (20 * 0.008 - 0.003 + 0.02)) < 1e-9, String(result.seconds.compute));
+  assert.equal(result.seconds.refresh, 0);
+  // The record of a long job stays small: a mark for every task, and no more than this besides.
+  const fields = await redis().hkeys(jobs.keys.tasks(id));
+  assert.equal(fields.filter((field) => field.startsWith('t:')).length, 22);
+  assert.ok(fields.length - 22 <= 3 + 5 + 2 * 2, fields.join(' '));
 });
 
 test('lists are newest first, by state, and no longer than asked', async () => {
@@ -134,7 +124,7 @@ test('lists are newest first, by state, and no longer than asked', async () => {
 
 test('every change is announced, and a worker that retires is gone', async (t) => {
   const jobs = newStore();
-  const changes = await JobChanges.open(redis, jobs.keys);
+  const changes = await JobChanges.open(redis(), jobs.keys);
   t.after(() => changes.close());
   const heard: string[] = [];
   const stop = changes.listen((id) => heard.push(id));
