@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 
 import { ApiProblemError } from '@blindfit/client';
-import type { JobView, Manifest } from '@blindfit/contracts';
+import type { JobView, Manifest, RefreshAnswer, RefreshRequest } from '@blindfit/contracts';
 import type { FastifyReply } from 'fastify';
 
 import { clientOf, digestOf, jobView, problem, PROBLEM, randomBlob, serve } from './support.ts';
@@ -75,6 +75,47 @@ test('a cancellation whose answer is lost counts, one that comes too late does n
   assert.equal(deletes, 2);
   state = 'succeeded';
   await assert.rejects(client.cancel(ID), { name: 'ApiProblemError', code: 'JOB_FINISHED' });
+});
+
+test('a job tells what its owner is asked to refresh; an answer that is lost is repeated as it was', async (t) => {
+  const request: RefreshRequest = { id: 'ab'.repeat(16), chain: 1, iteration: 3, weights: randomBlob(10).digest, previous: randomBlob(10).digest, since: new Date(0).toISOString() };
+  const answer: RefreshAnswer = { id: request.id, weights: randomBlob(10).digest, momentum: randomBlob(10).digest };
+  const bodies: unknown[] = [];
+  const url = await serve(t, (app) => {
+    app.get(`/v1/jobs/${ID}`, (_request, reply) => reply.send({ ...jobView('awaiting-refresh'), refreshes: [request] }));
+    app.post(`/v1/jobs/${ID}/refresh`, (incoming, reply) => {
+      bodies.push(incoming.body);
+      if (bodies.length === 1) {
+        incoming.raw.socket.destroy();
+        return reply.hijack();
+      }
+      return bodies.length === 2 ? reply.code(503).type(PROBLEM).send(problem(503, 'REDIS_UNAVAILABLE', 'away')) : reply.send(jobView('running'));
+    });
+  });
+  const client = clientOf(t, url);
+  const waiting = await client.job(ID);
+  assert.equal(waiting.state, 'awaiting-refresh');
+  assert.deepEqual(waiting.refreshes, [request]);
+  assert.deepEqual(await client.refresh(ID, answer), jobView('running'));
+  assert.deepEqual(bodies, [answer, answer, answer]);
+});
+
+test('an answer that is refused is not repeated, and what is no job is not believed', async (t) => {
+  const answer: RefreshAnswer = { id: 'ab'.repeat(16), weights: randomBlob(10).digest, momentum: randomBlob(10).digest };
+  const refusals = [problem(409, 'REFRESH_NOT_AWAITED', 'nobody waits for it', 'look at the job'), problem(409, 'JOB_FINISHED', 'too late'), problem(422, 'BLOBS_MISSING', 'weights is missing')];
+  let asked = 0;
+  const url = await serve(t, (app) => {
+    app.post('/v1/jobs/:id/refresh', (request, reply) => {
+      const refusal = refusals[asked++];
+      if (refusal !== undefined) return reply.code(refusal.status).type(PROBLEM).send(refusal);
+      return (request.params as { id: string }).id === ID ? reply.send({ taken: true }) : reply.code(404).type(PROBLEM).send(problem(404, 'JOB_NOT_FOUND', 'there is none'));
+    });
+  });
+  const client = clientOf(t, url);
+  for (const { status, code } of refusals) await assert.rejects(client.refresh(ID, answer), { name: 'ApiProblemError', status, code });
+  await assert.rejects(client.refresh(ID, answer), { name: 'UnexpectedAnswerError', message: /not a job/ });
+  await assert.rejects(client.refresh('../../v1/blobs', answer), { name: 'ApiProblemError', code: 'JOB_NOT_FOUND' });
+  assert.equal(asked, 5);
 });
 
 test('results are checked against their digests', async (t) => {

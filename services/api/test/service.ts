@@ -6,8 +6,8 @@ import { after, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 import { canonicalJson, type Manifest } from '@blindfit/contracts';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, wrap, type Hyperparameters, type JobShape, type Plan, type WireFields } from '@blindfit/he';
-import { JobStore, openQueue, type JobData } from '@blindfit/jobs';
+import { choosePlan, DEFAULT_HYPERPARAMETERS, wrap, type Hyperparameters, type JobShape, type Plan, type PlanRequest, type WireFields } from '@blindfit/he';
+import { JobStore, openQueue, type ChainData, type JobData } from '@blindfit/jobs';
 import { createLogger, parseRedisUrl } from '@blindfit/runtime';
 import { digestOf, FileBlobStore, parseDigest } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
@@ -55,6 +55,7 @@ export interface Service {
   redis: Redis;
   jobs: JobStore;
   queue: Queue<JobData>;
+  chains: Queue<ChainData>;
   options: StartApiOptions;
   /** With the token. */
   call(path: string, init?: CallInit): Promise<Response>;
@@ -78,10 +79,11 @@ export async function startService(t: TestContext, options: Partial<StartApiOpti
   const redis = new Redis({ ...parseRedisUrl(redisUrl), replyMapping: 'legacy', maxRetriesPerRequest: null });
   redis.on('error', () => undefined);
   const queue = openQueue<JobData>('jobs', redis, queuePrefix);
-  queue.on('error', () => undefined);
+  const chains = openQueue<ChainData>('chains', redis, queuePrefix);
+  for (const each of [queue, chains]) each.on('error', () => undefined);
   t.after(async () => {
     await api.close();
-    await queue.close();
+    await Promise.all([queue.close(), chains.close()]);
     redis.disconnect();
   });
   const call: Service['call'] = (path, init = {}) => fetch(api.url + path, { ...init, headers: { ...BEARER, ...init.headers } });
@@ -93,6 +95,7 @@ export async function startService(t: TestContext, options: Partial<StartApiOpti
     redis,
     jobs: new JobStore(redis, queuePrefix),
     queue,
+    chains,
     options: all,
     call,
     submit: (manifest, key) =>
@@ -117,8 +120,13 @@ export async function putBlob(store: FileBlobStore, bytes: Uint8Array): Promise<
 }
 
 /** A job whose blobs have the right headers and noise behind them: the API looks at headers only. */
-export async function makeJob(store: FileBlobStore, overrides: Partial<Hyperparameters> = {}, shape: JobShape = { samples: 100, features: 5, classes: 3 }): Promise<TestJob> {
-  const plan = choosePlan({ shape, hyperparameters: { ...DEFAULT_HYPERPARAMETERS, iterations: 1, ...overrides } });
+export async function makeJob(
+  store: FileBlobStore,
+  overrides: Partial<Hyperparameters> = {},
+  shape: JobShape = { samples: 100, features: 5, classes: 3 },
+  request: Partial<PlanRequest> = {},
+): Promise<TestJob> {
+  const plan = choosePlan({ shape, hyperparameters: { ...DEFAULT_HYPERPARAMETERS, iterations: 1, ...overrides }, ...request });
   const blob = (fields: WireFields): Promise<string> => putBlob(store, wrap(plan.parameters, fields, randomBytes(500)));
   const grid = (columns: number, fields: WireFields): Promise<string[][]> =>
     Promise.all(Array.from({ length: plan.layout.shards }, () => Promise.all(Array.from({ length: columns }, () => blob(fields)))));
