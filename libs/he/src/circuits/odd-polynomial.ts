@@ -82,7 +82,8 @@ function product(evaluator: Evaluator, a: Ciphertext, b: Ciphertext): Ciphertext
   return result;
 }
 
-function addConstant(evaluator: Evaluator, a: Ciphertext, value: number): void {
+/** a <- a + value in every slot. */
+export function addConstant(evaluator: Evaluator, a: Ciphertext, value: number): void {
   using constant = evaluator.encode(new Float64Array(evaluator.parameters.slots).fill(value), a.level, a.scale);
   evaluator.addPlainInPlace(a, constant);
 }
