@@ -300,6 +300,10 @@ describe('an intermediate result', () => {
     assertRefused(await run({ kind: 'forward', ...common, manifest: job.digest, iteration: 2, weights: labelsDigest(foreign) }), 'HE_WIRE', /^an intermediate result \(sha256:.*\): the parameter set is/);
     assertRefused(await run({ kind: 'pack', ...common, manifest: job.digest, level: 0, to: 0, chains: [digest, digest] }), 'HE_WIRE', /^an intermediate result \(sha256:.*\): the level is/);
     assertRefused(await run({ kind: 'forward', ...common, manifest: job.digest, iteration: 9, weights: digest }), 'HE_WIRE', /iteration 9 has no forward task; 2 to 2 have/);
+    const chain = { job: common.job, manifest: job.digest, chain: 0 };
+    assertRefused(await run({ kind: 'finish', ...chain, segment: 1, history: [digest] }), 'HE_WIRE', /there is no segment 1; 0 to 0/);
+    assertRefused(await run({ kind: 'finish', ...chain, segment: 0, history: [digest, digest] }), 'HE_WIRE', /^an intermediate result \(sha256:.*\): the level is/);
+    assertRefused(await run({ kind: 'publish', ...chain, iteration: 1, weights: digest, level: 0 }), 'HE_WIRE', /^an intermediate result \(sha256:.*\): the level is/);
     assertRefused(await run({ kind: 'backward', ...common, shards: [7], blocks: [0], manifest: job.digest, iteration: 1 }), 'HE_WIRE', /no labels at shard 7, place 0/);
     await assertStillGood();
   });

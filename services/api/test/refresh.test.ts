@@ -36,7 +36,7 @@ interface Waiting {
   readonly manifest: string;
   /** Of chain 0, after the first iteration. */
   readonly request: RefreshRequest;
-  post(body: unknown, job?: string): Promise<Response>;
+  readonly post: (body: unknown, job?: string) => Promise<Response>;
 }
 
 /** A running job of two chains and three iterations; the first chain waits for its owner. */
