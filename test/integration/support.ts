@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BlindfitClient } from '@blindfit/client';
 import { isFinal, type JobView, type Manifest } from '@blindfit/contracts';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, trainClear, type Hyperparameters, type Plan } from '@blindfit/he';
+import { choosePlan, DEFAULT_HYPERPARAMETERS, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/he';
 import { encryptJob, manifestFor, openKeyset, type JobData, type Keyset } from '@blindfit/owner';
 import { startStack, type RunningStack, type StackOptions } from '../../cli/src/stack/stack.ts';
 
@@ -42,9 +42,9 @@ export interface Prepared extends Disposable {
 }
 
 /** Plans, makes keys, encrypts and uploads. */
-export async function prepareJob(client: BlindfitClient, keysDirectory: string, data: JobData, hyperparameters: Partial<Hyperparameters> = {}): Promise<Prepared> {
+export async function prepareJob(client: BlindfitClient, keysDirectory: string, data: JobData, hyperparameters: Partial<Hyperparameters> = {}, choices: Pick<PlanRequest, 'refreshEvery' | 'modelLevel'> = {}): Promise<Prepared> {
   const all = { ...DEFAULT_HYPERPARAMETERS, ...hyperparameters };
-  const plan = choosePlan({ shape: { samples: data.samples, features: data.features, classes: data.labels.length }, hyperparameters: all });
+  const plan = choosePlan({ shape: { samples: data.samples, features: data.features, classes: data.labels.length }, hyperparameters: all, ...choices });
   const keyset = await openKeyset({ directory: keysDirectory, plan, create: true });
   const stored = new Map<string, Uint8Array>();
   const blobs = await encryptJob(keyset, plan, data, { store: async (blob) => {

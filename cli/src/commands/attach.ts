@@ -76,7 +76,7 @@ async function attach(client: BlindfitClient, ticket: Ticket, heldOut: Scorable 
     signal,
   );
   const { weights, iteration } = await outcomeOf(client, keyset, plan, followed, flags.patience === undefined ? undefined : judge);
-  const { iterations: _planned, learningRate, initialWeight, sigmoid } = plan.hyperparameters;
+  const { learningRate, initialWeight, sigmoid } = plan.hyperparameters;
   const model = serialiseModel({
     classes: ticket.classes,
     weights: weights.map((row) => Array.from(row)),

@@ -3,6 +3,6 @@ export { JobDataError, KeysetError, ModelError, type KeysetErrorCode } from './e
 export { keysetName, openKeyset, type KeyFile, type Keyset, type OpenKeysetOptions } from './keyset.ts';
 export { countBlobs, encryptJob, type DataBlobs, type EncryptedBlob, type EncryptOptions, type JobData } from './encrypt-job.ts';
 export { manifestFor } from './manifest.ts';
-export { decryptIterates, decryptModel } from './decrypt-model.ts';
+export { decryptChain, decryptIterates, decryptModel } from './decrypt-model.ts';
 export { trainEncryptedLocally, type LocalTraining } from './local-evaluation.ts';
 export * from './refresh.ts';

@@ -1,0 +1,19 @@
+import { Scheme, SealEvaluator, type Plan } from '@blindfit/he';
+import { SecretKeyHolder } from '@blindfit/owner';
+import { medianMs } from './measure.ts';
+
+/** Median milliseconds of one rotation at the top level of a plan's parameters: the unit that times are told in. */
+export async function rotationMs({ parameters }: Plan): Promise<number> {
+  const scheme = await Scheme.open(parameters);
+  const secret = SecretKeyHolder.generate(scheme);
+  const key = scheme.loadGaloisKey(secret.galoisKey(1), 1);
+  try {
+    const evaluator = new SealEvaluator(scheme, { relinearisation: undefined, galois: new Map([[1, key]]) });
+    using a = scheme.loadCiphertext(secret.encryptToBytes(Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i)), parameters.maxLevel, parameters.scale));
+    return medianMs(() => evaluator.rotate(a, 1)[Symbol.dispose]());
+  } finally {
+    key.delete();
+    secret[Symbol.dispose]();
+    scheme[Symbol.dispose]();
+  }
+}
