@@ -56,7 +56,7 @@ describe('refresh', () => {
       assert.equal(followed.job.state, 'succeeded', followed.job.error?.message);
       assert.equal(followed.job.progress.tasksDone, followed.job.progress.tasksTotal, 'no task is lost or counts twice');
       assert.deepEqual(followed.job.result?.operations, plan.operations);
-      const weights = decryptModel(keyset, plan, await client.result(id, followed.job.result?.models ?? []));
+      const weights = decryptModel(keyset, plan, await client.result(id, followed.job.result.models));
       const error = largestError(weights, prepared.clear);
       t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}`);
       assert.ok(error < 1e-5, `largest weight error ${error}`);
@@ -85,7 +85,7 @@ describe('refresh', () => {
       const { job } = await owner;
       assert.equal(job.state, 'succeeded', job.error?.message);
       assert.deepEqual(job.result?.operations, plan.operations, 'no task counts twice');
-      const error = largestError(decryptModel(keyset, plan, await client.result(job.id, job.result?.models ?? [])), prepared.clear);
+      const error = largestError(decryptModel(keyset, plan, await client.result(job.id, job.result.models)), prepared.clear);
       t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}`);
       assert.ok(error < 1e-4, `largest weight error ${error}`);
     });

@@ -12,16 +12,18 @@ interface JobsFlags extends ServerFlags {
   readonly limit: number;
   readonly json?: true;
   readonly follow?: true;
+  readonly all?: true;
 }
 
 export function register(program: Command): void {
   const command = program
     .command('jobs')
     .summary('list jobs, or show one')
-    .description('Lists the newest jobs, or shows one of them with its progress, timings and the reason of its failure.')
+    .description('Lists the newest jobs, or shows one of them with its progress, timings and the reason of its failure. Jobs in state awaiting-refresh wait for their owner: "blindfit attach".')
     .argument('[job]', 'id of a job')
     .addOption(new Option('--state <state>', 'only jobs in this state').choices(JOB_STATES))
     .addOption(new Option('--limit <n>', 'at most this many, 1 to 1000').argParser(limitOf).default(20))
+    .option('--all', 'the whole history (at most 1,000 jobs), with timings')
     .option('--follow', 'show the progress of the job until it ends; the exit status is 1 if it does not succeed')
     .option('--json', 'print JSON as the API gives it; with --follow one line for each change');
   addServerFlags(command)
@@ -30,15 +32,17 @@ export function register(program: Command): void {
       `
 Examples:
   blindfit jobs
+  blindfit jobs --all
   blindfit jobs --state running --json | jq -r '.[].id'
   blindfit jobs job-3k9x2m4c8v1z --follow`,
     )
     .action(async (id: string | undefined, flags: JobsFlags) => {
+      if (id !== undefined && flags.all === true) throw new UsageError('--all is for the list of jobs', 'leave out the id, or --all');
       if (id === undefined && flags.follow === true) throw new UsageError('--follow needs the id of a job', 'blindfit jobs lists them');
       await withClient(flags, async (client) => {
         if (id === undefined) {
-          const jobs = await client.jobs({ limit: flags.limit, ...(flags.state === undefined ? {} : { state: flags.state }) });
-          print(flags.json === true ? json(jobs) : listing(jobs));
+          const jobs = await client.jobs({ limit: flags.all === true ? 1000 : flags.limit, ...(flags.state === undefined ? {} : { state: flags.state }) });
+          print(flags.json === true ? json(jobs) : flags.all === true ? history(jobs) : listing(jobs));
           return;
         }
         if (flags.follow !== true) {
@@ -97,6 +101,45 @@ function listing(jobs: readonly JobView[]): string {
   return formatTable(COLUMNS, rows);
 }
 
+const HISTORY: readonly Column[] = [
+  { title: 'JOB' },
+  { title: 'STATE' },
+  { title: 'SUBMITTED' },
+  { title: 'QUEUED', align: 'right' },
+  { title: 'KEYS', align: 'right' },
+  { title: 'TRAINING', align: 'right' },
+  { title: 'OF IT WAITING', align: 'right' },
+  { title: 'COMPUTING', align: 'right' },
+  { title: 'ROTATIONS', align: 'right' },
+  { title: 'ITERATIONS', align: 'right' },
+  { title: 'DATA' },
+  { title: 'NAME' },
+];
+
+/** Every job with what it took; times of a job that did not succeed end with it. */
+function history(jobs: readonly JobView[]): string {
+  if (jobs.length === 0) return 'There are no jobs.';
+  const rows = jobs.map((job) => {
+    const { result, shape, progress } = job;
+    const took = (value: number | undefined): string => (value === undefined ? '' : formatSeconds(value));
+    return [
+      job.id,
+      job.state,
+      job.createdAt.slice(0, 19).replace('T', ' '),
+      took(result?.seconds.queued),
+      took(result?.seconds.loadKeys),
+      result === undefined ? timeOf(job) : took(result.seconds.train),
+      took(result?.seconds.refresh),
+      took(result?.seconds.compute),
+      result === undefined ? '' : formatCount(result.operations.rotations),
+      `${progress.iteration}/${progress.iterations}`,
+      `${formatCount(shape.samples)} x ${shape.features} x ${shape.classes}`,
+      job.name ?? '',
+    ];
+  });
+  return formatTable(HISTORY, rows);
+}
+
 function details(job: JobView): string {
   const { progress, shape, hyperparameters: hyper, result, error } = job;
   const pairs: [string, string][] = [
@@ -108,12 +151,13 @@ function details(job: JobView): string {
     ['training', `${hyper.iterations} iterations, learning rate ${hyper.learningRate}, sigmoid of degree ${hyper.sigmoid.degree}`],
     ['parameters', job.parameters],
     ['submitted', `${job.createdAt} (${formatAge(job.createdAt)})`],
+    ...(job.refreshes.length === 0 ? [] : [['waits for its owner', `to refresh the weights after iteration ${[...new Set(job.refreshes.map(({ iteration }) => iteration))].join(', ')}: blindfit attach ${job.id}`] as [string, string]]),
   ];
   const time = timeOf(job);
   if (time !== '') pairs.push(['time', time]);
   if (result !== undefined) {
     const { seconds, operations } = result;
-    pairs.push(['training took', `${formatSeconds(seconds.train)} (${formatSeconds(seconds.compute)} of computing; waited ${formatSeconds(seconds.queued)}; keys loaded in ${formatSeconds(seconds.loadKeys)})`]);
+    pairs.push(['training took', `${formatSeconds(seconds.train)} (${formatSeconds(seconds.compute)} of computing; waited ${formatSeconds(seconds.queued)} in the queue and ${formatSeconds(seconds.refresh)} for its owner; keys loaded in ${formatSeconds(seconds.loadKeys)})`]);
     pairs.push(['operations', `${formatCount(operations.rotations)} rotations, ${formatCount(operations.relinearisations)} relinearisations`]);
   }
   if (error !== undefined) pairs.push(['error', `${error.message} [${error.code}]`]);

@@ -72,8 +72,8 @@ describe('a refresh', () => {
     assert.equal(session.knowsPrevious(request), false);
     assert.throws(() => session.answer(request, published(keyset, plan, 1, at(3))), /no weights of iteration 2/);
     const { model } = session.answer(request, published(keyset, plan, 1, at(3)), published(keyset, plan, 1, at(2)));
-    const label = 4;
-    assert.ok((model[label] ?? []).every((value, j) => Math.abs(value - (history[2]?.[label]?.[j] ?? NaN)) < 1e-7));
+    const [last, expected] = [model.at(4), history.at(2)?.at(4)];
+    assert.ok(last?.every((value, j) => Math.abs(value - (expected?.[j] ?? NaN)) < 1e-7));
     assert.ok(session.knowsPrevious({ chain: 1, iteration: 4 }));
   });
 
