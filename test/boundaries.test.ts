@@ -147,7 +147,7 @@ it('all sources are seen', () => {
 
 describe('what decrypts stays with the owner', () => {
   const SERVER_SIDE = ['services/', 'libs/compute/', 'libs/jobs/', 'libs/storage/', 'libs/runtime/', 'libs/contracts/', 'libs/he/'];
-  const OWNER_SIDE = ['libs/owner/', 'libs/client/', 'libs/datasets/', 'libs/features/', 'libs/backbones/', 'libs/report/', 'cli/', 'demo/', 'bench/'];
+  const OWNER_SIDE = ['libs/owner/', 'libs/client/', 'libs/datasets/', 'libs/features/', 'libs/backbones/', 'libs/report/', 'libs/simulate/', 'cli/', 'demo/', 'bench/'];
 
   for (const { directory } of packages.filter((each) => SERVER_SIDE.some((prefix) => `${each.directory}/`.startsWith(prefix)))) {
     it(`${directory} reaches none of it`, () => {

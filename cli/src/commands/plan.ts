@@ -1,61 +1,91 @@
+import { homedir, availableParallelism } from 'node:os';
+import { isAbsolute, join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { choosePlan, type Plan } from '@blindfit/he';
-import { formatBytes, formatCount } from '../format.ts';
-import { formatPairs } from '../table.ts';
-import { addHyperparameterFlags, hyperparametersOf, number, type HyperparameterFlags } from '../train/flags.ts';
+import { choosePlan, type Plan, type PlanRequest } from '@blindfit/he';
+import { calibrate, localCluster, predict, remoteCluster, type Calibration } from '@blindfit/simulate';
+import { planJson, planText, type Predicted } from '../plan/output.ts';
+import { simulateAll, simulationJson, simulationText } from '../plan/simulation.ts';
+import { Progress } from '../progress.ts';
+import { addHyperparameterFlags, hyperparametersOf, number, planChoicesOf, type HyperparameterFlags } from '../train/flags.ts';
 
 interface PlanFlags extends HyperparameterFlags {
   readonly samples: number;
   readonly features: number;
   readonly classes: number;
-  readonly vcpus: number;
+  readonly vcpus?: number;
+  readonly simulate?: true;
+  readonly ownerMbit: number;
+  readonly measure: boolean;
+  readonly recalibrate?: true;
   readonly json?: true;
 }
+
+const BYTES_PER_MBIT = 1e6 / 8;
 
 export function register(program: Command): void {
   const command = program
     .command('plan')
     .summary('what a job would need, without running it')
-    .description('Chooses ring, modulus, block shape and tasks for a job as "train" would, and prints them with operation counts, bytes and memory.')
+    .description('Chooses ring, modulus, block shape, refreshes and tasks for a job as "train" would, and prints them with operation counts, bytes, memory and the time it would take: from the speed of this machine, which is measured once for every parameter set.')
     .addOption(new Option('--samples <n>', 'rows of the training data').argParser(number(1, 1_000_000, true)).makeOptionMandatory())
     .addOption(new Option('--features <d>', 'features of a row after preprocessing, without the bias').argParser(number(1, 4096, true)).makeOptionMandatory())
     .addOption(new Option('--classes <c>', 'classes').argParser(number(2, 1000, true)).makeOptionMandatory())
-    .addOption(new Option('--vcpus <n>', 'compute threads to cut the tasks for').argParser(number(1, 1024, true)).default(2));
+    .addOption(new Option('--vcpus <n>', 'compute threads to cut the tasks for [all cores of this machine]').argParser(number(1, 1024, true)));
   addHyperparameterFlags(command)
+    .option('--simulate', 'simulate the job on 1 to 256 vCPUs, planned anew for each, and say what limits it')
+    .addOption(new Option('--owner-mbit <n>', 'speed of the owner’s line where there are more vCPUs than this machine has, in Mbit/s').argParser(number(0.1, 1e6)).default(100))
+    .option('--no-measure', 'no times: measure nothing')
+    .option('--recalibrate', 'measure this machine again')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  blindfit plan --samples 128 --features 400 --classes 10 --preset paper')
-    .action((flags: PlanFlags) => {
-      const plan = choosePlan({
-        shape: { samples: flags.samples, features: flags.features + 1, classes: flags.classes },
-        hyperparameters: hyperparametersOf(flags),
-        vcpus: flags.vcpus,
-        ...(flags.precision === undefined ? {} : { precision: flags.precision }),
-      });
-      process.stdout.write(`${flags.json === true ? JSON.stringify(planJson(plan), undefined, 2) : planText(plan)}\n`);
-    });
+    .addHelpText('after', '\nExamples:\n  blindfit plan --samples 128 --features 400 --classes 10 --preset paper\n  blindfit plan --samples 1024 --features 512 --classes 10 --iterations 20 --learning-rate 10 --simulate\n\nMeasurements are kept below $XDG_CACHE_HOME/blindfit, which may be deleted.')
+    .action((flags: PlanFlags) => run(command, flags));
 }
 
-export function planJson(plan: Plan): Record<string, unknown> {
-  const { parameters, layout, grouping, iterations, steps, operations, rotationEquivalents, bytes, threadMemoryBytes, maxWeight, hyperparameters } = plan;
-  return {
-    parameters: { name: parameters.name, ...parameters.toJSON(), log2QP: parameters.logQP, levels: parameters.maxLevel, security: 128, fingerprint: parameters.fingerprint },
-    layout, grouping, levels: iterations, hyperparameters, rotationSteps: steps, operations, rotationEquivalents, bytes, threadMemoryBytes, maxWeight,
+async function run(command: Command, flags: PlanFlags): Promise<void> {
+  if (flags.simulate === true && !flags.measure) command.error("error: option '--simulate' cannot be used with option '--no-measure'");
+  const cores = availableParallelism();
+  const { vcpus = cores } = flags;
+  const request: PlanRequest = {
+    shape: { samples: flags.samples, features: flags.features + 1, classes: flags.classes },
+    hyperparameters: hyperparametersOf(flags),
+    ...planChoicesOf(flags),
   };
+  const plan = choosePlan({ ...request, vcpus });
+  const progress = new Progress();
+  const known = new Map<string, Promise<Calibration>>();
+  const costsOf = (of: Plan): Promise<Calibration> => {
+    const { parameters } = of;
+    const found = known.get(parameters.fingerprint) ?? calibrate(parameters, {
+      directory: calibrationDirectory(),
+      again: flags.recalibrate === true,
+      onProgress: (done, total) => progress.update({ phase: `measuring this machine (${parameters.name})`, done, total }),
+    });
+    known.set(parameters.fingerprint, found);
+    return found;
+  };
+  try {
+    const line = flags.ownerMbit * BYTES_PER_MBIT;
+    let predicted: Predicted | undefined;
+    if (flags.measure) {
+      const here = vcpus <= cores;
+      const calibration = await costsOf(plan);
+      predicted = { calibration, vcpus, here, prediction: predict(plan, calibration, here ? localCluster(vcpus) : remoteCluster(vcpus, line)) };
+    }
+    const simulated = flags.simulate === true ? await simulateAll(request, costsOf, line) : undefined;
+    progress.finish();
+    if (flags.json === true) {
+      const json = { ...planJson(plan, predicted), ...(simulated === undefined ? {} : { simulation: simulationJson(simulated) }) };
+      process.stdout.write(`${JSON.stringify(json, undefined, 2)}\n`);
+    } else {
+      process.stdout.write(`${planText(plan, predicted)}\n${simulated === undefined ? '' : `\n${simulationText(simulated, line)}\n`}`);
+    }
+  } finally {
+    progress.finish();
+  }
 }
 
-function planText(plan: Plan): string {
-  const { parameters, layout, grouping, operations, bytes } = plan;
-  return formatPairs([
-    ['ring', `N = ${parameters.ring}: ${formatCount(parameters.slots)} slots`],
-    ['modulus', `log2 QP = ${parameters.logQP} bits: ${parameters.dataBits.join(' + ')}, special ${parameters.specialBits} (128-bit secure by both tables)`],
-    ['scale, levels', `2^${parameters.scaleBits}, ${parameters.maxLevel} levels; gradients at levels ${plan.iterations.map((levels) => levels.gradient).join(', ')}`],
-    ['blocks', `${layout.rows} samples x ${layout.columns} features: ${layout.shards} shards x ${layout.blocks} blocks, ${layout.pairs} pairs of classes`],
-    ['tasks', `${grouping.shardsPerTask} shards and ${grouping.blocksPerTask} blocks each`],
-    ['keys', `relinearisation and ${plan.steps.length} rotations (0 is the conjugation): ${plan.steps.join(' ')}`],
-    ['operations', `${formatCount(operations.rotations)} rotations, ${formatCount(operations.relinearisations)} relinearisations, ${formatCount(operations.multiplications)} products, ${formatCount(operations.plainMultiplications)} plaintext products, ${formatCount(operations.rescales)} rescales`],
-    ['cost', `about ${formatCount(plan.rotationEquivalents)} rotations at the top level`],
-    ['bytes', `at most ${formatBytes(bytes.data)} of data and ${formatBytes(bytes.keys)} of keys up, ${formatBytes(bytes.model)} of model down`],
-    ['memory', `${formatBytes(plan.threadMemoryBytes)} a compute thread`],
-    ['weights', `|w| < ${plan.maxWeight}`],
-  ]);
+/** `$XDG_CACHE_HOME/blindfit/calibrations`, or `~/.cache/blindfit/calibrations`. */
+function calibrationDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  const xdg = env['XDG_CACHE_HOME'];
+  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(env['HOME'] ?? homedir(), '.cache'), 'blindfit', 'calibrations');
 }

@@ -1,0 +1,298 @@
+/**
+ * A discrete-event simulation of a job: threads that take tasks in the order in which they became ready, schedulers, one
+ * owner, and a queue that takes its time. Nothing is random.
+ */
+import type { Node, Place } from './task-graph.ts';
+import type { Kept } from './task-costs.ts';
+
+export interface SimulationOptions {
+  readonly threads: number;
+  readonly schedulerThreads: number;
+  /** Factor on all computing. @default 1 */
+  readonly contention?: number;
+  /** Seconds of every compute thread before its first task. @default 0 */
+  readonly setup?: number;
+  /** Memory of each thread for inputs it keeps. @default unlimited */
+  readonly inputBytes?: number;
+}
+
+/** Thread-seconds; together threads x makespan. */
+export interface Spent {
+  /** Circuits. */
+  readonly compute: number;
+  /** What they take longer because all threads of a machine compute. */
+  readonly contention: number;
+  /** Results from and to the store. */
+  readonly store: number;
+  /** The owner's ciphertexts and monomials, read or made once per thread, and again where they were not kept. */
+  readonly inputs: number;
+  /** A task's way from and to the queue. */
+  readonly queue: number;
+  readonly setup: number;
+  /** Idle: all that may be computed is being computed by other threads. */
+  readonly idleTasks: number;
+  /** Idle while schedulers add up. */
+  readonly idleScheduler: number;
+  /** Idle while the owner refreshes. */
+  readonly idleOwner: number;
+  /** Idle while messages travel. */
+  readonly idleQueue: number;
+}
+
+export interface Simulation {
+  /** Seconds from the first task to the model. */
+  readonly makespan: number;
+  readonly spent: Spent;
+  /** Tasks of compute threads. */
+  readonly tasks: number;
+  /** Seconds the owner worked. */
+  readonly owner: number;
+}
+
+interface Thread {
+  started: boolean;
+  readonly inputs: Map<string, number>;
+  bytes: number;
+  readonly monomials: Set<string>;
+}
+
+/** As libs/he keeps them: all go when there are too many. */
+const MAX_MONOMIALS = 96;
+
+const IDLE = { worker: 'idleTasks', scheduler: 'idleScheduler', owner: 'idleOwner', queue: 'idleQueue' } as const;
+
+type Ledger = { -readonly [Name in keyof Spent]: Spent[Name] };
+
+/** @throws Error when a node waits for one that comes after it */
+export function simulate(graph: readonly Node[], options: SimulationOptions): Simulation {
+  const { threads, schedulerThreads, contention = 1, setup = 0, inputBytes = Infinity } = options;
+  const spent: Ledger = { compute: 0, contention: 0, store: 0, inputs: 0, queue: 0, setup: 0, idleTasks: 0, idleScheduler: 0, idleOwner: 0, idleQueue: 0 };
+  const followers: number[][] = graph.map(() => []);
+  const waiting = graph.map((node, index) => {
+    for (const before of node.after) {
+      if (before >= index) throw new Error(`node ${index} waits for node ${before}`);
+      followers[before]?.push(index);
+    }
+    return node.after.length;
+  });
+  const workers = Array.from({ length: threads }, (): Thread => ({ started: false, inputs: new Map(), bytes: 0, monomials: new Set() }));
+  const free = new Heap(threads);
+  workers.forEach((_, index) => free.push(index, index));
+  const places = { scheduler: schedulerThreads, owner: 1 };
+  const queues: Record<Place, Fifo> = { worker: new Fifo(), scheduler: new Fifo(), owner: new Fifo(), queue: new Fifo() };
+  const activity = new Activity();
+  const running = new Heap(graph.length);
+  const threadOf = new Map<number, number>();
+  let now = 0;
+  let owner = 0;
+  let tasks = 0;
+
+  const work = (node: Node, thread: Thread): number => {
+    const begin = thread.started ? 0 : setup * contention;
+    thread.started = true;
+    let kept = 0;
+    for (const input of node.inputs) kept += take(thread, input, inputBytes);
+    for (const monomial of node.monomials) kept += make(thread, monomial);
+    const { compute, store, queue } = node.seconds;
+    tasks++;
+    spent.setup += begin;
+    spent.compute += compute;
+    spent.contention += (contention - 1) * (compute + kept + store);
+    spent.inputs += kept;
+    spent.store += store;
+    spent.queue += queue;
+    return begin + contention * (compute + kept + store) + queue;
+  };
+  const start = (index: number, seconds: number): void => running.push(index, now + seconds);
+  const dispatch = (): void => {
+    for (let index = queues.queue.take(); index !== undefined; index = queues.queue.take()) start(index, graph[index]?.seconds.queue ?? 0);
+    while (free.size > 0) {
+      const index = queues.worker.take();
+      const node = index === undefined ? undefined : graph[index];
+      if (index === undefined || node === undefined) break;
+      const { item: place } = free.pop();
+      const thread = workers[place];
+      if (thread === undefined) throw new Error(`no thread ${place}`);
+      threadOf.set(index, place);
+      start(index, work(node, thread));
+    }
+    for (const place of ['scheduler', 'owner'] as const) {
+      while (places[place] > 0) {
+        const index = queues[place].take();
+        if (index === undefined) break;
+        const { compute, store, queue } = graph[index]?.seconds ?? { compute: 0, store: 0, queue: 0 };
+        // The owner's computer is nobody else's.
+        const seconds = (place === 'owner' ? compute : contention * (compute + store)) + queue;
+        if (place === 'owner') owner += seconds;
+        places[place]--;
+        start(index, seconds);
+      }
+    }
+  };
+  const ready = (index: number, node: Node): void => {
+    queues[node.place].add(index);
+    activity.begin(node);
+  };
+
+  graph.forEach((node, index) => {
+    if (node.after.length === 0) ready(index, node);
+  });
+  dispatch();
+  while (running.size > 0) {
+    const at = running.least;
+    if (free.size > 0) activity.share(free.size * (at - now), (place, seconds) => (spent[IDLE[place]] += seconds));
+    now = at;
+    // All that ends now, before anyone takes what becomes ready by it.
+    while (running.size > 0 && running.least === now) {
+      const { item: index } = running.pop();
+      const node = graph[index];
+      if (node === undefined) continue;
+      activity.end(node);
+      const thread = threadOf.get(index);
+      if (thread !== undefined) free.push(thread, thread);
+      if (node.place === 'scheduler' || node.place === 'owner') places[node.place]++;
+      for (const next of followers[index] ?? []) {
+        const left = (waiting[next] ?? 0) - 1;
+        waiting[next] = left;
+        const follower = graph[next];
+        if (left === 0 && follower !== undefined) ready(next, follower);
+      }
+    }
+    dispatch();
+  }
+  return { makespan: now, spent, tasks, owner };
+}
+
+/** Seconds of the longest way through a graph: with any number of threads, no job is faster. */
+export function criticalPath(graph: readonly Node[]): number {
+  const ends: number[] = [];
+  for (const { seconds, after } of graph) {
+    const begin = after.reduce((latest, before) => Math.max(latest, ends[before] ?? 0), 0);
+    ends.push(begin + seconds.compute + seconds.store + seconds.queue);
+  }
+  return ends.reduce((latest, end) => Math.max(latest, end), 0);
+}
+
+/** @returns the seconds it takes to have the input */
+function take(thread: Thread, { key, seconds, bytes }: Kept, budget: number): number {
+  const known = thread.inputs.delete(key);
+  thread.inputs.set(key, bytes);
+  if (known) return 0;
+  thread.bytes += bytes;
+  for (const [oldest, size] of thread.inputs) {
+    if (thread.bytes <= budget || oldest === key) break;
+    thread.inputs.delete(oldest);
+    thread.bytes -= size;
+  }
+  return seconds;
+}
+
+function make(thread: Thread, { key, seconds }: Kept): number {
+  if (thread.monomials.has(key)) return 0;
+  if (thread.monomials.size >= MAX_MONOMIALS) thread.monomials.clear();
+  thread.monomials.add(key);
+  return seconds;
+}
+
+/** What every chain is busy with, so that idle threads know whom they wait for. */
+class Activity {
+  private readonly chains = new Map<number, Record<Place, number>>();
+
+  begin({ chain = -1, place }: Node): void {
+    const counts = this.chains.get(chain) ?? { worker: 0, scheduler: 0, owner: 0, queue: 0 };
+    counts[place]++;
+    this.chains.set(chain, counts);
+  }
+
+  end({ chain = -1, place }: Node): void {
+    const counts = this.chains.get(chain);
+    if (counts !== undefined) counts[place]--;
+  }
+
+  /** Idle time, in equal parts, to what the chains are at. */
+  share(seconds: number, take: (place: Place, seconds: number) => void): void {
+    const at: Place[] = [];
+    for (const counts of this.chains.values()) {
+      const place = (['worker', 'scheduler', 'owner', 'queue'] as const).find((each) => counts[each] > 0);
+      if (place !== undefined) at.push(place);
+    }
+    for (const place of at) take(place, seconds / at.length);
+  }
+}
+
+class Fifo {
+  private items: number[] = [];
+  private next = 0;
+
+  add(item: number): void {
+    this.items.push(item);
+  }
+
+  take(): number | undefined {
+    const item = this.items[this.next];
+    if (item === undefined) {
+      this.items = [];
+      this.next = 0;
+      return undefined;
+    }
+    this.next++;
+    return item;
+  }
+}
+
+/** Items by key, and by item where keys are equal. */
+class Heap {
+  private readonly keys: Float64Array;
+  private readonly items: Int32Array;
+  size = 0;
+
+  constructor(capacity: number) {
+    this.keys = new Float64Array(capacity);
+    this.items = new Int32Array(capacity);
+  }
+
+  /** The least key; only while there is one. */
+  get least(): number {
+    return this.keys[0] ?? Infinity;
+  }
+
+  push(item: number, key: number): void {
+    let at = this.size++;
+    this.set(at, item, key);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!this.isLess(at, parent)) break;
+      this.swap(at, parent);
+      at = parent;
+    }
+  }
+
+  pop(): { item: number; key: number } {
+    const first = { item: this.items[0] ?? -1, key: this.keys[0] ?? Infinity };
+    this.swap(0, --this.size);
+    let at = 0;
+    for (;;) {
+      let least = at;
+      for (const child of [2 * at + 1, 2 * at + 2]) if (child < this.size && this.isLess(child, least)) least = child;
+      if (least === at) return first;
+      this.swap(at, least);
+      at = least;
+    }
+  }
+
+  private isLess(a: number, b: number): boolean {
+    const difference = (this.keys[a] ?? 0) - (this.keys[b] ?? 0);
+    return difference < 0 || (difference === 0 && (this.items[a] ?? 0) < (this.items[b] ?? 0));
+  }
+
+  private set(at: number, item: number, key: number): void {
+    this.items[at] = item;
+    this.keys[at] = key;
+  }
+
+  private swap(a: number, b: number): void {
+    const [item, key] = [this.items[a] ?? 0, this.keys[a] ?? 0];
+    this.set(a, this.items[b] ?? 0, this.keys[b] ?? 0);
+    this.set(b, item, key);
+  }
+}
