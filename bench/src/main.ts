@@ -3,10 +3,11 @@ import * as features from './features.ts';
 import * as job from './job.ts';
 import * as operations from './operations.ts';
 import * as preprocessing from './preprocessing.ts';
+import * as soak from './soak.ts';
 import * as training from './training.ts';
 
 const wanted = process.argv.slice(2);
-const KNOWN = ['operations', 'job', 'training', 'preprocessing', 'features'];
+const KNOWN = ['operations', 'job', 'training', 'soak', 'preprocessing', 'features'];
 const unknown = wanted.filter((name) => !KNOWN.includes(name));
 if (unknown.length > 0) {
   process.stderr.write(`error: no bench called ${unknown.join(', ')}; there are ${KNOWN.join(', ')}\n`);
@@ -20,5 +21,6 @@ if (chosen('operations') || chosen('job')) {
   if (chosen('job')) await job.run(rotationMs);
 }
 if (chosen('training')) await training.run();
+if (chosen('soak')) await soak.run();
 if (chosen('preprocessing')) await preprocessing.run();
 if (chosen('features')) await features.run();
