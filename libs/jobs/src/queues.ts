@@ -27,8 +27,8 @@ const KEEP: JobsOptions = { removeOnComplete: { age: 3600, count: 20_000 }, remo
 
 /** Attempts of a task whose failure may pass (a store that is away); bad input fails at once. */
 export const TASK_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type: 'exponential', delay: 500 }, failParentOnFailure: true };
-export const CHAIN_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type: 'exponential', delay: 500 }, failParentOnFailure: true };
 export const JOB_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type: 'exponential', delay: 500 } };
+export const CHAIN_OPTIONS = JOB_OPTIONS;
 
 export function openQueue<Data>(name: keyof typeof QUEUES, connection: Redis, prefix: string): Queue<Data> {
   return new Queue<Data>(QUEUES[name], { connection, prefix });
