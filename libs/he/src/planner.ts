@@ -61,7 +61,7 @@ export interface Plan {
 }
 
 /** Bits by which V's scale exceeds the nominal one, and room for weights up to 2^WEIGHT_BITS at the last level. */
-const WEIGHT_SCALE_BITS = 4;
+export const WEIGHT_SCALE_BITS = 4;
 const WEIGHT_BITS = 5;
 const MIN_GRADIENT_SCALE_BITS = 10;
 const MAX_SCALE_BITS = 45;
@@ -112,14 +112,20 @@ function gradientScaleBits(parameters: Parameters, hyperparameters: Hyperparamet
   return Math.max(MIN_GRADIENT_SCALE_BITS, Math.min(parameters.scaleBits + WEIGHT_SCALE_BITS + WEIGHT_BITS, wanted));
 }
 
+function whole(what: string, value: number, min: number, max: number): void {
+  if (!Number.isInteger(value) || value < min || value > max) throw new PlanError(`${what}: ${value}`, `whole numbers from ${min} to ${max} are allowed`);
+}
+
+/** What holds for the data of any job. @throws PlanError naming the number that is out of range and what is allowed */
+export function checkDataShape({ samples, features, classes }: JobShape): void {
+  whole('samples', samples, 1, 1_000_000);
+  whole('features (bias included)', features, 2, 4097);
+  whole('classes', classes, 2, 1000);
+}
+
 /** @throws PlanError naming the number that is out of range and what is allowed */
 export function checkShape(shape: JobShape, hyperparameters: Hyperparameters): void {
-  const whole = (what: string, value: number, min: number, max: number): void => {
-    if (!Number.isInteger(value) || value < min || value > max) throw new PlanError(`${what}: ${value}`, `whole numbers from ${min} to ${max} are allowed`);
-  };
-  whole('samples', shape.samples, 1, 1_000_000);
-  whole('features (bias included)', shape.features, 2, 4097);
-  whole('classes', shape.classes, 2, 1000);
+  checkDataShape(shape);
   whole('iterations', hyperparameters.iterations, 1, 1000);
   const { learningRate, initialWeight, sigmoid, batch } = hyperparameters;
   if (batch !== undefined) {
@@ -131,6 +137,12 @@ export function checkShape(shape: JobShape, hyperparameters: Hyperparameters): v
   if (sigmoid.odd.length !== (sigmoid.degree + 1) / 2 || !sigmoid.odd.every((c) => Number.isFinite(c) && Math.abs(c) < 10)) {
     throw new PlanError(`sigmoid coefficients ${sigmoid.odd.join(', ')}`, `${(sigmoid.degree + 1) / 2} finite ones below 10 for degree ${sigmoid.degree}`);
   }
+}
+
+/** @throws PlanError unless a block fills the slots */
+export function checkBlock(parameters: Parameters, { rows, columns }: BlockShape): void {
+  if (rows * columns === parameters.slots) return;
+  throw new PlanError(`a block of ${rows} x ${columns}`, `rows x columns must be the ${parameters.slots} slots of N = ${parameters.ring}`);
 }
 
 /**
@@ -147,9 +159,7 @@ export function derivePlan(
   schedule: Schedule = { refreshEvery: hyperparameters.iterations, modelLevel: 0 },
 ): Plan {
   checkShape(shape, hyperparameters);
-  if (block.rows * block.columns !== parameters.slots) {
-    throw new PlanError(`a block of ${block.rows} x ${block.columns}`, `rows x columns must be the ${parameters.slots} slots of N = ${parameters.ring}`);
-  }
+  checkBlock(parameters, block);
   const layout = layoutOf(block, shape.samples, shape.features, shape.classes, batchSize(hyperparameters, shape.samples));
   for (const [name, value, max] of [
     ['blocksPerTask', grouping.blocksPerTask, layout.blocks],
@@ -482,15 +492,17 @@ function chainSize(layout: Layout, refreshed: boolean): number {
   return pairs;
 }
 
+/** Tasks to cut a pair's work into. @param transforms of that work @param most tasks it can be cut into */
+export function tasksOf({ layout, parameters: { ring } }: Pick<Plan, 'layout' | 'parameters'>, transforms: number, most: number, vcpus: number): number {
+  const work = transforms * ((ring * Math.log2(ring)) / (16384 * 14));
+  const wanted = Math.max(Math.ceil(work / MAX_TASK_TRANSFORMS), Math.ceil(vcpus / layout.pairs));
+  return Math.min(most, wanted, Math.max(1, Math.floor(work / MIN_TASK_TRANSFORMS)));
+}
+
 /** Cuts a pair's work until there are tasks for every vCPU, none longer than the bound and, where possible, none tiny. */
 function groupingFor(plan: Plan, vcpus: number): Pick<Grouping, 'blocksPerTask' | 'shardsPerTask'> {
   const { layout } = plan;
-  const perPairIteration = (plan.transforms / (layout.pairs * plan.iterations.length)) * ((plan.parameters.ring * Math.log2(plan.parameters.ring)) / (16384 * 14));
-  const parts = (count: number): number => {
-    const wanted = Math.max(Math.ceil(perPairIteration / MAX_TASK_TRANSFORMS), Math.ceil(vcpus / layout.pairs));
-    const sensible = Math.max(1, Math.floor(perPairIteration / MIN_TASK_TRANSFORMS));
-    return Math.min(count, wanted, sensible);
-  };
+  const parts = (count: number): number => tasksOf(plan, plan.transforms / (layout.pairs * plan.iterations.length), count, vcpus);
   const shardParts = parts(layout.shardsPerBatch);
   const blockParts = Math.min(layout.blocks, Math.max(1, Math.floor(parts(layout.shardsPerBatch * layout.blocks) / shardParts)));
   return { blocksPerTask: Math.ceil(layout.blocks / blockParts), shardsPerTask: Math.ceil(layout.shardsPerBatch / shardParts) };

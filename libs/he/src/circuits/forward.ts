@@ -5,8 +5,8 @@ import { sigmoidLevels, type SigmoidPolynomial } from '../sigmoid.ts';
 import { maskAndReplicate, maskColumn } from './mask-and-replicate.ts';
 import { evaluateMonicOdd, inputScale, monicOdd } from './odd-polynomial.ts';
 import { evaluatePairedOdd, pairedInputFactor } from './paired-sigmoid.ts';
-import { reduceProductInPlace } from './reduce.ts';
 import { columnSteps, rotateAndSumInPlace } from './rotate-and-sum.ts';
+import { sumOfProducts } from './sum-of-products.ts';
 
 export interface ForwardInput {
   readonly layout: Layout;
@@ -30,10 +30,7 @@ export function forwardLevels(degree: SigmoidPolynomial['degree']): number {
  */
 export function forward(evaluator: Evaluator, input: ForwardInput): Ciphertext {
   const { layout, features, weights, labels, sigmoid } = input;
-  if (features.length !== layout.blocks || weights.length !== layout.blocks) {
-    throw new CircuitError(`${features.length} feature and ${weights.length} weight blocks`, `${layout.blocks} of each are needed`);
-  }
-  using products = sumOfProducts(evaluator, features, weights);
+  using products = sumOfProducts(evaluator, layout, features, weights);
   rotateAndSumInPlace(evaluator, products, columnSteps(layout));
   const scale = inputScale(evaluator, sigmoid.degree, products.level - 1, labels.scale);
   using u = maskAndReplicate(evaluator, layout, products, pairedInputFactor(sigmoid), scale);
@@ -87,26 +84,6 @@ export function startScores(evaluator: Evaluator, input: StartInput): Ciphertext
 /** The errors of one pair from its labels and the shared start scores. No level, no key. */
 export function startErrors(evaluator: Evaluator, sigmoid: SigmoidPolynomial, labels: Ciphertext, scores: Ciphertext): Ciphertext {
   return errorsOf(evaluator, sigmoid, labels, scores);
-}
-
-/** sum_f features_f * weights_f: one relinearisation and one rescale for all blocks. */
-function sumOfProducts(evaluator: Evaluator, features: readonly Ciphertext[], weights: readonly Ciphertext[]): Ciphertext {
-  let sum: Ciphertext | undefined;
-  weights.forEach((weight, block) => {
-    const feature = features[block];
-    if (feature === undefined) throw new CircuitError(`no feature block ${block}`);
-    using lowered = evaluator.dropTo(feature, weight.level);
-    const term = evaluator.multiply(lowered, weight);
-    if (sum === undefined) {
-      sum = term;
-    } else {
-      using added = term;
-      evaluator.addInPlace(sum, added);
-    }
-  });
-  if (sum === undefined) throw new CircuitError('no blocks');
-  reduceProductInPlace(evaluator, sum);
-  return sum;
 }
 
 /** @param odd sign * (s(z) - 0.5), the sign that of `monicOdd` */

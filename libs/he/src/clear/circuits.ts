@@ -44,19 +44,28 @@ export function forwardClear(input: {
 }): PairedSlots {
   const { layout, sigmoid, features, weights, labels } = input;
   const part = (of: (slots: PairedSlots) => Float64Array): Float64Array => {
-    const scores = new Float64Array(layout.rows);
-    for (let row = 0; row < layout.rows; row++) {
-      for (let block = 0; block < layout.blocks; block++) {
-        const weight = weights[block];
-        for (let column = 0; column < layout.columns; column++) {
-          const slot = row * layout.columns + column;
-          scores[row] = (scores[row] ?? 0) + (features[block]?.first[slot] ?? 0) * (weight === undefined ? 0 : (of(weight)[slot] ?? 0));
-        }
-      }
-    }
+    const scores = productsOf(layout, features.map(({ first }) => first), weights.map(of));
     return of(labels).map((label, slot) => label - evaluateOdd(sigmoid, scores[Math.ceil(slot / layout.columns) % layout.rows] ?? 0));
   };
   return { first: part((slots) => slots.first), second: part((slots) => slots.second) };
+}
+
+/** Twin of `predictScores`, of column 0: z_a and z_b of every row of one shard. */
+export function predictScoresClear(input: { readonly layout: Layout; readonly features: readonly PairedSlots[]; readonly weights: readonly PairedSlots[] }): PairedSlots {
+  const { layout, features, weights } = input;
+  const part = (of: (slots: PairedSlots) => Float64Array): Float64Array => productsOf(layout, features.map(({ first }) => first), weights.map(of));
+  return { first: part((slots) => slots.first), second: part((slots) => slots.second) };
+}
+
+/** By row: the sum over all blocks and columns of feature times weight. */
+function productsOf(layout: Layout, features: readonly Float64Array[], weights: readonly Float64Array[]): Float64Array {
+  return Float64Array.from({ length: layout.rows }, (_, row) => {
+    let sum = 0;
+    for (let block = 0; block < layout.blocks; block++) {
+      for (let slot = row * layout.columns; slot < (row + 1) * layout.columns; slot++) sum += (features[block]?.[slot] ?? 0) * (weights[block]?.[slot] ?? 0);
+    }
+    return sum;
+  });
 }
 
 /** Twin of `sumRowsAndPack` and of `backward` without the shards: row sums of every block under its monomial. */

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import * as he from '@blindfit/he';
+import { openBench, randomVector, type Bench } from './setup.ts';
+
+const SETS: readonly { name: string; literal: he.ParametersLiteral; security: he.SecurityLevel; tolerance: number }[] = [
+  { name: 'N2048 (no security, unit test)', literal: { ring: 2048, dataBits: [55, 45, 45], specialBits: 60, scaleBits: 45 }, security: 'none', tolerance: 1e-6 },
+  { name: 'N8192, small scale (128 bit)', literal: { ring: 8192, dataBits: [40, 30, 30, 30], specialBits: 60, scaleBits: 30 }, security: '128', tolerance: 2e-3 },
+  { name: 'N16384 (128 bit)', literal: { ring: 16384, dataBits: [55, 45, 45, 45], specialBits: 60, scaleBits: 45 }, security: '128', tolerance: 1e-6 },
+];
+
+for (const { name, literal, security, tolerance } of SETS) {
+  describe(`prediction against its clear twin, ${name}`, () => {
+    let bench: Bench;
+    const parameters = he.Parameters.of(literal, security);
+    const columns = literal.ring === 2048 ? 8 : 64;
+    const block = { rows: parameters.slots / columns, columns };
+    // Two shards, three blocks, and three pairs in one model ciphertext, the last one half empty.
+    const samples = block.rows + 5;
+    const plan = he.derivePredictionPlan(parameters, block, { samples, features: 2 * columns + 3, classes: 5 }, { shardsPerTask: 2 });
+    const { layout } = plan;
+
+    before(async () => {
+      bench = await openBench(literal, plan.steps, security);
+    });
+    after(() => bench[Symbol.dispose]());
+
+    for (const scaleBits of [literal.scaleBits - 1, literal.scaleBits + 4.5]) {
+      it(`scores of all pairs of a model of scale 2^${scaleBits}`, (t) => {
+        const x = randomVector(samples * layout.features, 1);
+        // Scores up to 64, the most there is room for.
+        const weights = Array.from({ length: layout.classes }, (_, k) => randomVector(layout.features, 10 + k));
+        const largest = Math.max(...weights.flatMap((row) => Array.from({ length: samples }, (_, i) => Math.abs(row.reduce((sum, w, j) => sum + w * (x[i * layout.features + j] ?? 0), 0)))));
+        const scaled = weights.map((row) => row.map((w) => (w * plan.maxScore) / largest));
+        const none = new Float64Array(layout.features);
+        const pairs = Array.from({ length: layout.pairs }, (_, pair) => {
+          const slots = he.encodePair(layout, literal.ring, scaled[2 * pair] ?? none, scaled[2 * pair + 1] ?? none);
+          return { pair, ciphertext: bench.encrypt(slots.first, 1, slots.second, 2 ** scaleBits) };
+        });
+        const [model, ...others] = he.packModel(bench.evaluator, layout, pairs.map((pair) => he.packChain(bench.evaluator, layout, [pair])), 1, 1);
+        assert.ok(model !== undefined && others.length === 0);
+        let error = 0;
+        for (let pair = 0; pair < layout.pairs; pair++) {
+          const expanded = he.expandModel(bench.evaluator, layout, model, pair);
+          const clear = Array.from({ length: layout.blocks }, (_, b) => ({ first: he.encodeWeights(layout, scaled[2 * pair] ?? none, b), second: he.encodeWeights(layout, scaled[2 * pair + 1] ?? none, b) }));
+          for (let shard = 0; shard < layout.shards; shard++) {
+            const slots = Array.from({ length: layout.blocks }, (_, b) => he.encodeFeatures(layout, x, shard, b));
+            const features = slots.map((values) => bench.encrypt(values, plan.features.level, undefined, plan.features.scale));
+            using scores = he.predictScores(bench.evaluator, { layout, features, weights: expanded });
+            assert.equal(scores.level, 0);
+            const decrypted = bench.decrypt(scores);
+            const expected = he.predictScoresClear({ layout, features: slots.map((first) => ({ first, second: first })), weights: clear });
+            for (let row = 0; row < layout.rows; row++) {
+              const slot = row * layout.columns;
+              error = Math.max(error, Math.abs((decrypted.first[slot] ?? NaN) - (expected.first[row] ?? NaN)), Math.abs((decrypted.second[slot] ?? NaN) - (expected.second[row] ?? NaN)));
+            }
+            for (const c of features) c[Symbol.dispose]();
+          }
+          for (const c of expanded) c[Symbol.dispose]();
+        }
+        t.diagnostic(`largest error ${error.toExponential(2)} of scores up to ${plan.maxScore}`);
+        assert.ok(error < tolerance, `error ${error} is not below ${tolerance}`);
+        for (const c of [model, ...pairs.map(({ ciphertext }) => ciphertext)]) c[Symbol.dispose]();
+      });
+    }
+
+    it('counts the operations it takes', () => {
+      assert.equal(plan.operations.relinearisations, layout.shards * layout.pairs);
+      // Two halvings and three blocks of a model of three pairs, then the columns.
+      assert.equal(plan.operations.rotations, layout.pairs * (2 + 2 + layout.shards * Math.log2(columns)));
+    });
+  });
+}
+
+describe('prediction plans', () => {
+  const hyperparameters = he.DEFAULT_HYPERPARAMETERS;
+  const training = he.choosePlan({ shape: { samples: 128, features: 64, classes: 10 }, hyperparameters, modelLevel: 1 });
+
+  it('take the keys, block and parameters of the training', () => {
+    const plan = he.predictionPlan(training, 1000);
+    assert.deepEqual(plan.steps.filter((step) => !training.steps.includes(step)), []);
+    assert.equal(plan.parameters, training.parameters);
+    assert.deepEqual([plan.layout.rows, plan.layout.columns, plan.layout.samples], [training.layout.rows, training.layout.columns, 1000]);
+    assert.deepEqual(plan, he.derivePredictionPlan(plan.parameters, plan.layout, { samples: 1000, features: 64, classes: 10 }, plan.grouping));
+    assert.deepEqual(he.predictionGroups(plan).flat(), Array.from({ length: plan.layout.shards }, (_, shard) => shard));
+  });
+
+  it('counts whole jobs as the sum of their tasks, however they are cut', () => {
+    const { parameters, layout } = training;
+    const shape = { samples: 7 * layout.rows - 1, features: 64, classes: 10 };
+    const rotations = (shardsPerTask: number): number => he.derivePredictionPlan(parameters, layout, shape, { shardsPerTask }).operations.rotations;
+    const [perTask, perShard] = [3, Math.log2(layout.columns)];
+    assert.equal(rotations(7), 5 * (perTask + 7 * perShard));
+    assert.equal(rotations(3), 5 * (3 * perTask + 7 * perShard));
+  });
+
+  it('cut large jobs into tasks for all threads', () => {
+    assert.equal(he.predictionPlan(training, 100, 16).grouping.shardsPerTask, 1);
+    const large = he.predictionPlan(training, 100_000, 16);
+    const tasks = he.predictionGroups(large).length * large.layout.pairs;
+    assert.ok(tasks >= 16 && tasks <= 200, `${tasks} tasks`);
+  });
+
+  it('refuse what cannot be', () => {
+    const lowered = he.choosePlan({ shape: { samples: 128, features: 64, classes: 10 }, hyperparameters });
+    assert.throws(() => he.predictionPlan(lowered, 10), /model at level 0.*--servable/);
+    assert.throws(() => he.predictionPlan(training, 0), /samples: 0; whole numbers from 1/);
+    const { parameters, layout } = training;
+    const shape = { samples: 10, features: 64, classes: 10 };
+    assert.throws(() => he.derivePredictionPlan(parameters, layout, shape, { shardsPerTask: 2 }), /shardsPerTask: 2; whole numbers from 1 to 1/);
+    assert.throws(() => he.derivePredictionPlan(parameters, { rows: 1, columns: 64 }, shape, { shardsPerTask: 1 }), /rows x columns must be the/);
+    const flat = he.Parameters.of({ ring: 8192, dataBits: [55], specialBits: 60, scaleBits: 45 });
+    assert.throws(() => he.derivePredictionPlan(flat, { rows: 64, columns: 64 }, shape, { shardsPerTask: 1 }), /no level to predict with/);
+  });
+});
