@@ -60,6 +60,13 @@ export interface Plan {
   readonly maxWeight: number;
 }
 
+/**
+ * Largest jobs, so that the plan of a manifest from outside takes seconds at most. As many blocks of X are some 100 GB of
+ * ciphertexts.
+ */
+export const MAX_BLOCKS = 65_536;
+export const MAX_SHARDS = 8_192;
+
 /** Bits by which V's scale exceeds the nominal one, and room for weights up to 2^WEIGHT_BITS at the last level. */
 export const WEIGHT_SCALE_BITS = 4;
 const WEIGHT_BITS = 5;
@@ -161,6 +168,9 @@ export function derivePlan(
   checkShape(shape, hyperparameters);
   checkBlock(parameters, block);
   const layout = layoutOf(block, shape.samples, shape.features, shape.classes, batchSize(hyperparameters, shape.samples));
+  if (layout.shards > MAX_SHARDS || layout.shards * layout.blocks > MAX_BLOCKS) {
+    throw new PlanError(`${layout.shards} shards of ${layout.blocks} blocks`, `a job has at most ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks in all: train on fewer samples or features`);
+  }
   for (const [name, value, max] of [
     ['blocksPerTask', grouping.blocksPerTask, layout.blocks],
     ['shardsPerTask', grouping.shardsPerTask, layout.shardsPerBatch],
@@ -418,6 +428,8 @@ export function choosePlan(request: PlanRequest): Plan {
   }
   if (best !== undefined) return best;
   const what = `${shape.samples} x ${shape.features} x ${shape.classes}`;
+  // In the largest ring, however well the slots are filled.
+  if (shape.samples * shape.features > MAX_BLOCKS * 16384) throw new PlanError(`${what} is too much for one job`, `samples x features of at most ${MAX_BLOCKS * 16384} fit its ${MAX_BLOCKS} blocks`);
   if (refreshEvery !== undefined) {
     for (let fewer = Math.min(refreshEvery, iterations) - 1; fewer >= 1; fewer--) {
       if (search(request, fewer) !== undefined) {
@@ -425,7 +437,7 @@ export function choosePlan(request: PlanRequest): Plan {
       }
     }
   }
-  throw new PlanError(`no 128-bit secure parameter set carries ${what}`, 'ask for fewer features, a lower precision or a lower sigmoid degree');
+  throw new PlanError(`no 128-bit secure parameter set carries ${what}`, 'ask for fewer samples or features, a lower precision or a lower sigmoid degree');
 }
 
 /** No chain of primes is long enough for more. */

@@ -52,6 +52,7 @@ describe('planner', () => {
   const refused: readonly [string, JobShape, Hyperparameters, RegExp][] = [
     ['one class', { ...PAPER_SHAPE, classes: 1 }, hyper({}), /classes: 1.*2 to 1000/],
     ['too many features', { ...PAPER_SHAPE, features: 5000 }, hyper({}), /features.*5000.*4097/],
+    ['more data than a job may have', { samples: 1_000_000, features: 4097, classes: 2 }, hyper({}), /1000000 x 4097 x 2 is too much for one job.*at most 1073741824/],
     ['a learning rate of 0', PAPER_SHAPE, hyper({ learningRate: 0 }), /learning rate 0/],
     ['NaN', PAPER_SHAPE, hyper({ initialWeight: Number.NaN }), /initial weight NaN/],
   ];
