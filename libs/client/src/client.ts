@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { checker, JobViewSchema, type JobState, type JobView, type Manifest, type RefreshAnswer } from '@blindfit/contracts';
+import { checker, JobViewSchema, type JobState, type JobView, type Manifest, type PredictManifest, type RefreshAnswer } from '@blindfit/contracts';
 import { Type, type Static } from 'typebox';
 import { hasBlob, putBlob, putBlobs, type BlobUpload, type PutBlobsOptions } from './blobs.ts';
 import { Connection, readBytes, TransientError, type ConnectionOptions } from './connection.ts';
@@ -67,7 +67,7 @@ export class BlindfitClient {
    * Submits a job whose blobs are all uploaded.
    * @param options.idempotencyKey submitting again with the same key gives the same job. @default a random one
    */
-  async submit(manifest: Manifest, options: { readonly idempotencyKey?: string } = {}): Promise<JobView> {
+  async submit(manifest: Manifest | PredictManifest, options: { readonly idempotencyKey?: string } = {}): Promise<JobView> {
     const headers = { 'content-type': 'application/json', 'idempotency-key': options.idempotencyKey ?? randomUUID() };
     const body = new TextEncoder().encode(JSON.stringify(manifest));
     return await this.#json({ method: 'POST', path: '/v1/jobs', headers, body }, asJob);
@@ -134,7 +134,7 @@ export class BlindfitClient {
     return blobs;
   }
 
-  /** A blob of the server's store, e.g. one of a result's iterates. @throws ResultDamagedError when the bytes do not match the digest */
+  /** A blob of the server's store, e.g. one of a result's iterates or scores. @throws ResultDamagedError when the bytes do not match the digest */
   async blob(digest: string): Promise<Uint8Array> {
     const path = `/v1/blobs/${digest}`;
     return await this.#connection.call({ method: 'GET', path, accept: [200] }, async (answer) => verified(await readBytes(answer, MAX_MODEL_BYTES), path, 0, digest));

@@ -42,6 +42,7 @@ export const PROBLEM = 'application/problem+json';
 export function jobView(state: JobState = 'running', tasksDone = 0): JobView {
   return {
     id: 'job-0123456789ab',
+    kind: 'train',
     state,
     manifest: digestOf(new Uint8Array()),
     shape: { samples: 128, features: 401, classes: 10 },

@@ -1,6 +1,6 @@
 /** Evaluation keys of one thread: loaded once per keyset, the least recently used dropped when the budget is full. */
-import type { PlannedManifest } from '@blindfit/contracts';
-import { HeError, unwrap, type EvaluationKeys, type Scheme, type WireFields } from '@blindfit/he';
+import type { EvaluationKeyBlobs } from '@blindfit/contracts';
+import { HeError, unwrap, type EvaluationKeys, type Plan, type Scheme, type WireFields } from '@blindfit/he';
 import { parseDigest, type BlobStore } from '@blindfit/storage';
 import { named } from './errors.ts';
 import type { ThreadStatistics } from './messages.ts';
@@ -10,6 +10,12 @@ export class KeyBudgetError extends HeError {
     const mb = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
     super('KEY_BUDGET', `the job's evaluation keys need ${mb(needed)} in a thread that may hold ${mb(budget)}`, 'raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads');
   }
+}
+
+/** What is known of a job's keys, whatever its kind. */
+export interface KeyedJob {
+  readonly manifest: { readonly blobs: EvaluationKeyBlobs };
+  readonly plan: Pick<Plan, 'parameters' | 'steps'>;
 }
 
 interface Entry {
@@ -28,7 +34,7 @@ export class KeyCache {
     this.statistics = statistics;
   }
 
-  async get({ manifest, plan }: PlannedManifest, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<EvaluationKeys> {
+  async get({ manifest, plan }: KeyedJob, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<EvaluationKeys> {
     const { relinearisationKey, galoisKeys } = manifest.blobs;
     const id = [plan.parameters.fingerprint, relinearisationKey, ...plan.steps.map((step) => galoisKeys[String(step)] ?? '')].join(' ');
     const known = this.entries.get(id);
@@ -68,7 +74,7 @@ function free(keys: EvaluationKeys): void {
   for (const key of keys.galois.values()) key.delete();
 }
 
-async function loadKeys({ manifest, plan }: PlannedManifest, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<EvaluationKeys> {
+async function loadKeys({ manifest, plan }: KeyedJob, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<EvaluationKeys> {
   const { blobs } = manifest;
   const payload = async (digest: string, fields: WireFields): Promise<Uint8Array> => unwrap(await store.get(parseDigest(digest)), { parameters: plan.parameters, fields });
   const relinearisation = await named('blobs.relinearisationKey', blobs.relinearisationKey, async () =>

@@ -1,13 +1,13 @@
 /** From a task's digests to the digests of its results: loads, runs the circuit, stores. */
-import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedManifest, PrepareTask, PublishTask, StartTask, StepTask, Task, TaskResult } from '@blindfit/contracts';
+import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedJob, PlannedManifest, PredictTask, PrepareTask, PublishTask, StartTask, StepTask, Task, TaskResult } from '@blindfit/contracts';
 import {
   addOperations, backward, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, noOperations, packModel,
   SealEvaluator, startErrors, startScores, stepFactor, WireError, type Ciphertext, type MomentumTerms, type Plan, type Scheme, type Segment,
 } from '@blindfit/he';
-import { parseDigest } from '@blindfit/storage';
-import { parseCiphertext, type CiphertextPlace } from './ciphertext-cache.ts';
 import { named } from './errors.ts';
+import { free, load, loadAll } from './intermediate.ts';
 import type { Work } from './messages.ts';
+import { runPredict } from './run-predict.ts';
 import type { Session } from './session.ts';
 
 /** Everything a circuit of one task needs at hand. */
@@ -29,15 +29,21 @@ export async function runWork(session: Session, work: Work): Promise<TaskResult>
   const keys = needsKeys(work) ? await session.keys.get(planned, scheme, session.store, session.checkpoint) : undefined;
   const loadKeysSeconds = (performance.now() - preparing) / 1000;
   const evaluator = new SealEvaluator(scheme, keys, session.checkpoint);
-  const outputs = await compute({ session, planned, plan, scheme, evaluator }, work);
+  const outputs = await computeFor(planned, { session, scheme, evaluator }, work);
   return { outputs, operations: addOperations(noOperations(), evaluator.counts), startedAt, finishedAt: Date.now(), loadKeysSeconds };
 }
 
 function needsKeys(work: Work): work is Task {
-  return work.kind === 'start' || work.kind === 'forward' || work.kind === 'backward';
+  return work.kind === 'start' || work.kind === 'forward' || work.kind === 'backward' || work.kind === 'predict';
 }
 
-function compute(context: Context, work: Work): Promise<string[]> {
+function computeFor(planned: PlannedJob, tools: Pick<Context, 'session' | 'scheme' | 'evaluator'>, work: Work): Promise<string[]> {
+  if (planned.kind === 'train' && work.kind !== 'predict') return compute({ ...tools, planned, plan: planned.plan }, work);
+  if (planned.kind === 'predict' && work.kind === 'predict') return runPredict({ ...tools, planned, plan: planned.plan }, work);
+  throw new WireError(`a task of kind ${work.kind} of a job of kind ${planned.kind}`, 'the task names the manifest of another job');
+}
+
+function compute(context: Context, work: Exclude<Work, PredictTask>): Promise<string[]> {
   switch (work.kind) {
     case 'start':
       return runStart(context, work);
@@ -258,24 +264,3 @@ function input(context: Context, name: 'features' | 'gradientFeatures' | 'labels
   const { ciphertexts, store } = context.session;
   return named(`blobs.${name}[${shard}][${column}]`, digest, () => ciphertexts.get(context.scheme, store, digest, context.plan[name]));
 }
-
-/** An intermediate result; the caller owns it. */
-function load(context: Context, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
-  return named('an intermediate result', digest, async () => parseCiphertext(context.scheme, await context.session.read(parseDigest(digest)), place));
-}
-
-async function loadAll(context: Context, digests: readonly string[], place: CiphertextPlace): Promise<Ciphertext[]> {
-  const loaded: Ciphertext[] = [];
-  try {
-    for (const digest of digests) loaded.push(await load(context, digest, place));
-    return loaded;
-  } catch (error) {
-    free(loaded);
-    throw error;
-  }
-}
-
-function free(ciphertexts: readonly Ciphertext[]): void {
-  for (const ciphertext of ciphertexts) ciphertext[Symbol.dispose]();
-}
-

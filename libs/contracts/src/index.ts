@@ -6,4 +6,5 @@ export * from './manifest.ts';
 export * from './manifest-plan.ts';
 export * from './task-count.ts';
 export * from './job.ts';
+export * from './predict-manifest.ts';
 export * from './tasks.ts';

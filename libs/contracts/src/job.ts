@@ -12,14 +12,17 @@ export function isFinal(state: JobState): boolean {
   return state === 'succeeded' || state === 'failed' || state === 'cancelled';
 }
 
+export const JOB_KINDS = ['train', 'predict'] as const;
+export type JobKind = (typeof JOB_KINDS)[number];
+
 export const JobIdSchema = Type.String({ pattern: '^job-[0-9a-z]{12,40}$', description: 'job-<id>' });
 
 const timestamp = () => Type.String({ format: 'date-time' });
 const seconds = () => Type.Number({ minimum: 0 });
 
 export const ProgressSchema = Type.Object({
-  phase: Type.String({ description: 'queued, start, training, packing, done' }),
-  iteration: Type.Integer({ minimum: 0, description: 'iterations that every pair of classes has finished' }),
+  phase: Type.String({ description: 'queued, start, training, packing, done; of a prediction queued, predicting, done' }),
+  iteration: Type.Integer({ minimum: 0, description: 'iterations that every pair of classes has finished; a prediction has one' }),
   iterations: Type.Integer({ minimum: 1 }),
   tasksDone: Type.Integer({ minimum: 0 }),
   tasksTotal: Type.Integer({ minimum: 0 }),
@@ -30,16 +33,18 @@ export const ProgressSchema = Type.Object({
 export type Progress = Static<typeof ProgressSchema>;
 
 export const JobResultSchema = Type.Object({
-  /** Packed model ciphertexts, in order. */
-  models: Type.Array(DigestSchema, { minItems: 1 }),
+  /** Packed model ciphertexts, in order; none of a prediction. */
+  models: Type.Array(DigestSchema),
   /**
    * Packed V_t of every iteration t = 1 ... T: blobs from which the owner, and only the owner, sees how training went.
    * Empty when there were refreshes, which show the owner the same.
    */
   iterates: Type.Array(Type.Array(DigestSchema, { minItems: 1 })),
+  /** Of a prediction: encrypted class scores by shard, then by pair of classes. */
+  scores: Type.Optional(Type.Array(Type.Array(DigestSchema, { minItems: 1 }), { minItems: 1 })),
   operations: OperationsSchema,
   seconds: Type.Object({
-    /** First task picked up until the model was packed, without the loading of keys. */
+    /** First task picked up until the model was packed, or the last score computed, without the loading of keys. */
     train: seconds(),
     /** Longest time a worker thread spent setting up the parameters and loading evaluation keys. */
     loadKeys: seconds(),
@@ -84,11 +89,14 @@ export type JobError = Static<typeof JobErrorSchema>;
 export const JobViewSchema = Type.Object(
   {
     id: JobIdSchema,
+    kind: Type.Enum([...JOB_KINDS]),
     name: Type.Optional(Type.String()),
     state: JobStateSchema,
     manifest: DigestSchema,
     shape: Type.Object({ samples: Type.Integer(), features: Type.Integer(), classes: Type.Integer() }),
+    /** Of a prediction: those its model was trained with. */
     hyperparameters: HyperparametersSchema,
+    model: Type.Optional(Type.Unsafe<string>({ ...JobIdSchema, description: 'of a prediction: the job that trained its model' })),
     parameters: Type.String({ description: 'name of the parameter set' }),
     createdAt: timestamp(),
     startedAt: Type.Optional(timestamp()),

@@ -1,7 +1,8 @@
 /** The manifest against the planner: what the API accepts and what workers and schedulers compute by. */
-import { batchSize, checkShape, derivePlan, layoutOf, Parameters, type Plan, type WireFields } from '@blindfit/he';
+import { batchSize, checkDataShape, checkShape, derivePlan, derivePredictionPlan, layoutOf, Parameters, type Layout, type Plan, type PredictionPlan, type WireFields } from '@blindfit/he';
 import { checker, ContractError } from './check.ts';
-import { ManifestSchema, type Manifest } from './manifest.ts';
+import { ManifestSchema, type EvaluationKeyBlobs, type Manifest } from './manifest.ts';
+import { PREDICT_FORMAT, PredictManifestSchema, type PredictManifest } from './predict-manifest.ts';
 
 /**
  * Largest jobs, so that the plan of a manifest from outside takes seconds at most (it follows every block and every shard through
@@ -10,7 +11,11 @@ import { ManifestSchema, type Manifest } from './manifest.ts';
 const MAX_BLOCKS = 65_536;
 const MAX_SHARDS = 8_192;
 
-const checkManifestShape = checker('the manifest is not valid', ManifestSchema);
+const INVALID = 'the manifest is not valid';
+const checkPredictShape = checker(INVALID, PredictManifestSchema);
+
+/** Checks the form of a training manifest and nothing else. @throws ContractError */
+export const readManifest = checker(INVALID, ManifestSchema);
 
 /** A blob of the manifest and what its header must say. */
 export interface ExpectedBlob {
@@ -21,59 +26,110 @@ export interface ExpectedBlob {
 }
 
 export interface PlannedManifest {
+  readonly kind: 'train';
   readonly manifest: Manifest;
   readonly plan: Plan;
 }
 
+export interface PlannedPrediction {
+  readonly kind: 'predict';
+  readonly manifest: PredictManifest;
+  readonly plan: PredictionPlan;
+}
+
+/** Of any kind of job. */
+export type PlannedJob = PlannedManifest | PlannedPrediction;
+
 /**
- * Validates a manifest from outside: its form, the security of its parameters, and that parameters, block shape, grouping
+ * Validates a manifest of any kind from outside; its `format` says which.
+ * @throws ContractError, ParameterError, PlanError
+ */
+export function planJob(value: unknown): PlannedJob {
+  const format = typeof value === 'object' && value !== null && 'format' in value ? value.format : undefined;
+  return format === PREDICT_FORMAT ? planPrediction(value) : planManifest(value);
+}
+
+/**
+ * Validates the manifest of a prediction: its form, the security of its parameters, and that block shape, grouping and the
+ * number of blobs carry the job. Whether they are those of the model is for whoever knows the training job.
+ * @throws ContractError, ParameterError, PlanError
+ */
+export function planPrediction(value: unknown): PlannedPrediction {
+  const manifest = checkPredictShape(value);
+  const { shape, blobs } = manifest;
+  const parameters = Parameters.of(manifest.parameters);
+  checkDataShape(shape);
+  const layout = layoutOf(manifest.block, shape.samples, shape.features, shape.classes);
+  checkSize(layout, 'predict fewer samples at a time');
+  throwMisfit(gridProblems('features', blobs.features, layout.shards, layout.blocks));
+  const plan = derivePredictionPlan(parameters, manifest.block, shape, manifest.grouping);
+  throwMisfit(keyProblems(blobs, plan.steps));
+  return { kind: 'predict', manifest, plan };
+}
+
+/**
+ * Validates a training manifest from outside: its form, the security of its parameters, and that parameters, block shape, grouping
  * and the number of blobs carry the job.
  * @throws ContractError, ParameterError, PlanError
  */
 export function planManifest(value: unknown): PlannedManifest {
-  const manifest = checkManifestShape(value);
+  const manifest = readManifest(value);
   const { shape, blobs } = manifest;
   const parameters = Parameters.of(manifest.parameters);
   checkShape(shape, manifest.hyperparameters);
   const layout = layoutOf(manifest.block, shape.samples, shape.features, shape.classes, batchSize(manifest.hyperparameters, shape.samples));
-  if (layout.shards > MAX_SHARDS || layout.shards * layout.blocks > MAX_BLOCKS) {
-    throw misfit([`${layout.shards} shards of ${layout.blocks} blocks are more than the ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks of a job: train on fewer samples or features`]);
-  }
-  const problems: string[] = [];
-  const grid = (name: 'features' | 'gradientFeatures' | 'labels', columns: number): void => {
-    const rows = blobs[name];
-    if (rows.length !== layout.shards) problems.push(`blobs.${name} has ${rows.length} shards, ${layout.shards} are needed`);
-    const ragged = rows.findIndex((row) => row.length !== columns);
-    if (ragged >= 0) problems.push(`blobs.${name}[${ragged}] has ${rows[ragged]?.length ?? 0} entries, ${columns} are needed`);
-  };
-  grid('features', layout.blocks);
-  grid('gradientFeatures', layout.blocks);
-  grid('labels', layout.pairs);
+  checkSize(layout, 'train on fewer samples or features');
   // Before the plan, whose cost grows with the number of blobs: a small manifest must not ask for the plan of a huge job.
-  if (problems.length > 0) throw misfit(problems);
+  throwMisfit([
+    ...gridProblems('features', blobs.features, layout.shards, layout.blocks),
+    ...gridProblems('gradientFeatures', blobs.gradientFeatures, layout.shards, layout.blocks),
+    ...gridProblems('labels', blobs.labels, layout.shards, layout.pairs),
+  ]);
   const plan = derivePlan(parameters, manifest.block, shape, manifest.hyperparameters, manifest.grouping, manifest.schedule);
-  const missing = plan.steps.filter((step) => blobs.galoisKeys[String(step)] === undefined);
-  if (missing.length > 0) problems.push(`blobs.galoisKeys lacks the rotation steps ${missing.join(', ')}; needed: ${plan.steps.join(', ')} (0 is the conjugation)`);
-  const extra = Object.keys(blobs.galoisKeys).filter((step) => !plan.steps.includes(Number(step)));
-  if (extra.length > 0) problems.push(`blobs.galoisKeys has steps that are not used: ${extra.join(', ')}`);
-  if (problems.length > 0) throw misfit(problems);
-  return { manifest, plan };
+  throwMisfit(keyProblems(blobs, plan.steps));
+  return { kind: 'train', manifest, plan };
 }
 
-function misfit(problems: readonly string[]): ContractError {
-  return new ContractError('the manifest does not fit its plan', problems);
+function checkSize({ shards, blocks }: Layout, what: string): void {
+  if (shards <= MAX_SHARDS && shards * blocks <= MAX_BLOCKS) return;
+  throwMisfit([`${shards} shards of ${blocks} blocks are more than the ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks of a job: ${what}`]);
+}
+
+function gridProblems(name: string, rows: readonly (readonly string[])[], shards: number, columns: number): string[] {
+  const problems: string[] = [];
+  if (rows.length !== shards) problems.push(`blobs.${name} has ${rows.length} shards, ${shards} are needed`);
+  const ragged = rows.findIndex((row) => row.length !== columns);
+  if (ragged >= 0) problems.push(`blobs.${name}[${ragged}] has ${rows[ragged]?.length ?? 0} entries, ${columns} are needed`);
+  return problems;
+}
+
+function keyProblems({ galoisKeys }: EvaluationKeyBlobs, steps: readonly number[]): string[] {
+  const problems: string[] = [];
+  const missing = steps.filter((step) => galoisKeys[String(step)] === undefined);
+  if (missing.length > 0) problems.push(`blobs.galoisKeys lacks the rotation steps ${missing.join(', ')}; needed: ${steps.join(', ')} (0 is the conjugation)`);
+  const extra = Object.keys(galoisKeys).filter((step) => !steps.includes(Number(step)));
+  if (extra.length > 0) problems.push(`blobs.galoisKeys has steps that are not used: ${extra.join(', ')}`);
+  return problems;
+}
+
+function throwMisfit(problems: readonly string[]): void {
+  if (problems.length > 0) throw new ContractError('the manifest does not fit its plan', problems);
 }
 
 /** Every blob a manifest refers to, with what its header must say. */
-export function expectedBlobs({ manifest, plan }: PlannedManifest): ExpectedBlob[] {
+export function expectedBlobs(planned: PlannedJob): ExpectedBlob[] {
+  const { blobs } = planned.manifest;
   const expected: ExpectedBlob[] = [];
-  for (const name of ['features', 'gradientFeatures', 'labels'] as const) {
-    const fields: WireFields = { kind: 'ciphertext', level: plan[name].level, scale: plan[name].scale };
-    manifest.blobs[name].forEach((row, i) => row.forEach((digest, j) => expected.push({ digest, place: `blobs.${name}[${i}][${j}]`, fields })));
+  const addGrid = (name: string, rows: readonly (readonly string[])[], { level, scale }: { readonly level: number; readonly scale: number }): void =>
+    rows.forEach((row, i) => row.forEach((digest, j) => expected.push({ digest, place: `blobs.${name}[${i}][${j}]`, fields: { kind: 'ciphertext', level, scale } })));
+  addGrid('features', blobs.features, planned.plan.features);
+  if (planned.kind === 'train') {
+    addGrid('gradientFeatures', planned.manifest.blobs.gradientFeatures, planned.plan.gradientFeatures);
+    addGrid('labels', planned.manifest.blobs.labels, planned.plan.labels);
   }
-  expected.push({ digest: manifest.blobs.relinearisationKey, place: 'blobs.relinearisationKey', fields: { kind: 'relinearisation-key' } });
-  for (const step of plan.steps) {
-    expected.push({ digest: manifest.blobs.galoisKeys[String(step)] ?? '', place: `blobs.galoisKeys.${step}`, fields: { kind: 'galois-key', step } });
+  expected.push({ digest: blobs.relinearisationKey, place: 'blobs.relinearisationKey', fields: { kind: 'relinearisation-key' } });
+  for (const step of planned.plan.steps) {
+    expected.push({ digest: blobs.galoisKeys[String(step)] ?? '', place: `blobs.galoisKeys.${step}`, fields: { kind: 'galois-key', step } });
   }
   return expected;
 }

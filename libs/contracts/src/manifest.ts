@@ -4,7 +4,8 @@
 import { Type, type Static } from 'typebox';
 import { DigestSchema } from './digest.ts';
 
-const whole = (minimum: number, maximum: number, description: string) => Type.Integer({ minimum, maximum, description });
+/** A whole number in a range. */
+export const whole = (minimum: number, maximum: number, description: string) => Type.Integer({ minimum, maximum, description });
 
 export const ParametersSchema = Type.Object(
   {
@@ -39,12 +40,21 @@ export const HyperparametersSchema = Type.Object(
   { additionalProperties: false },
 );
 
-const grid = (description: string) =>
+/** Digests by shard and something else. */
+export const grid = (description: string) =>
   Type.Array(Type.Array(DigestSchema, { minItems: 1, maxItems: 4097 }), { minItems: 1, maxItems: 100_000, description });
+
+export const EvaluationKeysSchema = Type.Object({
+  relinearisationKey: DigestSchema,
+  galoisKeys: Type.Record(Type.String({ pattern: '^(0|[1-9][0-9]{0,4})$' }), DigestSchema, { description: 'by rotation step; 0 is the conjugation' }),
+});
+export type EvaluationKeyBlobs = Static<typeof EvaluationKeysSchema>;
+
+export const TRAIN_FORMAT = 'blindfit-job/1';
 
 export const ManifestSchema = Type.Object(
   {
-    format: Type.Literal('blindfit-job/1'),
+    format: Type.Literal(TRAIN_FORMAT),
     name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]*$', description: 'shown in listings' })),
     parameters: ParametersSchema,
     shape: Type.Object(
@@ -70,8 +80,7 @@ export const ManifestSchema = Type.Object(
         features: grid('X: by shard, then by block'),
         gradientFeatures: grid('X o b, staggered: by shard, then by block'),
         labels: grid('Y - 0.5: by shard, then by pair of classes'),
-        relinearisationKey: DigestSchema,
-        galoisKeys: Type.Record(Type.String({ pattern: '^(0|[1-9][0-9]{0,4})$' }), DigestSchema, { description: 'by rotation step; 0 is the conjugation' }),
+        ...EvaluationKeysSchema.properties,
       },
       { additionalProperties: false },
     ),

@@ -1,4 +1,4 @@
-import { batchOf, groups, shardsOfBatch, type Plan } from '@blindfit/he';
+import { batchOf, groups, predictionGroups, shardsOfBatch, type Plan, type PredictionPlan } from '@blindfit/he';
 
 /** How many tasks the workers of a job compute in all, from its plan: what progress is measured against. */
 export function countTasks({ layout, grouping, hyperparameters }: Pick<Plan, 'layout' | 'grouping' | 'hyperparameters'>): number {
@@ -9,4 +9,9 @@ export function countTasks({ layout, grouping, hyperparameters }: Pick<Plan, 'la
   let perPair = shardGroups(1) * blockGroups;
   for (let iteration = 2; iteration <= iterations; iteration++) perPair += shardGroups(iteration) * (1 + blockGroups);
   return (initialWeight === 0 ? 0 : shardGroups(1)) + layout.pairs * perPair;
+}
+
+/** As {@link countTasks}, of a prediction job. */
+export function countPredictTasks(plan: Pick<PredictionPlan, 'layout' | 'grouping'>): number {
+  return plan.layout.pairs * predictionGroups(plan).length;
 }

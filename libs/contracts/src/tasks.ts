@@ -39,11 +39,18 @@ export const BackwardTaskSchema = Type.Object(
   { additionalProperties: false },
 );
 
-export const TaskSchema = Type.Union([StartTaskSchema, ForwardTaskSchema, BackwardTaskSchema]);
+/** Scores of one pair on some shards, from the packed model ciphertext that holds the pair. Results: one ciphertext a shard. */
+export const PredictTaskSchema = Type.Object(
+  { kind: Type.Literal('predict'), ...common, pair: index('pair'), shards: indices('shard'), model: DigestSchema },
+  { additionalProperties: false },
+);
+
+export const TaskSchema = Type.Union([StartTaskSchema, ForwardTaskSchema, BackwardTaskSchema, PredictTaskSchema]);
 export type StartTask = Static<typeof StartTaskSchema>;
 export type ForwardTask = Static<typeof ForwardTaskSchema>;
 export type BackwardTask = Static<typeof BackwardTaskSchema>;
-export type Task = StartTask | ForwardTask | BackwardTask;
+export type PredictTask = Static<typeof PredictTaskSchema>;
+export type Task = StartTask | ForwardTask | BackwardTask | PredictTask;
 export type TaskKind = Task['kind'];
 
 /** What a chain of pairs has of earlier iterations: digests of packed ciphertexts. */

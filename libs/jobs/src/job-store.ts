@@ -3,16 +3,20 @@
  * and announced; final states never change again.
  */
 import type { Redis } from 'ioredis';
-import { isFinal, type JobError, type JobResult, type JobState, type JobView, type Operations, type RefreshAnswer, type TaskKind, type TaskResult } from '@blindfit/contracts';
+import { isFinal, type JobError, type JobKind, type JobResult, type JobState, type JobView, type Operations, type RefreshAnswer, type TaskKind, type TaskResult } from '@blindfit/contracts';
 import { requestOf, RUNNING, type ChainRecord } from './chain-record.ts';
 import { Keys } from './names.ts';
 
 /** What is known of a job from the moment it is accepted. */
 export type NewJob = Pick<JobView, 'id' | 'manifest' | 'shape' | 'hyperparameters' | 'parameters'> & {
+  /** @default train */
+  readonly kind?: JobKind;
   readonly name?: string;
+  /** Of a prediction: the training job, and its packed model as it was at submission. */
+  readonly model?: { readonly job: string; readonly digests: readonly string[] };
   readonly tasksTotal: number;
   readonly levels: number;
-  /** Of pairs of classes that advance together. */
+  /** Of pairs of classes that advance together; a prediction counts as one. */
   readonly chains: number;
 };
 
@@ -55,7 +59,7 @@ end
 return 1`;
 
 /** Kinds that progress counts; the scheduler's own steps are quick and in between. */
-const WORKER_KINDS: ReadonlySet<string> = new Set<TaskKind>(['start', 'forward', 'backward']);
+const WORKER_KINDS: ReadonlySet<string> = new Set<TaskKind>(['start', 'forward', 'backward', 'predict']);
 
 const TRANSITION = `
 local state = redis.call('HGET', KEYS[1], 'state')
@@ -154,12 +158,21 @@ export class JobStore {
   }
 
   /** Sums up the recorded tasks: call it when the last one is recorded. @param models digests of the packed model, in order @param iterates packed V_t by iteration */
-  async succeed(id: string, models: readonly string[], iterates: readonly (readonly string[])[] = []): Promise<boolean> {
+  succeed(id: string, models: readonly string[], iterates: readonly (readonly string[])[] = []): Promise<boolean> {
+    return this.complete(id, { models: [...models], iterates: iterates.map((row) => [...row]) });
+  }
+
+  /** As {@link succeed}, of a prediction. @param scores digests by shard, then by pair of classes */
+  succeedPrediction(id: string, scores: readonly (readonly string[])[]): Promise<boolean> {
+    return this.complete(id, { models: [], iterates: [], scores: scores.map((row) => [...row]) });
+  }
+
+  private async complete(id: string, outputs: Outputs): Promise<boolean> {
     const finishedAt = Date.now();
     const [fields, totals] = await Promise.all([this.redis.hgetall(this.keys.job(id)), this.totals(id)]);
     if (fields['job'] === undefined) return false;
-    const { hyperparameters } = JSON.parse(fields['job']) as NewJob;
-    const result = resultOf(models, iterates, Number(fields['createdAt'] ?? 0), finishedAt, totals, Number(fields['refreshSeconds'] ?? 0), hyperparameters.iterations);
+    const iterations = iterationsOf(JSON.parse(fields['job']) as NewJob);
+    const result = resultOf(outputs, Number(fields['createdAt'] ?? 0), finishedAt, totals, Number(fields['refreshSeconds'] ?? 0), iterations);
     return this.transition(id, 'succeeded', { finishedAt: String(finishedAt), result: JSON.stringify(result) });
   }
 
@@ -180,6 +193,12 @@ export class JobStore {
   async setIteration(id: string, chain: number, iteration: number, levelsLeft: number): Promise<void> {
     await this.redis.hset(this.keys.job(id), { [`iteration:${chain}`]: iteration, [`levels:${chain}`]: levelsLeft });
     await this.announce(id);
+  }
+
+  /** Packed model ciphertexts that a prediction uses, in order; none for other jobs. */
+  async modelOf(id: string): Promise<readonly string[]> {
+    const job = await this.redis.hget(this.keys.job(id), 'job');
+    return job === null ? [] : ((JSON.parse(job) as NewJob).model?.digests ?? []);
   }
 
   /** What is recorded of a job's chains, by number; `undefined` for one that has not got through its first segment. */
@@ -306,7 +325,7 @@ function iso(milliseconds: string | undefined): string | undefined {
 
 function viewOf(id: string, fields: Readonly<Record<string, string>>, state: JobState): JobView {
   const job = JSON.parse(fields['job'] ?? '{}') as Omit<NewJob, 'id'>;
-  const { iterations } = job.hyperparameters;
+  const iterations = iterationsOf(job);
   const perChain = (name: string, missing: number): number[] => Array.from({ length: job.chains }, (_, c) => Number(fields[`${name}:${c}`] ?? missing));
   const tasksDone = Number(fields['tasksDone'] ?? 0);
   const started = Number(fields['startedAt'] ?? 0);
@@ -317,11 +336,13 @@ function viewOf(id: string, fields: Readonly<Record<string, string>>, state: Job
   const [startedAt, finishedAt] = [iso(fields['startedAt']), iso(fields['finishedAt'])];
   return {
     id,
+    kind: job.kind ?? 'train',
     ...(job.name === undefined ? {} : { name: job.name }),
     state,
     manifest: job.manifest,
     shape: job.shape,
     hyperparameters: job.hyperparameters,
+    ...(job.model === undefined ? {} : { model: job.model.job }),
     parameters: job.parameters,
     createdAt: iso(fields['createdAt']) ?? new Date(0).toISOString(),
     ...(startedAt === undefined ? {} : { startedAt }),
@@ -342,6 +363,10 @@ function viewOf(id: string, fields: Readonly<Record<string, string>>, state: Job
   };
 }
 
+function iterationsOf({ kind, hyperparameters }: Pick<NewJob, 'kind' | 'hyperparameters'>): number {
+  return kind === 'predict' ? 1 : hyperparameters.iterations;
+}
+
 function chainRecords(fields: Readonly<Record<string, string>>, chains: number): (ChainRecord | undefined)[] {
   return Array.from({ length: chains }, (_, chain) => {
     const raw = fields[`chain:${chain}`];
@@ -349,10 +374,11 @@ function chainRecords(fields: Readonly<Record<string, string>>, chains: number):
   });
 }
 
+type Outputs = Pick<JobResult, 'models' | 'iterates' | 'scores'>;
+
 /** @param created,finished milliseconds since the epoch @param refreshSeconds spent waiting for the owner */
 function resultOf(
-  models: readonly string[],
-  iterates: readonly (readonly string[])[],
+  outputs: Outputs,
   created: number,
   finished: number,
   totals: ReadonlyMap<string, number>,
@@ -363,8 +389,7 @@ function resultOf(
   // A job without tasks took no time at all, rather than for ever.
   const firstStart = totals.get('start') ?? finished;
   return {
-    models: [...models],
-    iterates: iterates.map((row) => [...row]),
+    ...outputs,
     operations: {
       rotations: total('rotations'),
       relinearisations: total('relinearisations'),

@@ -1,4 +1,4 @@
-import { expectedBlobs, type ExpectedBlob, type PlannedManifest, type Problem } from '@blindfit/contracts';
+import { expectedBlobs, type ExpectedBlob, type PlannedJob, type Problem } from '@blindfit/contracts';
 import { checkHeader, parseHeader, WIRE_HEADER_BYTES, WireError, type Parameters } from '@blindfit/he';
 import { BlobNotFoundError, parseDigest, type BlobStore } from '@blindfit/storage';
 
@@ -18,7 +18,7 @@ type BlobProblem = NonNullable<Problem['blobs']>[number];
  *
  * @throws {ApiError} 422 `BLOBS_MISSING` or `BLOBS_INVALID` with the first problems
  */
-export function checkBlobs(store: BlobStore, planned: PlannedManifest): Promise<void> {
+export function checkBlobs(store: BlobStore, planned: PlannedJob): Promise<void> {
   return checkPlaces(store, planned.plan.parameters, expectedBlobs(planned));
 }
 

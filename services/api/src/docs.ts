@@ -5,8 +5,8 @@ import type { FastifyInstance } from 'fastify';
 /** Where the documentation is served. */
 export const DOCS_PATH = '/docs';
 
-const DESCRIPTION = `Encrypted training of a classifier as a job: upload ciphertexts and public keys as blobs, submit a manifest that names them,
-watch the job, download the encrypted model. Errors are RFC 9457 problems with a stable \`code\`.`;
+const DESCRIPTION = `Encrypted training of a classifier, and prediction with it, as jobs: upload ciphertexts and public keys as blobs, submit a manifest that names them,
+watch the job, download the encrypted model or scores. Errors are RFC 9457 problems with a stable \`code\`.`;
 
 /**
  * Serves the OpenAPI document at `/docs/json` and `/docs/yaml`, and a page to read it at `/docs`. Call it before the routes
@@ -19,7 +19,7 @@ export async function addDocs(app: FastifyInstance, version: string): Promise<vo
       info: { title: 'Blindfit API', version, description: DESCRIPTION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
       tags: [
         { name: 'blobs', description: 'Ciphertexts and keys, named by the SHA-256 of their bytes' },
-        { name: 'jobs', description: 'Training jobs' },
+        { name: 'jobs', description: 'Training jobs, and predictions with their models' },
         { name: 'cluster', description: 'What computes them' },
         { name: 'operations', description: 'Probes and metrics' },
       ],

@@ -1,12 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-import { canonicalJson, ContractError, countTasks, isFinal, planManifest, type JobView, type PlannedManifest } from '@blindfit/contracts';
+import { canonicalJson, ContractError, countPredictTasks, countTasks, isFinal, planJob, type JobView, type PlannedJob } from '@blindfit/contracts';
 import { chainsOf, ParameterError, PlanError } from '@blindfit/he';
-import { JOB_OPTIONS, type JobData, type JobStore } from '@blindfit/jobs';
+import { JOB_OPTIONS, type JobData, type JobStore, type NewJob } from '@blindfit/jobs';
 import { digestOf, type BlobStore } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
 
 import { checkBlobs } from './check-blobs.ts';
+import { predictionModel } from './prediction-model.ts';
 import { ApiError } from './problems.ts';
 
 export interface SubmissionDependencies {
@@ -41,19 +42,17 @@ export async function submitJob({ store, jobs, queue }: SubmissionDependencies, 
   let created = false;
   let job = key === undefined ? undefined : await jobs.get(id);
   if (job === undefined) {
+    const facts = await factsOf(planned, { store, jobs });
     await checkBlobs(store, planned);
     await store.put(digest, bytes);
-    const { name, shape, hyperparameters } = planned.manifest;
+    const { name, shape } = planned.manifest;
     created = await jobs.create({
       id,
       ...(name === undefined ? {} : { name }),
       manifest: digest,
       shape,
-      hyperparameters,
       parameters: planned.plan.parameters.name,
-      tasksTotal: countTasks(planned.plan),
-      levels: planned.plan.parameters.maxLevel,
-      chains: chainsOf(planned.plan).length,
+      ...facts,
     });
     job = await jobs.get(id);
     if (job === undefined) throw new Error(`the record of ${id} is gone right after its creation`);
@@ -72,6 +71,19 @@ export async function submitJob({ store, jobs, queue }: SubmissionDependencies, 
   return { created, job };
 }
 
+type KindFacts = Pick<NewJob, 'kind' | 'model' | 'hyperparameters' | 'tasksTotal' | 'levels' | 'chains'>;
+
+/** What the kind of a job says about it. The model a prediction uses is settled here, whatever happens to that job later. */
+async function factsOf(planned: PlannedJob, dependencies: Pick<SubmissionDependencies, 'store' | 'jobs'>): Promise<KindFacts> {
+  if (planned.kind === 'train') {
+    const { manifest: { hyperparameters }, plan } = planned;
+    return { kind: 'train', hyperparameters, tasksTotal: countTasks(plan), levels: plan.parameters.maxLevel, chains: chainsOf(plan).length };
+  }
+  const { manifest, plan } = planned;
+  const { digests, hyperparameters } = await predictionModel(dependencies, manifest);
+  return { kind: 'predict', hyperparameters, model: { job: manifest.model, digests }, tasksTotal: countPredictTasks(plan), levels: plan.model.level, chains: 1 };
+}
+
 function jobId(key: string | undefined): string {
   if (key === undefined) return `job-${randomBytes(12).toString('hex')}`;
   if (!KEY.test(key)) {
@@ -80,12 +92,12 @@ function jobId(key: string | undefined): string {
   return `job-${createHash('sha256').update(key).digest('hex').slice(0, 24)}`;
 }
 
-function plan(manifest: unknown): PlannedManifest {
+function plan(manifest: unknown): PlannedJob {
   try {
-    return planManifest(manifest);
+    return planJob(manifest);
   } catch (error) {
     // The messages of these say what is allowed.
-    if (error instanceof ContractError) throw new ApiError(422, 'INVALID_MANIFEST', 'Manifest is not valid', error.message, 'make the manifest with the client or "blindfit train"');
+    if (error instanceof ContractError) throw new ApiError(422, 'INVALID_MANIFEST', 'Manifest is not valid', error.message, 'make the manifest with the client, "blindfit train" or "blindfit predict --encrypted"');
     if (error instanceof ParameterError) throw new ApiError(422, 'INVALID_PARAMETERS', 'Parameters are not valid or not secure', error.message);
     if (error instanceof PlanError) throw new ApiError(422, 'INVALID_PLAN', 'Parameters do not carry the job', error.message);
     throw error;

@@ -1,6 +1,6 @@
 import { Worker, type Job, type Processor } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import { planManifest, type PlannedManifest } from '@blindfit/contracts';
+import { ContractError, planJob, type PlannedJob, type PlannedManifest } from '@blindfit/contracts';
 import { JobStore, LOCKS, openQueue, QUEUES, type ChainData, type JobData } from '@blindfit/jobs';
 import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
 import { openBlobStore, parseDigest } from '@blindfit/storage';
@@ -8,6 +8,7 @@ import { Aggregator } from './aggregator.ts';
 import { runChain } from './chain.ts';
 import { failureOf, watchFailures } from './failures.ts';
 import { SchedulerMetrics } from './metrics.ts';
+import { runPredictionJob } from './prediction-job.ts';
 import { finishTrainingJob, runTrainingJob } from './training-job.ts';
 
 export interface SchedulerOptions extends ServiceOptions {
@@ -43,15 +44,26 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   });
   compute.watch(registry, pool);
 
-  const manifests = new Map<string, PlannedManifest>();
-  const manifest = async (digest: string): Promise<PlannedManifest> => {
+  const manifests = new Map<string, PlannedJob>();
+  const plannedJob = async (digest: string): Promise<PlannedJob> => {
     const known = manifests.get(digest);
     if (known !== undefined) return known;
-    const planned = planManifest(JSON.parse(Buffer.from(await store.get(parseDigest(digest))).toString('utf8')));
+    const planned = planJob(JSON.parse(Buffer.from(await store.get(parseDigest(digest))).toString('utf8')));
     const [oldest] = manifests.keys();
     if (manifests.size >= MAX_MANIFESTS && oldest !== undefined) manifests.delete(oldest);
     manifests.set(digest, planned);
     return planned;
+  };
+
+  const manifest = async (digest: string): Promise<PlannedManifest> => {
+    const planned = await plannedJob(digest);
+    if (planned.kind !== 'train') throw new ContractError('not the manifest of a training job', [`${digest} is of kind ${planned.kind}`]);
+    return planned;
+  };
+  const runJob = async (job: Job<JobData>, token: string): Promise<void> => {
+    if (job.name === 'finish') return finishTrainingJob(dependencies, job);
+    const planned = await plannedJob(job.data.manifest);
+    return planned.kind === 'train' ? runTrainingJob(dependencies, job, token) : runPredictionJob(dependencies, job, token, planned.plan);
   };
 
   const dependencies = { queue: queues.jobs, tasks: queues.tasks, chains: queues.chains, jobs, aggregator: new Aggregator(pool, jobs, metrics, compute), metrics, manifest };
@@ -71,7 +83,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     return worker;
   };
   const workers = [
-    work<JobData>('jobs', (job, token) => (job.name === 'finish' ? finishTrainingJob(dependencies, job) : runTrainingJob(dependencies, job, token))),
+    work<JobData>('jobs', runJob),
     work<ChainData>('chains', (job, token) => runChain(dependencies, job, token)),
   ];
   await Promise.all(workers.map((worker) => worker.waitUntilReady()));

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 
-import { isFinal, JobStateSchema, JobViewSchema, ManifestSchema, RefreshAnswerSchema, type JobView } from '@blindfit/contracts';
+import { isFinal, JobStateSchema, JobViewSchema, ManifestSchema, PredictManifestSchema, RefreshAnswerSchema, type JobView } from '@blindfit/contracts';
 import type { JobChanges } from '@blindfit/jobs';
 import { waitForRedis } from '@blindfit/runtime';
 import { parseDigest } from '@blindfit/storage';
@@ -61,9 +61,9 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         tags: ['jobs'],
         summary: 'Submit a job',
         description:
-          'All blobs of the manifest must have been uploaded. With an Idempotency-Key the request is safe to repeat: the same key and manifest give the same job (200), the same key with another manifest is refused (409).',
+          'A training, or a prediction with the model of a training. All blobs of the manifest must have been uploaded. With an Idempotency-Key the request is safe to repeat: the same key and manifest give the same job (200), the same key with another manifest is refused (409).',
         headers: Type.Object({ 'idempotency-key': Type.Optional(Type.String({ description: '1 to 200 printable ASCII characters, for example a UUID' })) }),
-        body: ManifestSchema,
+        body: Type.Union([ManifestSchema, PredictManifestSchema]),
         response: { 200: JobViewSchema, 201: JobViewSchema, 400: ProblemSchema, 401: ProblemSchema, 409: ProblemSchema, 413: ProblemSchema, 422: ProblemSchema, 503: ProblemSchema },
       },
       // The schema is for the documentation: Fastify's validator would turn strings into numbers, and a manifest that was
@@ -211,6 +211,9 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       if (job.state !== 'succeeded' || job.result === undefined) {
         const hint = isFinal(job.state) ? 'submit a new job' : `wait for the end: GET /v1/jobs/${job.id}/events`;
         throw new ApiError(409, 'JOB_NOT_SUCCEEDED', 'Job has no result', `${job.id} has no result: it ${isFinal(job.state) ? 'has ' : 'is '}${outcomeOf(job)}`, hint);
+      }
+      if (job.kind === 'predict') {
+        throw new ApiError(404, 'MODEL_NOT_FOUND', 'No model', `${job.id} is a prediction: it has scores and no model`, 'its "result.scores" names them: GET /v1/blobs/DIGEST');
       }
       const { models } = job.result;
       const { model } = request.query;

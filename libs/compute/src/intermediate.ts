@@ -1,0 +1,32 @@
+/** Intermediate results: ciphertexts that tasks hand to each other through the store. */
+import type { Ciphertext, Scheme } from '@blindfit/he';
+import { parseDigest } from '@blindfit/storage';
+import { parseCiphertext, type CiphertextPlace } from './ciphertext-cache.ts';
+import { named } from './errors.ts';
+import type { Session } from './session.ts';
+
+interface Tools {
+  readonly session: Session;
+  readonly scheme: Scheme;
+}
+
+/** One of them; the caller owns it. */
+export function load(context: Tools, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
+  return named('an intermediate result', digest, async () => parseCiphertext(context.scheme, await context.session.read(parseDigest(digest)), place));
+}
+
+/** As {@link load}; all or none. */
+export async function loadAll(context: Tools, digests: readonly string[], place: CiphertextPlace): Promise<Ciphertext[]> {
+  const loaded: Ciphertext[] = [];
+  try {
+    for (const digest of digests) loaded.push(await load(context, digest, place));
+    return loaded;
+  } catch (error) {
+    free(loaded);
+    throw error;
+  }
+}
+
+export function free(ciphertexts: readonly Ciphertext[]): void {
+  for (const ciphertext of ciphertexts) ciphertext[Symbol.dispose]();
+}
