@@ -27,6 +27,9 @@ test('the page shows the run: curves of every iteration, confusion matrix, mista
   const report: TrainingReport = {
     job: 'job-0123456789ab',
     weights,
+    iteration: 3,
+    stoppedAfter: undefined,
+    refresh: { count: 2, seconds: 1, computeSeconds: 0.5, down: 1000, up: 4000 },
     // As if noise had turned the second iteration around.
     history: { encrypted: history.map((w, t) => (t === 1 ? w.map((row) => row.map((value) => -value)) : w)), clear: history },
     parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
@@ -74,7 +77,8 @@ test('without held-out data it is about the training samples, by number', async 
   const page = await reportPage({
     title: 'points', data, hyperparameters: DEFAULT_HYPERPARAMETERS,
     report: {
-      job: 'job-0123456789ab', weights, history: { encrypted: history, clear: history },
+      job: 'job-0123456789ab', weights, iteration: 20, stoppedAfter: undefined, history: { encrypted: history, clear: history },
+      refresh: { count: 0, seconds: 0, computeSeconds: 0, down: 0, up: 0 },
       parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
       seconds: { keygen: 0, encrypt: 0, upload: 0, loadKeys: 0, train: 0, download: 0, iterations: [] },
       bytes: { data: 0, keys: 0, model: 0 },
@@ -86,4 +90,31 @@ test('without held-out data it is about the training samples, by number', async 
   assert.equal(page.data.heldOut, 0);
   assert.deepEqual(page.predictions.mistakes.map(({ sample, image }) => [sample, image]), [['sample 20', undefined]]);
   assert.doesNotMatch(renderReport(page), /NaN|undefined|Infinity/);
+});
+
+test('the page of a run that was refreshed now and then, and stopped early, has gaps instead of numbers', async () => {
+  const data = prepareData({ training: points(0), validation: points(0.05), preprocessing: 'standardize' });
+  const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 9, batch: { size: 10, seed: 4 } };
+  const { history } = trainClear(data.job.x, 20, 3, data.job.labels, hyperparameters);
+  const weights = history[2] ?? [];
+  const accuracy = accuraciesOf(weights, data);
+  const page = await reportPage({
+    title: 'points', data, hyperparameters,
+    report: {
+      job: 'job-0123456789ab', weights, iteration: 3, stoppedAfter: 6, history: { encrypted: [undefined, undefined, weights, undefined, undefined, history[5]], clear: history.slice(0, 6) },
+      refresh: { count: 2, seconds: 1.5, computeSeconds: 1, down: 524_288, up: 2_000_000 },
+      parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
+      seconds: { keygen: 0, encrypt: 0, upload: 0, loadKeys: 0, train: 4, download: 0, iterations: [] },
+      bytes: { data: 0, keys: 0, model: 0 },
+      operations: undefined,
+      maxWeightError: 1e-8, accuracy: { encrypted: accuracy, clear: accuracy },
+    },
+  });
+  assert.deepEqual(page.training.accuracy.encrypted.map(Number.isFinite), [false, false, true, false, false, true]);
+  assert.deepEqual(page.operations, []);
+  const text = renderReport(page);
+  assert.doesNotMatch(text, /NaN|undefined|Infinity/);
+  assert.match(text, /6 of 9, stopped early; the model is that of iteration 3/);
+  assert.match(text, /10 samples, seed 4/);
+  assert.match(text, /refreshes, up/);
 });

@@ -52,6 +52,7 @@ const newJob = (id: string, name?: string): NewJob => ({
   parameters: 'N14QP380',
   tasksTotal: 40,
   levels: 6,
+  chains: 5,
   ...(name === undefined ? {} : { name }),
 });
 
