@@ -1,15 +1,8 @@
 /** The manifest against the planner: what the API accepts and what workers and schedulers compute by. */
-import { batchSize, checkDataShape, checkShape, derivePlan, derivePredictionPlan, layoutOf, Parameters, type Layout, type Plan, type PredictionPlan, type WireFields } from '@blindfit/he';
+import { batchSize, checkDataShape, checkShape, derivePlan, derivePredictionPlan, layoutOf, MAX_BLOCKS, MAX_SHARDS, Parameters, type Layout, type Plan, type PredictionPlan, type WireFields } from '@blindfit/he';
 import { checker, ContractError } from './check.ts';
 import { ManifestSchema, type EvaluationKeyBlobs, type Manifest } from './manifest.ts';
 import { PREDICT_FORMAT, PredictManifestSchema, type PredictManifest } from './predict-manifest.ts';
-
-/**
- * Largest jobs, so that the plan of a manifest from outside takes seconds at most (it follows every block and every shard through
- * all iterations). As many blocks of X are some 100 GB of ciphertexts.
- */
-const MAX_BLOCKS = 65_536;
-const MAX_SHARDS = 8_192;
 
 const INVALID = 'the manifest is not valid';
 const checkPredictShape = checker(INVALID, PredictManifestSchema);

@@ -59,7 +59,7 @@ ${mistakes(report)}
 <div class="triple">
 ${barChart('Time', 'Wall clock, by step.', report.phases.map(({ name, seconds }) => ({ name, value: seconds })), formatSeconds)}
 ${barChart('Network', 'Bytes between the owner and the servers.', report.traffic.map(({ name, bytes }) => ({ name, value: bytes })), formatBytes)}
-${barChart('Homomorphic operations', 'All of them together, on ciphertexts.', report.operations.map(({ name, count }) => ({ name, value: count })), formatCount)}
+${report.operations.length === 0 ? undefined : barChart('Homomorphic operations', 'All of them together, on ciphertexts.', report.operations.map(({ name, count }) => ({ name, value: count })), formatCount)}
 </div>
 </section>
 <section>
