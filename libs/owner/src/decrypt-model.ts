@@ -1,4 +1,5 @@
-import { chainsOf, checkHeader, decodeModel, decodePair, momentumCoefficients, momentumSchedule, parseHeader, WIRE_HEADER_BYTES, type PairedSlots, type Plan } from '@blindfit/he';
+import { chainsOf, decodeModel, decodePair, momentumCoefficients, momentumSchedule, type Plan } from '@blindfit/he';
+import { decryptBlob } from './decrypt-blob.ts';
 import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 
@@ -14,7 +15,7 @@ const GARBAGE = 'the server returned something else than the trained model, or t
 export function decryptModel(keyset: Keyset, plan: Plan, blobs: readonly Uint8Array[]): Float64Array[] {
   const { layout } = plan;
   if (blobs.length !== layout.models) throw new ModelError(`a model of ${blobs.length} ciphertexts`, `${layout.models} are needed for ${layout.classes} classes of ${layout.features} features`);
-  const weights = decodeModel(layout, plan.parameters.ring, blobs.map((blob) => decryptBlob(keyset, plan, blob, plan.schedule.modelLevel)));
+  const weights = decodeModel(layout, plan.parameters.ring, blobs.map((blob) => decryptBlob(keyset, 'model', blob, plan.schedule.modelLevel)));
   checkRange(plan, weights);
   return weights;
 }
@@ -28,7 +29,7 @@ export function decryptChain(keyset: Keyset, plan: Plan, chain: number, blob: Ui
   const { layout, parameters } = plan;
   const pairs = chainsOf(plan)[chain];
   if (pairs === undefined) throw new ModelError(`weights of chain ${chain}`, `the job has ${chainsOf(plan).length} chains`);
-  const slots = decryptBlob(keyset, plan, blob, 0);
+  const slots = decryptBlob(keyset, 'model', blob, 0);
   const all = Array.from({ length: layout.classes }, () => new Float64Array(layout.features));
   for (const pair of pairs) decodePair(layout, parameters.ring, slots, pair, all);
   const weights = all.map((row, label) => (pairs.includes(Math.floor(label / 2)) ? row : undefined));
@@ -55,24 +56,11 @@ export function decryptIterates(keyset: Keyset, plan: Plan, iterates: readonly (
   const etas = momentumSchedule(iterations);
   let before: readonly Float64Array[] = Array.from({ length: plan.layout.classes }, () => new Float64Array(plan.layout.features).fill(initialWeight));
   return iterates.map((blobs, index) => {
-    const current = decodeModel(plan.layout, plan.parameters.ring, blobs.map((blob) => decryptBlob(keyset, plan, blob, 0)));
+    const current = decodeModel(plan.layout, plan.parameters.ring, blobs.map((blob) => decryptBlob(keyset, 'model', blob, 0)));
     checkRange(plan, current);
     const { newest, older } = momentumCoefficients(etas, index + 1);
     const weights = current.map((row, k) => row.map((value, j) => newest * value + older * (before[k]?.[j] ?? 0)));
     before = current;
     return weights;
   });
-}
-
-function decryptBlob(keyset: Keyset, plan: Plan, blob: Uint8Array, expected: number): PairedSlots {
-  const header = parseHeader(blob);
-  if (!(Number.isFinite(header.scale) && header.scale > 0)) throw new ModelError(`a model of scale ${header.scale}`, 'scales are finite and positive');
-  // The training's last factors live in the scale: any value may be right, if SEAL's own says the same.
-  checkHeader(header, blob.length, { parameters: plan.parameters, fields: { kind: 'ciphertext', level: expected, scale: header.scale } });
-  using ciphertext = keyset.scheme.loadCiphertext(blob.subarray(WIRE_HEADER_BYTES));
-  const { level, scale, size } = ciphertext;
-  if (level !== expected || scale !== header.scale || size !== 2) {
-    throw new ModelError(`a model ciphertext at level ${level}, scale ${scale}, of ${size} polynomials`, `level ${expected} and, by its header, scale ${header.scale} and 2 polynomials are expected`);
-  }
-  return keyset.secret.decrypt(ciphertext);
 }

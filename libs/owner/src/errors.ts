@@ -20,14 +20,14 @@ export class KeysetError extends HeError {
   }
 }
 
-/** Training data that do not fit their plan. */
+/** Data that do not fit their plan. */
 export class JobDataError extends HeError {
   constructor(message: string, hint: string) {
     super('JOB_DATA', message, hint);
   }
 }
 
-/** What came back from the server is no plausible model. */
+/** What came back from the server is no plausible model, or no plausible scores. */
 export class ModelError extends HeError {
   constructor(message: string, hint: string) {
     super('MODEL', message, hint);

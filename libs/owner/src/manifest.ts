@@ -1,5 +1,5 @@
-import type { Manifest } from '@blindfit/contracts';
-import { MissingKeyError, type Plan } from '@blindfit/he';
+import type { EvaluationKeyBlobs, Manifest, PredictManifest } from '@blindfit/contracts';
+import { MissingKeyError, type Parameters, type Plan, type PredictionPlan } from '@blindfit/he';
 import type { DataBlobs } from './encrypt-job.ts';
 import type { Keyset } from './keyset.ts';
 
@@ -10,22 +10,50 @@ import type { Keyset } from './keyset.ts';
  */
 export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?: string): Manifest {
   const { layout, hyperparameters } = plan;
-  const { ring, dataBits, specialBits, scaleBits } = plan.parameters;
-  const galoisKeys: Record<string, string> = {};
-  for (const step of plan.steps) {
-    const key = keyset.galoisKeys.get(step);
-    if (key === undefined) throw new MissingKeyError(step === 0 ? 'conjugation key' : `rotation key for step ${step}`, `steps ${[...keyset.galoisKeys.keys()].join(', ')}`);
-    galoisKeys[String(step)] = key.digest;
-  }
   return {
     format: 'blindfit-job/1',
     ...(name === undefined ? {} : { name }),
-    parameters: { ring, dataBits: [...dataBits], specialBits, scaleBits },
+    parameters: literalOf(plan.parameters),
     shape: { samples: layout.samples, features: layout.features, classes: layout.classes },
     block: { rows: layout.rows, columns: layout.columns },
     grouping: { ...plan.grouping },
     schedule: { ...plan.schedule },
     hyperparameters: { ...hyperparameters, sigmoid: { ...hyperparameters.sigmoid, odd: [...hyperparameters.sigmoid.odd] } },
-    blobs: { features: blobs.features, gradientFeatures: blobs.gradientFeatures, labels: blobs.labels, relinearisationKey: keyset.relinearisationKey.digest, galoisKeys },
+    blobs: { features: blobs.features, gradientFeatures: blobs.gradientFeatures, labels: blobs.labels, ...keysOf(plan, keyset) },
   };
+}
+
+/**
+ * The manifest of a prediction.
+ * @param features digests by shard, then by block
+ * @param model the training job whose model predicts
+ * @param name shown in listings, and visible to the server
+ * @throws MissingKeyError when the keyset was opened for another plan
+ */
+export function predictManifestFor(plan: PredictionPlan, features: PredictManifest['blobs']['features'], keyset: Keyset, model: string, name?: string): PredictManifest {
+  const { layout } = plan;
+  return {
+    format: 'blindfit-predict/1',
+    ...(name === undefined ? {} : { name }),
+    model,
+    parameters: literalOf(plan.parameters),
+    shape: { samples: layout.samples, features: layout.features, classes: layout.classes },
+    block: { rows: layout.rows, columns: layout.columns },
+    grouping: { ...plan.grouping },
+    blobs: { features, ...keysOf(plan, keyset) },
+  };
+}
+
+function literalOf({ ring, dataBits, specialBits, scaleBits }: Parameters): Manifest['parameters'] {
+  return { ring, dataBits: [...dataBits], specialBits, scaleBits };
+}
+
+function keysOf({ steps }: Pick<Plan, 'steps'>, keyset: Keyset): EvaluationKeyBlobs {
+  const galoisKeys: Record<string, string> = {};
+  for (const step of steps) {
+    const key = keyset.galoisKeys.get(step);
+    if (key === undefined) throw new MissingKeyError(step === 0 ? 'conjugation key' : `rotation key for step ${step}`, `steps ${[...keyset.galoisKeys.keys()].join(', ')}`);
+    galoisKeys[String(step)] = key.digest;
+  }
+  return { relinearisationKey: keyset.relinearisationKey.digest, galoisKeys };
 }

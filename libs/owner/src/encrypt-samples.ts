@@ -1,0 +1,45 @@
+/** Encrypts the samples of a prediction, ciphertext by ciphertext, so that any number of them fits in memory. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { encodeFeatures, wrap, type PredictionPlan } from '@blindfit/he';
+import { digestOf, type Digest } from '@blindfit/storage';
+import type { EncryptOptions, JobData } from './encrypt-job.ts';
+import { JobDataError } from './errors.ts';
+import type { Keyset } from './keyset.ts';
+
+/** Preprocessed samples in the clear. They never leave the owner's machine. */
+export type Samples = Pick<JobData, 'x' | 'samples' | 'features'>;
+
+/**
+ * Encrypts X under the owner's key. Each ciphertext blocks the event loop for some 10 to 50 ms; it is free in between.
+ * @returns the digests by shard, then by block, as the manifest has them
+ * @throws JobDataError when the samples do not fit the plan; whatever `store` throws
+ */
+export async function encryptSamples(keyset: Keyset, plan: PredictionPlan, { x, samples, features }: Samples, options: EncryptOptions): Promise<Digest[][]> {
+  const { layout, parameters } = plan;
+  const same = (what: string, found: number | string, wanted: number | string): void => {
+    if (found !== wanted) throw new JobDataError(`${what}: ${found}`, `the plan is for ${wanted}; plan again for these samples`);
+  };
+  same('fingerprint of the keyset', keyset.parameters.fingerprint, parameters.fingerprint);
+  same('samples', samples, layout.samples);
+  same('features (bias included)', features, layout.features);
+  same('numbers in x', x.length, samples * features);
+  const wrong = x.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) throw new JobDataError(`x[${Math.floor(wrong / features)}][${wrong % features}] is ${x[wrong] ?? 'missing'}`, 'finite numbers only');
+  const total = layout.shards * layout.blocks;
+  const { level, scale } = plan.features;
+  const grid: Digest[][] = [];
+  options.onProgress?.(0, total);
+  for (let shard = 0; shard < layout.shards; shard++) {
+    const row: Digest[] = [];
+    for (let block = 0; block < layout.blocks; block++) {
+      const bytes = wrap(parameters, { kind: 'ciphertext', level, scale }, keyset.secret.encryptToBytes(encodeFeatures(layout, x, shard, block), level, scale));
+      const digest = digestOf(bytes);
+      await options.store({ name: 'features', shard, index: block, place: `blobs.features[${shard}][${block}]`, digest, bytes });
+      row.push(digest);
+      options.onProgress?.(shard * layout.blocks + block + 1, total);
+      await nextTurn();
+    }
+    grid.push(row);
+  }
+  return grid;
+}
