@@ -9,6 +9,8 @@ export interface Cluster {
   readonly store: Link;
   /** Between the owner and the API. */
   readonly owner: Link;
+  /** Workers, schedulers and the owner compute on the same cores. */
+  readonly shared: boolean;
 }
 
 export interface Link {
@@ -23,7 +25,7 @@ const WORKERS_PER_SCHEDULER = 8;
 /** Everything on one machine: files for a store, and an owner next to it. */
 export function localCluster(threads: number): Cluster {
   const link = { latency: 0.002, bytesPerSecond: 300e6 };
-  return { threads, schedulerThreads: schedulersFor(threads), store: { latency: 0, bytesPerSecond: Infinity }, owner: link };
+  return { threads, schedulerThreads: schedulersFor(threads), store: { latency: 0, bytesPerSecond: Infinity }, owner: link, shared: true };
 }
 
 /**
@@ -31,7 +33,7 @@ export function localCluster(threads: number): Cluster {
  * @param ownerBytesPerSecond either way
  */
 export function remoteCluster(threads: number, ownerBytesPerSecond: number): Cluster {
-  return { threads, schedulerThreads: schedulersFor(threads), store: { latency: 0.001, bytesPerSecond: 125e6 }, owner: { latency: 0.02, bytesPerSecond: ownerBytesPerSecond } };
+  return { threads, schedulerThreads: schedulersFor(threads), store: { latency: 0.001, bytesPerSecond: 125e6 }, owner: { latency: 0.02, bytesPerSecond: ownerBytesPerSecond }, shared: false };
 }
 
 function schedulersFor(threads: number): number {
@@ -48,6 +50,7 @@ export function transferSeconds({ latency, bytesPerSecond }: Link, bytes: number
  * - `wake`: from the end of the last child to the parent's running on, and from there to its children's being taken up;
  * - `child`: to add one child;
  * - `step`: records after a step;
- * - `refresh`: events to the owner, checks of the answer, and the next segment's way through the queue.
+ * - `notify`: until the owner hears of a request; events come every 200 ms at most (services/api: job-events.ts);
+ * - `refresh`: checks of the answer, and the next segment's way through the queue.
  */
-export const QUEUE = { task: 0.004, wake: 0.006, child: 0.0002, step: 0.004, refresh: 0.03 } as const;
+export const QUEUE = { task: 0.004, wake: 0.006, child: 0.0002, step: 0.004, notify: 0.1, refresh: 0.03 } as const;

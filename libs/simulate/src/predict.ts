@@ -4,7 +4,7 @@ import { secondsOf, type Calibration } from './calibration.ts';
 import { transferSeconds, type Cluster } from './cluster.ts';
 import { criticalPath, simulate, type Simulation, type Spent } from './simulate.ts';
 import { TaskCosts } from './task-costs.ts';
-import { taskGraph } from './task-graph.ts';
+import { taskGraph, type Node } from './task-graph.ts';
 
 export interface Prediction {
   /** The training, with the evaluation keys loaded. */
@@ -27,7 +27,9 @@ export function predict(plan: Plan, calibration: Calibration, cluster: Cluster):
   const costs = new TaskCosts(plan, calibration, cluster);
   const graph = taskGraph(plan, costs);
   const { threads, schedulerThreads } = cluster;
-  const contention = contentionOf(calibration, threads);
+  // Where workers have all cores, others take from theirs.
+  const others = cluster.shared && threads >= calibration.machine.threads ? shareOfOthers(graph) : 0;
+  const contention = contentionOf(calibration, threads) * (1 + others);
   const options = { threads, schedulerThreads, contention, inputBytes: INPUT_BYTES };
   return {
     training: simulate(graph, options),
@@ -36,6 +38,17 @@ export function predict(plan: Plan, calibration: Calibration, cluster: Cluster):
     criticalPath: criticalPath(graph),
     owner: ownerSeconds(plan, calibration, cluster),
   };
+}
+
+/** What schedulers and the owner compute, in relation to what workers do. */
+function shareOfOthers(graph: readonly Node[]): number {
+  let workers = 0;
+  let others = 0;
+  for (const { place, seconds } of graph) {
+    if (place === 'worker') workers += seconds.compute + seconds.store;
+    else others += seconds.compute + seconds.store;
+  }
+  return workers === 0 ? 0 : others / workers;
 }
 
 /** Grows with the threads of a machine; more threads are on more machines. */

@@ -68,6 +68,7 @@ function segmentOf(builder: Builder, plan: Plan, costs: TaskCosts, chain: number
   const before = segment.count > 1 ? iterations[end - 2]?.gradient : iterations[end - 1]?.weights;
   last = builder.work('publish', costs.publish(iterations[end - 1]?.gradient ?? 0), [last], chain);
   if (before !== undefined) last = builder.work('publish', costs.publish(before), [last], chain);
+  last = builder.wait(QUEUE.notify, [last], chain);
   const known = end === 1 || segment.count === 1;
   last = builder.add({ kind: 'refresh', place: 'owner', seconds: { compute: costs.refresh(end, chain, known), store: 0, queue: 0 }, ...NOTHING, after: [last], chain });
   return builder.wait(QUEUE.refresh, [last], chain);

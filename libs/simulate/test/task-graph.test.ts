@@ -89,6 +89,15 @@ describe('a prediction', () => {
     assert.ok(Math.abs(found - expected) < 1e-6 * expected, `${found} instead of ${expected}`);
   });
 
+  it('is slower where schedulers and the owner take their time from the workers', () => {
+    const local = localCluster(2);
+    const shared = predict(plan, calibration, local).training;
+    const apart = predict(plan, calibration, { ...local, shared: false }).training;
+    assert.equal(apart.spent.contention, 0);
+    assert.ok(shared.spent.contention > 0 && shared.makespan > apart.makespan);
+    assert.ok(shared.makespan < 1.5 * apart.makespan);
+  });
+
   it('refuses a calibration of other parameters', () => {
     assert.throws(() => predict(plan, { ...calibration, fingerprint: '00' }, CHEAP), /other parameters/);
   });
