@@ -17,6 +17,10 @@ export async function readModel(path: string): Promise<Model> {
 
 /** The name of the built-in backbone that a model's features came from, as its training says; undefined if it does not. */
 export function backboneOf(model: Model): string | undefined {
-  const name = model.training['backbone'];
+  return builtIn(model.training['backbone']);
+}
+
+/** The name of a built-in backbone, or undefined: what a training calls by a path may be elsewhere, or something else. */
+export function builtIn(name: unknown): string | undefined {
   return typeof name === 'string' && BACKBONES.some((backbone) => backbone.name === name) ? name : undefined;
 }

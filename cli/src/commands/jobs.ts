@@ -146,9 +146,10 @@ function details(job: JobView): string {
     ['job', job.id],
     ...(job.name === undefined ? [] : [['name', job.name] as [string, string]]),
     ['state', job.state],
-    ['progress', `iteration ${progress.iteration} of ${progress.iterations}, ${formatCount(progress.tasksDone)} of ${formatCount(progress.tasksTotal)} tasks (${progress.phase})`],
+    ['progress', `${job.kind === 'predict' ? '' : `iteration ${progress.iteration} of ${progress.iterations}, `}${formatCount(progress.tasksDone)} of ${formatCount(progress.tasksTotal)} tasks (${progress.phase})`],
     ['data', `${formatCount(shape.samples)} samples, ${shape.features} features, ${shape.classes} classes`],
-    ['training', `${hyper.iterations} iterations, learning rate ${hyper.learningRate}, sigmoid of degree ${hyper.sigmoid.degree}`],
+    ...(job.kind === 'predict' ? [['prediction', `with the model of ${job.model ?? 'another job'}, which nobody decrypts`] as [string, string]] : []),
+    [job.kind === 'predict' ? 'its training' : 'training', `${hyper.iterations} iterations, learning rate ${hyper.learningRate}, sigmoid of degree ${hyper.sigmoid.degree}`],
     ['parameters', job.parameters],
     ['submitted', `${job.createdAt} (${formatAge(job.createdAt)})`],
     ...(job.refreshes.length === 0 ? [] : [['waits for its owner', `to refresh the weights after iteration ${[...new Set(job.refreshes.map(({ iteration }) => iteration))].join(', ')}: blindfit attach ${job.id}`] as [string, string]]),
@@ -157,7 +158,7 @@ function details(job: JobView): string {
   if (time !== '') pairs.push(['time', time]);
   if (result !== undefined) {
     const { seconds, operations } = result;
-    pairs.push(['training took', `${formatSeconds(seconds.train)} (${formatSeconds(seconds.compute)} of computing; waited ${formatSeconds(seconds.queued)} in the queue and ${formatSeconds(seconds.refresh)} for its owner; keys loaded in ${formatSeconds(seconds.loadKeys)})`]);
+    pairs.push([job.kind === 'predict' ? 'prediction took' : 'training took', `${formatSeconds(seconds.train)} (${formatSeconds(seconds.compute)} of computing; waited ${formatSeconds(seconds.queued)} in the queue and ${formatSeconds(seconds.refresh)} for its owner; keys loaded in ${formatSeconds(seconds.loadKeys)})`]);
     pairs.push(['operations', `${formatCount(operations.rotations)} rotations, ${formatCount(operations.relinearisations)} relinearisations`]);
   }
   if (error !== undefined) pairs.push(['error', `${error.message} [${error.code}]`]);

@@ -54,7 +54,7 @@ export function register(program: Command): void {
     .option('--token <token>', 'its bearer token; better in BLINDFIT_TOKEN, where other users cannot see it')
     .addOption(new Option('--threads <n>', 'compute threads of the embedded stack [all cores]').argParser(number(1, 256, true)))
     .addOption(new Option('--patience <k>', 'stop when k looks at the held-out data in a row are no better than the best; its weights are the model [never]').argParser(number(1, 1000, true)))
-    .option('--servable', 'keep a level in the trained model, so that "predict --encrypted" can use it without anybody decrypting it')
+    .option('--servable', 'keep a level in the trained model, so that "predict --encrypted" can use it without anybody decrypting it; needs --server')
     .option('--name <text>', 'shown in listings, and visible to the server')
     .option('--out <file>', 'the trained model', 'model.json')
     .option('--json <file>', 'write the report as JSON ("-": to standard output)')
@@ -67,7 +67,7 @@ Examples:
   blindfit train --features train.csv --validation test.csv --report report.html
   blindfit train --features train.csv --preset paper --json report.json
   blindfit train --folder photos/train --validation-folder photos/test --backbone model.onnx
-  BLINDFIT_TOKEN=... blindfit train --features train.csv --server https://blindfit.example.org
+  BLINDFIT_TOKEN=... blindfit train --features train.csv --server https://blindfit.example.org --servable
 
 The secret key is written with mode 0600 below --keys and is sent nowhere.`,
     )
@@ -81,6 +81,9 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
       if (flags.report !== undefined) await checkOutput('--report', flags.report);
       const server = flags.server ?? (process.env['BLINDFIT_SERVER'] === '' ? undefined : process.env['BLINDFIT_SERVER']);
       const token = flags.token ?? process.env['BLINDFIT_TOKEN'];
+      if (flags.servable === true && server === undefined) {
+        throw new UsageError('--servable needs an API that stays: an embedded stack takes the encrypted model with it', 'give --server URL, for example that of "blindfit up"');
+      }
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
       const { training, validation, source, pictures } = await withInterrupt((signal) => loadData(flags, progress, signal).finally(() => progress.finish()));
       const classes = flags.classes?.split(',').map((label) => label.trim());

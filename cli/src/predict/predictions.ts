@@ -33,10 +33,17 @@ export interface Predictions {
  * @param name what to call sample `index`
  * @throws DatasetError `bad-shape` for other features than the model's, `not-finite`
  */
-export function predict(model: Model, data: Dataset, name: (index: number) => string = (index) => String(index + 1)): Predictions {
-  const { classes } = model;
+export function predict(model: Model, data: Dataset, name?: (index: number) => string): Predictions {
+  return predictionsOf(model.classes, predictScores(model, data), data, name);
+}
+
+/**
+ * @param z samples x classes: the scores, before the sigmoid
+ * @param data that were scored
+ * @param name what to call sample `index`
+ */
+export function predictionsOf(classes: readonly string[], z: Float64Array, data: Pick<Dataset, 'labels'>, name: (index: number) => string = (index) => String(index + 1)): Predictions {
   const c = classes.length;
-  const z = predictScores(model, data);
   const probabilities = classProbabilities(z, c);
   const best = argmaxRows(z, c);
   const classOf = new Map(classes.map((label, k) => [label, k]));

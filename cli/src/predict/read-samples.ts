@@ -1,14 +1,15 @@
-import { createDataset, DatasetError, modelFeatures, type Dataset, type LabelledDataset, type Model } from '@blindfit/datasets';
+import { createDataset, DatasetError, type Dataset, type LabelledDataset } from '@blindfit/datasets';
 import { readFeatures } from '@blindfit/features';
 
 /**
  * Reads samples for a model from a file of features, labelled or not: CSV rows of one cell more than the model has features begin with a
  * label, rows of as many cells have none.
+ * @param features of the model, before preprocessing
  * @throws DatasetError, FeatureError
  */
-export async function readSamples(path: string, model: Model): Promise<Dataset> {
+export async function readSamples(path: string, features: number): Promise<Dataset> {
   const data = await readFeatures(path);
-  return data.d + 1 === modelFeatures(model) ? withoutLabels(data, path) : data;
+  return data.d + 1 === features ? withoutLabels(data, path) : data;
 }
 
 /** What was read as labels becomes the first feature, which it is. */

@@ -1,5 +1,4 @@
 /** The owner's side of a training job, from data to decrypted model. The servers see ciphertexts, shapes and timings. */
-import { readFile } from 'node:fs/promises';
 import type { BlindfitClient } from '@blindfit/client';
 import type { JobResult, JobView } from '@blindfit/contracts';
 import { choosePlan, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/he';
@@ -10,6 +9,7 @@ import type { Progress } from '../progress.ts';
 import { accuraciesOf, evaluate, shuffled, type Accuracies, type TrainingData } from './data.ts';
 import { followTraining, isBetter, type Followed, type RefreshCosts } from './follow.ts';
 import { guardRanges } from './range-guard.ts';
+import { uploadKeys } from './upload-keys.ts';
 
 export interface TrainingRequest extends Pick<PlanRequest, 'precision' | 'refreshEvery' | 'modelLevel'> {
   readonly data: TrainingData;
@@ -170,22 +170,14 @@ async function encryptAndUpload(client: BlindfitClient, keyset: Keyset, plan: Pl
     onProgress: (done, total) => progress.update({ phase: 'encrypting', done, total, text: formatBytes(dataBytes) }),
   });
   const encrypting = performance.now() - started - uploading;
-  const keys = [keyset.relinearisationKey, ...keyset.galoisKeys.values()];
-  const keyBytes = keys.reduce((sum, key) => sum + key.size, 0);
   const keysStarted = performance.now();
-  await client.putBlobs(
-    keys.map(({ digest, size, path }) => ({ digest, size, bytes: () => readFile(path) })),
-    {
-      signal,
-      onProgress: (done, total, skipped) =>
-        progress.update({ phase: 'uploading keys', done, total, text: `${formatBytes(done)}${skipped > 0 ? `, ${formatBytes(skipped)} were there already` : ''}` }),
-    },
-  );
+  const keyBytes = await uploadKeys(client, keyset, progress, signal);
   uploading += performance.now() - keysStarted;
   return { blobs, encrypt: encrypting / 1000, upload: uploading / 1000, bytes: { data: dataBytes, keys: keyBytes } };
 }
 
-function resultOf(job: JobView): JobResult {
+/** @throws CliError for a job that has failed or was cancelled, with the reason */
+export function resultOf(job: JobView): JobResult {
   if (job.state === 'succeeded' && job.result !== undefined) return job.result;
   if (job.state === 'cancelled') throw new CliError(`${job.id} was cancelled`);
   throw new CliError(`${job.id} ${job.state}: ${job.error?.message ?? 'no reason given'}`, job.error?.task === undefined ? undefined : `it happened in task ${job.error.task}; the worker's log says more`);
