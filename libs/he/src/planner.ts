@@ -220,8 +220,8 @@ export function derivePlan(
       data: cells * (seeded(featuresLevel) + seeded(errorsLevel)) + layout.shards * layout.pairs * seeded(errorsLevel),
       keys: ((steps.length + 1) * keyBytes) / 2,
       model: layout.models * 2 * (schedule.modelLevel + 1) * ring * 8,
-      // V of this refresh and of the one before; V at the top and W above the gradient, seeded.
-      refreshDown: chainsOf(base).length * 2 * ring * 8,
+      // V, and the one before unless the owner sent it; V at the top and W above the gradient, seeded.
+      refreshDown: chainsOf(base).length * (schedule.refreshEvery > 1 ? 4 : 2) * ring * 8,
       refreshUp: chainsOf(base).length * (seeded(weightsLevel) + seeded((iterations[schedule.refreshEvery]?.gradient ?? 0) + 1)),
     },
     threadMemoryBytes: (steps.length + 1) * keyBytes + 200e6,
@@ -469,16 +469,42 @@ function search(request: PlanRequest, refreshEvery: number): Plan | undefined {
 const TRANSFORM_SECONDS = 0.44e-3;
 const UPLOAD_BYTES_PER_SECOND = 50e6;
 const REFRESH_BYTES_PER_SECOND = 10e6;
-/** The owner's answer to one refresh of all chains: decrypting, encrypting, and being asked. */
-const REFRESH_SECONDS = 0.4;
+/** The owner's answer to the refresh of one chain: being asked, and packing weights into slots and back, which grows with the blocks. */
+const REFRESH_SECONDS = 0.1;
+const REFRESH_SECONDS_PER_BLOCK = 1.1e-3;
+/** Between the end of a task and the start of what waited for it. */
+const QUEUE_SECONDS = 0.03;
 
 /** What a job is expected to take with `vcpus` threads, and what plans are compared by. Measured costs: `blindfit plan`. */
 export function expectedSeconds(plan: Plan, vcpus: number): number {
-  const { ring } = plan.parameters;
-  const { data, keys, refreshDown, refreshUp } = plan.bytes;
-  const compute = plan.transforms * TRANSFORM_SECONDS * ((ring * Math.log2(ring)) / (16384 * 14));
-  const refresh = REFRESH_SECONDS + (refreshDown + refreshUp) / REFRESH_BYTES_PER_SECOND;
-  return compute / vcpus + (data + keys) / UPLOAD_BYTES_PER_SECOND + (plan.segments.length - 1) * refresh;
+  const { bytes, segments, layout, iterations, grouping } = plan;
+  const chains = chainsOf(plan).length;
+  const refresh = (REFRESH_SECONDS + REFRESH_SECONDS_PER_BLOCK * layout.blocks * grouping.pairsPerChain) * chains + (bytes.refreshDown + bytes.refreshUp) / REFRESH_BYTES_PER_SECOND;
+  const refreshes = segments.length - 1;
+  const work = (plan.transforms * transformSeconds(plan)) / vcpus;
+  // A chain refreshes while others compute; with enough threads what remains is one chain's way through its iterations.
+  const way = iterations.length * (iterationSpan(plan) * transformSeconds(plan) + 3 * QUEUE_SECONDS) + (refreshes * refresh) / chains;
+  return Math.max(work, way) + 0.2 * Math.min(work, way) + (bytes.data + bytes.keys) / UPLOAD_BYTES_PER_SECOND + refreshes * refresh * (chains > 1 ? 0.2 : 1);
+}
+
+function transformSeconds({ parameters: { ring } }: Plan): number {
+  return TRANSFORM_SECONDS * ((ring * Math.log2(ring)) / (16384 * 14));
+}
+
+/** Transforms of one iteration that must come one after the other, however many threads there are: a forward task, then a backward task. */
+function iterationSpan(plan: Plan): number {
+  const { parameters, layout, grouping, hyperparameters: { sigmoid } } = plan;
+  const levels = plan.iterations.find(({ weights }) => weights !== undefined);
+  if (levels?.weights === undefined) return 0;
+  const evaluator = new DryRunEvaluator(parameters);
+  const weights = expand(evaluator, layout, evaluator.input(levels.weights, plan.refreshScale), 0, grouping.pairsPerChain);
+  const labels = evaluator.input(plan.labels.level, plan.labels.scale);
+  const features = weights.map(() => evaluator.input(plan.features.level, plan.features.scale));
+  const errors = evaluator.repeat(grouping.shardsPerTask, () => forward(evaluator, { layout, sigmoid, weights, features, labels }));
+  const feature = evaluator.input(plan.gradientFeatures.level, plan.gradientFeatures.scale);
+  const shards = Array.from({ length: grouping.shardsPerTask }, () => errors);
+  backward(evaluator, { layout, errors: shards, gradientFeatures: new Map(Array.from({ length: grouping.blocksPerTask }, (_, block) => [block, shards.map(() => feature)])) });
+  return evaluator.transforms;
 }
 
 function tryShape(parameters: Parameters, block: BlockShape, request: PlanRequest, schedule: Schedule): Plan | undefined {

@@ -5,6 +5,8 @@ import type { JobChanges, JobStore } from '@blindfit/jobs';
 
 /** At most five events a second: people cannot read faster, and a job may have thousands of tasks. */
 const MIN_INTERVAL_MS = 200;
+/** But a request for a refresh is what a job waits for: the record is looked at so often, and only such news is told at once. */
+const MIN_LOOK_MS = 40;
 /** Announcements may get lost, with their connection or with Redis; a look at the record now and then repairs that. */
 const POLL_MS = 2_000;
 /** Proxies close what is silent, typically after a minute. */
@@ -42,6 +44,8 @@ export function jobEvents({ jobs, changes }: JobEventsSource, first: JobView, op
   let reading = false;
   let changed = false;
   let lastRead = Date.now();
+  let lastShown = 0;
+  let asked = '';
 
   const emit = (name: string, data: unknown): void => {
     event += 1;
@@ -58,7 +62,14 @@ export function jobEvents({ jobs, changes }: JobEventsSource, first: JobView, op
     // The estimate changes with the clock; that alone is no news.
     const content = JSON.stringify({ ...view, progress: { ...view.progress, etaSeconds: undefined } });
     if (content === shown || stream.readableLength > MAX_BACKLOG_BYTES) return;
-    shown = content;
+    const asks = view.refreshes.map((request) => request.id).join();
+    const urgent = isFinal(view.state) || (asks !== asked && asks !== '');
+    if (!urgent && Date.now() < lastShown + MIN_INTERVAL_MS) {
+      // The next look comes when it may be told; by then there may be more to tell.
+      schedule(lastShown + MIN_INTERVAL_MS);
+      return;
+    }
+    [shown, asked, lastShown] = [content, asks, Date.now()];
     emit('progress', view);
     if (!isFinal(view.state)) return;
     emit('end', { id, state: view.state });
@@ -85,18 +96,22 @@ export function jobEvents({ jobs, changes }: JobEventsSource, first: JobView, op
       if (changedMeanwhile()) schedule();
     }
   };
-  const schedule = (): void => {
-    if (timer !== undefined || stopped) return;
+  let due = Infinity;
+  /** Looks at the record at the time given, or earlier if that was said before. */
+  const schedule = (at = lastRead + MIN_LOOK_MS): void => {
+    if (stopped || at >= due) return;
+    clearTimeout(timer);
+    due = at;
     timer = setTimeout(() => {
-      timer = undefined;
+      due = Infinity;
       void refresh();
-    }, Math.max(0, lastRead + MIN_INTERVAL_MS - Date.now()));
+    }, Math.max(0, at - Date.now()));
   };
 
   const unlisten = changes.listen((job) => {
     if (job === id) schedule();
   });
-  const poll = setInterval(schedule, POLL_MS);
+  const poll = setInterval(() => schedule(), POLL_MS);
   const heartbeat = setInterval(() => {
     if (stream.readableLength <= MAX_BACKLOG_BYTES) stream.push(': heartbeat\n\n');
   }, options.heartbeatMs ?? HEARTBEAT_MS);
