@@ -409,7 +409,7 @@ const MAX_TASK_TRANSFORMS = 7000;
 
 /**
  * The cheapest plan over rings, block shapes and refresh intervals. One without refreshes, which needs nobody's presence,
- * is preferred unless another one costs less than half.
+ * is preferred unless another one costs less than a third.
  * @throws PlanError when no supported parameter set carries the job
  */
 export function choosePlan(request: PlanRequest): Plan {
@@ -423,7 +423,7 @@ export function choosePlan(request: PlanRequest): Plan {
   for (const interval of intervals) {
     const plan = search(request, interval);
     if (plan === undefined) continue;
-    const seconds = expectedSeconds(plan, request.vcpus ?? 2) * (interval === iterations ? 0.5 : 1);
+    const seconds = expectedSeconds(plan, request.vcpus ?? 2) * (interval === iterations ? 1 / 3 : 1);
     if (seconds < bestSeconds) [best, bestSeconds] = [plan, seconds];
   }
   if (best !== undefined) return best;
