@@ -16,36 +16,41 @@ for (const { name, literal, security, tolerance } of SETS) {
     const columns = literal.ring === 2048 ? 8 : 64;
     const block = { rows: parameters.slots / columns, columns };
     // Two shards, three blocks, and three pairs in one model ciphertext, the last one half empty.
-    const samples = block.rows + 5;
-    const plan = he.derivePredictionPlan(parameters, block, { samples, features: 2 * columns + 3, classes: 5 }, { shardsPerTask: 2 });
+    const plan = he.derivePredictionPlan(parameters, block, { samples: block.rows + 5, features: 2 * columns + 3, classes: 5 }, { shardsPerTask: 2 });
     const { layout } = plan;
+    // Four pairs fill one model ciphertext, the other two share the next one.
+    const two = he.derivePredictionPlan(parameters, { rows: 8, columns: parameters.slots / 8 }, { samples: 8, features: parameters.slots / 8 + 1, classes: 12 }, { shardsPerTask: 1 });
 
     before(async () => {
-      bench = await openBench(literal, plan.steps, security);
+      bench = await openBench(literal, [...new Set([...plan.steps, ...two.steps])], security);
     });
     after(() => bench[Symbol.dispose]());
 
-    for (const scaleBits of [literal.scaleBits - 1, literal.scaleBits + 4.5]) {
-      it(`scores of all pairs of a model of scale 2^${scaleBits}`, (t) => {
+    for (const [what, tested, scaleBits] of [['', plan, literal.scaleBits - 1], ['', plan, literal.scaleBits + 4.5], [' in two ciphertexts', two, literal.scaleBits + 4]] as const) {
+      it(`scores of all pairs of a model of scale 2^${scaleBits}${what}`, (t) => {
+        const { layout } = tested;
+        const { samples } = layout;
         const x = randomVector(samples * layout.features, 1);
         // Scores up to 64, the most there is room for.
         const weights = Array.from({ length: layout.classes }, (_, k) => randomVector(layout.features, 10 + k));
         const largest = Math.max(...weights.flatMap((row) => Array.from({ length: samples }, (_, i) => Math.abs(row.reduce((sum, w, j) => sum + w * (x[i * layout.features + j] ?? 0), 0)))));
-        const scaled = weights.map((row) => row.map((w) => (w * plan.maxScore) / largest));
+        const scaled = weights.map((row) => row.map((w) => (w * tested.maxScore) / largest));
         const none = new Float64Array(layout.features);
         const pairs = Array.from({ length: layout.pairs }, (_, pair) => {
           const slots = he.encodePair(layout, literal.ring, scaled[2 * pair] ?? none, scaled[2 * pair + 1] ?? none);
           return { pair, ciphertext: bench.encrypt(slots.first, 1, slots.second, 2 ** scaleBits) };
         });
-        const [model, ...others] = he.packModel(bench.evaluator, layout, pairs.map((pair) => he.packChain(bench.evaluator, layout, [pair])), 1, 1);
-        assert.ok(model !== undefined && others.length === 0);
+        const models = he.packModel(bench.evaluator, layout, pairs.map((pair) => he.packChain(bench.evaluator, layout, [pair])), 1, 1);
+        assert.equal(models.length, tested === two ? 2 : 1);
         let error = 0;
         for (let pair = 0; pair < layout.pairs; pair++) {
+          const model = models[Math.floor(pair / layout.pairsPerModel)];
+          assert.ok(model);
           const expanded = he.expandModel(bench.evaluator, layout, model, pair);
           const clear = Array.from({ length: layout.blocks }, (_, b) => ({ first: he.encodeWeights(layout, scaled[2 * pair] ?? none, b), second: he.encodeWeights(layout, scaled[2 * pair + 1] ?? none, b) }));
           for (let shard = 0; shard < layout.shards; shard++) {
             const slots = Array.from({ length: layout.blocks }, (_, b) => he.encodeFeatures(layout, x, shard, b));
-            const features = slots.map((values) => bench.encrypt(values, plan.features.level, undefined, plan.features.scale));
+            const features = slots.map((values) => bench.encrypt(values, tested.features.level, undefined, tested.features.scale));
             using scores = he.predictScores(bench.evaluator, { layout, features, weights: expanded });
             assert.equal(scores.level, 0);
             const decrypted = bench.decrypt(scores);
@@ -58,9 +63,9 @@ for (const { name, literal, security, tolerance } of SETS) {
           }
           for (const c of expanded) c[Symbol.dispose]();
         }
-        t.diagnostic(`largest error ${error.toExponential(2)} of scores up to ${plan.maxScore}`);
+        t.diagnostic(`largest error ${error.toExponential(2)} of scores up to ${tested.maxScore}`);
         assert.ok(error < tolerance, `error ${error} is not below ${tolerance}`);
-        for (const c of [model, ...pairs.map(({ ciphertext }) => ciphertext)]) c[Symbol.dispose]();
+        for (const c of [...models, ...pairs.map(({ ciphertext }) => ciphertext)]) c[Symbol.dispose]();
       });
     }
 
@@ -68,6 +73,8 @@ for (const { name, literal, security, tolerance } of SETS) {
       assert.equal(plan.operations.relinearisations, layout.shards * layout.pairs);
       // Two halvings and three blocks of a model of three pairs, then the columns.
       assert.equal(plan.operations.rotations, layout.pairs * (2 + 2 + layout.shards * Math.log2(columns)));
+      // Two or one halvings, two blocks.
+      assert.equal(two.operations.rotations, 4 * 2 + 2 * 1 + 6 * (1 + Math.log2(two.layout.columns)));
     });
   });
 }

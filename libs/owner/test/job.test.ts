@@ -223,7 +223,7 @@ describe('decrypting a model', () => {
       [he.WireError, /a payload of \d+ bytes/, [he.wrap(parameters, fields, new Uint8Array(100_000))]],
       [ModelError, /a model of scale NaN/, [he.wrap(parameters, { ...fields, scale: NaN }, payload)]],
       [ModelError, /a model of scale -1/, [he.wrap(parameters, { ...fields, scale: -1 }, payload)]],
-      [ModelError, /its header says level 0 and scale 2,/, [he.wrap(parameters, { ...fields, scale: 2 }, payload)]],
+      [ModelError, /by its header, scale 2 and 2 polynomials/, [he.wrap(parameters, { ...fields, scale: 2 }, payload)]],
       [ModelError, /at level 1/, modelBlobs(keyset, 1).map((blob) => he.wrap(parameters, fields, blob.subarray(he.WIRE_HEADER_BYTES)))],
       [he.WireError, /does not start with SEAL's header/, [he.wrap(parameters, fields, new Uint8Array(1000).fill(1))]],
       [he.HeError, /load a ciphertext|cannot be decompressed|the weight of class/, [he.wrap(parameters, fields, garbage)]],
