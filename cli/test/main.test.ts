@@ -30,7 +30,7 @@ test('wrong usage ends with status 2 and says what to do', async (t) => {
     [['nonsense'], /^error: unknown command 'nonsense'\nhint: .*--help/],
     [['job'], /Did you mean jobs\?/],
     [['jobs', '--limit', '0'], /^error: option '--limit <n>' argument '0' is invalid\. Allowed are whole numbers from 1 to 1000\.\nhint: see "blindfit jobs --help"/],
-    [['jobs', '--state', 'odd'], /Allowed choices are queued, running, succeeded, failed, cancelled/],
+    [['jobs', '--state', 'odd'], /Allowed choices are queued, running, awaiting-refresh, succeeded, failed, cancelled/],
     [['jobs', '--follow'], /^error: --follow needs the id of a job\nhint: /],
     [['cancel'], /^error: missing required argument 'job'/],
     [['up', '--workers', 'x'], /^error: --workers: "x" is not allowed; allowed: an integer from 1 to 64/],
