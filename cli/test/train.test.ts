@@ -121,7 +121,7 @@ it('Ctrl-C takes down the embedded stack in the middle of training', { timeout: 
   assert.equal(stdout, '');
   assert.doesNotMatch(stderr, /error/);
   await home.assertUntouched();
-  assert.deepEqual((await readdir(keys)).length, 1, 'the keys are good for the next run');
+  assert.equal((await readdir(keys)).filter((entry) => entry !== 'jobs').length, 1, 'the keys are good for the next run');
 });
 
 describe('train with an API', () => {
