@@ -393,7 +393,7 @@ function testStep(args) {
   if (files.length === 0) throw new SetupError(`There is no *.test.ts file under ${ROOT}: the clone is incomplete.`);
   return {
     title: `Tests (node --test, ${files.length} files)`,
-    args: ['--test', '--test-reporter=spec', '--test-concurrency=3', ...flags, ...files],
+    args: ['--test', '--test-reporter=spec', '--test-concurrency=2', ...flags, ...files],
   };
 }
 
