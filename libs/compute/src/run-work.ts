@@ -75,6 +75,8 @@ async function runStart(context: Context, task: StartTask): Promise<string[]> {
       scale: plan.labels.scale,
     });
     outputs.push(await context.session.write(context.scheme, scores));
+    // What the next shard needs is not there yet, so memory does not grow with the shards of a task.
+    context.session.ciphertexts.trim();
   }
   return outputs;
 }
@@ -93,6 +95,8 @@ async function runForward(context: Context, task: ForwardTask): Promise<string[]
       const labels = await input(context, 'labels', shard, task.pair);
       using errors = forward(evaluator, { layout, sigmoid: plan.hyperparameters.sigmoid, features, weights, labels });
       outputs.push(await session.write(scheme, errors));
+      // What the next shard needs is not there yet, so memory does not grow with the shards of a task.
+      session.ciphertexts.trim();
     }
   } finally {
     free(weights);

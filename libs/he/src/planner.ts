@@ -224,9 +224,17 @@ export function derivePlan(
       refreshDown: chainsOf(base).length * (schedule.refreshEvery > 1 ? 4 : 2) * ring * 8,
       refreshUp: chainsOf(base).length * (seeded(weightsLevel) + seeded((iterations[schedule.refreshEvery]?.gradient ?? 0) + 1)),
     },
-    threadMemoryBytes: (steps.length + 1) * keyBytes + 200e6,
+    threadMemoryBytes: (steps.length + 1) * keyBytes + taskBytes(base),
     maxWeight: 2 ** WEIGHT_BITS,
   });
+}
+
+/** What a thread holds besides its keys: parsed inputs it may need again, and the largest task. */
+function taskBytes({ layout, grouping, parameters, features, gradientFeatures }: PlanBase): number {
+  const ciphertext = (level: number): number => 2 * (level + 1) * parameters.ring * 8;
+  const forwardBytes = 2 * layout.blocks * ciphertext(features.level);
+  const backwardBytes = grouping.shardsPerTask * (grouping.blocksPerTask + 1) * ciphertext(gradientFeatures.level);
+  return 250e6 + Math.max(forwardBytes, backwardBytes);
 }
 
 /** Which blocks, or shards, each task of a kind gets. */
@@ -537,11 +545,16 @@ export function tasksOf({ layout, parameters: { ring } }: Pick<Plan, 'layout' | 
   return Math.min(most, wanted, Math.max(1, Math.floor(work / MIN_TASK_TRANSFORMS)));
 }
 
-/** Cuts a pair's work until there are tasks for every vCPU, none longer than the bound and, where possible, none tiny. */
+/** Of X~ and the errors that one backward task holds at a time. */
+const MAX_TASK_BYTES = 96e6;
+
+/** Cuts a pair's work until there are tasks for every vCPU, none longer or larger than the bounds and, where possible, none tiny. */
 function groupingFor(plan: Plan, vcpus: number): Pick<Grouping, 'blocksPerTask' | 'shardsPerTask'> {
   const { layout } = plan;
   const parts = (count: number): number => tasksOf(plan, plan.transforms / (layout.pairs * plan.iterations.length), count, vcpus);
   const shardParts = parts(layout.shardsPerBatch);
-  const blockParts = Math.min(layout.blocks, Math.max(1, Math.floor(parts(layout.shardsPerBatch * layout.blocks) / shardParts)));
-  return { blocksPerTask: Math.ceil(layout.blocks / blockParts), shardsPerTask: Math.ceil(layout.shardsPerBatch / shardParts) };
+  const shards = Math.ceil(layout.shardsPerBatch / shardParts);
+  const bytes = shards * layout.blocks * 2 * (plan.gradientFeatures.level + 1) * plan.parameters.ring * 8;
+  const blockParts = Math.min(layout.blocks, Math.max(1, Math.floor(parts(layout.shardsPerBatch * layout.blocks) / shardParts), Math.ceil(bytes / MAX_TASK_BYTES)));
+  return { blocksPerTask: Math.ceil(layout.blocks / blockParts), shardsPerTask: shards };
 }
