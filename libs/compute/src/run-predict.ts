@@ -1,7 +1,7 @@
 /** Scores of one pair of classes on some shards: a task of a prediction job. */
 import type { PlannedPrediction, PredictTask } from '@blindfit/contracts';
-import { expandModel, predictScores, WireError, type Ciphertext, type PredictionPlan, type Scheme, type SealEvaluator } from '@blindfit/he';
-import { named } from './errors.ts';
+import { expandModel, predictScores, WireError, type PredictionPlan, type Scheme, type SealEvaluator } from '@blindfit/he';
+import { byShard } from './inputs.ts';
 import { free, load } from './intermediate.ts';
 import type { Session } from './session.ts';
 
@@ -15,33 +15,19 @@ interface Context {
 
 /** @returns digests by shard of the task */
 export async function runPredict(context: Context, task: PredictTask): Promise<string[]> {
-  const { evaluator, plan, session, scheme } = context;
+  const { evaluator, planned, plan } = context;
   const { layout, model: place } = plan;
   if (task.pair >= layout.pairs) throw new WireError(`there is no pair ${task.pair}`, `0 to ${layout.pairs - 1}`);
+  const missing = task.shards.find((shard) => shard >= layout.shards);
+  if (missing !== undefined) throw new WireError(`there is no shard ${missing}`, `0 to ${layout.shards - 1}`);
   using model = await load(context, task.model, { level: place.level });
   // A larger scale would leave no room for the scores, and show as nonsense to the owner only.
   if (!(model.scale > 0 && model.scale <= place.maxScale)) throw new WireError(`a model of scale ${model.scale}`, `at most ${place.maxScale}`);
   const weights = expandModel(evaluator, layout, model, task.pair);
-  const outputs: string[] = [];
   try {
-    for (const shard of task.shards) {
-      const features = await featuresOf(context, shard);
-      using scores = predictScores(evaluator, { layout, features, weights });
-      outputs.push(await session.write(scheme, scores));
-    }
+    const features = { name: 'features', digests: planned.manifest.blobs.features, place: plan.features };
+    return await byShard(context, features, task.shards, (blocks) => predictScores(evaluator, { layout, features: blocks, weights }));
   } finally {
     free(weights);
   }
-  return outputs;
-}
-
-/** All blocks of one shard, owned by the cache. */
-async function featuresOf({ session, planned, plan, scheme }: Context, shard: number): Promise<Ciphertext[]> {
-  const blocks: Ciphertext[] = [];
-  const row = planned.manifest.blobs.features[shard];
-  if (row === undefined) throw new WireError(`there is no shard ${shard}`, `0 to ${plan.layout.shards - 1}`);
-  for (const [block, digest] of row.entries()) {
-    blocks.push(await named(`blobs.features[${shard}][${block}]`, digest, () => session.ciphertexts.get(scheme, session.store, digest, plan.features)));
-  }
-  return blocks;
 }

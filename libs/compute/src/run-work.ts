@@ -4,7 +4,7 @@ import {
   addOperations, backward, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, noOperations, packModel,
   SealEvaluator, startErrors, startScores, stepFactor, WireError, type Ciphertext, type MomentumTerms, type Plan, type Scheme, type Segment,
 } from '@blindfit/he';
-import { named } from './errors.ts';
+import { byShard, input, type InputGrid } from './inputs.ts';
 import { free, load, loadAll } from './intermediate.ts';
 import type { Work } from './messages.ts';
 import { runPredict } from './run-predict.ts';
@@ -61,47 +61,26 @@ function compute(context: Context, work: Exclude<Work, PredictTask>): Promise<st
   }
 }
 
-async function runStart(context: Context, task: StartTask): Promise<string[]> {
+function runStart(context: Context, task: StartTask): Promise<string[]> {
   const { evaluator, plan } = context;
-  const outputs: string[] = [];
-  for (const shard of task.shards) {
-    const features = await inputs(context, 'features', shard);
-    using scores = startScores(evaluator, {
-      layout: plan.layout,
-      sigmoid: plan.hyperparameters.sigmoid,
-      features,
-      initialWeight: plan.hyperparameters.initialWeight,
-      level: plan.iterations[0]?.errors ?? 0,
-      scale: plan.labels.scale,
-    });
-    outputs.push(await context.session.write(context.scheme, scores));
-    // What the next shard needs is not there yet, so memory does not grow with the shards of a task.
-    context.session.ciphertexts.trim();
-  }
-  return outputs;
+  const { sigmoid, initialWeight } = plan.hyperparameters;
+  return byShard(context, gridOf(context, 'features'), task.shards, (features) =>
+    startScores(evaluator, { layout: plan.layout, sigmoid, features, initialWeight, level: plan.iterations[0]?.errors ?? 0, scale: plan.labels.scale }));
 }
 
 async function runForward(context: Context, task: ForwardTask): Promise<string[]> {
-  const { evaluator, plan, session, scheme } = context;
-  const { layout } = plan;
+  const { evaluator, plan } = context;
+  const { layout, hyperparameters: { sigmoid } } = plan;
   const level = plan.iterations[task.iteration - 1]?.weights;
   if (level === undefined) throw new WireError(`iteration ${task.iteration} has no forward task`, `2 to ${plan.iterations.length} have`);
   using packed = await load(context, task.weights, { level });
   const weights = expand(evaluator, layout, packed, task.pair, plan.grouping.pairsPerChain);
-  const outputs: string[] = [];
   try {
-    for (const shard of task.shards) {
-      const features = await inputs(context, 'features', shard);
-      const labels = await input(context, 'labels', shard, task.pair);
-      using errors = forward(evaluator, { layout, sigmoid: plan.hyperparameters.sigmoid, features, weights, labels });
-      outputs.push(await session.write(scheme, errors));
-      // What the next shard needs is not there yet, so memory does not grow with the shards of a task.
-      session.ciphertexts.trim();
-    }
+    return await byShard(context, gridOf(context, 'features'), task.shards, async (features, shard) =>
+      forward(evaluator, { layout, sigmoid, features, weights, labels: await input(context, gridOf(context, 'labels'), shard, task.pair) }));
   } finally {
     free(weights);
   }
-  return outputs;
 }
 
 async function runBackward(context: Context, task: BackwardTask): Promise<string[]> {
@@ -111,7 +90,7 @@ async function runBackward(context: Context, task: BackwardTask): Promise<string
     const gradientFeatures = new Map<number, Ciphertext[]>();
     for (const block of task.blocks) {
       const shards: Ciphertext[] = [];
-      for (const shard of task.shards) shards.push(await input(context, 'gradientFeatures', shard, block));
+      for (const shard of task.shards) shards.push(await input(context, gridOf(context, 'gradientFeatures'), shard, block));
       gradientFeatures.set(block, shards);
     }
     using gradient = backward(evaluator, { layout: plan.layout, errors, gradientFeatures });
@@ -136,7 +115,7 @@ async function errorsOf(context: Context, task: BackwardTask): Promise<Ciphertex
         errors.push(await load(context, digest, { level }));
         continue;
       }
-      const labels = await input(context, 'labels', shard, task.pair);
+      const labels = await input(context, gridOf(context, 'labels'), shard, task.pair);
       if (digest === undefined) {
         errors.push(evaluator.dropTo(labels, level));
         continue;
@@ -254,17 +233,6 @@ async function loadTerms(context: Context, { momentum }: MomentumTerms<string>, 
   }
 }
 
-/** All blocks of one shard, owned by the cache. */
-async function inputs(context: Context, name: 'features', shard: number): Promise<Ciphertext[]> {
-  const blocks: Ciphertext[] = [];
-  for (let block = 0; block < context.plan.layout.blocks; block++) blocks.push(await input(context, name, shard, block));
-  return blocks;
-}
-
-/** One of the owner's ciphertexts, owned by the cache. */
-function input(context: Context, name: 'features' | 'gradientFeatures' | 'labels', shard: number, column: number): Promise<Ciphertext> {
-  const digest = context.planned.manifest.blobs[name][shard]?.[column];
-  if (digest === undefined) throw new WireError(`no ${name} at shard ${shard}, place ${column}`);
-  const { ciphertexts, store } = context.session;
-  return named(`blobs.${name}[${shard}][${column}]`, digest, () => ciphertexts.get(context.scheme, store, digest, context.plan[name]));
+function gridOf({ planned, plan }: Context, name: 'features' | 'gradientFeatures' | 'labels'): InputGrid {
+  return { name, digests: planned.manifest.blobs[name], place: plan[name] };
 }

@@ -1,0 +1,45 @@
+/** The owner's ciphertexts: parsed once, kept by the cache as long as it has room. */
+import { WireError, type Ciphertext, type Scheme } from '@blindfit/he';
+import type { CiphertextPlace } from './ciphertext-cache.ts';
+import { named } from './errors.ts';
+import type { Session } from './session.ts';
+
+interface Tools {
+  readonly session: Session;
+  readonly scheme: Scheme;
+}
+
+/** One of the grids of a manifest's blobs. */
+export interface InputGrid {
+  /** As the manifest names it. */
+  readonly name: string;
+  /** By shard, then by block or pair. */
+  readonly digests: readonly (readonly string[])[];
+  readonly place: CiphertextPlace;
+}
+
+/** One ciphertext of a grid, owned by the cache. @throws WireError naming its place */
+export function input({ session, scheme }: Tools, { name, digests, place }: InputGrid, shard: number, column: number): Promise<Ciphertext> {
+  const digest = digests[shard]?.[column];
+  if (digest === undefined) throw new WireError(`no ${name} at shard ${shard}, place ${column}`);
+  return named(`blobs.${name}[${shard}][${column}]`, digest, () => session.ciphertexts.get(scheme, session.store, digest, place));
+}
+
+/**
+ * Runs a circuit on the features of one shard after the other and stores its results, one a shard.
+ * @param circuit makes a ciphertext from all blocks of a shard
+ * @returns digests by shard
+ */
+export async function byShard(tools: Tools, features: InputGrid, shards: readonly number[], circuit: (blocks: readonly Ciphertext[], shard: number) => Promise<Ciphertext> | Ciphertext): Promise<string[]> {
+  const outputs: string[] = [];
+  for (const shard of shards) {
+    const blocks: Ciphertext[] = [];
+    const columns = features.digests[shard]?.length ?? 1;
+    for (let block = 0; block < columns; block++) blocks.push(await input(tools, features, shard, block));
+    using result = await circuit(blocks, shard);
+    outputs.push(await tools.session.write(tools.scheme, result));
+    // What the next shard needs is not there yet, so memory does not grow with the shards of a task.
+    tools.session.ciphertexts.trim();
+  }
+  return outputs;
+}
