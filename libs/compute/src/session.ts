@@ -1,5 +1,5 @@
 /** What one thread keeps between tasks: its store, manifests, schemes, keys and parsed ciphertexts. */
-import { planJob, type PlannedJob } from '@blindfit/contracts';
+import { PlanCache, type PlannedJob } from '@blindfit/contracts';
 import { loadSeal, Scheme, wrap, type Ciphertext, type Parameters } from '@blindfit/he';
 import { BlobCache, digestOf, openBlobStore, parseDigest, type BlobStore, type Digest } from '@blindfit/storage';
 import { CiphertextCache } from './ciphertext-cache.ts';
@@ -23,7 +23,7 @@ export class Session {
   readonly keys: KeyCache;
   readonly ciphertexts: CiphertextCache;
   private readonly flag: Int32Array;
-  private readonly manifests = new Map<string, PlannedJob>();
+  private readonly plans = new PlanCache((digest) => this.read(parseDigest(digest)), MAX_MANIFESTS);
   private readonly schemes = new Map<string, Scheme>();
 
   private constructor(data: ThreadData, store: BlobStore, statistics: ThreadStatistics) {
@@ -56,13 +56,8 @@ export class Session {
     if (Atomics.load(this.flag, 0) === 1) throw new TaskCancelledError();
   };
 
-  async manifest(digest: string): Promise<PlannedJob> {
-    const known = this.manifests.get(digest);
-    if (known !== undefined) return known;
-    const planned = planJob(JSON.parse(Buffer.from(await this.read(parseDigest(digest))).toString('utf8')));
-    evictOldest(this.manifests, MAX_MANIFESTS);
-    this.manifests.set(digest, planned);
-    return planned;
+  manifest(digest: string): Promise<PlannedJob> {
+    return this.plans.get(digest);
   }
 
   async scheme(parameters: Parameters): Promise<Scheme> {

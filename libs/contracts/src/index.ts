@@ -4,6 +4,7 @@ export * from './digest.ts';
 export * from './operations.ts';
 export * from './manifest.ts';
 export * from './manifest-plan.ts';
+export * from './plan-cache.ts';
 export * from './task-count.ts';
 export * from './job.ts';
 export * from './predict-manifest.ts';

@@ -1,6 +1,7 @@
+import { PlanCache } from '@blindfit/contracts';
 import { healthRoutes, type Logger, type ReadinessCheck } from '@blindfit/runtime';
 import type { ChainData, JobChanges, JobData, JobStore } from '@blindfit/jobs';
-import type { BlobStore } from '@blindfit/storage';
+import { parseDigest, type BlobStore } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Redis } from 'ioredis';
@@ -12,6 +13,9 @@ import { addApiMetrics } from './metrics.ts';
 import { useProblems } from './problems.ts';
 import { blobRoutes } from './routes/blobs.ts';
 import { jobRoutes } from './routes/jobs.ts';
+
+/** Of jobs whose refreshes are being answered. */
+const MAX_PLANS = 32;
 
 /** What the API stands on. Whoever made these closes them, after the app. */
 export interface ApiDependencies {
@@ -65,6 +69,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     changes,
     queue: queues.jobs,
     chains: queues.chains,
+    plans: new PlanCache((digest) => store.get(parseDigest(digest)), MAX_PLANS),
     traffic: metrics.traffic,
     onStream: (delta) => metrics.onStream(delta),
     ...(deps.maxManifestBytes === undefined ? {} : { maxManifestBytes: deps.maxManifestBytes }),

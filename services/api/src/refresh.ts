@@ -1,7 +1,6 @@
-import { checker, ContractError, expectedRefresh, isFinal, planManifest, RefreshAnswerSchema, type JobView, type RefreshAnswer } from '@blindfit/contracts';
-import type { Plan } from '@blindfit/he';
+import { checker, ContractError, expectedRefresh, isFinal, RefreshAnswerSchema, type JobView, type PlanCache, type RefreshAnswer } from '@blindfit/contracts';
 import { addSegment, RUNNING, type ChainData, type JobStore } from '@blindfit/jobs';
-import { parseDigest, type BlobStore } from '@blindfit/storage';
+import type { BlobStore } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
 
 import { checkPlaces } from './check-blobs.ts';
@@ -12,11 +11,8 @@ export interface RefreshDependencies {
   readonly jobs: JobStore;
   /** The queue `chains`. */
   readonly chains: Queue<ChainData>;
+  readonly plans: PlanCache;
 }
-
-/** Planning a job takes a moment, and its refreshes come one after the other. */
-const MAX_PLANS = 32;
-const plans = new Map<string, Plan>();
 
 const checkAnswer = checker('the answer to a refresh is not valid', RefreshAnswerSchema);
 
@@ -27,13 +23,13 @@ const checkAnswer = checker('the answer to a refresh is not valid', RefreshAnswe
  * @param value what came in, unchecked
  * @throws {ApiError} 409 for an answer nobody asked for (any more), 422 for blobs that are missing or do not fit
  */
-export async function answerRefresh({ store, jobs, chains }: RefreshDependencies, job: JobView, value: unknown): Promise<JobView> {
+export async function answerRefresh({ store, jobs, chains, plans }: RefreshDependencies, job: JobView, value: unknown): Promise<JobView> {
   const answer = parse(value);
   if (isFinal(job.state)) throw new ApiError(409, 'JOB_FINISHED', 'Job is finished', `${job.id} has ended (${job.state}) and needs no refresh any more`);
   const request = job.refreshes.find(({ id }) => id === answer.id);
   // Without a request it may be the repetition of an answer that was taken, which was checked then.
   if (request !== undefined) {
-    const plan = await planOf(store, job.manifest);
+    const { plan } = await plans.training(job.manifest);
     const expected = expectedRefresh(plan, request.iteration);
     await checkPlaces(store, plan.parameters, [
       { digest: answer.weights, place: 'weights', fields: expected.weights },
@@ -63,14 +59,4 @@ function parse(value: unknown): RefreshAnswer {
     if (error instanceof ContractError) throw new ApiError(422, 'INVALID_REFRESH', 'Not an answer to a refresh', error.message, 'send {"id", "weights", "momentum"}: the id of the request and the digests of two uploaded blobs');
     throw error;
   }
-}
-
-async function planOf(store: BlobStore, manifest: string): Promise<Plan> {
-  const known = plans.get(manifest);
-  if (known !== undefined) return known;
-  const { plan } = planManifest(JSON.parse(Buffer.from(await store.get(parseDigest(manifest))).toString('utf8')));
-  const [oldest] = plans.keys();
-  if (plans.size >= MAX_PLANS && oldest !== undefined) plans.delete(oldest);
-  plans.set(manifest, plan);
-  return plan;
 }

@@ -1,6 +1,6 @@
 import { Worker, type Job, type Processor } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import { ContractError, planJob, type PlannedJob, type PlannedManifest } from '@blindfit/contracts';
+import { PlanCache, type PlannedManifest } from '@blindfit/contracts';
 import { JobStore, LOCKS, openQueue, QUEUES, type ChainData, type JobData } from '@blindfit/jobs';
 import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
 import { openBlobStore, parseDigest } from '@blindfit/storage';
@@ -44,25 +44,11 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   });
   compute.watch(registry, pool);
 
-  const manifests = new Map<string, PlannedJob>();
-  const plannedJob = async (digest: string): Promise<PlannedJob> => {
-    const known = manifests.get(digest);
-    if (known !== undefined) return known;
-    const planned = planJob(JSON.parse(Buffer.from(await store.get(parseDigest(digest))).toString('utf8')));
-    const [oldest] = manifests.keys();
-    if (manifests.size >= MAX_MANIFESTS && oldest !== undefined) manifests.delete(oldest);
-    manifests.set(digest, planned);
-    return planned;
-  };
-
-  const manifest = async (digest: string): Promise<PlannedManifest> => {
-    const planned = await plannedJob(digest);
-    if (planned.kind !== 'train') throw new ContractError('not the manifest of a training job', [`${digest} is of kind ${planned.kind}`]);
-    return planned;
-  };
+  const plans = new PlanCache((digest) => store.get(parseDigest(digest)), MAX_MANIFESTS);
+  const manifest = (digest: string): Promise<PlannedManifest> => plans.training(digest);
   const runJob = async (job: Job<JobData>, token: string): Promise<void> => {
     if (job.name === 'finish') return finishTrainingJob(dependencies, job);
-    const planned = await plannedJob(job.data.manifest);
+    const planned = await plans.get(job.data.manifest);
     return planned.kind === 'train' ? runTrainingJob(dependencies, job, token) : runPredictionJob(dependencies, job, token, planned.plan);
   };
 

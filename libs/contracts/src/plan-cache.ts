@@ -1,0 +1,33 @@
+import { ContractError } from './check.ts';
+import { planJob, type PlannedJob, type PlannedManifest } from './manifest-plan.ts';
+
+/** The plans of the manifests a process met last: planning takes a moment, and a job's manifest is asked for all the time. */
+export class PlanCache {
+  private readonly read: (digest: string) => Promise<Uint8Array>;
+  private readonly max: number;
+  private readonly plans = new Map<string, PlannedJob>();
+
+  /** @param read gets the bytes of a manifest @param max plans that are kept */
+  constructor(read: (digest: string) => Promise<Uint8Array>, max: number) {
+    this.read = read;
+    this.max = max;
+  }
+
+  /** @throws ContractError, ParameterError, PlanError, and what reading throws */
+  async get(digest: string): Promise<PlannedJob> {
+    const known = this.plans.get(digest);
+    if (known !== undefined) return known;
+    const planned = planJob(JSON.parse(new TextDecoder().decode(await this.read(digest))));
+    const [oldest] = this.plans.keys();
+    if (this.plans.size >= this.max && oldest !== undefined) this.plans.delete(oldest);
+    this.plans.set(digest, planned);
+    return planned;
+  }
+
+  /** As {@link get}. @throws ContractError also for the manifest of another kind of job */
+  async training(digest: string): Promise<PlannedManifest> {
+    const planned = await this.get(digest);
+    if (planned.kind !== 'train') throw new ContractError('not the manifest of a training job', [`${digest} is of kind ${planned.kind}`]);
+    return planned;
+  }
+}
