@@ -2,29 +2,13 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 
-import { JobViewSchema, checker, type JobView, type Manifest, type Problem } from '@blindfit/contracts';
+import type { Manifest } from '@blindfit/contracts';
 import { Parameters, wrap, type WireFields } from '@blindfit/he';
 import { digestOf } from '@blindfit/storage';
 
+import { asJob, jobOf, problemOf } from './answers.ts';
 import { makeJob, putBlob, startService, storedManifest, TOKEN, type Service } from './service.ts';
 import { randomBlob } from './support.ts';
-
-const asJob = checker('not a job', JobViewSchema);
-
-async function jobOf(response: Response, status: number): Promise<JobView> {
-  const text = await response.text();
-  assert.equal(response.status, status, text);
-  return asJob(JSON.parse(text));
-}
-
-async function problemOf(response: Response, status: number, code: string): Promise<Problem> {
-  const text = await response.text();
-  assert.equal(response.status, status, text);
-  assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
-  const problem = JSON.parse(text) as Problem;
-  assert.equal(problem.code, code, text);
-  return problem;
-}
 
 test('a job is accepted: record, manifest, queue entry', async (t) => {
   const service = await startService(t);

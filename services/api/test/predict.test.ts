@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { utimes } from 'node:fs/promises';
 import { test } from 'node:test';
 
-import { checker, JobViewSchema, type JobView, type PredictManifest, type Problem } from '@blindfit/contracts';
+import type { PredictManifest, Problem } from '@blindfit/contracts';
 import { predictionGroups, predictionPlan, wrap, type Plan, type PredictionPlan, type WireFields } from '@blindfit/he';
 import { createLogger } from '@blindfit/runtime';
 import { parseDigest, type FileBlobStore } from '@blindfit/storage';
@@ -12,21 +12,11 @@ import { Registry } from 'prom-client';
 
 import { startCollector } from '../src/collector.ts';
 import { addCollectorMetrics } from '../src/metrics.ts';
+import { jobOf, problemOf } from './answers.ts';
 import { makeJob, putBlob, startService, type Service } from './service.ts';
 
-const asJob = checker('not a job', JobViewSchema);
-
-async function accepted(response: Response, status = 201): Promise<JobView> {
-  const text = await response.text();
-  assert.equal(response.status, status, text);
-  return asJob(JSON.parse(text));
-}
-
 async function refused(response: Response, code: string, detail: RegExp, hint?: RegExp): Promise<void> {
-  const text = await response.text();
-  assert.equal(response.status, 422, text);
-  const problem = JSON.parse(text) as Problem;
-  assert.equal(problem.code, code, text);
+  const problem = await problemOf(response, 422, code);
   assert.match(problem.detail, detail);
   if (hint !== undefined) assert.match(problem.hint ?? '', hint);
 }
@@ -60,7 +50,7 @@ async function makePrediction(store: FileBlobStore, training: Plan, model: strin
 /** A training job, not run by anybody. */
 async function submitTraining(service: Service, modelLevel: 0 | 1 = 1): Promise<{ plan: Plan; id: string }> {
   const { plan, manifest } = await makeJob(service.store, {}, undefined, { modelLevel });
-  return { plan, id: (await accepted(await service.submit(manifest))).id };
+  return { plan, id: (await jobOf(await service.submit(manifest), 201)).id };
 }
 
 async function succeed(service: Service, id: string): Promise<string> {
@@ -77,14 +67,14 @@ test('a prediction is accepted: its model is settled at submission, and every bl
   await refused(await service.submit(manifest), 'MODEL_UNUSABLE', new RegExp(`${training.id} has not succeeded, it is queued`), /wait until/);
   const model = await succeed(service, training.id);
 
-  const job = await accepted(await service.submit({ ...manifest, name: 'new ones' }, 'once'));
+  const job = await jobOf(await service.submit({ ...manifest, name: 'new ones' }, 'once'), 201);
   assert.deepEqual([job.kind, job.state, job.name, job.model, job.parameters], ['predict', 'queued', 'new ones', training.id, training.plan.parameters.name]);
   assert.deepEqual(job.hyperparameters, (await service.jobs.get(training.id))?.hyperparameters);
   assert.deepEqual(job.progress, { phase: 'queued', iteration: 0, iterations: 1, tasksDone: 0, tasksTotal: plan.layout.pairs * predictionGroups(plan).length, levelsLeft: 1 });
   assert.deepEqual(await service.jobs.modelOf(job.id), [model]);
   assert.deepEqual(await service.jobs.modelOf(training.id), []);
   assert.deepEqual((await service.queue.getJob(job.id))?.data, { job: job.id, manifest: job.manifest });
-  assert.equal((await accepted(await service.submit({ ...manifest, name: 'new ones' }, 'once'), 200)).id, job.id);
+  assert.equal((await jobOf(await service.submit({ ...manifest, name: 'new ones' }, 'once'), 200)).id, job.id);
 
   // A task counts, and the scores are the result.
   const [score, stray] = [await putBlob(service.store, randomBytes(100)), await putBlob(service.store, randomBytes(100))];
@@ -93,7 +83,7 @@ test('a prediction is accepted: its model is settled at submission, and every bl
   await service.jobs.recordTask(job.id, `${job.id}.predict.0.0`, { kind: 'predict', iteration: 1, pair: 0, operations, startedAt: Date.now() - 50, finishedAt: Date.now(), loadKeysSeconds: 0 });
   await service.jobs.setIteration(job.id, 0, 1, 0);
   assert.equal(await service.jobs.succeedPrediction(job.id, [[score, score]]), true);
-  const done = await accepted(await service.call(`/v1/jobs/${job.id}`), 200);
+  const done = await jobOf(await service.call(`/v1/jobs/${job.id}`), 200);
   assert.deepEqual([done.state, done.progress.iteration, done.progress.tasksDone, done.progress.levelsLeft], ['succeeded', 1, 1, 0]);
   assert.deepEqual([done.result?.models, done.result?.iterates, done.result?.scores], [[], [], [[score, score]]]);
   assert.deepEqual([done.result?.operations, done.result?.seconds.iterations.length], [operations, 1]);
@@ -125,7 +115,7 @@ test('a model that cannot be used is refused, with the reason and what to do', a
   const training = await submitTraining(service);
   await succeed(service, training.id);
   const { manifest } = await makePrediction(service.store, training.plan, training.id);
-  const prediction = await accepted(await service.submit(manifest));
+  const prediction = await jobOf(await service.submit(manifest), 201);
   const flat = await submitTraining(service, 0);
   await succeed(service, flat.id);
   const failed = await submitTraining(service);

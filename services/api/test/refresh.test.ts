@@ -3,29 +3,13 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
 
-import { checker, expectedRefresh, JobViewSchema, type JobView, type Manifest, type Problem, type RefreshAnswer, type RefreshRequest } from '@blindfit/contracts';
+import { expectedRefresh, type JobView, type Manifest, type RefreshAnswer, type RefreshRequest } from '@blindfit/contracts';
 import { Parameters, wrap, type Plan, type WireFields } from '@blindfit/he';
 import { AWAITING, DONE, type ChainRecord } from '@blindfit/jobs';
 
+import { jobOf, problemOf } from './answers.ts';
 import { makeJob, putBlob, startService, type Service } from './service.ts';
 import { randomBlob } from './support.ts';
-
-const asJob = checker('not a job', JobViewSchema);
-
-async function jobOf(response: Response, status = 200): Promise<JobView> {
-  const text = await response.text();
-  assert.equal(response.status, status, text);
-  return asJob(JSON.parse(text));
-}
-
-async function problemOf(response: Response, status: number, code: string): Promise<Problem> {
-  const text = await response.text();
-  assert.equal(response.status, status, text);
-  assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
-  const problem = JSON.parse(text) as Problem;
-  assert.equal(problem.code, code, text);
-  return problem;
-}
 
 interface Waiting {
   readonly service: Service;
