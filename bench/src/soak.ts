@@ -1,8 +1,8 @@
-/** A job of 500 iterations, each refreshed by the owner, in a small ring: whether the memory of any process grows. */
+/** Whether memory grows: with the iterations of a job (500, each refreshed by the owner, in a small ring), and with its samples. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { prepareData, Progress, runTraining, startStack, type RunningStack } from '@blindfit/cli';
+import { prepareData, Progress, runTraining, startStack, type RunningStack, type TrainingData } from '@blindfit/cli';
 import { BlindfitClient } from '@blindfit/client';
 import { createDataset } from '@blindfit/datasets';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid } from '@blindfit/he';
@@ -14,18 +14,22 @@ const SAMPLES = 40;
 const FEATURES = 6;
 
 export async function run(): Promise<void> {
+  await iterations();
+  await samples();
+}
+
+async function iterations(): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-bench-'));
   const stack = await startStack({ dataDir: join(directory, 'data'), threads: 1, log: () => undefined });
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   const stop = new AbortController();
   try {
-    const samples: { readonly iteration: number; readonly bytes: ReadonlyMap<string, number> }[] = [];
+    const looks: { readonly iteration: number; readonly bytes: ReadonlyMap<string, number> }[] = [];
     let job = '';
     const watch = setInterval(() => {
-      if (job !== '') void client.job(job).then(async ({ progress }) => samples.push({ iteration: progress.iteration, bytes: await memoryOf(stack) })).catch(() => undefined);
+      if (job !== '') void client.job(job).then(async ({ progress }) => looks.push({ iteration: progress.iteration, bytes: await memoryOf(stack) })).catch(() => undefined);
     }, 2_000);
-    const features = Float64Array.from({ length: SAMPLES * FEATURES }, (_, at) => Math.sin(at * 1.7) + (at % FEATURES === 0 ? (Math.floor(at / FEATURES) % 2) - 0.5 : 0));
-    const data = prepareData({ training: createDataset(features, FEATURES, Array.from({ length: SAMPLES }, (_, i) => String(i % 2))), preprocessing: 'standardize' });
+    const data = dataOf(SAMPLES, FEATURES, 2);
     const started = performance.now();
     const report = await runTraining(
       client,
@@ -45,9 +49,9 @@ export async function run(): Promise<void> {
       stop.signal,
     );
     clearInterval(watch);
-    const warm = samples.find(({ iteration }) => iteration >= WARM_UP)?.bytes ?? new Map<string, number>();
-    const middle = samples.find(({ iteration }) => iteration >= ITERATIONS / 2)?.bytes ?? new Map<string, number>();
-    const last = samples.at(-1)?.bytes ?? new Map<string, number>();
+    const warm = looks.find(({ iteration }) => iteration >= WARM_UP)?.bytes ?? new Map<string, number>();
+    const middle = looks.find(({ iteration }) => iteration >= ITERATIONS / 2)?.bytes ?? new Map<string, number>();
+    const last = looks.at(-1)?.bytes ?? new Map<string, number>();
     const mib = (value: number | undefined): string => ((value ?? NaN) / 2 ** 20).toFixed(0);
     print(
       `Soak: ${SAMPLES} x ${data.shape.features} x 2, ${ITERATIONS} iterations, ${report.refresh.count} refreshes, ${report.parameters.name}, ${((performance.now() - started) / 1000).toFixed(0)} s; weight error ${report.maxWeightError.toExponential(1)}; resident memory in MiB`,
@@ -63,11 +67,49 @@ export async function run(): Promise<void> {
   }
 }
 
+/** The worker's largest resident memory over a job of two iterations. */
+async function samples(): Promise<void> {
+  const rows = [['samples', 'worker peak MiB', 'training s', 'weight error']];
+  const directory = await mkdtemp(join(tmpdir(), 'blindfit-bench-'));
+  try {
+    for (const count of [1024, 16_384, 131_072]) {
+      // A process of its own each: the largest memory of the one before would show.
+      const stack = await startStack({ dataDir: join(directory, `data-${count}`), threads: 2, log: () => undefined });
+      const client = new BlindfitClient({ server: stack.url, token: stack.token });
+      try {
+        const report = await runTraining(
+          client,
+          { data: dataOf(count, 63, 4), hyperparameters: DEFAULT_HYPERPARAMETERS, refreshEvery: 1, keysDirectory: join(directory, 'keys') },
+          new Progress(),
+          new AbortController().signal,
+        );
+        const worker = stack.processes.find(({ name }) => name.startsWith('worker'));
+        rows.push([String(count), ((await fieldOf(worker?.pid ?? 0, 'VmHWM')) / 2 ** 20).toFixed(0), report.seconds.train.toFixed(1), report.maxWeightError.toExponential(1)]);
+      } finally {
+        await client.close();
+        await stack.stop();
+      }
+    }
+    print('Memory by samples: 64 columns, 4 classes, 2 iterations, one worker of 2 threads', rows);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Standardised columns, the first of which tells the classes apart. */
+function dataOf(count: number, width: number, classes: number): TrainingData {
+  const features = Float64Array.from({ length: count * width }, (_, at) => Math.sin(at * 1.7) + (at % width === 0 ? (Math.floor(at / width) % classes) - 0.5 : 0));
+  return prepareData({ training: createDataset(features, width, Array.from({ length: count }, (_, i) => String(i % classes))), preprocessing: 'standardize' });
+}
+
+/** Bytes. */
+async function fieldOf(pid: number, field: 'VmRSS' | 'VmHWM'): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return 1024 * Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? NaN);
+}
+
 async function memoryOf(stack: RunningStack): Promise<Map<string, number>> {
   const memory = new Map<string, number>();
-  for (const { name, pid } of stack.processes) {
-    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-    memory.set(name, 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? NaN));
-  }
+  for (const { name, pid } of stack.processes) memory.set(name, await fieldOf(pid, 'VmRSS'));
   return memory;
 }
