@@ -1,0 +1,101 @@
+/**
+ * What the native addon offers (C++ in `libs/he/native`). Every array is checked for its length, every number for its
+ * range, before a pointer is made from it; a violation throws a RangeError or TypeError and changes nothing.
+ *
+ * Polynomials are in NTT form in SEAL's order: a ciphertext of `polys` polynomials at level l is one array of
+ * polys x (l + 1) x N words, polynomial by polynomial, prime by prime, all canonical in [0, q). Level l has the primes
+ * 0 to l. `out` may be `a` (or `b`) unless said otherwise; results are SEAL 4.1's, bit for bit.
+ */
+export type Words = BigUint64Array;
+
+/** Instruction sets of the kernels, the fastest first. `ifma` needs primes of at most 50 bits; others take its place for longer ones. */
+export const KERNELS = ['ifma', 'avx512', 'avx2', 'portable'] as const;
+export type Kernel = (typeof KERNELS)[number];
+
+export interface NativeAddon {
+  /** The kernels this CPU can run, the fastest first; never empty. */
+  kernels(): Kernel[];
+  /** Memory outside JavaScript's heap, aligned to 64 bytes, not zeroed; freed when garbage is collected. */
+  allocate(words: number): Words;
+  /**
+   * Tables for one parameter set. Cheap when the process has them already: threads share them, read-only.
+   * @param primes the data primes, q0 first, then the special prime; each = 1 mod 2N, of at most 60 bits, all different
+   * @param parmsIds SEAL's parms_id of each level, 4 words each, level 0 first
+   * @param keyParmsId SEAL's parms_id of the key level (with the special prime), 4 words
+   * @param kernel the fastest possible when left out
+   */
+  createRing(ring: number, primes: Words, parmsIds: Words, keyParmsId: Words, kernel?: Kernel): NativeRing;
+}
+
+/** One key-switching key, mapped read-only from a file; one mapping serves all threads of the process. */
+export interface NativeKey {
+  /** Bytes of the mapping. */
+  readonly bytes: number;
+  /** Lets go of it now instead of when garbage is collected; the pages go when no thread holds it any more. */
+  close(): void;
+}
+
+export interface ParsedCiphertext {
+  readonly polys: number;
+  readonly level: number;
+  readonly scale: number;
+  /** Undefined when the second polynomial is given as a seed only: SEAL expands it. */
+  readonly data: Words | undefined;
+}
+
+export interface NativeRing {
+  /** By prime, data primes first: the kernel that works on it. */
+  readonly kernels: readonly Kernel[];
+
+  add(out: Words, a: Words, b: Words, polys: number, level: number): void;
+  subtract(out: Words, a: Words, b: Words, polys: number, level: number): void;
+  negate(out: Words, a: Words, polys: number, level: number): void;
+  /** Adds a plaintext to the first polynomial; `out` has the other polynomials of `a`. */
+  addPlain(out: Words, a: Words, plain: Words, polys: number, level: number): void;
+  multiplyPlain(out: Words, a: Words, plain: Words, polys: number, level: number): void;
+  /** 2 x 2 polynomials give 3. `out` must be neither `a` nor `b`. */
+  multiply(out: Words, a: Words, b: Words, level: number): void;
+  square(out: Words, a: Words, level: number): void;
+  /** Sum over i of a[i] b[i]: 3 polynomials, each product of 2 x 2, one reduction at the end. At most 64 products. `out` is none of them. */
+  sumOfProducts(out: Words, a: readonly Words[], b: readonly Words[], level: number): void;
+  /** Sum over i of a[i] plain[i] for ciphertexts of 2 polynomials. At most 64. `out` is none of them. */
+  sumOfPlainProducts(out: Words, a: readonly Words[], plain: readonly Words[], level: number): void;
+
+  /** 3 polynomials to 2. */
+  relinearise(out: Words, a: Words, level: number, key: NativeKey): void;
+  /** The automorphism X -> X^element and its key switch, on 2 polynomials. `out` must not be `a`. */
+  rotate(out: Words, a: Words, level: number, element: number, key: NativeKey): void;
+  /** The same rotation of several ciphertexts in one pass over the key. */
+  rotateMany(out: readonly Words[], a: readonly Words[], level: number, element: number, key: NativeKey): void;
+  /** For each element in turn: out = out + rotate(out), starting with a. */
+  rotateAndSum(out: Words, a: Words, level: number, elements: readonly number[], keys: readonly NativeKey[]): void;
+
+  /** Divides by the level's prime with rounding: `out` is at level - 1. */
+  rescale(out: Words, a: Words, polys: number, level: number): void;
+  /** Drops the primes above level `to`. */
+  dropTo(out: Words, a: Words, polys: number, level: number, to: number): void;
+
+  /** The NTT form of X^power (any whole number) at a level: (level + 1) x N words. */
+  monomial(out: Words, power: number, level: number): void;
+  /** out = a + X^(N/2) b, for plaintexts. `sign` is 1 or -1, of the second term. */
+  addTimesJ(out: Words, a: Words, b: Words, level: number, sign: number): void;
+  /** Forward or inverse NTT of one polynomial at a level, in place: for tests and benchmarks. */
+  ntt(a: Words, level: number): void;
+  inverseNtt(a: Words, level: number): void;
+
+  /**
+   * Reads SEAL's uncompressed serialisation of a ciphertext of this ring and checks all of it: framing, parms_id, NTT form, size 2
+   * or 3, N, primes, correction factor 1, every coefficient below its prime. @throws Error saying what is wrong
+   */
+  readCiphertext(bytes: Uint8Array): ParsedCiphertext;
+  /** SEAL's uncompressed serialisation, byte for byte as node-seal's saveToArray(ComprModeType.none). */
+  writeCiphertext(data: Words, polys: number, level: number, scale: number): Uint8Array;
+  /**
+   * Turns SEAL's uncompressed and unseeded serialisation of relinearisation or Galois keys that hold exactly one key into the content
+   * of a key file: a header (magic, version, N, primes, layout, checksum of the header) and the values in the order the kernels read
+   * them. @throws Error as {@link readCiphertext}
+   */
+  packKey(bytes: Uint8Array): Uint8Array;
+  /** Maps a key file. @throws Error when it is of another ring, layout or version, or cut off */
+  openKey(path: string): NativeKey;
+}
