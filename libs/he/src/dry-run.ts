@@ -82,6 +82,10 @@ export class DryRunEvaluator implements Evaluator {
     return new Shadow(level, scale);
   }
 
+  encodeConstant(_value: number, level: number, scale: number): Plaintext {
+    return new Shadow(level, scale);
+  }
+
   monomial(_power: number, level: number): Plaintext {
     return new Shadow(level, 1);
   }

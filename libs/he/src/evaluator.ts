@@ -45,6 +45,17 @@ export function addOperations(a: OperationCounts, b: OperationCounts): Operation
   };
 }
 
+export interface FusedOperations {
+  /**
+   * Sum over i of a[i] b[i], of size 3, at the lowest level among them: one reduction for all products. Operands above that level
+   * count as dropped to it.
+   * @throws CircuitError when the scales of the products differ
+   */
+  sumOfProducts(a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext;
+  /** a <- a + rot(a, step) for each step in turn. */
+  rotateAndSumInPlace(a: Ciphertext, steps: readonly number[]): void;
+}
+
 export interface Evaluator {
   readonly parameters: Parameters;
   readonly counts: OperationCounts;
@@ -57,6 +68,8 @@ export interface Evaluator {
    * @param first one number per slot; missing ones are zero
    */
   encode(first: Float64Array, level: number, scale: number, second?: Float64Array): Plaintext;
+  /** A plaintext with `value` in every slot, a constant polynomial: no FFT. The caller disposes of it. */
+  encodeConstant(value: number, level: number, scale: number): Plaintext;
   /**
    * The monomial X^power (any whole number; X^N = -1) as a plaintext of scale 1: an exact factor that costs no level.
    * The evaluator keeps it for reuse and owns it.
@@ -84,6 +97,9 @@ export interface Evaluator {
   /** Cyclic left rotation of the slots. One key switch. */
   rotate(a: Ciphertext, step: number): Ciphertext;
   conjugate(a: Ciphertext): Ciphertext;
+
+  /** Whole patterns in one call, where an evaluator has them. The results are those of the single operations, to the bit. */
+  readonly fused?: FusedOperations;
 
   /** Declares that the integer content stands for another value: dividing the scale by r multiplies the value by r. */
   multiplyValueInPlace(a: Ciphertext, factor: number): void;

@@ -38,6 +38,10 @@ export class TimedEvaluator implements Evaluator {
     return this.shadows.encode(first, level, scale, second);
   }
 
+  encodeConstant(value: number, level: number, scale: number): Plaintext {
+    return this.shadows.encodeConstant(value, level, scale);
+  }
+
   monomial(power: number, level: number): Plaintext {
     this.monomials.set(`${level}:${power}`, secondsOf(this.calibration, 'monomial', level));
     return this.shadows.monomial(power, level);

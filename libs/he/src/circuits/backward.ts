@@ -3,6 +3,7 @@ import type { Ciphertext, Evaluator } from '../evaluator.ts';
 import type { Layout } from '../layout.ts';
 import { sumRowsAndPack } from './pack.ts';
 import { reduceProductInPlace } from './reduce.ts';
+import { addProducts } from './sum-of-products.ts';
 
 export interface BackwardInput {
   readonly layout: Layout;
@@ -25,20 +26,7 @@ export function backward(evaluator: Evaluator, input: BackwardInput): Ciphertext
   const products = new Map<number, Ciphertext>();
   for (const [block, shards] of gradientFeatures) {
     if (shards.length !== errors.length) throw new CircuitError(`${shards.length} shards of block ${block}`, `${errors.length} are needed`);
-    let sum: Ciphertext | undefined;
-    for (const [index, error] of errors.entries()) {
-      const feature = shards[index];
-      if (feature === undefined) throw new CircuitError(`no shard ${index} of block ${block}`);
-      using lowered = evaluator.dropTo(feature, error.level);
-      const term = evaluator.multiply(error, lowered);
-      if (sum === undefined) {
-        sum = term;
-      } else {
-        using added = term;
-        evaluator.addInPlace(sum, added);
-      }
-    }
-    if (sum === undefined) throw new CircuitError('no shards');
+    const sum = addProducts(evaluator, shards, errors);
     reduceProductInPlace(evaluator, sum);
     products.set(block, sum);
   }

@@ -84,7 +84,7 @@ function product(evaluator: Evaluator, a: Ciphertext, b: Ciphertext): Ciphertext
 
 /** a <- a + value in every slot. */
 export function addConstant(evaluator: Evaluator, a: Ciphertext, value: number): void {
-  using constant = evaluator.encode(new Float64Array(evaluator.parameters.slots).fill(value), a.level, a.scale);
+  using constant = evaluator.encodeConstant(value, a.level, a.scale);
   evaluator.addPlainInPlace(a, constant);
 }
 
@@ -92,7 +92,7 @@ export function addConstant(evaluator: Evaluator, a: Ciphertext, value: number):
 export function timesConstant(evaluator: Evaluator, a: Ciphertext, value: number, level: number, scale: number): Ciphertext {
   using lowered = evaluator.dropTo(a, level + 1);
   const factorScale = (scale * Number(evaluator.prime(level + 1))) / lowered.scale;
-  using factor = evaluator.encode(new Float64Array(evaluator.parameters.slots).fill(value), level + 1, factorScale);
+  using factor = evaluator.encodeConstant(value, level + 1, factorScale);
   const result = evaluator.multiplyPlain(lowered, factor);
   evaluator.rescaleInPlace(result);
   return result;

@@ -22,6 +22,10 @@ function doublings(from: number, below: number): number[] {
  * One rotation a step.
  */
 export function rotateAndSumInPlace(evaluator: Evaluator, a: Ciphertext, steps: readonly number[]): void {
+  if (evaluator.fused !== undefined) {
+    evaluator.fused.rotateAndSumInPlace(a, steps);
+    return;
+  }
   for (const step of steps) {
     using rotated = evaluator.rotate(a, step);
     evaluator.addInPlace(a, rotated);

@@ -12,12 +12,24 @@ export function sumOfProducts(evaluator: Evaluator, layout: Layout, features: re
   if (features.length !== layout.blocks || weights.length !== layout.blocks) {
     throw new CircuitError(`${features.length} feature and ${weights.length} weight blocks`, `${layout.blocks} of each are needed`);
   }
+  const sum = addProducts(evaluator, features, weights);
+  reduceProductInPlace(evaluator, sum);
+  return sum;
+}
+
+/**
+ * Sum over i of a[i] b[i], of size 3, before any reduction. No key switch.
+ * @param a at the level of `b`, or above; all of `b` at one level
+ */
+export function addProducts(evaluator: Evaluator, a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
+  if (a.length !== b.length || b.length === 0) throw new CircuitError(`${a.length} and ${b.length} factors`, 'as many of the one as of the other, and at least one, are needed');
+  if (evaluator.fused !== undefined) return evaluator.fused.sumOfProducts(a, b);
   let sum: Ciphertext | undefined;
-  weights.forEach((weight, block) => {
-    const feature = features[block];
-    if (feature === undefined) throw new CircuitError(`no feature block ${block}`);
-    using lowered = evaluator.dropTo(feature, weight.level);
-    const term = evaluator.multiply(lowered, weight);
+  b.forEach((right, index) => {
+    const left = a[index];
+    if (left === undefined) throw new CircuitError(`no factor ${index}`);
+    using lowered = evaluator.dropTo(left, right.level);
+    const term = evaluator.multiply(lowered, right);
     if (sum === undefined) {
       sum = term;
     } else {
@@ -25,7 +37,6 @@ export function sumOfProducts(evaluator: Evaluator, layout: Layout, features: re
       evaluator.addInPlace(sum, added);
     }
   });
-  if (sum === undefined) throw new CircuitError('no blocks');
-  reduceProductInPlace(evaluator, sum);
+  if (sum === undefined) throw new CircuitError('nothing to add');
   return sum;
 }

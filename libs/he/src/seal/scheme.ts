@@ -5,8 +5,10 @@
 import type { CKKSEncoder, Evaluator as RawEvaluator, Ciphertext as RawCiphertext, GaloisKeys, Plaintext as RawPlaintext, ParmsIdType, RelinKeys, SEALContext, MainModule } from 'node-seal';
 import { CircuitError, ParameterError, WireError } from '../errors.ts';
 import { CONJUGATION, type Ciphertext, type Plaintext } from '../evaluator.ts';
+import { galoisElement } from '../galois.ts';
 import type { PairedSlots } from '../layout.ts';
 import type { Parameters } from '../parameters.ts';
+import { constantContent, residue } from '../constants.ts';
 import { maxPayloadBytes, type WireFields } from '../wire.ts';
 import { loadSeal, sealCall, type SealModule } from './module.ts';
 import { checkedPayload } from './payload.ts';
@@ -65,6 +67,8 @@ export class Scheme implements Disposable {
   readonly context: SEALContext;
   /** Data primes, q0 first. */
   readonly primes: readonly bigint[];
+  /** The prime of the keys alone. */
+  readonly specialPrime: bigint;
   /** Shared with the evaluator built on this scheme. */
   readonly evaluator: RawEvaluator;
   private readonly encoder: CKKSEncoder;
@@ -86,7 +90,9 @@ export class Scheme implements Disposable {
     const security = parameters.security === '128' ? seal.SecLevelType.tc128 : seal.SecLevelType.none;
     this.context = sealCall('make a context', () => new seal.SEALContext(literal, true, security));
     if (!this.context.parametersSet()) throw new ParameterError(`SEAL refuses the parameter set ${parameters.name}`, 'see its table of moduli');
-    this.primes = (seal.jsArrayFromVecModulus(modulus) as bigint[]).slice(0, -1);
+    const primes = seal.jsArrayFromVecModulus(modulus) as bigint[];
+    this.primes = primes.slice(0, -1);
+    this.specialPrime = primes.at(-1) ?? 0n;
     modulus.delete();
     literal.delete();
     const parmsIds: ParmsIdType[] = [];
@@ -113,6 +119,20 @@ export class Scheme implements Disposable {
     this.context.delete();
   }
 
+  /** What another library has to know to compute with SEAL's objects: all primes, the special one last, and SEAL's parms_id of every level and of keys. */
+  description(): { primes: BigUint64Array; parmsIds: BigUint64Array; keyParmsId: BigUint64Array } {
+    const keyId = this.context.keyParmsId();
+    try {
+      return {
+        primes: BigUint64Array.from([...this.primes, this.specialPrime]),
+        parmsIds: BigUint64Array.from(this.parmsIdWords.flatMap((words) => [...words])),
+        keyParmsId: BigUint64Array.from(keyId.values() as BigUint64Array),
+      };
+    } finally {
+      keyId.delete();
+    }
+  }
+
   parmsId(level: number): ParmsIdType {
     const id = this.parmsIds[level];
     if (id === undefined) throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
@@ -134,6 +154,15 @@ export class Scheme implements Disposable {
     const count = (level + 1) * this.parameters.ring;
     const values = this.valuesOf(real, count);
     this.addTimesJ(values, this.valuesOf(imaginary, count), level);
+    return this.loadPlaintext(values, level, scale);
+  }
+
+  /** The constant polynomial: `value` in every slot. No FFT. */
+  encodeConstant(value: number, level: number, scale: number): SealPlaintext {
+    const { ring } = this.parameters;
+    const content = constantContent(value, scale);
+    const values = new BigUint64Array((level + 1) * ring);
+    for (let i = 0; i <= level; i++) values.fill(residue(content, this.prime(i)), i * ring, (i + 1) * ring);
     return this.loadPlaintext(values, level, scale);
   }
 
@@ -234,7 +263,8 @@ export class Scheme implements Disposable {
     return new SealPlaintext(raw, level);
   }
 
-  private valuesOf(plain: SealPlaintext, count: number): BigUint64Array {
+  /** NTT values, prime by prime. */
+  valuesOf(plain: SealPlaintext, count: number): BigUint64Array {
     return plaintextValues(plain.raw.saveToArray(this.seal.ComprModeType.none) as Uint8Array, count);
   }
 
@@ -258,7 +288,8 @@ export class Scheme implements Disposable {
     }
   }
 
-  private wordsOf(level: number): BigUint64Array {
+  /** SEAL's parms_id of a level, 4 words. */
+  wordsOf(level: number): BigUint64Array {
     this.parmsId(level);
     return this.parmsIdWords[level] ?? new BigUint64Array(4);
   }
@@ -287,15 +318,6 @@ export function rawCiphertext(ciphertext: Ciphertext): RawCiphertext {
 export function rawPlaintext(plaintext: Plaintext): RawPlaintext {
   if (!(plaintext instanceof SealPlaintext)) throw new CircuitError('a plaintext of another evaluator');
   return plaintext.raw;
-}
-
-/** The power of X that stands for a left rotation: SEAL orders slots by the powers of 3 modulo 2N. */
-function galoisElement(step: number, ring: number): number {
-  const order = 2 * ring;
-  if (step === CONJUGATION) return order - 1;
-  let element = 1;
-  for (let i = 0; i < step; i++) element = (element * 3) % order;
-  return element;
 }
 
 /** node-seal refuses Node's `Buffer`, a subclass of Uint8Array. */

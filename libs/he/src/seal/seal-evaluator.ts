@@ -1,6 +1,7 @@
 /** The {@link Evaluator} on node-seal: the reference every other evaluator is judged by. */
 import type { GaloisKeys, RelinKeys } from 'node-seal';
 import { CircuitError, MissingKeyError } from '../errors.ts';
+import { assertSame } from '../exact-scales.ts';
 import { noOperations, type Ciphertext, type Evaluator, type OperationCounts, type Plaintext } from '../evaluator.ts';
 import type { Parameters } from '../parameters.ts';
 import { sealCall } from './module.ts';
@@ -13,9 +14,6 @@ export interface EvaluationKeys {
 }
 
 export const NO_KEYS: EvaluationKeys = { relinearisation: undefined, galois: new Map() };
-
-/** Scales computed along two paths agree to a few units in the last place of a double, or the circuit is wrong. */
-const SCALE_TOLERANCE = 2 ** -44;
 
 export class SealEvaluator implements Evaluator {
   readonly parameters: Parameters;
@@ -38,6 +36,10 @@ export class SealEvaluator implements Evaluator {
 
   encode(first: Float64Array, level: number, scale: number, second?: Float64Array): Plaintext {
     return this.scheme.encode(first, level, scale, second);
+  }
+
+  encodeConstant(value: number, level: number, scale: number): Plaintext {
+    return this.scheme.encodeConstant(value, level, scale);
   }
 
   monomial(power: number, level: number): Plaintext {
@@ -164,13 +166,5 @@ export class SealEvaluator implements Evaluator {
     } finally {
       right.setScale(scale);
     }
-  }
-}
-
-/** @throws CircuitError when levels or scales differ */
-function assertSame(operation: string, a: { level: number; scale: number }, b: { level: number; scale: number }): void {
-  if (a.level !== b.level) throw new CircuitError(`cannot ${operation}: levels ${a.level} and ${b.level}`);
-  if (Math.abs(a.scale / b.scale - 1) > SCALE_TOLERANCE) {
-    throw new CircuitError(`cannot ${operation}: scales 2^${Math.log2(a.scale).toFixed(6)} and 2^${Math.log2(b.scale).toFixed(6)}`);
   }
 }

@@ -1,0 +1,47 @@
+/** Which evaluator a process uses, and why. */
+import { createRequire } from 'node:module';
+import { buildNative } from '../../native/build.mjs';
+import { ParameterError } from '../errors.ts';
+import { KERNELS, type Kernel, type NativeAddon } from './addon.ts';
+
+/** `auto`: the native evaluator where it can be built, node-seal elsewhere. */
+export const EVALUATOR_CHOICES = ['auto', 'native', 'seal'] as const;
+export type EvaluatorChoice = (typeof EVALUATOR_CHOICES)[number];
+
+/** Plain data, so that it can be handed to threads. */
+export type ResolvedEvaluator =
+  | { readonly kind: 'native'; readonly path: string; readonly kernel: Kernel; readonly why: string }
+  | { readonly kind: 'seal'; readonly why: string };
+
+/**
+ * Builds the addon unless it is there, and tries whether it loads.
+ * @throws ParameterError when `native` is asked for and cannot be had
+ */
+export async function resolveEvaluator(choice: EvaluatorChoice = 'auto'): Promise<ResolvedEvaluator> {
+  if (choice === 'seal') return { kind: 'seal', why: 'it was asked for' };
+  const found = await findNative();
+  if (found.kind === 'native' || choice === 'auto') return found;
+  throw new ParameterError(`the native evaluator cannot be used: ${found.why}`, 'install g++, or set BLINDFIT_EVALUATOR to auto or seal');
+}
+
+async function findNative(): Promise<ResolvedEvaluator> {
+  const built = await buildNative({ quiet: true });
+  if ('reason' in built) return { kind: 'seal', why: built.reason };
+  try {
+    const [kernel] = loadAddon(built.path).kernels();
+    if (kernel === undefined) return { kind: 'seal', why: 'the addon knows no kernel for this CPU' };
+    return { kind: 'native', path: built.path, kernel, why: `the CPU has what its kernels need (${KERNELS.indexOf(kernel) === 0 ? 'the fastest' : `${kernel} is the fastest it can run`})` };
+  } catch (error) {
+    return { kind: 'seal', why: `the addon does not load: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
+/** @param path as {@link resolveEvaluator} found it */
+export function loadAddon(path: string): NativeAddon {
+  return createRequire(import.meta.url)(path) as NativeAddon;
+}
+
+/** For people: `native (ifma)` or `node-seal (WebAssembly)`. */
+export function evaluatorName(resolved: ResolvedEvaluator): string {
+  return resolved.kind === 'native' ? `native (${resolved.kernel})` : 'node-seal (WebAssembly)';
+}
