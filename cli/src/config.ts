@@ -11,6 +11,8 @@ const FLAGS: Readonly<Record<string, { readonly flag: string; readonly value: st
   metricsPort: { flag: '--metrics-port', value: 'port' },
   threads: { flag: '--threads', value: 'n' },
   keyMemoryMb: { flag: '--key-memory', value: 'MiB' },
+  keyDiskMb: { flag: '--key-disk', value: 'MiB' },
+  evaluator: { flag: '--evaluator', value: 'name' },
   cacheDir: { flag: '--cache', value: 'dir' },
   cacheMb: { flag: '--cache-size', value: 'MiB' },
   maxBlobMb: { flag: '--max-blob', value: 'MiB' },

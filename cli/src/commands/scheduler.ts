@@ -3,14 +3,14 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
+const { redisUrl, store, token, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
 const threads = {
   ...variables.threads,
   description: 'Threads that add gradients up; they do without keys and have little to do',
   default: () => 1,
   defaultText: '1',
 };
-const TABLE = { redisUrl, store, token: optional(token), threads, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
+const TABLE = { redisUrl, store, token: optional(token), threads, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
 
 export function register(program: Command): void {
   const command = program
@@ -40,6 +40,7 @@ Examples:
             storeUrl: config.store,
             ...(config.token === undefined ? {} : { token: config.token }),
             threads: config.threads,
+            evaluator: config.evaluator,
             cacheDir: config.cacheDir,
             cacheBytes: config.cacheMb * 2 ** 20,
             queuePrefix: config.queuePrefix,

@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
-const TABLE = { redisUrl, store, token: optional(token), threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
+const { redisUrl, store, token, threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
+const TABLE = { redisUrl, store, token: optional(token), threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
 
 export function register(program: Command): void {
   const command = program
@@ -36,6 +36,8 @@ Examples:
             ...(config.token === undefined ? {} : { token: config.token }),
             threads: config.threads,
             keyMemoryBytes: config.keyMemoryMb * 2 ** 20,
+            keyDiskBytes: config.keyDiskMb * 2 ** 20,
+            evaluator: config.evaluator,
             cacheDir: config.cacheDir,
             cacheBytes: config.cacheMb * 2 ** 20,
             queuePrefix: config.queuePrefix,

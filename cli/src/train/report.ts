@@ -8,8 +8,8 @@ import type { TrainingReport } from './run.ts';
 
 /** Everything the table shows, by name. */
 export function reportJson(report: TrainingReport, data: TrainingData, hyperparameters: Hyperparameters): Record<string, unknown> {
-  const { job, parameters, seconds, bytes, operations, maxWeightError, accuracy, iteration, stoppedAfter, refresh } = report;
-  return { job, iteration, ...(stoppedAfter === undefined ? {} : { stoppedAfter }), refresh, parameters, seconds, bytes, operations, maxWeightError, accuracy, shape: data.shape, classes: data.classes, preprocessing: preprocessingName(data.preprocessing), hyperparameters, security: 128 };
+  const { job, parameters, seconds, bytes, operations, evaluators, maxWeightError, accuracy, iteration, stoppedAfter, refresh } = report;
+  return { job, iteration, ...(stoppedAfter === undefined ? {} : { stoppedAfter }), refresh, parameters, seconds, bytes, operations, ...(evaluators === undefined ? {} : { evaluators }), maxWeightError, accuracy, shape: data.shape, classes: data.classes, preprocessing: preprocessingName(data.preprocessing), hyperparameters, security: 128 };
 }
 
 /** @param backbone the network that made the features of images; prediction and export take it up */
@@ -47,7 +47,7 @@ const PAPER = {
 const MAX_ITERATIONS_SHOWN = 4;
 
 export function reportTable(report: TrainingReport, data: TrainingData): string {
-  const { seconds, bytes, operations, parameters, accuracy } = report;
+  const { seconds, bytes, operations, evaluators = {}, parameters, accuracy } = report;
   const percent = (value: number | undefined): string => (value === undefined ? '-' : `${(100 * value).toFixed(2)} %`);
   const paperTotal = PAPER.iterations.reduce((sum, value) => sum + value, 0);
   const rows: [string, string, string, string][] = [
@@ -68,6 +68,7 @@ export function reportTable(report: TrainingReport, data: TrainingData): string 
       : [['refreshes by the owner', `${formatCount(report.refresh.count)} in ${formatSeconds(report.refresh.seconds)}  (${formatBytes(report.refresh.down)} down, ${formatBytes(report.refresh.up)} up)`, '', ''] as [string, string, string, string]]),
     ...(report.stoppedAfter === undefined ? [] : [['stopped early', `after iteration ${report.stoppedAfter}; the model is that of iteration ${report.iteration}`, '', ''] as [string, string, string, string]]),
     ['download and decryption', `${formatSeconds(seconds.download)}  (model ${formatBytes(bytes.model)})`, '', ''],
+    ...(Object.keys(evaluators).length === 0 ? [] : [['evaluator', Object.keys(evaluators).join(', '), '', 'HEAAN'] as [string, string, string, string]]),
     ...(operations === undefined
       ? []
       : ([

@@ -38,6 +38,7 @@ export interface TrainingReport {
   readonly bytes: { readonly data: number; readonly keys: number; readonly model: number };
   /** Undefined when the training was stopped early. */
   readonly operations: JobResult['operations'] | undefined;
+  readonly evaluators?: NonNullable<JobResult['evaluators']>;
   /** Largest absolute difference to the clear twin's weights. */
   readonly maxWeightError: number;
   readonly accuracy: { readonly encrypted: Accuracies; readonly clear: Accuracies };
@@ -105,6 +106,7 @@ export async function runTraining(client: BlindfitClient, request: TrainingReque
     seconds: { keygen: keyset.seconds.generate, encrypt, upload, loadKeys: result?.seconds.loadKeys ?? 0, train: result?.seconds.train ?? elapsedOf(followed.job), download, iterations: result?.seconds.iterations ?? [] },
     bytes: { ...bytes, model: outcome.modelBytes },
     operations: result?.operations,
+    ...(result?.evaluators === undefined ? {} : { evaluators: result.evaluators }),
     maxWeightError: largestDifference(weights, clear.history[iteration - 1] ?? []),
     accuracy: { encrypted: accuraciesOf(weights, data), clear: accuraciesOf(clear.history[iteration - 1] ?? [], data) },
   };

@@ -1,5 +1,5 @@
 /** Parsed input ciphertexts of one thread: expanding a seed costs more than keeping the result for the next task. */
-import { WireError, checkHeader, parseHeader, WIRE_HEADER_BYTES, type Ciphertext, type Scheme } from '@blindfit/he';
+import { WireError, checkHeader, parseHeader, WIRE_HEADER_BYTES, type Ciphertext, type CiphertextCodec } from '@blindfit/he';
 import { parseDigest, type BlobStore } from '@blindfit/storage';
 import type { ThreadStatistics } from './messages.ts';
 
@@ -25,7 +25,7 @@ export class CiphertextCache {
   }
 
   /** The cache owns the result; it stays valid until the next {@link trim}. */
-  async get(scheme: Scheme, store: BlobStore, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
+  async get(codec: CiphertextCodec, store: BlobStore, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
     const known = this.entries.get(digest);
     if (known !== undefined) {
       this.statistics.ciphertextHits++;
@@ -35,8 +35,8 @@ export class CiphertextCache {
       return known.ciphertext;
     }
     this.statistics.ciphertextMisses++;
-    const ciphertext = parseCiphertext(scheme, await store.get(parseDigest(digest)), place);
-    this.entries.set(digest, { ciphertext, bytes: 2 * (ciphertext.level + 1) * scheme.parameters.ring * 8 });
+    const ciphertext = parseCiphertext(codec, await store.get(parseDigest(digest)), place);
+    this.entries.set(digest, { ciphertext, bytes: 2 * (ciphertext.level + 1) * codec.parameters.ring * 8 });
     return ciphertext;
   }
 
@@ -53,14 +53,14 @@ export class CiphertextCache {
 }
 
 /**
- * Checks header and size, lets SEAL parse, and checks that what it found is what the header says.
+ * Checks header and size, lets the codec parse, and checks that what it found is what the header says.
  * @throws WireError, SealError
  */
-export function parseCiphertext(scheme: Scheme, bytes: Uint8Array, place: CiphertextPlace): Ciphertext {
+export function parseCiphertext(codec: CiphertextCodec, bytes: Uint8Array, place: CiphertextPlace): Ciphertext {
   const header = parseHeader(bytes);
-  const { parameters } = scheme;
+  const { parameters } = codec;
   checkHeader(header, bytes.length, { parameters, fields: { kind: 'ciphertext', level: place.level, scale: place.scale ?? header.scale } });
-  const ciphertext = scheme.loadCiphertext(bytes.subarray(WIRE_HEADER_BYTES));
+  const ciphertext = codec.loadCiphertext(bytes.subarray(WIRE_HEADER_BYTES));
   if (ciphertext.level !== header.level || ciphertext.scale !== header.scale || ciphertext.size !== 2) {
     const found = `level ${ciphertext.level}, scale ${ciphertext.scale}, size ${ciphertext.size}`;
     ciphertext[Symbol.dispose]();

@@ -1,12 +1,12 @@
 /** The owner's ciphertexts: parsed once, kept by the cache as long as it has room. */
-import { WireError, type Ciphertext, type Scheme } from '@blindfit/he';
+import { WireError, type Ciphertext, type CiphertextCodec } from '@blindfit/he';
 import type { CiphertextPlace } from './ciphertext-cache.ts';
 import { named } from './errors.ts';
 import type { Session } from './session.ts';
 
 interface Tools {
   readonly session: Session;
-  readonly scheme: Scheme;
+  readonly engine: CiphertextCodec;
 }
 
 /** One of the grids of a manifest's blobs. */
@@ -19,10 +19,10 @@ export interface InputGrid {
 }
 
 /** One ciphertext of a grid, owned by the cache. @throws WireError naming its place */
-export function input({ session, scheme }: Tools, { name, digests, place }: InputGrid, shard: number, column: number): Promise<Ciphertext> {
+export function input({ session, engine }: Tools, { name, digests, place }: InputGrid, shard: number, column: number): Promise<Ciphertext> {
   const digest = digests[shard]?.[column];
   if (digest === undefined) throw new WireError(`no ${name} at shard ${shard}, place ${column}`);
-  return named(`blobs.${name}[${shard}][${column}]`, digest, () => session.ciphertexts.get(scheme, session.store, digest, place));
+  return named(`blobs.${name}[${shard}][${column}]`, digest, () => session.ciphertexts.get(engine, session.store, digest, place));
 }
 
 /**
@@ -37,7 +37,7 @@ export async function byShard(tools: Tools, features: InputGrid, shards: readonl
     const columns = features.digests[shard]?.length ?? 1;
     for (let block = 0; block < columns; block++) blocks.push(await input(tools, features, shard, block));
     using result = await circuit(blocks, shard);
-    outputs.push(await tools.session.write(tools.scheme, result));
+    outputs.push(await tools.session.write(tools.engine, result));
     // What the next shard needs is not there yet, so memory does not grow with the shards of a task.
     tools.session.ciphertexts.trim();
   }

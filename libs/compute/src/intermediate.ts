@@ -7,12 +7,12 @@ import type { Session } from './session.ts';
 
 interface Tools {
   readonly session: Session;
-  readonly scheme: Scheme;
+  readonly engine: CiphertextCodec;
 }
 
 /** One of them; the caller owns it. */
 export function load(context: Tools, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
-  return named('an intermediate result', digest, async () => parseCiphertext(context.scheme, await context.session.read(parseDigest(digest)), place));
+  return named('an intermediate result', digest, async () => parseCiphertext(context.engine, await context.session.read(parseDigest(digest)), place));
 }
 
 /** As {@link load}; all or none. */

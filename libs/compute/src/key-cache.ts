@@ -1,7 +1,7 @@
 /** Evaluation keys of one thread: loaded once per keyset, the least recently used dropped when the budget is full. */
-import type { EvaluationKeyBlobs } from '@blindfit/contracts';
-import { HeError, unwrap, type EvaluationKeys, type Plan, type Scheme, type WireFields } from '@blindfit/he';
+import { HeError, unwrap, type EvaluationKeys, type Scheme, type WireFields } from '@blindfit/he';
 import { parseDigest, type BlobStore } from '@blindfit/storage';
+import type { KeyedJob } from './engine.ts';
 import { named } from './errors.ts';
 import type { ThreadStatistics } from './messages.ts';
 
@@ -10,12 +10,6 @@ export class KeyBudgetError extends HeError {
     const mb = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
     super('KEY_BUDGET', `the job's evaluation keys need ${mb(needed)} in a thread that may hold ${mb(budget)}`, 'raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads');
   }
-}
-
-/** What is known of a job's keys, whatever its kind. */
-export interface KeyedJob {
-  readonly manifest: { readonly blobs: EvaluationKeyBlobs };
-  readonly plan: Pick<Plan, 'parameters' | 'steps'>;
 }
 
 interface Entry {
@@ -35,8 +29,7 @@ export class KeyCache {
   }
 
   async get({ manifest, plan }: KeyedJob, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<EvaluationKeys> {
-    const { relinearisationKey, galoisKeys } = manifest.blobs;
-    const id = [plan.parameters.fingerprint, relinearisationKey, ...plan.steps.map((step) => galoisKeys[String(step)] ?? '')].join(' ');
+    const id = keysetId({ manifest, plan });
     const known = this.entries.get(id);
     if (known !== undefined) {
       this.entries.delete(id);
@@ -64,8 +57,13 @@ export class KeyCache {
   }
 }
 
+/** Tells the keysets of a thread apart. */
+export function keysetId({ manifest: { blobs }, plan }: KeyedJob): string {
+  return [plan.parameters.fingerprint, blobs.relinearisationKey, ...plan.steps.map((step) => blobs.galoisKeys[String(step)] ?? '')].join(' ');
+}
+
 /** Memory of one loaded key: a row per data prime, each of two polynomials over all primes. */
-function loadedKeyBytes(primes: number, ring: number): number {
+export function loadedKeyBytes(primes: number, ring: number): number {
   return 2 * primes * (primes + 1) * ring * 8;
 }
 

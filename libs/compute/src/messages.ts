@@ -1,5 +1,6 @@
 /** What the pool and its threads say to each other. */
 import type { KeylessTask, Task, TaskResult } from '@blindfit/contracts';
+import type { ResolvedEvaluator } from '@blindfit/he';
 
 export type Work = Task | KeylessTask;
 
@@ -10,8 +11,11 @@ export interface ThreadOptions {
   /** Local copies of blobs, for a store that is not a directory. */
   readonly cacheDirectory: string;
   readonly cacheBytes: number;
-  /** Evaluation keys this thread may hold. */
+  /** Evaluation keys held at a time, in bytes. node-seal's threads hold copies of their own and share this; the native evaluator's share what they map. */
   readonly keyBytes: number;
+  /** Disk space for the native evaluator's key files, in bytes. @default 8 GiB */
+  readonly keyDiskBytes?: number;
+  readonly evaluator: ResolvedEvaluator;
 }
 
 export interface ThreadData extends ThreadOptions {

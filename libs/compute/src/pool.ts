@@ -85,8 +85,17 @@ export class ThreadPool {
 
   private spawn(index: number): Thread {
     const cancelFlag = new SharedArrayBuffer(4);
-    const { storeUrl, token, cacheDirectory, cacheBytes, keyBytes, threads } = this.options;
-    const data: ThreadData = { storeUrl, ...(token === undefined ? {} : { token }), cacheDirectory, cacheBytes, keyBytes: Math.floor(keyBytes / threads), cancelFlag };
+    const { storeUrl, token, cacheDirectory, cacheBytes, keyBytes, keyDiskBytes, evaluator, threads } = this.options;
+    const data: ThreadData = {
+      storeUrl,
+      ...(token === undefined ? {} : { token }),
+      cacheDirectory,
+      cacheBytes,
+      keyBytes: evaluator.kind === 'seal' ? Math.floor(keyBytes / threads) : keyBytes,
+      ...(keyDiskBytes === undefined ? {} : { keyDiskBytes }),
+      evaluator,
+      cancelFlag,
+    };
     const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: data, name: `he-${index}` });
     const thread: Thread = { worker, flag: new Int32Array(cancelFlag), statistics: undefined, current: undefined };
     worker.on('message', (message: ThreadMessage) => this.finish(index, thread, message));

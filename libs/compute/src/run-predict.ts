@@ -1,6 +1,7 @@
 /** Scores of one pair of classes on some shards: a task of a prediction job. */
 import type { PlannedPrediction, PredictTask } from '@blindfit/contracts';
-import { expandModel, predictScores, WireError, type PredictionPlan, type Scheme, type SealEvaluator } from '@blindfit/he';
+import { expandModel, predictScores, WireError, type Evaluator, type PredictionPlan } from '@blindfit/he';
+import type { Engine } from './engine.ts';
 import { byShard } from './inputs.ts';
 import { free, load } from './intermediate.ts';
 import type { Session } from './session.ts';
@@ -9,8 +10,8 @@ interface Context {
   readonly session: Session;
   readonly planned: PlannedPrediction;
   readonly plan: PredictionPlan;
-  readonly scheme: Scheme;
-  readonly evaluator: SealEvaluator;
+  readonly engine: Engine;
+  readonly evaluator: Evaluator;
 }
 
 /** @returns digests by shard of the task */

@@ -2,8 +2,9 @@
 import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedJob, PlannedManifest, PredictTask, PrepareTask, PublishTask, StartTask, StepTask, Task, TaskResult } from '@blindfit/contracts';
 import {
   addOperations, backward, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, noOperations, packModel,
-  SealEvaluator, startErrors, startScores, stepFactor, WireError, type Ciphertext, type MomentumTerms, type Plan, type Scheme, type Segment,
+  startErrors, startScores, stepFactor, WireError, type Ciphertext, type Evaluator, type MomentumTerms, type Plan, type Segment,
 } from '@blindfit/he';
+import type { Engine } from './engine.ts';
 import { byShard, input, type InputGrid } from './inputs.ts';
 import { free, load, loadAll } from './intermediate.ts';
 import type { Work } from './messages.ts';
@@ -15,8 +16,8 @@ interface Context {
   readonly session: Session;
   readonly planned: PlannedManifest;
   readonly plan: Plan;
-  readonly scheme: Scheme;
-  readonly evaluator: SealEvaluator;
+  readonly engine: Engine;
+  readonly evaluator: Evaluator;
 }
 
 export async function runWork(session: Session, work: Work): Promise<TaskResult> {
@@ -25,19 +26,18 @@ export async function runWork(session: Session, work: Work): Promise<TaskResult>
   const planned = await session.manifest(work.manifest);
   const { plan } = planned;
   const preparing = performance.now();
-  const scheme = await session.scheme(plan.parameters);
-  const keys = needsKeys(work) ? await session.keys.get(planned, scheme, session.store, session.checkpoint) : undefined;
+  const engine = await session.engine(plan.parameters);
+  const evaluator = await engine.evaluator(needsKeys(work) ? planned : undefined, session.checkpoint);
   const loadKeysSeconds = (performance.now() - preparing) / 1000;
-  const evaluator = new SealEvaluator(scheme, keys, session.checkpoint);
-  const outputs = await computeFor(planned, { session, scheme, evaluator }, work);
-  return { outputs, operations: addOperations(noOperations(), evaluator.counts), startedAt, finishedAt: Date.now(), loadKeysSeconds };
+  const outputs = await computeFor(planned, { session, engine, evaluator }, work);
+  return { outputs, operations: addOperations(noOperations(), evaluator.counts), evaluator: session.evaluator, startedAt, finishedAt: Date.now(), loadKeysSeconds };
 }
 
 function needsKeys(work: Work): work is Task {
   return work.kind === 'start' || work.kind === 'forward' || work.kind === 'backward' || work.kind === 'predict';
 }
 
-function computeFor(planned: PlannedJob, tools: Pick<Context, 'session' | 'scheme' | 'evaluator'>, work: Work): Promise<string[]> {
+function computeFor(planned: PlannedJob, tools: Pick<Context, 'session' | 'engine' | 'evaluator'>, work: Work): Promise<string[]> {
   if (planned.kind === 'train' && work.kind !== 'predict') return compute({ ...tools, planned, plan: planned.plan }, work);
   if (planned.kind === 'predict' && work.kind === 'predict') return runPredict({ ...tools, planned, plan: planned.plan }, work);
   throw new WireError(`a task of kind ${work.kind} of a job of kind ${planned.kind}`, 'the task names the manifest of another job');
@@ -84,7 +84,7 @@ async function runForward(context: Context, task: ForwardTask): Promise<string[]
 }
 
 async function runBackward(context: Context, task: BackwardTask): Promise<string[]> {
-  const { evaluator, plan, session, scheme } = context;
+  const { evaluator, plan, session, engine } = context;
   const errors = await errorsOf(context, task);
   try {
     const gradientFeatures = new Map<number, Ciphertext[]>();
@@ -94,7 +94,7 @@ async function runBackward(context: Context, task: BackwardTask): Promise<string
       gradientFeatures.set(block, shards);
     }
     using gradient = backward(evaluator, { layout: plan.layout, errors, gradientFeatures });
-    return [await session.write(scheme, gradient)];
+    return [await session.write(engine, gradient)];
   } finally {
     free(errors);
   }
@@ -134,7 +134,7 @@ async function runKeyless(context: Context, work: Exclude<KeylessTask, PrepareTa
   const results = await keyless(context, work);
   try {
     const outputs: string[] = [];
-    for (const result of results) outputs.push(await context.session.write(context.scheme, result));
+    for (const result of results) outputs.push(await context.session.write(context.engine, result));
     return outputs;
   } finally {
     free(results);

@@ -1,17 +1,24 @@
 /** What one thread keeps between tasks: its store, manifests, schemes, keys and parsed ciphertexts. */
+import { join } from 'node:path';
 import { PlanCache, type PlannedJob } from '@blindfit/contracts';
-import { loadSeal, Scheme, wrap, type Ciphertext, type Parameters } from '@blindfit/he';
+import { evaluatorName, loadAddon, loadSeal, wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
 import { BlobCache, digestOf, openBlobStore, parseDigest, type BlobStore, type Digest } from '@blindfit/storage';
 import { CiphertextCache } from './ciphertext-cache.ts';
+import type { Engine } from './engine.ts';
 import { TaskCancelledError } from './errors.ts';
 import { KeyCache } from './key-cache.ts';
+import { KeyFiles } from './key-files.ts';
+import { MappedKeys } from './mapped-keys.ts';
 import type { ThreadData, ThreadStatistics } from './messages.ts';
+import { NativeEngine } from './native-engine.ts';
+import { SealEngine } from './seal-engine.ts';
 
 /** Parsed ciphertexts kept per thread. */
 const CIPHERTEXT_BYTES = 192 * 2 ** 20;
 /** Manifests and schemes are small, but a service lives long. */
 const MAX_MANIFESTS = 32;
-const MAX_SCHEMES = 4;
+const MAX_ENGINES = 4;
+const KEY_DISK_BYTES = 8 * 2 ** 30;
 
 export function noStatistics(): ThreadStatistics {
   return { keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0 };
@@ -20,17 +27,22 @@ export function noStatistics(): ThreadStatistics {
 export class Session {
   readonly store: BlobStore;
   readonly statistics: ThreadStatistics;
-  readonly keys: KeyCache;
   readonly ciphertexts: CiphertextCache;
   private readonly flag: Int32Array;
   private readonly plans = new PlanCache((digest) => this.read(parseDigest(digest)), MAX_MANIFESTS);
-  private readonly schemes = new Map<string, Scheme>();
+  private readonly engines = new Map<string, Engine>();
+  private readonly openEngine: (parameters: Parameters) => Promise<Engine> | Engine;
+  private readonly usesSeal: boolean;
+  /** What computes here, for people. */
+  readonly evaluator: string;
 
   private constructor(data: ThreadData, store: BlobStore, statistics: ThreadStatistics) {
     this.store = store;
     this.statistics = statistics;
     this.flag = new Int32Array(data.cancelFlag);
-    this.keys = new KeyCache(data.keyBytes, statistics);
+    this.openEngine = engineOpener(data, store, statistics);
+    this.usesSeal = data.evaluator.kind === 'seal';
+    this.evaluator = evaluatorName(data.evaluator);
     this.ciphertexts = new CiphertextCache(CIPHERTEXT_BYTES, statistics);
   }
 
@@ -60,19 +72,19 @@ export class Session {
     return this.plans.get(digest);
   }
 
-  async scheme(parameters: Parameters): Promise<Scheme> {
-    const known = this.schemes.get(parameters.fingerprint);
+  async engine(parameters: Parameters): Promise<Engine> {
+    const known = this.engines.get(parameters.fingerprint);
     if (known !== undefined) return known;
-    // Evicted schemes are not freed: keys and ciphertexts made with them may still be cached. There are few.
-    evictOldest(this.schemes, MAX_SCHEMES);
-    const scheme = await Scheme.open(parameters);
-    this.schemes.set(parameters.fingerprint, scheme);
-    return scheme;
+    // Evicted engines are not freed: keys and ciphertexts made with them may still be cached. There are few.
+    evictOldest(this.engines, MAX_ENGINES);
+    const engine = await this.openEngine(parameters);
+    this.engines.set(parameters.fingerprint, engine);
+    return engine;
   }
 
   /** Stores a result under the digest of its bytes. */
-  async write(scheme: Scheme, ciphertext: Ciphertext): Promise<string> {
-    const bytes = wrap(scheme.parameters, { kind: 'ciphertext', level: ciphertext.level, scale: ciphertext.scale }, scheme.saveCiphertext(ciphertext));
+  async write(codec: CiphertextCodec, ciphertext: Ciphertext): Promise<string> {
+    const bytes = wrap(codec.parameters, { kind: 'ciphertext', level: ciphertext.level, scale: ciphertext.scale }, codec.saveCiphertext(ciphertext));
     const digest = digestOf(bytes);
     await this.store.put(digest, bytes, { size: bytes.length });
     this.statistics.bytesWritten += bytes.length;
@@ -87,8 +99,20 @@ export class Session {
 
   async finishTask(): Promise<void> {
     this.ciphertexts.trim();
-    this.statistics.heapBytes = (await loadSeal()).heapBytes();
+    // Asking would load it.
+    if (this.usesSeal) this.statistics.heapBytes = (await loadSeal()).heapBytes();
   }
+}
+
+/** All engines of a thread share their keys' budget. */
+function engineOpener({ evaluator, keyBytes, keyDiskBytes, cacheDirectory }: ThreadData, store: BlobStore, statistics: ThreadStatistics): (parameters: Parameters) => Promise<Engine> | Engine {
+  if (evaluator.kind === 'seal') {
+    const keys = new KeyCache(keyBytes, statistics);
+    return (parameters) => SealEngine.open(parameters, keys, store);
+  }
+  const addon = loadAddon(evaluator.path);
+  const keys = new MappedKeys(new KeyFiles(join(cacheDirectory, 'keys'), keyDiskBytes ?? KEY_DISK_BYTES), store, keyBytes, statistics);
+  return (parameters) => new NativeEngine(addon, parameters, keys);
 }
 
 function evictOldest<V>(map: Map<string, V>, max: number): void {

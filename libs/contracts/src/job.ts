@@ -43,6 +43,8 @@ export const JobResultSchema = Type.Object({
   /** Of a prediction: encrypted class scores by shard, then by pair of classes. */
   scores: Type.Optional(Type.Array(Type.Array(DigestSchema, { minItems: 1 }), { minItems: 1 })),
   operations: OperationsSchema,
+  /** Tasks by what computed them: `native (ifma)`, `node-seal (WebAssembly)`, ... */
+  evaluators: Type.Optional(Type.Record(Type.String(), Type.Integer({ minimum: 1 }))),
   seconds: Type.Object({
     /** First task picked up until the model was packed, or the last score computed, without the loading of keys. */
     train: seconds(),

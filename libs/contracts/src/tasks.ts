@@ -117,6 +117,8 @@ export type KeylessTask = StepTask | FinishTask | PublishTask | PackTask | Prepa
 export const TaskResultSchema = Type.Object({
   outputs: Type.Array(DigestSchema, { minItems: 1 }),
   operations: OperationsSchema,
+  /** What computed it, for people: `native (ifma)`, `node-seal (WebAssembly)`. */
+  evaluator: Type.Optional(Type.String({ pattern: '^[a-zA-Z0-9() -]{1,40}$' })),
   /** Milliseconds since the epoch at which a thread took the task, and at which its results were stored. */
   startedAt: Type.Number(),
   finishedAt: Type.Number(),

@@ -58,6 +58,9 @@ for i = 4, #ARGV, 3 do
 end
 return 1`;
 
+/** Before the name of an evaluator, in the totals of a job. */
+const EVALUATOR = 'evaluator:';
+
 /** Kinds that progress counts; the scheduler's own steps are quick and in between. */
 const WORKER_KINDS: ReadonlySet<string> = new Set<TaskKind>(['start', 'forward', 'backward', 'predict']);
 
@@ -261,13 +264,14 @@ export class JobStore {
   /** Counts a finished task, once however often it ran. */
   async recordTask(id: string, task: string, record: TaskRecord): Promise<boolean> {
     const counts = WORKER_KINDS.has(record.kind) ? '1' : '0';
-    const { startedAt, finishedAt, loadKeysSeconds, operations, iteration, kind } = record;
+    const { startedAt, finishedAt, loadKeysSeconds, operations, evaluator, iteration, kind } = record;
     const loaded = startedAt + 1000 * loadKeysSeconds;
     const facts: (readonly [string, string, number])[] = [
       ['min', 'start', startedAt],
       ['max', 'loadKeys', loadKeysSeconds],
       ['sum', 'compute', (finishedAt - loaded) / 1000],
       ...Object.entries(operations).map(([name, count]) => ['sum', name, count] as const),
+      ...(evaluator === undefined ? [] : [['sum', `${EVALUATOR}${evaluator}`, 1] as const]),
       // Packing and publishing come after whatever iteration it is that they are about.
       ...(kind === 'pack' || kind === 'publish' ? [] : [['min', `start:${iteration}`, loaded] as const, ['max', `end:${iteration}`, finishedAt] as const]),
     ];
@@ -397,6 +401,7 @@ function resultOf(
       plainMultiplications: total('plainMultiplications'),
       rescales: total('rescales'),
     },
+    evaluators: Object.fromEntries([...totals].flatMap(([name, tasks]) => (name.startsWith(EVALUATOR) ? [[name.slice(EVALUATOR.length), tasks]] : []))),
     seconds: {
       train: Math.max(0, (finished - firstStart) / 1000 - total('loadKeys')),
       loadKeys: total('loadKeys'),

@@ -11,6 +11,7 @@ import { parseRedisUrl } from './redis-url.ts';
 const MIB = 2 ** 20;
 const MIN_RETENTION_MS = 60_000;
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const EVALUATORS = ['auto', 'native', 'seal'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 /** The environment variables that more than one service understands. A service picks those it needs. */
@@ -74,6 +75,19 @@ export const variables = {
     minimum: 64,
     default: () => Math.max(64, Math.floor(availableMemory() / 2 / MIB)),
     defaultText: 'half of the memory',
+  }),
+  keyDiskMb: megabytes({
+    env: 'BLINDFIT_KEY_DISK_MB',
+    description: 'Disk space in the cache directory for evaluation keys as the native evaluator reads them, in MiB; the least recently used go first',
+    minimum: 64,
+    default: () => 8192,
+  }),
+  evaluator: variable({
+    env: 'BLINDFIT_EVALUATOR',
+    schema: Type.Enum([...EVALUATORS]),
+    description: 'What computes on ciphertexts: the native evaluator, compiled on first use, or node-seal; results are the same to the bit',
+    allowed: 'auto (native where it can be built), native, seal',
+    default: () => 'auto' as const,
   }),
   cacheDir: variable({
     env: 'BLINDFIT_CACHE_DIR',

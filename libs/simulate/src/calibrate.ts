@@ -4,7 +4,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { Parameters } from '@blindfit/he';
+import { evaluatorName, resolveEvaluator, type Parameters, type ResolvedEvaluator } from '@blindfit/he';
 import { OPERATIONS, type Calibration, type Machine } from './calibration.ts';
 import type { Costs, MeasureReply, MeasureRequest } from './measure-messages.ts';
 
@@ -13,6 +13,8 @@ export interface CalibrateOptions {
   readonly directory: string;
   /** Measures even what is known. @default false */
   readonly again?: boolean;
+  /** @default the one that workers here use */
+  readonly evaluator?: ResolvedEvaluator;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -27,13 +29,14 @@ const BURSTS = 3;
  * @throws Error when a measuring thread fails, for instance for want of memory
  */
 export async function calibrate(parameters: Parameters, options: CalibrateOptions): Promise<Calibration> {
-  const machine = await thisMachine();
+  const evaluator = options.evaluator ?? (await resolveEvaluator());
+  const machine = await thisMachine(evaluator);
   const path = join(options.directory, `${fileNameOf(machine, parameters)}.json`);
   if (options.again !== true) {
     const known = await readCalibration(path);
     if (known !== undefined) return known;
   }
-  const calibration = await measure(machine, parameters, options.onProgress ?? (() => undefined));
+  const calibration = await measure(machine, evaluator, parameters, options.onProgress ?? (() => undefined));
   await mkdir(options.directory, { recursive: true });
   const temporary = `${path}.${process.pid}.part`;
   await writeFile(temporary, `${JSON.stringify(calibration)}\n`);
@@ -41,10 +44,10 @@ export async function calibrate(parameters: Parameters, options: CalibrateOption
   return calibration;
 }
 
-async function thisMachine(): Promise<Machine> {
+async function thisMachine(evaluator: ResolvedEvaluator): Promise<Machine> {
   // Pinned there, and nobody else loads it.
   const { dependencies } = JSON.parse(await readFile(new URL('../package.json', import.meta.resolve('@blindfit/he')), 'utf8')) as { dependencies: Record<string, string> };
-  return { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads: availableParallelism(), seal: dependencies['node-seal'] ?? 'unknown', node: process.version };
+  return { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads: availableParallelism(), seal: dependencies['node-seal'] ?? 'unknown', node: process.version, evaluator: evaluatorName(evaluator) };
 }
 
 function fileNameOf(machine: Machine, { fingerprint }: Parameters): string {
@@ -62,8 +65,8 @@ async function readCalibration(path: string): Promise<Calibration | undefined> {
   }
 }
 
-async function measure(machine: Machine, parameters: Parameters, onProgress: (done: number, total: number) => void): Promise<Calibration> {
-  const threads = Array.from({ length: Math.min(MAX_THREADS, machine.threads) }, () => new MeasureThread(parameters));
+async function measure(machine: Machine, evaluator: ResolvedEvaluator, parameters: Parameters, onProgress: (done: number, total: number) => void): Promise<Calibration> {
+  const threads = Array.from({ length: Math.min(MAX_THREADS, machine.threads) }, () => new MeasureThread(parameters, evaluator));
   try {
     const [first] = threads;
     if (first === undefined) throw new Error('no threads');
@@ -87,12 +90,12 @@ async function measure(machine: Machine, parameters: Parameters, onProgress: (do
   }
 }
 
-/** One thread with one SEAL, as a worker's. */
+/** One thread, as a worker's. */
 class MeasureThread {
   private readonly worker: Worker;
 
-  constructor(parameters: Parameters) {
-    this.worker = new Worker(new URL('./measure-thread.ts', import.meta.url), { workerData: { literal: parameters.toJSON(), security: parameters.security } });
+  constructor(parameters: Parameters, evaluator: ResolvedEvaluator) {
+    this.worker = new Worker(new URL('./measure-thread.ts', import.meta.url), { workerData: { literal: parameters.toJSON(), security: parameters.security, evaluator } });
   }
 
   async costs(onProgress: (done: number, total: number) => void): Promise<Costs> {

@@ -27,7 +27,7 @@ export interface Calibration {
   readonly measuredAt: string;
   /** By operation, levels ascending. */
   readonly operations: Readonly<Record<Operation, readonly Measured[]>>;
-  /** Seconds: to make SEAL's context, to load one evaluation key from the store, to make one, to place or read one block of weights in the clear. */
+  /** Seconds: to set up the parameters, to load one evaluation key from the store, to make one, to place or read one block of weights in the clear. */
   readonly context: number;
   readonly keyLoad: number;
   readonly keyMake: number;
@@ -44,6 +44,8 @@ export interface Machine {
   /** Version of node-seal, and of Node, whose compilers' doing the speed is. */
   readonly seal: string;
   readonly node: string;
+  /** What computed, for people: `native (ifma)`, `node-seal (WebAssembly)`. */
+  readonly evaluator: string;
 }
 
 /**

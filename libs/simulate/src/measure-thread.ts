@@ -1,9 +1,13 @@
 /** Entry of a measuring thread: all operations once, or as many rotations as a moment allows while others do the same. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { decodePair, encodePair, layoutOf, Parameters, Scheme, SealEvaluator, unwrap, wrap, type Ciphertext, type ParametersLiteral, type SecurityLevel } from '@blindfit/he';
+import {
+  decodePair, encodePair, layoutOf, loadAddon, NativeEvaluator, NativeScheme, Parameters, Scheme, SealEvaluator, unwrap, wrap,
+  type Ciphertext, type CiphertextCodec, type Evaluator, type ParametersLiteral, type ResolvedEvaluator, type SecurityLevel,
+} from '@blindfit/he';
 import { SecretKeyHolder } from '@blindfit/owner';
 import { digestOf, FileBlobStore } from '@blindfit/storage';
 import { OPERATIONS, type Measured, type Operation } from './calibration.ts';
@@ -23,11 +27,19 @@ const STEP = 1;
 const port = parentPort;
 if (port === null) throw new Error('measure-thread.ts runs in a worker thread only');
 
-interface Bench {
+/** What a worker's thread computes with. */
+interface Engine {
+  readonly codec: CiphertextCodec;
+  readonly evaluator: Evaluator;
+  /** Makes a key usable, from the bytes as they travel, and lets go of it. */
+  readonly loadKey: (galoisKey: Uint8Array) => Promise<void> | void;
+}
+
+interface Bench extends Engine {
   readonly parameters: Parameters;
-  readonly scheme: Scheme;
+  /** The owner's part. */
+  readonly owner: Scheme;
   readonly secret: SecretKeyHolder;
-  readonly evaluator: SealEvaluator;
   /** Serialised, as they travel. */
   readonly galoisKey: Uint8Array;
   readonly seconds: { readonly context: number; readonly keyMake: number };
@@ -36,22 +48,60 @@ interface Bench {
 let bench: Promise<Bench> | undefined;
 
 async function open(): Promise<Bench> {
-  const { literal, security } = workerData as { literal: ParametersLiteral; security: SecurityLevel };
+  const { literal, security, evaluator } = workerData as { literal: ParametersLiteral; security: SecurityLevel; evaluator: ResolvedEvaluator };
   const parameters = Parameters.of(literal, security);
   // SEAL itself is loaded before the clock runs: a thread of a worker does that once in its life.
   (await Scheme.open(Parameters.of({ ring: 1024, dataBits: [30], specialBits: 30, scaleBits: 20 }, 'none')))[Symbol.dispose]();
   const contextStarted = computed();
   const scheme = await Scheme.open(parameters);
-  const context = (computed() - contextStarted) / 1000;
+  const sealContext = (computed() - contextStarted) / 1000;
   const secret = SecretKeyHolder.generate(scheme);
   const keyStarted = computed();
   const galoisKey = secret.galoisKey(STEP);
   const keyMake = (computed() - keyStarted) / 1000;
-  const evaluator = new SealEvaluator(scheme, {
-    relinearisation: scheme.loadRelinearisationKey(secret.relinearisationKey()),
-    galois: new Map([[STEP, scheme.loadGaloisKey(galoisKey, STEP)]]),
-  });
-  return { parameters, scheme, secret, evaluator, galoisKey, seconds: { context, keyMake } };
+  const keys = { relinearisation: secret.relinearisationKey(), galois: galoisKey };
+  const { engine, context } = evaluator.kind === 'native' ? await nativeEngine(evaluator.path, parameters, keys) : { engine: sealEngine(scheme, keys), context: sealContext };
+  return { ...engine, parameters, owner: scheme, secret, galoisKey, seconds: { context, keyMake } };
+}
+
+interface KeyBytes {
+  readonly relinearisation: Uint8Array;
+  readonly galois: Uint8Array;
+}
+
+function sealEngine(scheme: Scheme, keys: KeyBytes): Engine {
+  return {
+    codec: scheme,
+    evaluator: new SealEvaluator(scheme, { relinearisation: scheme.loadRelinearisationKey(keys.relinearisation), galois: new Map([[STEP, scheme.loadGaloisKey(keys.galois, STEP)]]) }),
+    loadKey: (bytes) => scheme.loadGaloisKey(bytes, STEP).delete(),
+  };
+}
+
+async function nativeEngine(addon: string, parameters: Parameters, keys: KeyBytes): Promise<{ engine: Engine; context: number }> {
+  const started = computed();
+  const scheme = new NativeScheme(loadAddon(addon), parameters);
+  const context = (computed() - started) / 1000;
+  const directory = await mkdtemp(join(tmpdir(), 'blindfit-calibration-'));
+  const opened = async (bytes: Uint8Array, step?: number): Promise<ReturnType<typeof scheme.ring.openKey>> => {
+    const path = join(directory, 'key');
+    await writeFile(path, scheme.packKey(bytes, step));
+    const key = scheme.ring.openKey(path);
+    // What is mapped stays.
+    await rm(path);
+    return key;
+  };
+  const evaluator = new NativeEvaluator(scheme, { relinearisation: await opened(keys.relinearisation), galois: new Map([[STEP, await opened(keys.galois, STEP)]]) });
+  await rm(directory, { recursive: true });
+  const loadKey = async (bytes: Uint8Array): Promise<void> => {
+    const path = join(tmpdir(), `blindfit-calibration-${randomUUID()}.key`);
+    try {
+      await writeFile(path, scheme.packKey(bytes, STEP));
+      scheme.ring.openKey(path).close();
+    } finally {
+      await rm(path, { force: true });
+    }
+  };
+  return { engine: { codec: scheme, evaluator, loadKey }, context };
 }
 
 /** Small enough for products at level 0. */
@@ -98,7 +148,7 @@ function free(value: unknown): void {
 }
 
 async function measureAll(report: (done: number, total: number) => void): Promise<Costs> {
-  const { parameters, scheme, secret, evaluator, galoisKey, seconds } = await (bench ??= open());
+  const { parameters, codec, owner, secret, evaluator, loadKey, galoisKey, seconds } = await (bench ??= open());
   const { maxLevel, slots } = parameters;
   const levels = [...new Set([0, Math.ceil(maxLevel / 2), maxLevel])];
   const scale = smallScale(parameters);
@@ -106,7 +156,7 @@ async function measureAll(report: (done: number, total: number) => void): Promis
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-calibration-'));
   try {
     const store = await FileBlobStore.open(directory);
-    using top = scheme.loadCiphertext(secret.encryptToBytes(values, maxLevel, scale));
+    using top = codec.loadCiphertext(secret.encryptToBytes(values, maxLevel, scale));
     const warm = computed();
     while (computed() - warm < WARM_UP_MS) {
       free(evaluator.rotate(top, STEP));
@@ -115,21 +165,22 @@ async function measureAll(report: (done: number, total: number) => void): Promis
     const at = async (level: number): Promise<Partial<Record<Operation, number>>> => {
       using a = evaluator.dropTo(top, level);
       using product = evaluator.multiply(a, a);
+      using atOwner = owner.loadCiphertext(codec.saveCiphertext(a));
       using plain = evaluator.encode(values, level, scale);
       const copyOf = (of: Ciphertext) => (): Ciphertext => evaluator.copy(of);
       const dispose = (each: Ciphertext): Ciphertext => each;
       const once = (): undefined => undefined;
       const fields = { kind: 'ciphertext', level, scale } as const;
       const seeded = wrap(parameters, fields, secret.encryptToBytes(values, level, scale));
-      const result = wrap(parameters, fields, scheme.saveCiphertext(a));
+      const result = wrap(parameters, fields, codec.saveCiphertext(a));
       const write = async (): Promise<void> => {
-        const bytes = wrap(parameters, fields, scheme.saveCiphertext(a));
+        const bytes = wrap(parameters, fields, codec.saveCiphertext(a));
         await store.put(digestOf(bytes), bytes, { size: bytes.length });
       };
       const writing = await waited(write, () => store.delete(digestOf(result)));
       await store.put(digestOf(seeded), seeded);
       await store.put(digestOf(result), result);
-      const load = async (bytes: Uint8Array): Promise<Ciphertext> => scheme.loadCiphertext(unwrap(await store.get(digestOf(bytes)), { parameters, fields }));
+      const load = async (bytes: Uint8Array): Promise<Ciphertext> => codec.loadCiphertext(unwrap(await store.get(digestOf(bytes)), { parameters, fields }));
       let power = 0;
       const costs: Partial<Record<Operation, number>> = {
         rotate: timed(() => evaluator.rotate(a, STEP), once),
@@ -151,7 +202,7 @@ async function measureAll(report: (done: number, total: number) => void): Promis
         readInput: await waited(() => load(seeded)),
         encrypt: timed(() => secret.encryptToBytes(values, level, scale), once),
         encryptPair: timed(() => secret.encryptToBytes(values, level, scale, values), once),
-        decrypt: timed(() => secret.decrypt(a), once),
+        decrypt: timed(() => secret.decrypt(atOwner), once),
         ...(level === 0
           ? {}
           : {
@@ -172,7 +223,7 @@ async function measureAll(report: (done: number, total: number) => void): Promis
     report(steps - 1, steps);
     const key = wrap(parameters, { kind: 'galois-key', step: STEP }, galoisKey);
     await store.put(digestOf(key), key);
-    const keyLoad = await waited(async () => scheme.loadGaloisKey(unwrap(await store.get(digestOf(key)), { parameters, fields: { kind: 'galois-key', step: STEP } }), STEP).delete());
+    const keyLoad = await waited(async () => loadKey(unwrap(await store.get(digestOf(key)), { parameters, fields: { kind: 'galois-key', step: STEP } })));
     report(steps, steps);
     const operations = Object.fromEntries(
       OPERATIONS.map((name) => [name, levels.flatMap((level): Measured[] => (table.get(level)?.[name] === undefined ? [] : [{ level, seconds: table.get(level)?.[name] ?? 0 }]))]),
@@ -209,8 +260,8 @@ function computed(): number {
 
 /** Rotations and products per second of computing. */
 async function burst(seconds: number): Promise<number> {
-  const { parameters, scheme, secret, evaluator } = await (bench ??= open());
-  using a = scheme.loadCiphertext(secret.encryptToBytes(new Float64Array(1), parameters.maxLevel, smallScale(parameters)));
+  const { parameters, codec, secret, evaluator } = await (bench ??= open());
+  using a = codec.loadCiphertext(secret.encryptToBytes(new Float64Array(1), parameters.maxLevel, smallScale(parameters)));
   const started = performance.now();
   const before = computed();
   let done = 0;

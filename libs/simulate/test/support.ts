@@ -6,7 +6,7 @@ export function madeUp({ fingerprint, maxLevel }: Parameters, seconds: Partial<R
   const at = (cost: number): Measured[] => Array.from({ length: maxLevel + 1 }, (_, level) => ({ level, seconds: cost }));
   return {
     format: 'blindfit-calibration/1',
-    machine: { cpu: 'none', threads: 2, seal: '0', node: '0' },
+    machine: { cpu: 'none', threads: 2, seal: '0', node: '0', evaluator: 'none' },
     fingerprint,
     measuredAt: '2026-01-01T00:00:00.000Z',
     operations: Object.fromEntries(OPERATIONS.map((name) => [name, at(seconds[name] ?? 0)])) as Record<Operation, Measured[]>,

@@ -1,6 +1,7 @@
 import { Worker, type Job, type Processor } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { PlanCache, type PlannedManifest } from '@blindfit/contracts';
+import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he';
 import { JobStore, LOCKS, openQueue, QUEUES, type ChainData, type JobData } from '@blindfit/jobs';
 import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
 import { openBlobStore, parseDigest } from '@blindfit/storage';
@@ -14,6 +15,8 @@ import { finishTrainingJob, runTrainingJob } from './training-job.ts';
 export interface SchedulerOptions extends ServiceOptions {
   /** Threads for additions and constants. @default 1 */
   readonly threads?: number;
+  /** @default 'auto' */
+  readonly evaluator?: EvaluatorChoice;
 }
 
 /** Steps that one scheduler drives at a time; they mostly wait. */
@@ -32,6 +35,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     tasks: openQueue<unknown>('tasks', redis, prefix),
   };
   const metrics = new SchedulerMetrics(registry, jobs, Object.values(queues));
+  const evaluator = await resolveEvaluator(options.evaluator);
   const compute = new ComputeMetrics(registry);
   const pool = new ThreadPool({
     storeUrl: options.storeUrl,
@@ -39,6 +43,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     cacheDirectory: options.cacheDir,
     cacheBytes: options.cacheBytes,
     keyBytes: 0,
+    evaluator,
     threads: options.threads ?? 1,
     onStatistics: compute.thread,
   });
@@ -76,7 +81,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const failures = watchFailures(redis, prefix, { ...dependencies, logger });
 
   const health = await serveHealth();
-  logger.info({ url: health.url }, 'scheduler is ready');
+  logger.info({ evaluator: evaluatorName(evaluator), why: evaluator.why, url: health.url }, 'scheduler is ready');
   return {
     url: health.url,
     async close() {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Worker, type Job } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { isFinal, type TaskResult } from '@blindfit/contracts';
+import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he';
 import { JobChanges, JobStore, LOCKS, QUEUES } from '@blindfit/jobs';
 import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
 import { WorkerMetrics } from './metrics.ts';
@@ -11,6 +12,10 @@ export interface WorkerOptions extends ServiceOptions {
   readonly threads: number;
   /** Evaluation keys all threads together may hold. */
   readonly keyMemoryBytes: number;
+  /** Disk space for the key files of the native evaluator. @default 8 GiB */
+  readonly keyDiskBytes?: number;
+  /** @default 'auto' */
+  readonly evaluator?: EvaluatorChoice;
 }
 
 const HEARTBEAT_MS = 5_000;
@@ -22,6 +27,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   const { logger, redis, registry, serveHealth } = await openService('worker', options);
   const jobs = new JobStore(redis, options.queuePrefix);
   const changes = await JobChanges.open(redis, jobs.keys);
+  const evaluator = await resolveEvaluator(options.evaluator);
   const compute = new ComputeMetrics(registry);
   const pool = new ThreadPool({
     storeUrl: options.storeUrl,
@@ -29,6 +35,8 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
     cacheDirectory: options.cacheDir,
     cacheBytes: options.cacheBytes,
     keyBytes: options.keyMemoryBytes,
+    ...(options.keyDiskBytes === undefined ? {} : { keyDiskBytes: options.keyDiskBytes }),
+    evaluator,
     threads: options.threads,
     onStatistics: compute.thread,
   });
@@ -66,7 +74,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   await worker.waitUntilReady();
 
   const health = await serveHealth();
-  logger.info({ threads: options.threads, url: health.url }, 'worker is ready');
+  logger.info({ threads: options.threads, evaluator: evaluatorName(evaluator), why: evaluator.why, url: health.url }, 'worker is ready');
   return {
     url: health.url,
     async close() {

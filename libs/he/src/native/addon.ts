@@ -15,6 +15,8 @@ export type Kernel = (typeof KERNELS)[number];
 export interface NativeAddon {
   /** The kernels this CPU can run, the fastest first; never empty. */
   kernels(): Kernel[];
+  /** BLAKE2b of 32 bytes, without key: what SEAL makes parms_ids with. */
+  blake2b256(bytes: Uint8Array): Words;
   /** Memory outside JavaScript's heap, aligned to 64 bytes, not zeroed; freed when garbage is collected. */
   allocate(words: number): Words;
   /**
@@ -39,8 +41,7 @@ export interface ParsedCiphertext {
   readonly polys: number;
   readonly level: number;
   readonly scale: number;
-  /** Undefined when the second polynomial is given as a seed only: SEAL expands it. */
-  readonly data: Words | undefined;
+  readonly data: Words;
 }
 
 export interface NativeRing {
@@ -75,6 +76,11 @@ export interface NativeRing {
   /** Drops the primes above level `to`. */
   dropTo(out: Words, a: Words, polys: number, level: number, to: number): void;
 
+  /**
+   * The NTT form of a polynomial with real coefficients, each rounded to the nearest integer, halves away from zero.
+   * @param coefficients N finite numbers below 2^1000
+   */
+  fromCoefficients(out: Words, coefficients: Float64Array, level: number): void;
   /** The NTT form of X^power (any whole number) at a level: (level + 1) x N words. */
   monomial(out: Words, power: number, level: number): void;
   /** out = a + X^(N/2) b, for plaintexts. `sign` is 1 or -1, of the second term. */
@@ -85,17 +91,20 @@ export interface NativeRing {
 
   /**
    * Reads SEAL's uncompressed serialisation of a ciphertext of this ring and checks all of it: framing, parms_id, NTT form, size 2
-   * or 3, N, primes, correction factor 1, every coefficient below its prime. @throws Error saying what is wrong
+   * or 3, N, primes, correction factor 1, every coefficient below its prime. A second polynomial that is given as a seed only is expanded
+   * as SEAL does (BLAKE2Xb). @throws Error saying what is wrong
    */
   readCiphertext(bytes: Uint8Array): ParsedCiphertext;
   /** SEAL's uncompressed serialisation, byte for byte as node-seal's saveToArray(ComprModeType.none). */
   writeCiphertext(data: Words, polys: number, level: number, scale: number): Uint8Array;
   /**
-   * Turns SEAL's uncompressed and unseeded serialisation of relinearisation or Galois keys that hold exactly one key into the content
+   * Turns SEAL's uncompressed serialisation, seeded or not, of relinearisation or Galois keys that hold exactly one key into the content
    * of a key file: a header (magic, version, N, primes, layout, checksum of the header) and the values in the order the kernels read
-   * them. @throws Error as {@link readCiphertext}
+   * them.
+   * @param place where SEAL keeps it: 0 for the relinearisation key, (element - 1) / 2 for a Galois key
+   * @throws Error as {@link readCiphertext}; also when the key is in another place
    */
-  packKey(bytes: Uint8Array): Uint8Array;
+  packKey(bytes: Uint8Array, place: number): Uint8Array;
   /** Maps a key file. @throws Error when it is of another ring, layout or version, or cut off */
   openKey(path: string): NativeKey;
 }

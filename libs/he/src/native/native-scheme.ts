@@ -1,17 +1,19 @@
 /**
- * One CKKS parameter set for the native evaluator: tables, buffers, plaintexts and serialisation. What SEAL alone does (encoding, expanding
- * seeds) is asked of SEAL; ciphertexts are SEAL's bytes everywhere outside.
+ * One CKKS parameter set for the native evaluator: tables, buffers, plaintexts and serialisation. Ciphertexts and keys are SEAL's bytes
+ * everywhere outside; no instance of SEAL is needed to read, compute and write them.
  */
 import { createHash } from 'node:crypto';
 import { constantContent, residue } from '../constants.ts';
 import { CircuitError, WireError } from '../errors.ts';
 import type { Ciphertext, Plaintext } from '../evaluator.ts';
+import { galoisElement } from '../galois.ts';
 import type { Parameters } from '../parameters.ts';
 import { checkedPayload } from '../seal/payload.ts';
-import type { Scheme } from '../seal/scheme.ts';
 import { maxPayloadBytes } from '../wire.ts';
 import type { Kernel, NativeAddon, NativeRing, Words } from './addon.ts';
 import { BufferPool } from './buffer-pool.ts';
+import { CkksEncoder } from './ckks-encoder.ts';
+import { parmsId, sealPrimes } from './seal-constants.ts';
 
 /** Monomials and masks kept for reuse; one is at most 8 bytes x N x primes. */
 const MAX_PLAINTEXTS = 64;
@@ -70,19 +72,23 @@ export class NativeScheme implements Disposable {
   readonly ring: NativeRing;
   readonly pool: BufferPool;
   private readonly addon: NativeAddon;
-  private readonly seal: Scheme;
+  /** Data primes, q0 first, then the special one. */
+  private readonly primes: readonly bigint[];
+  private readonly encoder: CkksEncoder;
   /** In order of use, the oldest first. */
   private readonly plaintexts = new Map<string, Words>();
 
-  /** @param seal owned by the caller @param kernel the fastest possible when left out */
-  constructor(addon: NativeAddon, seal: Scheme, kernel?: Kernel) {
+  /** @param kernel the fastest possible when left out */
+  constructor(addon: NativeAddon, parameters: Parameters, kernel?: Kernel) {
     this.addon = addon;
-    this.seal = seal;
-    this.parameters = seal.parameters;
-    const { ring } = this.parameters;
-    const { primes, parmsIds, keyParmsId } = seal.description();
-    this.ring = kernel === undefined ? addon.createRing(ring, primes, parmsIds, keyParmsId) : addon.createRing(ring, primes, parmsIds, keyParmsId, kernel);
+    this.parameters = parameters;
+    const { ring, maxLevel } = parameters;
+    this.primes = sealPrimes(parameters);
+    const ids = Array.from({ length: maxLevel + 1 }, (_, level) => parmsId(ring, this.primes.slice(0, level + 1), addon.blake2b256));
+    const given = [ring, BigUint64Array.from(this.primes), BigUint64Array.from(ids.flatMap((id) => [...id])), parmsId(ring, this.primes, addon.blake2b256)] as const;
+    this.ring = kernel === undefined ? addon.createRing(...given) : addon.createRing(...given, kernel);
     this.pool = new BufferPool(addon);
+    this.encoder = new CkksEncoder(ring);
   }
 
   [Symbol.dispose](): void {
@@ -91,16 +97,22 @@ export class NativeScheme implements Disposable {
   }
 
   prime(level: number): bigint {
-    return this.seal.prime(level);
+    const prime = level <= this.parameters.maxLevel ? this.primes[level] : undefined;
+    if (prime === undefined) throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
+    return prime;
   }
 
   encode(first: Float64Array, level: number, scale: number, second?: Float64Array): NativePlaintext {
     const hash = createHash('sha1').update(bytesOf(first));
     if (second !== undefined) hash.update('i').update(bytesOf(second));
     const data = this.kept(`${level}:${scale}:${hash.digest('base64')}`, level, (words) => {
-      words.set(this.encodeReal(first, level, scale));
-      // Two real encodings, as on SEAL: J times real is i times real, but for the sign on odd slots.
-      if (second !== undefined) this.ring.addTimesJ(words, words, this.encodeReal(second.map((value, slot) => (slot % 2 === 0 ? value : -value)), level, scale), level, 1);
+      this.encodeReal(words, first, level, scale);
+      if (second === undefined) return;
+      // Two real encodings, as on node-seal: J times real is i times real, but for the sign on odd slots.
+      const other = this.pool.take(words.length);
+      this.encodeReal(other, second.map((value, slot) => (slot % 2 === 0 ? value : -value)), level, scale);
+      this.ring.addTimesJ(words, words, other, level, 1);
+      this.pool.give(other);
     });
     return new NativePlaintext(data, level, scale);
   }
@@ -122,12 +134,27 @@ export class NativeScheme implements Disposable {
   loadCiphertext(bytes: Uint8Array): NativeCiphertext {
     const { parameters } = this;
     const payload = checkedPayload('ciphertext', bytes, maxPayloadBytes({ parameters, fields: { kind: 'ciphertext', level: parameters.maxLevel } }));
-    const read = this.read(payload);
-    if (read.data !== undefined) return this.own(read.data, read);
-    using expanded = this.seal.loadCiphertext(payload);
-    const whole = this.read(this.seal.saveCiphertext(expanded));
-    if (whole.data === undefined) throw new WireError('a ciphertext that SEAL left without its second polynomial');
-    return this.own(whole.data, whole);
+    try {
+      const { data, polys, level, scale } = this.ring.readCiphertext(payload);
+      return new NativeCiphertext(this.pool, data, { size: polys, level, scale });
+    } catch (error) {
+      throw new WireError(error instanceof Error ? error.message : String(error), 'it is no ciphertext of these parameters');
+    }
+  }
+
+  /**
+   * The content of the file that {@link NativeRing.openKey} maps.
+   * @param step the rotation it must be for, 0 the conjugation; undefined for the relinearisation key
+   * @throws WireError when the bytes are no such key of this context
+   */
+  packKey(bytes: Uint8Array, step: number | undefined): Uint8Array {
+    const { parameters } = this;
+    const payload = checkedPayload('key', bytes, maxPayloadBytes({ parameters, fields: step === undefined ? { kind: 'relinearisation-key' } : { kind: 'galois-key', step } }));
+    try {
+      return this.ring.packKey(payload, step === undefined ? 0 : (galoisElement(step, parameters.ring) - 1) / 2);
+    } catch (error) {
+      throw new WireError(error instanceof Error ? error.message : String(error), 'make the keys anew, or put each in its place');
+    }
   }
 
   saveCiphertext(ciphertext: Ciphertext): Uint8Array {
@@ -140,21 +167,8 @@ export class NativeScheme implements Disposable {
     return this.pool.take(polys * (level + 1) * this.parameters.ring);
   }
 
-  private own(data: Words, { polys, level, scale }: { readonly polys: number; readonly level: number; readonly scale: number }): NativeCiphertext {
-    return new NativeCiphertext(this.pool, data, { size: polys, level, scale });
-  }
-
-  private read(payload: Uint8Array): ReturnType<NativeRing['readCiphertext']> {
-    try {
-      return this.ring.readCiphertext(payload);
-    } catch (error) {
-      throw new WireError(error instanceof Error ? error.message : String(error), 'it is no ciphertext of these parameters');
-    }
-  }
-
-  private encodeReal(slots: Float64Array, level: number, scale: number): Words {
-    using plain = this.seal.encode(slots, level, scale);
-    return this.seal.valuesOf(plain, (level + 1) * this.parameters.ring);
+  private encodeReal(out: Words, slots: Float64Array, level: number, scale: number): void {
+    this.ring.fromCoefficients(out, this.encoder.coefficients(slots, scale), level);
   }
 
   private kept(key: string, level: number, make: (words: Words) => void): Words {

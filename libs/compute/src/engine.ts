@@ -1,0 +1,19 @@
+/** What a thread computes with, for one parameter set: node-seal or the native evaluator. */
+import type { EvaluationKeyBlobs } from '@blindfit/contracts';
+import type { CiphertextCodec, Evaluator, Plan } from '@blindfit/he';
+
+/** What is known of a job's keys, whatever its kind. */
+export interface KeyedJob {
+  readonly manifest: { readonly blobs: EvaluationKeyBlobs };
+  readonly plan: Pick<Plan, 'parameters' | 'steps'>;
+}
+
+export interface Engine extends CiphertextCodec {
+  /**
+   * An evaluator with counts of its own.
+   * @param job whose keys it has; none when left out
+   * @param checkpoint called before everything that takes a while: throwing there abandons the computation
+   * @throws WireError naming the key that is none
+   */
+  evaluator(job: KeyedJob | undefined, checkpoint: () => void): Promise<Evaluator>;
+}

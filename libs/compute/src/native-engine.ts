@@ -1,0 +1,30 @@
+import { NativeEvaluator, NativeScheme, type Ciphertext, type Evaluator, type NativeAddon, type Parameters } from '@blindfit/he';
+import type { Engine, KeyedJob } from './engine.ts';
+import type { MappedKeys } from './mapped-keys.ts';
+
+/** The native evaluator: no instance of SEAL in the thread, keys mapped from files that all threads and processes of the host share. */
+export class NativeEngine implements Engine {
+  readonly parameters: Parameters;
+  private readonly scheme: NativeScheme;
+  private readonly keys: MappedKeys;
+
+  /** @param keys shared by the engines of a thread */
+  constructor(addon: NativeAddon, parameters: Parameters, keys: MappedKeys) {
+    this.parameters = parameters;
+    this.scheme = new NativeScheme(addon, parameters);
+    this.keys = keys;
+  }
+
+  loadCiphertext(bytes: Uint8Array): Ciphertext {
+    return this.scheme.loadCiphertext(bytes);
+  }
+
+  saveCiphertext(ciphertext: Ciphertext): Uint8Array {
+    return this.scheme.saveCiphertext(ciphertext);
+  }
+
+  async evaluator(job: KeyedJob | undefined, checkpoint: () => void): Promise<Evaluator> {
+    const keys = job === undefined ? undefined : await this.keys.get(job, this.scheme, checkpoint);
+    return new NativeEvaluator(this.scheme, keys, checkpoint);
+  }
+}

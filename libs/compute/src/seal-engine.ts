@@ -1,0 +1,37 @@
+import { Scheme, SealEvaluator, type Ciphertext, type Evaluator, type Parameters } from '@blindfit/he';
+import type { BlobStore } from '@blindfit/storage';
+import type { Engine, KeyedJob } from './engine.ts';
+import type { KeyCache } from './key-cache.ts';
+
+/** node-seal: the reference, and what remains where the native evaluator cannot be had. */
+export class SealEngine implements Engine {
+  readonly parameters: Parameters;
+  private readonly scheme: Scheme;
+  private readonly keys: KeyCache;
+  private readonly store: BlobStore;
+
+  private constructor(scheme: Scheme, keys: KeyCache, store: BlobStore) {
+    this.parameters = scheme.parameters;
+    this.scheme = scheme;
+    this.keys = keys;
+    this.store = store;
+  }
+
+  /** @param keys shared by the engines of a thread */
+  static async open(parameters: Parameters, keys: KeyCache, store: BlobStore): Promise<SealEngine> {
+    return new SealEngine(await Scheme.open(parameters), keys, store);
+  }
+
+  loadCiphertext(bytes: Uint8Array): Ciphertext {
+    return this.scheme.loadCiphertext(bytes);
+  }
+
+  saveCiphertext(ciphertext: Ciphertext): Uint8Array {
+    return this.scheme.saveCiphertext(ciphertext);
+  }
+
+  async evaluator(job: KeyedJob | undefined, checkpoint: () => void): Promise<Evaluator> {
+    const keys = job === undefined ? undefined : await this.keys.get(job, this.scheme, this.store, checkpoint);
+    return new SealEvaluator(this.scheme, keys, checkpoint);
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * SEAL's CKKS encoder, operation by operation in IEEE doubles, so that its integers come out the same: the inverse of the canonical
+ * embedding as an inverse FFT over the 2N-th roots of unity, scaled on its last stage (SEAL 4.1, ckks.h, dwthandler.h, croots.cpp).
+ * JavaScript never contracts a product and a sum into one operation, and its sine and cosine are those of WebAssembly's C library.
+ */
+
+export class CkksEncoder {
+  private readonly ring: number;
+  private readonly bits: number;
+  /** Where slot i, and after all slots their conjugates, go: bit-reversed, by powers of 3. */
+  private readonly places: Uint32Array;
+  /** Inverse roots in the order the FFT uses them. */
+  private readonly real: Float64Array;
+  private readonly imaginary: Float64Array;
+
+  constructor(ring: number) {
+    this.ring = ring;
+    this.bits = Math.log2(ring);
+    this.places = placesOf(ring, this.bits);
+    this.real = new Float64Array(ring);
+    this.imaginary = new Float64Array(ring);
+    const roots = new Roots(2 * ring);
+    for (let i = 1; i < ring; i++) {
+      const [re, im] = roots.get(reversed(i - 1, this.bits) + 1);
+      this.real[i] = re;
+      this.imaginary[i] = -im;
+    }
+  }
+
+  /**
+   * The coefficients that stand for the slots, before they are rounded to integers.
+   * @param slots real values; missing ones are zero
+   */
+  coefficients(slots: Float64Array, scale: number): Float64Array {
+    const { ring, places } = this;
+    const re = new Float64Array(ring);
+    const im = new Float64Array(ring);
+    const half = ring / 2;
+    for (let i = 0; i < slots.length && i < half; i++) {
+      const value = slots[i] ?? 0;
+      re[places[i] ?? 0] = value;
+      re[places[i + half] ?? 0] = value;
+      // As std::conj does: the imaginary part of a conjugate is minus zero.
+      im[places[i + half] ?? 0] = -0;
+    }
+    this.inverseFft(re, im, scale / ring);
+    return re;
+  }
+
+  private inverseFft(re: Float64Array, im: Float64Array, factor: number): void {
+    const { ring, real, imaginary } = this;
+    let root = 0;
+    let gap = 1;
+    for (let m = ring >> 1; m > 1; m >>= 1) {
+      for (let i = 0, x = 0; i < m; i++, x += 2 * gap) {
+        root++;
+        const rr = real[root] ?? 0;
+        const ri = imaginary[root] ?? 0;
+        for (let j = x; j < x + gap; j++) butterfly(re, im, j, j + gap, rr, ri);
+      }
+      gap <<= 1;
+    }
+    root++;
+    const rr = (real[root] ?? 0) * factor;
+    const ri = (imaginary[root] ?? 0) * factor;
+    for (let j = 0; j < gap; j++) {
+      const k = j + gap;
+      const ur = re[j] ?? 0;
+      const ui = im[j] ?? 0;
+      const vr = re[k] ?? 0;
+      const vi = im[k] ?? 0;
+      re[j] = (ur + vr) * factor;
+      im[j] = (ui + vi) * factor;
+      const dr = ur - vr;
+      const di = ui - vi;
+      re[k] = dr * rr - di * ri;
+      im[k] = dr * ri + di * rr;
+    }
+  }
+}
+
+function butterfly(re: Float64Array, im: Float64Array, j: number, k: number, rr: number, ri: number): void {
+  const ur = re[j] ?? 0;
+  const ui = im[j] ?? 0;
+  const vr = re[k] ?? 0;
+  const vi = im[k] ?? 0;
+  re[j] = ur + vr;
+  im[j] = ui + vi;
+  const dr = ur - vr;
+  const di = ui - vi;
+  re[k] = dr * rr - di * ri;
+  im[k] = dr * ri + di * rr;
+}
+
+/** The roots of unity of an order, an eighth of them computed and the others mirrored. */
+class Roots {
+  private readonly order: number;
+  private readonly eighth: (readonly [number, number])[] = [];
+
+  constructor(order: number) {
+    this.order = order;
+    for (let i = 0; i <= order / 8; i++) {
+      const angle = (2 * Math.PI * i) / order;
+      this.eighth.push([Math.cos(angle), Math.sin(angle)]);
+    }
+  }
+
+  get(at: number): readonly [number, number] {
+    const { order } = this;
+    const index = at & (order - 1);
+    if (index <= order / 8) return this.eighth[index] ?? [NaN, NaN];
+    if (index <= order / 4) {
+      const [re, im] = this.eighth[order / 4 - index] ?? [NaN, NaN];
+      return [im, re];
+    }
+    if (index <= order / 2) {
+      const [re, im] = this.get(order / 2 - index);
+      return [-re, im];
+    }
+    if (index <= (3 * order) / 4) {
+      const [re, im] = this.get(index - order / 2);
+      return [-re, -im];
+    }
+    const [re, im] = this.get(order - index);
+    return [re, -im];
+  }
+}
+
+function placesOf(ring: number, bits: number): Uint32Array {
+  const half = ring / 2;
+  const order = 2 * ring;
+  const places = new Uint32Array(ring);
+  let position = 1;
+  for (let i = 0; i < half; i++) {
+    places[i] = reversed((position - 1) / 2, bits);
+    places[i + half] = reversed((order - position - 1) / 2, bits);
+    position = (position * 3) % order;
+  }
+  return places;
+}
+
+function reversed(index: number, bits: number): number {
+  let result = 0;
+  for (let bit = 0; bit < bits; bit++) if (index & (1 << bit)) result |= 1 << (bits - 1 - bit);
+  return result;
+}
