@@ -1,5 +1,5 @@
 /** Intermediate results: ciphertexts that tasks hand to each other through the store. */
-import type { Ciphertext, Scheme } from '@blindfit/he';
+import type { Ciphertext, CiphertextCodec } from '@blindfit/he';
 import { parseDigest } from '@blindfit/storage';
 import { parseCiphertext, type CiphertextPlace } from './ciphertext-cache.ts';
 import { named } from './errors.ts';
