@@ -75,6 +75,8 @@ const MAX_SCALE_BITS = 45;
 /** Below this the noise of one rotation (some 2^13) is above 1e-5. */
 const MIN_SCALE_BITS = 30;
 const MAX_PRIME_BITS = 60;
+/** The native evaluator's fastest kernels multiply 52-bit halves, which leaves room for primes of so many bits. */
+const FAST_PRIME_BITS = 50;
 /** WebAssembly gives a thread 4 GB. */
 const MAX_THREAD_BYTES = 3.5e9;
 /** Small rings of unit tests have no security to keep. */
@@ -371,13 +373,14 @@ function drySegment(evaluator: DryRunEvaluator, plan: PlanBase, segment: Segment
 /**
  * The widest chain that fits: every level at the same bits, as many as allowed; the last prime with room for weights;
  * the special prime as large as may be, because key-switching noise shrinks with it.
+ * @param maxPrimeBits of any prime
  */
-function chainFor(levels: number, budget: number): { scaleBits: number; dataBits: number[]; specialBits: number } | undefined {
+function chainFor(levels: number, budget: number, maxPrimeBits: number): { scaleBits: number; dataBits: number[]; specialBits: number } | undefined {
   const headroom = WEIGHT_SCALE_BITS + WEIGHT_BITS + 1;
-  for (let scaleBits = MAX_SCALE_BITS; scaleBits >= MIN_SCALE_BITS; scaleBits--) {
+  for (let scaleBits = Math.min(MAX_SCALE_BITS, maxPrimeBits - headroom); scaleBits >= MIN_SCALE_BITS; scaleBits--) {
     const q0 = scaleBits + headroom;
     const left = budget - q0 - levels * scaleBits;
-    const specialBits = Math.min(MAX_PRIME_BITS, left);
+    const specialBits = Math.min(maxPrimeBits, left);
     if (specialBits >= q0) return { scaleBits, dataBits: [q0, ...new Array<number>(levels).fill(scaleBits)], specialBits };
   }
   return undefined;
@@ -452,23 +455,34 @@ export function choosePlan(request: PlanRequest): Plan {
 const MAX_INTERVAL = 8;
 
 function search(request: PlanRequest, refreshEvery: number): Plan | undefined {
-  const { shape, hyperparameters, security = '128', vcpus = 2, modelLevel = 0 } = request;
+  const { hyperparameters, security = '128', vcpus = 2, modelLevel = 0 } = request;
   const schedule: Schedule = { refreshEvery, modelLevel };
-  const batch = batchSize(hyperparameters, shape.samples);
   let best: Plan | undefined;
   for (const ring of request.ring === undefined ? ([8192, 16384, 32768] as const) : [request.ring]) {
-    const chain = chainFor(levelsNeeded(hyperparameters, schedule), security === '128' ? maxLogQP(ring) : UNLIMITED_BITS);
-    if (chain === undefined) continue;
-    const parameters = Parameters.of({ ring, ...chain }, security);
-    for (let columns = 2; columns <= parameters.slots; columns *= 2) {
-      const block = { rows: parameters.slots / columns, columns };
-      // Shapes that leave most slots empty cost bytes and memory, whatever they save in rotations.
-      const cells = Math.ceil(batch / block.rows) * Math.ceil(shape.features / columns);
-      if (cells > 4 + (2 * batch * shape.features) / parameters.slots) continue;
-      const plan = tryShape(parameters, block, request, schedule);
-      if (plan === undefined || plan.threadMemoryBytes > MAX_THREAD_BYTES) continue;
+    // Longer primes are for where precision asks for them.
+    for (const maxPrimeBits of [FAST_PRIME_BITS, MAX_PRIME_BITS]) {
+      const chain = chainFor(levelsNeeded(hyperparameters, schedule), security === '128' ? maxLogQP(ring) : UNLIMITED_BITS, maxPrimeBits);
+      const plan = chain === undefined ? undefined : bestShape(Parameters.of({ ring, ...chain }, security), request, schedule);
+      if (plan === undefined) continue;
       if (best === undefined || expectedSeconds(plan, vcpus) < expectedSeconds(best, vcpus)) best = plan;
+      break;
     }
+  }
+  return best;
+}
+
+function bestShape(parameters: Parameters, request: PlanRequest, schedule: Schedule): Plan | undefined {
+  const { shape, hyperparameters, vcpus = 2 } = request;
+  const batch = batchSize(hyperparameters, shape.samples);
+  let best: Plan | undefined;
+  for (let columns = 2; columns <= parameters.slots; columns *= 2) {
+    const block = { rows: parameters.slots / columns, columns };
+    // Shapes that leave most slots empty cost bytes and memory, whatever they save in rotations.
+    const cells = Math.ceil(batch / block.rows) * Math.ceil(shape.features / columns);
+    if (cells > 4 + (2 * batch * shape.features) / parameters.slots) continue;
+    const plan = tryShape(parameters, block, request, schedule);
+    if (plan === undefined || plan.threadMemoryBytes > MAX_THREAD_BYTES) continue;
+    if (best === undefined || expectedSeconds(plan, vcpus) < expectedSeconds(best, vcpus)) best = plan;
   }
   return best;
 }
