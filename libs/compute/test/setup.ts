@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import { canonicalJson, type BackwardTask, type ChainHistory, type ForwardTask, type KeylessTask, type Manifest, type TaskResult } from '@blindfit/contracts';
 import {
-  addOperations, batchOf, chainsOf, choosePlan, DEFAULT_HYPERPARAMETERS, derivePlan, fitSigmoid, groups, layoutOf, noOperations, shardsOfBatch, trainClear,
+  addOperations, batchOf, chainsOf, choosePlan, DEFAULT_HYPERPARAMETERS, derivePlan, fitSigmoid, groups, layoutOf, noOperations, resolveEvaluator, shardsOfBatch, trainClear,
   type BlockShape, type Grouping, type Hyperparameters, type JobShape, type OperationCounts, type Plan, type Ring, type Schedule,
   type ResolvedEvaluator,
 } from '@blindfit/he';
@@ -97,7 +97,9 @@ export async function putBytes(place: Place, bytes: Uint8Array): Promise<Digest>
   return digest;
 }
 
-/** The reference; tests of the native evaluator say so. */
+/** What a worker here would use. */
+export const HERE = await resolveEvaluator();
+/** The reference, for tests of what is special about it. */
 export const SEAL: ResolvedEvaluator = { kind: 'seal', why: 'the test asks for it' };
 
 export interface Watched extends AsyncDisposable {
@@ -116,7 +118,7 @@ export function makePool(place: Place, options: Partial<PoolOptions> = {}): Watc
     cacheBytes: 2 ** 30,
     keyBytes: 2 ** 30,
     threads: 1,
-    evaluator: SEAL,
+    evaluator: HERE,
     onStatistics: (_thread, delta) => {
       for (const name of Object.keys(statistics) as (keyof ThreadStatistics)[]) statistics[name] = name === 'heapBytes' ? delta[name] : statistics[name] + delta[name];
     },
