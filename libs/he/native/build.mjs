@@ -1,0 +1,156 @@
+// Builds the addon with the C++ compiler at hand: `node libs/he/native/build.mjs`, or buildNative() from a program.
+//
+// Plain JavaScript that runs on Node 20: a fresh machine has no Python and no make, so neither node-gyp nor cmake-js can be
+// relied on, and the addon is a dozen files. What was built is kept under a name made of its sources, flags and compiler.
+
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism, homedir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ROOT = dirname(dirname(dirname(HERE)));
+const SOURCES = join(HERE, 'src');
+const NAME = 'blindfit-he.node';
+
+const FLAGS = ['-std=c++20', '-O3', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', '-DNDEBUG', '-DNAPI_VERSION=8'];
+// The addon stays loaded when a thread that used it ends: another may be about to.
+const LINK = ['-shared', '-static-libstdc++', '-static-libgcc', '-Wl,-z,nodelete', '-pthread'];
+/** Instructions each kernel may use; which of them runs is decided by the processor. */
+const KERNEL_FLAGS = {
+  'kernel-avx2.cpp': ['-mavx2', '-mfma', '-mbmi2'],
+  'kernel-avx512.cpp': ['-mavx2', '-mfma', '-mbmi2', '-mavx512f', '-mavx512dq', '-mavx512vl', '-mavx512bw', '-mprefer-vector-width=512'],
+  'kernel-ifma.cpp': ['-mavx2', '-mfma', '-mbmi2', '-mavx512f', '-mavx512dq', '-mavx512vl', '-mavx512bw', '-mavx512ifma', '-mprefer-vector-width=512'],
+};
+
+const run = promisify(execFile);
+
+/** The sources for a machine, and the flags of each. */
+export function translationUnits(arch = process.arch) {
+  return readdirSync(SOURCES).filter((name) => name.endsWith('.cpp') && (arch === 'x64' || KERNEL_FLAGS[name] === undefined)).sort()
+    .map((name) => ({ name, path: join(SOURCES, name), flags: KERNEL_FLAGS[name] ?? [] }));
+}
+
+/** The compiler of $CXX, else g++, else clang++, as an absolute path; undefined when there is none. */
+function findCompiler() {
+  const wanted = process.env.CXX ? [process.env.CXX] : ['g++', 'clang++', 'c++'];
+  for (const name of wanted) {
+    if (name.includes('/')) {
+      if (existsSync(name)) return name;
+      continue;
+    }
+    for (const directory of (process.env.PATH ?? '').split(delimiter)) {
+      const path = join(directory, name);
+      if (directory !== '' && existsSync(path)) return path;
+    }
+  }
+  return undefined;
+}
+
+function headers() {
+  return createRequire(import.meta.url)('node-api-headers').include_dir;
+}
+
+/** Changes when the compiler does: asking it for its version would take longer than all the rest. */
+function compilerIdentity(path) {
+  const { size, mtimeMs, ino } = statSync(path);
+  return `${path} ${size} ${mtimeMs} ${ino}`;
+}
+
+function fingerprint(compiler) {
+  const hash = createHash('sha256').update(`${compilerIdentity(compiler)}\n${process.arch}\n${JSON.stringify([FLAGS, LINK, KERNEL_FLAGS])}\n`);
+  for (const name of readdirSync(SOURCES).sort()) hash.update(`${name}\n`).update(readFileSync(join(SOURCES, name)));
+  return hash.digest('hex').slice(0, 24);
+}
+
+/** Where built addons are kept: in the checkout, or in the user's cache where that is read-only. */
+function cacheDirectories() {
+  const inCheckout = join(ROOT, '.blindfit', 'native');
+  const inCache = join(process.env.XDG_CACHE_HOME || join(process.env.HOME || homedir(), '.cache'), 'blindfit', 'native');
+  return [inCheckout, inCache];
+}
+
+function writable(path) {
+  try {
+    mkdirSync(path, { recursive: true });
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs tasks, `width` at a time. */
+async function inParallel(tasks, width) {
+  const queue = [...tasks];
+  await Promise.all(Array.from({ length: Math.min(width, queue.length) }, async () => {
+    for (let task = queue.shift(); task !== undefined; task = queue.shift()) await task();
+  }));
+}
+
+function firstLines(error) {
+  const output = `${error.stderr ?? ''}`.trim() || `${error.message}`;
+  return output.split('\n').slice(0, 12).join('\n');
+}
+
+/**
+ * The addon for this machine, built if it is not there yet: some 20 seconds of two cores. Two processes that build at the
+ * same time each build their own and the last one wins: both are the same.
+ * @param {{ quiet?: boolean }} [options] quiet: no line on stderr before a build
+ * @returns {Promise<{ path: string } | { reason: string }>} the reason says why there is none
+ */
+export async function buildNative({ quiet = false } = {}) {
+  const compiler = findCompiler();
+  if (compiler === undefined) {
+    return { reason: process.env.CXX ? `the compiler ${process.env.CXX} (from CXX) is not there` : 'no C++ compiler was found: install g++, or set CXX' };
+  }
+  let name;
+  try {
+    name = fingerprint(compiler);
+  } catch (error) {
+    return { reason: `the sources of the native evaluator cannot be read: ${error.message}` };
+  }
+  const directories = cacheDirectories();
+  for (const directory of directories) {
+    const path = join(directory, name, NAME);
+    if (existsSync(path)) return { path };
+  }
+  const directory = directories.find(writable);
+  if (directory === undefined) return { reason: `none of ${directories.join(' and ')} can be written to` };
+  if (!quiet) process.stderr.write('blindfit: compiling the native evaluator; this happens once\n');
+  const target = join(directory, name);
+  const work = mkdtempSync(join(directory, 'build-'));
+  try {
+    const units = translationUnits().map((unit) => ({ ...unit, object: join(work, unit.name.replace(/\.cpp$/, '.o')) }));
+    // The longest first, so that two cores end together.
+    units.sort((a, b) => b.flags.length - a.flags.length || statSync(b.path).size - statSync(a.path).size);
+    await inParallel(units.map((unit) => () => run(compiler, [...FLAGS, ...unit.flags, '-isystem', headers(), '-c', unit.path, '-o', unit.object])), availableParallelism());
+    const built = join(work, 'out');
+    mkdirSync(built);
+    await run(compiler, [...LINK, ...units.map((unit) => unit.object), '-o', join(built, NAME)]);
+    writeFileSync(join(built, 'compiler.txt'), `${compilerIdentity(compiler)}\n`);
+    try {
+      renameSync(built, target);
+    } catch (error) {
+      if (!existsSync(join(target, NAME))) throw error; // else another process was faster
+    }
+    return { path: join(target, NAME) };
+  } catch (error) {
+    return { reason: `${compiler} failed: ${firstLines(error)}` };
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const result = await buildNative();
+  if ('path' in result) process.stdout.write(`${result.path}\n`);
+  else {
+    process.stderr.write(`${result.reason}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,158 @@
+#include "key-file.hpp"
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <system_error>
+#include <utility>
+#include "format-error.hpp"
+
+namespace blindfit {
+
+namespace {
+
+constexpr std::uint8_t MAGIC[8] = {'B', 'F', 'H', 'E', 'K', 'E', 'Y', 1};
+constexpr std::uint32_t LAYOUT = 1;
+
+struct Header {
+  std::uint8_t magic[8];
+  std::uint32_t layout;
+  std::uint32_t tile;
+  std::uint32_t n;
+  std::uint32_t primes;
+  u64 slot;
+  u64 file_bytes;
+  u64 checksum;
+  u64 moduli[MAX_DATA_PRIMES + 1];
+  std::uint8_t zeros[KEY_FILE_HEADER - 48 - 8 * (MAX_DATA_PRIMES + 1)];
+};
+static_assert(sizeof(Header) == KEY_FILE_HEADER);
+
+u64 checksum(Header header) {
+  header.checksum = 0;
+  std::uint8_t bytes[sizeof header];
+  std::memcpy(bytes, &header, sizeof header);
+  u64 hash = 0xcbf29ce484222325;
+  for (std::size_t i = 0; i < sizeof bytes; i++) {
+    if (i < offsetof(Header, checksum) || i >= offsetof(Header, moduli)) hash = (hash ^ bytes[i]) * 0x100000001b3;
+  }
+  return hash;
+}
+
+/// Values for one target prime.
+std::size_t target_words(const Ring& ring) { return ring.data_primes() * 2 * ring.n(); }
+
+/// Mappings in use by file. A mapping goes with its last user, and while it is there no other file can have its inode.
+struct Registry {
+  std::mutex mutex;
+  std::map<std::pair<u64, u64>, std::weak_ptr<const KeyMapping>> mappings;
+};
+
+Registry& registry() {
+  static Registry* shared = new Registry;  // never destroyed: threads may end after static destructors ran
+  return *shared;
+}
+
+struct File {
+  int descriptor;
+  explicit File(const std::string& path) : descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "cannot open the key file " + path);
+  }
+  ~File() { ::close(descriptor); }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+};
+
+}  // namespace
+
+std::size_t key_file_bytes(const Ring& ring) {
+  return KEY_FILE_HEADER + (ring.data_primes() + 1) * target_words(ring) * sizeof(u64);
+}
+
+void pack_key(const Ring& ring, const KeyParts& key, std::uint8_t* out) {
+  const std::size_t n = ring.n(), rows = ring.data_primes(), targets = rows + 1;
+  Header header{};
+  std::memcpy(header.magic, MAGIC, sizeof MAGIC);
+  header.layout = LAYOUT;
+  header.tile = KEY_TILE;
+  header.n = static_cast<std::uint32_t>(n);
+  header.primes = static_cast<std::uint32_t>(targets);
+  header.slot = key.slot;
+  header.file_bytes = key_file_bytes(ring);
+  for (std::size_t i = 0; i < targets; i++) header.moduli[i] = ring.moduli()[i];
+  header.checksum = checksum(header);
+  std::memcpy(out, &header, sizeof header);
+  u64* to = reinterpret_cast<u64*>(out + KEY_FILE_HEADER);
+  for (std::size_t target = 0; target < targets; target++) {
+    for (std::size_t tile = 0; tile < n; tile += KEY_TILE) {
+      for (std::size_t row = 0; row < rows; row++) {
+        for (std::size_t poly = 0; poly < 2; poly++) {
+          const std::uint8_t* from = key.words[row] + ((poly * targets + target) * n + tile) * sizeof(u64);
+          for (std::size_t i = 0; i < KEY_TILE; i++) {
+            const std::size_t blocked = (i & ~(BLOCK - 1)) | (i & 7) << 3 | ((i >> 3) & 7);
+            std::memcpy(to + blocked, from + i * sizeof(u64), sizeof(u64));
+          }
+          to += KEY_TILE;
+        }
+      }
+    }
+  }
+}
+
+std::size_t check_key_header(const Ring& ring, Bytes bytes, u64 file_bytes) {
+  Header header;
+  if (bytes.size() < sizeof header) throw FormatError("it has " + std::to_string(bytes.size()) + " bytes: it was cut off");
+  std::memcpy(&header, bytes.data(), sizeof header);
+  if (std::memcmp(header.magic, MAGIC, 7) != 0) throw FormatError("it is no key file");
+  if (header.magic[7] != MAGIC[7]) throw FormatError("it has version " + std::to_string(header.magic[7]) + ", " + std::to_string(MAGIC[7]) + " expected");
+  if (header.checksum != checksum(header)) throw FormatError("its header is damaged");
+  if (header.layout != LAYOUT || header.tile != KEY_TILE) throw FormatError("its layout is another one: it was written by another release");
+  bool same = header.n == ring.n() && header.primes == ring.moduli().size();
+  for (std::size_t i = 0; same && i < ring.moduli().size(); i++) same = header.moduli[i] == ring.moduli()[i];
+  if (!same) throw FormatError("it is of other parameters");
+  if (header.slot >= ring.n()) throw FormatError("its header is damaged");
+  if (header.file_bytes != key_file_bytes(ring) || file_bytes != key_file_bytes(ring)) {
+    throw FormatError("it has " + std::to_string(file_bytes) + " bytes, " + std::to_string(key_file_bytes(ring)) + " expected: it was cut off");
+  }
+  return header.slot;
+}
+
+std::shared_ptr<const KeyMapping> KeyMapping::open(const Ring& ring, const std::string& path) {
+  const File file(path);
+  struct stat status {};
+  if (::fstat(file.descriptor, &status) != 0) throw std::system_error(errno, std::generic_category(), "cannot look at the key file " + path);
+  if (!S_ISREG(status.st_mode)) throw FormatError("the key file " + path + " cannot be used: it is no regular file");
+  const std::pair<u64, u64> identity{static_cast<u64>(status.st_dev), static_cast<u64>(status.st_ino)};
+  Registry& shared = registry();
+  const std::lock_guard lock(shared.mutex);
+  std::erase_if(shared.mappings, [](const auto& entry) { return entry.second.expired(); });
+  try {
+    if (auto known = shared.mappings[identity].lock()) {
+      if (!known->fits(ring)) throw FormatError("it is of other parameters");
+      return known;
+    }
+    const u64 bytes = static_cast<u64>(status.st_size);
+    // The size is looked at before anything is mapped: what lies behind the end of a file cannot be touched.
+    if (bytes != key_file_bytes(ring)) {
+      throw FormatError("it has " + std::to_string(bytes) + " bytes, " + std::to_string(key_file_bytes(ring)) + " expected: it is of other parameters, or cut off");
+    }
+    void* address = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.descriptor, 0);
+    if (address == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "cannot map the key file " + path);
+    std::shared_ptr<KeyMapping> mapping(new KeyMapping(ring, address, bytes));
+    mapping->slot_ = check_key_header(ring, Bytes(static_cast<const std::uint8_t*>(address), KEY_FILE_HEADER), bytes);
+    mapping->values_ = reinterpret_cast<const u64*>(static_cast<const std::uint8_t*>(address) + KEY_FILE_HEADER);
+    mapping->target_words_ = target_words(ring);
+    shared.mappings[identity] = mapping;
+    return mapping;
+  } catch (const FormatError& error) {
+    throw FormatError("the key file " + path + " cannot be used: " + error.what());
+  }
+}
+
+KeyMapping::~KeyMapping() { ::munmap(address_, bytes_); }
+
+}  // namespace blindfit
