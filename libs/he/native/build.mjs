@@ -17,7 +17,7 @@ const ROOT = dirname(dirname(dirname(HERE)));
 const SOURCES = join(HERE, 'src');
 const NAME = 'blindfit-he.node';
 
-const FLAGS = ['-std=c++20', '-O3', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', '-DNDEBUG', '-DNAPI_VERSION=8'];
+const FLAGS = ['-std=c++20', '-O3', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', '-Wno-psabi', '-DNDEBUG', '-DNAPI_VERSION=8'];
 // The addon stays loaded when a thread that used it ends: another may be about to.
 const LINK = ['-shared', '-static-libstdc++', '-static-libgcc', '-Wl,-z,nodelete', '-pthread'];
 /** Instructions each kernel may use; which of them runs is decided by the processor. */

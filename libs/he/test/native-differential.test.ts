@@ -84,12 +84,12 @@ class Comparison {
     this.steps = steps;
     this.rings = new Map(bench.kernels.map((kernel) => [kernel, bench.createRing(kernel)]));
     const ring = bench.createRing();
-    const key = (name: string, raw: RelinKeys | GaloisKeys): NativeKey => {
+    const key = (name: string, raw: RelinKeys | GaloisKeys, place: number): NativeKey => {
       const path = join(directory, `${bench.scheme.parameters.name}-${bench.moduli.join('-').slice(0, 100)}-${name}`);
-      writeFileSync(path, ring.packKey(bench.keyBytes(raw)));
+      writeFileSync(path, ring.packKey(bench.keyBytes(raw), place));
       return ring.openKey(path);
     };
-    this.keys = { relinearisation: key('relinearisation', bench.relinearisation), galois: new Map(steps.map((step) => [step, key(`galois${step}`, bench.galoisKey(step))])) };
+    this.keys = { relinearisation: key('relinearisation', bench.relinearisation, 0), galois: new Map(steps.map((step) => [step, key(`galois${step}`, bench.galoisKey(step), (bench.element(step) - 1) / 2)])) };
   }
 
   run(level: number, pattern: Pattern, round: number): void {

@@ -2,6 +2,8 @@
 #include <node_api.h>
 #include <memory>
 #include <unordered_map>
+#include "blake2.hpp"
+#include "coefficients.hpp"
 #include "cpu.hpp"
 #include "elementwise.hpp"
 #include "format-error.hpp"
@@ -271,6 +273,13 @@ napi_value monomial_method(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value from_coefficients_method(napi_env env, napi_callback_info info) {
+  const RingCall<3> call(env, info);
+  const std::size_t level = call.level(2);
+  from_coefficients(call.ring, call.words(0, "out", 1, level), doubles_of(env, call[1], "coefficients", call.ring.n()), level);
+  return nullptr;
+}
+
 napi_value add_times_j_method(napi_env env, napi_callback_info info) {
   const RingCall<5> call(env, info);
   const std::size_t level = call.level(3), size = call.size(1, level);
@@ -299,15 +308,9 @@ napi_value read_ciphertext_method(napi_env env, napi_callback_info info) {
   const RingCall<1> call(env, info);
   const ByteArray bytes = bytes_of(env, call[0], "bytes");
   const CiphertextHeader header = parse_ciphertext(call.ring, Bytes(bytes.data, bytes.length));
-  napi_value data = nullptr;
-  if (header.seeded) {
-    check_seeded_words(call.ring, header);
-    check(env, napi_get_undefined(env, &data));
-  } else {
-    u64* words = nullptr;
-    data = make_words(env, call.size(header.polys, header.level), words);
-    read_words(call.ring, header, words);
-  }
+  u64* words = nullptr;
+  napi_value data = make_words(env, call.size(header.polys, header.level), words);
+  read_words(call.ring, header, words);
   napi_value result = nullptr;
   check(env, napi_create_object(env, &result));
   set(env, result, "polys", make_number(env, static_cast<double>(header.polys)));
@@ -330,9 +333,11 @@ napi_value write_ciphertext_method(napi_env env, napi_callback_info info) {
 }
 
 napi_value pack_key_method(napi_env env, napi_callback_info info) {
-  const RingCall<1> call(env, info);
+  const RingCall<2> call(env, info);
   const ByteArray bytes = bytes_of(env, call[0], "bytes");
+  const std::int64_t place = integer_of(env, call[1], "place", 0, static_cast<std::int64_t>(call.ring.n()) - 1);
   const KeyParts key = parse_key(call.ring, Bytes(bytes.data, bytes.length));
+  if (key.slot != static_cast<std::size_t>(place)) throw FormatError("it is a key for another rotation: in place " + std::to_string(key.slot) + " of SEAL's keys, " + std::to_string(place) + " expected");
   std::uint8_t* out = nullptr;
   napi_value result = make_bytes(env, key_file_bytes(call.ring), out);
   pack_key(call.ring, key, out);
@@ -378,6 +383,16 @@ napi_value allocate_function(napi_env env, napi_callback_info info) {
   const Arguments<1> call(env, info);
   u64* data = nullptr;
   return make_words(env, static_cast<std::size_t>(integer_of(env, call[0], "words", 0, MAX_ALLOCATION_WORDS)), data);
+}
+
+napi_value blake2b_function(napi_env env, napi_callback_info info) {
+  const Arguments<1> call(env, info);
+  const ByteArray bytes = bytes_of(env, call[0], "bytes");
+  const auto hash = blake2b_256({bytes.data, bytes.length});
+  u64* words = nullptr;
+  napi_value result = make_words(env, hash.size(), words);
+  std::copy(hash.begin(), hash.end(), words);
+  return result;
 }
 
 const Kernel& kernel_named(napi_env env, napi_value value) {
@@ -427,6 +442,7 @@ napi_value create_ring_function(napi_env env, napi_callback_info info) {
       method("rotateAndSum", callback<rotate_and_sum_method>),
       method("rescale", callback<rescale_method>),
       method("dropTo", callback<drop_to_method>),
+      method("fromCoefficients", callback<from_coefficients_method>),
       method("monomial", callback<monomial_method>),
       method("addTimesJ", callback<add_times_j_method>),
       method("ntt", callback<transform_method<forward_ntt>>),
@@ -445,6 +461,7 @@ napi_value initialise(napi_env env, napi_callback_info) {
   check(env, napi_create_object(env, &exports));
   const napi_property_descriptor properties[] = {
       method("kernels", callback<kernels_function>),
+      method("blake2b256", callback<blake2b_function>),
       method("allocate", callback<allocate_function>),
       method("createRing", callback<create_ring_function>),
   };

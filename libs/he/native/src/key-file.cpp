@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 #include "format-error.hpp"
+#include "memory.hpp"
+#include "seal-random.hpp"
 
 namespace blindfit {
 
@@ -86,12 +88,23 @@ void pack_key(const Ring& ring, const KeyParts& key, std::uint8_t* out) {
   for (std::size_t i = 0; i < targets; i++) header.moduli[i] = ring.moduli()[i];
   header.checksum = checksum(header);
   std::memcpy(out, &header, sizeof header);
+  // The second polynomials, where they are given as seeds: row by row as in SEAL's bytes.
+  std::vector<WordBuffer> expanded(rows);
+  for (std::size_t row = 0; row < rows; row++) {
+    if (key.parts[row].seed == nullptr) continue;
+    expanded[row] = WordBuffer(targets * n);
+    expand_seed(std::span<const std::uint8_t, SEED_BYTES>(key.parts[row].seed, SEED_BYTES), ring.moduli(), n, expanded[row].data());
+  }
+  const auto polynomial = [&](std::size_t row, std::size_t poly) {
+    if (poly == 1 && key.parts[row].seed != nullptr) return reinterpret_cast<const std::uint8_t*>(expanded[row].data());
+    return key.parts[row].words + poly * targets * n * sizeof(u64);
+  };
   u64* to = reinterpret_cast<u64*>(out + KEY_FILE_HEADER);
   for (std::size_t target = 0; target < targets; target++) {
     for (std::size_t tile = 0; tile < n; tile += KEY_TILE) {
       for (std::size_t row = 0; row < rows; row++) {
         for (std::size_t poly = 0; poly < 2; poly++) {
-          const std::uint8_t* from = key.words[row] + ((poly * targets + target) * n + tile) * sizeof(u64);
+          const std::uint8_t* from = polynomial(row, poly) + (target * n + tile) * sizeof(u64);
           for (std::size_t i = 0; i < KEY_TILE; i++) {
             const std::size_t blocked = (i & ~(BLOCK - 1)) | (i & 7) << 3 | ((i >> 3) & 7);
             std::memcpy(to + blocked, from + i * sizeof(u64), sizeof(u64));

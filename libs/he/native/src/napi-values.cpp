@@ -80,6 +80,16 @@ ByteArray bytes_of(napi_env env, napi_value value, const char* name) {
   return {static_cast<const std::uint8_t*>(data), data == nullptr ? 0 : length};
 }
 
+const double* doubles_of(napi_env env, napi_value value, const char* name, std::size_t length) {
+  napi_typedarray_type type = napi_int8_array;
+  std::size_t found = 0;
+  void* data = nullptr;
+  if (is_typed_array(env, value)) check(env, napi_get_typedarray_info(env, value, &type, &found, &data, nullptr, nullptr));
+  if (type != napi_float64_array) throw_type(std::string(name) + " must be a Float64Array");
+  if (found != length) throw_range(std::string(name) + " has " + std::to_string(found) + " numbers, " + std::to_string(length) + " are needed");
+  return static_cast<const double*>(data);
+}
+
 std::vector<napi_value> list_of(napi_env env, napi_value value, const char* name, std::size_t least, std::size_t most) {
   bool is_array = false;
   if (napi_is_array(env, value, &is_array) != napi_ok || !is_array) throw_type(std::string(name) + " must be an array");

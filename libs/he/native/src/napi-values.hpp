@@ -39,6 +39,8 @@ struct ByteArray {
   std::size_t length;
 };
 ByteArray bytes_of(napi_env env, napi_value value, const char* name);
+/// A Float64Array of exactly that many numbers.
+const double* doubles_of(napi_env env, napi_value value, const char* name, std::size_t length);
 std::vector<napi_value> list_of(napi_env env, napi_value value, const char* name, std::size_t least, std::size_t most);
 
 /// Two arrays are the same or have nothing in common; the same only where allowed.

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 #include "format-error.hpp"
+#include "seal-random.hpp"
 
 static_assert(std::endian::native == std::endian::little, "SEAL's bytes and key files are little-endian, and so must be the machine");
 
@@ -14,7 +15,8 @@ namespace {
 constexpr std::size_t HEADER = 16;
 constexpr std::uint8_t SEAL_HEADER[8] = {0x5e, 0xa1, HEADER, 4, 1, 0, 0, 0};
 constexpr std::size_t FIELDS = 32 + 1 + 5 * 8;
-constexpr std::size_t SEED_BYTES = HEADER + 1 + 64;
+/// `prng_type::blake2xb`.
+constexpr std::uint8_t BLAKE2XB = 1;
 
 std::string text(u64 number) { return std::to_string(number); }
 
@@ -71,18 +73,20 @@ class Reader {
   std::size_t used_ = 0;
 };
 
-/// @returns the words, which are `count` of them, or half when `seeded` says so
-const std::uint8_t* parse_values(Reader& reader, std::size_t count, bool seedable, bool& seeded) {
+/// @returns the words, which are `count` of them, or half when `seed` is set to what stands for the others
+const std::uint8_t* parse_values(Reader& reader, std::size_t count, bool seedable, const std::uint8_t*& seed) {
   Reader values = reader.object();
   const u64 found = values.number<u64>();
-  seeded = seedable && found == count / 2;
+  const bool seeded = seedable && found == count / 2;
   if (!seeded) values.expect("the number of values", found, count);
   const std::uint8_t* words = values.take(found * sizeof(u64));
   values.end();
+  seed = nullptr;
   if (seeded) {
-    Reader seed = reader.object();
-    seed.take(SEED_BYTES - HEADER);
-    seed.end();
+    Reader info = reader.object();
+    info.expect("the random generator", info.number<std::uint8_t>(), BLAKE2XB);
+    seed = info.take(SEED_BYTES);
+    info.end();
   }
   return words;
 }
@@ -131,21 +135,18 @@ CiphertextHeader parse_ciphertext(const Ring& ring, Bytes bytes) {
   header.scale = reader.number<double>();
   if (!(header.scale > 0) || !std::isfinite(header.scale)) throw FormatError("the scale is no positive number");
   reader.expect("the correction factor", reader.number<u64>(), 1);
-  header.words = parse_values(reader, header.polys * (header.level + 1) * ring.n(), header.polys == 2, header.seeded);
+  header.words = parse_values(reader, header.polys * (header.level + 1) * ring.n(), header.polys == 2, header.seed);
   reader.end();
   return header;
 }
 
 void read_words(const Ring& ring, const CiphertextHeader& header, u64* out) {
-  const std::size_t rows = header.polys * (header.level + 1), n = ring.n();
+  const std::size_t n = ring.n(), rows = (header.seed == nullptr ? header.polys : 1) * (header.level + 1);
   for (std::size_t row = 0; row < rows; row++) {
     check_row(header.words + row * n * sizeof(u64), n, ring.moduli()[row % (header.level + 1)], "the ciphertext", row);
     std::memcpy(out + row * n, header.words + row * n * sizeof(u64), n * sizeof(u64));
   }
-}
-
-void check_seeded_words(const Ring& ring, const CiphertextHeader& header) {
-  for (std::size_t row = 0; row <= header.level; row++) check_row(header.words + row * ring.n() * sizeof(u64), ring.n(), ring.moduli()[row], "the ciphertext", row);
+  if (header.seed != nullptr) expand_seed(std::span<const std::uint8_t, SEED_BYTES>(header.seed, SEED_BYTES), std::span(ring.moduli()).first(rows), n, out + rows * n);
 }
 
 std::size_t ciphertext_bytes(const Ring& ring, std::size_t polys, std::size_t level) {
@@ -179,7 +180,7 @@ KeyParts parse_key(const Ring& ring, Bytes bytes) {
   for (u64 slot = 0; slot < slots; slot++) {
     const u64 parts = reader.number<u64>();
     if (parts == 0) continue;
-    if (!key.words.empty()) throw FormatError("more than one key");
+    if (!key.parts.empty()) throw FormatError("more than one key");
     reader.expect("the number of parts of the key", parts, ring.data_primes());
     key.slot = slot;
     for (u64 part = 0; part < parts; part++) {
@@ -192,17 +193,16 @@ KeyParts parse_key(const Ring& ring, Bytes bytes) {
       ciphertext.take(sizeof(double));  // a scale that means nothing
       ciphertext.expect("the correction factor", ciphertext.number<u64>(), 1);
       const std::size_t count = 2 * (ring.data_primes() + 1) * ring.n();
-      bool seeded = false;
-      key.words.push_back(parse_values(ciphertext, count, true, seeded));
-      if (seeded) throw FormatError("part " + text(part) + " of the key is half a seed: only SEAL can expand it");
+      KeyParts::Part& found = key.parts.emplace_back();
+      found.words = parse_values(ciphertext, count, true, found.seed);
       ciphertext.end();
-      for (std::size_t row = 0; row < 2 * (ring.data_primes() + 1); row++) {
-        check_row(key.words.back() + row * ring.n() * sizeof(u64), ring.n(), ring.moduli()[row % (ring.data_primes() + 1)], "the key", row);
+      for (std::size_t row = 0; row < (found.seed == nullptr ? 2 : 1) * (ring.data_primes() + 1); row++) {
+        check_row(found.words + row * ring.n() * sizeof(u64), ring.n(), ring.moduli()[row % (ring.data_primes() + 1)], "the key", row);
       }
     }
   }
   reader.end();
-  if (key.words.empty()) throw FormatError("no key");
+  if (key.parts.empty()) throw FormatError("no key");
   return key;
 }
 

@@ -21,19 +21,17 @@ struct CiphertextHeader {
   std::size_t polys;
   std::size_t level;
   double scale;
-  /// Where the words start: polys x (level + 1) x N of them, or half when seeded. No alignment.
+  /// Where the words start: polys x (level + 1) x N of them, or half when there is a seed. No alignment.
   const std::uint8_t* words;
-  bool seeded;
+  /// SEED_BYTES that stand for the second polynomial, or null.
+  const std::uint8_t* seed;
 };
 
 /// Checks everything but the words. @throws FormatError
 CiphertextHeader parse_ciphertext(const Ring& ring, Bytes bytes);
 
-/// Checks and copies the words of a ciphertext that is not seeded. @throws FormatError when one is not below its prime
+/// Checks and copies the words of a ciphertext, and expands its seed. @throws FormatError when one is not below its prime
 void read_words(const Ring& ring, const CiphertextHeader& header, u64* out);
-
-/// Checks the first polynomial of a seeded ciphertext. @throws FormatError
-void check_seeded_words(const Ring& ring, const CiphertextHeader& header);
 
 std::size_t ciphertext_bytes(const Ring& ring, std::size_t polys, std::size_t level);
 void write_ciphertext(const Ring& ring, const u64* data, std::size_t polys, std::size_t level, double scale, std::uint8_t* out);
@@ -42,8 +40,14 @@ void write_ciphertext(const Ring& ring, const u64* data, std::size_t polys, std:
 struct KeyParts {
   /// The place among the keys: 0 for relinearisation, (element - 1) / 2 for a Galois element.
   std::size_t slot;
-  /// By data prime: the words of 2 polynomials modulo all primes. No alignment.
-  std::vector<const std::uint8_t*> words;
+  struct Part {
+    /// The words of 2 polynomials modulo all primes, or of the first one when there is a seed. No alignment.
+    const std::uint8_t* words;
+    /// SEED_BYTES that stand for the second polynomial, or null.
+    const std::uint8_t* seed;
+  };
+  /// By data prime.
+  std::vector<Part> parts;
 };
 
 /// Checks everything but the words. @throws FormatError

@@ -1,7 +1,7 @@
 /**
  * SEAL's CKKS encoder, operation by operation in IEEE doubles, so that its integers come out the same: the inverse of the canonical
  * embedding as an inverse FFT over the 2N-th roots of unity, scaled on its last stage (SEAL 4.1, ckks.h, dwthandler.h, croots.cpp).
- * JavaScript never contracts a product and a sum into one operation, and its sine and cosine are those of WebAssembly's C library.
+ * JavaScript never contracts a product and a sum into one operation. Its sine and cosine are V8's, so those of WebAssembly's C library stand below.
  */
 
 export class CkksEncoder {
@@ -101,7 +101,7 @@ class Roots {
     this.order = order;
     for (let i = 0; i <= order / 8; i++) {
       const angle = (2 * Math.PI * i) / order;
-      this.eighth.push([Math.cos(angle), Math.sin(angle)]);
+      this.eighth.push([cosine(angle), sine(angle)]);
     }
   }
 
@@ -124,6 +124,26 @@ class Roots {
     const [re, im] = this.get(order - index);
     return [re, -im];
   }
+}
+
+/**
+ * Sine and cosine of 0 to pi/4 as musl computes them (FreeBSD's k_sin.c and k_cos.c, after Sun's fdlibm), to the last bit.
+ * Polynomials by Horner's rule in the order given there.
+ */
+function sine(x: number): number {
+  const z = x * x;
+  const w = z * z;
+  const r = 8.33333333332248946124e-3 + z * (-1.98412698298579493134e-4 + z * 2.75573137070700676789e-6) + z * w * (-2.50507602534068634195e-8 + z * 1.58969099521155010221e-10);
+  return x + z * x * (-1.66666666666666324348e-1 + z * r);
+}
+
+function cosine(x: number): number {
+  const z = x * x;
+  const z4 = z * z * (z * z);
+  const r = z * (4.16666666666666019037e-2 + z * (-1.38888888888741095749e-3 + z * 2.48015872894767294178e-5)) + z4 * (-2.75573143513906633035e-7 + z * (2.08757232129817482790e-9 + z * -1.13596475577881948265e-11));
+  const half = 0.5 * z;
+  const w = 1 - half;
+  return w + (1 - w - half + z * r);
 }
 
 function placesOf(ring: number, bits: number): Uint32Array {
