@@ -38,8 +38,8 @@ std::vector<const Kernel*> find_kernels() {
 #if defined(__x86_64__)
   const Features features = detect();
   if (features.ifma) found.push_back(&ifma_kernel);
-  //if (features.avx512) found.push_back(&avx512_kernel);
-  //if (features.avx2) found.push_back(&avx2_kernel);
+  if (features.avx512) found.push_back(&avx512_kernel);
+  if (features.avx2) found.push_back(&avx2_kernel);
 #endif
   found.push_back(&portable_kernel);
   return found;

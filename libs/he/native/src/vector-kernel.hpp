@@ -51,6 +51,8 @@ BLINDFIT_INLINE void forward_block(const typename A::Context& c, const Prime& pr
   for (int k = 0; k < 8; k++) v[k] = A::normalise(c, A::load_lazy(values + 8 * k));
   forward_stages<A, 3>(c, v, prime.forward.data(), prime.n / BLOCK + block);
   A::transpose(v);
+#pragma GCC unroll 8
+  for (int k = 0; k < 8; k++) v[k] = A::normalise(c, v[k]);
   const u64* lanes = prime.forward_lanes.data() + block * 14 * LANES;
   const auto w = [&](int k) { return A::load_factor(lanes + 8 * k); };
 #pragma GCC unroll 4
