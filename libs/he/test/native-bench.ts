@@ -147,11 +147,17 @@ export class NativeBench implements Disposable {
     return BigUint64Array.from(this.scheme.parmsId(level).values() as Words);
   }
 
-  createRing(kernel?: Kernel): NativeRing {
-    const ids = new BigUint64Array(4 * (this.maxLevel + 1));
-    for (let level = 0; level <= this.maxLevel; level++) ids.set(this.parmsIdWords(level), 4 * level);
+  /** All parms_ids as the addon takes them. */
+  parmsIds(): { parmsIds: Words; keyParmsId: Words } {
+    const parmsIds = new BigUint64Array(4 * (this.maxLevel + 1));
+    for (let level = 0; level <= this.maxLevel; level++) parmsIds.set(this.parmsIdWords(level), 4 * level);
     using keyId = this.scheme.context.keyParmsId();
-    return this.addon.createRing(this.ring, BigUint64Array.from(this.moduli), ids, BigUint64Array.from(keyId.values() as Words), kernel);
+    return { parmsIds, keyParmsId: BigUint64Array.from(keyId.values() as Words) };
+  }
+
+  createRing(kernel?: Kernel): NativeRing {
+    const { parmsIds, keyParmsId } = this.parmsIds();
+    return this.addon.createRing(this.ring, BigUint64Array.from(this.moduli), parmsIds, keyParmsId, kernel);
   }
 
   /** Kept and freed by the bench. */

@@ -2,6 +2,10 @@
 #pragma once
 #include <cstdint>
 
+// Kernels are compiled for processors that others of the same program may not be: a function that the linker picked from one of
+// their object files would end the program elsewhere. What they use is inlined, or local to their file.
+#define BLINDFIT_INLINE [[gnu::always_inline]] inline
+
 namespace blindfit {
 
 using u64 = std::uint64_t;
@@ -23,13 +27,13 @@ struct Modulus {
     ratio_low = static_cast<u64>(ratio);
   }
 
-  u64 reduce(u64 x) const {
+  BLINDFIT_INLINE u64 reduce(u64 x) const {
     const u64 quotient = static_cast<u64>((u128{x} * ratio_high) >> 64);
     const u64 r = x - quotient * q;
     return r >= q ? r - q : r;
   }
 
-  u64 reduce(u128 x) const {
+  BLINDFIT_INLINE u64 reduce(u128 x) const {
     const u64 high = static_cast<u64>(x >> 64), low = static_cast<u64>(x);
     const u64 carry = static_cast<u64>((u128{low} * ratio_low) >> 64);
     const u128 middle = u128{low} * ratio_high + carry;  // below 2^128: low * ratio_high <= (2^64 - 1)^2
@@ -39,10 +43,10 @@ struct Modulus {
     return r >= q ? r - q : r;
   }
 
-  u64 multiply(u64 a, u64 b) const { return reduce(u128{a} * b); }
-  u64 add(u64 a, u64 b) const { const u64 s = a + b; return s >= q ? s - q : s; }
-  u64 subtract(u64 a, u64 b) const { return a >= b ? a - b : a + q - b; }
-  u64 negate(u64 a) const { return a == 0 ? 0 : q - a; }
+  BLINDFIT_INLINE u64 multiply(u64 a, u64 b) const { return reduce(u128{a} * b); }
+  BLINDFIT_INLINE u64 add(u64 a, u64 b) const { const u64 s = a + b; return s >= q ? s - q : s; }
+  BLINDFIT_INLINE u64 subtract(u64 a, u64 b) const { return a >= b ? a - b : a + q - b; }
+  BLINDFIT_INLINE u64 negate(u64 a) const { return a == 0 ? 0 : q - a; }
 
   u64 power(u64 base, u64 exponent) const {
     u64 result = 1;

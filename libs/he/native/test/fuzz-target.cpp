@@ -1,0 +1,62 @@
+// One input through everything that parses bytes: a ciphertext, a key, the header of a key file. For libFuzzer, and for the
+// mutator in fuzz-driver.cpp where there is none. The ring comes from the file in BLINDFIT_FUZZ_RING, so that seeds made by
+// node-seal are of the right parameters: words N, number of primes, primes, parms_ids of 4 words by level, key parms_id.
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include "../src/cpu.hpp"
+#include "../src/format-error.hpp"
+#include "../src/key-file.hpp"
+#include "check.hpp"
+
+using namespace blindfit;
+
+namespace {
+
+std::shared_ptr<const Ring> read_ring() {
+  const char* path = std::getenv("BLINDFIT_FUZZ_RING");
+  CHECK(path != nullptr, "BLINDFIT_FUZZ_RING is not set");
+  std::ifstream file(path, std::ios::binary);
+  const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::vector<u64> words(bytes.size() / 8);
+  CHECK(words.size() > 2 && words.size() == 2 + 5 * words[1], "%s is no description of a ring", path);
+  std::memcpy(words.data(), bytes.data(), words.size() * 8);
+  const std::size_t primes = words[1];
+  std::vector<ParmsId> ids(primes);
+  std::memcpy(ids.data(), words.data() + 2 + primes, primes * sizeof(ParmsId));
+  const ParmsId key_id = ids.back();
+  ids.pop_back();
+  return Ring::open(words[0], {words.begin() + 2, words.begin() + 2 + static_cast<std::ptrdiff_t>(primes)}, ids, key_id, portable_kernel);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const std::shared_ptr<const Ring> ring = read_ring();
+  const Bytes bytes(data, size);
+  try {
+    const CiphertextHeader header = parse_ciphertext(*ring, bytes);
+    if (header.seeded) {
+      check_seeded_words(*ring, header);
+    } else {
+      WordBuffer words(header.polys * (header.level + 1) * ring->n());
+      read_words(*ring, header, words.data());
+      std::vector<std::uint8_t> again(ciphertext_bytes(*ring, header.polys, header.level));
+      write_ciphertext(*ring, words.data(), header.polys, header.level, header.scale, again.data());
+      CHECK(again.size() == size && std::memcmp(again.data() + 8, data + 8, size - 8 < 88 ? size - 8 : 88) == 0, "what was read is written as it was");
+    }
+  } catch (const FormatError&) {
+  }
+  try {
+    const KeyParts key = parse_key(*ring, bytes);
+    std::vector<u64> file(key_file_bytes(*ring) / 8);
+    pack_key(*ring, key, reinterpret_cast<std::uint8_t*>(file.data()));
+    CHECK(check_key_header(*ring, Bytes(reinterpret_cast<const std::uint8_t*>(file.data()), file.size() * 8), file.size() * 8) == key.slot, "slot");
+  } catch (const FormatError&) {
+  }
+  try {
+    check_key_header(*ring, bytes, size);
+  } catch (const FormatError&) {
+  }
+  return 0;
+}
