@@ -27,7 +27,7 @@ describe('threads with the native addon', { skip: typeof addon === 'string' ? ad
     const level = bench.maxLevel;
     const ring = bench.createRing();
     const keyPath = join(directory, 'key');
-    writeFileSync(keyPath, ring.packKey(bench.keyBytes(bench.galoisKey(1))));
+    writeFileSync(keyPath, ring.packKey(bench.keyBytes(bench.galoisKey(1)), (bench.element(1) - 1) / 2));
     const operand = bench.values(new Random(1), 'random', 2, level);
     const expected = new BigUint64Array(operand.length);
     const key = ring.openKey(keyPath);
