@@ -1,10 +1,10 @@
-import { retentionMs, variables } from '@blindfit/runtime';
+import { retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
 import type { Command } from 'commander';
-import { addConfigFlags, configOf, givenFlags } from '../config.ts';
+import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
 const { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
-const TABLE = { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel };
+const TABLE = { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel, ...tracingVariables };
 
 export function register(program: Command): void {
   const command = program
@@ -17,6 +17,7 @@ export function register(program: Command): void {
       'after',
       `
 The bearer token that clients must send comes from the environment: BLINDFIT_TOKEN.
+${TRACING_HELP}
 
 Examples:
   export BLINDFIT_TOKEN=$(openssl rand -hex 32)
@@ -30,6 +31,7 @@ Examples:
         logLevel: config.logLevel,
         readyJson: options.readyJson === true,
         start: async (logger) => {
+          const tracing = tracingOf(config);
           const { startApi } = await import('@blindfit/api');
           return await startApi({
             redisUrl: config.redisUrl,
@@ -41,6 +43,7 @@ Examples:
             maxBlobBytes: config.maxBlobMb * 2 ** 20,
             retentionMs: retentionMs(config.retention),
             logLevel: config.logLevel,
+            ...(tracing === undefined ? {} : { tracing }),
             logger,
           });
         },

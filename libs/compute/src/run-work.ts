@@ -1,12 +1,13 @@
 /** From a task's digests to the digests of its results: loads, runs the circuit, stores. */
-import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedJob, PlannedManifest, PredictTask, PrepareTask, PublishTask, StartTask, StepTask, Task, TaskResult } from '@blindfit/contracts';
+import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedJob, PlannedManifest, PredictTask, PrepareTask, PublishTask, StartTask, StepTask, Task } from '@blindfit/contracts';
 import {
   addOperations, backward, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, noOperations, packModel,
   SealEvaluator, startErrors, startScores, stepFactor, WireError, type Ciphertext, type MomentumTerms, type Plan, type Scheme, type Segment,
 } from '@blindfit/he';
 import { byShard, input, type InputGrid } from './inputs.ts';
 import { free, load, loadAll } from './intermediate.ts';
-import type { Work } from './messages.ts';
+import type { ComputeResult, Work } from './messages.ts';
+import { Phases } from './phases.ts';
 import { runPredict } from './run-predict.ts';
 import type { Session } from './session.ts';
 
@@ -19,18 +20,21 @@ interface Context {
   readonly evaluator: SealEvaluator;
 }
 
-export async function runWork(session: Session, work: Work): Promise<TaskResult> {
+export async function runWork(session: Session, work: Work): Promise<ComputeResult> {
   const startedAt = Date.now();
+  const phases = (session.phases = new Phases(startedAt, 'load inputs'));
   session.checkpoint();
   const planned = await session.manifest(work.manifest);
   const { plan } = planned;
+  phases.enter('load keys');
   const preparing = performance.now();
   const scheme = await session.scheme(plan.parameters);
   const keys = needsKeys(work) ? await session.keys.get(planned, scheme, session.store, session.checkpoint) : undefined;
   const loadKeysSeconds = (performance.now() - preparing) / 1000;
   const evaluator = new SealEvaluator(scheme, keys, session.checkpoint);
+  phases.enter('circuit');
   const outputs = await computeFor(planned, { session, scheme, evaluator }, work);
-  return { outputs, operations: addOperations(noOperations(), evaluator.counts), startedAt, finishedAt: Date.now(), loadKeysSeconds };
+  return { outputs, operations: addOperations(noOperations(), evaluator.counts), startedAt, finishedAt: Date.now(), loadKeysSeconds, phases: phases.end() };
 }
 
 function needsKeys(work: Work): work is Task {

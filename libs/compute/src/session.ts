@@ -6,6 +6,7 @@ import { CiphertextCache } from './ciphertext-cache.ts';
 import { TaskCancelledError } from './errors.ts';
 import { KeyCache } from './key-cache.ts';
 import type { ThreadData, ThreadStatistics } from './messages.ts';
+import { Phases } from './phases.ts';
 
 /** Parsed ciphertexts kept per thread. */
 const CIPHERTEXT_BYTES = 192 * 2 ** 20;
@@ -22,6 +23,8 @@ export class Session {
   readonly statistics: ThreadStatistics;
   readonly keys: KeyCache;
   readonly ciphertexts: CiphertextCache;
+  /** Of the task at hand. */
+  phases = new Phases(0, 'load inputs');
   private readonly flag: Int32Array;
   private readonly plans = new PlanCache((digest) => this.read(parseDigest(digest)), MAX_MANIFESTS);
   private readonly schemes = new Map<string, Scheme>();
@@ -71,7 +74,11 @@ export class Session {
   }
 
   /** Stores a result under the digest of its bytes. */
-  async write(scheme: Scheme, ciphertext: Ciphertext): Promise<string> {
+  write(scheme: Scheme, ciphertext: Ciphertext): Promise<string> {
+    return this.phases.during('store result', () => this.put(scheme, ciphertext));
+  }
+
+  private async put(scheme: Scheme, ciphertext: Ciphertext): Promise<string> {
     const bytes = wrap(scheme.parameters, { kind: 'ciphertext', level: ciphertext.level, scale: ciphertext.scale }, scheme.saveCiphertext(ciphertext));
     const digest = digestOf(bytes);
     await this.store.put(digest, bytes, { size: bytes.length });

@@ -18,4 +18,8 @@ export { openService } from './service.ts';
 export type { RunningService, ServiceBase, ServiceOptions } from './service.ts';
 export { createShutdown } from './shutdown.ts';
 export type { Shutdown, ShutdownOptions } from './shutdown.ts';
+export { contextOf, currentTraceparent, formatTraceparent, parseTraceparent, spanOf } from './trace-context.ts';
+export { Tracing } from './tracing.ts';
+export type { SamplerName, SpanOptions, TracingOptions } from './tracing.ts';
+export { tracingOf, tracingVariables } from './tracing-variables.ts';
 export { retentionMs, variables } from './variables.ts';

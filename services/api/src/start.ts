@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 
-import { JobChanges, JobStore, openQueue, type ChainData, type JobData } from '@blindfit/jobs';
-import { BlindfitError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, waitForRedis, type Logger } from '@blindfit/runtime';
+import { JobChanges, JobStore, openQueue, traceJobs, type ChainData, type JobData } from '@blindfit/jobs';
+import { BlindfitError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, Tracing, waitForRedis, type Logger, type TracingOptions } from '@blindfit/runtime';
 import { FileBlobStore, InvalidStoreUrlError, openBlobStore } from '@blindfit/storage';
 
 import packageJson from '../package.json' with { type: 'json' };
@@ -32,6 +32,8 @@ export interface StartApiOptions {
   /** Least important events that are logged, when no logger is given; they go to standard error. @default 'info' */
   logLevel?: string;
   logger?: Logger;
+  /** @default no tracing */
+  tracing?: TracingOptions;
   /** Milliseconds to wait for Redis before giving up. @default 10000 */
   redisTimeoutMs?: number;
   /** Milliseconds between heartbeats of event streams. @default 15000 */
@@ -62,6 +64,8 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     for (let stop = stops.pop(); stop !== undefined; stop = stops.pop()) await stop();
   };
   try {
+    const tracing = await Tracing.open('api', packageJson.version, options.tracing, logger);
+    stops.push(() => tracing.close());
     const retention = options.retentionMs ?? 24 * 3_600_000;
     const store = await openStore(options.storeUrl);
     stops.push(() => store.close());
@@ -72,6 +76,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
 
     const prefix = options.queuePrefix ?? '{blindfit}';
     const jobs = new JobStore(redis, prefix);
+    traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
     const changes = await JobChanges.open(redis, jobs.keys);
     stops.push(() => changes.close());
     const queues = {
@@ -94,6 +99,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
       store,
       checks: { redis: () => checkRedis(redis), store: () => access(store.root, constants.R_OK | constants.W_OK | constants.X_OK) },
       registry,
+      tracing,
       logger,
       version: packageJson.version,
       token: options.token,
