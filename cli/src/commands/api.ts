@@ -1,10 +1,10 @@
-import { retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
+import { optional, retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
-const TABLE = { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel, ...tracingVariables };
+const { redisUrl, store, token, operatorToken, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
+const TABLE = { redisUrl, store, token, operatorToken: optional(operatorToken), host, port, queuePrefix, maxBlobMb, retention, logLevel, ...tracingVariables };
 
 export function register(program: Command): void {
   const command = program
@@ -16,7 +16,8 @@ export function register(program: Command): void {
     .addHelpText(
       'after',
       `
-The bearer token that clients must send comes from the environment: BLINDFIT_TOKEN.
+The bearer token that clients must send comes from the environment: BLINDFIT_TOKEN. With another one in
+BLINDFIT_OPERATOR_TOKEN operators see the queues at /admin/queues.
 ${TRACING_HELP}
 
 Examples:
@@ -37,6 +38,7 @@ Examples:
             redisUrl: config.redisUrl,
             storeUrl: config.store,
             token: config.token,
+            ...(config.operatorToken === undefined ? {} : { operatorToken: config.operatorToken }),
             host: config.host,
             port: config.port,
             queuePrefix: config.queuePrefix,

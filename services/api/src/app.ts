@@ -15,6 +15,9 @@ import { blobRoutes } from './routes/blobs.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { traceRequests } from './trace-requests.ts';
 
+/** Where operators see the queues. */
+export const BOARD_PATH = '/admin/queues';
+
 /** Of jobs whose refreshes are being answered. */
 const MAX_PLANS = 32;
 
@@ -32,6 +35,8 @@ export interface ApiDependencies {
   logger: Logger;
   version: string;
   token: string;
+  /** Of the operators' page of queues; without one there is no such page. */
+  operatorToken?: string;
   /** Largest blob accepted, in bytes. */
   maxBlobBytes: number;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
@@ -60,7 +65,8 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   });
   // Before the token is asked for, so that refusals count as well.
   const metrics = addApiMetrics(app, registry, { redis, jobs, queues });
-  addBearerAuth(app, { token: deps.token, basicBelow: DOCS_PATH });
+  const { operatorToken } = deps;
+  addBearerAuth(app, { token: deps.token, basicBelow: DOCS_PATH, ...(operatorToken === undefined ? {} : { operators: { below: BOARD_PATH, token: operatorToken } }) });
   // Behind the token: what a stranger sends shall not begin a trace.
   traceRequests(app, tracing);
   await addDocs(app, deps.version);
@@ -80,5 +86,10 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     ...(deps.maxManifestBytes === undefined ? {} : { maxManifestBytes: deps.maxManifestBytes }),
     ...(deps.heartbeatMs === undefined ? {} : { heartbeatMs: deps.heartbeatMs }),
   });
+  if (operatorToken !== undefined) {
+    // With all that it loads, for those only who want it.
+    const { queueBoard } = await import('./queue-board.ts');
+    await app.register(queueBoard, { prefix: BOARD_PATH, queues });
+  }
   return app;
 }

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 
 import { JobChanges, JobStore, openQueue, traceJobs, type ChainData, type JobData } from '@blindfit/jobs';
-import { BlindfitError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, Tracing, waitForRedis, type Logger, type TracingOptions } from '@blindfit/runtime';
+import { BlindfitError, ConfigError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, Tracing, waitForRedis, type Logger, type TracingOptions } from '@blindfit/runtime';
 import { FileBlobStore, InvalidStoreUrlError, openBlobStore } from '@blindfit/storage';
 
 import packageJson from '../package.json' with { type: 'json' };
@@ -17,6 +17,8 @@ export interface StartApiOptions {
   storeUrl: string;
   /** What clients and workers must send as bearer token. */
   token: string;
+  /** Token of the operators' page of queues at `/admin/queues`. @default no such page */
+  operatorToken?: string;
   /** Address to listen on. @default '127.0.0.1' */
   host?: string;
   /** 0 for any free port. @default 8080 */
@@ -53,10 +55,14 @@ const COMMAND_TIMEOUT_MS = 10_000;
 /**
  * Starts the API: connects to Redis and checks its policy, opens the blob store, listens. Installs no signal handlers.
  *
+ * @throws {ConfigError} when one token opens both the API and the operators' page
  * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`
  * @throws {InvalidStoreUrlError} for anything but a directory
  */
 export async function startApi(options: StartApiOptions): Promise<RunningApi> {
+  if (options.operatorToken === options.token) {
+    throw new ConfigError(['BLINDFIT_OPERATOR_TOKEN: the same as BLINDFIT_TOKEN; allowed: another one, so that who may look at queues may not submit jobs, and the other way round']);
+  }
   const logger = options.logger ?? createLogger({ service: 'api', level: options.logLevel ?? 'info', destination: process.stderr });
   const stops: (() => unknown)[] = [];
   let closed: Promise<void> | undefined;
@@ -103,6 +109,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
       logger,
       version: packageJson.version,
       token: options.token,
+      ...(options.operatorToken === undefined ? {} : { operatorToken: options.operatorToken }),
       maxBlobBytes: options.maxBlobBytes ?? 2 ** 30,
       ...(options.maxManifestBytes === undefined ? {} : { maxManifestBytes: options.maxManifestBytes }),
       ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),
