@@ -241,6 +241,15 @@ describe('a stack that traces', () => {
     assert.ok(broken.length > 0 && broken.every(({ error }) => error === failed.error?.code), 'the task that failed says so');
   });
 
+  it('has no span and no attribute that docs/observability.md does not tell of', async () => {
+    const page = await readFile(new URL('../../docs/observability.md', import.meta.url), 'utf8');
+    const told = new Set(Array.from(page.matchAll(/`([^`\n]+)`/g), (match) => match[1] ?? ''));
+    const names = new Set(run.spans.flatMap(({ name }) => (name.startsWith('circuit ') ? 'circuit ...' : name.startsWith('POST /v1/jobs/') || name.startsWith('DELETE ') ? [] : name)));
+    const attributes = new Set(run.spans.flatMap((span) => Object.keys(span.attributes)));
+    assert.ok(names.size > 10 && attributes.size > 10);
+    assert.deepEqual([...names, ...attributes].filter((each) => !told.has(each)), []);
+  });
+
   it('sends the headers that the collector asks for', () => {
     assert.ok(run.headers.length > 0);
     for (const headers of run.headers) assert.equal(headers['x-collector-token'], HEADER_SECRET);

@@ -14,7 +14,7 @@
  */
 import type { Job } from 'bullmq';
 import { checker, TaskSchema, type RefreshRequest, type Task, type TaskPhase, type TaskResult } from '@blindfit/contracts';
-import { currentTraceparent, spanOf, type Tracing } from '@blindfit/runtime';
+import { currentTraceparent, spanOf, typeOf, type Tracing } from '@blindfit/runtime';
 import type { JobStore } from './job-store.ts';
 import type { ChainData, JobData } from './queues.ts';
 
@@ -69,7 +69,7 @@ export function traceEntry(tracing: Tracing, entry: Job<JobData> | Job<ChainData
   const piece: Piece = { job: data.job, task: id, ...('chain' in data ? { chain: data.chain, segment: data.segment } : {}) };
   const title = 'chain' in data ? 'chain' : name === 'finish' ? 'finish' : 'begin';
   const options = { name: title, parent: spanOfJob(traceparent, data.job), self: spanOfEntry(entry), kind: 'consumer', start: timestamp, attributes: attributesOf(piece) } as const;
-  tracing.record(options, entry.finishedOn, error === undefined ? undefined : 'STEP_FAILED');
+  tracing.record(options, entry.finishedOn, error === undefined ? undefined : typeOf(error));
 }
 
 /** Records that a job waited for its owner, who has answered now. @param submission of the job */

@@ -19,7 +19,7 @@ export type { RunningService, ServiceBase, ServiceOptions } from './service.ts';
 export { createShutdown } from './shutdown.ts';
 export type { Shutdown, ShutdownOptions } from './shutdown.ts';
 export { contextOf, currentTraceparent, formatTraceparent, parseTraceparent, spanOf } from './trace-context.ts';
-export { Tracing } from './tracing.ts';
+export { Tracing, typeOf } from './tracing.ts';
 export type { SamplerName, SpanOptions, TracingOptions } from './tracing.ts';
 export { tracingOf, tracingVariables } from './tracing-variables.ts';
 export { retentionMs, variables } from './variables.ts';

@@ -77,14 +77,13 @@ export class Tracing {
     return above === undefined ? this.target.tracer.startSpan(name, options) : this.target.tracer.startSpan(name, options, contextOf(above));
   }
 
-  /** A span of something that is over. @param end milliseconds since the epoch @param error its code, if it failed */
+  /** A span of something that is over. @param end milliseconds since the epoch @param error as in {@link end} */
   record(options: SpanOptions, end: number, error?: string): void {
     this.end(this.begin(options), error, end);
   }
 
-  /** Ends a span. @param error its code, if it failed @param at milliseconds since the epoch, @default now */
+  /** Ends a span. @param error what `typeOf` says of it, if it failed @param at milliseconds since the epoch, @default now */
   end(span: Span | undefined, error?: string, at?: number): void {
-    // Codes only: messages can name files and servers.
     if (error !== undefined) span?.setAttribute('error.type', error).setStatus({ code: SpanStatusCode.ERROR, message: error });
     span?.end(at);
   }
@@ -104,7 +103,7 @@ export class Tracing {
       this.end(span);
       return result;
     } catch (error) {
-      this.end(span, error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'ERROR');
+      this.end(span, typeOf(error));
       throw error;
     }
   }
@@ -113,4 +112,10 @@ export class Tracing {
   async close(): Promise<void> {
     await this.target?.close();
   }
+}
+
+/** The code of an error, or its class where it has none: never its message, which can name files and servers. */
+export function typeOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
 }
