@@ -25,6 +25,9 @@ const RECORDER = fileURLToPath(new URL('record-modules.ts', import.meta.url));
 const CLIENT_TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const CLIENT_SPAN = '00f067aa0ba902b7';
 const HEADER_SECRET = 'collector-token-8d1f';
+const OPERATOR = 'operators-token-77aa21';
+/** The servers know it, but neither logs nor traces have use for it. */
+const JOB_NAME = 'ward-seven-c0ffee';
 /** A straight line for a sigmoid: three levels an iteration, for which a small ring does. */
 const HYPERPARAMETERS: Hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 2, sigmoid: fitSigmoid(1, 8) };
 const DATA = syntheticData(60, 12, 3);
@@ -74,6 +77,8 @@ interface Run {
   /** Jobs by what became of them. */
   readonly jobs: Readonly<Record<'succeeded' | 'failed' | 'cancelled', JobView>>;
   readonly refreshes: number;
+  /** What the operators' page tells: of each queue whether anybody takes its entries, and of a task what waited for it. */
+  readonly board: { readonly queues: readonly { readonly name: string; readonly hasWorkers: boolean | null }[]; readonly flow: string };
   readonly modules: readonly string[];
   /** By name of the process. */
   readonly logs: ReadonlyMap<string, string>;
@@ -91,6 +96,7 @@ async function runJobs(): Promise<Run> {
     OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
     OTEL_EXPORTER_OTLP_HEADERS: `x-collector-token=${HEADER_SECRET}`,
     BLINDFIT_LOG_LEVEL: 'trace',
+    BLINDFIT_OPERATOR_TOKEN: OPERATOR,
     NODE_OPTIONS: `--import=${RECORDER}`,
     BLINDFIT_TEST_MODULES: modulesFile,
   };
@@ -99,19 +105,30 @@ async function runJobs(): Promise<Run> {
       withStack({ redisUrl: redis.url, threads: 2 }, async (stack, client, own) => {
         using prepared = await prepareJob(client, join(own, 'keys'), DATA, HYPERPARAMETERS, { refreshEvery: 1 });
         const { plan, keyset } = prepared;
-        const submitted = await client.submit(prepared.manifest, { traceparent: `00-${CLIENT_TRACE}-${CLIENT_SPAN}-01` });
+        const submitted = await client.submit({ ...prepared.manifest, name: JOB_NAME }, { traceparent: `00-${CLIENT_TRACE}-${CLIENT_SPAN}-01` });
         const session = new RefreshSession(keyset, plan, stepBound(DATA, HYPERPARAMETERS));
         const followed = await followTraining(client, submitted, { plan, session, cancel: false }, new Progress({ mode: 'silent' }), new AbortController().signal);
         assert.equal(followed.job.state, 'succeeded', followed.job.error?.message);
         const weights = decryptModel(keyset, plan, await client.result(submitted.id, followed.job.result?.models ?? []));
         assert.ok(weights.every((row, k) => row.every((value, j) => Math.abs(value - (prepared.clear[k]?.[j] ?? NaN)) < 1e-3)), 'the model is that of the clear twin');
+        const ask = async (path: string): Promise<string> => {
+          const response = await fetch(`${stack.url}/admin/queues/api/queues${path}`, { headers: { authorization: `Basic ${Buffer.from(`operator:${OPERATOR}`).toString('base64')}` } });
+          assert.equal(response.status, 200, path);
+          return response.text();
+        };
+        const board = { ...(JSON.parse(await ask('?page=1&jobsPerPage=10')) as Pick<Run['board'], 'queues'>), flow: await ask(`/tasks/${submitted.id}.backward.1.0.0.0/flow`) };
         const failing = await client.submit(await damaged(client, prepared));
         const failed = await finished(client, failing.id);
         const doomed = await client.submit(prepared.manifest);
         await waitFor(client, doomed.id, ({ state }) => state === 'running');
         const cancelled = await client.cancel(doomed.id);
         // The cancelled job's entries come to their own ends within moments.
-        await sleep(1_000);
+        for (let patience = 600; ; patience--) {
+          const { queues } = JSON.parse(await ask('?page=1&jobsPerPage=10')) as { queues: { counts: Record<string, number> }[] };
+          if (queues.every(({ counts }) => ['waiting', 'active', 'delayed', 'waiting-children'].every((state) => (counts[state] ?? 0) === 0))) break;
+          assert.ok(patience > 0, 'the queues do not get empty');
+          await sleep(100);
+        }
         await stack.stop();
         const keyFiles = (await filesBelow(join(own, 'keys'))).filter((path) => !path.endsWith('.json'));
         assert.ok(keyFiles.some((path) => path.endsWith('secret.key')));
@@ -120,11 +137,13 @@ async function runJobs(): Promise<Run> {
           ['the token of the API', bytes(stack.token)],
           ['the password of Redis', bytes(decodeURIComponent(new URL(redis.url).password))],
           ['the token of the collector', bytes(HEADER_SECRET)],
+          ['the token of the operators', bytes(OPERATOR)],
+          ['the name of the job', bytes(JOB_NAME)],
           ...(await Promise.all(keyFiles.map(async (path): Promise<[string, Uint8Array]> => [path.slice(own.length), await readFile(path)]))),
           ...[...prepared.blobs].map(([digest, blob]): [string, Uint8Array] => [`blob ${digest}`, blob]),
         ]);
         const logs = new Map(await Promise.all(stack.processes.map(async ({ name, logFile }): Promise<[string, string]> => [name, await readFile(logFile, 'utf8')])));
-        return { jobs: { succeeded: followed.job, failed, cancelled }, refreshes: followed.refresh.count, secrets, logs };
+        return { jobs: { succeeded: followed.job, failed, cancelled }, refreshes: followed.refresh.count, board, secrets, logs };
       }),
     );
     const { spans, headers, bodies } = receiver;
@@ -256,6 +275,11 @@ describe('a stack that traces', () => {
     assert.ok(run.modules.some(isSdk), 'this is how the SDK looks when it is loaded');
   });
 
+  it('shows operators who works, and what waits for what', () => {
+    assert.deepEqual(run.board.queues.map(({ name, hasWorkers }) => [name, hasWorkers]), [['jobs', true], ['chains', true], ['tasks', true]]);
+    assert.match(run.board.flow, new RegExp(`${run.jobs.succeeded.id}\\.chain\\.0\\.0`), 'the task was a child of its chain');
+  });
+
   it('logs one line of JSON an event, with the ids of job, task and trace', () => {
     const lines = [...run.logs].flatMap(([name, text]) => text.trimEnd().split('\n').map((line) => {
       assert.match(line, /^\{.*\}$/, `${name} logs JSON and nothing else`);
@@ -286,11 +310,14 @@ describe('a stack that traces', () => {
     const pieces = new Map([...[...run.secrets].map(([what, secret]) => [what, tracesOf(secret)] as const), ['features', values] as const]);
     for (const [what, texts] of pieces) {
       assert.ok(texts.length > 0, `${what} is looked for`);
+      const secret = Buffer.from(run.secrets.get(what) ?? texts[0] ?? '');
+      for (const shown of [secret.toString('hex'), secret.toString('base64'), Buffer.concat([Buffer.from('x'), secret]).toString('base64'), JSON.stringify(secret)]) {
+        if (secret.length >= 200) assert.ok(texts.some((piece) => shown.includes(piece)), `${what} would be noticed`);
+      }
       for (const [place, text] of places) {
         for (const piece of texts) assert.ok(!text.includes(piece), `${what} is in ${place}: ${piece}`);
       }
     }
-    // The manifest's name of the job is the owner's business, too.
     assert.ok([...places.values()].every((text) => text.length > 100), 'there was something to look through');
   });
 });
