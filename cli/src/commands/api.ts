@@ -1,10 +1,10 @@
-import { optional, retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
+import { retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
 const { redisUrl, store, token, operatorToken, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
-const TABLE = { redisUrl, store, token, operatorToken: optional(operatorToken), host, port, queuePrefix, maxBlobMb, retention, logLevel, ...tracingVariables };
+const TABLE = { redisUrl, store, token, operatorToken, host, port, queuePrefix, maxBlobMb, retention, logLevel, ...tracingVariables };
 
 export function register(program: Command): void {
   const command = program
