@@ -11,7 +11,7 @@ import { Registry } from 'prom-client';
 import { ComputeMetrics } from '@blindfit/compute';
 import { choosePlan, DEFAULT_HYPERPARAMETERS, PAPER_HYPERPARAMETERS, type Hyperparameters, type JobShape } from '@blindfit/he';
 import { JobStore } from '@blindfit/jobs';
-import { createMetrics, describeVariables, tracingVariables, variables, type VariableTable } from '@blindfit/runtime';
+import { createMetrics, describeVariables, operatorVariables, tracingVariables, variables, type VariableTable } from '@blindfit/runtime';
 import { addApiMetrics, addCollectorMetrics } from '../../services/api/src/metrics.ts';
 import { SchedulerMetrics } from '../../services/scheduler/src/metrics.ts';
 import { WorkerMetrics } from '../../services/worker/src/metrics.ts';
@@ -24,7 +24,7 @@ export async function parts(): Promise<Map<string, string>> {
   for (const command of commandsIn(overview)) helps.set(command, await helpOf(command));
   const result = new Map<string, string>([
     ['help', fenced(overview)],
-    ['variables', variableTable(helps, variables)],
+    ['variables', variableTable(helps, { ...variables, ...operatorVariables })],
     ['tracing variables', variableTable(helps, tracingVariables)],
     ['packages', packageTable()],
     ['plans', planTable()],

@@ -1,10 +1,10 @@
-import { retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
+import { operatorVariables, retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, operatorToken, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
-const TABLE = { redisUrl, store, token, operatorToken, host, port, queuePrefix, maxBlobMb, retention, logLevel, ...tracingVariables };
+const { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
+const TABLE = { redisUrl, store, token, ...operatorVariables, host, port, queuePrefix, maxBlobMb, retention, logLevel, ...tracingVariables };
 
 export function register(program: Command): void {
   const command = program

@@ -13,6 +13,7 @@ export { createMetrics } from './metrics.ts';
 export type { MetricsOptions } from './metrics.ts';
 export { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
 export type { RedisPolicy } from './redis.ts';
+export { operatorVariables } from './operator-variables.ts';
 export { parseRedisUrl } from './redis-url.ts';
 export { openService } from './service.ts';
 export type { RunningService, ServiceBase, ServiceOptions } from './service.ts';

@@ -4,7 +4,7 @@ import { isAbsolute, join } from 'node:path';
 import { Type } from 'typebox';
 import type { TInteger } from 'typebox';
 
-import { optional, variable } from './config.ts';
+import { variable } from './config.ts';
 import type { Environment, Variable } from './config.ts';
 import { parseRedisUrl } from './redis-url.ts';
 
@@ -39,13 +39,6 @@ export const variables = {
     allowed: '16 to 512 printable ASCII characters without spaces, for example from: openssl rand -hex 32',
     secret: true,
   }),
-  operatorToken: optional(variable({
-    env: 'BLINDFIT_OPERATOR_TOKEN',
-    schema: Type.String({ pattern: '^[!-~]{16,512}$' }),
-    description: 'Token of the page at /admin/queues on which operators see the queues; unset: no such page',
-    allowed: '16 to 512 printable ASCII characters without spaces, another token than BLINDFIT_TOKEN',
-    secret: true,
-  })),
   host: variable({
     env: 'BLINDFIT_HOST',
     schema: Type.String({ pattern: '^[A-Za-z0-9.:_-]+$' }),
