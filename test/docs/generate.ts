@@ -11,7 +11,7 @@ import { Registry } from 'prom-client';
 import { ComputeMetrics } from '@blindfit/compute';
 import { choosePlan, DEFAULT_HYPERPARAMETERS, PAPER_HYPERPARAMETERS, type Hyperparameters, type JobShape } from '@blindfit/he';
 import { JobStore } from '@blindfit/jobs';
-import { createMetrics, describeVariables, variables } from '@blindfit/runtime';
+import { createMetrics, describeVariables, operatorVariables, tracingVariables, variables, type VariableTable } from '@blindfit/runtime';
 import { addApiMetrics, addCollectorMetrics } from '../../services/api/src/metrics.ts';
 import { SchedulerMetrics } from '../../services/scheduler/src/metrics.ts';
 import { WorkerMetrics } from '../../services/worker/src/metrics.ts';
@@ -24,7 +24,8 @@ export async function parts(): Promise<Map<string, string>> {
   for (const command of commandsIn(overview)) helps.set(command, await helpOf(command));
   const result = new Map<string, string>([
     ['help', fenced(overview)],
-    ['variables', variableTable(helps)],
+    ['variables', variableTable(helps, { ...variables, ...operatorVariables })],
+    ['tracing variables', variableTable(helps, tracingVariables)],
     ['packages', packageTable()],
     ['plans', planTable()],
   ]);
@@ -61,11 +62,11 @@ function table(titles: readonly string[], rows: readonly (readonly string[])[]):
   return [line(titles), line(titles.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-function variableTable(helps: ReadonlyMap<string, string>): string {
+function variableTable(helps: ReadonlyMap<string, string>, all: VariableTable): string {
   const readers = (name: string): string => [...helps].filter(([, help]) => new RegExp(`\\b${name}\\b`).test(help)).map(([command]) => command).join(', ');
   return table(
     ['variable', 'meaning', 'allowed', 'default', 'read by'],
-    describeVariables(variables).map(({ name, fallback, description, allowed, default: standard }) => [
+    describeVariables(all).map(({ name, fallback, description, allowed, default: standard }) => [
       fallback === undefined ? `\`${name}\`` : `\`${name}\`, else \`${fallback}\``,
       description,
       allowed,

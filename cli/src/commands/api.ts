@@ -1,10 +1,10 @@
-import { retentionMs, variables } from '@blindfit/runtime';
+import { operatorVariables, retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
 import type { Command } from 'commander';
-import { addConfigFlags, configOf, givenFlags } from '../config.ts';
+import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
 const { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
-const TABLE = { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel };
+const TABLE = { redisUrl, store, token, ...operatorVariables, host, port, queuePrefix, maxBlobMb, retention, logLevel, ...tracingVariables };
 
 export function register(program: Command): void {
   const command = program
@@ -16,7 +16,9 @@ export function register(program: Command): void {
     .addHelpText(
       'after',
       `
-The bearer token that clients must send comes from the environment: BLINDFIT_TOKEN.
+The bearer token that clients must send comes from the environment: BLINDFIT_TOKEN. With another one in
+BLINDFIT_OPERATOR_TOKEN operators see the queues at /admin/queues.
+${TRACING_HELP}
 
 Examples:
   export BLINDFIT_TOKEN=$(openssl rand -hex 32)
@@ -30,17 +32,20 @@ Examples:
         logLevel: config.logLevel,
         readyJson: options.readyJson === true,
         start: async (logger) => {
+          const tracing = tracingOf(config);
           const { startApi } = await import('@blindfit/api');
           return await startApi({
             redisUrl: config.redisUrl,
             storeUrl: config.store,
             token: config.token,
+            ...(config.operatorToken === undefined ? {} : { operatorToken: config.operatorToken }),
             host: config.host,
             port: config.port,
             queuePrefix: config.queuePrefix,
             maxBlobBytes: config.maxBlobMb * 2 ** 20,
             retentionMs: retentionMs(config.retention),
             logLevel: config.logLevel,
+            ...(tracing === undefined ? {} : { tracing }),
             logger,
           });
         },

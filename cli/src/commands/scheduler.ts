@@ -1,6 +1,6 @@
-import { optional, variables } from '@blindfit/runtime';
+import { optional, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
 import type { Command } from 'commander';
-import { addConfigFlags, configOf, givenFlags } from '../config.ts';
+import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
 const { redisUrl, store, token, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
@@ -10,7 +10,7 @@ const threads = {
   default: () => 1,
   defaultText: '1',
 };
-const TABLE = { redisUrl, store, token: optional(token), threads, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
+const TABLE = { redisUrl, store, token: optional(token), threads, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel, ...tracingVariables };
 
 export function register(program: Command): void {
   const command = program
@@ -23,6 +23,7 @@ export function register(program: Command): void {
       'after',
       `
 With an http(s) store, BLINDFIT_TOKEN must hold the token of that API.
+${TRACING_HELP}
 
 Examples:
   blindfit scheduler --redis redis://queue.internal:6379 --store file:///mnt/shared/blobs --metrics-port 9465`,
@@ -34,6 +35,7 @@ Examples:
         logLevel: config.logLevel,
         readyJson: options.readyJson === true,
         start: async (logger) => {
+          const tracing = tracingOf(config);
           const { startScheduler } = await import('@blindfit/scheduler');
           return await startScheduler({
             redisUrl: config.redisUrl,
@@ -47,6 +49,7 @@ Examples:
             host: config.host,
             metricsPort: config.metricsPort,
             logLevel: config.logLevel,
+            ...(tracing === undefined ? {} : { tracing }),
             logger,
           });
         },

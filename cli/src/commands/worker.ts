@@ -1,10 +1,12 @@
-import { optional, variables } from '@blindfit/runtime';
+import { optional, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
 import type { Command } from 'commander';
-import { addConfigFlags, configOf, givenFlags } from '../config.ts';
+import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
 const { redisUrl, store, token, threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
-const TABLE = { redisUrl, store, token: optional(token), threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
+const TABLE = {
+  redisUrl, store, token: optional(token), threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel, ...tracingVariables,
+};
 
 export function register(program: Command): void {
   const command = program
@@ -17,6 +19,7 @@ export function register(program: Command): void {
       'after',
       `
 With an http(s) store, BLINDFIT_TOKEN must hold the token of that API.
+${TRACING_HELP}
 
 Examples:
   blindfit worker --redis redis://queue.internal:6379 --store file:///mnt/shared/blobs
@@ -29,6 +32,7 @@ Examples:
         logLevel: config.logLevel,
         readyJson: options.readyJson === true,
         start: async (logger) => {
+          const tracing = tracingOf(config);
           const { startWorker } = await import('@blindfit/worker');
           return await startWorker({
             redisUrl: config.redisUrl,
@@ -44,6 +48,7 @@ Examples:
             host: config.host,
             metricsPort: config.metricsPort,
             logLevel: config.logLevel,
+            ...(tracing === undefined ? {} : { tracing }),
             logger,
           });
         },

@@ -66,9 +66,10 @@ export class BlindfitClient {
   /**
    * Submits a job whose blobs are all uploaded.
    * @param options.idempotencyKey submitting again with the same key gives the same job. @default a random one
+   * @param options.traceparent the span (W3C Trace Context) that the trace of the job shall continue, where the servers trace
    */
-  async submit(manifest: Manifest | PredictManifest, options: { readonly idempotencyKey?: string } = {}): Promise<JobView> {
-    const headers = { 'content-type': 'application/json', 'idempotency-key': options.idempotencyKey ?? randomUUID() };
+  async submit(manifest: Manifest | PredictManifest, options: { readonly idempotencyKey?: string; readonly traceparent?: string } = {}): Promise<JobView> {
+    const headers = { 'content-type': 'application/json', 'idempotency-key': options.idempotencyKey ?? randomUUID(), ...(options.traceparent === undefined ? {} : { traceparent: options.traceparent }) };
     const body = new TextEncoder().encode(JSON.stringify(manifest));
     return await this.#json({ method: 'POST', path: '/v1/jobs', headers, body }, asJob);
   }

@@ -22,7 +22,7 @@ export interface InputGrid {
 export function input({ session, engine }: Tools, { name, digests, place }: InputGrid, shard: number, column: number): Promise<Ciphertext> {
   const digest = digests[shard]?.[column];
   if (digest === undefined) throw new WireError(`no ${name} at shard ${shard}, place ${column}`);
-  return named(`blobs.${name}[${shard}][${column}]`, digest, () => session.ciphertexts.get(engine, session.store, digest, place));
+  return session.phases.during('load inputs', () => named(`blobs.${name}[${shard}][${column}]`, digest, () => session.ciphertexts.get(engine, session.store, digest, place)));
 }
 
 /**

@@ -12,7 +12,8 @@ interface Tools {
 
 /** One of them; the caller owns it. */
 export function load(context: Tools, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
-  return named('an intermediate result', digest, async () => parseCiphertext(context.engine, await context.session.read(parseDigest(digest)), place));
+  return context.session.phases.during('load inputs', () =>
+    named('an intermediate result', digest, async () => parseCiphertext(context.engine, await context.session.read(parseDigest(digest)), place)));
 }
 
 /** As {@link load}; all or none. */

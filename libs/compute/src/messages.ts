@@ -1,5 +1,5 @@
 /** What the pool and its threads say to each other. */
-import type { KeylessTask, Task, TaskResult } from '@blindfit/contracts';
+import type { KeylessTask, Task, TaskPhase, TaskResult } from '@blindfit/contracts';
 import type { ResolvedEvaluator } from '@blindfit/he';
 
 export type Work = Task | KeylessTask;
@@ -42,9 +42,14 @@ export interface ThreadStatistics {
   heapBytes: number;
 }
 
+/** A result with where its time went, which nobody keeps. */
+export interface ComputeResult extends TaskResult {
+  readonly phases: readonly TaskPhase[];
+}
+
 export interface DoneMessage {
   readonly run: number;
-  readonly result: TaskResult;
+  readonly result: ComputeResult;
   readonly statistics: ThreadStatistics;
 }
 

@@ -3,9 +3,8 @@
  * the event loop: tasks go out as digests and come back as digests.
  */
 import { Worker } from 'node:worker_threads';
-import type { TaskResult } from '@blindfit/contracts';
 import { TaskCancelledError, TaskError } from './errors.ts';
-import type { RunMessage, ThreadData, ThreadMessage, ThreadOptions, ThreadStatistics, Work } from './messages.ts';
+import type { ComputeResult, RunMessage, ThreadData, ThreadMessage, ThreadOptions, ThreadStatistics, Work } from './messages.ts';
 
 export interface PoolOptions extends ThreadOptions {
   readonly threads: number;
@@ -19,7 +18,7 @@ const CANCEL_PATIENCE_MS = 500;
 interface Waiting {
   readonly work: Work;
   readonly signal: AbortSignal | undefined;
-  readonly resolve: (result: TaskResult) => void;
+  readonly resolve: (result: ComputeResult) => void;
   readonly reject: (error: Error) => void;
   /** Cancels it while it waits. */
   readonly leave: () => void;
@@ -57,7 +56,7 @@ export class ThreadPool {
    * @throws TaskError; TaskCancelledError when `signal` fires: after the homomorphic operation at hand, or after half a
    *   second, whichever comes first
    */
-  run(work: Work, signal?: AbortSignal): Promise<TaskResult> {
+  run(work: Work, signal?: AbortSignal): Promise<ComputeResult> {
     if (this.closed) return Promise.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
     if (signal?.aborted === true) return Promise.reject(new TaskCancelledError());
     return new Promise((resolve, reject) => {

@@ -1,5 +1,5 @@
 /** From a task's digests to the digests of its results: loads, runs the circuit, stores. */
-import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedJob, PlannedManifest, PredictTask, PrepareTask, PublishTask, StartTask, StepTask, Task, TaskResult } from '@blindfit/contracts';
+import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedJob, PlannedManifest, PredictTask, PrepareTask, PublishTask, StartTask, StepTask, Task } from '@blindfit/contracts';
 import {
   addOperations, backward, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, noOperations, packModel,
   startErrors, startScores, stepFactor, WireError, type Ciphertext, type Evaluator, type MomentumTerms, type Plan, type Segment,
@@ -7,7 +7,8 @@ import {
 import type { Engine } from './engine.ts';
 import { byShard, input, type InputGrid } from './inputs.ts';
 import { free, load, loadAll } from './intermediate.ts';
-import type { Work } from './messages.ts';
+import type { ComputeResult, Work } from './messages.ts';
+import { Phases } from './phases.ts';
 import { runPredict } from './run-predict.ts';
 import type { Session } from './session.ts';
 
@@ -20,17 +21,22 @@ interface Context {
   readonly evaluator: Evaluator;
 }
 
-export async function runWork(session: Session, work: Work): Promise<TaskResult> {
+export async function runWork(session: Session, work: Work): Promise<ComputeResult> {
   const startedAt = Date.now();
+  const phases = (session.phases = new Phases(startedAt, 'load inputs'));
   session.checkpoint();
   const planned = await session.manifest(work.manifest);
   const { plan } = planned;
+  phases.enter('load keys');
   const preparing = performance.now();
   const engine = await session.engine(plan.parameters);
   const evaluator = await engine.evaluator(needsKeys(work) ? planned : undefined, session.checkpoint);
   const loadKeysSeconds = (performance.now() - preparing) / 1000;
+  phases.enter('circuit');
   const outputs = await computeFor(planned, { session, engine, evaluator }, work);
-  return { outputs, operations: addOperations(noOperations(), evaluator.counts), evaluator: session.evaluator, startedAt, finishedAt: Date.now(), loadKeysSeconds };
+  return {
+    outputs, operations: addOperations(noOperations(), evaluator.counts), evaluator: session.evaluator, startedAt, finishedAt: Date.now(), loadKeysSeconds, phases: phases.end(),
+  };
 }
 
 function needsKeys(work: Work): work is Task {

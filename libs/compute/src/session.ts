@@ -11,6 +11,7 @@ import { KeyFiles } from './key-files.ts';
 import { MappedKeys } from './mapped-keys.ts';
 import type { ThreadData, ThreadStatistics } from './messages.ts';
 import { NativeEngine } from './native-engine.ts';
+import { Phases } from './phases.ts';
 import { SealEngine } from './seal-engine.ts';
 
 /** Parsed ciphertexts kept per thread. */
@@ -28,6 +29,8 @@ export class Session {
   readonly store: BlobStore;
   readonly statistics: ThreadStatistics;
   readonly ciphertexts: CiphertextCache;
+  /** Of the task at hand. */
+  phases = new Phases(0, 'load inputs');
   private readonly flag: Int32Array;
   private readonly plans = new PlanCache((digest) => this.read(parseDigest(digest)), MAX_MANIFESTS);
   private readonly engines = new Map<string, Engine>();
@@ -83,7 +86,11 @@ export class Session {
   }
 
   /** Stores a result under the digest of its bytes. */
-  async write(codec: CiphertextCodec, ciphertext: Ciphertext): Promise<string> {
+  write(codec: CiphertextCodec, ciphertext: Ciphertext): Promise<string> {
+    return this.phases.during('store result', () => this.put(codec, ciphertext));
+  }
+
+  private async put(codec: CiphertextCodec, ciphertext: Ciphertext): Promise<string> {
     const bytes = wrap(codec.parameters, { kind: 'ciphertext', level: ciphertext.level, scale: ciphertext.scale }, codec.saveCiphertext(ciphertext));
     const digest = digestOf(bytes);
     await this.store.put(digest, bytes, { size: bytes.length });

@@ -9,3 +9,4 @@ export * from './task-count.ts';
 export * from './job.ts';
 export * from './predict-manifest.ts';
 export * from './tasks.ts';
+export * from './traceparent.ts';

@@ -2,6 +2,7 @@
 import { Type, type Static } from 'typebox';
 import { DigestSchema } from './digest.ts';
 import { OperationsSchema } from './operations.ts';
+import { TraceparentSchema } from './traceparent.ts';
 
 const index = (description: string) => Type.Integer({ minimum: 0, maximum: 1_000_000, description });
 const indices = (description: string) => Type.Array(index(description), { minItems: 1, maxItems: 100_000 });
@@ -11,6 +12,8 @@ const common = {
   manifest: DigestSchema,
   /** From 1. */
   iteration: Type.Integer({ minimum: 1, maximum: 1000 }),
+  /** The span that added the task, of jobs that are traced. */
+  traceparent: Type.Optional(TraceparentSchema),
 };
 
 /** s(X v) - 0.5 of some shards for the public constant start, shared by all classes. Results: one ciphertext a shard. */
@@ -126,3 +129,13 @@ export const TaskResultSchema = Type.Object({
   loadKeysSeconds: Type.Number({ minimum: 0 }),
 });
 export type TaskResult = Static<typeof TaskResultSchema>;
+
+export const PHASES = ['load keys', 'load inputs', 'circuit', 'store result'] as const;
+
+/** What a thread did in a stretch of a task; a task goes through some of these several times. */
+export interface TaskPhase {
+  readonly phase: (typeof PHASES)[number];
+  /** Milliseconds since the epoch. */
+  readonly start: number;
+  readonly end: number;
+}

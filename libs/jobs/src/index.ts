@@ -3,3 +3,4 @@ export * from './names.ts';
 export * from './queues.ts';
 export * from './job-store.ts';
 export * from './changes.ts';
+export * from './traces.ts';

@@ -18,6 +18,8 @@ export type NewJob = Pick<JobView, 'id' | 'manifest' | 'shape' | 'hyperparameter
   readonly levels: number;
   /** Of pairs of classes that advance together; a prediction counts as one. */
   readonly chains: number;
+  /** The span of the request that submitted it, where that was traced. */
+  readonly traceparent?: string;
 };
 
 /** One finished task, as progress and timings need it. */
@@ -102,6 +104,7 @@ return 1`;
 export class JobStore {
   readonly keys: Keys;
   private readonly redis: Redis;
+  private readonly endListeners = new Set<(id: string) => void>();
 
   constructor(redis: Redis, prefix: string) {
     this.redis = redis;
@@ -136,6 +139,18 @@ export class JobStore {
       }
     }
     return views;
+  }
+
+  /** Tells of every job that is brought to its end through this store, once. */
+  onEnd(listener: (id: string) => void): void {
+    this.endListeners.add(listener);
+  }
+
+  /** The span of the request that submitted a job; nothing of a job that is not traced. */
+  async traceOf(id: string): Promise<{ traceparent?: string }> {
+    const job = await this.redis.hget(this.keys.job(id), 'job');
+    const traceparent = job === null ? undefined : (JSON.parse(job) as NewJob).traceparent;
+    return traceparent === undefined ? {} : { traceparent };
   }
 
   async state(id: string): Promise<JobState | undefined> {
@@ -314,8 +329,10 @@ export class JobStore {
 
   private async transition(id: string, state: JobState, fields: Readonly<Record<string, string>>): Promise<boolean> {
     const changed = await this.redis.eval(TRANSITION, 1, this.keys.job(id), state, ...Object.entries(fields).flat());
-    if (changed === 1) await this.announce(id);
-    return changed === 1;
+    if (changed !== 1) return false;
+    if (isFinal(state)) for (const listener of this.endListeners) listener(id);
+    await this.announce(id);
+    return true;
   }
 
   private async announce(id: string): Promise<void> {

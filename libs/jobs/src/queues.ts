@@ -9,6 +9,8 @@ import { QUEUES, taskId } from './names.ts';
 export interface JobData {
   readonly job: string;
   readonly manifest: string;
+  /** The span of the request that submitted the job, where that was traced. */
+  readonly traceparent?: string;
 }
 
 /** One segment of one chain. `history` grows as it goes: where it goes on after a crash. */
@@ -35,8 +37,8 @@ export function openQueue<Data>(name: keyof typeof QUEUES, connection: Redis, pr
 }
 
 /** Puts a chain's next segment into the queue. Adding it twice adds it once. @param record none for the first one */
-export async function addSegment(chains: Queue<ChainData>, { job, manifest }: JobData, chain: number, record: ChainRecord | undefined): Promise<void> {
+export async function addSegment(chains: Queue<ChainData>, { job, manifest, traceparent }: JobData, chain: number, record: ChainRecord | undefined): Promise<void> {
   const segment = record?.segment ?? 0;
-  const data: ChainData = { job, manifest, chain, segment, history: [], ...(record?.fresh === undefined ? {} : { fresh: record.fresh }) };
+  const data: ChainData = { job, manifest, ...(traceparent === undefined ? {} : { traceparent }), chain, segment, history: [], ...(record?.fresh === undefined ? {} : { fresh: record.fresh }) };
   await chains.add('segment', data, { ...CHAIN_OPTIONS, jobId: taskId(job, 'chain', chain, segment) });
 }

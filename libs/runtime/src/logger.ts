@@ -2,6 +2,8 @@ import { EventEmitter } from 'node:events';
 import { pino } from 'pino';
 import type { DestinationStream, Logger as PinoLogger } from 'pino';
 
+import { traceFields } from './trace-context.ts';
+
 export type Logger = PinoLogger;
 
 export interface LoggerOptions {
@@ -24,13 +26,14 @@ function ignoreErrors(destination: DestinationStream): void {
   destination.on('error', () => undefined);
 }
 
-/** A logger that writes one JSON line per event, with ISO times and level names, and never a credential. */
+/** A logger that writes one JSON line per event, with ISO times, level names and the span it belongs to, and never a credential. */
 export function createLogger(options: LoggerOptions): Logger {
   const settings = {
     level: options.level ?? 'info',
     base: { service: options.service, pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    mixin: traceFields,
     redact: {
       // pino matches exact depths: the event itself, an object in it, and the headers of a request in it.
       paths: [...SECRETS, ...SECRETS.map((name) => `*.${name}`), ...SECRETS.map((name) => `*.*.${name}`)],

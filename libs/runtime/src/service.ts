@@ -10,6 +10,8 @@ import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
 import { parseRedisUrl } from './redis-url.ts';
+import { Tracing } from './tracing.ts';
+import type { TracingOptions } from './tracing.ts';
 
 /** How long a service waits for Redis when it starts. Milliseconds. */
 const REDIS_PATIENCE_MS = 30_000;
@@ -28,6 +30,8 @@ export interface ServiceOptions {
   /** 0 for any free port. @default 0 */
   readonly metricsPort?: number;
   readonly logLevel?: string;
+  /** @default no tracing */
+  readonly tracing?: TracingOptions;
   /** @default one that writes JSON to standard error */
   readonly logger?: Logger;
 }
@@ -43,6 +47,7 @@ export interface ServiceBase {
   readonly logger: Logger;
   readonly redis: Redis;
   readonly registry: Registry;
+  readonly tracing: Tracing;
   /** Serves health and metrics; call it when the service is ready for work. */
   readonly serveHealth: () => Promise<HealthServer>;
 }
@@ -62,6 +67,7 @@ export async function openService(service: string, options: ServiceOptions): Pro
     logger,
     redis,
     registry,
+    tracing: await Tracing.open(service, '0.1.0', options.tracing, logger),
     serveHealth: () =>
       startHealthServer({
         ...(host === undefined ? {} : { host }),

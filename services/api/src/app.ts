@@ -1,5 +1,5 @@
 import { PlanCache } from '@blindfit/contracts';
-import { healthRoutes, type Logger, type ReadinessCheck } from '@blindfit/runtime';
+import { healthRoutes, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/runtime';
 import type { ChainData, JobChanges, JobData, JobStore } from '@blindfit/jobs';
 import { parseDigest, type BlobStore } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
@@ -13,6 +13,10 @@ import { addApiMetrics } from './metrics.ts';
 import { useProblems } from './problems.ts';
 import { blobRoutes } from './routes/blobs.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { traceRequests } from './trace-requests.ts';
+
+/** Where operators see the queues. */
+export const BOARD_PATH = '/admin/queues';
 
 /** Of jobs whose refreshes are being answered. */
 const MAX_PLANS = 32;
@@ -27,9 +31,12 @@ export interface ApiDependencies {
   /** For `/readyz`, by name. */
   checks: Readonly<Record<string, ReadinessCheck>>;
   registry: Registry;
+  tracing: Tracing;
   logger: Logger;
   version: string;
   token: string;
+  /** Of the operators' page of queues; without one there is no such page. */
+  operatorToken?: string;
   /** Largest blob accepted, in bytes. */
   maxBlobBytes: number;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
@@ -40,7 +47,7 @@ export interface ApiDependencies {
 
 /** The API as a Fastify instance that is not listening yet. */
 export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> {
-  const { redis, jobs, changes, queues, store, registry } = deps;
+  const { redis, jobs, changes, queues, store, registry, tracing } = deps;
   // Widened, or its type would spread to everything that takes an instance.
   const loggerInstance: FastifyBaseLogger = deps.logger;
   const app = fastify({
@@ -58,13 +65,17 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   });
   // Before the token is asked for, so that refusals count as well.
   const metrics = addApiMetrics(app, registry, { redis, jobs, queues });
-  addBearerAuth(app, { token: deps.token, basicBelow: DOCS_PATH });
+  const { operatorToken } = deps;
+  addBearerAuth(app, { token: deps.token, basicBelow: DOCS_PATH, ...(operatorToken === undefined ? {} : { operators: { below: BOARD_PATH, token: operatorToken } }) });
+  // Behind the token: what a stranger sends shall not begin a trace.
+  traceRequests(app, tracing);
   await addDocs(app, deps.version);
   await app.register(healthRoutes, { checks: deps.checks, registry });
   await app.register(blobRoutes, { store, maxBytes: deps.maxBlobBytes, traffic: metrics.traffic });
   await app.register(jobRoutes, {
     store,
     jobs,
+    tracing,
     redis,
     changes,
     queue: queues.jobs,
@@ -75,5 +86,10 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     ...(deps.maxManifestBytes === undefined ? {} : { maxManifestBytes: deps.maxManifestBytes }),
     ...(deps.heartbeatMs === undefined ? {} : { heartbeatMs: deps.heartbeatMs }),
   });
+  if (operatorToken !== undefined) {
+    // With all that it loads, for those only who want it.
+    const { queueBoard } = await import('./queue-board.ts');
+    await app.register(queueBoard, { prefix: BOARD_PATH, queues });
+  }
   return app;
 }

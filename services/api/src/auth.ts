@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 
 import type { FastifyInstance } from 'fastify';
 
-import { ApiError } from './problems.ts';
+import { ApiError, handleError } from './problems.ts';
 
 export interface BearerAuthOptions {
   /** The token every client must send. */
@@ -14,6 +14,8 @@ export interface BearerAuthOptions {
    * they send it to nothing else.
    */
   basicBelow?: string;
+  /** Path below which another token is asked for, and only that: the operators', as bearer or with HTTP Basic. */
+  operators?: { readonly below: string; readonly token: string };
 }
 
 /**
@@ -22,7 +24,9 @@ export interface BearerAuthOptions {
  * routes are added.
  */
 export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions): void {
-  const expected = sha256(options.token);
+  const { basicBelow, operators } = options;
+  const clients = { expected: sha256(options.token), variable: 'BLINDFIT_TOKEN' };
+  const staff = operators === undefined ? undefined : { below: operators.below, expected: sha256(operators.token), variable: 'BLINDFIT_OPERATOR_TOKEN' };
   const open = new Set(options.open ?? ['/healthz', '/readyz']);
   app.addHook('onRequest', (request, reply, done) => {
     const route = request.routeOptions.url;
@@ -30,7 +34,9 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
       done();
       return;
     }
-    const basic = route !== undefined && options.basicBelow !== undefined && (route === options.basicBelow || route.startsWith(`${options.basicBelow}/`));
+    const forStaff = staff !== undefined && isBelow(route, staff.below);
+    const { expected, variable } = forStaff ? staff : clients;
+    const basic = forStaff || isBelow(route, basicBelow);
     const given = tokenOf(request.headers.authorization ?? '', basic);
     // Hashes have one length, so that neither length nor content of the token shows in the time this takes.
     if (given !== undefined && timingSafeEqual(sha256(given), expected)) {
@@ -38,9 +44,14 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
       return;
     }
     void reply.header('www-authenticate', basic ? ['Bearer realm="blindfit"', 'Basic realm="blindfit", charset="UTF-8"'] : 'Bearer realm="blindfit"');
-    const detail = given === undefined ? 'the request carries no bearer token' : 'the bearer token is not the one this API was started with';
-    done(new ApiError(401, 'UNAUTHORIZED', 'Not authorized', detail, 'send "Authorization: Bearer TOKEN" with the value of BLINDFIT_TOKEN'));
+    const detail = given === undefined ? 'the request carries no bearer token' : 'the token is not the one this API was started with';
+    // Not through done(): plugins may have error handlers of their own.
+    void handleError(new ApiError(401, 'UNAUTHORIZED', 'Not authorized', detail, `send "Authorization: Bearer TOKEN" with the value of ${variable}`), request, reply);
   });
+}
+
+function isBelow(route: string | undefined, path: string | undefined): boolean {
+  return route !== undefined && path !== undefined && (route === path || route.startsWith(`${path}/`));
 }
 
 function tokenOf(header: string, basic: boolean): string | undefined {

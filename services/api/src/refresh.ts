@@ -1,5 +1,6 @@
 import { checker, ContractError, expectedRefresh, isFinal, RefreshAnswerSchema, type JobView, type PlanCache, type RefreshAnswer } from '@blindfit/contracts';
-import { addSegment, RUNNING, type ChainData, type JobStore } from '@blindfit/jobs';
+import { addSegment, RUNNING, traceRefresh, type ChainData, type JobStore } from '@blindfit/jobs';
+import type { Tracing } from '@blindfit/runtime';
 import type { BlobStore } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
 
@@ -12,6 +13,7 @@ export interface RefreshDependencies {
   /** The queue `chains`. */
   readonly chains: Queue<ChainData>;
   readonly plans: PlanCache;
+  readonly tracing: Tracing;
 }
 
 const checkAnswer = checker('the answer to a refresh is not valid', RefreshAnswerSchema);
@@ -23,7 +25,7 @@ const checkAnswer = checker('the answer to a refresh is not valid', RefreshAnswe
  * @param value what came in, unchecked
  * @throws {ApiError} 409 for an answer nobody asked for (any more), 422 for blobs that are missing or do not fit
  */
-export async function answerRefresh({ store, jobs, chains, plans }: RefreshDependencies, job: JobView, value: unknown): Promise<JobView> {
+export async function answerRefresh({ store, jobs, chains, plans, tracing }: RefreshDependencies, job: JobView, value: unknown): Promise<JobView> {
   const answer = parse(value);
   if (isFinal(job.state)) throw new ApiError(409, 'JOB_FINISHED', 'Job is finished', `${job.id} has ended (${job.state}) and needs no refresh any more`);
   const request = job.refreshes.find(({ id }) => id === answer.id);
@@ -47,8 +49,10 @@ export async function answerRefresh({ store, jobs, chains, plans }: RefreshDepen
       waiting.length === 0 ? `it waits for none now; GET /v1/jobs/${job.id} shows when it does` : `it waits for ${waiting.join(', ')}`,
     );
   }
+  const traced = await jobs.traceOf(job.id);
+  if (request !== undefined) traceRefresh(tracing, traced.traceparent, job.id, request);
   // Also for one that was taken before: whoever took it may have died before this line. Adding twice adds once.
-  if (taken.record.phase === RUNNING) await addSegment(chains, { job: job.id, manifest: job.manifest }, taken.chain, taken.record);
+  if (taken.record.phase === RUNNING) await addSegment(chains, { job: job.id, manifest: job.manifest, ...traced }, taken.chain, taken.record);
   return (await jobs.get(job.id)) ?? job;
 }
 

@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 
-import { JobChanges, JobStore, openQueue, type ChainData, type JobData } from '@blindfit/jobs';
-import { BlindfitError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, waitForRedis, type Logger } from '@blindfit/runtime';
+import { JobChanges, JobStore, openQueue, traceJobs, type ChainData, type JobData } from '@blindfit/jobs';
+import { BlindfitError, ConfigError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, Tracing, waitForRedis, type Logger, type TracingOptions } from '@blindfit/runtime';
 import { FileBlobStore, InvalidStoreUrlError, openBlobStore } from '@blindfit/storage';
 
 import packageJson from '../package.json' with { type: 'json' };
@@ -17,6 +17,8 @@ export interface StartApiOptions {
   storeUrl: string;
   /** What clients and workers must send as bearer token. */
   token: string;
+  /** Token of the operators' page of queues at `/admin/queues`. @default no such page */
+  operatorToken?: string;
   /** Address to listen on. @default '127.0.0.1' */
   host?: string;
   /** 0 for any free port. @default 8080 */
@@ -32,6 +34,8 @@ export interface StartApiOptions {
   /** Least important events that are logged, when no logger is given; they go to standard error. @default 'info' */
   logLevel?: string;
   logger?: Logger;
+  /** @default no tracing */
+  tracing?: TracingOptions;
   /** Milliseconds to wait for Redis before giving up. @default 10000 */
   redisTimeoutMs?: number;
   /** Milliseconds between heartbeats of event streams. @default 15000 */
@@ -51,10 +55,14 @@ const COMMAND_TIMEOUT_MS = 10_000;
 /**
  * Starts the API: connects to Redis and checks its policy, opens the blob store, listens. Installs no signal handlers.
  *
+ * @throws {ConfigError} when one token opens both the API and the operators' page
  * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`
  * @throws {InvalidStoreUrlError} for anything but a directory
  */
 export async function startApi(options: StartApiOptions): Promise<RunningApi> {
+  if (options.operatorToken === options.token) {
+    throw new ConfigError(['BLINDFIT_OPERATOR_TOKEN: the same as BLINDFIT_TOKEN; allowed: another one, so that who may look at queues may not submit jobs, and the other way round']);
+  }
   const logger = options.logger ?? createLogger({ service: 'api', level: options.logLevel ?? 'info', destination: process.stderr });
   const stops: (() => unknown)[] = [];
   let closed: Promise<void> | undefined;
@@ -62,6 +70,8 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     for (let stop = stops.pop(); stop !== undefined; stop = stops.pop()) await stop();
   };
   try {
+    const tracing = await Tracing.open('api', packageJson.version, options.tracing, logger);
+    stops.push(() => tracing.close());
     const retention = options.retentionMs ?? 24 * 3_600_000;
     const store = await openStore(options.storeUrl);
     stops.push(() => store.close());
@@ -72,6 +82,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
 
     const prefix = options.queuePrefix ?? '{blindfit}';
     const jobs = new JobStore(redis, prefix);
+    traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
     const changes = await JobChanges.open(redis, jobs.keys);
     stops.push(() => changes.close());
     const queues = {
@@ -94,9 +105,11 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
       store,
       checks: { redis: () => checkRedis(redis), store: () => access(store.root, constants.R_OK | constants.W_OK | constants.X_OK) },
       registry,
+      tracing,
       logger,
       version: packageJson.version,
       token: options.token,
+      ...(options.operatorToken === undefined ? {} : { operatorToken: options.operatorToken }),
       maxBlobBytes: options.maxBlobBytes ?? 2 ** 30,
       ...(options.maxManifestBytes === undefined ? {} : { maxManifestBytes: options.maxManifestBytes }),
       ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { canonicalJson, ContractError, countPredictTasks, countTasks, isFinal, planJob, type JobView, type PlannedJob } from '@blindfit/contracts';
 import { chainsOf, ParameterError, PlanError } from '@blindfit/he';
 import { JOB_OPTIONS, type JobData, type JobStore, type NewJob } from '@blindfit/jobs';
+import { currentTraceparent } from '@blindfit/runtime';
 import { digestOf, type BlobStore } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
 
@@ -39,6 +40,7 @@ export async function submitJob({ store, jobs, queue }: SubmissionDependencies, 
   const planned = plan(manifest);
   const bytes = new TextEncoder().encode(canonicalJson(planned.manifest));
   const digest = digestOf(bytes);
+  const traceparent = currentTraceparent();
   let created = false;
   let job = key === undefined ? undefined : await jobs.get(id);
   if (job === undefined) {
@@ -53,6 +55,7 @@ export async function submitJob({ store, jobs, queue }: SubmissionDependencies, 
       shape,
       parameters: planned.plan.parameters.name,
       ...facts,
+      ...(traceparent === undefined ? {} : { traceparent }),
     });
     job = await jobs.get(id);
     if (job === undefined) throw new Error(`the record of ${id} is gone right after its creation`);
@@ -67,7 +70,7 @@ export async function submitJob({ store, jobs, queue }: SubmissionDependencies, 
     );
   }
   // Also for a record that was there before: whoever made it may have died before this line. Adding twice adds once.
-  if (!isFinal(job.state)) await queue.add('job', { job: id, manifest: digest }, { ...JOB_OPTIONS, jobId: id });
+  if (!isFinal(job.state)) await queue.add('job', { job: id, manifest: digest, ...(await jobs.traceOf(id)) }, { ...JOB_OPTIONS, jobId: id });
   return { created, job };
 }
 

@@ -1,7 +1,8 @@
 /** The scheduler's own homomorphic work: additions and constants, no keys, on threads of its own. */
 import type { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import type { KeylessTask } from '@blindfit/contracts';
-import { taskId, type JobStore } from '@blindfit/jobs';
+import { inStep, taskId, tracePhases, type JobStore } from '@blindfit/jobs';
+import type { Tracing } from '@blindfit/runtime';
 import type { SchedulerMetrics } from './metrics.ts';
 
 export class Aggregator {
@@ -9,12 +10,14 @@ export class Aggregator {
   private readonly jobs: JobStore;
   private readonly metrics: SchedulerMetrics;
   private readonly compute: ComputeMetrics;
+  private readonly tracing: Tracing;
 
-  constructor(pool: ThreadPool, jobs: JobStore, metrics: SchedulerMetrics, compute: ComputeMetrics) {
+  constructor(pool: ThreadPool, jobs: JobStore, metrics: SchedulerMetrics, compute: ComputeMetrics, tracing: Tracing) {
     this.pool = pool;
     this.jobs = jobs;
     this.metrics = metrics;
     this.compute = compute;
+    this.tracing = tracing;
   }
 
   /** Sets up a job's parameters on a thread, so that its first step need not wait for that. Failures show there. */
@@ -28,14 +31,18 @@ export class Aggregator {
    * @returns the digests of all results
    */
   async runAll(work: KeylessTask, iteration: number): Promise<string[]> {
-    const started = performance.now();
-    const result = await this.pool.run(work);
-    this.compute.computed(result);
-    const { outputs, ...record } = result;
-    this.metrics.aggregated(work.kind, (performance.now() - started) / 1000);
     const id = taskId(work.job, work.kind, iteration, ...('chain' in work ? [work.chain] : []));
-    await this.jobs.recordTask(work.job, id, { ...record, kind: work.kind, iteration });
-    return outputs;
+    const piece = { job: work.job, task: id, kind: work.kind, iteration, ...('chain' in work ? { chain: work.chain } : {}) };
+    return inStep(this.tracing, piece, async () => {
+      const started = performance.now();
+      const result = await this.pool.run(work);
+      this.compute.computed(result);
+      tracePhases(this.tracing, piece, result);
+      const { outputs, phases: _phases, ...record } = result;
+      this.metrics.aggregated(work.kind, (performance.now() - started) / 1000);
+      await this.jobs.recordTask(work.job, id, { ...record, kind: work.kind, iteration });
+      return outputs;
+    });
   }
 
   /** @returns the digest of the one result */

@@ -79,10 +79,10 @@ async function requestFor({ aggregator }: ChainDependencies, plan: Plan, data: C
 }
 
 /** Whoever ends the last chain, or finds it ended, has the model packed. */
-export async function finishJobIfDone({ jobs, queue }: Pick<ChainDependencies, 'jobs' | 'queue'>, { job, manifest }: JobData): Promise<void> {
+export async function finishJobIfDone({ jobs, queue }: Pick<ChainDependencies, 'jobs' | 'queue'>, { job, manifest, traceparent }: JobData): Promise<void> {
   const chains = await jobs.chains(job);
   if (chains.length === 0 || !chains.every((record) => record?.phase === DONE)) return;
-  await queue.add('finish', { job, manifest }, { ...JOB_OPTIONS, jobId: taskId(job, 'finish') });
+  await queue.add('finish', { job, manifest, ...(traceparent === undefined ? {} : { traceparent }) }, { ...JOB_OPTIONS, jobId: taskId(job, 'finish') });
 }
 
 /** Partial gradients of an iteration: forward tasks first, unless the errors need none. */

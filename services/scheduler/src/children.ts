@@ -1,5 +1,6 @@
 /** Waiting for children without holding anything: BullMQ runs the processor again when the last child is done. */
 import { WaitingChildrenError, type Job, type JobsOptions, type Queue } from 'bullmq';
+import { spanOfEntry, type JobData } from '@blindfit/jobs';
 
 export interface Child<Data> {
   readonly id: string;
@@ -12,7 +13,7 @@ export interface Child<Data> {
  * @throws WaitingChildrenError, which tells BullMQ to run the parent again later
  */
 export async function childResults<Data, Result>(
-  parent: Job,
+  parent: Job<JobData>,
   token: string,
   queue: Queue,
   children: readonly Child<Data>[],
@@ -21,8 +22,10 @@ export async function childResults<Data, Result>(
   const known = await resultsById<Result>(parent);
   const missing = children.filter((child) => !known.has(child.id));
   if (missing.length === 0) return known;
+  const traceparent = spanOfEntry(parent);
+  const traced = traceparent === undefined ? {} : { traceparent };
   const parentReference = { id: parent.id ?? '', queue: parent.queueQualifiedName };
-  await queue.addBulk(missing.map(({ id, data }) => ({ name: queue.name, data, opts: { ...options, jobId: id, parent: parentReference } })));
+  await queue.addBulk(missing.map(({ id, data }) => ({ name: queue.name, data: { ...data, ...traced }, opts: { ...options, jobId: id, parent: parentReference } })));
   if (await parent.moveToWaitingChildren(token)) throw new WaitingChildrenError();
   // All of them finished meanwhile.
   return resultsById<Result>(parent);

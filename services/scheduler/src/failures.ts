@@ -53,7 +53,7 @@ export function watchFailures(redis: Redis, prefix: string, dependencies: JobDep
   });
   const reconcile = async (): Promise<void> => {
     for (const view of await jobs.list(1000, ['queued', 'running', 'awaiting-refresh'])) {
-      const data = { job: view.id, manifest: view.manifest };
+      const data = { job: view.id, manifest: view.manifest, ...(await jobs.traceOf(view.id)) };
       const entry = await queue.getJob(view.id);
       if (entry !== undefined && (await entry.isFailed())) await failed(view.id, entry.failedReason);
       else if (!(await jobs.isPlanned(view.id))) {

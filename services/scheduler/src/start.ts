@@ -2,7 +2,7 @@ import { Worker, type Job, type Processor } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { PlanCache, type PlannedManifest } from '@blindfit/contracts';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he';
-import { JobStore, LOCKS, openQueue, QUEUES, type ChainData, type JobData } from '@blindfit/jobs';
+import { JobStore, LOCKS, openQueue, QUEUES, spanOfEntry, traceEntry, traceJobs, type ChainData, type JobData } from '@blindfit/jobs';
 import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
 import { openBlobStore, parseDigest } from '@blindfit/storage';
 import { Aggregator } from './aggregator.ts';
@@ -25,9 +25,10 @@ const MAX_MANIFESTS = 64;
 
 /** Starts a scheduler. Several may run at once: BullMQ gives each step to one, and to another if that one dies. */
 export async function startScheduler(options: SchedulerOptions): Promise<RunningService> {
-  const { logger, redis, registry, serveHealth } = await openService('scheduler', options);
+  const { logger, redis, registry, tracing, serveHealth } = await openService('scheduler', options);
   const { queuePrefix: prefix } = options;
   const jobs = new JobStore(redis, prefix);
+  traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
   const store = await openBlobStore(options.storeUrl, options.token === undefined ? {} : { token: options.token });
   const queues = {
     jobs: openQueue<JobData>('jobs', redis, prefix),
@@ -57,18 +58,22 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     return planned.kind === 'train' ? runTrainingJob(dependencies, job, token) : runPredictionJob(dependencies, job, token, planned.plan);
   };
 
-  const dependencies = { queue: queues.jobs, tasks: queues.tasks, chains: queues.chains, jobs, aggregator: new Aggregator(pool, jobs, metrics, compute), metrics, manifest };
-  const work = <Data>(queue: keyof typeof QUEUES, processor: (job: Job<Data>, token: string) => Promise<void>): Worker<Data> => {
+  const dependencies = { queue: queues.jobs, tasks: queues.tasks, chains: queues.chains, jobs, aggregator: new Aggregator(pool, jobs, metrics, compute, tracing), metrics, manifest };
+  const work = <Data extends JobData>(queue: keyof typeof QUEUES, processor: (job: Job<Data>, token: string) => Promise<void>): Worker<Data> => {
     const body: Processor<Data> = async (job, token) => {
       try {
-        await processor(job, token ?? '');
+        await tracing.within(spanOfEntry(job), () => processor(job, token ?? ''));
       } catch (error) {
         throw await failureOf(jobs, metrics, job, error);
       }
     };
     const worker = new Worker<Data>(QUEUES[queue], body, { connection: redis, prefix, concurrency: CONCURRENCY, ...LOCKS });
     worker.on('error', (error) => logger.warn({ err: error, queue }, 'queue'));
-    worker.on('failed', (job, error) => logger.warn({ id: job?.id, err: error, queue }, 'step failed'));
+    worker.on('completed', (job) => traceEntry(tracing, job));
+    worker.on('failed', (job, error) => {
+      if (job !== undefined) traceEntry(tracing, job, error);
+      logger.warn({ job: job?.data.job, id: job?.id, err: error, queue }, 'step failed');
+    });
     worker.on('stalled', () => metrics.stall(queue));
     worker.on('lockRenewalFailed', (lost) => metrics.lockLost(queue, lost.length));
     return worker;
@@ -91,6 +96,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
       await Promise.all(Object.values(queues).map((queue) => queue.close()));
       await store.close();
       await health.close();
+      await tracing.close();
       redis.disconnect();
     },
   };

@@ -2,8 +2,8 @@
 import { UnrecoverableError, type Job } from 'bullmq';
 import { TaskCancelledError, TaskError, type ComputeMetrics, type ThreadPool } from '@blindfit/compute';
 import { checker, ContractError, isFinal, TaskSchema, type Task, type TaskResult } from '@blindfit/contracts';
-import { jobOf, type JobStore } from '@blindfit/jobs';
-import { reasonOf, type Logger } from '@blindfit/runtime';
+import { inTask, jobOf, tracePhases, type JobStore } from '@blindfit/jobs';
+import { reasonOf, type Logger, type Tracing } from '@blindfit/runtime';
 import type { WorkerMetrics } from './metrics.ts';
 
 export interface ProcessorDependencies {
@@ -12,6 +12,7 @@ export interface ProcessorDependencies {
   readonly metrics: WorkerMetrics;
   readonly compute: ComputeMetrics;
   readonly logger: Logger;
+  readonly tracing: Tracing;
   /** By Blindfit job: aborts its running tasks. */
   readonly running: Map<string, Set<AbortController>>;
 }
@@ -22,8 +23,12 @@ const checkTask = checker('the task is not valid', TaskSchema);
  * Runs a task and records it. A task that fails for good fails its job, with a reason its owner can act on; one whose
  * cause may pass is thrown back to the queue, which tries it again.
  */
-export async function processTask(dependencies: ProcessorDependencies, job: Job<unknown, TaskResult>): Promise<TaskResult> {
-  const { pool, jobs, metrics, compute, logger, running } = dependencies;
+export function processTask(dependencies: ProcessorDependencies, job: Job<unknown, TaskResult>): Promise<TaskResult> {
+  return inTask(dependencies.tracing, job, () => runTask(dependencies, job));
+}
+
+async function runTask(dependencies: ProcessorDependencies, job: Job<unknown, TaskResult>): Promise<TaskResult> {
+  const { pool, jobs, metrics, compute, logger, running, tracing } = dependencies;
   const id = job.id ?? '';
   const started = performance.now();
   let kind = 'unknown';
@@ -37,30 +42,32 @@ export async function processTask(dependencies: ProcessorDependencies, job: Job<
     if (state === undefined || isFinal(state)) throw new TaskCancelledError();
     const siblings = running.get(owner) ?? new Set();
     running.set(owner, siblings.add(controller));
-    const result = await pool.run(task, controller.signal);
+    const { phases, ...result } = await pool.run(task, controller.signal);
     compute.computed(result);
+    const piece = { kind, iteration: task.iteration, ...('pair' in task ? { pair: task.pair } : {}) };
+    tracePhases(tracing, { job: task.job, task: id, ...piece }, { ...result, phases });
     const { outputs, ...record } = result;
-    await jobs.recordTask(task.job, id, { ...record, kind, iteration: task.iteration, ...('pair' in task ? { pair: task.pair } : {}) });
+    await jobs.recordTask(task.job, id, { ...record, ...piece });
     metrics.finished(kind, 'completed', (performance.now() - started) / 1000);
-    logger.debug({ task: id, outputs: outputs.length }, 'task done');
+    logger.debug({ job: owner, task: id, outputs: outputs.length }, 'task done');
     return result;
   } catch (error) {
     const last = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
     if (error instanceof TaskCancelledError) {
       metrics.finished(kind, 'cancelled', 0);
-      throw new UnrecoverableError(error.message);
+      throw Object.assign(new UnrecoverableError(error.message), { code: error.code });
     }
     const permanent = error instanceof ContractError || (error instanceof TaskError && error.permanent);
     if (!permanent && !last) {
       metrics.finished(kind, 'retried', 0);
-      logger.warn({ task: id, err: error, attempt: job.attemptsMade + 1 }, 'task failed and will be tried again');
+      logger.warn({ job: owner, task: id, err: error, attempt: job.attemptsMade + 1 }, 'task failed and will be tried again');
       throw error;
     }
     metrics.finished(kind, 'failed', 0);
-    logger.error({ task: id, err: error }, 'task failed for good');
+    logger.error({ job: owner, task: id, err: error }, 'task failed for good');
     const code = error instanceof TaskError || error instanceof ContractError ? error.code : 'TASK_FAILED';
     await jobs.fail(owner, { code, message: reasonOf(error), task: id });
-    throw new UnrecoverableError(reasonOf(error));
+    throw Object.assign(new UnrecoverableError(reasonOf(error)), { code });
   } finally {
     const siblings = running.get(owner);
     siblings?.delete(controller);

@@ -3,7 +3,7 @@ import { Worker, type Job } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { isFinal, type TaskResult } from '@blindfit/contracts';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he';
-import { JobChanges, JobStore, LOCKS, QUEUES } from '@blindfit/jobs';
+import { JobChanges, JobStore, LOCKS, QUEUES, traceJobs } from '@blindfit/jobs';
 import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
 import { WorkerMetrics } from './metrics.ts';
 import { processTask } from './process-task.ts';
@@ -24,8 +24,9 @@ const CANCEL_POLL_MS = 500;
 
 /** Starts a worker: pulls tasks, hands them to threads, records what they did. Any number may run on any number of machines. */
 export async function startWorker(options: WorkerOptions): Promise<RunningService> {
-  const { logger, redis, registry, serveHealth } = await openService('worker', options);
+  const { logger, redis, registry, tracing, serveHealth } = await openService('worker', options);
   const jobs = new JobStore(redis, options.queuePrefix);
+  traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
   const changes = await JobChanges.open(redis, jobs.keys);
   const evaluator = await resolveEvaluator(options.evaluator);
   const compute = new ComputeMetrics(registry);
@@ -61,7 +62,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   beat();
   const heartbeat = setInterval(beat, HEARTBEAT_MS);
 
-  const dependencies = { pool, jobs, metrics, compute, logger, running };
+  const dependencies = { pool, jobs, metrics, compute, logger, running, tracing };
   const worker = new Worker<unknown, TaskResult>(QUEUES.tasks, (job: Job<unknown, TaskResult>) => processTask(dependencies, job), {
     connection: redis,
     prefix: options.queuePrefix,
@@ -86,6 +87,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
       await pool.close();
       if (redis.status === 'ready') await jobs.retire(id, options.threads);
       await health.close();
+      await tracing.close();
       redis.disconnect();
     },
   };
