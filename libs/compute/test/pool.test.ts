@@ -1,6 +1,6 @@
 /** The pool of threads on real jobs: right results, keys held once, cancellation, threads that die. 128-bit parameters. */
 import assert from 'node:assert/strict';
-import { rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,8 +8,8 @@ import { pathToFileURL } from 'node:url';
 import { expectedError } from '@blindfit/he';
 import { decryptModel, trainEncryptedLocally } from '@blindfit/owner';
 import { parseDigest } from '@blindfit/storage';
-import { TaskCancelledError, TaskError, type ThreadPool } from '../src/index.ts';
-import { dataFor, firstTask, largestError, makeJob, makePlace, makePool, planFor, smallPlan, threadsOf, trainOn, type Job, type Place, type Trained } from './setup.ts';
+import { TaskCancelledError, TaskError, type PoolOptions, type ThreadPool } from '../src/index.ts';
+import { dataFor, EVALUATORS, firstTask, HERE, largestError, makeJob, makePlace, makePool, planFor, SEAL, smallPlan, threadsOf, trainOn, type Job, type Place, type Trained } from './setup.ts';
 
 let place: Place;
 let small: Job;
@@ -64,6 +64,19 @@ describe('results', () => {
     assert.deepEqual(again.outputs, trained.outputs);
   });
 
+  it('of a whole training run are the same to the byte on every evaluator', { skip: HERE.kind === 'native' ? false : HERE.why }, async () => {
+    for (const job of [small, constant]) {
+      const runs: (Trained | undefined)[] = [];
+      for (const evaluator of EVALUATORS) {
+        await using watched = makePool(place, { evaluator });
+        runs.push(await trainOn(watched.pool, job));
+      }
+      const [onSeal, onNative] = runs;
+      assert.ok(onSeal !== undefined && onNative !== undefined && onSeal.outputs.flat().length > 5);
+      assert.deepEqual(onNative, onSeal);
+    }
+  });
+
   it('decrypt to those of the clear twin: constant start, several blocks, N = 8192', async (t) => {
     await using watched = makePool(place);
     await train(t, watched.pool, constant);
@@ -89,7 +102,7 @@ describe('keys', () => {
   });
 
   it('of one keyset make room for those of another', async () => {
-    await using watched = makePool(place, { keyBytes: 1.5 * keyBytes(small) });
+    await using watched = makePool(place, { keyBytes: 1.5 * keyBytes(small), evaluator: SEAL });
     await watched.pool.run(firstTask(small));
     await watched.pool.run(firstTask(other));
     const heap = watched.statistics.heapBytes;
@@ -98,6 +111,41 @@ describe('keys', () => {
     assert.equal(watched.statistics.keyHits, 0);
     const grown = watched.statistics.heapBytes - heap;
     assert.ok(grown < keyBytes(small) / 2, `what is evicted is freed: four more loads of ${keyBytes(small)} bytes took ${grown}`);
+  });
+
+  it('of the native evaluator are made once on a host, dropped beyond the disk budget, and made anew when damaged', { skip: HERE.kind !== 'native' }, async () => {
+    const cacheDirectory = join(place.path, 'host');
+    const files = async (): Promise<string[]> => (await readdir(join(cacheDirectory, 'keys'))).sort();
+    const run = async (job: Job, options: Partial<PoolOptions> = {}): Promise<readonly string[]> => {
+      await using watched = makePool(place, { cacheDirectory, threads: 2, ...options });
+      const [first, second] = await Promise.all([watched.pool.run(firstTask(job)), watched.pool.run(firstTask(job))]);
+      assert.deepEqual(first.outputs, second.outputs);
+      return first.outputs;
+    };
+    const outputs = await run(small);
+    const made = await files();
+    assert.equal(made.length, small.plan.steps.length + 1, 'a file a key, whatever the threads, and no claims or parts');
+    const times = await Promise.all(made.map(async (name) => (await stat(join(cacheDirectory, 'keys', name))).birthtimeMs));
+    assert.deepEqual(await run(small), outputs);
+    assert.deepEqual(await Promise.all(made.map(async (name) => (await stat(join(cacheDirectory, 'keys', name))).birthtimeMs)), times, 'nothing is made twice');
+    // A damaged header, a file cut off, and one of nothing.
+    const [damaged = '', cut = '', empty = ''] = made.map((name) => join(cacheDirectory, 'keys', name));
+    const bytes = await readFile(damaged);
+    bytes[20] = (bytes[20] ?? 0) ^ 1;
+    await rm(damaged);
+    await writeFile(damaged, bytes);
+    await truncate(cut, 5000);
+    await writeFile(empty, '');
+    assert.deepEqual(await run(small), outputs);
+    // Another keyset, with room for hardly more than one.
+    await run(other, { keyDiskBytes: 1.2 * keyBytes(small) });
+    const left = await files();
+    assert.ok(left.length < 2 * made.length && other.plan.steps.length + 1 <= left.length, `${left.length} files left`);
+    assert.deepEqual(await run(small), outputs);
+    // Whoever made a key and died left a claim behind.
+    for (const name of await files()) await rm(join(cacheDirectory, 'keys', name));
+    await writeFile(join(cacheDirectory, 'keys', damaged.slice(damaged.lastIndexOf('/') + 1).replace(/\.key$/, '.claim')), '999999999');
+    assert.deepEqual(await run(small), outputs);
   });
 
   it('that are too many for a thread are refused with the remedy, and smaller work goes on', async () => {
@@ -109,8 +157,8 @@ describe('keys', () => {
     await watched.pool.run(firstTask(small));
   });
 
-  it('are shared out: the budget is for all threads together', async () => {
-    await using watched = makePool(place, { threads: 2, keyBytes: 1.5 * keyBytes(small) });
+  it('are shared out: the budget is for all threads together, which on node-seal hold copies of their own', async () => {
+    await using watched = makePool(place, { threads: 2, keyBytes: 1.5 * keyBytes(small), evaluator: SEAL });
     assert.equal((await rejection(watched.pool.run(firstTask(small)))).code, 'KEY_BUDGET');
   });
 });
@@ -124,7 +172,8 @@ describe('cancelling', () => {
 
   for (const [when, delay] of [['while SEAL is set up', 100], ['while keys load', 100], ['while it computes', 100]] as const) {
     it(`takes less than a second ${when}, and the next task runs`, async () => {
-      await using watched = makePool(place);
+      // node-seal takes long enough to be met in the middle of things.
+      await using watched = makePool(place, { evaluator: SEAL });
       const task = firstTask(large);
       if (when !== 'while SEAL is set up') await watched.pool.run({ kind: 'prepare', job: task.job, manifest: large.digest });
       if (when === 'while it computes') await watched.pool.run(task);
@@ -156,7 +205,7 @@ describe('cancelling', () => {
 
 describe('a thread that dies', () => {
   it('costs its task only, in a way that may pass, and the next one runs', async () => {
-    const { result, threads } = await threadsOf(() => Promise.resolve(makePool(place, { threads: 2 })));
+    const { result, threads } = await threadsOf(() => Promise.resolve(makePool(place, { threads: 2, evaluator: SEAL })));
     await using watched = result;
     const reference = await watched.pool.run(firstTask(small));
     const [lost, kept] = [rejection(watched.pool.run(firstTask(large))), watched.pool.run(firstTask(small))];

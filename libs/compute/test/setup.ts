@@ -101,6 +101,8 @@ export async function putBytes(place: Place, bytes: Uint8Array): Promise<Digest>
 export const HERE = await resolveEvaluator();
 /** The reference, for tests of what is special about it. */
 export const SEAL: ResolvedEvaluator = { kind: 'seal', why: 'the test asks for it' };
+/** Every evaluator there is here. */
+export const EVALUATORS: readonly ResolvedEvaluator[] = HERE.kind === 'native' ? [SEAL, HERE] : [SEAL];
 
 export interface Watched extends AsyncDisposable {
   readonly pool: ThreadPool;
