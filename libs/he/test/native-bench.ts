@@ -114,7 +114,7 @@ export class NativeBench implements Disposable {
   private constructor(scheme: Scheme, addon: NativeAddon) {
     this.scheme = scheme;
     this.addon = addon;
-    this.moduli = [...scheme.primes, specialPrime(scheme)];
+    this.moduli = [...scheme.primes, scheme.specialPrime];
     this.generator = new scheme.seal.KeyGenerator(scheme.context);
     this.relinearisation = this.generator.createRelinKeys();
   }
@@ -194,15 +194,30 @@ export class NativeBench implements Disposable {
     return raw;
   }
 
+  /** A fresh one, encrypted with the secret key: its second polynomial is a seed. */
+  seededCiphertext(): Uint8Array {
+    const { seal, context } = this.scheme;
+    using secret = this.generator.secretKey();
+    using publicKey = this.generator.createPublicKey();
+    using encryptor = new seal.Encryptor(context, publicKey, secret);
+    using plain = this.scheme.encode(new Float64Array(this.ring / 2).fill(0.5), this.maxLevel, 2 ** 20);
+    using ciphertext = encryptor.encryptSymmetricSerializable(plain.raw);
+    return ciphertext.saveToArray(seal.ComprModeType.none) as Uint8Array;
+  }
+
+  /** The key of a rotation by 1, its second polynomials as seeds. */
+  seededKey(): Uint8Array {
+    using key = this.generator.createGaloisKeysSerializableWithSteps(Int32Array.of(1));
+    return key.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array;
+  }
+
+  /** What SEAL reads and writes again, seeds expanded. */
+  resaved(bytes: Uint8Array): Uint8Array {
+    using ciphertext = this.scheme.loadCiphertext(bytes);
+    return this.scheme.saveCiphertext(ciphertext);
+  }
+
   save(raw: RawCiphertext): Uint8Array {
     return raw.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array;
   }
-}
-
-function specialPrime(scheme: Scheme): bigint {
-  const all = scheme.seal.CoeffModulus.Create(scheme.parameters.ring, Int32Array.from(scheme.parameters.coefficientModulusBits));
-  const prime = (scheme.seal.jsArrayFromVecModulus(all) as bigint[]).at(-1);
-  all.delete();
-  if (prime === undefined) throw new Error('a parameter set without primes');
-  return prime;
 }

@@ -1,5 +1,5 @@
 #include "cpu.hpp"
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(BLINDFIT_PORTABLE_ONLY)
 #include <cpuid.h>
 #endif
 
@@ -7,7 +7,7 @@ namespace blindfit {
 
 namespace {
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(BLINDFIT_PORTABLE_ONLY)
 struct Features {
   bool avx2 = false;
   bool avx512 = false;
@@ -35,7 +35,7 @@ Features detect() {
 
 std::vector<const Kernel*> find_kernels() {
   std::vector<const Kernel*> found;
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(BLINDFIT_PORTABLE_ONLY)
   const Features features = detect();
   if (features.ifma) found.push_back(&ifma_kernel);
   if (features.avx512) found.push_back(&avx512_kernel);

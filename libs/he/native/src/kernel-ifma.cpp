@@ -26,7 +26,7 @@ struct Ifma {
   using V = __m512i;
 
   struct Context {
-    V q, q2, q4, q8, q16, negative_q, one_quotient, carry, carry_quotient, mask;
+    V q, q2, q4, q8, q16, two, negative_q, one_quotient, carry, carry_quotient, mask;
     u64 input_bound;
 
     explicit Context(const Prime& prime) {
@@ -34,6 +34,7 @@ struct Ifma {
       const auto all = [](u64 value) { return _mm512_set1_epi64(static_cast<long long>(value)); };
       q = all(modulus.q);
       q2 = all(2 * modulus.q);
+      two = all(2);
       q4 = all(4 * modulus.q);
       q8 = all(8 * modulus.q);
       q16 = all(16 * modulus.q);
@@ -91,9 +92,9 @@ struct Ifma {
 
   BLINDFIT_INLINE static void forward(const Context& c, V& a, V& b, V w, V quotient) {
     const V x = tight ? less(_mm512_and_si512(a, c.mask), c.q2) : a;
-    const V t = multiply_add(c, _mm512_setzero_si512(), b, w, quotient);
-    a = _mm512_add_epi64(x, t);
-    b = _mm512_sub_epi64(_mm512_add_epi64(x, c.q2), t);
+    // x + t grows out of x; x - t + 2q is (2x + 2q) - (x + t), where doubling and adding is one multiplication by 2.
+    a = multiply_add(c, x, b, w, quotient);
+    b = _mm512_sub_epi64(_mm512_madd52lo_epu64(c.q2, x, c.two), a);
   }
   BLINDFIT_INLINE static V sum(const Context&, V a, V b) { return _mm512_add_epi64(a, b); }
   BLINDFIT_INLINE static V difference(const Context& c, V a, V b) { return _mm512_sub_epi64(_mm512_add_epi64(a, c.q2), b); }

@@ -95,7 +95,7 @@ struct Kernel {
 constexpr std::size_t MAX_TERMS = 64;
 
 extern const Kernel portable_kernel;
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(BLINDFIT_PORTABLE_ONLY)
 extern const Kernel avx2_kernel;
 extern const Kernel avx512_kernel;
 extern const Kernel ifma_kernel;
