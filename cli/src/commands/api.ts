@@ -1,10 +1,10 @@
-import { retentionMs, variables } from '@blindfit/runtime';
+import { optional, retentionMs, variables } from '@blindfit/runtime';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
-const TABLE = { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel };
+const { redisUrl, store, s3Endpoint, s3PathStyle, token, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
+const TABLE = { redisUrl, store, s3Endpoint: optional(s3Endpoint), s3PathStyle: optional(s3PathStyle), token, host, port, queuePrefix, maxBlobMb, retention, logLevel };
 
 export function register(program: Command): void {
   const command = program
@@ -30,10 +30,11 @@ Examples:
         logLevel: config.logLevel,
         readyJson: options.readyJson === true,
         start: async (logger) => {
+          const { withS3Settings } = await import('@blindfit/storage');
           const { startApi } = await import('@blindfit/api');
           return await startApi({
             redisUrl: config.redisUrl,
-            storeUrl: config.store,
+            storeUrl: withS3Settings(config.store, { endpoint: config.s3Endpoint, pathStyle: config.s3PathStyle }),
             token: config.token,
             host: config.host,
             port: config.port,

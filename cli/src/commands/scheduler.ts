@@ -3,14 +3,14 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
+const { redisUrl, store, s3Endpoint, s3PathStyle, token, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
 const threads = {
   ...variables.threads,
   description: 'Threads that add gradients up; they do without keys and have little to do',
   default: () => 1,
   defaultText: '1',
 };
-const TABLE = { redisUrl, store, token: optional(token), threads, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
+const TABLE = { redisUrl, store, s3Endpoint: optional(s3Endpoint), s3PathStyle: optional(s3PathStyle), token: optional(token), threads, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
 
 export function register(program: Command): void {
   const command = program
@@ -34,10 +34,11 @@ Examples:
         logLevel: config.logLevel,
         readyJson: options.readyJson === true,
         start: async (logger) => {
+          const { withS3Settings } = await import('@blindfit/storage');
           const { startScheduler } = await import('@blindfit/scheduler');
           return await startScheduler({
             redisUrl: config.redisUrl,
-            storeUrl: config.store,
+            storeUrl: withS3Settings(config.store, { endpoint: config.s3Endpoint, pathStyle: config.s3PathStyle }),
             ...(config.token === undefined ? {} : { token: config.token }),
             threads: config.threads,
             cacheDir: config.cacheDir,

@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
-const TABLE = { redisUrl, store, token: optional(token), threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
+const { redisUrl, store, s3Endpoint, s3PathStyle, token, threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
+const TABLE = { redisUrl, store, s3Endpoint: optional(s3Endpoint), s3PathStyle: optional(s3PathStyle), token: optional(token), threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
 
 export function register(program: Command): void {
   const command = program
@@ -29,10 +29,11 @@ Examples:
         logLevel: config.logLevel,
         readyJson: options.readyJson === true,
         start: async (logger) => {
+          const { withS3Settings } = await import('@blindfit/storage');
           const { startWorker } = await import('@blindfit/worker');
           return await startWorker({
             redisUrl: config.redisUrl,
-            storeUrl: config.store,
+            storeUrl: withS3Settings(config.store, { endpoint: config.s3Endpoint, pathStyle: config.s3PathStyle }),
             ...(config.token === undefined ? {} : { token: config.token }),
             threads: config.threads,
             keyMemoryBytes: config.keyMemoryMb * 2 ** 20,

@@ -28,9 +28,22 @@ export const variables = {
   }),
   store: variable({
     env: 'BLINDFIT_STORE',
-    schema: Type.String({ pattern: '^(file:///|https?://[^/])' }),
-    description: 'Where blobs (ciphertexts and public keys) are kept: a directory that all services share, or the API',
-    allowed: 'file:///absolute/directory, http://host:port or https://host',
+    schema: Type.String({ pattern: '^(file:///|s3://[^/]|https?://[^/])' }),
+    description: 'Where blobs (ciphertexts and public keys) are kept: a directory that all services share, a bucket of S3, or the API',
+    allowed: 'file:///absolute/directory, s3://bucket/prefix, http://host:port or https://host',
+  }),
+  s3Endpoint: variable({
+    env: 'BLINDFIT_S3_ENDPOINT',
+    schema: Type.String({ pattern: '^https?://[^/@]+/?$' }),
+    description: 'Server of an s3 store that is not Amazon\'s; region and credentials come from the AWS variables',
+    allowed: 'http://host:port or https://host',
+  }),
+  s3PathStyle: variable({
+    env: 'BLINDFIT_S3_PATH_STYLE',
+    schema: Type.Enum(['true', 'false']),
+    description: 'Whether the bucket is named in the path of requests instead of the host name',
+    allowed: 'true or false',
+    defaultText: 'true with BLINDFIT_S3_ENDPOINT',
   }),
   token: variable({
     env: 'BLINDFIT_TOKEN',
