@@ -19,8 +19,8 @@ export const variables = {
     env: 'BLINDFIT_REDIS_URL',
     fallbackEnv: 'REDIS_URL',
     schema: Type.String(),
-    description: 'Redis server that holds the queues and the state of the jobs',
-    allowed: 'redis://[user:password@]host[:port][/db], rediss://... or unix:///path',
+    description: 'Redis server, or cluster, that holds the queues and the state of the jobs',
+    allowed: 'redis://[user:password@]host[:port][/db], rediss://...[?ca=/path/of/ca.pem], redis-cluster://host:port,host:port,..., rediss-cluster://... or unix:///path',
     secret: true,
     check: (url) => {
       parseRedisUrl(url);

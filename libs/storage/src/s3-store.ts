@@ -9,7 +9,6 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
-  HeadBucketCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
@@ -17,11 +16,11 @@ import {
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import type { _Object, CompletedPart, GetObjectCommandOutput } from '@aws-sdk/client-s3';
+import type { _Object, CompletedPart, GetObjectCommandOutput, MultipartUpload as MultipartUploadInfo } from '@aws-sdk/client-s3';
 
 import { openSource } from './blob-store.ts';
 import type { BlobInfo, BlobSource, CollectableBlobStore, PutOptions, PutResult } from './blob-store.ts';
-import { digestOfHex, hexOf } from './digest.ts';
+import { digestOf, digestOfHex, hexOf } from './digest.ts';
 import type { Digest } from './digest.ts';
 import { BlobNotFoundError, BlobSizeMismatchError, BlobTooLargeError, CorruptBlobError, DigestMismatchError } from './errors.ts';
 import { explainS3, isMissing, isPassing, s3ErrorOf } from './s3-errors.ts';
@@ -31,6 +30,7 @@ import { verifyBytes, verifyStream } from './verify.ts';
 
 /** S3 takes no smaller part but the last. Bytes. */
 const MIN_PART_BYTES = 5 * 2 ** 20;
+const EMPTY = digestOf(new Uint8Array());
 /** Longest wait between two attempts to read a body. Milliseconds. */
 const MAX_BACKOFF_MS = 5_000;
 /** What a process that died has left is old by then. Milliseconds. */
@@ -129,8 +129,9 @@ export class S3BlobStore implements CollectableBlobStore {
   async readHead(digest: Digest, bytes: number): Promise<Uint8Array> {
     if (bytes <= 0) return new Uint8Array();
     return await this.#reading(async () => {
-      // The whole of it where there is no end: a range of the empty object is an error to S3.
-      const { Body: body } = await this.#open(digest, Number.isFinite(bytes) ? `bytes=0-${bytes - 1}` : undefined);
+      // A range of an empty object is an error to S3.
+      const whole = digest === EMPTY || !Number.isFinite(bytes);
+      const { Body: body } = await this.#open(digest, whole ? undefined : `bytes=0-${bytes - 1}`);
       return Uint8Array.from((await body?.transformToByteArray()) ?? []).slice(0, bytes);
     });
   }
@@ -174,15 +175,15 @@ export class S3BlobStore implements CollectableBlobStore {
   /** Uploads that nobody has ended, and copies that nobody has put back, for a day. */
   async removeLeftovers(): Promise<void> {
     const old = Date.now() - STALE_MS;
-    const { Uploads: uploads } = await this.#call(() => this.#client.send(new ListMultipartUploadsCommand({ Bucket: this.#bucket, Prefix: this.#prefix })));
-    for (const { Key: key, UploadId: id, Initiated: since } of uploads ?? []) {
+    for (const { Key: key, UploadId: id, Initiated: since } of await this.#uploads()) {
       if (key !== undefined && id !== undefined && since !== undefined && since.getTime() < old) await this.#abort(key, id);
     }
     for await (const { hex, modified } of this.#objects('aside')) if (modified.getTime() < old) await this.#remove(this.#key('aside', digestOfHex(hex)));
   }
 
   async check(): Promise<void> {
-    await this.#call(() => this.#client.send(new HeadBucketCommand({ Bucket: this.#bucket })));
+    // Not the bucket's HEAD, whose answer has no body to say what is wrong.
+    await this.#call(() => this.#client.send(new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: `${this.#prefix}aside/` })));
   }
 
   close(): Promise<void> {
@@ -324,8 +325,6 @@ export class S3BlobStore implements CollectableBlobStore {
     try {
       return await this.#client.send(new GetObjectCommand({ Bucket: this.#bucket, Key: this.#key('blobs', digest), ...(range === undefined ? {} : { Range: range }) }));
     } catch (error) {
-      // No byte of an empty object can be asked for.
-      if (range !== undefined && s3ErrorOf(error).status === 416) return await this.#open(digest);
       if (isMissing(error)) throw new BlobNotFoundError(digest, this.url);
       throw explainS3(error, this.#place);
     }
@@ -340,6 +339,17 @@ export class S3BlobStore implements CollectableBlobStore {
         if (attempt >= this.#attempts || !(error instanceof CorruptBlobError || isPassing(error))) throw explainS3(error, this.#place);
         await backoff(attempt);
       }
+    }
+  }
+
+  /** The first thousand; none where the server cannot list them. */
+  async #uploads(): Promise<MultipartUploadInfo[]> {
+    try {
+      const { Uploads: uploads } = await this.#client.send(new ListMultipartUploadsCommand({ Bucket: this.#bucket, Prefix: this.#prefix }));
+      return uploads ?? [];
+    } catch (error) {
+      if (s3ErrorOf(error).status === 501) return [];
+      throw explainS3(error, this.#place);
     }
   }
 

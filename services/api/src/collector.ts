@@ -5,16 +5,15 @@
 import { randomUUID } from 'node:crypto';
 
 import { isFinal } from '@blindfit/contracts';
-import type { JobStore } from '@blindfit/jobs';
+import type { Connection, JobStore } from '@blindfit/jobs';
 import type { Logger } from '@blindfit/runtime';
 import { parseDigest, type BlobStore, type CollectableBlobStore, type Digest } from '@blindfit/storage';
-import type { Redis } from 'ioredis';
 
 import type { CollectorMetrics } from './metrics.ts';
 
 export interface CollectorOptions {
   readonly store: CollectableBlobStore;
-  readonly redis: Redis;
+  readonly redis: Connection;
   readonly jobs: JobStore;
   /** Of all keys in Redis. */
   readonly prefix: string;
