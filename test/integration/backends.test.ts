@@ -48,7 +48,6 @@ async function freePort(): Promise<number> {
 async function startServer(directory: string, args: readonly string[]): Promise<ChildProcess> {
   await mkdir(directory, { recursive: true });
   const child = spawn(await resolveRedisBinary(), ['--dir', directory, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'yes', '--maxmemory-policy', 'noeviction', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  assert.ok(child.stdout !== null);
   for await (const chunk of child.stdout.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) if (chunk.includes('eady to accept connections')) break;
   child.stdout.resume();
   return child;

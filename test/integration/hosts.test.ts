@@ -159,7 +159,7 @@ it('three hosts and the owner\'s: a worker is cut off for a minute and comes bac
       BLINDFIT_TOKEN: TOKEN,
       BLINDFIT_HOST: HOSTS[host],
       BLINDFIT_PORT: '8080',
-      BLINDFIT_METRICS_PORT: '0',
+      BLINDFIT_METRICS_PORT: '9464',
       BLINDFIT_THREADS: '1',
       BLINDFIT_KEY_MEMORY_MB: '2048',
       BLINDFIT_CACHE_DIR: join(directory.path, `cache-${host}`),
@@ -168,7 +168,7 @@ it('three hosts and the owner\'s: a worker is cut off for a minute and comes bac
   };
   await Promise.all([service('a', 'api', `file://${directory.path}/blobs`), service('b', 'scheduler', api), service('c', 'worker', api), service('d', 'worker', api)]);
 
-  const owner = processes.start('o', 'owner', [process.execPath, OWNER, api, TOKEN, directory.path]);
+  const owner = processes.start('o', 'owner', [process.execPath, OWNER, api, TOKEN, directory.path, `http://${HOSTS.c}:9464`, `http://${HOSTS.d}:9464`]);
   const events = new Map<string, Record<string, unknown>>();
   let cut: Promise<void> | undefined;
   await processes.line(owner, 'owner', (line) => {
@@ -183,10 +183,13 @@ it('three hosts and the owner\'s: a worker is cut off for a minute and comes bac
   });
   assert.ok(cut !== undefined);
   await cut;
-  const [before, after] = [events.get('undisturbed'), events.get('disturbed')];
-  assert.equal(before?.['state'], 'succeeded');
-  assert.equal(after?.['state'], 'succeeded', String(after?.['error']));
+  const [before, after, again] = [events.get('undisturbed'), events.get('disturbed'), events.get('back')];
+  assert.ok(Array.isArray(before?.['models']) && before['models'].length > 0);
+  for (const job of [before, after, again]) {
+    assert.equal(job?.['state'], 'succeeded', String(job?.['error']));
+    assert.deepEqual(job['models'], before['models']);
+  }
   assert.ok(events.has('cut-seen'), 'one worker was missed meanwhile');
-  assert.ok(Array.isArray(before['models']) && before['models'].length > 0);
-  assert.deepEqual(after['models'], before['models']);
+  assert.ok(Number(after?.['stalled']) > 0, 'what it was at was taken over by the other');
+  assert.ok(Number(again?.['tasks']) > 0, 'and back again it works');
 });
