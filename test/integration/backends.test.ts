@@ -72,9 +72,11 @@ describe('the same job', () => {
     assert.equal(job.state, 'succeeded', job.error?.message);
     return job;
   };
-  const sameModel = async (stack: RunningStack, client: BlindfitClient): Promise<void> => {
-    assert.deepEqual((await run(client)).result?.models, expected);
+  const sameModel = async (stack: RunningStack, client: BlindfitClient): Promise<JobView> => {
+    const job = await run(client);
+    assert.deepEqual(job.result?.models, expected);
     assert.equal((await fetch(`${stack.url}/readyz`)).status, 200);
+    return job;
   };
 
   before(async () => {
@@ -160,7 +162,7 @@ describe('the same job', () => {
     try {
       const storeUrl = `s3://${BUCKET}/cluster?endpoint=${encodeURIComponent(s3.endpoint)}`;
       await withStack({ storeUrl }, async (stack, client) => {
-        await sameModel(stack, client);
+        const { result } = await sameModel(stack, client);
         const store = await openBlobStore(storeUrl);
         assert.ok(isCollectable(store));
         const logger = createLogger({ service: 'test', level: 'silent' });
@@ -171,7 +173,7 @@ describe('the same job', () => {
           await new Promise((resolve) => setTimeout(resolve, 1_100));
           const collection = await collector.collect();
           assert.ok(collection !== undefined && collection.collected > 0, 'intermediate results go');
-          assert.equal(collection.left, prepared.blobs.size + keys.size + 1 + expected.length, 'inputs, keys, manifest and model stay');
+          assert.equal(collection.left, prepared.blobs.size + keys.size + 1 + expected.length + (result?.iterates.flat().length ?? 0), 'inputs, keys, manifest, model and iterates stay');
           await sameModel(stack, client);
         } finally {
           await collector.close();

@@ -1,10 +1,10 @@
-import { optional, retentionMs, variables } from '@blindfit/runtime';
+import { retentionMs, variables } from '@blindfit/runtime';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { runService } from '../service.ts';
 
 const { redisUrl, store, s3Endpoint, s3PathStyle, token, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
-const TABLE = { redisUrl, store, s3Endpoint: optional(s3Endpoint), s3PathStyle: optional(s3PathStyle), token, host, port, queuePrefix, maxBlobMb, retention, logLevel };
+const TABLE = { redisUrl, store, s3Endpoint, s3PathStyle, token, host, port, queuePrefix, maxBlobMb, retention, logLevel };
 
 export function register(program: Command): void {
   const command = program

@@ -10,7 +10,7 @@ const threads = {
   default: () => 1,
   defaultText: '1',
 };
-const TABLE = { redisUrl, store, s3Endpoint: optional(s3Endpoint), s3PathStyle: optional(s3PathStyle), token: optional(token), threads, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
+const TABLE = { redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
 
 export function register(program: Command): void {
   const command = program

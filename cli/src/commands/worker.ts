@@ -4,7 +4,7 @@ import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { runService } from '../service.ts';
 
 const { redisUrl, store, s3Endpoint, s3PathStyle, token, threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
-const TABLE = { redisUrl, store, s3Endpoint: optional(s3Endpoint), s3PathStyle: optional(s3PathStyle), token: optional(token), threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
+const TABLE = { redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel };
 
 export function register(program: Command): void {
   const command = program

@@ -34,16 +34,17 @@ export const variables = {
   }),
   s3Endpoint: variable({
     env: 'BLINDFIT_S3_ENDPOINT',
-    schema: Type.String({ pattern: '^https?://[^/@]+/?$' }),
+    schema: Type.String({ pattern: '^(auto|https?://[^/@]+/?)$' }),
     description: 'Server of an s3 store that is not Amazon\'s; region and credentials come from the AWS variables',
-    allowed: 'http://host:port or https://host',
+    allowed: 'http://host:port, https://host, or auto: as the AWS variables and files say',
+    default: () => 'auto',
   }),
   s3PathStyle: variable({
     env: 'BLINDFIT_S3_PATH_STYLE',
-    schema: Type.Enum(['true', 'false']),
+    schema: Type.Enum(['auto', 'true', 'false']),
     description: 'Whether the bucket is named in the path of requests instead of the host name',
-    allowed: 'true or false',
-    defaultText: 'true with BLINDFIT_S3_ENDPOINT',
+    allowed: 'true, false, or auto: with BLINDFIT_S3_ENDPOINT',
+    default: () => 'auto' as const,
   }),
   token: variable({
     env: 'BLINDFIT_TOKEN',

@@ -43,12 +43,12 @@ export function s3UrlOf({ bucket, prefix }: Pick<S3Address, 'bucket' | 'prefix'>
   return `s3://${bucket}/${prefix}`.replace(/\/$/, '');
 }
 
-/** Adds settings to an s3 URL that names none itself; leaves any other URL alone. */
-export function withS3Settings(url: string, settings: { readonly endpoint?: string | undefined; readonly pathStyle?: string | undefined }): string {
+/** Adds settings, unless they are `auto`, to an s3 URL that does not name them itself; leaves any other URL alone. */
+export function withS3Settings(url: string, settings: { readonly endpoint?: string; readonly pathStyle?: string }): string {
   const parsed = URL.parse(url);
   if (parsed?.protocol !== 's3:') return url;
   for (const [name, value] of [['endpoint', settings.endpoint], ['path-style', settings.pathStyle]] as const) {
-    if (value !== undefined && !parsed.searchParams.has(name)) parsed.searchParams.set(name, value);
+    if (value !== undefined && value !== 'auto' && !parsed.searchParams.has(name)) parsed.searchParams.set(name, value);
   }
   return parsed.href;
 }

@@ -205,7 +205,7 @@ test('settings go into s3 URLs that do not name them, and into no others', () =>
   const settings = { endpoint: 'http://h:9000', pathStyle: 'false' };
   assert.equal(withS3Settings('s3://bucket/a', settings), 's3://bucket/a?endpoint=http%3A%2F%2Fh%3A9000&path-style=false');
   assert.equal(withS3Settings('s3://bucket/a?endpoint=http://x', settings), 's3://bucket/a?endpoint=http%3A%2F%2Fx&path-style=false');
-  assert.equal(withS3Settings('s3://bucket/a', {}), 's3://bucket/a');
+  assert.equal(withS3Settings('s3://bucket/a', { endpoint: 'auto', pathStyle: 'auto' }), 's3://bucket/a');
   assert.equal(withS3Settings('file:///a', settings), 'file:///a');
 });
 
