@@ -19,7 +19,7 @@ export const variables = {
     env: 'BLINDFIT_REDIS_URL',
     fallbackEnv: 'REDIS_URL',
     schema: Type.String(),
-    description: 'Redis server, or cluster, that holds the queues and the state of the jobs',
+    description: 'Redis server or cluster that holds the queues and the state of the jobs',
     allowed: 'redis://[user:password@]host[:port][/db], rediss://...[?ca=/path/of/ca.pem], redis-cluster://host:port,host:port,..., rediss-cluster://... or unix:///path',
     secret: true,
     check: (url) => {
