@@ -6,6 +6,8 @@ import { Option, type Command } from 'commander';
 const FLAGS: Readonly<Record<string, { readonly flag: string; readonly value: string }>> = {
   redisUrl: { flag: '--redis', value: 'url' },
   store: { flag: '--store', value: 'url' },
+  s3Endpoint: { flag: '--s3-endpoint', value: 'url' },
+  s3PathStyle: { flag: '--s3-path-style', value: 'when' },
   host: { flag: '--host', value: 'address' },
   port: { flag: '--port', value: 'port' },
   metricsPort: { flag: '--metrics-port', value: 'port' },

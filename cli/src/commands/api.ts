@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
-const TABLE = { redisUrl, store, token, ...operatorVariables, host, port, queuePrefix, maxBlobMb, retention, logLevel, ...tracingVariables };
+const { redisUrl, store, s3Endpoint, s3PathStyle, token, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
+const TABLE = { redisUrl, store, s3Endpoint, s3PathStyle, token, ...operatorVariables, host, port, queuePrefix, maxBlobMb, retention, logLevel, ...tracingVariables };
 
 export function register(program: Command): void {
   const command = program
@@ -33,10 +33,11 @@ Examples:
         readyJson: options.readyJson === true,
         start: async (logger) => {
           const tracing = tracingOf(config);
+          const { withS3Settings } = await import('@blindfit/storage');
           const { startApi } = await import('@blindfit/api');
           return await startApi({
             redisUrl: config.redisUrl,
-            storeUrl: config.store,
+            storeUrl: withS3Settings(config.store, { endpoint: config.s3Endpoint, pathStyle: config.s3PathStyle }),
             token: config.token,
             ...(config.operatorToken === undefined ? {} : { operatorToken: config.operatorToken }),
             host: config.host,

@@ -3,14 +3,14 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
+const { redisUrl, store, s3Endpoint, s3PathStyle, token, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
 const threads = {
   ...variables.threads,
   description: 'Threads that add gradients up; they do without keys and have little to do',
   default: () => 1,
   defaultText: '1',
 };
-const TABLE = { redisUrl, store, token: optional(token), threads, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel, ...tracingVariables };
+const TABLE = { redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel, ...tracingVariables };
 
 export function register(program: Command): void {
   const command = program
@@ -36,10 +36,11 @@ Examples:
         readyJson: options.readyJson === true,
         start: async (logger) => {
           const tracing = tracingOf(config);
+          const { withS3Settings } = await import('@blindfit/storage');
           const { startScheduler } = await import('@blindfit/scheduler');
           return await startScheduler({
             redisUrl: config.redisUrl,
-            storeUrl: config.store,
+            storeUrl: withS3Settings(config.store, { endpoint: config.s3Endpoint, pathStyle: config.s3PathStyle }),
             ...(config.token === undefined ? {} : { token: config.token }),
             threads: config.threads,
             evaluator: config.evaluator,

@@ -3,9 +3,10 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
+const { redisUrl, store, s3Endpoint, s3PathStyle, token, threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
 const TABLE = {
-  redisUrl, store, token: optional(token), threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel, ...tracingVariables,
+  redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel,
+  ...tracingVariables,
 };
 
 export function register(program: Command): void {
@@ -33,10 +34,11 @@ Examples:
         readyJson: options.readyJson === true,
         start: async (logger) => {
           const tracing = tracingOf(config);
+          const { withS3Settings } = await import('@blindfit/storage');
           const { startWorker } = await import('@blindfit/worker');
           return await startWorker({
             redisUrl: config.redisUrl,
-            storeUrl: config.store,
+            storeUrl: withS3Settings(config.store, { endpoint: config.s3Endpoint, pathStyle: config.s3PathStyle }),
             ...(config.token === undefined ? {} : { token: config.token }),
             threads: config.threads,
             keyMemoryBytes: config.keyMemoryMb * 2 ** 20,

@@ -26,6 +26,8 @@ export interface StackOptions {
   token?: string;
   /** A Redis to use instead of a private one. */
   redisUrl?: string;
+  /** Where blobs are kept. @default a directory in `dataDir` */
+  storeUrl?: string;
   /** Told in one line each what takes time or is out of the ordinary; never a token or a URL with a password. */
   log: (line: string) => void;
   /** Told when a service, or Redis, ends by itself after the start, with the reason and the end of its log. Nothing is restarted unasked. */
@@ -72,7 +74,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
   const dataDir = resolve(options.dataDir);
   const logDir = join(dataDir, 'logs');
   const token = options.token ?? randomBytes(32).toString('hex');
-  const storeUrl = pathToFileURL(join(dataDir, 'blobs')).href;
+  const storeUrl = options.storeUrl ?? pathToFileURL(join(dataDir, 'blobs')).href;
   await checkPort(port);
   for (const directory of [dataDir, logDir]) await mkdir(directory, { recursive: true, mode: 0o700 });
   signal?.throwIfAborted();

@@ -1,15 +1,15 @@
 /** One subscription per process to what happens to jobs, fanned out to whoever asks. */
-import type { Redis } from 'ioredis';
+import { duplicate, type Connection } from './connection.ts';
 import type { Keys } from './names.ts';
 
 export type ChangeListener = (job: string) => void;
 
 export class JobChanges {
-  private readonly subscriber: Redis;
+  private readonly subscriber: Connection;
   private readonly channel: string;
   private readonly listeners = new Set<ChangeListener>();
 
-  private constructor(subscriber: Redis, channel: string) {
+  private constructor(subscriber: Connection, channel: string) {
     this.subscriber = subscriber;
     this.channel = channel;
     subscriber.on('message', (from: string, job: string) => {
@@ -18,8 +18,8 @@ export class JobChanges {
   }
 
   /** @param redis a connection to copy: a subscriber cannot do anything else */
-  static async open(redis: Redis, keys: Keys): Promise<JobChanges> {
-    const subscriber = redis.duplicate();
+  static async open(redis: Connection, keys: Keys): Promise<JobChanges> {
+    const subscriber = duplicate(redis);
     subscriber.on('error', () => {
       // The connection it was copied from reports outages; this one resubscribes by itself.
     });

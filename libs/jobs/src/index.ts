@@ -1,4 +1,5 @@
 export * from './chain-record.ts';
+export * from './connection.ts';
 export * from './names.ts';
 export * from './queues.ts';
 export * from './job-store.ts';

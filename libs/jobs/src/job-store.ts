@@ -2,9 +2,9 @@
  * The record of every job, in Redis: what the API shows and what outlives the queues' own bookkeeping. Changes are atomic
  * and announced; final states never change again.
  */
-import type { Redis } from 'ioredis';
 import { isFinal, type JobError, type JobKind, type JobResult, type JobState, type JobView, type Operations, type RefreshAnswer, type TaskKind, type TaskResult } from '@blindfit/contracts';
 import { requestOf, RUNNING, type ChainRecord } from './chain-record.ts';
+import type { Connection } from './connection.ts';
 import { Keys } from './names.ts';
 
 /** What is known of a job from the moment it is accepted. */
@@ -103,10 +103,10 @@ return 1`;
 
 export class JobStore {
   readonly keys: Keys;
-  private readonly redis: Redis;
+  private readonly redis: Connection;
   private readonly endListeners = new Set<(id: string) => void>();
 
-  constructor(redis: Redis, prefix: string) {
+  constructor(redis: Connection, prefix: string) {
     this.redis = redis;
     this.keys = new Keys(prefix);
   }

@@ -1,8 +1,8 @@
 /** BullMQ's queues with the options every service must agree on. */
 import { Queue, type JobsOptions } from 'bullmq';
-import type { Redis } from 'ioredis';
 import type { ChainHistory } from '@blindfit/contracts';
 import type { ChainRecord } from './chain-record.ts';
+import type { Connection } from './connection.ts';
 import { QUEUES, taskId } from './names.ts';
 
 /** What a job and a chain carry through the queue; the manifest is a blob. */
@@ -32,7 +32,7 @@ export const TASK_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type
 export const JOB_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type: 'exponential', delay: 500 } };
 export const CHAIN_OPTIONS = JOB_OPTIONS;
 
-export function openQueue<Data>(name: keyof typeof QUEUES, connection: Redis, prefix: string): Queue<Data> {
+export function openQueue<Data>(name: keyof typeof QUEUES, connection: Connection, prefix: string): Queue<Data> {
   return new Queue<Data>(QUEUES[name], { connection, prefix });
 }
 

@@ -12,7 +12,7 @@ export type { Logger, LoggerOptions } from './logger.ts';
 export { createMetrics } from './metrics.ts';
 export type { MetricsOptions } from './metrics.ts';
 export { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
-export type { RedisPolicy } from './redis.ts';
+export type { ConnectOptions, RedisConnection, RedisPolicy } from './redis.ts';
 export { operatorVariables } from './operator-variables.ts';
 export { parseRedisUrl } from './redis-url.ts';
 export { openService } from './service.ts';

@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
+
 /**
  * What a Redis URL says, as options of ioredis and as BullMQ's `connection`: either `path`, or `host` and `port`.
  * (Narrower than ioredis' own `RedisOptions`, which BullMQ's types do not accept with exact optional properties.)
@@ -9,16 +12,19 @@ export type RedisAddress = {
   db?: number;
   username?: string;
   password?: string;
-  tls?: Record<string, never>;
+  tls?: { ca?: string };
+  /** Of a Redis Cluster: where to ask for the others. There is no `host`, `port` or `path` then. */
+  nodes?: { host: string; port: number }[];
 };
 
 const ALLOWED =
-  'Allowed are redis://[USER[:PASSWORD]@]HOST[:PORT][/DB], rediss://... (the same over TLS) and ' +
+  'Allowed are redis://[USER[:PASSWORD]@]HOST[:PORT][/DB], rediss://...[?ca=/PATH/OF/CA.PEM] (the same over TLS), ' +
+  'redis-cluster://[USER[:PASSWORD]@]HOST[:PORT],HOST[:PORT],... and rediss-cluster://...[?ca=/PATH/OF/CA.PEM] (a Redis Cluster) and ' +
   'unix:///PATH/TO/SOCKET[?db=N][&username=U][&password=P]; reserved characters are percent-encoded.';
 
 /**
  * Turns a Redis URL into options for ioredis and BullMQ. ioredis itself understands `redis://` and `rediss://` only;
- * this adds `unix:///path?db=N` (the form redis-py uses) and refuses what it does not know instead of guessing.
+ * this adds `unix:///path?db=N` (the form redis-py uses), clusters and a CA of one's own, and refuses what it does not know instead of guessing.
  *
  * Callers add their own settings, e.g. `{ ...parseRedisUrl(url), maxRetriesPerRequest: null }` for a BullMQ worker.
  * Error messages never repeat the URL, because it may hold a password.
@@ -26,14 +32,16 @@ const ALLOWED =
  * @throws Error when the URL is malformed or holds a part that is not supported; the message lists the allowed forms.
  */
 export function parseRedisUrl(url: string): RedisAddress {
+  const cluster = /^(rediss?)-cluster:\/\/([^/?#]*)(.*)$/.exec(url);
+  if (cluster !== null) return parseCluster(cluster[1] ?? '', cluster[2] ?? '', cluster[3] ?? '');
   const parsed = URL.parse(url);
   if (parsed === null) throw invalid('it is not a valid URL');
   if (parsed.hash !== '') throw invalid("it has a '#' part");
   switch (parsed.protocol) {
     case 'redis:':
-      return parseTcp(parsed);
+      return parseTcp(parsed, ['db']);
     case 'rediss:':
-      return { ...parseTcp(parsed), tls: {} };
+      return { ...parseTcp(parsed, ['db', 'ca']), tls: tlsOf(readQuery(parsed, ['db', 'ca'])) };
     case 'unix:':
       return parseUnix(parsed);
     default:
@@ -41,10 +49,37 @@ export function parseRedisUrl(url: string): RedisAddress {
   }
 }
 
-function parseTcp(url: URL): RedisAddress {
+/** Each node as a URL of its own, with the credentials and the query of all. */
+function parseCluster(scheme: string, authority: string, rest: string): RedisAddress {
+  const at = authority.lastIndexOf('@');
+  const hosts = authority.slice(at + 1).split(',');
+  const servers = hosts.map((host) => parseRedisUrl(`${scheme}://${authority.slice(0, at + 1)}${host}${rest}`));
+  const [{ db, username, password, tls } = {}] = servers;
+  if (db !== undefined && db !== 0) throw invalid('a cluster has database 0 only');
+  return {
+    nodes: servers.map(({ host = '', port = 6379 }) => ({ host, port })),
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls === undefined ? {} : { tls }),
+  };
+}
+
+/** Certificates are checked, always; `ca` says by whose word when it is not one that Node knows. */
+function tlsOf(query: Map<string, string>): { ca?: string } {
+  const file = query.get('ca');
+  if (file === undefined) return {};
+  if (!isAbsolute(file)) throw invalid('its ca is not an absolute path');
+  try {
+    return { ca: readFileSync(file, 'utf8') };
+  } catch (error) {
+    throw invalid(`its ca ${file} cannot be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'})`);
+  }
+}
+
+function parseTcp(url: URL, parameters: readonly string[]): RedisAddress {
   if (url.hostname === '') throw invalid('it names no host');
   if (url.port === '0') throw invalid('its port is 0');
-  const query = readQuery(url, ['db']);
+  const query = readQuery(url, parameters);
   const fromPath = url.pathname.replace(/^\//, '');
   if (fromPath !== '' && query.has('db')) throw invalid('it names the database twice');
   const db = fromPath === '' ? query.get('db') : decode(fromPath);

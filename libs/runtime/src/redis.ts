@@ -1,8 +1,14 @@
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import type { RedisOptions } from 'ioredis';
 
 import { BlindfitError } from './errors.ts';
 import type { Logger } from './logger.ts';
+import type { RedisAddress } from './redis-url.ts';
+
+/** One server, or a cluster of them: commands are the same, as long as all keys of one share a hash tag. */
+export type RedisConnection = Redis | Cluster;
+
+export type ConnectOptions = RedisAddress & Pick<RedisOptions, 'commandTimeout'>;
 
 /** Longest wait between two attempts to connect. Milliseconds. */
 const MAX_BACKOFF_MS = 5_000;
@@ -11,15 +17,24 @@ const MAX_BACKOFF_MS = 5_000;
  * Connects to Redis and stays connected: retries for ever, with a wait that doubles from 100 ms to 5 s, and lets commands
  * wait meanwhile (which BullMQ needs). Returns at once. An outage is logged once when it begins and once when it is over.
  */
-export function connectRedis(options: RedisOptions, logger: Logger): Redis {
-  const redis = new Redis({
-    ...options,
-    replyMapping: 'legacy',
-    maxRetriesPerRequest: null,
-    enableReadyCheck: true,
-    retryStrategy: (times) => Math.min(MAX_BACKOFF_MS, 50 * 2 ** Math.min(times, 10)) * (0.75 + Math.random() / 4),
-  });
-  const server = options.path ?? `${options.host ?? 'localhost'}:${options.port ?? 6379}`;
+export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logger): RedisConnection {
+  const backoff = (times: number): number => Math.min(MAX_BACKOFF_MS, 50 * 2 ** Math.min(times, 10)) * (0.75 + Math.random() / 4);
+  const all = { ...options, maxRetriesPerRequest: null, enableReadyCheck: true };
+  const redis: RedisConnection =
+    nodes === undefined
+      ? new Redis({ ...all, replyMapping: 'legacy', retryStrategy: backoff })
+      : new Cluster(nodes, {
+          redisOptions: { ...all, replyMapping: 'legacy' },
+          clusterRetryStrategy: backoff,
+          // While a replica takes over, which may take longer than sixteen redirections; the queues try again themselves.
+          slotsRefreshTimeout: 5_000,
+          retryDelayOnFailover: 500,
+          retryDelayOnClusterDown: 500,
+          maxRedirections: 60,
+          // The nodes of a cluster name each other by address: it is the certificates that need names.
+          dnsLookup: (address, done) => done(null, address),
+        });
+  const server = nodes?.map(({ host, port }) => `${host}:${port}`).join() ?? options.path ?? `${options.host ?? 'localhost'}:${options.port ?? 6379}`;
   let downSince: number | undefined;
   const down = (error?: Error): void => {
     if (downSince !== undefined) {
@@ -48,7 +63,7 @@ export function connectRedis(options: RedisOptions, logger: Logger): Redis {
  *
  * @throws {BlindfitError} `REDIS_UNAVAILABLE` after `timeoutMs` milliseconds, with the last reason
  */
-export async function waitForRedis(redis: Redis, timeoutMs: number): Promise<void> {
+export async function waitForRedis(redis: RedisConnection, timeoutMs: number): Promise<void> {
   if (redis.status === 'ready') return;
   let reason = 'no answer';
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
@@ -73,7 +88,7 @@ export async function waitForRedis(redis: Redis, timeoutMs: number): Promise<voi
 }
 
 /** For `/readyz`: rejects with a reason unless Redis answers. */
-export async function checkRedis(redis: Redis): Promise<void> {
+export async function checkRedis(redis: RedisConnection): Promise<void> {
   if (redis.status !== 'ready') throw new BlindfitError('REDIS_UNAVAILABLE', `the connection to Redis is ${redis.status}`);
   await redis.ping();
 }
@@ -91,11 +106,16 @@ export interface RedisPolicy {
  *
  * @throws {BlindfitError} `REDIS_POLICY` when the eviction policy is not `noeviction`
  */
-export async function checkRedisPolicy(redis: Redis, logger: Logger): Promise<RedisPolicy> {
-  const info = `${await redis.info('memory')}\n${await redis.info('persistence')}`;
-  const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? 'unknown';
-  const maxmemoryPolicy = field('maxmemory_policy');
-  const aof = field('aof_enabled') === '1';
+export async function checkRedisPolicy(redis: RedisConnection, logger: Logger): Promise<RedisPolicy> {
+  // Of a cluster each server has settings of its own, and any may come to hold our slot.
+  const servers = redis instanceof Cluster ? redis.nodes('master') : [redis];
+  const infos = await Promise.all(servers.map(async (each) => `${await each.info('memory')}\n${await each.info('persistence')}`));
+  const field = (name: string, good: string): string => {
+    const values = infos.map((info) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? 'unknown');
+    return values.find((value) => value !== good) ?? good;
+  };
+  const maxmemoryPolicy = field('maxmemory_policy', 'noeviction');
+  const aof = field('aof_enabled', '1') === '1';
   if (maxmemoryPolicy !== 'noeviction') {
     throw new BlindfitError('REDIS_POLICY', `Redis has maxmemory-policy ${maxmemoryPolicy}: it may drop jobs when memory runs low`, {
       hint: 'run: redis-cli CONFIG SET maxmemory-policy noeviction (and set it in redis.conf)',

@@ -1,6 +1,5 @@
 /** What the services without an HTTP API of their own have in common: how they are set up, watched and stopped. */
 import { pino } from 'pino';
-import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
 
 import { startHealthServer } from './health-server.ts';
@@ -9,6 +8,7 @@ import { createLogger } from './logger.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
+import type { RedisConnection } from './redis.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import { Tracing } from './tracing.ts';
 import type { TracingOptions } from './tracing.ts';
@@ -45,7 +45,7 @@ export interface RunningService {
 
 export interface ServiceBase {
   readonly logger: Logger;
-  readonly redis: Redis;
+  readonly redis: RedisConnection;
   readonly registry: Registry;
   readonly tracing: Tracing;
   /** Serves health and metrics; call it when the service is ready for work. */

@@ -20,8 +20,8 @@ export const variables = {
     env: 'BLINDFIT_REDIS_URL',
     fallbackEnv: 'REDIS_URL',
     schema: Type.String(),
-    description: 'Redis server that holds the queues and the state of the jobs',
-    allowed: 'redis://[user:password@]host[:port][/db], rediss://... or unix:///path',
+    description: 'Redis server or cluster that holds the queues and the state of the jobs',
+    allowed: 'redis://[user:password@]host[:port][/db], rediss://...[?ca=/path/of/ca.pem], redis-cluster://host:port,host:port,..., rediss-cluster://... or unix:///path',
     secret: true,
     check: (url) => {
       parseRedisUrl(url);
@@ -29,9 +29,23 @@ export const variables = {
   }),
   store: variable({
     env: 'BLINDFIT_STORE',
-    schema: Type.String({ pattern: '^(file:///|https?://[^/])' }),
-    description: 'Where blobs (ciphertexts and public keys) are kept: a directory that all services share, or the API',
-    allowed: 'file:///absolute/directory, http://host:port or https://host',
+    schema: Type.String({ pattern: '^(file:///|s3://[^/]|https?://[^/])' }),
+    description: 'Where blobs (ciphertexts and public keys) are kept: a directory that all services share, a bucket of S3, or the API',
+    allowed: 'file:///absolute/directory, s3://bucket/prefix, http://host:port or https://host',
+  }),
+  s3Endpoint: variable({
+    env: 'BLINDFIT_S3_ENDPOINT',
+    schema: Type.String({ pattern: '^(auto|https?://[^/@]+/?)$' }),
+    description: 'Server of an s3 store that is not Amazon\'s; region and credentials come from the AWS variables',
+    allowed: 'http://host:port, https://host, or auto: as the AWS variables and files say',
+    default: () => 'auto',
+  }),
+  s3PathStyle: variable({
+    env: 'BLINDFIT_S3_PATH_STYLE',
+    schema: Type.Enum(['auto', 'true', 'false']),
+    description: 'Whether the bucket is named in the path of requests instead of the host name',
+    allowed: 'true, false, or auto: with BLINDFIT_S3_ENDPOINT',
+    default: () => 'auto' as const,
   }),
   token: variable({
     env: 'BLINDFIT_TOKEN',

@@ -86,6 +86,32 @@ export interface BlobStore {
   close(): Promise<void>;
 }
 
+/** A store that is the place of its blobs, not a way to another one: the API keeps one, and removes from it what nobody needs. */
+export interface CollectableBlobStore extends BlobStore {
+  /**
+   * Removes a blob unless it was put or touched at `olderThan` or later, also while this runs: whoever puts or touches it
+   * finds it as it was, and makes it new, or finds it gone. A reader may find it missing for a moment and again later.
+   *
+   * @returns whether it is gone
+   */
+  collect(digest: Digest, olderThan: Date): Promise<boolean>;
+
+  /** Removes what processes that died have left half done, when it is old enough to be sure of that. */
+  removeLeftovers(): Promise<void>;
+
+  /**
+   * Whether the store can be used, for readiness.
+   *
+   * @throws {StorageError} or what the file system throws, with the reason
+   */
+  check(): Promise<void>;
+}
+
+/** Whether the store is the place of its blobs. */
+export function isCollectable(store: BlobStore): store is CollectableBlobStore {
+  return 'collect' in store;
+}
+
 /** Opens a source for one reading. */
 export function openSource(source: BlobSource): AsyncIterable<Uint8Array> {
   if (source instanceof Uint8Array) return single(source);

@@ -110,10 +110,10 @@ export class StorageFullError extends StorageError {
 
 /** `STORE_UNAVAILABLE`: the store could not be reached, or answered with server errors, on every attempt. */
 export class StoreUnavailableError extends StorageError {
-  constructor(url: string, attempts: number, cause: unknown) {
+  constructor(url: string, attempts: number, cause: unknown, hint = 'check that the API is running and reachable, then try again; nothing is half-stored') {
     const reason = cause instanceof Error ? cause.message : String(cause);
     super('STORE_UNAVAILABLE', `${url} failed ${attempts} time${attempts === 1 ? '' : 's'}: ${reason}`, {
-      hint: 'check that the API is running and reachable, then try again; nothing is half-stored',
+      hint,
       cause,
     });
   }
@@ -126,6 +126,13 @@ export class StoreRefusedError extends StorageError {
   constructor(url: string, status: number, reason: string, hint?: string) {
     super('STORE_REFUSED', `${url} answered ${status}: ${reason}`, hint === undefined ? {} : { hint });
     this.status = status;
+  }
+}
+
+/** `STORE_SETUP`: this process lacks what it needs to speak to the store, such as credentials. */
+export class StoreSetupError extends StorageError {
+  constructor(url: string, reason: string, hint: string, cause?: unknown) {
+    super('STORE_SETUP', `${url} cannot be used: ${reason}`, { hint, cause });
   }
 }
 
@@ -142,7 +149,7 @@ export class StoreUnsupportedError extends StorageError {
 export class InvalidStoreUrlError extends StorageError {
   constructor(url: string, reason: string) {
     super('INVALID_STORE_URL', `${JSON.stringify(url)} is not a blob store: ${reason}`, {
-      hint: 'use file:///absolute/directory, http://host:port or https://host',
+      hint: 'use file:///absolute/directory, s3://bucket/prefix, http://host:port or https://host',
     });
   }
 }

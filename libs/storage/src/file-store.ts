@@ -1,11 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 
 import { openSource } from './blob-store.ts';
-import type { BlobInfo, BlobSource, BlobStore, PutOptions, PutResult } from './blob-store.ts';
+import type { BlobInfo, BlobSource, CollectableBlobStore, PutOptions, PutResult } from './blob-store.ts';
 import { digestOfHex, hexOf } from './digest.ts';
 import type { Digest } from './digest.ts';
 import { BlobNotFoundError, BlobSizeMismatchError, BlobTooLargeError, CorruptBlobError, DigestMismatchError, StorageFullError } from './errors.ts';
@@ -27,7 +27,7 @@ export interface FileBlobStoreOptions {
  * Blobs as files: `<root>/blobs/sha256/ab/<64 hex digits>`. Any number of processes may share the directory,
  * also over NFS: a file appears under its name only when it is complete.
  */
-export class FileBlobStore implements BlobStore {
+export class FileBlobStore implements CollectableBlobStore {
   readonly root: string;
   readonly #blobs: string;
   readonly #temporary: string;
@@ -50,7 +50,7 @@ export class FileBlobStore implements BlobStore {
     } catch (error) {
       throw await store.#explain(error);
     }
-    await store.#removeStale();
+    await store.removeLeftovers();
     return store;
   }
 
@@ -140,12 +140,6 @@ export class FileBlobStore implements BlobStore {
     await rm(this.pathOf(digest), { force: true });
   }
 
-  /**
-   * Removes a blob unless it was put or touched at `olderThan` or later, also while this runs: whoever puts or touches it
-   * finds it as it was, and makes it new, or finds it gone. A reader may find it missing for a moment and again later.
-   *
-   * @returns whether it is gone
-   */
   async collect(digest: Digest, olderThan: Date): Promise<boolean> {
     const path = this.pathOf(digest);
     if (!isOlder(await stat(path).catch(undefinedIfMissing), olderThan)) return false;
@@ -169,6 +163,19 @@ export class FileBlobStore implements BlobStore {
     await utimes(aside, now, now).catch(() => undefined);
     await rename(aside, path);
     return false;
+  }
+
+  /** Temporary files that nobody has written to for an hour. */
+  async removeLeftovers(): Promise<void> {
+    for (const name of await readdir(this.#temporary)) {
+      const path = join(this.#temporary, name);
+      const info = await stat(path).catch(undefinedIfMissing);
+      if (info?.isFile() === true && Date.now() - info.mtimeMs > STALE_MS) await rm(path, { force: true });
+    }
+  }
+
+  async check(): Promise<void> {
+    await access(this.root, constants.R_OK | constants.W_OK | constants.X_OK);
   }
 
   async *list(): AsyncGenerator<BlobInfo> {
@@ -229,14 +236,6 @@ export class FileBlobStore implements BlobStore {
 
   #setAsideAt(digest: Digest): string {
     return join(this.root, 'corrupt', hexOf(digest));
-  }
-
-  async #removeStale(): Promise<void> {
-    for (const name of await readdir(this.#temporary)) {
-      const path = join(this.#temporary, name);
-      const info = await stat(path).catch(undefinedIfMissing);
-      if (info?.isFile() === true && Date.now() - info.mtimeMs > STALE_MS) await rm(path, { force: true });
-    }
   }
 
   /** Turns "no room" in its several disguises into one error; leaves others as they are. */

@@ -1,6 +1,7 @@
 export { BlobCache } from './blob-cache.ts';
 export type { BlobCacheOptions, CacheEvent } from './blob-cache.ts';
-export type { BlobInfo, BlobSource, BlobStore, PutOptions, PutResult } from './blob-store.ts';
+export { isCollectable } from './blob-store.ts';
+export type { BlobInfo, BlobSource, BlobStore, CollectableBlobStore, PutOptions, PutResult } from './blob-store.ts';
 export { digestOf, isDigest, parseDigest } from './digest.ts';
 export type { Digest } from './digest.ts';
 export {
@@ -14,6 +15,7 @@ export {
   StorageError,
   StorageFullError,
   StoreRefusedError,
+  StoreSetupError,
   StoreUnavailableError,
   StoreUnsupportedError,
 } from './errors.ts';
@@ -23,3 +25,4 @@ export { HttpBlobStore } from './http-store.ts';
 export type { HttpBlobStoreOptions } from './http-store.ts';
 export { openBlobStore } from './open.ts';
 export type { OpenBlobStoreOptions } from './open.ts';
+export { withS3Settings } from './s3-url.ts';

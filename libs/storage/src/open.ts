@@ -4,6 +4,7 @@ import type { BlobStore } from './blob-store.ts';
 import { InvalidStoreUrlError } from './errors.ts';
 import { FileBlobStore } from './file-store.ts';
 import { HttpBlobStore } from './http-store.ts';
+import { parseS3Url } from './s3-url.ts';
 
 export interface OpenBlobStoreOptions {
   /** Bearer token; only used for http(s) stores. */
@@ -11,8 +12,9 @@ export interface OpenBlobStoreOptions {
 }
 
 /**
- * Opens the store a URL names: `file:///absolute/directory` (created where needed), or `http(s)://host[/prefix]` for the
- * blob routes of a Blindfit API.
+ * Opens the store a URL names: `file:///absolute/directory` (created where needed), `s3://bucket[/prefix]` with the
+ * parameters `endpoint` and `path-style`, or `http(s)://host[/prefix]` for the blob routes of a Blindfit API. Credentials and
+ * region of S3 are found as AWS's own tools find them.
  *
  * @throws {InvalidStoreUrlError} for any other URL
  */
@@ -23,6 +25,12 @@ export async function openBlobStore(url: string, options: OpenBlobStoreOptions =
     case 'file:':
       if (parsed.host !== '') throw new InvalidStoreUrlError(url, `a file URL names no host; did you mean file:///${parsed.host}${parsed.pathname}?`);
       return await FileBlobStore.open(fileURLToPath(parsed));
+    case 's3:': {
+      const address = parseS3Url(url);
+      // Half a second and 30 MiB that nobody else needs.
+      const { S3BlobStore } = await import('./s3-store.ts');
+      return new S3BlobStore(address);
+    }
     case 'http:':
     case 'https:':
       if (parsed.username !== '' || parsed.password !== '') throw new InvalidStoreUrlError(parsed.origin, 'credentials belong in the token, not in the URL');

@@ -205,7 +205,7 @@ test('openBlobStore picks by URL and explains what it cannot open', async (t) =>
   const store = await openBlobStore(`file://${root}/with%20space`);
   await store.put(digest, bytes);
   assert.deepEqual(await (await FileBlobStore.open(join(root, 'with space'))).get(digest), bytes);
-  for (const url of ['', '/var/lib/blobs', 'file://var/lib', 's3://bucket', 'http://user:secret@host/']) {
+  for (const url of ['', '/var/lib/blobs', 'file://var/lib', 's3://', 's3://b', 's3://Bucket_1', 's3://bucket?region=x', 's3://bucket?endpoint=x', 's3://user:secret@bucket', 'ftp://host/blobs', 'http://user:secret@host/']) {
     await assert.rejects(openBlobStore(url), (error: unknown) => {
       assert.ok(error instanceof Error && 'code' in error);
       assert.equal(error.code, 'INVALID_STORE_URL');

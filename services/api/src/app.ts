@@ -1,10 +1,9 @@
 import { PlanCache } from '@blindfit/contracts';
 import { healthRoutes, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/runtime';
-import type { ChainData, JobChanges, JobData, JobStore } from '@blindfit/jobs';
+import type { ChainData, Connection, JobChanges, JobData, JobStore } from '@blindfit/jobs';
 import { parseDigest, type BlobStore } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
-import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
 
 import { addBearerAuth } from './auth.ts';
@@ -23,7 +22,7 @@ const MAX_PLANS = 32;
 
 /** What the API stands on. Whoever made these closes them, after the app. */
 export interface ApiDependencies {
-  redis: Redis;
+  redis: Connection;
   jobs: JobStore;
   changes: JobChanges;
   queues: { jobs: Queue<JobData>; chains: Queue<ChainData>; tasks: Queue };

@@ -5,16 +5,15 @@
 import { randomUUID } from 'node:crypto';
 
 import { isFinal } from '@blindfit/contracts';
-import type { JobStore } from '@blindfit/jobs';
+import type { Connection, JobStore } from '@blindfit/jobs';
 import type { Logger } from '@blindfit/runtime';
-import { parseDigest, type Digest, type FileBlobStore } from '@blindfit/storage';
-import type { Redis } from 'ioredis';
+import { parseDigest, type BlobStore, type CollectableBlobStore, type Digest } from '@blindfit/storage';
 
 import type { CollectorMetrics } from './metrics.ts';
 
 export interface CollectorOptions {
-  readonly store: FileBlobStore;
-  readonly redis: Redis;
+  readonly store: CollectableBlobStore;
+  readonly redis: Connection;
   readonly jobs: JobStore;
   /** Of all keys in Redis. */
   readonly prefix: string;
@@ -41,14 +40,14 @@ export interface Collector {
    * Collects now.
    * @returns undefined when nothing was collected: another process is at it, there are no jobs yet, or a manifest could
    *   not be read (which is logged)
-   * @throws what Redis or the directory throw
+   * @throws what Redis or the store throw
    */
   collect(): Promise<Collection | undefined>;
   /** Ends a running collection at the next blob and starts no more. */
   close(): Promise<void>;
 }
 
-/** The clock that dates files and the one that dates records may differ by this much. */
+/** The clock that dates blobs and the one that dates records may differ by this much. */
 const MARGIN_MS = 60_000;
 /** After this a process that died while collecting is in nobody's way. Two at once would do no harm, only work. */
 const LOCK_MS = 600_000;
@@ -142,6 +141,7 @@ async function collectOnce({ store, redis, jobs, retentionMs, logger, metrics }:
     }
   }
   metrics.left(result.leftBytes);
+  await store.removeLeftovers();
   if (failures.length > 0) logger.warn({ err: failures[0], blobs: failures.length }, 'blobs could not be removed');
   logger.info({ ...result, olderThan, seconds: (Date.now() - started) / 1000 }, 'blobs collected');
   return result;
@@ -185,7 +185,7 @@ async function findNeeded({ store, redis, jobs, logger }: Pick<CollectorOptions,
  * @throws {BlobNotFoundError}
  * @throws {CorruptBlobError}
  */
-async function addDigestsOf(store: FileBlobStore, blob: Digest, digests: Set<string>): Promise<void> {
+async function addDigestsOf(store: BlobStore, blob: Digest, digests: Set<string>): Promise<void> {
   let rest = '';
   for await (const chunk of (await store.stream(blob)) as AsyncIterable<Buffer>) {
     const text = rest + chunk.toString('latin1');

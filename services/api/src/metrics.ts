@@ -1,8 +1,7 @@
 import { JOB_STATES } from '@blindfit/contracts';
-import type { JobStore } from '@blindfit/jobs';
+import type { Connection, JobStore } from '@blindfit/jobs';
 import type { Queue } from 'bullmq';
 import type { FastifyInstance } from 'fastify';
-import type { Redis } from 'ioredis';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 import type { BlobTraffic } from './send-blob.ts';
@@ -12,7 +11,7 @@ const QUEUE_STATES = ['waiting', 'prioritized', 'waiting-children', 'active', 'd
 const COLLECT_TIMEOUT_MS = 3_000;
 
 export interface ApiMetricsSources {
-  readonly redis: Redis;
+  readonly redis: Connection;
   readonly jobs: JobStore;
   /** By name. */
   readonly queues: Readonly<Record<string, Queue>>;

@@ -1,9 +1,6 @@
-import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
-
 import { JobChanges, JobStore, openQueue, traceJobs, type ChainData, type JobData } from '@blindfit/jobs';
 import { BlindfitError, ConfigError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, Tracing, waitForRedis, type Logger, type TracingOptions } from '@blindfit/runtime';
-import { FileBlobStore, InvalidStoreUrlError, openBlobStore } from '@blindfit/storage';
+import { InvalidStoreUrlError, isCollectable, openBlobStore, type CollectableBlobStore } from '@blindfit/storage';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { buildApi } from './app.ts';
@@ -13,7 +10,7 @@ import { addCollectorMetrics } from './metrics.ts';
 export interface StartApiOptions {
   /** `redis://...`, `rediss://...` or `unix:///path`. */
   redisUrl: string;
-  /** `file:///absolute/directory`. */
+  /** `file:///absolute/directory` or `s3://bucket/prefix`. */
   storeUrl: string;
   /** What clients and workers must send as bearer token. */
   token: string;
@@ -57,7 +54,7 @@ const COMMAND_TIMEOUT_MS = 10_000;
  *
  * @throws {ConfigError} when one token opens both the API and the operators' page
  * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`
- * @throws {InvalidStoreUrlError} for anything but a directory
+ * @throws {StorageError} for a store that is neither a directory nor in S3, or cannot be used
  */
 export async function startApi(options: StartApiOptions): Promise<RunningApi> {
   if (options.operatorToken === options.token) {
@@ -103,7 +100,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
       changes,
       queues,
       store,
-      checks: { redis: () => checkRedis(redis), store: () => access(store.root, constants.R_OK | constants.W_OK | constants.X_OK) },
+      checks: { redis: () => checkRedis(redis), store: () => store.check() },
       registry,
       tracing,
       logger,
@@ -134,12 +131,17 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
   }
 }
 
-async function openStore(url: string): Promise<FileBlobStore> {
+async function openStore(url: string): Promise<CollectableBlobStore> {
   const store = await openBlobStore(url);
-  if (store instanceof FileBlobStore) return store;
-  await store.close();
-  // It would be this API, or one that could be asked directly.
-  throw new InvalidStoreUrlError(url, 'the API itself keeps the blobs, in a directory');
+  try {
+    // It would be this API, or one that could be asked directly.
+    if (!isCollectable(store)) throw new InvalidStoreUrlError(url, 'the API itself keeps the blobs, in a directory or in S3');
+    await store.check();
+    return store;
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }
 
 async function listen(app: Awaited<ReturnType<typeof buildApi>>, host: string, port: number): Promise<string> {

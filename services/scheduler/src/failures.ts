@@ -3,9 +3,8 @@
  * (an entry that stalled too often, a scheduler's own step, a submission cut off before it was queued) is found here.
  */
 import { QueueEvents, UnrecoverableError, type Job } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { TaskError } from '@blindfit/compute';
-import { addSegment, JOB_OPTIONS, jobOf, QUEUES, RUNNING, taskId, type JobStore } from '@blindfit/jobs';
+import { addSegment, duplicate, JOB_OPTIONS, jobOf, QUEUES, RUNNING, taskId, type Connection, type JobStore } from '@blindfit/jobs';
 import type { Logger } from '@blindfit/runtime';
 import { finishJobIfDone } from './chain.ts';
 import type { SchedulerMetrics } from './metrics.ts';
@@ -33,7 +32,7 @@ export async function failureOf(jobs: JobStore, metrics: SchedulerMetrics, step:
   return new UnrecoverableError(error.message);
 }
 
-export function watchFailures(redis: Redis, prefix: string, dependencies: JobDependencies & { readonly logger: Logger }): FailureWatch {
+export function watchFailures(redis: Connection, prefix: string, dependencies: JobDependencies & { readonly logger: Logger }): FailureWatch {
   const { jobs, queue, chains, metrics, logger } = dependencies;
   const ignore = (error: unknown): void => logger.warn({ err: error }, 'could not look at the queues; looking again later');
   const failed = async (id: string, reason: string): Promise<void> => {
@@ -44,7 +43,7 @@ export function watchFailures(redis: Redis, prefix: string, dependencies: JobDep
   };
   const watchers = Object.values(QUEUES).map((name) => {
     // QueueEvents blocks its connection, and does not close one that it was given.
-    const connection = redis.duplicate();
+    const connection = duplicate(redis);
     connection.on('error', ignore);
     const events = new QueueEvents(name, { connection, prefix });
     events.on('error', ignore);

@@ -16,7 +16,7 @@ export interface NativeAddon {
   /** The kernels this CPU can run, the fastest first; never empty. */
   kernels(): Kernel[];
   /** BLAKE2b of 32 bytes, without key: what SEAL makes parms_ids with. */
-  blake2b256(this: void, bytes: Uint8Array): Words;
+  readonly blake2b256: (bytes: Uint8Array) => Words;
   /** Memory outside JavaScript's heap, aligned to 64 bytes, not zeroed; freed when garbage is collected. */
   allocate(words: number): Words;
   /**

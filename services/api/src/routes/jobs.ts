@@ -1,12 +1,11 @@
 import type { Readable } from 'node:stream';
 
 import { isFinal, JobStateSchema, JobViewSchema, ManifestSchema, PredictManifestSchema, RefreshAnswerSchema, type JobView } from '@blindfit/contracts';
-import type { JobChanges } from '@blindfit/jobs';
+import type { Connection, JobChanges } from '@blindfit/jobs';
 import { waitForRedis } from '@blindfit/runtime';
 import { parseDigest } from '@blindfit/storage';
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { Redis } from 'ioredis';
 
 import { jobEvents } from '../job-events.ts';
 import { ApiError, handleError, ProblemSchema } from '../problems.ts';
@@ -15,7 +14,7 @@ import { sendBlob, type BlobTraffic } from '../send-blob.ts';
 import { submitJob, type SubmissionDependencies } from '../submit.ts';
 
 export interface JobRoutesOptions extends SubmissionDependencies, RefreshDependencies {
-  redis: Redis;
+  redis: Connection;
   changes: JobChanges;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
   maxManifestBytes?: number;

@@ -1,0 +1,133 @@
+/**
+ * A real S3 server, s3rver, as a process of its own, behind a proxy that can do two things: fail on demand, and honour
+ * `If-None-Match: *` on writes, which Amazon does and no server that npm or Debian has does. s3rver 5.0.0 gets the signature
+ * of requests for a bucket wrong (it drops the slash at their end), so that it only looks who signs, not how.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { Agent, createServer, request as httpRequest } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+
+import { HeadObjectCommand, S3Client } from '@aws-sdk/client-s3';
+
+export const BUCKET = 'blindfit-test';
+/** The only ones that s3rver knows. */
+export const CREDENTIALS = { AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVER', AWS_REGION: 'us-east-1' } as const;
+
+export interface S3Request {
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+}
+
+/** What to do with a request instead of passing it on: an S3 error, a broken connection before or within the answer. */
+export type Failure = { readonly status: number; readonly code: string } | 'reset' | 'truncate' | 'flip';
+
+export interface S3Server {
+  /** Of the proxy. */
+  readonly endpoint: string;
+  /** All so far. */
+  readonly requests: S3Request[];
+  fail: (request: S3Request) => Failure | undefined;
+  close(): Promise<void>;
+}
+
+export async function startS3Server(directory: string): Promise<S3Server> {
+  const cli = createRequire(import.meta.url).resolve('@20minutes/s3rver/lib/cli.js');
+  const args = ['--directory', directory, '--address', '127.0.0.1', '--port', '0', '--silent', '--allow-mismatched-signatures', '--configure-bucket', BUCKET];
+  const child = spawn(process.execPath, ['-e', `require(${JSON.stringify(cli)}).parseAsync(process.argv)`, 's3rver', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const port = await new Promise<number>((resolve, reject) => {
+    child.once('exit', (status) => reject(new Error(`s3rver ended with status ${status}`)));
+    createInterface(child.stdout).on('line', (line) => {
+      const match = /listening on .*:(\d+)$/.exec(line);
+      if (match !== null) resolve(Number(match[1]));
+    });
+  });
+  const behind = new S3Client({
+    endpoint: `http://127.0.0.1:${port}`,
+    region: CREDENTIALS.AWS_REGION,
+    forcePathStyle: true,
+    credentials: { accessKeyId: CREDENTIALS.AWS_ACCESS_KEY_ID, secretAccessKey: CREDENTIALS.AWS_SECRET_ACCESS_KEY },
+  });
+  const agent = new Agent({ keepAlive: true });
+  const requests: S3Request[] = [];
+  const writing = new Map<string, Promise<void>>();
+
+  const pass = (request: IncomingMessage, response: ServerResponse, failure: Failure | undefined): Promise<void> =>
+    new Promise((resolve) => {
+      const upstream = httpRequest({ host: '127.0.0.1', port, agent, method: request.method, path: request.url, headers: request.headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 500, answer.headers);
+        let sent = 0;
+        answer.on('data', (chunk: Buffer) => {
+          if (failure === 'flip' && sent === 0) chunk[0] = (chunk[0] ?? 0) ^ 1;
+          if (failure === 'truncate' && sent > 100_000) return;
+          sent += chunk.length;
+          response.write(chunk);
+          // Late enough for the head of the answer to have been read.
+          if (failure === 'truncate' && sent > 100_000) setTimeout(() => response.destroy(), 50);
+        });
+        answer.once('end', () => failure !== 'truncate' && response.end());
+        answer.once('error', () => response.destroy());
+      });
+      upstream.once('error', () => response.destroy());
+      request.once('error', () => upstream.destroy());
+      // A connection that ends before its body does not end the body.
+      request.once('close', () => request.complete || upstream.destroy());
+      response.once('close', resolve);
+      request.pipe(upstream);
+    });
+
+  const exists = async (path: string): Promise<boolean> => {
+    const Key = decodeURIComponent(path.slice(`/${BUCKET}/`.length).split('?')[0] ?? '');
+    return await behind.send(new HeadObjectCommand({ Bucket: BUCKET, Key })).then(() => true, () => false);
+  };
+
+  /** Of two writes of a name, one after the other. */
+  const passIfNone = async (request: IncomingMessage, response: ServerResponse, path: string): Promise<void> => {
+    const key = path.split('?')[0] ?? '';
+    const before = writing.get(key) ?? Promise.resolve();
+    const mine = before.then(async () => {
+      if (!(await exists(path))) return await pass(request, response, undefined);
+      await text(request);
+      refuse(response, 412, 'PreconditionFailed');
+    });
+    writing.set(key, mine);
+    await mine;
+  };
+
+  const proxy = createServer((request, response) => {
+    const { method = '', url: path = '' } = request;
+    requests.push({ method, path });
+    const failure = server.fail({ method, path });
+    if (failure === 'reset') request.socket.destroy();
+    else if (typeof failure === 'object') void text(request).then(() => refuse(response, failure.status, failure.code), () => undefined);
+    else if (request.headers['if-none-match'] === '*' && (method === 'PUT' || method === 'POST')) void passIfNone(request, response, path);
+    else void pass(request, response, failure);
+  }).listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  const server: S3Server = {
+    endpoint: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    requests,
+    fail: () => undefined,
+    async close() {
+      proxy.close();
+      proxy.closeAllConnections();
+      behind.destroy();
+      agent.destroy();
+      if (child.exitCode === null) {
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+      }
+    },
+  };
+  return server;
+}
+
+function refuse(response: ServerResponse, status: number, code: string): void {
+  response.writeHead(status, { 'content-type': 'application/xml' });
+  response.end(`<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>as told</Message></Error>`);
+}
