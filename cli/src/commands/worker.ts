@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, token, threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
-const TABLE = { redisUrl, store, token: optional(token), threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel, ...tracingVariables };
+const { redisUrl, store, token, threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds, logLevel } = variables;
+const TABLE = { redisUrl, store, token: optional(token), threads, keyMemoryMb, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds, logLevel, ...tracingVariables };
 
 export function register(program: Command): void {
   const command = program
@@ -28,6 +28,7 @@ Examples:
       await runService({
         service: 'worker',
         logLevel: config.logLevel,
+        stopMs: config.stopSeconds * 1000,
         readyJson: options.readyJson === true,
         start: async (logger) => {
           const tracing = tracingOf(config);
