@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { QUEUES } from '@blindfit/jobs';
 import { variables } from '@blindfit/runtime';
+import { prometheusRule, RULE_PATH } from './generate.ts';
 import { findKubectl } from './kubectl.ts';
 import { schemaProblems, unknownFields } from './manifest-schemas.ts';
 import { quantity, selects, type Container, type Labels, type Manifest, type Policy, type PodSpec, type Selector, type Workload } from './manifests.ts';
@@ -151,6 +152,10 @@ for (const overlay of OVERLAYS) {
       }
       for (const { spec } of cluster.of<{ endpoints: { authorization: { credentials: { name: string; key: string } } }[] }>('ServiceMonitor')) {
         for (const { authorization } of spec.endpoints) assert.ok(cluster.hasSecret(authorization.credentials.name, authorization.credentials.key));
+      }
+      for (const { spec } of cluster.of<{ authorization: { credentials: { name: string; key: string } }; httpSDConfigs: { url: string }[] }>('ScrapeConfig')) {
+        assert.ok(cluster.hasSecret(spec.authorization.credentials.name, spec.authorization.credentials.key));
+        assert.deepEqual(spec.httpSDConfigs.map(({ url }) => new URL(url).host), ['api.blindfit.svc:8080']);
       }
       for (const { spec } of cluster.of<{ secretTargetRef: { name: string; key: string }[] }>('TriggerAuthentication')) {
         for (const { name, key } of spec.secretTargetRef) assert.ok(cluster.hasSecret(name, key));
@@ -298,6 +303,12 @@ for (const overlay of OVERLAYS) {
     }
   });
 }
+
+it('the operator gets the rules of deploy/prometheus', async (t) => {
+  const rule = await prometheusRule();
+  if (rule === undefined) t.skip('there are no rules');
+  else assert.equal(await read(RULE_PATH), rule, 'run: node test/deploy/generate.ts');
+});
 
 describe('what the checks of manifests are worth', () => {
   const service = (spec: unknown): Manifest => ({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'x' }, spec });

@@ -5,6 +5,7 @@ import { TriggerAuthentication } from '@kubernetes-models/keda/keda.sh/v1alpha1/
 import { PodMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor';
 import { PrometheusRule } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule';
 import { ServiceMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor';
+import { ScrapeConfig } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1alpha1/ScrapeConfig';
 import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
 import { StatefulSet } from 'kubernetes-models/apps/v1/StatefulSet';
 import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy';
@@ -22,7 +23,7 @@ import { ROOT } from './support.ts';
 interface Validating { validate(): void }
 
 const CORE = 'kubernetes-models/v1';
-const OPERATOR = '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
+const OPERATOR = '@kubernetes-models/prometheus-operator/monitoring.coreos.com';
 const KEDA = '@kubernetes-models/keda/keda.sh/v1alpha1';
 
 /** By apiVersion and kind: the validator, and the module that has the type. */
@@ -39,9 +40,10 @@ const KINDS: Readonly<Record<string, { readonly model: new (data: never) => Vali
   'policy/v1 PodDisruptionBudget': { model: PodDisruptionBudget, module: 'kubernetes-models/policy/v1' },
   'keda.sh/v1alpha1 ScaledObject': { model: ScaledObject, module: KEDA },
   'keda.sh/v1alpha1 TriggerAuthentication': { model: TriggerAuthentication, module: KEDA },
-  'monitoring.coreos.com/v1 PodMonitor': { model: PodMonitor, module: OPERATOR },
-  'monitoring.coreos.com/v1 PrometheusRule': { model: PrometheusRule, module: OPERATOR },
-  'monitoring.coreos.com/v1 ServiceMonitor': { model: ServiceMonitor, module: OPERATOR },
+  'monitoring.coreos.com/v1 PodMonitor': { model: PodMonitor, module: `${OPERATOR}/v1` },
+  'monitoring.coreos.com/v1 PrometheusRule': { model: PrometheusRule, module: `${OPERATOR}/v1` },
+  'monitoring.coreos.com/v1 ServiceMonitor': { model: ServiceMonitor, module: `${OPERATOR}/v1` },
+  'monitoring.coreos.com/v1alpha1 ScrapeConfig': { model: ScrapeConfig, module: `${OPERATOR}/v1alpha1` },
 };
 
 function kindOf(manifest: Manifest): (typeof KINDS)[string] {
