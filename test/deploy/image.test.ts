@@ -41,7 +41,7 @@ function execForm(keyword: string): string[] {
   return strings;
 }
 
-const environment = Object.fromEntries(argumentsOf('ENV').flat().map((word) => word.split(/=(.*)/s, 2) as [string, string]));
+const environment = Object.fromEntries(argumentsOf('ENV').flat().map((word) => word.split(/=(.*)/s, 2)));
 /** A file of the image, in the repository. */
 const inRepository = (path: string): string => path.replace('/opt/blindfit/', '');
 
@@ -179,7 +179,7 @@ it('its program and services run from a read-only directory, as nobody, and end 
       const child = spawn(process.execPath, command(main, name), { ...options({ ...shared, BLINDFIT_PORT: String(port), BLINDFIT_METRICS_PORT: String(port) }), stdio: ['ignore', 'ignore', 'pipe'] });
       children.push(child);
       let log = '';
-      child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
+      child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
       return { child, port, log: () => log };
     };
     const script = /"(\/opt\/blindfit\/[^"]+)"/.exec(dockerfile.getHEALTHCHECKs()[0]?.getArguments().map((argument) => argument.getValue()).join(' ') ?? '')?.[1] ?? '';
