@@ -19,6 +19,8 @@ const FLAGS: Readonly<Record<string, { readonly flag: string; readonly value: st
   cacheMb: { flag: '--cache-size', value: 'MiB' },
   maxBlobMb: { flag: '--max-blob', value: 'MiB' },
   retention: { flag: '--retention', value: 'time' },
+  planThreads: { flag: '--plan-threads', value: 'n' },
+  stopSeconds: { flag: '--stop-seconds', value: 's' },
   queuePrefix: { flag: '--queue-prefix', value: 'prefix' },
   logLevel: { flag: '--log-level', value: 'level' },
 };

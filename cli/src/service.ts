@@ -27,13 +27,15 @@ const ORPHAN_MS = 5_000;
 export async function runService(options: {
   readonly service: string;
   readonly logLevel: string;
+  /** How long its end may take. Milliseconds. */
+  readonly stopMs: number;
   readonly readyJson: boolean;
   readonly start: (logger: Logger) => Promise<RunningService>;
 }): Promise<never> {
   const { service, readyJson } = options;
   // stdout is for the ready line.
   const logger = createLogger({ service, level: options.logLevel, destination: process.stderr });
-  const shutdown = createShutdown({ logger });
+  const shutdown = createShutdown({ logger, deadlineMs: options.stopMs });
   endWithParent(() => {
     // It may have taken Redis along, without which queues do not close: what is under way will be repeated anyhow.
     setTimeout(() => process.exit(1), ORPHAN_MS);

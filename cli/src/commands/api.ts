@@ -3,8 +3,10 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, s3Endpoint, s3PathStyle, token, host, port, queuePrefix, maxBlobMb, retention, logLevel } = variables;
-const TABLE = { redisUrl, store, s3Endpoint, s3PathStyle, token, ...operatorVariables, host, port, queuePrefix, maxBlobMb, retention, logLevel, ...tracingVariables };
+const { redisUrl, store, s3Endpoint, s3PathStyle, token, host, port, queuePrefix, maxBlobMb, retention, planThreads, stopSeconds, logLevel } = variables;
+const TABLE = {
+  redisUrl, store, s3Endpoint, s3PathStyle, token, ...operatorVariables, host, port, queuePrefix, maxBlobMb, retention, planThreads, stopSeconds, logLevel, ...tracingVariables,
+};
 
 export function register(program: Command): void {
   const command = program
@@ -30,6 +32,7 @@ Examples:
       await runService({
         service: 'api',
         logLevel: config.logLevel,
+        stopMs: config.stopSeconds * 1000,
         readyJson: options.readyJson === true,
         start: async (logger) => {
           const tracing = tracingOf(config);
@@ -45,6 +48,7 @@ Examples:
             queuePrefix: config.queuePrefix,
             maxBlobBytes: config.maxBlobMb * 2 ** 20,
             retentionMs: retentionMs(config.retention),
+            planThreads: config.planThreads,
             logLevel: config.logLevel,
             ...(tracing === undefined ? {} : { tracing }),
             logger,

@@ -3,14 +3,16 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, s3Endpoint, s3PathStyle, token, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
+const { redisUrl, store, s3Endpoint, s3PathStyle, token, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds, logLevel } = variables;
 const threads = {
   ...variables.threads,
   description: 'Threads that add gradients up; they do without keys and have little to do',
   default: () => 1,
   defaultText: '1',
 };
-const TABLE = { redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel, ...tracingVariables };
+const TABLE = {
+  redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds, logLevel, ...tracingVariables,
+};
 
 export function register(program: Command): void {
   const command = program
@@ -33,6 +35,7 @@ Examples:
       await runService({
         service: 'scheduler',
         logLevel: config.logLevel,
+        stopMs: config.stopSeconds * 1000,
         readyJson: options.readyJson === true,
         start: async (logger) => {
           const tracing = tracingOf(config);

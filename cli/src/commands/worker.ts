@@ -3,10 +3,10 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, s3Endpoint, s3PathStyle, token, threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel } = variables;
+const { redisUrl, store, s3Endpoint, s3PathStyle, token, threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds, logLevel } = variables;
 const TABLE = {
-  redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, logLevel,
-  ...tracingVariables,
+  redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds,
+  logLevel, ...tracingVariables,
 };
 
 export function register(program: Command): void {
@@ -31,6 +31,7 @@ Examples:
       await runService({
         service: 'worker',
         logLevel: config.logLevel,
+        stopMs: config.stopSeconds * 1000,
         readyJson: options.readyJson === true,
         start: async (logger) => {
           const tracing = tracingOf(config);

@@ -11,8 +11,10 @@ import { message } from './redis-system.ts';
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 /** Until the ready line, and then until `/readyz` agrees. A busy machine may need a while. Milliseconds. */
 const START_TIMEOUT_MS = 60_000;
-/** Services give themselves 25 s. Milliseconds. */
-const STOP_TIMEOUT_MS = 30_000;
+/** What services are given for an end in good order. */
+export const STOP_SECONDS = 25;
+/** After which they are ended by force. Milliseconds. */
+const STOP_TIMEOUT_MS = (STOP_SECONDS + 5) * 1000;
 const TAIL_LINES = 15;
 
 /** A service or Redis did not come up, or the stack cannot be used as asked. */

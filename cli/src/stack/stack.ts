@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { variables } from '@blindfit/runtime';
-import { ChildService, StackError, type ChildServiceOptions } from './child-service.ts';
+import { ChildService, STOP_SECONDS, StackError, type ChildServiceOptions } from './child-service.ts';
 import { isErrno } from './redis-system.ts';
 import { startRedis, type RunningRedis } from './redis.ts';
 
@@ -101,6 +101,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
     BLINDFIT_HOST: '127.0.0.1',
     BLINDFIT_PORT: String(port),
     BLINDFIT_METRICS_PORT: '0',
+    BLINDFIT_STOP_SECONDS: String(STOP_SECONDS),
     BLINDFIT_CACHE_DIR: join(dataDir, 'cache'),
   };
   const child = (command: ChildServiceOptions['command'], name: string, count: number): ChildService =>

@@ -136,6 +136,20 @@ export const variables = {
       if (retentionMs(text) < MIN_RETENTION_MS) throw new Error(`${JSON.stringify(text)} is too short: what a job needs must stay from its upload to its submission; allowed: off, or 1m and longer`);
     },
   }),
+  planThreads: variable({
+    env: 'BLINDFIT_PLAN_THREADS',
+    schema: Type.Integer({ minimum: 0, maximum: 65_536 }),
+    description: 'Compute threads that owners cut their jobs for even while fewer are there: those of the most workers that an autoscaler starts',
+    allowed: 'an integer from 0 (as many as are there) to 65536',
+    default: () => 0,
+  }),
+  stopSeconds: variable({
+    env: 'BLINDFIT_STOP_SECONDS',
+    schema: Type.Integer({ minimum: 1, maximum: 86_400 }),
+    description: 'Seconds that a service has for its end after SIGTERM, running tasks included; what is not done by then is repeated elsewhere',
+    allowed: 'an integer from 1 to 86400; less than whoever stops it waits before killing it',
+    default: () => 25,
+  }),
   logLevel: variable({
     env: 'BLINDFIT_LOG_LEVEL',
     schema: Type.Enum([...LOG_LEVELS]),

@@ -38,6 +38,8 @@ export interface ApiDependencies {
   operatorToken?: string;
   /** Largest blob accepted, in bytes. */
   maxBlobBytes: number;
+  /** Compute threads to plan jobs for even while fewer are there. @default 0 */
+  planThreads?: number;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
   maxManifestBytes?: number;
   /** Milliseconds between heartbeats of event streams. @default 15000 */
@@ -82,6 +84,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     plans: new PlanCache((digest) => store.get(parseDigest(digest)), MAX_PLANS),
     traffic: metrics.traffic,
     onStream: (delta) => metrics.onStream(delta),
+    planThreads: deps.planThreads ?? 0,
     ...(deps.maxManifestBytes === undefined ? {} : { maxManifestBytes: deps.maxManifestBytes }),
     ...(deps.heartbeatMs === undefined ? {} : { heartbeatMs: deps.heartbeatMs }),
   });

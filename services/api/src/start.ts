@@ -28,6 +28,8 @@ export interface StartApiOptions {
   maxManifestBytes?: number;
   /** Milliseconds that blobs no job refers to are kept; `Infinity`: for ever. @default 24 hours */
   retentionMs?: number;
+  /** Compute threads to plan jobs for even while fewer are there. @default 0 */
+  planThreads?: number;
   /** Least important events that are logged, when no logger is given; they go to standard error. @default 'info' */
   logLevel?: string;
   logger?: Logger;
@@ -108,6 +110,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
       token: options.token,
       ...(options.operatorToken === undefined ? {} : { operatorToken: options.operatorToken }),
       maxBlobBytes: options.maxBlobBytes ?? 2 ** 30,
+      ...(options.planThreads === undefined ? {} : { planThreads: options.planThreads }),
       ...(options.maxManifestBytes === undefined ? {} : { maxManifestBytes: options.maxManifestBytes }),
       ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),
     });

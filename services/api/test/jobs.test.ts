@@ -281,6 +281,13 @@ test('the result: refused until there is one, then the bytes with their digest',
   await problemOf(await service.call('/v1/jobs/job-000000000000000000000000/result'), 404, 'JOB_NOT_FOUND');
 });
 
+test('jobs are planned for the workers that an autoscaler would add', async (t) => {
+  const service = await startService(t, { planThreads: 8 });
+  assert.deepEqual(await (await service.call('/v1/cluster')).json(), { workers: 0, threads: 8 });
+  await service.jobs.heartbeat('worker-a', 12);
+  assert.deepEqual(await (await service.call('/v1/cluster')).json(), { workers: 1, threads: 12 });
+});
+
 test('the result of a large model comes in parts; that of a failed job is the reason', async (t) => {
   const service = await startService(t);
   const { manifest } = await makeJob(service.store);

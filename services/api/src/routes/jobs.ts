@@ -16,6 +16,8 @@ import { submitJob, type SubmissionDependencies } from '../submit.ts';
 export interface JobRoutesOptions extends SubmissionDependencies, RefreshDependencies {
   redis: Connection;
   changes: JobChanges;
+  /** Compute threads to plan jobs for even while fewer are there. @default 0 */
+  planThreads?: number;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
   maxManifestBytes?: number;
   /** Milliseconds between heartbeats of event streams. @default 15000 */
@@ -233,11 +235,14 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       schema: {
         tags: ['cluster'],
         summary: 'Workers at hand',
-        description: 'Those seen in the last 30 seconds.',
+        description: 'Those seen in the last 30 seconds. Where an autoscaler adds workers to queued tasks, "threads" is what jobs are to be cut for.',
         response: { 200: Type.Object({ workers: Type.Integer(), threads: Type.Integer() }), 401: ProblemSchema, 503: ProblemSchema },
       },
     },
-    () => jobs.threads(),
+    async () => {
+      const { workers, threads } = await jobs.threads();
+      return { workers, threads: Math.max(threads, options.planThreads ?? 0) };
+    },
   );
   return Promise.resolve();
 };

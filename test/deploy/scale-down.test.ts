@@ -1,0 +1,115 @@
+/**
+ * What autoscaling relies on, with real processes: a worker that gets SIGTERM takes no more tasks, ends the one it computes,
+ * and exits with 0; the job goes on elsewhere to the same model. And the lists that KEDA asks Redis for hold the tasks there are.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/runtime';
+import type { RunningStack } from '../../cli/src/stack/stack.ts';
+import { finished, prepareJob, syntheticData, withStack } from '../integration/support.ts';
+import { parseYaml, read, ROOT } from './support.ts';
+
+interface LogLine { readonly msg: string; readonly url?: string; readonly outcome?: string; readonly task?: string }
+
+/** A worker as a pod would run it: settings from the environment, SIGTERM, an exit status. */
+class Worker {
+  readonly name: string;
+  readonly exited: Promise<number | NodeJS.Signals>;
+  readonly #child;
+  #log = '';
+
+  constructor(name: string, stack: RunningStack) {
+    this.name = name;
+    const env = { PATH: process.env['PATH'], BLINDFIT_REDIS_URL: stack.redisUrl, BLINDFIT_STORE: stack.storeUrl, BLINDFIT_TOKEN: stack.token, BLINDFIT_CACHE_DIR: join(stack.dataDir, name), BLINDFIT_THREADS: '1', BLINDFIT_STOP_SECONDS: '120', BLINDFIT_LOG_LEVEL: 'debug' };
+    this.#child = spawn(process.execPath, [join(ROOT, 'cli/src/main.ts'), 'worker'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#child.stderr.on('data', (chunk: Buffer) => (this.#log += chunk.toString()));
+    this.exited = new Promise((resolve) => this.#child.once('close', (code, signal) => resolve(code ?? signal ?? 'SIGKILL')));
+  }
+
+  get lines(): LogLine[] {
+    return this.#log.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine);
+  }
+
+  /** Resolves when it has just begun a task: it was idle, and is no more. */
+  async begins(): Promise<void> {
+    for (let before = true, now = await this.busy(); before || !now; now = await this.busy()) {
+      before = now;
+      await sleep(10);
+    }
+  }
+
+  async busy(): Promise<boolean> {
+    const url = this.lines.find((line) => line.msg === 'worker is ready')?.url;
+    if (url === undefined) return true;
+    return /^blindfit_threads_busy 1$/m.test(await (await fetch(`${url}/metrics`)).text());
+  }
+
+  terminate(): void {
+    this.#child.kill('SIGTERM');
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+/** Lists that the ScaledObject of the production overlay asks for. */
+async function scaledLists(): Promise<string[]> {
+  const documents = parseYaml(await read('deploy/kubernetes/components/autoscaling/scaled-object.yaml')) as { kind: string; spec: { triggers?: { metadata: { listName: string } }[] } }[];
+  return documents.flatMap(({ spec }) => (spec.triggers ?? []).map(({ metadata }) => metadata.listName));
+}
+
+it('three workers become one during a job: tasks are finished or handed on, and the model is the same', { timeout: 300_000 }, async (t) => {
+  await withStack({ threads: 1 }, async (stack, client, directory) => {
+    const lists = await scaledLists();
+    assert.equal(lists.length, 2);
+    const redis = connectRedis(parseRedisUrl(stack.redisUrl), createLogger({ service: 'test', level: 'silent' }));
+    const leaving = [new Worker('leaving-1', stack), new Worker('leaving-2', stack)];
+    try {
+      using prepared = await prepareJob(client, join(directory, 'keys'), syntheticData(120, 130, 6));
+      const reference = await finished(client, (await client.submit(prepared.manifest)).id);
+      assert.equal(reference.state, 'succeeded', reference.error?.message);
+      while ((await client.cluster()).workers < 3) await sleep(50);
+
+      const { id } = await client.submit(prepared.manifest, { idempotencyKey: 'again' });
+      // As KEDA does: both lists, added up, all the time.
+      const demand: number[] = [];
+      let watching = true;
+      const watcher = (async () => {
+        for (; watching; await sleep(20)) {
+          const [waiting = 0, running = 0] = await Promise.all(lists.map((list) => redis.llen(list)));
+          const { state, progress } = await client.job(id);
+          if (state === 'running' && progress.tasksDone < progress.tasksTotal) demand.push(waiting + running);
+        }
+      })();
+      for (const worker of leaving) {
+        await worker.begins();
+        worker.terminate();
+        assert.equal(await worker.exited, 0, worker.name);
+      }
+      const job = await finished(client, id);
+      watching = false;
+      await watcher;
+
+      assert.equal(job.state, 'succeeded', job.error?.message);
+      assert.deepEqual(job.result?.models, reference.result?.models, 'the model is bit for bit that of three workers');
+      assert.deepEqual(job.result?.operations, reference.result?.operations, 'no task counts twice');
+      for (const { name, lines } of leaving) {
+        const signalled = lines.findIndex(({ msg }) => msg === 'shutting down');
+        const after = lines.slice(signalled).filter(({ msg }) => msg === 'task done');
+        assert.equal(after.length, 1, `${name} ends the task that it computes, and takes no other`);
+        assert.equal(lines.find(({ msg }) => msg === 'shut down')?.outcome, 'clean');
+        assert.ok(!lines.some(({ msg }) => /failed|tried again/.test(msg)), `${name} gave no task up`);
+      }
+      t.diagnostic(`demand in ${demand.length} looks: at most ${Math.max(...demand)}, zero in ${demand.filter((each) => each === 0).length}`);
+      assert.ok(Math.max(...demand) >= 2, 'the lists hold the tasks that wait and run');
+      assert.deepEqual(await Promise.all(lists.map((list) => redis.llen(list))), [0, 0], 'and nothing when there is nothing to do');
+    } finally {
+      for (const worker of leaving) worker.kill();
+      redis.disconnect();
+    }
+  });
+});
