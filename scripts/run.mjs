@@ -397,6 +397,13 @@ function testStep(args) {
   };
 }
 
+/** Ahead of the tests, of which several would do it at the same time. Without a compiler they run on node-seal. */
+async function compileEvaluator() {
+  const { buildNative } = await import('../libs/he/native/build.mjs');
+  const built = await buildNative();
+  if (built.reason !== undefined) say(`no native evaluator: ${built.reason}`);
+}
+
 // ---------------------------------------------------------------------------------------------- main
 
 async function main([command, ...args]) {
@@ -413,6 +420,7 @@ async function main([command, ...args]) {
     case 'test': {
       const step = testStep(args); // first, so that a mistyped pattern does not cost a type check
       await ensureInstalled(true);
+      await compileEvaluator();
       return runSteps([...CHECKS, step]);
     }
     default:

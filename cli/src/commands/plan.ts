@@ -1,7 +1,8 @@
 import { homedir, availableParallelism } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { choosePlan, type Plan, type PlanRequest } from '@blindfit/he';
+import { choosePlan, resolveEvaluator, type Plan, type PlanRequest } from '@blindfit/he';
+import { readConfig, variables } from '@blindfit/runtime';
 import { calibrate, localCluster, predict, remoteCluster, type Calibration } from '@blindfit/simulate';
 import { planJson, planText, type Predicted } from '../plan/output.ts';
 import { simulateAll, simulationJson, simulationText } from '../plan/simulation.ts';
@@ -52,12 +53,14 @@ async function run(command: Command, flags: PlanFlags): Promise<void> {
   };
   const plan = choosePlan({ ...request, vcpus });
   const progress = new Progress();
+  const evaluator = flags.measure ? await resolveEvaluator(readConfig({ evaluator: variables.evaluator }).evaluator, { quiet: false }) : undefined;
   const known = new Map<string, Promise<Calibration>>();
   const costsOf = (of: Plan): Promise<Calibration> => {
     const { parameters } = of;
     const found = known.get(parameters.fingerprint) ?? calibrate(parameters, {
       directory: calibrationDirectory(),
       again: flags.recalibrate === true,
+      ...(evaluator === undefined ? {} : { evaluator }),
       onProgress: (done, total) => progress.update({ phase: `measuring this machine (${parameters.name})`, done, total }),
     });
     known.set(parameters.fingerprint, found);

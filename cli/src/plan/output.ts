@@ -70,6 +70,6 @@ function predictionRows({ prediction, calibration, vcpus, here }: Predicted): [s
     ['time', `about ${formatSeconds(training.makespan)} of training with ${vcpus} vCPUs ${where}, keys loaded`
       + (training.owner === 0 ? '' : `; the owner computes and transfers for ${formatSeconds(training.owner)} of it`)],
     ['before it', `keys ${formatSeconds(owner.keys)}, encryption ${formatSeconds(owner.encrypt)}, upload ${formatSeconds(owner.upload)}, loading the keys ${formatSeconds(loadKeys)}`],
-    ['measured', `${calibration.measuredAt.slice(0, 16).replace('T', ' ')} UTC on ${calibration.machine.threads} threads of ${calibration.machine.cpu}; --recalibrate measures again`],
+    ['measured', `${calibration.measuredAt.slice(0, 16).replace('T', ' ')} UTC on ${calibration.machine.threads} threads of ${calibration.machine.cpu}, evaluator ${calibration.machine.evaluator}; --recalibrate measures again`],
   ];
 }

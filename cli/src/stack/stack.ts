@@ -4,7 +4,8 @@ import { mkdir, rename } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { variables } from '@blindfit/runtime';
+import { evaluatorName, resolveEvaluator } from '@blindfit/he';
+import { readConfig, variables } from '@blindfit/runtime';
 import { ChildService, STOP_SECONDS, StackError, type ChildServiceOptions } from './child-service.ts';
 import { isErrno } from './redis-system.ts';
 import { startRedis, type RunningRedis } from './redis.ts';
@@ -77,6 +78,11 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
   const storeUrl = options.storeUrl ?? pathToFileURL(join(dataDir, 'blobs')).href;
   await checkPort(port);
   for (const directory of [dataDir, logDir]) await mkdir(directory, { recursive: true, mode: 0o700 });
+  signal?.throwIfAborted();
+
+  // Before its services, which would each compile it while somebody waits for them to be ready.
+  const evaluator = await resolveEvaluator(readConfig({ evaluator: variables.evaluator }).evaluator, { quiet: false });
+  log(`evaluator: ${evaluatorName(evaluator)}, because ${evaluator.why}`);
   signal?.throwIfAborted();
 
   let stopping: Promise<void> | undefined;
