@@ -10,6 +10,7 @@
 #include "galois.hpp"
 #include "key-file.hpp"
 #include "key-switch.hpp"
+#include "memory.hpp"
 #include "napi-values.hpp"
 #include "rescale.hpp"
 #include "seal-bytes.hpp"
@@ -305,11 +306,16 @@ napi_value transform_method(napi_env env, napi_callback_info info) {
 void set(napi_env env, napi_value object, const char* name, napi_value value) { check(env, napi_set_named_property(env, object, name, value)); }
 
 napi_value read_ciphertext_method(napi_env env, napi_callback_info info) {
-  const RingCall<1> call(env, info);
+  const RingCall<2> call(env, info);
   const ByteArray bytes = bytes_of(env, call[0], "bytes");
   const CiphertextHeader header = parse_ciphertext(call.ring, Bytes(bytes.data, bytes.length));
-  u64* words = nullptr;
-  napi_value data = make_words(env, call.size(header.polys, header.level), words);
+  const std::size_t size = call.size(header.polys, header.level);
+  napi_value data = call[1];
+  napi_valuetype type = napi_undefined;
+  check(env, napi_typeof(env, data, &type));
+  const Words given = type == napi_undefined ? Words{nullptr, 0} : words_of(env, data, "out");
+  u64* words = given.data;
+  if (given.length != size) data = make_words(env, size, words);
   read_words(call.ring, header, words);
   napi_value result = nullptr;
   check(env, napi_create_object(env, &result));
@@ -457,6 +463,7 @@ napi_value create_ring_function(napi_env env, napi_callback_info info) {
 }
 
 napi_value initialise(napi_env env, napi_callback_info) {
+  tune_allocator();
   napi_value exports = nullptr;
   check(env, napi_create_object(env, &exports));
   const napi_property_descriptor properties[] = {

@@ -1,10 +1,23 @@
 #include "memory.hpp"
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <stdexcept>
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
 
 namespace blindfit {
+
+void tune_allocator() {
+#if defined(__GLIBC__)
+  // Setting a threshold also stops glibc from raising it by itself.
+  constexpr int large = 256 * 1024;
+  mallopt(M_MMAP_THRESHOLD, large);
+  mallopt(M_TRIM_THRESHOLD, large);
+  mallopt(M_ARENA_MAX, 2);
+#endif
+}
 
 void* allocate_aligned(std::size_t bytes) {
   const bool large = bytes >= 2 * HUGE_PAGE;

@@ -13,6 +13,9 @@ namespace blindfit {
 constexpr std::size_t ALIGNMENT = 64;
 constexpr std::size_t HUGE_PAGE = std::size_t{2} << 20;
 
+/// Lets memory of freed ciphertexts go back to the system: glibc would keep it in a heap for each thread.
+void tune_allocator();
+
 /// Not zeroed. Freed with std::free. Large blocks ask for huge pages. @throws std::bad_alloc
 void* allocate_aligned(std::size_t bytes);
 

@@ -92,9 +92,11 @@ export interface NativeRing {
   /**
    * Reads SEAL's uncompressed serialisation of a ciphertext of this ring and checks all of it: framing, parms_id, NTT form, size 2
    * or 3, N, primes, correction factor 1, every coefficient below its prime. A second polynomial that is given as a seed only is expanded
-   * as SEAL does (BLAKE2Xb). @throws Error saying what is wrong
+   * as SEAL does (BLAKE2Xb).
+   * @param out becomes the data when it has the right length; fresh memory otherwise. After an error its content is undefined
+   * @throws Error saying what is wrong
    */
-  readCiphertext(bytes: Uint8Array): ParsedCiphertext;
+  readCiphertext(bytes: Uint8Array, out?: Words): ParsedCiphertext;
   /** SEAL's uncompressed serialisation, byte for byte as node-seal's saveToArray(ComprModeType.none). */
   writeCiphertext(data: Words, polys: number, level: number, scale: number): Uint8Array;
   /**

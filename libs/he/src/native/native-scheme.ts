@@ -15,6 +15,8 @@ import { BufferPool } from './buffer-pool.ts';
 import { CkksEncoder } from './ckks-encoder.ts';
 import { parmsId, sealPrimes } from './seal-constants.ts';
 
+/** Where an uncompressed ciphertext says how many polynomials, coefficients and primes it has, 8 bytes each. */
+const SIZE_FIELDS = 16 + 32 + 1;
 /** Monomials and masks kept for reuse; one is at most 8 bytes x N x primes. */
 const MAX_PLAINTEXTS = 64;
 
@@ -135,11 +137,19 @@ export class NativeScheme implements Disposable {
     const { parameters } = this;
     const payload = checkedPayload('ciphertext', bytes, maxPayloadBytes({ parameters, fields: { kind: 'ciphertext', level: parameters.maxLevel } }));
     try {
-      const { data, polys, level, scale } = this.ring.readCiphertext(payload);
+      const { data, polys, level, scale } = this.ring.readCiphertext(payload, this.bufferFor(payload));
       return new NativeCiphertext(this.pool, data, { size: polys, level, scale });
     } catch (error) {
       throw new WireError(error instanceof Error ? error.message : String(error), 'it is no ciphertext of these parameters');
     }
+  }
+
+  /** A buffer of the length that SEAL's header promises, if that is one of ours. The addon checks what the header says. */
+  private bufferFor(payload: Uint8Array): Words | undefined {
+    if (payload.length < SIZE_FIELDS + 24) return undefined;
+    const view = new DataView(payload.buffer, payload.byteOffset);
+    const [polys, primes] = [view.getBigUint64(SIZE_FIELDS, true), view.getBigUint64(SIZE_FIELDS + 16, true)];
+    return polys === 2n && primes >= 1n && primes <= this.parameters.maxLevel + 1 ? this.take(2, Number(primes) - 1) : undefined;
   }
 
   /**
