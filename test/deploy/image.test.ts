@@ -41,7 +41,7 @@ function execForm(keyword: string): string[] {
   return strings;
 }
 
-const environment = Object.fromEntries(argumentsOf('ENV').flat().map((word) => word.split(/=(.*)/s, 2)));
+const environment: Readonly<Record<string, string>> = Object.fromEntries(argumentsOf('ENV').flat().map((word) => [word.replace(/=.*/s, ''), word.replace(/^[^=]*=/, '')]));
 /** A file of the image, in the repository. */
 const inRepository = (path: string): string => path.replace('/opt/blindfit/', '');
 
@@ -77,7 +77,7 @@ describe('Dockerfile', () => {
     const script = /"(\/opt\/blindfit\/[^"]+)"/.exec(check)?.[1] ?? '';
     assert.ok(context.includes(inRepository(script)), script);
     assert.deepEqual(argumentsOf('EXPOSE').flat(), [environment['BLINDFIT_PORT'], environment['BLINDFIT_METRICS_PORT']]);
-    const known = new Set(Object.values(variables).map(({ env }) => env as string));
+    const known = new Set(Object.values(variables).map(({ env }): string => env));
     for (const name of Object.keys(environment)) assert.ok(known.has(name) || ['NODE_ENV', 'XDG_DATA_HOME', 'XDG_CACHE_HOME'].includes(name), name);
   });
 

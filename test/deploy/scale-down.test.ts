@@ -77,9 +77,9 @@ it('three workers become one during a job: tasks are finished or handed on, and 
       const { id } = await client.submit(prepared.manifest, { idempotencyKey: 'again' });
       // As KEDA does: both lists, added up, all the time.
       const demand: number[] = [];
-      let watching = true;
+      const over = new AbortController();
       const watcher = (async () => {
-        for (; watching; await sleep(20)) {
+        for (; !over.signal.aborted; await sleep(20)) {
           const [waiting = 0, running = 0] = await Promise.all(lists.map((list) => redis.llen(list)));
           const { state, progress } = await client.job(id);
           if (state === 'running' && progress.tasksDone < progress.tasksTotal) demand.push(waiting + running);
@@ -91,7 +91,7 @@ it('three workers become one during a job: tasks are finished or handed on, and 
         assert.equal(await worker.exited, 0, worker.name);
       }
       const job = await finished(client, id);
-      watching = false;
+      over.abort();
       await watcher;
 
       assert.equal(job.state, 'succeeded', job.error?.message);
