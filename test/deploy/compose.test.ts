@@ -40,7 +40,7 @@ const S3 = { BLINDFIT_STORE: 's3://blindfit/blobs', BLINDFIT_S3_ENDPOINT: 'http:
 
 /** As compose fills variables in. @throws Error for one that must be set and is not */
 function interpolate(text: string, env: Readonly<Record<string, string>>): string {
-  return text.replace(/\$(?:\$|\{([A-Z_]+)(?:(:[-?])([^}]*))?\})/g, (all, name: string | undefined, kind: string | undefined, rest: string | undefined) => {
+  return text.replace(/\$(?:\$|\{([A-Z0-9_]+)(?:(:[-?])([^}]*))?\})/g, (all, name: string | undefined, kind: string | undefined, rest: string | undefined) => {
     if (name === undefined) return '$';
     const value = env[name] ?? '';
     if (value !== '') return value;
