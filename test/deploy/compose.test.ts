@@ -11,7 +11,7 @@ interface Service {
   readonly image: string;
   readonly build?: { readonly context: string; readonly dockerfile: string };
   readonly command?: readonly string[];
-  readonly environment?: Readonly<Record<string, string | number>>;
+  readonly environment?: Readonly<Record<string, string | number | null>>;
   readonly volumes?: readonly string[];
   readonly secrets?: readonly string[];
   readonly networks?: readonly string[];
@@ -91,7 +91,7 @@ describe('compose.yaml', () => {
     const readBy = await readers();
     for (const env of [ENV, { ...ENV, ...S3 }]) {
       for (const [name] of ours) {
-        const own = Object.fromEntries(Object.entries(compose(env).services[name]?.environment ?? {}).map(([key, value]) => [key, String(value)]));
+        const own = Object.fromEntries(Object.entries(compose(env).services[name]?.environment ?? {}).map(([key, value]) => [key, String(value ?? '')]));
         assert.deepEqual(environmentProblems(name, own, readBy), [], name);
         const store = own['BLINDFIT_STORE'] ?? '';
         if (store.startsWith('file://')) assert.ok(services[name]?.volumes?.some((volume) => store.startsWith(`file://${volume.split(':')[1] ?? ''}/`)), `${name}: ${store} is on a volume`);
