@@ -11,7 +11,7 @@ interface Service {
   readonly image: string;
   readonly build?: { readonly context: string; readonly dockerfile: string };
   readonly command?: readonly string[];
-  readonly environment?: Readonly<Record<string, string | number>>;
+  readonly environment?: Readonly<Record<string, string | number | null>>;
   readonly volumes?: readonly string[];
   readonly secrets?: readonly string[];
   readonly networks?: readonly string[];
@@ -40,7 +40,7 @@ const S3 = { BLINDFIT_STORE: 's3://blindfit/blobs', BLINDFIT_S3_ENDPOINT: 'http:
 
 /** As compose fills variables in. @throws Error for one that must be set and is not */
 function interpolate(text: string, env: Readonly<Record<string, string>>): string {
-  return text.replace(/\$(?:\$|\{([A-Z_]+)(?:(:[-?])([^}]*))?\})/g, (all, name: string | undefined, kind: string | undefined, rest: string | undefined) => {
+  return text.replace(/\$(?:\$|\{([A-Z0-9_]+)(?:(:[-?])([^}]*))?\})/g, (all, name: string | undefined, kind: string | undefined, rest: string | undefined) => {
     if (name === undefined) return '$';
     const value = env[name] ?? '';
     if (value !== '') return value;
@@ -91,7 +91,7 @@ describe('compose.yaml', () => {
     const readBy = await readers();
     for (const env of [ENV, { ...ENV, ...S3 }]) {
       for (const [name] of ours) {
-        const own = Object.fromEntries(Object.entries(compose(env).services[name]?.environment ?? {}).map(([key, value]) => [key, String(value)]));
+        const own = Object.fromEntries(Object.entries(compose(env).services[name]?.environment ?? {}).map(([key, value]) => [key, String(value ?? '')]));
         assert.deepEqual(environmentProblems(name, own, readBy), [], name);
         const store = own['BLINDFIT_STORE'] ?? '';
         if (store.startsWith('file://')) assert.ok(services[name]?.volumes?.some((volume) => store.startsWith(`file://${volume.split(':')[1] ?? ''}/`)), `${name}: ${store} is on a volume`);

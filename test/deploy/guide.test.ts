@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
@@ -152,7 +153,7 @@ it('every command of docs/deploy.md runs, or is right as far as can be seen with
     if (existsSync(join(ROOT, '.git'))) assert.deepEqual((await run('git', ['-C', ROOT, 'check-ignore', ...ignored])).stdout.trim().split('\n'), ignored, 'git ignores every secret');
   } finally {
     for (const child of services) child.kill('SIGTERM');
-    await Promise.all(services.map((child) => (child.exitCode === null && child.signalCode === null ? new Promise((resolve) => child.once('exit', resolve)) : undefined)));
+    for (const child of services) if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     await redis.stop();
     await rm(directory, { recursive: true, force: true });
   }

@@ -41,7 +41,7 @@ function execForm(keyword: string): string[] {
   return strings;
 }
 
-const environment = Object.fromEntries(argumentsOf('ENV').flat().map((word) => word.split(/=(.*)/s, 2)));
+const environment: Readonly<Record<string, string>> = Object.fromEntries(argumentsOf('ENV').flat().map((word) => [word.replace(/=.*/s, ''), word.replace(/^[^=]*=/, '')]));
 /** A file of the image, in the repository. */
 const inRepository = (path: string): string => path.replace('/opt/blindfit/', '');
 
@@ -68,7 +68,7 @@ describe('Dockerfile', () => {
       const words = instruction.getArguments().map((argument) => argument.getValue());
       if (instruction.getFlags().some((flag) => flag.getName() === 'from')) continue;
       assert.ok(!instruction.getFlags().some((flag) => flag.getName() === 'chown'), words.join(' '));
-      for (const source of words.slice(0, -1)) assert.ok(source === '.' || context.includes(source), `COPY ${source}`);
+      for (const source of words.slice(0, -1)) assert.ok(source === '.' || context.some((path) => path === source || path.startsWith(`${source}/`)), `COPY ${source}`);
     }
   });
 
@@ -77,7 +77,7 @@ describe('Dockerfile', () => {
     const script = /"(\/opt\/blindfit\/[^"]+)"/.exec(check)?.[1] ?? '';
     assert.ok(context.includes(inRepository(script)), script);
     assert.deepEqual(argumentsOf('EXPOSE').flat(), [environment['BLINDFIT_PORT'], environment['BLINDFIT_METRICS_PORT']]);
-    const known = new Set(Object.values(variables).map(({ env }) => env as string));
+    const known = new Set(Object.values(variables).map(({ env }): string => env));
     for (const name of Object.keys(environment)) assert.ok(known.has(name) || ['NODE_ENV', 'XDG_DATA_HOME', 'XDG_CACHE_HOME'].includes(name), name);
   });
 
@@ -173,7 +173,7 @@ it('its program and services run from a read-only directory, as nobody, and end 
     assert.equal(version.stdout.trim(), '0.1.0', version.stderr);
 
     redis = await startRedis({ dataDir: join(directory, 'redis'), tcp: true, log: () => undefined });
-    const shared = { BLINDFIT_REDIS_URL: redis.url, BLINDFIT_STORE: `file://${join(writable, 'blobs')}`, BLINDFIT_TOKEN: '0123456789abcdef', BLINDFIT_HOST: '127.0.0.1', BLINDFIT_THREADS: '1' };
+    const shared = { BLINDFIT_REDIS_URL: redis.url, BLINDFIT_STORE: `file://${join(writable, 'blobs')}`, BLINDFIT_TOKEN: '0123456789abcdef', BLINDFIT_HOST: '127.0.0.1', BLINDFIT_THREADS: '1', BLINDFIT_EVALUATOR: 'seal' };
     const service = async (name: 'api' | 'worker'): Promise<{ child: ChildProcess; port: number; log: () => string }> => {
       const port = await freePort();
       const child = spawn(process.execPath, command(main, name), { ...options({ ...shared, BLINDFIT_PORT: String(port), BLINDFIT_METRICS_PORT: String(port) }), stdio: ['ignore', 'ignore', 'pipe'] });

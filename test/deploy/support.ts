@@ -53,8 +53,6 @@ export async function render(kubectl: string, overlay: Overlay): Promise<string>
 /** Variables of others than ours that the services' libraries read. */
 const FOREIGN = new Set(['AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'REDIS_PASSWORD', 'REDISCLI_AUTH']);
 const known = new Map(Object.values(variables as Readonly<Record<string, Variable<unknown>>>).map((variable) => [variable.env, variable]));
-/** Whether this version keeps blobs in S3. */
-export const hasS3 = known.has('BLINDFIT_S3_ENDPOINT');
 
 /**
  * What is wrong with the environment of a container of ours, one line each; as its start would say.
@@ -67,12 +65,10 @@ export function environmentProblems(command: string, environment: Readonly<Recor
     if (FOREIGN.has(name) || value === '') continue;
     const variable = known.get(name);
     if (variable === undefined) {
-      if (name === 'BLINDFIT_S3_ENDPOINT' && !hasS3) continue;
       problems.push(`${name} is no variable of ours`);
       continue;
     }
     if (!(readBy.get(name) ?? []).includes(command)) problems.push(`${command} does not read ${name}`);
-    if (name === 'BLINDFIT_STORE' && value.startsWith('s3:') && !hasS3) continue;
     try {
       readConfig({ value: variable }, environment);
     } catch (error) {

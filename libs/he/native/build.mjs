@@ -5,7 +5,7 @@
 
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, homedir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -16,6 +16,8 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = dirname(dirname(dirname(HERE)));
 const SOURCES = join(HERE, 'src');
 const NAME = 'blindfit-he.node';
+/** Where an image has it, compiled when the image was made (`--ship`): there is no compiler in it. */
+const SHIPPED = join(HERE, 'built', NAME);
 
 const FLAGS = ['-std=c++20', '-O3', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', '-Wno-psabi', '-DNDEBUG', '-DNAPI_VERSION=8'];
 // The addon stays loaded when a thread that used it ends: another may be about to.
@@ -106,6 +108,7 @@ function firstLines(error) {
  * @returns {Promise<{ path: string } | { reason: string }>} the reason says why there is none
  */
 export async function buildNative({ quiet = false } = {}) {
+  if (existsSync(SHIPPED)) return { path: SHIPPED };
   const compiler = findCompiler();
   if (compiler === undefined) {
     return { reason: process.env.CXX ? `the compiler ${process.env.CXX} (from CXX) is not there` : 'no C++ compiler was found: install g++, or set CXX' };
@@ -150,8 +153,13 @@ export async function buildNative({ quiet = false } = {}) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const result = await buildNative();
-  if ('path' in result) process.stdout.write(`${result.path}\n`);
-  else {
+  if ('path' in result) {
+    if (process.argv[2] === '--ship') {
+      mkdirSync(dirname(SHIPPED), { recursive: true });
+      copyFileSync(result.path, SHIPPED);
+    }
+    process.stdout.write(`${result.path}\n`);
+  } else {
     process.stderr.write(`${result.reason}\n`);
     process.exitCode = 1;
   }
