@@ -112,9 +112,9 @@ function metricTables(): Map<string, string> {
         addCollectorMetrics(registry);
       }),
     ],
-    ['scheduler', ours((registry) => new SchedulerMetrics(registry, jobs, []))],
+    ['scheduler', ours((registry) => new SchedulerMetrics(registry, { redis, jobs, queues: {} }))],
     ['worker', ours((registry) => new WorkerMetrics(registry))],
-    ['threads', ours((registry) => new ComputeMetrics(registry).watch(registry, { size: 0, busy: 0 }))],
+    ['threads', ours((registry) => new ComputeMetrics(registry).watch(registry, { size: 0, busy: 0, busySeconds: [] }))],
     ['every service', metricTable(createMetrics({ service: 'docs', version: '0' }))],
   ]);
   redis.disconnect();

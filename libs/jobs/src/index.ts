@@ -8,3 +8,4 @@ export * from './job-store.ts';
 export * from './changes.ts';
 export * from './traces.ts';
 export * from './cluster-metrics.ts';
+export * from './ended-counter.ts';

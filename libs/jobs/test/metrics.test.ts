@@ -2,15 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import type { RefreshRequest } from '@blindfit/contracts';
 import { Registry } from 'prom-client';
 
 import { addClusterMetrics, AWAITING, DONE, JobStore, openQueue, type ChainRecord } from '../src/index.ts';
 import { newJob, newStore, record, redis } from './support.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
-const requestOf = (chain: number, since = new Date()): ChainRecord['request'] => ({ id: String(chain).padStart(32, '0'), chain, iteration: 1, weights: digest, since: since.toISOString() });
+const requestOf = (chain: number, since = new Date()): RefreshRequest => ({ id: String(chain).padStart(32, '0'), chain, iteration: 1, weights: digest, since: since.toISOString() });
 const awaiting = (chain: number, since?: Date): ChainRecord => ({ phase: AWAITING, segment: 0, history: [], request: requestOf(chain, since) });
-const answerTo = (chain: number): Parameters<JobStore['answerRefresh']>[1] => ({ id: requestOf(chain)?.id ?? '', weights: digest, momentum: digest });
+const answerTo = (chain: number): Parameters<JobStore['answerRefresh']>[1] => ({ id: requestOf(chain).id, weights: digest, momentum: digest });
 
 test('counts by state follow every change, and the oldest waits those who wait', async () => {
   const jobs = newStore();
@@ -41,7 +42,7 @@ test('counts by state follow every change, and the oldest waits those who wait',
   assert.deepEqual(await waits(), [true, false]);
   const taken: number[] = [];
   for (let i = 0; i < 2; i++) await jobs.answerRefresh('job-a', answerTo(0), (waited) => void taken.push(waited));
-  assert.equal(taken.length, 1, 'an answer that is repeated is taken once');
+  assert.deepEqual(taken.map(Number.isFinite), [true], 'an answer that is repeated is taken once');
   assert.deepEqual([await counts(), await waits()], [{ queued: 1, running: 1 }, [true, (await waits())[1]]]);
   await jobs.answerRefresh('job-a', answerTo(1), (waited) => void taken.push(waited));
   assert.ok(taken.length === 2 && taken.every((seconds) => seconds > 0 && seconds < 60), String(taken));

@@ -14,6 +14,7 @@ export type { MetricsOptions } from './metrics.ts';
 export { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
 export type { ConnectOptions, RedisConnection, RedisPolicy } from './redis.ts';
 export { operatorVariables } from './operator-variables.ts';
+export { addRedisMemory, addRedisUp } from './redis-metrics.ts';
 export { parseRedisUrl } from './redis-url.ts';
 export { openService } from './service.ts';
 export type { RunningService, ServiceBase, ServiceOptions } from './service.ts';

@@ -83,6 +83,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     chains: queues.chains,
     plans: new PlanCache((digest) => store.get(parseDigest(digest)), MAX_PLANS),
     traffic: metrics.traffic,
+    counters: metrics,
     onStream: (delta) => metrics.onStream(delta),
     planThreads: deps.planThreads ?? 0,
     ...(deps.maxManifestBytes === undefined ? {} : { maxManifestBytes: deps.maxManifestBytes }),

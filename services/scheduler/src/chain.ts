@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { UnrecoverableError, type Job, type Queue } from 'bullmq';
 import { isFinal, type BackwardTask, type ForwardTask, type PlannedManifest, type RefreshRequest, type TaskResult } from '@blindfit/contracts';
-import { batchOf, chainsOf, groups, shardsOfBatch, type Plan } from '@blindfit/he';
+import { batchOf, chainsOf, groups, samplesOfBatch, shardsOfBatch, type Plan } from '@blindfit/he';
 import { AWAITING, DONE, JOB_OPTIONS, RUNNING, TASK_OPTIONS, taskId, type ChainData, type ChainRecord, type JobData, type JobStore } from '@blindfit/jobs';
 import { childResults, type Child } from './children.ts';
 import type { Aggregator } from './aggregator.ts';
@@ -42,7 +42,7 @@ export async function runChain(dependencies: ChainDependencies, job: Job<ChainDa
     history = [...history, step];
     await job.updateData({ ...data, history });
     await jobs.setIteration(data.job, data.chain, iteration, plan.iterations[iteration - 1]?.gradient ?? 0);
-    metrics.iteration();
+    metrics.iteration(chainsOf(plan)[data.chain]?.length ?? 0, samplesOfBatch(plan.layout, batchOf(plan.layout.batches, plan.hyperparameters, iteration)));
   }
   const last = segment.first + segment.count - 1;
   if (last < plan.hyperparameters.iterations) {
