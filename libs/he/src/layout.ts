@@ -118,11 +118,6 @@ export function batchOfShard(layout: Layout, shard: number): number {
   return Math.floor(shard / layout.shardsPerBatch);
 }
 
-/** How many samples a batch has; the last one may have fewer than the others. */
-export function samplesOfBatch({ samples, batchSize }: Layout, batch: number): number {
-  return Math.min(batchSize, samples - batch * batchSize);
-}
-
 /** The number of a shard's sample, undefined for padding. @param row of the shard */
 export function sampleAt(layout: Layout, shard: number, row: number): number | undefined {
   const batch = batchOfShard(layout, shard);
