@@ -13,8 +13,8 @@ export function jobMetrics(figures: JobFigures): Registry {
   const { progress } = view;
   const registry = new Registry();
   const registers = [registry];
-  oneOf('state', 'blindfit_job_state', '1 for the state the job is in, 0 for all others.', JOB_STATES, view.state);
-  oneOf('phase', 'blindfit_job_phase', '1 for the phase the job is in, 0 for all others.', PHASES, progress.phase);
+  oneOf('state', 'blindfit_job_state', 'Is 1 for the state the job is in, 0 for all others.', JOB_STATES, view.state);
+  oneOf('phase', 'blindfit_job_phase', 'Is 1 for the phase the job is in, 0 for all others.', PHASES, progress.phase);
   gauge('blindfit_job_iterations_done', 'Iterations that every pair of classes has finished.', progress.iteration);
   gauge('blindfit_job_iterations_planned', 'Iterations in all.', progress.iterations);
   gauge('blindfit_job_tasks_planned', 'Tasks of workers in all.', progress.tasksTotal);
