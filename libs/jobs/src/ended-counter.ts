@@ -7,7 +7,7 @@ import type { JobState } from '@blindfit/contracts';
  *
  * @param states that this process may end a job in; they are shown from the start, or the first one would be no increase
  */
-export function endedCounter<State extends JobState>(registry: Registry, states: readonly State[]): Counter<'state'> {
+export function endedCounter(registry: Registry, states: readonly JobState[]): Counter<'state'> {
   const counter = new Counter({
     name: 'blindfit_jobs_ended_total',
     help: 'Jobs that this process brought to an end; each is counted by one process.',

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { RefreshRequest } from '@blindfit/contracts';
 import { Registry } from 'prom-client';
 
-import { addClusterMetrics, AWAITING, DONE, JobStore, openQueue, type ChainRecord } from '../src/index.ts';
+import { addClusterMetrics, AWAITING, DONE, openQueue, type ChainRecord, type JobStore } from '../src/index.ts';
 import { newJob, newStore, record, redis } from './support.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;

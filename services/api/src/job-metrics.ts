@@ -47,8 +47,8 @@ export function jobMetrics(figures: JobFigures): Registry {
     return made;
   }
 
-  function oneOf<Label extends 'state' | 'phase'>(label: Label, name: string, help: string, all: readonly string[], current: string): void {
+  function oneOf(label: 'state' | 'phase', name: string, help: string, all: readonly string[], current: string): void {
     const made = new Gauge({ name, help, labelNames: [label], registers });
-    for (const value of all) made.set({ [label]: value } as Record<Label, string>, value === current ? 1 : 0);
+    for (const value of all) made.set({ [label]: value }, value === current ? 1 : 0);
   }
 }
