@@ -11,7 +11,7 @@ import { Registry } from 'prom-client';
 import { ComputeMetrics } from '@blindfit/compute';
 import { choosePlan, DEFAULT_HYPERPARAMETERS, PAPER_HYPERPARAMETERS, type Hyperparameters, type JobShape } from '@blindfit/he';
 import { addClusterMetrics, JobStore, type JobFigures } from '@blindfit/jobs';
-import { addRedisMemory, addRedisUp, createMetrics, describeVariables, operatorVariables, tracingVariables, variables, type VariableTable } from '@blindfit/runtime';
+import { addRedisMemory, addRedisUp, commandVariables, createMetrics, describeVariables, operatorVariables, tracingVariables, variables, type VariableTable } from '@blindfit/runtime';
 import { jobMetrics } from '../../services/api/src/job-metrics.ts';
 import { addApiMetrics, addCollectorMetrics, addStoreMetrics } from '../../services/api/src/metrics.ts';
 import { SchedulerMetrics } from '../../services/scheduler/src/metrics.ts';
@@ -26,6 +26,7 @@ export async function parts(): Promise<Map<string, string>> {
   const result = new Map<string, string>([
     ['help', fenced(overview)],
     ['variables', variableTable(helps, { ...variables, ...operatorVariables })],
+    ['command variables', table(['variable', 'meaning', 'allowed'], describeVariables(commandVariables).map(({ name, description, allowed }) => [`\`${name}\``, description, allowed]))],
     ['tracing variables', variableTable(helps, tracingVariables)],
     ['packages', packageTable()],
     ['plans', planTable()],
