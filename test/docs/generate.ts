@@ -128,7 +128,7 @@ export function metricSections(): Map<string, readonly MetricDescription[]> {
     ],
     ['scheduler', withoutCluster((registry) => new SchedulerMetrics(registry, sources))],
     ['worker', filled((registry) => new WorkerMetrics(registry))],
-    ['threads', filled((registry) => new ComputeMetrics(registry).watch(registry, { size: 0, busy: 0, busySeconds: [] }))],
+    ['threads', filled((registry) => new ComputeMetrics(registry).watch(registry, { size: 0, busy: 0, busySeconds: [] }, { kind: 'seal', why: 'nothing is computed' }))],
     ['job', ownMetrics(jobMetrics(NO_FIGURES))],
   ]);
   redis.disconnect();

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { TaskResult } from '@blindfit/contracts';
+import { noOperations, type ResolvedEvaluator } from '@blindfit/he';
 import type { ThreadStatistics } from './messages.ts';
 import type { ThreadPool } from './pool.ts';
 
@@ -24,6 +25,13 @@ export class ComputeMetrics {
     this.caches = new Counter({ name: 'blindfit_cache_requests_total', help: 'Requests to the caches of blobs and of parsed ciphertexts.', labelNames: ['cache', 'outcome'], registers });
     this.bytes = new Counter({ name: 'blindfit_blob_bytes_total', help: 'Bytes of intermediate results read and written.', labelNames: ['direction'], registers });
     this.heap = new Gauge({ name: 'blindfit_wasm_heap_bytes', help: 'WebAssembly memory of a compute thread.', labelNames: ['thread'], registers });
+    // Shown from the start: the first of its kind would be no increase otherwise.
+    for (const operation of Object.keys(noOperations())) this.operations.inc({ operation }, 0);
+    for (const outcome of ['hit', 'miss']) {
+      this.keyLoads.inc({ outcome }, 0);
+      for (const cache of ['ciphertext', 'blob']) this.caches.inc({ cache, outcome }, 0);
+    }
+    for (const direction of ['read', 'written']) this.bytes.inc({ direction }, 0);
     this.levels = new Histogram({
       name: 'blindfit_ciphertext_level',
       help: 'Levels of the ciphertexts that tasks wrote: how many multiplications each still has.',
@@ -33,9 +41,12 @@ export class ComputeMetrics {
   }
 
   /** Adds the gauges of a pool; the pool reports to {@link thread}, so it is made after the metrics. */
-  watch(registry: Registry, pool: Pick<ThreadPool, 'size' | 'busy' | 'busySeconds'>): void {
+  watch(registry: Registry, pool: Pick<ThreadPool, 'size' | 'busy' | 'busySeconds'>, evaluator: ResolvedEvaluator): void {
     const registers = [registry];
-    new Gauge({ name: 'blindfit_evaluator_info', help: 'Always 1; the labels say what evaluates the circuits, and on which kernel.', labelNames: ['evaluator', 'kernel'], registers }).set({ evaluator: 'seal', kernel: 'wasm' }, 1);
+    new Gauge({ name: 'blindfit_evaluator_info', help: 'Always 1; the labels say what evaluates the circuits, and on which kernel.', labelNames: ['evaluator', 'kernel'], registers }).set(
+      { evaluator: evaluator.kind, kernel: evaluator.kind === 'native' ? evaluator.kernel : 'wasm' },
+      1,
+    );
     new Gauge({ name: 'blindfit_threads', help: 'Compute threads of this process.', registers }).set(pool.size);
     new Gauge({
       name: 'blindfit_threads_busy',

@@ -49,7 +49,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     threads: options.threads ?? 1,
     onStatistics: compute.thread,
   });
-  compute.watch(registry, pool);
+  compute.watch(registry, pool, evaluator);
 
   const plans = new PlanCache((digest) => store.get(parseDigest(digest)), MAX_MANIFESTS);
   const manifest = (digest: string): Promise<PlannedManifest> => plans.training(digest);

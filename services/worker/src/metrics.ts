@@ -16,6 +16,8 @@ export class WorkerMetrics {
   constructor(registry: Registry) {
     const registers = [registry];
     this.tasks = new Counter({ name: 'blindfit_tasks_total', help: 'Tasks that ended, by kind and outcome.', labelNames: ['kind', 'outcome'], registers });
+    // Shown from the start: the first of a kind would be no increase otherwise.
+    for (const kind of ['start', 'forward', 'backward', 'predict']) for (const outcome of ['completed', 'retried', 'failed', 'cancelled']) this.tasks.inc({ kind, outcome }, 0);
     this.duration = new Histogram({ name: 'blindfit_task_duration_seconds', help: 'Time from taking a task out of the queue to its recorded result.', labelNames: ['kind'], buckets: SECONDS, registers });
     this.wait = new Histogram({ name: 'blindfit_task_wait_seconds', help: 'Time a task waited in the queue.', labelNames: ['kind'], buckets: SECONDS, registers });
     this.ended = endedCounter(registry, ['failed']);

@@ -41,7 +41,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
     threads: options.threads,
     onStatistics: compute.thread,
   });
-  compute.watch(registry, pool);
+  compute.watch(registry, pool, evaluator);
   const metrics = new WorkerMetrics(registry);
   const running = new Map<string, Set<AbortController>>();
 

@@ -1,14 +1,13 @@
-import type { JobStore } from '@blindfit/jobs';
+import type { Connection, JobStore } from '@blindfit/jobs';
 import { waitForRedis } from '@blindfit/runtime';
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { Redis } from 'ioredis';
 
 import { jobMetrics } from '../job-metrics.ts';
 import { ApiError, handleError, ProblemSchema } from '../problems.ts';
 
 export interface JobMetricsOptions {
-  redis: Redis;
+  redis: Connection;
   jobs: JobStore;
 }
 
