@@ -1,6 +1,7 @@
 /** `npm run bench [-- name ...]`: all benches, or those named. */
 import * as features from './features.ts';
 import * as job from './job.ts';
+import * as metrics from './metrics.ts';
 import * as observability from './observability.ts';
 import * as operations from './operations.ts';
 import * as preprocessing from './preprocessing.ts';
@@ -8,7 +9,7 @@ import * as soak from './soak.ts';
 import * as training from './training.ts';
 
 const wanted = process.argv.slice(2);
-const KNOWN = ['operations', 'job', 'training', 'soak', 'observability', 'preprocessing', 'features'];
+const KNOWN = ['operations', 'job', 'training', 'soak', 'observability', 'metrics', 'preprocessing', 'features'];
 const unknown = wanted.filter((name) => !KNOWN.includes(name));
 if (unknown.length > 0) {
   process.stderr.write(`error: no bench called ${unknown.join(', ')}; there are ${KNOWN.join(', ')}\n`);
@@ -24,5 +25,6 @@ if (chosen('operations') || chosen('job')) {
 if (chosen('training')) await training.run();
 if (chosen('soak')) await soak.run();
 if (chosen('observability')) await observability.run();
+if (chosen('metrics')) await metrics.run();
 if (chosen('preprocessing')) await preprocessing.run();
 if (chosen('features')) await features.run();

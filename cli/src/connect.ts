@@ -1,4 +1,5 @@
 import { BlindfitClient } from '@blindfit/client';
+import { commandVariables, optional, readConfig, variables } from '@blindfit/runtime';
 import type { Command } from 'commander';
 import { readConnection } from './connection-file.ts';
 import { dataDirOf } from './data-dir.ts';
@@ -23,12 +24,13 @@ export function addServerFlags(command: Command): Command {
  * @throws UsageError when neither is there
  */
 export async function serverOf(flags: ServerFlags, env: NodeJS.ProcessEnv = process.env): Promise<{ server: string; token?: string }> {
-  const [server, token] = [flags.server ?? nonEmpty(env['BLINDFIT_SERVER']), nonEmpty(env['BLINDFIT_TOKEN'])];
+  const known = clientSettings(env);
+  const [server, token] = [flags.server ?? known.server, known.token];
   const dataDir = dataDirOf(flags.data);
   const local = await readConnection(dataDir);
   if (server !== undefined) {
-    const known = token ?? (local !== undefined && sameServer(local.server, server) ? local.token : undefined);
-    return { server, ...(known === undefined ? {} : { token: known }) };
+    const fitting = token ?? (local !== undefined && sameServer(local.server, server) ? local.token : undefined);
+    return { server, ...(fitting === undefined ? {} : { token: fitting }) };
   }
   if (local !== undefined) return { server: local.server, token: local.token };
   throw new UsageError(
@@ -47,8 +49,9 @@ export async function withClient<T>(flags: ServerFlags, work: (client: BlindfitC
   }
 }
 
-function nonEmpty(text: string | undefined): string | undefined {
-  return text === '' ? undefined : text;
+/** What the environment says of the API to speak to. @throws ConfigError */
+export function clientSettings(env: NodeJS.ProcessEnv = process.env): { readonly server: string | undefined; readonly token: string | undefined } {
+  return readConfig({ server: commandVariables.server, token: optional(variables.token) }, env);
 }
 
 function sameServer(a: string, b: string): boolean {

@@ -1,6 +1,7 @@
 /** What a command ends with when it does not succeed. */
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
+import { commandVariables, readConfig } from '@blindfit/runtime';
 import { CommanderError } from 'commander';
 import { printable } from './format.ts';
 
@@ -42,7 +43,7 @@ export function reportError(error: unknown, write: (text: string) => unknown = (
   write(`error: ${printable(messageOf(error))}\n`);
   const hint = hintOf(error);
   if (hint !== undefined) write(`hint: ${printable(hint)}\n`);
-  if ((env['BLINDFIT_DEBUG'] ?? '') !== '') write(`${inspect(error)}\n`);
+  if (readConfig({ debug: commandVariables.debug }, env).debug !== undefined) write(`${inspect(error)}\n`);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return error instanceof UsageError || code === 'CONFIG_INVALID' ? EXIT.usage : EXIT.failure;
 }

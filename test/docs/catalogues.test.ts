@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { DATASET_ERROR_CODES } from '@blindfit/datasets';
 import { FEATURE_ERROR_CODES } from '@blindfit/features';
-import { read, sources } from './support.ts';
+import { partsIn } from './generate.ts';
+import { pages, read, sources } from './support.ts';
 
 /** Where the sources state a code. */
 const CODE_PLACES = [
@@ -54,4 +55,17 @@ it('docs/configuration.md has every environment variable of ours that the source
   const names = matches(sources().map(read), [/'(BLINDFIT_[A-Z_]+)'/g]);
   assert.ok(names.includes('BLINDFIT_SERVER'), names.join(', '));
   for (const name of names) assert.match(page, new RegExp(`\`${name}\``), `docs/configuration.md lacks ${name}`);
+});
+
+it('every environment variable of ours that is named anywhere is declared with a schema, and nothing else is read from the environment past a declaration', () => {
+  const generated = Array.from(partsIn(read('docs/configuration.md'))).filter(([name]) => name.endsWith('variables')).map(([, text]) => text);
+  const declared = new Set(matches(generated, [/`(BLINDFIT_[A-Z_]+)`/g]));
+  const named = matches([...sources(), 'scripts/run.mjs', ...pages()].map(read), [/\b(BLINDFIT_[A-Z_]+)\b/g]);
+  assert.ok(named.length > 15, named.join(', '));
+  assert.deepEqual(named.filter((name) => !declared.has(name)), [], 'declare them in libs/runtime');
+  // Conventions of the system and of programs that are started, no settings of ours.
+  const system = ['HOME', 'ORT_DISABLE_TELEMETRY', 'PATH', 'TERM', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'];
+  const past = matches(sources().map(read), [/\benv\[\s*['"`]([A-Za-z0-9_]+)['"`]\s*\]/g, /\benv\.([A-Z][A-Z0-9_]*)\b/g]);
+  assert.ok(past.includes('PATH'), past.join(', '));
+  assert.deepEqual(past.filter((name) => !system.includes(name)), [], 'declare them in libs/runtime and read them with readConfig');
 });

@@ -10,9 +10,10 @@ import { Redis } from 'ioredis';
 import { Registry } from 'prom-client';
 import { ComputeMetrics } from '@blindfit/compute';
 import { choosePlan, DEFAULT_HYPERPARAMETERS, PAPER_HYPERPARAMETERS, type Hyperparameters, type JobShape } from '@blindfit/he';
-import { JobStore } from '@blindfit/jobs';
-import { createMetrics, describeVariables, operatorVariables, tracingVariables, variables, type VariableTable } from '@blindfit/runtime';
-import { addApiMetrics, addCollectorMetrics } from '../../services/api/src/metrics.ts';
+import { addClusterMetrics, JobStore, type JobFigures } from '@blindfit/jobs';
+import { addRedisMemory, addRedisUp, commandVariables, createMetrics, describeVariables, operatorVariables, tracingVariables, variables, type VariableTable } from '@blindfit/runtime';
+import { jobMetrics } from '../../services/api/src/job-metrics.ts';
+import { addApiMetrics, addCollectorMetrics, addStoreMetrics } from '../../services/api/src/metrics.ts';
 import { SchedulerMetrics } from '../../services/scheduler/src/metrics.ts';
 import { WorkerMetrics } from '../../services/worker/src/metrics.ts';
 import { commandsIn, helpOf, packages, pages, read, ROOT } from './support.ts';
@@ -25,6 +26,7 @@ export async function parts(): Promise<Map<string, string>> {
   const result = new Map<string, string>([
     ['help', fenced(overview)],
     ['variables', variableTable(helps, { ...variables, ...operatorVariables })],
+    ['command variables', table(['variable', 'meaning', 'allowed'], describeVariables(commandVariables).map(({ name, description, allowed }) => [`\`${name}\``, description, allowed]))],
     ['tracing variables', variableTable(helps, tracingVariables)],
     ['packages', packageTable()],
     ['plans', planTable()],
@@ -81,7 +83,7 @@ function packageTable(): string {
   return table(['package', 'imports'], packages().map(({ directory, dependencies }) => [`\`${directory}\``, dependencies.map(short).join(', ') || 'none of ours']));
 }
 
-interface MetricDescription {
+export interface MetricDescription {
   readonly name: string;
   readonly help: string;
   readonly type: string;
@@ -89,36 +91,65 @@ interface MetricDescription {
 }
 
 /** Our own metrics of a registry. prom-client's types keep to themselves what a metric says of itself. */
-function metricTable(registry: Registry): string {
-  const metrics = registry.getMetricsAsArray() as unknown as MetricDescription[];
-  const own = metrics.filter(({ name }) => name.startsWith('blindfit_'));
-  return table(['metric', 'type', 'labels', 'meaning'], own.map(({ name, help, type, labelNames }) => [`\`${name}\``, type, labelNames.join(', '), help]));
+function ownMetrics(registry: Registry): MetricDescription[] {
+  return (registry.getMetricsAsArray() as unknown as MetricDescription[]).filter(({ name }) => name.startsWith('blindfit_'));
 }
 
-/** From the registries of the services themselves, none of which is started or connected to anything. */
-function metricTables(): Map<string, string> {
+/**
+ * The metrics of each section of docs/metrics.md, from the registries of the services themselves, none of which is started or
+ * connected to anything. What is common to several services is in a section of its own.
+ */
+export function metricSections(): Map<string, readonly MetricDescription[]> {
   const redis = new Redis({ lazyConnect: true });
-  const jobs = new JobStore(redis, '{docs}');
-  const ours = (fill: (registry: Registry) => unknown): string => {
+  const sources = { redis, jobs: new JobStore(redis, '{docs}'), queues: {} };
+  const filled = (fill: (registry: Registry) => unknown): MetricDescription[] => {
     const registry = new Registry();
     fill(registry);
-    return metricTable(registry);
+    return ownMetrics(registry);
   };
-  const tables = new Map([
+  const cluster = filled((registry) => {
+    addClusterMetrics(registry, sources);
+    addRedisMemory(registry, redis);
+  });
+  const inCluster = new Set(cluster.map(({ name }) => name));
+  const withoutCluster = (fill: (registry: Registry) => unknown): MetricDescription[] => filled(fill).filter(({ name }) => !inCluster.has(name));
+  const everyService = createMetrics({ service: 'docs', version: '0' });
+  addRedisUp(everyService, redis);
+  const sections = new Map<string, readonly MetricDescription[]>([
+    ['every service', ownMetrics(everyService)],
+    ['cluster', cluster],
     [
       'api',
-      ours((registry) => {
-        addApiMetrics(fastify(), registry, { redis, jobs, queues: {} });
+      withoutCluster((registry) => {
+        addApiMetrics(fastify(), registry, sources);
+        addStoreMetrics(registry, '/');
         addCollectorMetrics(registry);
       }),
     ],
-    ['scheduler', ours((registry) => new SchedulerMetrics(registry, jobs, []))],
-    ['worker', ours((registry) => new WorkerMetrics(registry))],
-    ['threads', ours((registry) => new ComputeMetrics(registry).watch(registry, { size: 0, busy: 0 }))],
-    ['every service', metricTable(createMetrics({ service: 'docs', version: '0' }))],
+    ['scheduler', withoutCluster((registry) => new SchedulerMetrics(registry, sources))],
+    ['worker', filled((registry) => new WorkerMetrics(registry))],
+    ['threads', filled((registry) => new ComputeMetrics(registry).watch(registry, { size: 0, busy: 0, busySeconds: [] }, { kind: 'seal', why: 'nothing is computed' }))],
+    ['job', ownMetrics(jobMetrics(NO_FIGURES))],
   ]);
   redis.disconnect();
-  return tables;
+  return sections;
+}
+
+/** Of a job of which nothing is known: its metrics describe themselves all the same. */
+const NO_FIGURES = {
+  view: { state: 'queued', createdAt: new Date(0).toISOString(), progress: { phase: 'queued', iteration: 0, iterations: 1, tasksDone: 0, tasksTotal: 1, levelsLeft: 0 } },
+  tasks: [],
+  operations: {},
+  refreshes: 0,
+  refreshSeconds: 0,
+  awaitingSeconds: 0,
+} as unknown as JobFigures;
+
+function metricTables(): Map<string, string> {
+  return new Map(Array.from(metricSections(), ([section, metrics]): [string, string] => [
+    section,
+    table(['metric', 'type', 'labels', 'meaning'], metrics.map(({ name, help, type, labelNames }) => [`\`${name}\``, type, labelNames.join(', '), help])),
+  ]));
 }
 
 /** What the planner makes of some jobs; bytes in MB of 10^6. */

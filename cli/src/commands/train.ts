@@ -4,6 +4,7 @@ import type { PreprocessingChoice } from '@blindfit/datasets';
 import { choosePlan } from '@blindfit/he';
 import { renderReport } from '@blindfit/report';
 import { Option } from 'commander';
+import { clientSettings } from '../connect.ts';
 import { defaultDataDir } from '../data-dir.ts';
 import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
 import { UsageError } from '../errors.ts';
@@ -79,8 +80,8 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
       await checkOutput('--out', flags.out);
       if (flags.json !== undefined && flags.json !== '-') await checkOutput('--json', flags.json);
       if (flags.report !== undefined) await checkOutput('--report', flags.report);
-      const server = flags.server ?? (process.env['BLINDFIT_SERVER'] === '' ? undefined : process.env['BLINDFIT_SERVER']);
-      const token = flags.token ?? process.env['BLINDFIT_TOKEN'];
+      const settings = clientSettings();
+      const [server, token] = [flags.server ?? settings.server, flags.token ?? settings.token];
       if (flags.servable === true && server === undefined) {
         throw new UsageError('--servable needs an API that stays: an embedded stack takes the encrypted model with it', 'give --server URL, for example that of "blindfit up"');
       }

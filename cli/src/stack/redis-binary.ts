@@ -3,6 +3,7 @@ import { lstat, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { commandVariables, readConfig } from '@blindfit/runtime';
 import { EXTRACTED_PROGRAM, extractDebianRedis } from './redis-debian.ts';
 import { isErrno, isExecutable, message } from './redis-system.ts';
 
@@ -51,8 +52,8 @@ export async function resolveRedisBinary(options: ResolveRedisOptions = {}): Pro
   const { env = process.env, log = () => undefined } = options;
   const tried: string[] = [];
 
-  const chosen = env['BLINDFIT_REDIS_SERVER'];
-  if (chosen !== undefined && chosen !== '') {
+  const chosen = readConfig({ path: commandVariables.redisServer }, env).path;
+  if (chosen !== undefined) {
     const path = resolve(chosen);
     const problem = await redisProblem(path);
     if (problem === undefined) return path;

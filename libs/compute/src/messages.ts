@@ -40,6 +40,8 @@ export interface ThreadStatistics {
   bytesWritten: number;
   /** WebAssembly memory of the thread: a level, not a count. */
   heapBytes: number;
+  /** Ciphertexts written, by their level. */
+  levelsWritten: number[];
 }
 
 /** A result with where its time went, which nobody keeps. */

@@ -1,6 +1,8 @@
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { TaskResult } from '@blindfit/contracts';
+import { noOperations, type ResolvedEvaluator } from '@blindfit/he';
 import type { ThreadStatistics } from './messages.ts';
+import type { ThreadPool } from './pool.ts';
 
 /**
  * What a process with compute threads tells Prometheus about them. Threads report deltas, because prom-client does not
@@ -13,6 +15,7 @@ export class ComputeMetrics {
   private readonly caches: Counter<'cache' | 'outcome'>;
   private readonly bytes: Counter<'direction'>;
   private readonly heap: Gauge<'thread'>;
+  private readonly levels: Histogram;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -22,11 +25,28 @@ export class ComputeMetrics {
     this.caches = new Counter({ name: 'blindfit_cache_requests_total', help: 'Requests to the caches of blobs and of parsed ciphertexts.', labelNames: ['cache', 'outcome'], registers });
     this.bytes = new Counter({ name: 'blindfit_blob_bytes_total', help: 'Bytes of intermediate results read and written.', labelNames: ['direction'], registers });
     this.heap = new Gauge({ name: 'blindfit_wasm_heap_bytes', help: 'WebAssembly memory of a compute thread.', labelNames: ['thread'], registers });
+    // Shown from the start: the first of its kind would be no increase otherwise.
+    for (const operation of Object.keys(noOperations())) this.operations.inc({ operation }, 0);
+    for (const outcome of ['hit', 'miss']) {
+      this.keyLoads.inc({ outcome }, 0);
+      for (const cache of ['ciphertext', 'blob']) this.caches.inc({ cache, outcome }, 0);
+    }
+    for (const direction of ['read', 'written']) this.bytes.inc({ direction }, 0);
+    this.levels = new Histogram({
+      name: 'blindfit_ciphertext_level',
+      help: 'Levels of the ciphertexts that tasks wrote: how many multiplications each still has.',
+      buckets: Array.from({ length: 21 }, (_, level) => level),
+      registers,
+    });
   }
 
   /** Adds the gauges of a pool; the pool reports to {@link thread}, so it is made after the metrics. */
-  watch(registry: Registry, pool: { readonly size: number; readonly busy: number }): void {
+  watch(registry: Registry, pool: Pick<ThreadPool, 'size' | 'busy' | 'busySeconds'>, evaluator: ResolvedEvaluator): void {
     const registers = [registry];
+    new Gauge({ name: 'blindfit_evaluator_info', help: 'Always 1; the labels say what evaluates the circuits, and on which kernel.', labelNames: ['evaluator', 'kernel'], registers }).set(
+      { evaluator: evaluator.kind, kernel: evaluator.kind === 'native' ? evaluator.kernel : 'wasm' },
+      1,
+    );
     new Gauge({ name: 'blindfit_threads', help: 'Compute threads of this process.', registers }).set(pool.size);
     new Gauge({
       name: 'blindfit_threads_busy',
@@ -34,6 +54,16 @@ export class ComputeMetrics {
       registers,
       collect() {
         this.set(pool.busy);
+      },
+    });
+    new Counter({
+      name: 'blindfit_thread_busy_seconds_total',
+      help: 'Time a compute thread spent on tasks, those under way included.',
+      labelNames: ['thread'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [thread, seconds] of pool.busySeconds.entries()) this.inc({ thread: String(thread) }, seconds);
       },
     });
   }
@@ -53,5 +83,6 @@ export class ComputeMetrics {
     this.bytes.inc({ direction: 'read' }, delta.bytesRead);
     this.bytes.inc({ direction: 'written' }, delta.bytesWritten);
     this.heap.set({ thread: String(index) }, delta.heapBytes);
+    for (const [level, count] of delta.levelsWritten.entries()) for (let i = 0; i < count; i++) this.levels.observe(level);
   };
 }

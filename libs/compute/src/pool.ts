@@ -28,13 +28,15 @@ interface Thread {
   readonly worker: Worker;
   readonly flag: Int32Array;
   statistics: ThreadStatistics | undefined;
-  current: (Waiting & { readonly run: number; readonly stopListening: () => void }) | undefined;
+  current: (Waiting & { readonly run: number; readonly started: number; readonly stopListening: () => void }) | undefined;
 }
 
 export class ThreadPool {
   private readonly options: PoolOptions;
   private readonly threads: (Thread | undefined)[] = [];
   private readonly queue: Waiting[] = [];
+  /** By thread: milliseconds spent on tasks that are over. */
+  private readonly busyMs: number[] = [];
   private runs = 0;
   private closed = false;
 
@@ -49,6 +51,12 @@ export class ThreadPool {
 
   get busy(): number {
     return this.threads.filter((thread) => thread?.current !== undefined).length;
+  }
+
+  /** By thread: seconds spent on tasks so far, those under way included. */
+  get busySeconds(): number[] {
+    const now = performance.now();
+    return this.threads.map((thread, index) => ((this.busyMs[index] ?? 0) + (thread?.current === undefined ? 0 : now - thread.current.started)) / 1000);
   }
 
   /**
@@ -122,7 +130,7 @@ export class ThreadPool {
         clearTimeout(patience);
         next.signal?.removeEventListener('abort', cancel);
       };
-      thread.current = { ...next, run, stopListening };
+      thread.current = { ...next, run, started: performance.now(), stopListening };
       const message: RunMessage = { run, work: next.work };
       thread.worker.postMessage(message);
     }
@@ -132,7 +140,7 @@ export class ThreadPool {
     this.report(index, thread, message.statistics);
     const { current } = thread;
     if (current?.run !== message.run) return;
-    thread.current = undefined;
+    this.release(index, thread);
     current.stopListening();
     if ('result' in message) {
       current.resolve(message.result);
@@ -148,7 +156,7 @@ export class ThreadPool {
   private abandon(index: number, thread: Thread, run: number): void {
     const { current } = thread;
     if (current?.run !== run) return;
-    thread.current = undefined;
+    this.release(index, thread);
     current.stopListening();
     current.reject(new TaskCancelledError());
     this.replace(index, thread);
@@ -163,11 +171,17 @@ export class ThreadPool {
     if (this.threads[index] !== thread) return;
     this.threads[index] = undefined;
     const { current } = thread;
-    thread.current = undefined;
+    this.release(index, thread);
     current?.stopListening();
     current?.reject(new TaskError('THREAD_LOST', `the compute thread died: ${reason}`, false));
     void thread.worker.terminate();
     if (!this.closed) this.dispatch();
+  }
+
+  /** Its task is over, one way or another. */
+  private release(index: number, thread: Thread): void {
+    if (thread.current !== undefined) this.busyMs[index] = (this.busyMs[index] ?? 0) + performance.now() - thread.current.started;
+    thread.current = undefined;
   }
 
   private replace(index: number, thread: Thread): void {
@@ -181,7 +195,8 @@ export class ThreadPool {
     thread.statistics = now;
     const delta = { ...now };
     if (before !== undefined) {
-      for (const key of Object.keys(delta) as (keyof ThreadStatistics)[]) if (key !== 'heapBytes') delta[key] = now[key] - before[key];
+      for (const key of Object.keys(delta) as (keyof ThreadStatistics)[]) if (key !== 'heapBytes' && key !== 'levelsWritten') delta[key] = now[key] - before[key];
+      delta.levelsWritten = now.levelsWritten.map((count, level) => count - (before.levelsWritten[level] ?? 0));
     }
     this.options.onStatistics?.(index, delta);
   }

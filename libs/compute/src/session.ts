@@ -22,7 +22,7 @@ const MAX_ENGINES = 4;
 const KEY_DISK_BYTES = 8 * 2 ** 30;
 
 export function noStatistics(): ThreadStatistics {
-  return { keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0 };
+  return { keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0, levelsWritten: [] };
 }
 
 export class Session {
@@ -95,6 +95,9 @@ export class Session {
     const digest = digestOf(bytes);
     await this.store.put(digest, bytes, { size: bytes.length });
     this.statistics.bytesWritten += bytes.length;
+    const { levelsWritten } = this.statistics;
+    for (let level = levelsWritten.length; level <= ciphertext.level; level++) levelsWritten.push(0);
+    levelsWritten[ciphertext.level] = (levelsWritten[ciphertext.level] ?? 0) + 1;
     return digest;
   }
 

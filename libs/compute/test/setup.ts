@@ -112,7 +112,7 @@ export interface Watched extends AsyncDisposable {
 
 export function makePool(place: Place, options: Partial<PoolOptions> = {}): Watched {
   const statistics: ThreadStatistics = {
-    keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0,
+    keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0, levelsWritten: [],
   };
   const pool = new ThreadPool({
     storeUrl: place.storeUrl,
@@ -122,7 +122,10 @@ export function makePool(place: Place, options: Partial<PoolOptions> = {}): Watc
     threads: 1,
     evaluator: HERE,
     onStatistics: (_thread, delta) => {
-      for (const name of Object.keys(statistics) as (keyof ThreadStatistics)[]) statistics[name] = name === 'heapBytes' ? delta[name] : statistics[name] + delta[name];
+      for (const name of Object.keys(statistics) as (keyof ThreadStatistics)[]) {
+        if (name !== 'levelsWritten') statistics[name] = name === 'heapBytes' ? delta[name] : statistics[name] + delta[name];
+      }
+      for (const [level, count] of delta.levelsWritten.entries()) statistics.levelsWritten[level] = (statistics.levelsWritten[level] ?? 0) + count;
     },
     ...options,
   });

@@ -5,6 +5,8 @@
 import { isFinal, type JobError, type JobKind, type JobResult, type JobState, type JobView, type Operations, type RefreshAnswer, type TaskKind, type TaskResult } from '@blindfit/contracts';
 import { requestOf, RUNNING, type ChainRecord } from './chain-record.ts';
 import type { Connection } from './connection.ts';
+import { figuresOf, readTotals, type JobFigures } from './job-figures.ts';
+import { JobIndex, stateScore } from './job-index.ts';
 import { Keys } from './names.ts';
 
 /** What is known of a job from the moment it is accepted. */
@@ -30,16 +32,17 @@ export interface TaskRecord extends Omit<TaskResult, 'outputs'> {
   readonly pair?: number;
 }
 
-/** All or nothing: half a record would block its id for ever. */
+/** All or nothing: half a record would block its id for ever. KEYS: record, index, states. ARGV: time, job, id. */
 const CREATE = `
 if redis.call('HEXISTS', KEYS[1], 'state') == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'queued', 'createdAt', ARGV[1], 'job', ARGV[2])
 redis.call('ZADD', KEYS[2], ARGV[1], ARGV[3])
+redis.call('ZADD', KEYS[3], ${stateScore('queued')} + ARGV[1], ARGV[3])
 return 1`;
 
 /**
  * Counts a task once, whoever else ran it too, into sums and extremes: the record of a long job stays small.
- * KEYS: tasks, record. ARGV: task, counts for progress, pair, then operator, field, value by threes.
+ * KEYS: tasks, record, progress. ARGV: task, counts for progress, pair, id, time, then operator, field, value by threes.
  */
 const RECORD = `
 if redis.call('HSETNX', KEYS[1], 't:' .. ARGV[1], '1') == 0 then return 0 end
@@ -47,7 +50,8 @@ if ARGV[2] == '1' then
   redis.call('HINCRBY', KEYS[2], 'tasksDone', 1)
   redis.call('HSET', KEYS[2], 'lastPair', ARGV[3])
 end
-for i = 4, #ARGV, 3 do
+redis.call('ZADD', KEYS[3], 'XX', ARGV[5], ARGV[4])
+for i = 6, #ARGV, 3 do
   local field, value = ARGV[i + 1], tonumber(ARGV[i + 2])
   if ARGV[i] == 'sum' then
     redis.call('HINCRBYFLOAT', KEYS[1], field, ARGV[i + 2])
@@ -66,19 +70,28 @@ const EVALUATOR = 'evaluator:';
 /** Kinds that progress counts; the scheduler's own steps are quick and in between. */
 const WORKER_KINDS: ReadonlySet<string> = new Set<TaskKind>(['start', 'forward', 'backward', 'predict']);
 
+/** KEYS: record, states, awaiting, progress. ARGV: state, id, its score less the time, time, then field, value by twos. */
 const TRANSITION = `
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 0 end
 if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 0 end
 if ARGV[1] == 'running' and state ~= 'queued' then return 0 end
 redis.call('HSET', KEYS[1], 'state', ARGV[1])
-for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+if ARGV[1] == 'running' then
+  redis.call('ZADD', KEYS[2], ARGV[3] + (redis.call('HGET', KEYS[1], 'createdAt') or 0), ARGV[2])
+  redis.call('ZADD', KEYS[4], ARGV[4], ARGV[2])
+else
+  redis.call('ZADD', KEYS[2], ARGV[3] + ARGV[4], ARGV[2])
+  redis.call('ZREM', KEYS[3], ARGV[2])
+  redis.call('ZREM', KEYS[4], ARGV[2])
+end
 return 1`;
 
 /**
  * Replaces a chain's record if it still is what the caller has seen, and lets the job's state follow: it awaits its owner
- * when no chain can go on without.
- * KEYS: record. ARGV: chain, seen ('' for none), new, time, number of chains.
+ * when no chain can go on without. Since when a chain waits is kept for as long as it does.
+ * KEYS: record, states, awaiting, progress. ARGV: chain, seen ('' for none), new, time, number of chains, id.
  */
 const SET_CHAIN = `
 local state = redis.call('HGET', KEYS[1], 'state')
@@ -86,29 +99,48 @@ if state ~= 'running' and state ~= 'awaiting-refresh' then return 0 end
 local field = 'chain:' .. ARGV[1]
 if (redis.call('HGET', KEYS[1], field) or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], field, ARGV[3])
-local running, awaiting = 0, 0
+local next = cjson.decode(ARGV[3]).phase
+local since = redis.call('HGET', KEYS[1], 'since:' .. ARGV[1])
+if next == 'awaiting' then
+  redis.call('HSET', KEYS[1], 'since:' .. ARGV[1], ARGV[4])
+elseif since then
+  redis.call('HDEL', KEYS[1], 'since:' .. ARGV[1])
+  redis.call('HINCRBY', KEYS[1], 'refreshes', 1)
+  redis.call('HINCRBYFLOAT', KEYS[1], 'refreshWait', (tonumber(ARGV[4]) - tonumber(since)) / 1000)
+end
+local running, awaiting, oldest = 0, 0, nil
 for i = 0, tonumber(ARGV[5]) - 1 do
   local raw = redis.call('HGET', KEYS[1], 'chain:' .. i)
   local phase = raw and cjson.decode(raw).phase or 'running'
   if phase == 'running' then running = running + 1 elseif phase == 'awaiting' then awaiting = awaiting + 1 end
+  local waits = tonumber(redis.call('HGET', KEYS[1], 'since:' .. i))
+  if waits and (not oldest or waits < oldest) then oldest = waits end
 end
+if oldest then redis.call('ZADD', KEYS[3], oldest, ARGV[6]) else redis.call('ZREM', KEYS[3], ARGV[6]) end
+local created = redis.call('HGET', KEYS[1], 'createdAt') or 0
 if state == 'running' and running == 0 and awaiting > 0 then
   redis.call('HSET', KEYS[1], 'state', 'awaiting-refresh', 'awaitingSince', ARGV[4])
+  redis.call('ZADD', KEYS[2], ${stateScore('awaiting-refresh')} + created, ARGV[6])
+  redis.call('ZREM', KEYS[4], ARGV[6])
 elseif state == 'awaiting-refresh' and running > 0 then
-  local since = tonumber(redis.call('HGET', KEYS[1], 'awaitingSince'))
+  local from = tonumber(redis.call('HGET', KEYS[1], 'awaitingSince'))
   redis.call('HSET', KEYS[1], 'state', 'running')
-  redis.call('HINCRBYFLOAT', KEYS[1], 'refreshSeconds', (tonumber(ARGV[4]) - since) / 1000)
+  redis.call('HINCRBYFLOAT', KEYS[1], 'refreshSeconds', (tonumber(ARGV[4]) - from) / 1000)
+  redis.call('ZADD', KEYS[2], ${stateScore('running')} + created, ARGV[6])
+  redis.call('ZADD', KEYS[4], ARGV[4], ARGV[6])
 end
 return 1`;
 
 export class JobStore {
   readonly keys: Keys;
+  readonly index: JobIndex;
   private readonly redis: Connection;
   private readonly endListeners = new Set<(id: string) => void>();
 
   constructor(redis: Connection, prefix: string) {
     this.redis = redis;
     this.keys = new Keys(prefix);
+    this.index = new JobIndex(redis, this.keys);
   }
 
   /**
@@ -117,7 +149,7 @@ export class JobStore {
    */
   async create(job: NewJob): Promise<boolean> {
     const { id, ...rest } = job;
-    const created = await this.redis.eval(CREATE, 2, this.keys.job(id), this.keys.index, String(Date.now()), JSON.stringify(rest), id);
+    const created = await this.redis.eval(CREATE, 3, this.keys.job(id), this.keys.index, this.keys.states, String(Date.now()), JSON.stringify(rest), id);
     if (created === 1) await this.announce(id);
     return created === 1;
   }
@@ -157,17 +189,16 @@ export class JobStore {
     return ((await this.redis.hget(this.keys.job(id), 'state')) ?? undefined) as JobState | undefined;
   }
 
-  /** How many jobs are in each state; reads every record's state, so meant for scrapes of at most some thousand jobs. */
-  async countByState(): Promise<Map<JobState, number>> {
-    const ids = await this.redis.zrange(this.keys.index, '0', '-1');
-    const counts = new Map<JobState, number>();
-    if (ids.length === 0) return counts;
-    const pipeline = this.redis.pipeline();
-    for (const id of ids) pipeline.hget(this.keys.job(id), 'state');
-    for (const [, state] of (await pipeline.exec()) ?? []) {
-      if (typeof state === 'string') counts.set(state as JobState, (counts.get(state as JobState) ?? 0) + 1);
-    }
-    return counts;
+  /** How many jobs are in each state that some are in. */
+  async countByState(): Promise<ReadonlyMap<JobState, number>> {
+    return (await this.index.counts()).byState;
+  }
+
+  /** What metrics of a single job are made of. Costs the same however many tasks the job has. */
+  async figures(id: string): Promise<JobFigures | undefined> {
+    const [fields, totals] = await Promise.all([this.redis.hgetall(this.keys.job(id)), readTotals(this.redis, this.keys.tasks(id))]);
+    if (fields['job'] === undefined || fields['state'] === undefined) return undefined;
+    return figuresOf(viewOf(id, fields, fields['state'] as JobState), fields, totals);
   }
 
   /** @returns whether the job changed: false when it was already running or final */
@@ -210,6 +241,7 @@ export class JobStore {
   /** Levels the slowest chain has left, and iterations all chains have finished, follow from each chain's own count. */
   async setIteration(id: string, chain: number, iteration: number, levelsLeft: number): Promise<void> {
     await this.redis.hset(this.keys.job(id), { [`iteration:${chain}`]: iteration, [`levels:${chain}`]: levelsLeft });
+    await this.redis.zadd(this.keys.progress, 'XX', Date.now(), id);
     await this.announce(id);
   }
 
@@ -248,16 +280,19 @@ export class JobStore {
     const job = await this.redis.hget(this.keys.job(id), 'job');
     if (job === null) return false;
     const { chains } = JSON.parse(job) as NewJob;
-    const changed = await this.redis.eval(SET_CHAIN, 1, this.keys.job(id), chain, seen === undefined ? '' : JSON.stringify(seen), JSON.stringify(next), Date.now(), chains);
+    const { states, awaiting, progress } = this.keys;
+    const before = seen === undefined ? '' : JSON.stringify(seen);
+    const changed = await this.redis.eval(SET_CHAIN, 4, this.keys.job(id), states, awaiting, progress, chain, before, JSON.stringify(next), Date.now(), chains, id);
     if (changed === 1) await this.announce(id);
     return changed === 1;
   }
 
   /**
    * Records the owner's answer to a refresh. Safe to repeat.
+   * @param onTaken called if this call is the one that took it, with the seconds the request had waited
    * @returns the chain and its record as it is now; undefined when no chain waits for such an answer, or another one was taken
    */
-  async answerRefresh(id: string, answer: RefreshAnswer): Promise<{ chain: number; record: ChainRecord } | undefined> {
+  async answerRefresh(id: string, answer: RefreshAnswer, onTaken?: (waited: number) => void): Promise<{ chain: number; record: ChainRecord } | undefined> {
     const state = await this.state(id);
     // Records of chains outlive their job, and would ask for ever.
     if (state !== 'running' && state !== 'awaiting-refresh') return undefined;
@@ -269,9 +304,12 @@ export class JobStore {
       if (record.phase !== 'awaiting' || record.request?.id !== answer.id) continue;
       const { weights, momentum } = answer;
       const next: ChainRecord = { phase: RUNNING, segment: record.segment + 1, history: [], fresh: { weights, momentum }, answer };
-      if (await this.setChain(id, chain, record, next)) return { chain, record: next };
+      if (await this.setChain(id, chain, record, next)) {
+        onTaken?.(Math.max(0, (Date.now() - Date.parse(record.request.since)) / 1000));
+        return { chain, record: next };
+      }
       // Somebody else was faster, perhaps with the same answer.
-      return this.answerRefresh(id, answer);
+      return this.answerRefresh(id, answer, onTaken);
     }
     return undefined;
   }
@@ -285,12 +323,16 @@ export class JobStore {
       ['min', 'start', startedAt],
       ['max', 'loadKeys', loadKeysSeconds],
       ['sum', 'compute', (finishedAt - loaded) / 1000],
+      ['sum', `count:${kind}`, 1],
+      ['sum', `seconds:${kind}`, (finishedAt - startedAt) / 1000],
+      ['max', `slowest:${kind}`, (finishedAt - startedAt) / 1000],
       ...Object.entries(operations).map(([name, count]) => ['sum', name, count] as const),
       ...(evaluator === undefined ? [] : [['sum', `${EVALUATOR}${evaluator}`, 1] as const]),
       // Packing and publishing come after whatever iteration it is that they are about.
       ...(kind === 'pack' || kind === 'publish' ? [] : [['min', `start:${iteration}`, loaded] as const, ['max', `end:${iteration}`, finishedAt] as const]),
     ];
-    const fresh = await this.redis.eval(RECORD, 2, this.keys.tasks(id), this.keys.job(id), task, counts, String(record.pair ?? ''), ...facts.flat());
+    const keys = [this.keys.tasks(id), this.keys.job(id), this.keys.progress];
+    const fresh = await this.redis.eval(RECORD, keys.length, ...keys, task, counts, String(record.pair ?? ''), id, Date.now(), ...facts.flat());
     if (fresh === 1) await this.announce(id);
     return fresh === 1;
   }
@@ -328,7 +370,8 @@ export class JobStore {
   }
 
   private async transition(id: string, state: JobState, fields: Readonly<Record<string, string>>): Promise<boolean> {
-    const changed = await this.redis.eval(TRANSITION, 1, this.keys.job(id), state, ...Object.entries(fields).flat());
+    const { states, awaiting, progress } = this.keys;
+    const changed = await this.redis.eval(TRANSITION, 4, this.keys.job(id), states, awaiting, progress, state, id, stateScore(state), Date.now(), ...Object.entries(fields).flat());
     if (changed !== 1) return false;
     if (isFinal(state)) for (const listener of this.endListeners) listener(id);
     await this.announce(id);

@@ -32,6 +32,21 @@ export class Keys {
     return `${this.prefix}:records`;
   }
 
+  /** Sorted set of all job ids by state, and in it by the time of creation or, of those that have ended, of the end; see `JobIndex`. */
+  get states(): string {
+    return `${this.prefix}:states`;
+  }
+
+  /** Sorted set of the jobs with an open request for a refresh, by the time of the oldest one. */
+  get awaiting(): string {
+    return `${this.prefix}:awaiting`;
+  }
+
+  /** Sorted set of the jobs that run, by the time of the last finished task or iteration. */
+  get progress(): string {
+    return `${this.prefix}:progress`;
+  }
+
   /** Channel on which every change of a job is announced by its id. */
   get changes(): string {
     return `${this.prefix}:changes`;

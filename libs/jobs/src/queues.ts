@@ -24,6 +24,9 @@ export interface ChainData extends JobData, ChainHistory {
  */
 export const LOCKS = { lockDuration: 8_000, stalledInterval: 3_000, maxStalledCount: 8 } as const;
 
+/** Workers of all queues have BullMQ count what is completed and failed; of the counts by minute nobody asks for more than the last. */
+export const QUEUE_METRICS = { maxDataPoints: 60 } as const;
+
 /** Finished entries stay for a while, so that a step planned twice finds them; records outlive them. */
 const KEEP: JobsOptions = { removeOnComplete: { age: 3600, count: 20_000 }, removeOnFail: { age: 24 * 3600, count: 5_000 } };
 

@@ -1,5 +1,6 @@
 export { ConfigError, describeVariables, optional, readConfig, variable } from './config.ts';
 export type { Config, Environment, Variable, VariableDescription, VariableTable } from './config.ts';
+export { commandVariables } from './command-variables.ts';
 export { endRequests } from './end-requests.ts';
 export { BlindfitError, reasonOf } from './errors.ts';
 export type { BlindfitErrorOptions } from './errors.ts';
@@ -14,6 +15,7 @@ export type { MetricsOptions } from './metrics.ts';
 export { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
 export type { ConnectOptions, RedisConnection, RedisPolicy } from './redis.ts';
 export { operatorVariables } from './operator-variables.ts';
+export { addRedisMemory, addRedisUp } from './redis-metrics.ts';
 export { parseRedisUrl } from './redis-url.ts';
 export { openService } from './service.ts';
 export type { RunningService, ServiceBase, ServiceOptions } from './service.ts';

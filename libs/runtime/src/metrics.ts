@@ -1,5 +1,7 @@
 import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 
+import { availableMemory } from './memory.ts';
+
 export interface MetricsOptions {
   /** Name of the service, for `blindfit_build_info`. */
   service: string;
@@ -9,7 +11,7 @@ export interface MetricsOptions {
 
 /**
  * A Prometheus registry of its own (not prom-client's global one, so that several services can run in one process) with
- * the metrics of the process and `blindfit_build_info{service,version} 1`.
+ * the metrics of the process, `blindfit_build_info{service,version} 1` and `blindfit_memory_limit_bytes`.
  */
 export function createMetrics(options: MetricsOptions): Registry {
   const registry = new Registry();
@@ -20,5 +22,10 @@ export function createMetrics(options: MetricsOptions): Registry {
     labelNames: ['service', 'version'],
     registers: [registry],
   }).set({ service: options.service, version: options.version }, 1);
+  new Gauge({
+    name: 'blindfit_memory_limit_bytes',
+    help: 'Memory this process may use: the limit of its container, else the memory of the machine.',
+    registers: [registry],
+  }).set(availableMemory());
   return registry;
 }

@@ -9,6 +9,7 @@ import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
 import type { RedisConnection } from './redis.ts';
+import { addRedisUp } from './redis-metrics.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import { Tracing } from './tracing.ts';
 import type { TracingOptions } from './tracing.ts';
@@ -62,6 +63,7 @@ export async function openService(service: string, options: ServiceOptions): Pro
   await waitForRedis(redis, REDIS_PATIENCE_MS);
   await checkRedisPolicy(redis, logger);
   const registry = createMetrics({ service, version: '0.1.0' });
+  addRedisUp(registry, redis);
   const { host, metricsPort } = options;
   return {
     logger,

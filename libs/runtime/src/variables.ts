@@ -1,4 +1,4 @@
-import { availableParallelism, homedir, totalmem } from 'node:os';
+import { availableParallelism, homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
 import { Type } from 'typebox';
@@ -6,6 +6,7 @@ import type { TInteger } from 'typebox';
 
 import { variable } from './config.ts';
 import type { Environment, Variable } from './config.ts';
+import { availableMemory } from './memory.ts';
 import { parseRedisUrl } from './redis-url.ts';
 
 const MIB = 2 ** 20;
@@ -175,12 +176,6 @@ function megabytes(spec: { env: string; description: string; minimum: number; de
 /** Milliseconds of a value that `variables.retention` allows; `off` is `Infinity`. */
 export function retentionMs(text: string): number {
   return text === 'off' ? Infinity : Number(text.slice(0, -1)) * (UNIT_MS[text.slice(-1)] ?? NaN);
-}
-
-/** Bytes this process may use: the limit of its container where there is one, else the memory of the machine. */
-function availableMemory(): number {
-  const limit = process.constrainedMemory();
-  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }
 
 function defaultCacheDirectory(env: Environment): string {

@@ -11,6 +11,7 @@ import { addDocs, DOCS_PATH } from './docs.ts';
 import { addApiMetrics } from './metrics.ts';
 import { useProblems } from './problems.ts';
 import { blobRoutes } from './routes/blobs.ts';
+import { jobMetricsRoutes } from './routes/job-metrics.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { traceRequests } from './trace-requests.ts';
 
@@ -72,6 +73,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   traceRequests(app, tracing);
   await addDocs(app, deps.version);
   await app.register(healthRoutes, { checks: deps.checks, registry });
+  await app.register(jobMetricsRoutes, { redis, jobs });
   await app.register(blobRoutes, { store, maxBytes: deps.maxBlobBytes, traffic: metrics.traffic });
   await app.register(jobRoutes, {
     store,
@@ -83,6 +85,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     chains: queues.chains,
     plans: new PlanCache((digest) => store.get(parseDigest(digest)), MAX_PLANS),
     traffic: metrics.traffic,
+    counters: metrics,
     onStream: (delta) => metrics.onStream(delta),
     planThreads: deps.planThreads ?? 0,
     ...(deps.maxManifestBytes === undefined ? {} : { maxManifestBytes: deps.maxManifestBytes }),

@@ -63,12 +63,14 @@ function nameProblems(document: { paths?: object | undefined }): void {
       const { responses } = operation as { responses?: Record<string, { content?: Record<string, unknown> }> };
       for (const [status, response] of Object.entries(responses ?? {})) {
         const [media] = Object.values(response.content ?? {});
-        if (Number(status) >= 400 && media !== undefined && operationIsOurs(operation as object)) response.content = { 'application/problem+json': media };
+        if (Number(status) >= 400 && media !== undefined && isProblem(media)) response.content = { 'application/problem+json': media };
       }
     }
   }
 }
 
-function operationIsOurs(operation: object): boolean {
-  return !('tags' in operation) || !(operation.tags as readonly string[]).includes('operations');
+/** Not what a probe answers when all is not well. */
+function isProblem(media: unknown): boolean {
+  const { schema } = media as { schema?: { properties?: Record<string, unknown> } };
+  return schema?.properties?.['code'] !== undefined;
 }

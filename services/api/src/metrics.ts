@@ -1,23 +1,23 @@
-import { JOB_STATES } from '@blindfit/contracts';
-import type { Connection, JobStore } from '@blindfit/jobs';
-import type { Queue } from 'bullmq';
+import type { StatsFs } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+
+import { JOB_KINDS, type JobKind } from '@blindfit/contracts';
+import { addClusterMetrics, endedCounter, type ClusterSources } from '@blindfit/jobs';
 import type { FastifyInstance } from 'fastify';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 import type { BlobTraffic } from './send-blob.ts';
 
-const QUEUE_STATES = ['waiting', 'prioritized', 'waiting-children', 'active', 'delayed', 'failed'] as const;
-/** A scrape must not wait for a Redis that hangs. Milliseconds. */
-const COLLECT_TIMEOUT_MS = 3_000;
-
-export interface ApiMetricsSources {
-  readonly redis: Connection;
-  readonly jobs: JobStore;
-  /** By name. */
-  readonly queues: Readonly<Record<string, Queue>>;
+/** What requests did to jobs. */
+export interface JobCounters {
+  /** A job was accepted that was not there before. */
+  submitted(kind: JobKind): void;
+  cancelled(): void;
+  /** @param waited seconds from the request to the answer */
+  refreshed(waited: number): void;
 }
 
-export interface ApiMetrics {
+export interface ApiMetrics extends JobCounters {
   readonly traffic: BlobTraffic;
   onStream(delta: 1 | -1): void;
 }
@@ -33,7 +33,7 @@ export interface CollectorMetrics {
 export function addCollectorMetrics(registry: Registry): CollectorMetrics {
   const registers = [registry];
   const blobs = new Counter({ name: 'blindfit_blobs_collected_total', help: 'Blobs removed because no job refers to them.', registers });
-  const bytesCollected = new Counter({ name: 'blindfit_blob_bytes_collected_total', help: 'Bytes of these blobs.', registers });
+  const bytesCollected = new Counter({ name: 'blindfit_blob_collected_bytes_total', help: 'Bytes of these blobs.', registers });
   const left = new Gauge({ name: 'blindfit_blob_bytes', help: 'Bytes of the blobs that this API left in the store at its last collection.', registers });
   // Zero would look like an empty store.
   left.remove({});
@@ -46,11 +46,27 @@ export function addCollectorMetrics(registry: Registry): CollectorMetrics {
   };
 }
 
-/**
- * The API's own metrics, and those of the cluster that are read from Redis at each scrape: jobs by state, queue depths,
- * workers. Of the latter there are no samples while Redis is away. Times requests of all routes added to `app` later.
- */
-export function addApiMetrics(app: FastifyInstance, registry: Registry, { redis, jobs, queues }: ApiMetricsSources): ApiMetrics {
+/** Space on the file system of a store that is a directory. @param root the directory */
+export function addStoreMetrics(registry: Registry, root: string): void {
+  gauge('blindfit_store_size_bytes', 'Size of the file system that the blobs are on.', ({ blocks, bsize }) => blocks * bsize);
+  gauge('blindfit_store_free_bytes', 'Space left for blobs on that file system.', ({ bavail, bsize }) => bavail * bsize);
+
+  function gauge(name: string, help: string, value: (figures: StatsFs) => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      async collect() {
+        const figures = await statfs(root).catch(() => undefined);
+        if (figures === undefined) this.remove({});
+        else this.set(value(figures));
+      },
+    });
+  }
+}
+
+/** The API's own metrics, and those of the cluster. Times requests of all routes added to `app` later. */
+export function addApiMetrics(app: FastifyInstance, registry: Registry, sources: ClusterSources): ApiMetrics {
   const registers = [registry];
   const duration = new Histogram({
     name: 'blindfit_http_request_duration_seconds',
@@ -69,47 +85,25 @@ export function addApiMetrics(app: FastifyInstance, registry: Registry, { redis,
   const sent = new Counter({ name: 'blindfit_api_blob_sent_bytes_total', help: 'Bytes of blobs downloaded completely.', registers });
   const streams = new Gauge({ name: 'blindfit_api_event_streams', help: 'Clients that watch a job.', registers });
 
-  gauge({ name: 'blindfit_jobs', help: 'Jobs by state, since the beginning.', labelNames: ['state'] }, async (set) => {
-    const counts = await jobs.countByState();
-    for (const state of JOB_STATES) set({ state }, counts.get(state) ?? 0);
+  const submitted = new Counter({ name: 'blindfit_jobs_submitted_total', help: 'Jobs accepted; one that is submitted again counts once.', labelNames: ['kind'], registers });
+  for (const kind of JOB_KINDS) submitted.inc({ kind }, 0);
+  const ended = endedCounter(registry, ['cancelled']);
+  const refreshes = new Counter({ name: 'blindfit_refreshes_total', help: 'Refreshes answered by the owners of jobs.', registers });
+  const waits = new Histogram({
+    name: 'blindfit_refresh_wait_seconds',
+    help: 'From the request for a refresh to the owner’s answer.',
+    buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600],
+    registers,
   });
-  gauge({ name: 'blindfit_queue_jobs', help: 'Entries of the queues by state; failed ones are kept for a day.', labelNames: ['queue', 'state'] }, async (set) => {
-    for (const [name, queue] of Object.entries(queues)) {
-      const counts = await queue.getJobCounts(...QUEUE_STATES);
-      for (const state of QUEUE_STATES) set({ queue: name, state }, counts[state] ?? 0);
-    }
-  });
-  gauge({ name: 'blindfit_cluster_workers', help: 'Workers seen in the last 30 seconds.', labelNames: [] }, async (set) => set({}, (await jobs.threads()).workers));
-  gauge({ name: 'blindfit_cluster_threads', help: 'Threads of these workers.', labelNames: [] }, async (set) => set({}, (await jobs.threads()).threads));
-
-  function gauge<Label extends string>(
-    spec: { name: string; help: string; labelNames: Label[] },
-    read: (set: (labels: Partial<Record<Label, string>>, value: number) => void) => Promise<void>,
-  ): void {
-    new Gauge<Label>({
-      ...spec,
-      registers,
-      async collect() {
-        // An old value would look like a current one.
-        this.reset();
-        this.remove({});
-        if (redis.status !== 'ready') return;
-        const samples: [Partial<Record<Label, string>>, number][] = [];
-        let timer: NodeJS.Timeout | undefined;
-        const late = new Promise<boolean>((resolve) => {
-          timer = setTimeout(() => resolve(false), COLLECT_TIMEOUT_MS);
-        });
-        // Redis going away in the middle is logged by its connection, and shows as missing samples.
-        const all = read((labels, value) => samples.push([labels, value])).then(() => true, () => false);
-        const complete = await Promise.race([all, late]);
-        clearTimeout(timer);
-        if (complete) for (const [labels, value] of samples) this.set(labels as Record<Label, string>, value);
-      },
-    });
-  }
-
+  addClusterMetrics(registry, sources);
   return {
     traffic: { received: (bytes) => received.inc(bytes), sent: (bytes) => sent.inc(bytes) },
     onStream: (delta) => streams.inc(delta),
+    submitted: (kind) => submitted.inc({ kind }),
+    cancelled: () => ended.inc({ state: 'cancelled' }),
+    refreshed: (waited) => {
+      refreshes.inc();
+      waits.observe(waited);
+    },
   };
 }

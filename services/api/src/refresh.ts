@@ -5,6 +5,7 @@ import type { BlobStore } from '@blindfit/storage';
 import type { Queue } from 'bullmq';
 
 import { checkPlaces } from './check-blobs.ts';
+import type { JobCounters } from './metrics.ts';
 import { ApiError } from './problems.ts';
 
 export interface RefreshDependencies {
@@ -14,6 +15,7 @@ export interface RefreshDependencies {
   readonly chains: Queue<ChainData>;
   readonly plans: PlanCache;
   readonly tracing: Tracing;
+  readonly counters?: Pick<JobCounters, 'refreshed'>;
 }
 
 const checkAnswer = checker('the answer to a refresh is not valid', RefreshAnswerSchema);
@@ -25,7 +27,7 @@ const checkAnswer = checker('the answer to a refresh is not valid', RefreshAnswe
  * @param value what came in, unchecked
  * @throws {ApiError} 409 for an answer nobody asked for (any more), 422 for blobs that are missing or do not fit
  */
-export async function answerRefresh({ store, jobs, chains, plans, tracing }: RefreshDependencies, job: JobView, value: unknown): Promise<JobView> {
+export async function answerRefresh({ store, jobs, chains, plans, tracing, counters }: RefreshDependencies, job: JobView, value: unknown): Promise<JobView> {
   const answer = parse(value);
   if (isFinal(job.state)) throw new ApiError(409, 'JOB_FINISHED', 'Job is finished', `${job.id} has ended (${job.state}) and needs no refresh any more`);
   const request = job.refreshes.find(({ id }) => id === answer.id);
@@ -38,7 +40,7 @@ export async function answerRefresh({ store, jobs, chains, plans, tracing }: Ref
       { digest: answer.momentum, place: 'momentum', fields: expected.momentum },
     ]);
   }
-  const taken = await jobs.answerRefresh(job.id, answer);
+  const taken = await jobs.answerRefresh(job.id, answer, (waited) => counters?.refreshed(waited));
   if (taken === undefined) {
     const waiting = job.refreshes.map(({ id, chain, iteration }) => `${id} (chain ${chain}, iteration ${iteration})`);
     throw new ApiError(

@@ -1,11 +1,11 @@
 import { JobChanges, JobStore, openQueue, traceJobs, type ChainData, type JobData } from '@blindfit/jobs';
-import { BlindfitError, ConfigError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, Tracing, waitForRedis, type Logger, type TracingOptions } from '@blindfit/runtime';
-import { InvalidStoreUrlError, isCollectable, openBlobStore, type CollectableBlobStore } from '@blindfit/storage';
+import { addRedisMemory, addRedisUp, BlindfitError, ConfigError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, Tracing, waitForRedis, type Logger, type TracingOptions } from '@blindfit/runtime';
+import { FileBlobStore, InvalidStoreUrlError, isCollectable, openBlobStore, type CollectableBlobStore } from '@blindfit/storage';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { buildApi } from './app.ts';
 import { startCollector } from './collector.ts';
-import { addCollectorMetrics } from './metrics.ts';
+import { addCollectorMetrics, addStoreMetrics } from './metrics.ts';
 
 export interface StartApiOptions {
   /** `redis://...`, `rediss://...` or `unix:///path`. */
@@ -95,6 +95,9 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
       stops.push(() => queue.close());
     }
     const registry = createMetrics({ service: 'api', version: packageJson.version });
+    addRedisUp(registry, redis);
+    addRedisMemory(registry, redis);
+    if (store instanceof FileBlobStore) addStoreMetrics(registry, store.root);
     const collectorMetrics = addCollectorMetrics(registry);
     const app = await buildApi({
       redis,

@@ -100,7 +100,7 @@ test('old intermediates of finished jobs go; manifests, inputs, keys, models and
   const leftBytes = sizes.reduce((sum, size) => sum + size, 0);
   assert.deepEqual(result, { collected: 17, collectedBytes: 17_000, left: sizes.length, leftBytes });
   assert.equal(await metric('blindfit_blobs_collected_total'), 17);
-  assert.equal(await metric('blindfit_blob_bytes_collected_total'), 17_000);
+  assert.equal(await metric('blindfit_blob_collected_bytes_total'), 17_000);
   assert.equal(await metric('blindfit_blob_bytes'), leftBytes);
   const lines = log.filter(({ msg }) => msg === 'blobs collected');
   assert.equal(lines.length, 1);

@@ -29,6 +29,8 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
     'delete /v1/jobs/{id}',
     'get /healthz',
     'get /metrics',
+    'get /metrics/jobs',
+    'get /metrics/jobs/{id}',
     'get /readyz',
     'get /v1/blobs/{digest}',
     'get /v1/cluster',
@@ -54,6 +56,10 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
   assert.deepEqual(Object.keys(submit?.responses['201']?.content ?? {}), ['application/json']);
   assert.deepEqual(Object.keys(paths['/v1/jobs/{id}/events']?.['get']?.responses['200']?.content ?? {}), ['text/event-stream']);
   assert.deepEqual(Object.keys(paths['/v1/jobs/{id}/result']?.['get']?.responses['200']?.content ?? {}), ['application/octet-stream']);
+  const jobMetrics = paths['/metrics/jobs/{id}']?.['get'];
+  assert.deepEqual(Object.keys(jobMetrics?.responses['200']?.content ?? {}), ['text/plain']);
+  assert.deepEqual(Object.keys(jobMetrics?.responses['404']?.content ?? {}), ['application/problem+json']);
+  assert.deepEqual(Object.keys(paths['/metrics/jobs']?.['get']?.responses['200']?.content ?? {}), ['application/json']);
   assert.deepEqual(Object.keys(paths['/v1/blobs/{digest}']?.['put']?.requestBody?.content ?? {}), ['application/octet-stream']);
 });
 

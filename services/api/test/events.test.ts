@@ -148,7 +148,8 @@ test('a Redis that is killed and comes back: streams go on, requests meanwhile a
   assert.deepEqual(((await ready.json()) as { failing: string[] }).failing, ['redis']);
   const metrics = await (await service.call('/metrics')).text();
   assert.match(metrics, /^blindfit_http_request_duration_seconds_count/m);
-  assert.doesNotMatch(metrics, /^blindfit_(jobs|queue_jobs|cluster)/m);
+  assert.doesNotMatch(metrics, /^blindfit_(jobs\b|jobs_awaiting|refresh_oldest|job_oldest|queue_|cluster|redis_memory)/m);
+  assert.match(metrics, /^blindfit_redis_up 0$/m);
 
   redis = await startRedis({ dataDir, log });
   assert.equal(redis.url, service.options.redisUrl);

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { UnrecoverableError, type Job, type Queue } from 'bullmq';
 import { isFinal, type BackwardTask, type ForwardTask, type PlannedManifest, type RefreshRequest, type TaskResult } from '@blindfit/contracts';
-import { batchOf, chainsOf, groups, shardsOfBatch, type Plan } from '@blindfit/he';
+import { batchOf, batchRange, chainsOf, groups, shardsOfBatch, type Plan } from '@blindfit/he';
 import { AWAITING, DONE, JOB_OPTIONS, RUNNING, TASK_OPTIONS, taskId, type ChainData, type ChainRecord, type JobData, type JobStore } from '@blindfit/jobs';
 import { childResults, type Child } from './children.ts';
 import type { Aggregator } from './aggregator.ts';
@@ -42,7 +42,7 @@ export async function runChain(dependencies: ChainDependencies, job: Job<ChainDa
     history = [...history, step];
     await job.updateData({ ...data, history });
     await jobs.setIteration(data.job, data.chain, iteration, plan.iterations[iteration - 1]?.gradient ?? 0);
-    metrics.iteration();
+    metrics.iteration(chainsOf(plan)[data.chain]?.length ?? 0, samplesOf(plan, iteration));
   }
   const last = segment.first + segment.count - 1;
   if (last < plan.hyperparameters.iterations) {
@@ -53,6 +53,12 @@ export async function runChain(dependencies: ChainDependencies, job: Job<ChainDa
   const weights = await aggregator.run({ kind: 'finish', ...work, history }, last);
   await jobs.setChain(data.job, data.chain, seen, { ...recordOf(data, seen), phase: DONE, history, weights });
   await finishJobIfDone(dependencies, data);
+}
+
+/** How many samples an iteration learns from. */
+function samplesOf({ layout, hyperparameters }: Plan, iteration: number): number {
+  const { from, to } = batchRange(layout.samples, layout.batchSize, batchOf(layout.batches, hyperparameters, iteration));
+  return to - from;
 }
 
 /** Whether a chain's record says that this segment is over: the entry was run a second time. */

@@ -2,8 +2,8 @@ import { Worker, type Job, type Processor } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { PlanCache, type PlannedManifest } from '@blindfit/contracts';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he';
-import { JobStore, LOCKS, openQueue, QUEUES, spanOfEntry, traceEntry, traceJobs, type ChainData, type JobData } from '@blindfit/jobs';
-import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
+import { JobStore, LOCKS, openQueue, QUEUE_METRICS, QUEUES, spanOfEntry, traceEntry, traceJobs, type ChainData, type JobData } from '@blindfit/jobs';
+import { addRedisMemory, openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
 import { openBlobStore, parseDigest } from '@blindfit/storage';
 import { Aggregator } from './aggregator.ts';
 import { runChain } from './chain.ts';
@@ -35,7 +35,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     chains: openQueue<ChainData>('chains', redis, prefix),
     tasks: openQueue<unknown>('tasks', redis, prefix),
   };
-  const metrics = new SchedulerMetrics(registry, jobs, Object.values(queues));
+  const metrics = new SchedulerMetrics(registry, { redis, jobs, queues });
+  addRedisMemory(registry, redis);
   const evaluator = await resolveEvaluator(options.evaluator);
   const compute = new ComputeMetrics(registry);
   const pool = new ThreadPool({
@@ -48,7 +49,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     threads: options.threads ?? 1,
     onStatistics: compute.thread,
   });
-  compute.watch(registry, pool);
+  compute.watch(registry, pool, evaluator);
 
   const plans = new PlanCache((digest) => store.get(parseDigest(digest)), MAX_MANIFESTS);
   const manifest = (digest: string): Promise<PlannedManifest> => plans.training(digest);
@@ -67,7 +68,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
         throw await failureOf(jobs, metrics, job, error);
       }
     };
-    const worker = new Worker<Data>(QUEUES[queue], body, { connection: redis, prefix, concurrency: CONCURRENCY, ...LOCKS });
+    const worker = new Worker<Data>(QUEUES[queue], body, { connection: redis, prefix, concurrency: CONCURRENCY, metrics: QUEUE_METRICS, ...LOCKS });
     worker.on('error', (error) => logger.warn({ err: error, queue }, 'queue'));
     worker.on('completed', (job) => traceEntry(tracing, job));
     worker.on('failed', (job, error) => {

@@ -1,4 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
+import { endedCounter } from '@blindfit/jobs';
 
 /** Buckets for tasks that are cut to last 0.2 to 2 seconds, and for those that turn out otherwise. */
 const SECONDS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
@@ -8,14 +9,18 @@ export class WorkerMetrics {
   private readonly tasks: Counter<'kind' | 'outcome'>;
   private readonly duration: Histogram<'kind'>;
   private readonly wait: Histogram<'kind'>;
+  private readonly ended: Counter<'state'>;
   private readonly stalled: Counter;
   private readonly lostLocks: Counter;
 
   constructor(registry: Registry) {
     const registers = [registry];
     this.tasks = new Counter({ name: 'blindfit_tasks_total', help: 'Tasks that ended, by kind and outcome.', labelNames: ['kind', 'outcome'], registers });
+    // Shown from the start: the first of a kind would be no increase otherwise.
+    for (const kind of ['start', 'forward', 'backward', 'predict']) for (const outcome of ['completed', 'retried', 'failed', 'cancelled']) this.tasks.inc({ kind, outcome }, 0);
     this.duration = new Histogram({ name: 'blindfit_task_duration_seconds', help: 'Time from taking a task out of the queue to its recorded result.', labelNames: ['kind'], buckets: SECONDS, registers });
     this.wait = new Histogram({ name: 'blindfit_task_wait_seconds', help: 'Time a task waited in the queue.', labelNames: ['kind'], buckets: SECONDS, registers });
+    this.ended = endedCounter(registry, ['failed']);
     this.stalled = new Counter({ name: 'blindfit_tasks_stalled_total', help: 'Tasks taken back from a worker that stopped renewing its lock.', registers });
     this.lostLocks = new Counter({ name: 'blindfit_lock_renewals_lost_total', help: 'Tasks whose lock could not be renewed.', registers });
   }
@@ -27,6 +32,10 @@ export class WorkerMetrics {
 
   waited(kind: string, seconds: number): void {
     this.wait.observe({ kind }, Math.max(0, seconds));
+  }
+
+  jobFailed(): void {
+    this.ended.inc({ state: 'failed' });
   }
 
   stall(): void {

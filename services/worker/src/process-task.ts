@@ -66,7 +66,7 @@ async function runTask(dependencies: ProcessorDependencies, job: Job<unknown, Ta
     metrics.finished(kind, 'failed', 0);
     logger.error({ job: owner, task: id, err: error }, 'task failed for good');
     const code = error instanceof TaskError || error instanceof ContractError ? error.code : 'TASK_FAILED';
-    await jobs.fail(owner, { code, message: reasonOf(error), task: id });
+    if (await jobs.fail(owner, { code, message: reasonOf(error), task: id })) metrics.jobFailed();
     throw Object.assign(new UnrecoverableError(reasonOf(error)), { code });
   } finally {
     const siblings = running.get(owner);

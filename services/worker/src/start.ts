@@ -3,7 +3,7 @@ import { Worker, type Job } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { isFinal, type TaskResult } from '@blindfit/contracts';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he';
-import { JobChanges, JobStore, LOCKS, QUEUES, traceJobs } from '@blindfit/jobs';
+import { JobChanges, JobStore, LOCKS, QUEUE_METRICS, QUEUES, traceJobs } from '@blindfit/jobs';
 import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
 import { WorkerMetrics } from './metrics.ts';
 import { processTask } from './process-task.ts';
@@ -41,7 +41,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
     threads: options.threads,
     onStatistics: compute.thread,
   });
-  compute.watch(registry, pool);
+  compute.watch(registry, pool, evaluator);
   const metrics = new WorkerMetrics(registry);
   const running = new Map<string, Set<AbortController>>();
 
@@ -67,6 +67,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
     connection: redis,
     prefix: options.queuePrefix,
     concurrency: options.threads,
+    metrics: QUEUE_METRICS,
     ...LOCKS,
   });
   worker.on('error', (error) => logger.warn({ err: error }, 'queue'));

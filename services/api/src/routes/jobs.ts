@@ -8,6 +8,7 @@ import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
 import { jobEvents } from '../job-events.ts';
+import type { JobCounters } from '../metrics.ts';
 import { ApiError, handleError, ProblemSchema } from '../problems.ts';
 import { answerRefresh, type RefreshDependencies } from '../refresh.ts';
 import { sendBlob, type BlobTraffic } from '../send-blob.ts';
@@ -23,6 +24,7 @@ export interface JobRoutesOptions extends SubmissionDependencies, RefreshDepende
   /** Milliseconds between heartbeats of event streams. @default 15000 */
   heartbeatMs?: number;
   traffic?: BlobTraffic;
+  counters?: JobCounters;
   /** Told of event streams that open (1) and close (-1). */
   onStream?: (delta: 1 | -1) => void;
 }
@@ -73,6 +75,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
     },
     async (request, reply) => {
       const { created, job } = await submitJob(options, request.body, request.headers['idempotency-key']);
+      if (created) options.counters?.submitted(job.kind);
       request.log.info({ job: job.id, created }, created ? 'job accepted' : 'job submitted again');
       return reply.code(created ? 201 : 200).header('location', `/v1/jobs/${job.id}`).send(job);
     },
@@ -119,6 +122,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       const cancelled = await jobs.cancel(id);
       const job = await known(id);
       if (!cancelled) throw new ApiError(409, 'JOB_FINISHED', 'Job is finished', `${id} has ${outcomeOf(job)} and cannot be cancelled any more`);
+      options.counters?.cancelled();
       request.log.info({ job: id }, 'job cancelled');
       return job;
     },

@@ -1,0 +1,72 @@
+/** How long a scrape of every service takes with a thousand jobs in the system. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startStack } from '@blindfit/cli';
+import { DEFAULT_HYPERPARAMETERS } from '@blindfit/he';
+import { AWAITING, JobStore } from '@blindfit/jobs';
+import { parseRedisUrl, variables } from '@blindfit/runtime';
+import { Redis } from 'ioredis';
+import { ms, print } from './measure.ts';
+
+const JOBS = 1000;
+const SCRAPES = 50;
+const DIGEST = `sha256:${'0'.repeat(64)}`;
+
+export async function run(): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'blindfit-bench-'));
+  const stack = await startStack({ dataDir: join(directory, 'data'), threads: 1, log: () => undefined });
+  const redis = new Redis({ ...parseRedisUrl(stack.redisUrl), replyMapping: 'legacy' });
+  try {
+    const jobs = new JobStore(redis, variables.queuePrefix.default?.(process.env) ?? '');
+    const targets = stack.processes.map(({ name, url }) => ({ name, url: `${url}/metrics` }));
+    const rows = [['median, max ms of a scrape', 'no jobs', `${JOBS} jobs`]];
+    const before = new Map<string, string>();
+    for (const { name, url } of targets) before.set(name, await scrapes(url, stack.token));
+    await seed(jobs);
+    const all = [...targets, { name: 'api, jobs as targets', url: `${stack.url}/metrics/jobs` }, { name: 'api, one job', url: `${stack.url}/metrics/jobs/job-bench-0` }];
+    for (const { name, url } of all) rows.push([name, before.get(name) ?? '', await scrapes(url, stack.token)]);
+    print(`Metrics: ${SCRAPES} scrapes each, ${JOBS / 4} of the jobs each awaiting a refresh, succeeded, failed and cancelled`, rows);
+  } finally {
+    redis.disconnect();
+    await stack.stop();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** A quarter of the jobs in each of four states in which the scheduler leaves them alone, each with some tasks recorded. */
+async function seed(jobs: JobStore): Promise<void> {
+  const operations = { rotations: 1, relinearisations: 1, multiplications: 1, plainMultiplications: 1, rescales: 1 };
+  const request = { id: '0'.repeat(32), chain: 0, iteration: 1, weights: DIGEST, since: new Date().toISOString() };
+  const { sigmoid } = DEFAULT_HYPERPARAMETERS;
+  const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, sigmoid: { ...sigmoid, odd: [...sigmoid.odd] } };
+  for (let i = 0; i < JOBS; i++) {
+    const id = `job-bench-${i}`;
+    const shape = { samples: 128, features: 401, classes: 10 };
+    await jobs.create({ id, manifest: DIGEST, shape, hyperparameters, parameters: 'N16384', tasksTotal: 100, levels: 6, chains: 1 });
+    await jobs.start(id);
+    for (let task = 0; task < 10; task++) {
+      await jobs.recordTask(id, `${id}.${task}`, { kind: 'forward', iteration: 1, pair: 0, startedAt: Date.now() - 500, finishedAt: Date.now(), loadKeysSeconds: 0, operations });
+    }
+    await jobs.setPlanned(id, []);
+    await jobs.setChain(id, 0, undefined, { phase: AWAITING, segment: 0, history: [], request });
+    if (i % 4 === 1) await jobs.succeed(id, [DIGEST]);
+    if (i % 4 === 2) await jobs.fail(id, { code: 'JOB_FAILED', message: 'for the bench' });
+    if (i % 4 === 3) await jobs.cancel(id);
+  }
+}
+
+/** @returns median and largest time in milliseconds */
+async function scrapes(url: string, token: string): Promise<string> {
+  const times: number[] = [];
+  for (let i = 0; i <= SCRAPES; i++) {
+    const started = performance.now();
+    const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+    await response.text();
+    if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+    // The first one makes the connection.
+    if (i > 0) times.push(performance.now() - started);
+  }
+  times.sort((a, b) => a - b);
+  return `${ms(times[Math.floor(times.length / 2)] ?? NaN)}, ${ms(times.at(-1) ?? NaN)}`;
+}

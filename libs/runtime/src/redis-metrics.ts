@@ -1,0 +1,62 @@
+import { Cluster } from 'ioredis';
+import { Gauge, type Registry } from 'prom-client';
+
+import type { RedisConnection } from './redis.ts';
+
+/** How long what Redis says of its memory is good for. Milliseconds. */
+const MEMORY_MS = 5_000;
+
+/** `blindfit_redis_up`, from the state of the connection: a scrape asks Redis nothing for it. */
+export function addRedisUp(registry: Registry, redis: Pick<RedisConnection, 'status'>): void {
+  new Gauge({
+    name: 'blindfit_redis_up',
+    help: 'Whether the connection to Redis is ready.',
+    registers: [registry],
+    collect() {
+      this.set(redis.status === 'ready' ? 1 : 0);
+    },
+  });
+}
+
+/** How full Redis is; of a cluster, its fullest server. There are no samples while it is away. */
+export function addRedisMemory(registry: Registry, redis: RedisConnection): void {
+  let known: { readonly at: number; readonly memory: Promise<RedisMemory | undefined> } | undefined;
+  const read = (): Promise<RedisMemory | undefined> => {
+    if (redis.status !== 'ready') return Promise.resolve(undefined);
+    if (known === undefined || performance.now() - known.at > MEMORY_MS) known = { at: performance.now(), memory: fullest(redis).catch(() => undefined) };
+    return known.memory;
+  };
+  gauge('blindfit_redis_memory_used_bytes', 'Memory that Redis has allocated.', 'used');
+  gauge('blindfit_redis_memory_limit_bytes', 'Memory that Redis may allocate: its maxmemory, or the memory of its machine if that is not set.', 'limit');
+
+  function gauge(name: string, help: string, field: keyof RedisMemory): void {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      async collect() {
+        const value = (await read())?.[field];
+        if (value === undefined || Number.isNaN(value)) this.remove({});
+        else this.set(value);
+      },
+    });
+  }
+}
+
+/** Bytes. */
+interface RedisMemory {
+  readonly used: number;
+  readonly limit: number;
+}
+
+async function fullest(redis: RedisConnection): Promise<RedisMemory | undefined> {
+  const servers = redis instanceof Cluster ? redis.nodes('master') : [redis];
+  const all = await Promise.all(servers.map(async (each) => memoryOf(await each.info('memory'))));
+  return all.toSorted((a, b) => b.used / b.limit - a.used / a.limit)[0];
+}
+
+function memoryOf(info: string): RedisMemory {
+  const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)\\r?$`, 'm').exec(info)?.[1]);
+  const maxmemory = field('maxmemory');
+  return { used: field('used_memory'), limit: maxmemory > 0 ? maxmemory : field('total_system_memory') };
+}
