@@ -58,7 +58,7 @@ export function overview(): ClassicDashboard {
           stat({
             title: 'Processes down', width: 3, unit: 'none', limits: [[null, 'green'], [1, 'red']],
             description: 'APIs, schedulers and workers that Prometheus knows of and cannot scrape.',
-            queries: [{ expr: 'count(up{job=~".*blindfit.*", blindfit_job=""} == 0) or vector(0)', legend: 'down' }],
+            queries: [{ expr: 'count(up{job=~"blindfit-(api|scheduler|worker)"} == 0) or vector(0)', legend: 'down' }],
             documents: [runbook('BlindfitTargetDown')],
           }),
           stat({
