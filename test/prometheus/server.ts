@@ -36,6 +36,8 @@ export interface Prometheus extends AsyncDisposable {
   query(expr: string): Promise<Sample[]>;
   rules(): Promise<RuleState[]>;
   targets(): Promise<TargetState[]>;
+  /** The end of what it printed: warnings and errors. */
+  log(): string;
 }
 
 /**
@@ -81,6 +83,7 @@ export async function startPrometheus(program: string, directory: string, config
     },
     rules: async () => ((await ask('rules')) as { groups: { rules: RuleState[] }[] }).groups.flatMap(({ rules }) => rules),
     targets: async () => ((await ask('targets?state=active')) as { activeTargets: TargetState[] }).activeTargets,
+    log: () => said,
     [Symbol.asyncDispose]: stop,
   };
 }

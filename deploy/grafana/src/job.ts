@@ -29,12 +29,12 @@ export function job(): ClassicDashboard {
           }),
           stat({
             title: 'Phase', width: 4, unit: 'none', names: true, empty: 'Not active',
-            description: 'What a running job is at: start, training, packing; predicting for a prediction.',
+            description: 'What it is at: queued, start, training, awaiting-refresh, packing, done; predicting for a prediction.',
             queries: [{ expr: `max by (phase) (blindfit_job_phase{${JOB}}) == 1`, legend: '{{phase}}' }],
           }),
           stat({
             title: 'Progress', width: 4, unit: 'percentunit', empty: 'Not active', max: 1,
-            description: 'Iterations done of those planned, over all chains of classes.',
+            description: 'Tasks of workers that are done, of all that are planned.',
             queries: [{ expr: `max(blindfit_job_progress_ratio{${JOB}})`, legend: 'progress' }],
           }),
           stat({
@@ -48,8 +48,8 @@ export function job(): ClassicDashboard {
             queries: [{ expr: `(${ELAPSED}) * (1 - max(blindfit_job_progress_ratio{${JOB}})) / (max(blindfit_job_progress_ratio{${JOB}}) > 0)`, legend: 'remaining' }],
           }),
           stat({
-            title: 'Waits for its owner since', width: 4, unit: 's', empty: 'Not active', limits: [[null, 'text'], [60, 'yellow'], [3600, 'orange']],
-            description: '0 while some chain can go on. Otherwise the owner’s client has to refresh the weights: blindfit attach, on the owner’s machine.',
+            title: 'Oldest open refresh', width: 4, unit: 's', empty: 'Not active', limits: [[null, 'text'], [60, 'yellow'], [3600, 'orange']],
+            description: 'How long the oldest request for a refresh has waited; 0 when there is none. The owner’s client answers it: blindfit attach, on the owner’s machine.',
             queries: [{ expr: `max(blindfit_job_awaiting_refresh_seconds{${JOB}})`, legend: 'waits' }],
             documents: [runbook('BlindfitAwaitingRefresh')],
           }),
@@ -87,7 +87,7 @@ export function job(): ClassicDashboard {
         panels: [
           graph({
             title: 'Tasks by kind', width: 6, unit: 'suffix: tasks/s', stacked: true, empty: 'No task was done at this time',
-            description: 'Tasks and steps of this job that were recorded in a second.',
+            description: 'Tasks of workers and steps of schedulers that were recorded in a second.',
             queries: [{ expr: `max by (kind) (rate(blindfit_job_tasks_done_total{${JOB}}[$__rate_interval]))`, legend: '{{kind}}' }],
           }),
           graph({
@@ -97,13 +97,13 @@ export function job(): ClassicDashboard {
           }),
           bars({
             title: 'Slowest task by kind', width: 6, unit: 's', empty: 'No task is done',
-            description: 'The longest that a task of this job took. The first task of a thread loads keys as well, which is not counted.',
-            queries: [{ expr: `max by (kind) (blindfit_job_task_seconds_max{${JOB}})`, legend: '{{kind}}' }],
+            description: 'The longest that a task of this job took in its thread.',
+            queries: [{ expr: `max by (kind) (blindfit_job_task_max_seconds{${JOB}})`, legend: '{{kind}}' }],
           }),
           bars({
             title: 'Stragglers: slowest to mean', width: 6, unit: 'suffix: x', empty: 'No task is done', limits: [[null, 'green'], [3, 'yellow'], [10, 'red']],
             description: 'How many times the mean the slowest task took. Beyond 3 some worker is slower than the rest, or its machine has other things to do.',
-            queries: [{ expr: `max by (kind) (blindfit_job_task_seconds_max{${JOB}}) / (max by (kind) (blindfit_job_task_seconds_total{${JOB}} / blindfit_job_tasks_done_total{${JOB}}) > 0)`, legend: '{{kind}}' }],
+            queries: [{ expr: `max by (kind) (blindfit_job_task_max_seconds{${JOB}}) / (max by (kind) (blindfit_job_task_seconds_total{${JOB}} / blindfit_job_tasks_done_total{${JOB}}) > 0)`, legend: '{{kind}}' }],
             links: [toDashboard('Workers', UIDS.workers)],
           }),
         ],
@@ -128,7 +128,7 @@ export function job(): ClassicDashboard {
           }),
           stat({
             title: 'Waited for the owner', width: 4, unit: 's', empty: 'Not active',
-            description: 'Time in which no chain could go on, in all, until the last answer.',
+            description: 'From each request to its answer, in all; other chains go on meanwhile.',
             queries: [{ expr: `max(blindfit_job_refresh_wait_seconds_total{${JOB}})`, legend: 'waited' }],
           }),
         ],

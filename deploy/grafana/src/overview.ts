@@ -100,8 +100,7 @@ export function overview(): ClassicDashboard {
             description: 'Within the width of each bar: submissions by kind, and ends by how they ended.',
             queries: [
               { expr: 'sum by (kind) (increase(blindfit_jobs_submitted_total[$__rate_interval]))', legend: 'submitted: {{kind}}' },
-              { expr: 'sum by (state) (increase(blindfit_jobs_ended_total{state!="cancelled"}[$__rate_interval]))', legend: '{{state}}' },
-              { expr: 'sum(increase(blindfit_jobs_cancelled_total[$__rate_interval]))', legend: 'cancelled' },
+              { expr: 'sum by (state) (increase(blindfit_jobs_ended_total[$__rate_interval]))', legend: '{{state}}' },
             ],
             documents: [runbook('BlindfitJobsFailing')],
           }),
@@ -158,7 +157,7 @@ export function overview(): ClassicDashboard {
         panels: [
           graph({
             title: 'Jobs that wait for their owner', width: 8, unit: 'none', empty: 'No jobs',
-            description: 'They hold no process and lose nothing, however long it takes.',
+            description: 'Jobs that no chain can take further. They hold no process and lose nothing, however long it takes.',
             queries: [{ expr: 'max(blindfit_jobs_awaiting_refresh)', legend: 'jobs' }],
           }),
           graph({

@@ -47,3 +47,20 @@ export function selectorsOf(expr: string): Selector[] {
   });
   return found;
 }
+
+/**
+ * An expression whose comparisons with numbers are gone, and `absent(x)` with them: what an alert looks at, whether it
+ * fires or not. `a / b > 0.9` is `a / b`.
+ */
+export function withoutThresholds(expr: string): string {
+  const cuts: [from: number, to: number][] = [];
+  parser.parse(expr).iterate({
+    enter: ({ node }) => {
+      const [operator, right] = [node.firstChild?.nextSibling, node.lastChild];
+      if (node.name === 'BinaryExpr' && ['Gtr', 'Lss', 'Gte', 'Lte', 'Eql', 'EqlSingle', 'Neq'].includes(operator?.name ?? '') && right?.name === 'NumberDurationLiteral') cuts.push([operator?.from ?? 0, right.to]);
+      const called = node.name === 'FunctionCall' ? node.getChild('FunctionIdentifier') : null;
+      if (called !== null && expr.slice(called.from, called.to) === 'absent') cuts.push([called.from, called.to]);
+    },
+  });
+  return cuts.sort(([a], [b]) => b - a).reduce((text, [from, to]) => text.slice(0, from) + text.slice(to), expr);
+}
