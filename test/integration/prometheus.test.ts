@@ -52,8 +52,9 @@ it('every question of dashboards and rules has an answer, and the answers are wh
   await withStack({}, async (stack, client, directory) => {
     await using prometheus = await startPrometheus(join(found.directory, 'prometheus'), directory, await writeConfig(join(directory, 'prometheus'), stack));
     await until(prometheus, 'count(up == 1) >= 3');
-    const { prepared, jobs } = await runJobs(client, prometheus, join(directory, 'keys'));
-    using _ = prepared;
+    const ran = await runJobs(client, prometheus, join(directory, 'keys'));
+    using prepared = ran.prepared;
+    const { jobs } = ran;
     const everyJob = Object.values(jobs).map(({ id }) => id).join('|');
     await until(prometheus, `count(blindfit_job_state{blindfit_job=~"${everyJob}"} == 1) == 4`);
     for (const [state, { id }] of Object.entries(jobs)) await until(prometheus, `blindfit_job_state{blindfit_job="${id}", state="${state}"} == 1`);
@@ -205,7 +206,7 @@ async function damaged(client: BlindfitClient, { manifest }: Prepared): Promise<
 
 /** Waits until an expression has a value. @throws Error after two minutes */
 async function until(prometheus: Prometheus, expr: string): Promise<void> {
-  const deadline = Date.now() + Number(process.env['UNTIL'] ?? 120_000);
+  const deadline = Date.now() + 120_000;
   while ((await prometheus.query(expr)).length === 0) {
     if (Date.now() > deadline) {
       const targets = (await prometheus.targets()).map(({ scrapeUrl, health, lastError }) => `${scrapeUrl} ${health} ${lastError}`);

@@ -20,6 +20,8 @@ export class SchedulerMetrics {
     this.jobSeconds = new Histogram({ name: 'blindfit_job_duration_seconds', help: 'From submission to success.', buckets: [1, 2, 5, 10, 30, 60, 300, 1800, 7200, 28800], registers });
     this.stalledSteps = new Counter({ name: 'blindfit_steps_stalled_total', help: 'Job steps taken back from a scheduler that stopped renewing its lock.', labelNames: ['queue'], registers });
     this.lostLocks = new Counter({ name: 'blindfit_scheduler_lock_renewals_lost_total', help: 'Job steps whose lock could not be renewed.', labelNames: ['queue'], registers });
+    // Shown from the start, or the first of them would be no increase.
+    for (const queue of ['jobs', 'chains']) for (const counter of [this.stalledSteps, this.lostLocks]) counter.inc({ queue }, 0);
     addClusterMetrics(registry, sources);
   }
 
