@@ -28,53 +28,50 @@ const DATA = syntheticData(40, 20, 4);
 const HYPERPARAMETERS = { ...DEFAULT_HYPERPARAMETERS, iterations: 2 };
 const PAIRS = 2;
 
-/**
- * Expressions that have nothing to say about this cluster, although all is well with them. What they are made of is checked
- * with the other selectors below.
- */
-const EMPTY: Readonly<Record<string, string>> = {
-  'overview.json: annotation Alerts': 'no alert fires',
-  'overview.json: Blobs A': 'the first collection comes a minute after the start',
-  'job.json: annotation Alerts': 'no alert fires',
-  'workers.json: annotation Alerts': 'no alert fires',
+/** Selectors that rightly match nothing in a healthy cluster, and what is asked instead, so that a wrong name cannot hide. */
+const ABSENT: Readonly<Record<string, string>> = {
+  'ALERTS{alertname=~"Blindfit.+", alertstate="firing"}': 'ALERTS{alertname=~"Blindfit.+", alertstate="pending"}',
+  'blindfit_http_request_duration_seconds_count{status=~"5..", route!="/readyz"}': 'blindfit_http_request_duration_seconds_count{status=~"2..", route!="/readyz"}',
 };
 
-/** Selectors that match nothing here, and what is asked instead, or why nothing can be: then at least the metric is a documented one. */
-const ABSENT: Readonly<Record<string, { readonly instead: string } | { readonly because: string }>> = {
-  'ALERTS{alertname=~"Blindfit.+", alertstate="firing"}': { instead: 'ALERTS{alertname=~"Blindfit.+", alertstate="pending"}' },
-  'blindfit_http_request_duration_seconds_count{status=~"5..", route!="/readyz"}': { instead: 'blindfit_http_request_duration_seconds_count{status=~"2..", route!="/readyz"}' },
-  'blindfit_blob_bytes': { because: 'the first collection comes a minute after the start' },
-};
+/** Series that come with the first collection of blobs, a minute after the start: sometimes within this test. catalogue.test.ts looks at their names. */
+const LATER = ['blindfit_blob_bytes'];
+
+/** Expressions that have no answer in a healthy cluster. All they are made of is checked selector by selector. */
+const EMPTY = ['overview.json: annotation Alerts', 'job.json: annotation Alerts', 'workers.json: annotation Alerts'];
 
 it('every question of dashboards and rules has an answer, and the answers are what the jobs did', { timeout: 300_000 }, async (t) => {
   const found = await findPrograms('prometheus', ['prometheus', 'promtool']);
   if (found.reason !== undefined) return t.skip(found.reason);
   await withStack({}, async (stack, client, directory) => {
-    await using prometheus = await startPrometheus(join(found.directory, 'prometheus'), directory, await writeConfig(join(directory, 'prometheus'), stack));
-    await until(prometheus, 'count(up == 1) >= 3');
-    const ran = await runJobs(client, prometheus, join(directory, 'keys'));
+    await using server = await startPrometheus(join(found.directory, 'prometheus'), directory, await writeConfig(join(directory, 'prometheus'), stack));
+    await until(server, 'count(up == 1) == 3');
+    const ran = await runJobs(client, server, join(directory, 'keys'));
     using prepared = ran.prepared;
     const { jobs } = ran;
-    const everyJob = Object.values(jobs).map(({ id }) => id).join('|');
-    await until(prometheus, `count(blindfit_job_state{blindfit_job=~"${everyJob}"} == 1) == 4`);
-    for (const [state, { id }] of Object.entries(jobs)) await until(prometheus, `blindfit_job_state{blindfit_job="${id}", state="${state}"} == 1`);
-    // What rules record of it comes an evaluation later, and alerts that look at that another one.
-    await until(prometheus, 'count(ALERTS{alertname="BlindfitTasksFailing"}) and max(blindfit:jobs_failed:ratio_increase1h) and max(blindfit_jobs{state="succeeded"}) == 1');
+    // All questions are asked of one moment, at which all is scraped that happened, and rules have looked at it: a scrape that comes late or fails on a busy machine changes nothing about it.
+    const over = Date.now() / 1000;
+    const at = await until(
+      server,
+      `min(up) == 1 and count(up) == 3 + 4 and min(timestamp(up)) > ${over}`,
+      `min(timestamp(blindfit:iterations:rate5m)) > ${over} + 3`,
+      ...Object.entries(jobs).map(([state, { id }]) => `blindfit_job_state{blindfit_job="${id}", state="${state}"} == 1`),
+      'ALERTS{alertname="BlindfitTasksFailing"}',
+      'absent(ALERTS{alertname!="BlindfitTasksFailing"})',
+    );
+    const prometheus: Pick<Prometheus, 'query'> = { query: (expr) => server.query(expr, at) };
 
     const variables = { __rate_interval: '1m', instance: '.+', blindfit_job: jobs.succeeded.id };
     const dashboards = [...committed()].flatMap(([file, dashboard]) => expressionsOf(file, dashboard)).map(({ place, expr }): Expression => ({ place, expr: filled(expr, variables) }));
     const ofRules = rules().map(({ record, alert, expr }): Expression => ({ place: record ?? alert ?? '', expr }));
 
     await t.test('all processes and active jobs are scraped, and all rules can be evaluated', async () => {
-      const targets = await prometheus.targets();
-      assert.deepEqual(targets.filter(({ health }) => health !== 'up').map(({ scrapeUrl, lastError }) => `${scrapeUrl}: ${lastError}`), []);
-      assert.deepEqual([...new Set(targets.map(({ labels }) => labels['job']))].sort(), ['blindfit-api', 'blindfit-jobs', 'blindfit-scheduler', 'blindfit-worker']);
-      assert.equal(targets.filter(({ labels }) => labels['job'] === 'blindfit-jobs').length, 4);
-      const states = await prometheus.rules();
+      assert.deepEqual(await byLabel(prometheus, 'count by (job) (up == 1)', 'job'), { 'blindfit-api': 1, 'blindfit-jobs': 4, 'blindfit-scheduler': 1, 'blindfit-worker': 1 });
+      const states = await server.rules();
       assert.equal(states.length, rules().length);
       assert.deepEqual(states.filter(({ health }) => health !== 'ok').map(({ name, lastError }) => `${name}: ${lastError ?? ''}`), []);
       // One of some ten tasks failed. It would fire if that went on for ten minutes.
-      assert.deepEqual(states.filter(({ state }) => state !== undefined && state !== 'inactive').map(({ name, state }) => `${name} ${state ?? ''}`), ['BlindfitTasksFailing pending']);
+      assert.deepEqual((await prometheus.query('ALERTS')).map(({ labels }) => `${labels['alertname'] ?? ''} ${labels['alertstate'] ?? ''}`), ['BlindfitTasksFailing pending']);
     });
 
     await t.test('every selector of every expression finds series', async () => {
@@ -83,11 +80,11 @@ it('every question of dashboards and rules has an answer, and the answers are wh
       const problems: string[] = [];
       const unused = new Set(Object.keys(ABSENT));
       for (const [text, place] of selectors) {
-        const exception = ABSENT[text];
+        const instead = ABSENT[text];
         unused.delete(text);
         const present = (await prometheus.query(text)).length > 0;
-        if (present !== (exception === undefined)) problems.push(`${place}: ${text} ${present ? 'finds series after all' : 'finds nothing'}`);
-        if (exception !== undefined && 'instead' in exception && (await prometheus.query(exception.instead)).length === 0) problems.push(`${place}: ${exception.instead} finds nothing`);
+        if (present !== (instead === undefined) && !LATER.includes(text)) problems.push(`${place}: ${text} ${present ? 'finds series after all' : 'finds nothing'}`);
+        if (instead !== undefined && (await prometheus.query(instead)).length === 0) problems.push(`${place}: ${instead} finds nothing`);
       }
       assert.deepEqual(problems, []);
       assert.deepEqual([...unused], [], 'every exception is about something');
@@ -99,7 +96,7 @@ it('every question of dashboards and rules has an answer, and the answers are wh
       for (const { place, expr } of asked) {
         const samples = await prometheus.query(expr).catch((error: unknown) => String(error));
         if (typeof samples === 'string') problems.push(`${place}: ${expr}: ${samples}`);
-        else if (samples.some(({ value }) => Number.isFinite(value)) === (place in EMPTY)) problems.push(`${place}: ${expr}: ${JSON.stringify(samples)}`);
+        else if (samples.some(({ value }) => Number.isFinite(value)) === EMPTY.includes(place) && !selectorsOf(expr).some(({ text }) => LATER.includes(text))) problems.push(`${place}: ${expr}: ${JSON.stringify(samples)}`);
       }
       assert.deepEqual(problems, []);
       t.diagnostic(`${asked.length} expressions`);
@@ -204,26 +201,30 @@ async function damaged(client: BlindfitClient, { manifest }: Prepared): Promise<
   return { ...manifest, blobs: { ...manifest.blobs, gradientFeatures: [[digest, ...row], ...rows] } };
 }
 
-/** Waits until an expression has a value. @throws Error after two minutes */
-async function until(prometheus: Prometheus, expr: string): Promise<void> {
+/** Waits until all expressions have a value at the same time. @returns that time, in seconds since the epoch @throws Error after two minutes */
+async function until(prometheus: Prometheus, ...wanted: readonly string[]): Promise<number> {
   const deadline = Date.now() + 120_000;
-  while ((await prometheus.query(expr)).length === 0) {
+  for (;;) {
+    const at = Date.now() / 1000;
+    const missing: string[] = [];
+    for (const expr of wanted) if ((await prometheus.query(expr, at)).length === 0) missing.push(expr);
+    if (missing.length === 0) return at;
     if (Date.now() > deadline) {
       const targets = (await prometheus.targets()).map(({ scrapeUrl, health, lastError }) => `${scrapeUrl} ${health} ${lastError}`);
-      const looked = await Promise.all(selectorsOf(expr).map(async ({ text }) => `${text}: ${JSON.stringify(await prometheus.query(text))}`));
-      throw new Error([`Prometheus has had no value of ${expr} for two minutes.`, ...looked, ...targets, prometheus.log()].join('\n'));
+      const looked = await Promise.all(missing.flatMap(selectorsOf).map(async ({ text }) => `${text}: ${JSON.stringify(await prometheus.query(text))}`));
+      throw new Error(['For two minutes Prometheus has had no value of', ...missing, ...looked, ...targets, prometheus.log()].join('\n'));
     }
     await sleep(250);
   }
 }
 
-async function one(prometheus: Prometheus, expr: string): Promise<number> {
+async function one(prometheus: Pick<Prometheus, 'query'>, expr: string): Promise<number> {
   const samples = await prometheus.query(expr);
   assert.equal(samples.length, 1, `${expr}: ${JSON.stringify(samples)}`);
   return (samples as [Sample])[0].value;
 }
 
 /** Values by one of their labels. */
-async function byLabel(prometheus: Prometheus, expr: string, label: string): Promise<Record<string, number>> {
+async function byLabel(prometheus: Pick<Prometheus, 'query'>, expr: string, label: string): Promise<Record<string, number>> {
   return Object.fromEntries((await prometheus.query(expr)).map(({ labels, value }) => [labels[label] ?? '', value]));
 }

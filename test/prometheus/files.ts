@@ -36,7 +36,7 @@ export interface ScrapeConfig {
   authorization?: { credentials_file: string };
   static_configs?: { targets: string[] }[];
   file_sd_configs?: { files: string[] }[];
-  http_sd_configs?: { url: string; refresh_interval: string; authorization?: { credentials_file: string } }[];
+  http_sd_configs?: { url: string; refresh_interval: string; authorization?: { type?: string; credentials_file: string } }[];
 }
 
 export interface Config {

@@ -1,6 +1,7 @@
 /** Prometheus' own tool checks the configuration and the rules and runs their tests; every alert has all its reader needs. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -10,7 +11,7 @@ import { DOCS_URL } from '@blindfit/dashboards';
 import { committed } from '../../deploy/grafana/test/support.ts';
 import { linksOf } from '../../deploy/grafana/test/rules.ts';
 import { temporaryDirectory } from '../integration/support.ts';
-import { DIRECTORY, readYaml, rules, yamlFiles } from './files.ts';
+import { DIRECTORY, readYaml, rules, yamlFiles, type Config } from './files.ts';
 import { findPrograms } from './program.ts';
 
 const run = promisify(execFile);
@@ -44,6 +45,13 @@ describe('promtool', async () => {
     await rm(join(copy.path, 'blindfit-token'), { force: true });
     if (found.reason === undefined) await assert.rejects(promtool(t, copy.path, 'check', 'config', 'prometheus.yml'), /blindfit-token/);
     else t.skip(found.reason);
+  });
+
+  it('is not told of a scrape that would be refused: service discovery sends a token as it is, unless told what it is', () => {
+    const files = readdirSync(DIRECTORY).filter((name) => name.endsWith('.yml'));
+    const lists = files.flatMap((name) => (readYaml(join(DIRECTORY, name)) as Config).scrape_configs.flatMap(({ http_sd_configs: found = [] }) => found.map(({ authorization }) => ({ name, authorization }))));
+    assert.ok(lists.length > 0);
+    for (const { name, authorization } of lists) assert.equal(authorization?.type, 'Bearer', name);
   });
 
   it('accepts the rules', async (t) => {

@@ -32,8 +32,8 @@ export interface TargetState {
 
 export interface Prometheus extends AsyncDisposable {
   readonly url: string;
-  /** An instant query, now. @throws Error with what Prometheus says of a bad one */
-  query(expr: string): Promise<Sample[]>;
+  /** An instant query. @param at seconds since the epoch @default now @throws Error with what Prometheus says of a bad one */
+  query(expr: string, at?: number): Promise<Sample[]>;
   rules(): Promise<RuleState[]>;
   targets(): Promise<TargetState[]>;
   /** The end of what it printed: warnings and errors. */
@@ -76,8 +76,8 @@ export async function startPrometheus(program: string, directory: string, config
   };
   return {
     url,
-    query: async (expr) => {
-      const data = (await ask('query', new URLSearchParams({ query: expr }))) as { resultType: string; result: unknown };
+    query: async (expr, at) => {
+      const data = (await ask('query', new URLSearchParams({ query: expr, ...(at === undefined ? {} : { time: String(at) }) }))) as { resultType: string; result: unknown };
       if (data.resultType === 'scalar') return [{ labels: {}, value: Number((data.result as [number, string])[1]) }];
       return (data.result as { metric: Record<string, string>; value: [number, string] }[]).map(({ metric, value }) => ({ labels: metric, value: Number(value[1].replace('Inf', 'Infinity')) }));
     },

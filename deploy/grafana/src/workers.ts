@@ -50,7 +50,7 @@ export function workers(): ClassicDashboard {
               { field: 'kernel', title: 'Kernel' },
               { field: 'Value #B', title: 'Threads', unit: 'none' },
               { field: 'Value #C', title: 'Memory', unit: 'bytes' },
-              { field: 'Value #D', title: 'Up since', unit: 's' },
+              { field: 'Value #D', title: 'Up for', unit: 's' },
               { field: 'Value #A' },
             ],
           }),
