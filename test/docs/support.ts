@@ -48,7 +48,7 @@ export interface Package {
 
 /** The packages of the project, libraries first, with what their sources really import. */
 export function packages(): Package[] {
-  const directories = [...['libs', 'services'].flatMap((parent) => readdirSync(join(ROOT, parent)).sort().map((name) => `${parent}/${name}`)), 'cli', 'demo', 'bench'];
+  const directories = [...['libs', 'services'].flatMap((parent) => readdirSync(join(ROOT, parent)).sort().map((name) => `${parent}/${name}`)), 'cli', 'demo', 'bench', 'deploy/grafana'];
   return directories
     .filter((directory) => existsSync(join(ROOT, directory, 'package.json')))
     .map((directory) => {

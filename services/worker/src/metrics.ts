@@ -1,8 +1,13 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
+import type { TaskKind } from '@blindfit/contracts';
 import { endedCounter } from '@blindfit/jobs';
 
 /** Buckets for tasks that are cut to last 0.2 to 2 seconds, and for those that turn out otherwise. */
 const SECONDS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
+
+/** Of workers; the scheduler's own are timed by it. */
+const KINDS: readonly TaskKind[] = ['start', 'forward', 'backward', 'predict'];
+const OUTCOMES = ['completed', 'retried', 'failed', 'cancelled'] as const;
 
 /** What a worker tells Prometheus about its tasks; `ComputeMetrics` tells about its threads. */
 export class WorkerMetrics {
@@ -16,8 +21,8 @@ export class WorkerMetrics {
   constructor(registry: Registry) {
     const registers = [registry];
     this.tasks = new Counter({ name: 'blindfit_tasks_total', help: 'Tasks that ended, by kind and outcome.', labelNames: ['kind', 'outcome'], registers });
-    // Shown from the start: the first of a kind would be no increase otherwise.
-    for (const kind of ['start', 'forward', 'backward', 'predict']) for (const outcome of ['completed', 'retried', 'failed', 'cancelled']) this.tasks.inc({ kind, outcome }, 0);
+    // Shown from the start, or the first of them, which may be the failure to be alerted of, would be no increase.
+    for (const kind of KINDS) for (const outcome of OUTCOMES) this.tasks.inc({ kind, outcome }, 0);
     this.duration = new Histogram({ name: 'blindfit_task_duration_seconds', help: 'Time from taking a task out of the queue to its recorded result.', labelNames: ['kind'], buckets: SECONDS, registers });
     this.wait = new Histogram({ name: 'blindfit_task_wait_seconds', help: 'Time a task waited in the queue.', labelNames: ['kind'], buckets: SECONDS, registers });
     this.ended = endedCounter(registry, ['failed']);
@@ -25,7 +30,7 @@ export class WorkerMetrics {
     this.lostLocks = new Counter({ name: 'blindfit_lock_renewals_lost_total', help: 'Tasks whose lock could not be renewed.', registers });
   }
 
-  finished(kind: string, outcome: 'completed' | 'failed' | 'cancelled' | 'retried', seconds: number): void {
+  finished(kind: string, outcome: (typeof OUTCOMES)[number], seconds: number): void {
     this.tasks.inc({ kind, outcome });
     if (outcome === 'completed') this.duration.observe({ kind }, seconds);
   }
