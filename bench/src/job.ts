@@ -1,4 +1,4 @@
-/** The paper's job through API, queue, workers and scheduler, with one thread and with two, keys loaded. */
+/** The paper's job through API, queue, workers and scheduler: threads, evaluators and memory, keys loaded. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,8 @@ interface Measured {
   readonly train: number;
   /** Largest resident memory of the worker process, bytes. */
   readonly peakMemory: number;
+  /** Seconds until a new worker on the same host has its keys. */
+  readonly again: number;
 }
 
 /** @param rotationMs milliseconds of one rotation, measured in the same run */
@@ -25,9 +27,11 @@ export async function run(rotationMs: number): Promise<void> {
   try {
     const one = await measure(directory, 1);
     const two = await measure(directory, 2);
+    const seal = await measure(directory, 2, 'seal');
+    const eight = await measure(directory, 8);
     const seconds = (value: number): string => value.toFixed(2);
-    const rows = [one, two].map(({ report, train, peakMemory }, index) => [
-      `${index + 1} thread${index === 0 ? '' : 's'}`,
+    const rows = ([['1 thread', one], ['2 threads', two], ['2 threads, node-seal', seal], ['8 threads', eight]] as const).map(([name, { report, train, peakMemory }]) => [
+      name,
       seconds(train),
       ((1000 * train) / rotationMs).toFixed(0),
       seconds(report.seconds.loadKeys),
@@ -41,7 +45,10 @@ export async function run(rotationMs: number): Promise<void> {
     const { bytes, operations } = two.report;
     if (operations === undefined) throw new Error('the job did not finish');
     process.stdout.write(
-      `\ntwo threads / one thread: ${(two.train / one.train).toFixed(2)}` +
+      `\nevaluator: ${Object.keys(two.report.evaluators ?? {}).join(', ')}; node-seal takes ${(seal.train / two.train).toFixed(1)} times as long` +
+        `\nkeys that are on the host are there for a new worker in ${(1000 * two.again).toFixed(0)} ms, its parameters included` +
+        `\nmemory of each of 6 more threads: ${((eight.peakMemory - two.peakMemory) / 6 / 2 ** 20).toFixed(0)} MiB` +
+        `\ntwo threads / one thread: ${(two.train / one.train).toFixed(2)}` +
         `\none rotation at the top level: ${rotationMs.toFixed(1)} ms` +
         `\nrotations ${operations.rotations}, relinearisations ${operations.relinearisations}, products ${operations.multiplications}, plaintext products ${operations.plainMultiplications}, rescales ${operations.rescales}` +
         `\nupload: data ${(bytes.data / 1e6).toFixed(1)} MB, keys ${(bytes.keys / 1e6).toFixed(1)} MB; download: ${(bytes.model / 1e6).toFixed(2)} MB` +
@@ -52,21 +59,31 @@ export async function run(rotationMs: number): Promise<void> {
   }
 }
 
-async function measure(directory: string, threads: number): Promise<Measured> {
+async function measure(directory: string, threads: number, evaluator = 'auto'): Promise<Measured> {
+  process.env['BLINDFIT_EVALUATOR'] = evaluator;
+  const dataDir = join(directory, `data-${threads}-${evaluator}`);
+  const measured = await measureOn(directory, dataDir, threads, RUNS);
+  // Keys are made where a stack has its data: the next one finds them.
+  const { report } = await measureOn(directory, dataDir, threads, 0);
+  return { ...measured, again: report.seconds.loadKeys };
+}
+
+async function measureOn(directory: string, dataDir: string, threads: number, runs: number): Promise<Measured> {
   const data = await paperData();
-  const stack = await startStack({ dataDir: join(directory, `data-${threads}`), threads, log: () => undefined });
+  const stack = await startStack({ dataDir, threads, log: () => undefined });
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   try {
     const train = (): Promise<TrainingReport> =>
       runTraining(client, { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory: join(directory, 'keys') }, new Progress({ mode: 'silent' }), new AbortController().signal);
     const first = await train();
     const reports: TrainingReport[] = [];
-    for (let i = 0; i < RUNS; i++) reports.push(await train());
+    for (let i = 0; i < runs; i++) reports.push(await train());
     reports.sort((a, b) => a.seconds.train - b.seconds.train);
-    const median = reports[Math.floor(RUNS / 2)] ?? first;
+    const median = reports[Math.floor(runs / 2)] ?? first;
     const worker = stack.processes.find((process) => process.name.startsWith('worker'));
     return {
       report: { ...median, seconds: { ...median.seconds, loadKeys: first.seconds.loadKeys } },
+      again: NaN,
       train: median.seconds.train,
       peakMemory: await peakMemoryOf(worker?.pid ?? 0),
     };

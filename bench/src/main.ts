@@ -1,4 +1,5 @@
 /** `npm run bench [-- name ...]`: all benches, or those named. */
+import * as evaluators from './evaluators.ts';
 import * as features from './features.ts';
 import * as job from './job.ts';
 import * as metrics from './metrics.ts';
@@ -9,7 +10,7 @@ import * as soak from './soak.ts';
 import * as training from './training.ts';
 
 const wanted = process.argv.slice(2);
-const KNOWN = ['operations', 'job', 'training', 'soak', 'observability', 'metrics', 'preprocessing', 'features'];
+const KNOWN = ['evaluators', 'operations', 'job', 'training', 'soak', 'observability', 'metrics', 'preprocessing', 'features'];
 const unknown = wanted.filter((name) => !KNOWN.includes(name));
 if (unknown.length > 0) {
   process.stderr.write(`error: no bench called ${unknown.join(', ')}; there are ${KNOWN.join(', ')}\n`);
@@ -17,6 +18,7 @@ if (unknown.length > 0) {
 }
 const chosen = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
 
+if (chosen('evaluators')) await evaluators.run();
 // The job is told in rotations measured in the same run, so it brings the operations along.
 if (chosen('operations') || chosen('job')) {
   const rotationMs = await operations.run();
