@@ -59,12 +59,16 @@ it('docs/configuration.md has every environment variable of ours that the source
 
 it('every environment variable of ours that is named anywhere is declared with a schema, and nothing else is read from the environment past a declaration', () => {
   const generated = Array.from(partsIn(read('docs/configuration.md'))).filter(([name]) => name.endsWith('variables')).map(([, text]) => text);
-  const declared = new Set(matches(generated, [/`(BLINDFIT_[A-Z_]+)`/g]));
-  const named = matches([...sources(), 'scripts/run.mjs', ...pages()].map(read), [/\b(BLINDFIT_[A-Z_]+)\b/g]);
+  const declared = new Set(matches(generated, [/`(BLINDFIT_[A-Z0-9_]+)`/g]));
+  const ours = /\b(BLINDFIT_[A-Z0-9_]+)\b/g;
+  const named = matches([...sources(), 'scripts/run.mjs'].map(read), [ours]);
   assert.ok(named.length > 15, named.join(', '));
   assert.deepEqual(named.filter((name) => !declared.has(name)), [], 'declare them in libs/runtime');
-  // Conventions of the system and of programs that are started, no settings of ours.
-  const system = ['HOME', 'ORT_DISABLE_TELEMETRY', 'PATH', 'TERM', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'];
+  // Compose fills in some of its own, which no program of ours sees.
+  const composed = matches([read('deploy/compose.yaml')], [/\$\{(BLINDFIT_[A-Z0-9_]+)/g]);
+  assert.deepEqual(matches(pages().map(read), [ours]).filter((name) => !declared.has(name) && !composed.includes(name)), [], 'pages name settings that do not exist');
+  // Conventions of the system, of the S3 client and of programs that are started, no settings of ours.
+  const system = ['AWS_REGION', 'HOME', 'ORT_DISABLE_TELEMETRY', 'PATH', 'TERM', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'];
   const past = matches(sources().map(read), [/\benv\[\s*['"`]([A-Za-z0-9_]+)['"`]\s*\]/g, /\benv\.([A-Z][A-Z0-9_]*)\b/g]);
   assert.ok(past.includes('PATH'), past.join(', '));
   assert.deepEqual(past.filter((name) => !system.includes(name)), [], 'declare them in libs/runtime and read them with readConfig');
