@@ -115,6 +115,7 @@ ${formatPairs([
   ['API', `${stack.url} (its documentation: ${stack.url}/docs)`],
   ['data', stack.dataDir],
   ['logs', stack.logDir],
+  ['evaluator', stack.evaluator],
   ...[`api ${stack.url}`, ...others.map(({ name, url }) => `${name} ${url}`)].map((text, i): [string, string] => [i === 0 ? 'Prometheus' : '', `${text}/metrics`]),
 ])}
 

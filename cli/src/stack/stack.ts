@@ -59,6 +59,8 @@ export interface RunningStack {
   readonly storeUrl: string;
   readonly dataDir: string;
   readonly logDir: string;
+  /** What computes on ciphertexts, and why, for people. */
+  readonly evaluator: string;
   readonly processes: readonly StackProcess[];
   /** Stops workers, schedulers, API and Redis, in this order, each in good order or else by force. May be called repeatedly. */
   stop(): Promise<void>;
@@ -82,7 +84,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
 
   // Before its services, which would each compile it while somebody waits for them to be ready.
   const evaluator = await resolveEvaluator(readConfig({ evaluator: variables.evaluator }).evaluator, { quiet: false });
-  log(`evaluator: ${evaluatorName(evaluator)}, because ${evaluator.why}`);
+  if (evaluator.kind === 'seal') log(`Computing on ${evaluatorName(evaluator)}: ${evaluator.why}. The native evaluator gives the same results some ten times faster`);
   signal?.throwIfAborted();
 
   let stopping: Promise<void> | undefined;
@@ -166,6 +168,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
     storeUrl,
     dataDir,
     logDir,
+    evaluator: `${evaluatorName(evaluator)}: ${evaluator.why}`,
     processes: children.map((each) => ({
       name: each.name,
       get pid() {
