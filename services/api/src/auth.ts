@@ -44,7 +44,7 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
       return;
     }
     void reply.header('www-authenticate', basic ? ['Bearer realm="blindfit"', 'Basic realm="blindfit", charset="UTF-8"'] : 'Bearer realm="blindfit"');
-    const detail = given === undefined ? 'the request carries no bearer token' : 'the token is not the one this API was started with';
+    const detail = given === undefined ? 'the request carries no bearer token' : `the ${basic ? '' : 'bearer '}token is not the one this API was started with`;
     // Not through done(): plugins may have error handlers of their own.
     void handleError(new ApiError(401, 'UNAUTHORIZED', 'Not authorized', detail, `send "Authorization: Bearer TOKEN" with the value of ${variable}`), request, reply);
   });
