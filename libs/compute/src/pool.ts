@@ -103,7 +103,7 @@ export class ThreadPool {
       evaluator,
       cancelFlag,
     };
-    const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: data, name: `he-${index}`, resourceLimits: { maxYoungGenerationSizeMb: 12 } });
+    const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: data, name: `he-${index}`, resourceLimits: { maxYoungGenerationSizeMb: 8 } });
     const thread: Thread = { worker, flag: new Int32Array(cancelFlag), statistics: undefined, current: undefined };
     worker.on('message', (message: ThreadMessage) => this.finish(index, thread, message));
     worker.on('error', (error) => this.lost(index, thread, error instanceof Error ? error.message : String(error)));
