@@ -15,7 +15,7 @@ import { Phases } from './phases.ts';
 import { SealEngine } from './seal-engine.ts';
 
 /** Parsed ciphertexts kept per thread. The native evaluator expands their seeds in a tenth of SEAL's time. */
-const CIPHERTEXT_BYTES = { seal: 192 * 2 ** 20, native: 24 * 2 ** 20 };
+const CIPHERTEXT_BYTES = { seal: 192 * 2 ** 20, native: 40 * 2 ** 20 };
 /** Manifests and schemes are small, but a service lives long. */
 const MAX_MANIFESTS = 32;
 const MAX_ENGINES = 4;

@@ -1,7 +1,7 @@
 import type { NativeAddon, Words } from './addon.ts';
 
 /** Bytes kept for reuse; what comes back beyond them is left to garbage collection. */
-const MAX_BYTES = 16 * 2 ** 20;
+const MAX_BYTES = 32 * 2 ** 20;
 
 /** Buffers of ciphertexts: fresh memory costs a page fault every 4 KiB, more than most operations that fill it. */
 export class BufferPool {

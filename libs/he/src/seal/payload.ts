@@ -10,6 +10,8 @@ import { zstdDecompressSync } from 'node:zlib';
 import { WireError } from '../errors.ts';
 
 const HEADER = 16;
+/** Inflated at a time: Node's 16 KiB would take twice as long. */
+const CHUNK_BYTES = 2 ** 20;
 const MAGIC = 0xa15e;
 const VERSION = 4;
 const NONE = 0;
@@ -57,7 +59,7 @@ function compressionOf(what: string, bytes: Uint8Array): number {
 function inflate(what: string, bytes: Uint8Array, maxBytes: number): Uint8Array {
   let content: Uint8Array;
   try {
-    content = zstdDecompressSync(bytes.subarray(HEADER), { maxOutputLength: maxBytes });
+    content = zstdDecompressSync(bytes.subarray(HEADER), { maxOutputLength: maxBytes, chunkSize: CHUNK_BYTES });
   } catch (error) {
     if (error instanceof RangeError) throw new WireError(`${what} inflates to more than ${maxBytes} bytes`, 'that is the most this object can have');
     throw new WireError(`${what} cannot be decompressed: ${error instanceof Error ? error.message : String(error)}`, 'it was damaged before it was uploaded: make it anew');
