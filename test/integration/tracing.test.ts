@@ -120,7 +120,8 @@ async function runJobs(): Promise<Run> {
         const failing = await client.submit(await damaged(client, prepared));
         const failed = await finished(client, failing.id);
         const doomed = await client.submit(prepared.manifest);
-        await waitFor(client, doomed.id, ({ state }) => state === 'running');
+        // A quick stack may have the job at its first refresh before this looks.
+        await waitFor(client, doomed.id, ({ state }) => state !== 'queued');
         const cancelled = await client.cancel(doomed.id);
         // The cancelled job's entries come to their own ends within moments.
         for (let patience = 600; ; patience--) {
