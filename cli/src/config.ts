@@ -14,6 +14,7 @@ const FLAGS: Readonly<Record<string, { readonly flag: string; readonly value: st
   threads: { flag: '--threads', value: 'n' },
   keyMemoryMb: { flag: '--key-memory', value: 'MiB' },
   keyDiskMb: { flag: '--key-disk', value: 'MiB' },
+  inputDiskMb: { flag: '--input-disk', value: 'MiB' },
   evaluator: { flag: '--evaluator', value: 'name' },
   cacheDir: { flag: '--cache', value: 'dir' },
   cacheMb: { flag: '--cache-size', value: 'MiB' },

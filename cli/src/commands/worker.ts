@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';
 
-const { redisUrl, store, s3Endpoint, s3PathStyle, token, threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds, logLevel } = variables;
+const { redisUrl, store, s3Endpoint, s3PathStyle, token, threads, keyMemoryMb, keyDiskMb, inputDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds, logLevel } = variables;
 const TABLE = {
-  redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, keyMemoryMb, keyDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds,
+  redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, keyMemoryMb, keyDiskMb, inputDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds,
   logLevel, ...tracingVariables,
 };
 
@@ -44,6 +44,7 @@ Examples:
             threads: config.threads,
             keyMemoryBytes: config.keyMemoryMb * 2 ** 20,
             keyDiskBytes: config.keyDiskMb * 2 ** 20,
+            inputDiskBytes: config.inputDiskMb * 2 ** 20,
             evaluator: config.evaluator,
             cacheDir: config.cacheDir,
             cacheBytes: config.cacheMb * 2 ** 20,

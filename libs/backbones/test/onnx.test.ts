@@ -113,11 +113,11 @@ await test('damaged and hostile bytes are refused', async (t) => {
   for (const [name, bytes, message_] of cases) {
     await t.test(name, () => assert.throws(() => parseModel(Uint8Array.from(bytes)), (error) => error instanceof OnnxFormatError && message_.test(error.message)));
   }
-  await t.test('millions of empty nodes', () => {
-    const nodes = new Uint8Array(20_000_000);
+  await t.test('more empty nodes than are allowed', () => {
+    const nodes = new Uint8Array(250_000);
     for (let at = 0; at < nodes.length; at += 2) nodes[at] = 0x0a;
     const head = Uint8Array.from([0x08, 0x08, 0x3a, ...varint(nodes.length)]);
-    assert.throws(() => parseModel(Buffer.concat([head, nodes])), /more than 8000000 fields/);
+    assert.throws(() => parseModel(Buffer.concat([head, nodes]), 100_000), /more than 100000 fields/);
   });
 });
 

@@ -1,6 +1,7 @@
 /** What a thread computes with, for one parameter set: node-seal or the native evaluator. */
 import type { EvaluationKeyBlobs } from '@blindfit/contracts';
-import type { CiphertextCodec, Evaluator, Plan } from '@blindfit/he';
+import type { Ciphertext, CiphertextCodec, Evaluator, Plan } from '@blindfit/he';
+import type { CiphertextPlace } from './parse-ciphertext.ts';
 
 /** What is known of a job's keys, whatever its kind. */
 export interface KeyedJob {
@@ -16,4 +17,10 @@ export interface Engine extends CiphertextCodec {
    * @throws WireError naming the key that is none
    */
   evaluator(job: KeyedJob | undefined, checkpoint: () => void): Promise<Evaluator>;
+  /**
+   * One of the owner's ciphertexts, which circuits must not change in place.
+   * @param read fetches its blob
+   * @throws WireError when it is none or none for that place; what `read` throws
+   */
+  loadInput(digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Ciphertext>;
 }

@@ -1,12 +1,13 @@
 /** The owner's ciphertexts: parsed once, kept by the cache as long as it has room. */
-import { WireError, type Ciphertext, type CiphertextCodec } from '@blindfit/he';
-import type { CiphertextPlace } from './ciphertext-cache.ts';
+import { WireError, type Ciphertext } from '@blindfit/he';
+import type { Engine } from './engine.ts';
 import { named } from './errors.ts';
+import type { CiphertextPlace } from './parse-ciphertext.ts';
 import type { Session } from './session.ts';
 
 interface Tools {
   readonly session: Session;
-  readonly engine: CiphertextCodec;
+  readonly engine: Engine;
 }
 
 /** One of the grids of a manifest's blobs. */

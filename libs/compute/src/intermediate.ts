@@ -1,8 +1,8 @@
 /** Intermediate results: ciphertexts that tasks hand to each other through the store. */
 import type { Ciphertext, CiphertextCodec } from '@blindfit/he';
 import { parseDigest } from '@blindfit/storage';
-import { parseCiphertext, type CiphertextPlace } from './ciphertext-cache.ts';
 import { named } from './errors.ts';
+import { parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';
 import type { Session } from './session.ts';
 
 interface Tools {

@@ -3,8 +3,8 @@ import { unwrap, type NativeKey, type NativeKeys, type NativeScheme, type WireFi
 import { parseDigest, type BlobStore } from '@blindfit/storage';
 import type { KeyedJob } from './engine.ts';
 import { named } from './errors.ts';
+import type { HostFiles } from './host-files.ts';
 import { keysetId, KeyBudgetError, loadedKeyBytes } from './key-cache.ts';
-import type { KeyFiles } from './key-files.ts';
 import type { ThreadStatistics } from './messages.ts';
 
 interface Entry {
@@ -23,7 +23,7 @@ interface Wanted {
 }
 
 export class MappedKeys {
-  private readonly files: KeyFiles;
+  private readonly files: HostFiles;
   private readonly store: BlobStore;
   private readonly budget: number;
   private readonly statistics: ThreadStatistics;
@@ -31,7 +31,7 @@ export class MappedKeys {
   private readonly entries = new Map<string, Entry>();
 
   /** @param budget bytes mapped at a time; threads of a process share what they map of the same file */
-  constructor(files: KeyFiles, store: BlobStore, budget: number, statistics: ThreadStatistics) {
+  constructor(files: HostFiles, store: BlobStore, budget: number, statistics: ThreadStatistics) {
     this.files = files;
     this.store = store;
     this.budget = budget;

@@ -15,6 +15,8 @@ export interface ThreadOptions {
   readonly keyBytes: number;
   /** Disk space for the native evaluator's key files, in bytes. @default 8 GiB */
   readonly keyDiskBytes?: number;
+  /** Disk space for the native evaluator's files of inputs, in bytes. @default 4 GiB */
+  readonly inputDiskBytes?: number;
   readonly evaluator: ResolvedEvaluator;
 }
 
@@ -34,6 +36,9 @@ export interface ThreadStatistics {
   keyMisses: number;
   ciphertextHits: number;
   ciphertextMisses: number;
+  /** Of the native evaluator's files of inputs. */
+  inputHits: number;
+  inputMisses: number;
   blobHits: number;
   blobMisses: number;
   bytesRead: number;

@@ -22,14 +22,14 @@ export class ComputeMetrics {
     this.operations = new Counter({ name: 'blindfit_he_operations_total', help: 'Homomorphic operations.', labelNames: ['operation'], registers });
     this.keyLoads = new Counter({ name: 'blindfit_key_cache_requests_total', help: 'Requests for a keyset in a thread.', labelNames: ['outcome'], registers });
     this.keySeconds = new Counter({ name: 'blindfit_key_load_seconds_total', help: 'Time spent setting up parameters and loading evaluation keys.', registers });
-    this.caches = new Counter({ name: 'blindfit_cache_requests_total', help: 'Requests to the caches of blobs and of parsed ciphertexts.', labelNames: ['cache', 'outcome'], registers });
+    this.caches = new Counter({ name: 'blindfit_cache_requests_total', help: 'Requests to the caches of blobs, of expanded inputs in files and of ciphertexts in a thread.', labelNames: ['cache', 'outcome'], registers });
     this.bytes = new Counter({ name: 'blindfit_blob_bytes_total', help: 'Bytes of intermediate results read and written.', labelNames: ['direction'], registers });
     this.heap = new Gauge({ name: 'blindfit_wasm_heap_bytes', help: 'WebAssembly memory of a compute thread.', labelNames: ['thread'], registers });
     // Shown from the start: the first of its kind would be no increase otherwise.
     for (const operation of Object.keys(noOperations())) this.operations.inc({ operation }, 0);
     for (const outcome of ['hit', 'miss']) {
       this.keyLoads.inc({ outcome }, 0);
-      for (const cache of ['ciphertext', 'blob']) this.caches.inc({ cache, outcome }, 0);
+      for (const cache of ['ciphertext', 'input-file', 'blob']) this.caches.inc({ cache, outcome }, 0);
     }
     for (const direction of ['read', 'written']) this.bytes.inc({ direction }, 0);
     this.levels = new Histogram({
@@ -78,6 +78,8 @@ export class ComputeMetrics {
     this.keyLoads.inc({ outcome: 'miss' }, delta.keyMisses);
     this.caches.inc({ cache: 'ciphertext', outcome: 'hit' }, delta.ciphertextHits);
     this.caches.inc({ cache: 'ciphertext', outcome: 'miss' }, delta.ciphertextMisses);
+    this.caches.inc({ cache: 'input-file', outcome: 'hit' }, delta.inputHits);
+    this.caches.inc({ cache: 'input-file', outcome: 'miss' }, delta.inputMisses);
     this.caches.inc({ cache: 'blob', outcome: 'hit' }, delta.blobHits);
     this.caches.inc({ cache: 'blob', outcome: 'miss' }, delta.blobMisses);
     this.bytes.inc({ direction: 'read' }, delta.bytesRead);

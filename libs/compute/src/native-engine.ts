@@ -1,18 +1,22 @@
 import { NativeEvaluator, NativeScheme, type Ciphertext, type Evaluator, type NativeAddon, type Parameters } from '@blindfit/he';
 import type { Engine, KeyedJob } from './engine.ts';
+import type { MappedInputs } from './mapped-inputs.ts';
 import type { MappedKeys } from './mapped-keys.ts';
+import type { CiphertextPlace } from './parse-ciphertext.ts';
 
-/** The native evaluator: no instance of SEAL in the thread, keys mapped from files that all threads and processes of the host share. */
+/** The native evaluator: no instance of SEAL in the thread, keys and inputs mapped from files that all threads and processes of the host share. */
 export class NativeEngine implements Engine {
   readonly parameters: Parameters;
   private readonly scheme: NativeScheme;
   private readonly keys: MappedKeys;
+  private readonly inputs: MappedInputs;
 
-  /** @param keys shared by the engines of a thread */
-  constructor(addon: NativeAddon, parameters: Parameters, keys: MappedKeys) {
+  /** @param keys shared by the engines of a thread, and so are `inputs` */
+  constructor(addon: NativeAddon, parameters: Parameters, keys: MappedKeys, inputs: MappedInputs) {
     this.parameters = parameters;
     this.scheme = new NativeScheme(addon, parameters);
     this.keys = keys;
+    this.inputs = inputs;
   }
 
   loadCiphertext(bytes: Uint8Array): Ciphertext {
@@ -26,5 +30,9 @@ export class NativeEngine implements Engine {
   async evaluator(job: KeyedJob | undefined, checkpoint: () => void): Promise<Evaluator> {
     const keys = job === undefined ? undefined : await this.keys.get(job, this.scheme, checkpoint);
     return new NativeEvaluator(this.scheme, keys, checkpoint);
+  }
+
+  loadInput(digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Ciphertext> {
+    return this.inputs.get(this.scheme, digest, place, read);
   }
 }

@@ -92,7 +92,7 @@ export class ThreadPool {
 
   private spawn(index: number): Thread {
     const cancelFlag = new SharedArrayBuffer(4);
-    const { storeUrl, token, cacheDirectory, cacheBytes, keyBytes, keyDiskBytes, evaluator, threads } = this.options;
+    const { storeUrl, token, cacheDirectory, cacheBytes, keyBytes, keyDiskBytes, inputDiskBytes, evaluator, threads } = this.options;
     const data: ThreadData = {
       storeUrl,
       ...(token === undefined ? {} : { token }),
@@ -100,6 +100,7 @@ export class ThreadPool {
       cacheBytes,
       keyBytes: evaluator.kind === 'seal' ? Math.floor(keyBytes / threads) : keyBytes,
       ...(keyDiskBytes === undefined ? {} : { keyDiskBytes }),
+      ...(inputDiskBytes === undefined ? {} : { inputDiskBytes }),
       evaluator,
       cancelFlag,
     };

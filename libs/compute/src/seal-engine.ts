@@ -2,6 +2,7 @@ import { Scheme, SealEvaluator, type Ciphertext, type Evaluator, type Parameters
 import type { BlobStore } from '@blindfit/storage';
 import type { Engine, KeyedJob } from './engine.ts';
 import type { KeyCache } from './key-cache.ts';
+import { parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';
 
 /** node-seal: the reference, and what remains where the native evaluator cannot be had. */
 export class SealEngine implements Engine {
@@ -33,5 +34,9 @@ export class SealEngine implements Engine {
   async evaluator(job: KeyedJob | undefined, checkpoint: () => void): Promise<Evaluator> {
     const keys = job === undefined ? undefined : await this.keys.get(job, this.scheme, this.store, checkpoint);
     return new SealEvaluator(this.scheme, keys, checkpoint);
+  }
+
+  async loadInput(_digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Ciphertext> {
+    return parseCiphertext(this, await read(), place);
   }
 }

@@ -6,23 +6,25 @@ import { BlobCache, digestOf, openBlobStore, parseDigest, type BlobStore, type D
 import { CiphertextCache } from './ciphertext-cache.ts';
 import type { Engine } from './engine.ts';
 import { TaskCancelledError } from './errors.ts';
+import { HostFiles } from './host-files.ts';
 import { KeyCache } from './key-cache.ts';
-import { KeyFiles } from './key-files.ts';
+import { MappedInputs } from './mapped-inputs.ts';
 import { MappedKeys } from './mapped-keys.ts';
 import type { ThreadData, ThreadStatistics } from './messages.ts';
 import { NativeEngine } from './native-engine.ts';
 import { Phases } from './phases.ts';
 import { SealEngine } from './seal-engine.ts';
 
-/** Parsed ciphertexts kept per thread. The native evaluator expands their seeds in a tenth of SEAL's time. */
+/** Inputs kept per thread. The native evaluator's are mapped from files, which is quickly done again. */
 const CIPHERTEXT_BYTES = { seal: 192 * 2 ** 20, native: 40 * 2 ** 20 };
 /** Manifests and schemes are small, but a service lives long. */
 const MAX_MANIFESTS = 32;
 const MAX_ENGINES = 4;
 const KEY_DISK_BYTES = 8 * 2 ** 30;
+const INPUT_DISK_BYTES = 4 * 2 ** 30;
 
 export function noStatistics(): ThreadStatistics {
-  return { keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0, levelsWritten: [] };
+  return { keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, inputHits: 0, inputMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0, levelsWritten: [] };
 }
 
 export class Session {
@@ -115,14 +117,15 @@ export class Session {
 }
 
 /** All engines of a thread share their keys' budget. */
-function engineOpener({ evaluator, keyBytes, keyDiskBytes, cacheDirectory }: ThreadData, store: BlobStore, statistics: ThreadStatistics): (parameters: Parameters) => Promise<Engine> | Engine {
+function engineOpener({ evaluator, keyBytes, keyDiskBytes, inputDiskBytes, cacheDirectory }: ThreadData, store: BlobStore, statistics: ThreadStatistics): (parameters: Parameters) => Promise<Engine> | Engine {
   if (evaluator.kind === 'seal') {
     const keys = new KeyCache(keyBytes, statistics);
     return (parameters) => SealEngine.open(parameters, keys, store);
   }
   const addon = loadAddon(evaluator.path);
-  const keys = new MappedKeys(new KeyFiles(join(cacheDirectory, 'keys'), keyDiskBytes ?? KEY_DISK_BYTES), store, keyBytes, statistics);
-  return (parameters) => new NativeEngine(addon, parameters, keys);
+  const keys = new MappedKeys(new HostFiles(join(cacheDirectory, 'keys'), '.key', keyDiskBytes ?? KEY_DISK_BYTES), store, keyBytes, statistics);
+  const inputs = new MappedInputs(new HostFiles(join(cacheDirectory, 'inputs'), '.ct', inputDiskBytes ?? INPUT_DISK_BYTES), statistics);
+  return (parameters) => new NativeEngine(addon, parameters, keys, inputs);
 }
 
 function evictOldest<V>(map: Map<string, V>, max: number): void {

@@ -1,6 +1,6 @@
 /** The pool of threads on real jobs: right results, keys held once, cancellation, threads that die. 128-bit parameters. */
 import assert from 'node:assert/strict';
-import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -160,6 +160,67 @@ describe('keys', () => {
   it('are shared out: the budget is for all threads together, which on node-seal hold copies of their own', async () => {
     await using watched = makePool(place, { threads: 2, keyBytes: 1.5 * keyBytes(small), evaluator: SEAL });
     assert.equal((await rejection(watched.pool.run(firstTask(small)))).code, 'KEY_BUDGET');
+  });
+});
+
+describe('inputs of the native evaluator', { skip: HERE.kind !== 'native' }, () => {
+  const directory = (): string => join(place.path, 'inputs-host');
+  const files = async (): Promise<string[]> => (await readdir(join(directory(), 'inputs'))).sort();
+  const train = async (options: Partial<PoolOptions> = {}): Promise<{ readonly outputs: Trained['outputs']; readonly hits: number; readonly misses: number }> => {
+    await using watched = makePool(place, { cacheDirectory: directory(), ...options });
+    const { outputs } = await trainOn(watched.pool, constant);
+    return { outputs, hits: watched.statistics.inputHits, misses: watched.statistics.inputMisses };
+  };
+  const inputsOf = ({ manifest: { blobs } }: Job): string[] => [...new Set([...blobs.features, ...blobs.gradientFeatures, ...blobs.labels].flat())];
+
+  it('are expanded once on a host, also for processes to come, and anew when a file is damaged', async () => {
+    const first = await train();
+    const made = await files();
+    assert.equal(made.length, inputsOf(constant).length, 'a file an input, and no parts');
+    assert.equal(first.misses, made.length);
+    const second = await train();
+    assert.deepEqual([second.outputs, second.misses, second.hits], [first.outputs, 0, made.length]);
+    const [damaged = '', cut = '', empty = ''] = made.map((name) => join(directory(), 'inputs', name));
+    const bytes = await readFile(damaged);
+    bytes[26] = (bytes[26] ?? 0) ^ 1;
+    await rm(damaged);
+    await writeFile(damaged, bytes);
+    await truncate(cut, 5000);
+    await writeFile(empty, '');
+    const third = await train();
+    assert.deepEqual([third.outputs, third.misses], [first.outputs, 3]);
+    assert.deepEqual(await files(), made);
+  });
+
+  it('stay within their disk space; what finds no room is expanded for each task', async () => {
+    const names = await files();
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(directory(), 'inputs', name))).size));
+    const some = sizes.slice(0, 2).reduce((sum, size) => sum + size, 0);
+    const { outputs } = await train();
+    for (const name of names) await rm(join(directory(), 'inputs', name));
+    const without = await train({ inputDiskBytes: some });
+    assert.deepEqual(without.outputs, outputs);
+    const left = await files();
+    assert.ok(left.length >= 1 && left.length <= 2, `${left.length} files of about ${sizes[0]} bytes in ${some}`);
+    // Where nothing can be written, nothing is lost but time.
+    await rm(join(directory(), 'inputs'), { recursive: true });
+    await writeFile(join(directory(), 'inputs'), 'no directory');
+    assert.deepEqual((await train()).outputs, outputs);
+    await rm(join(directory(), 'inputs'));
+  });
+
+  it('that went unused make room for those of another job', async () => {
+    await train();
+    const old = await files();
+    const longAgo = new Date(Date.now() - 3_600_000);
+    for (const name of old) await utimes(join(directory(), 'inputs', name), longAgo, longAgo);
+    const sizes = await Promise.all(old.map(async (name) => (await stat(join(directory(), 'inputs', name))).size));
+    await using watched = makePool(place, { cacheDirectory: directory(), inputDiskBytes: sizes.reduce((sum, size) => sum + size, 0) });
+    await watched.pool.run(firstTask(small));
+    const now = await files();
+    const kept = new Set(old);
+    assert.ok(now.some((name) => !kept.has(name)), 'the other job has files');
+    assert.ok(now.length < old.length + watched.statistics.inputMisses, 'some have gone for them');
   });
 });
 

@@ -112,7 +112,7 @@ export interface Watched extends AsyncDisposable {
 
 export function makePool(place: Place, options: Partial<PoolOptions> = {}): Watched {
   const statistics: ThreadStatistics = {
-    keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0, levelsWritten: [],
+    keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, inputHits: 0, inputMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0, levelsWritten: [],
   };
   const pool = new ThreadPool({
     storeUrl: place.storeUrl,

@@ -14,7 +14,15 @@ export function batchRange(samples: number, size: number, batch: number): { from
 export function batchOf(batches: number, { batch }: Pick<Hyperparameters, 'batch'>, iteration: number): number {
   if (batch === undefined || batches === 1) return 0;
   const epoch = Math.floor((iteration - 1) / batches);
-  return permutation(batches, batch.seed + 0x9e3779b9 * (epoch + 1))[(iteration - 1) % batches] ?? 0;
+  return orderOf(batches, batch.seed + 0x9e3779b9 * (epoch + 1))[(iteration - 1) % batches] ?? 0;
+}
+
+/** Of the epoch that was asked for last: iterations come one after the other. */
+let latest = { count: 0, seed: 0, order: [] as readonly number[] };
+
+function orderOf(count: number, seed: number): readonly number[] {
+  if (latest.count !== count || latest.seed !== seed) latest = { count, seed, order: permutation(count, seed) };
+  return latest.order;
 }
 
 /** 0 ... count - 1 in an order that depends on the seed only (Fisher-Yates on mulberry32). */

@@ -49,8 +49,13 @@ export class DryRunEvaluator implements Evaluator {
   /** Total cost in transforms of length N. */
   transforms = 0;
 
+  /** By level. */
+  private readonly modulusBits: readonly number[];
+
   constructor(parameters: Parameters) {
     this.parameters = parameters;
+    let bits = 0;
+    this.modulusBits = parameters.dataBits.map((b) => (bits += b));
   }
 
   /** A stand-in for an input. @throws CircuitError above the parameters' levels */
@@ -171,8 +176,8 @@ export class DryRunEvaluator implements Evaluator {
 
   /** SEAL refuses a scale that fills the modulus. */
   private checked(level: number, scale: number, size: number): Ciphertext {
-    const bits = this.parameters.dataBits.slice(0, level + 1).reduce((sum, b) => sum + b, 0);
-    if (Math.log2(scale) >= bits) throw new CircuitError(`a scale of 2^${Math.log2(scale).toFixed(1)} at level ${level}`, `the modulus there has ${bits} bits`);
+    const bits = this.modulusBits[level] ?? 0;
+    if (scale >= 2 ** bits) throw new CircuitError(`a scale of 2^${Math.log2(scale).toFixed(1)} at level ${level}`, `the modulus there has ${bits} bits`);
     return new Shadow(level, scale, size);
   }
 }

@@ -31,5 +31,5 @@ export { Scheme, SealCiphertext, SealPlaintext, plainArray } from './seal/scheme
 export { SealEvaluator, NO_KEYS, type EvaluationKeys } from './seal/seal-evaluator.ts';
 export { EVALUATOR_CHOICES, evaluatorName, loadAddon, resolveEvaluator, type EvaluatorChoice, type ResolvedEvaluator } from './native/resolve.ts';
 export { KERNELS, type Kernel, type NativeAddon, type NativeKey } from './native/addon.ts';
-export { NativeScheme } from './native/native-scheme.ts';
+export { NativeScheme, type NativeCiphertext } from './native/native-scheme.ts';
 export { NativeEvaluator, NO_NATIVE_KEYS, type NativeKeys } from './native/native-evaluator.ts';

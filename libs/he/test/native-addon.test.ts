@@ -1,7 +1,7 @@
 /** What the native addon offers besides SEAL's operations, and that it refuses what it must not touch. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -68,6 +68,48 @@ describe('the native addon', { skip: typeof addon === 'string' ? addon : false }
     assert.deepEqual(Buffer.from(ring.writeCiphertext(expanded.data, expanded.polys, expanded.level, expanded.scale)), Buffer.from(bench.resaved(seeded)));
     assert.throws(() => ring.readCiphertext(bytes.subarray(0, bytes.length - 1)), /an object of \d+ bytes at byte 0/);
     assert.throws(() => ring.packKey(bytes, 0), /parms_id/);
+  });
+
+  it('maps ciphertexts from files, as operands only', async () => {
+    using bench = await NativeBench.open(addon, LITERAL, 'none');
+    const ring = bench.createRing();
+    const values = bench.values(new Random(3), 'random', 2, 2);
+    const [path, other] = [join(directory, 'mapped.ct'), join(directory, 'other.ct')];
+    writeFileSync(path, Buffer.concat([ring.ciphertextFileHeader(2, 2, 1234.5), new Uint8Array(values.buffer)]));
+    const { data, ...fields } = ring.openCiphertext(path);
+    assert.deepEqual(fields, { polys: 2, level: 2, scale: 1234.5 });
+    assert.deepEqual(data, values);
+    const again = ring.openCiphertext(path).data;
+    const sum = new BigUint64Array(data.length);
+    ring.add(sum, data, again, 2, 2);
+    const expected = new BigUint64Array(data.length);
+    ring.add(expected, values, values, 2, 2);
+    assert.deepEqual(sum, expected);
+    // Its content serves as input, never as output: a write would end the process.
+    const refusal = { name: 'TypeError', message: "out is a file's content, which cannot be written to" };
+    assert.throws(() => ring.add(data, values, values, 2, 2), refusal);
+    assert.throws(() => ring.negate(data.subarray(0), values, 2, 2), refusal);
+    assert.throws(() => ring.readCiphertext(bench.save(bench.load(values, 2, 2, 1)), data), refusal);
+    assert.throws(() => addon.release(values), { name: 'TypeError', message: "words is no file's content" });
+    addon.release(data);
+    assert.equal(data.length, 0);
+    assert.throws(() => ring.add(sum, data, values, 2, 2), { name: 'RangeError', message: /a has 0 words/ });
+    assert.deepEqual(again, values, 'each has it until it lets go');
+    const content = readFileSync(path);
+    for (const [what, bytes] of [
+      ['it has 5000 bytes', content.subarray(0, 5000)],
+      ['it was cut off', content.subarray(0, 100)],
+      ['its header is damaged', content.map((byte, at) => (at === 30 ? byte ^ 1 : byte))],
+      ['it holds no ciphertext', Buffer.alloc(content.length)],
+      ['it is empty', Buffer.alloc(0)],
+    ] as const) {
+      writeFileSync(other, bytes);
+      assert.throws(() => ring.openCiphertext(other), new RegExp(`the ciphertext file ${other} cannot be used: .*${what}`));
+    }
+    using others = await NativeBench.open(addon, { ...LITERAL, dataBits: [50, 44, 60, 40] }, 'none');
+    assert.throws(() => others.createRing().openCiphertext(path), /is of other parameters/);
+    assert.throws(() => ring.openCiphertext(join(directory, 'none')), /cannot open the ciphertext file/);
+    assert.throws(() => ring.openCiphertext(directory), /no regular file/);
   });
 
   it('refuses arguments that are of the wrong kind, size or place, and changes nothing', async () => {

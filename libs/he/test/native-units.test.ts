@@ -76,7 +76,7 @@ interface Corpus {
 
 let corpora = 0;
 
-/** Seeds from node-seal: ciphertexts of 2 and 3 polynomials and a seeded one, keys of both kinds and a seeded one, and the file of a key. */
+/** Seeds from node-seal: ciphertexts of 2 and 3 polynomials and a seeded one, keys of both kinds and a seeded one, and files of a key and of a ciphertext. */
 async function makeCorpus(): Promise<Corpus> {
   assert.ok(typeof addon !== 'string');
   using bench = await NativeBench.open(addon, { ring: 1024, dataBits: [50, 45], specialBits: 50, scaleBits: 20 }, 'none');
@@ -95,6 +95,7 @@ async function makeCorpus(): Promise<Corpus> {
   inputs.push(bench.seededCiphertext(), bench.seededKey());
   inputs.push(bench.keyBytes(bench.relinearisation), bench.keyBytes(bench.galoisKey(1)));
   inputs.push(bench.createRing().packKey(bench.keyBytes(bench.galoisKey(1)), (bench.element(1) - 1) / 2));
+  inputs.push(Buffer.concat([bench.createRing().ciphertextFileHeader(2, 0, 1.5), new Uint8Array(2 * bench.ring * 8)]));
   const files = inputs.map((bytes, i) => {
     const path = join(seeds, `${i}`);
     writeFileSync(path, bytes);

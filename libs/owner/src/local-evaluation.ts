@@ -2,16 +2,16 @@
  * The whole of an encrypted training run in this process, without a server: every circuit in the plan's order and
  * grouping, on real ciphertexts. For tests and benchmarks; its results and operation counts are those of a cluster.
  */
-import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   addOperations, backward, batchOf, chainsOf, expand, finalTerms, finalWeights, forward, groups, momentumSchedule, momentumTerms, nesterovStep, noOperations,
-  packModel, SealEvaluator, shardsOfBatch, startErrors, startScores, stepFactor, unwrap, WIRE_HEADER_BYTES, wrap,
-  type Ciphertext, type EvaluationKeys, type OperationCounts, type PairCiphertext, type Plan, type Refreshed as FreshState, type Scheme, type Segment, type WireFields,
+  packModel, shardsOfBatch, startErrors, startScores, stepFactor, WIRE_HEADER_BYTES, wrap,
+  type Ciphertext, type Evaluator, type OperationCounts, type PairCiphertext, type Plan, type Refreshed as FreshState, type ResolvedEvaluator, type Segment,
 } from '@blindfit/he';
 import { decryptModel } from './decrypt-model.ts';
 import { encryptJob, type DataBlobs, type JobData } from './encrypt-job.ts';
-import type { KeyFile, Keyset } from './keyset.ts';
+import type { Keyset } from './keyset.ts';
+import { openLocalEvaluator } from './local-evaluator.ts';
 import { RefreshSession, stepBound } from './refresh.ts';
 
 export interface LocalTraining {
@@ -30,13 +30,13 @@ export interface LocalTraining {
 type Grids = Record<keyof DataBlobs, Ciphertext[][]>;
 
 /**
- * Encrypts, trains and decrypts. All ciphertexts and keys are held in SEAL's memory at once, which has 4 GB.
+ * Encrypts, trains and decrypts. All ciphertexts and keys are held in memory at once; SEAL's has 4 GB.
  * @param keyset opened for the same plan
+ * @param resolved what computes @default node-seal
  * @throws JobDataError, HeError
  */
-export async function trainEncryptedLocally(keyset: Keyset, plan: Plan, data: JobData): Promise<LocalTraining> {
+export async function trainEncryptedLocally(keyset: Keyset, plan: Plan, data: JobData, resolved: ResolvedEvaluator = { kind: 'seal', why: 'the reference' }): Promise<LocalTraining> {
   using stack = new DisposableStack();
-  const { scheme } = keyset;
   let since = performance.now();
   const lap = (): number => {
     const start = since;
@@ -44,17 +44,16 @@ export async function trainEncryptedLocally(keyset: Keyset, plan: Plan, data: Jo
     return (since - start) / 1000;
   };
 
+  const { evaluator, codec } = await openLocalEvaluator(keyset, plan, resolved, stack);
+  const loadKeysSeconds = lap();
   const grids: Grids = { features: [], gradientFeatures: [], labels: [] };
   await encryptJob(keyset, plan, data, {
     store: ({ name, shard, bytes }) => {
-      (grids[name][shard] ??= []).push(stack.use(scheme.loadCiphertext(bytes.subarray(WIRE_HEADER_BYTES))));
+      (grids[name][shard] ??= []).push(stack.use(codec.loadCiphertext(bytes.subarray(WIRE_HEADER_BYTES))));
       return Promise.resolve();
     },
   });
   const encrypt = lap();
-  const keys = await loadKeys(keyset, plan, stack);
-  const loadKeysSeconds = lap();
-  const evaluator = new SealEvaluator(scheme, keys);
   const session = new RefreshSession(keyset, plan, stepBound(data, plan.hyperparameters));
   const refresh = (chain: number, iteration: number, weights: Ciphertext, previous: Ciphertext | undefined): FreshState<Ciphertext> => {
     const published = (ciphertext: Ciphertext): Uint8Array => {
@@ -62,10 +61,10 @@ export async function trainEncryptedLocally(keyset: Keyset, plan: Plan, data: Jo
       return toBlob(lowered);
     };
     const answer = session.answer({ chain, iteration }, published(weights), previous === undefined ? undefined : published(previous));
-    const loaded = ({ bytes }: { bytes: Uint8Array }): Ciphertext => stack.use(scheme.loadCiphertext(bytes.subarray(WIRE_HEADER_BYTES)));
+    const loaded = ({ bytes }: { bytes: Uint8Array }): Ciphertext => stack.use(codec.loadCiphertext(bytes.subarray(WIRE_HEADER_BYTES)));
     return { weights: loaded(answer.weights), momentum: loaded(answer.momentum) };
   };
-  const toBlob = (model: Ciphertext): Uint8Array => wrap(plan.parameters, { kind: 'ciphertext', level: model.level, scale: model.scale }, scheme.saveCiphertext(model));
+  const toBlob = (model: Ciphertext): Uint8Array => wrap(plan.parameters, { kind: 'ciphertext', level: model.level, scale: model.scale }, codec.saveCiphertext(model));
   const { models, iterates } = await trainAll(evaluator, plan, grids, stack, refresh);
   const blobs = models.map(toBlob);
   const iterateBlobs = iterates.map((row) => row.map(toBlob));
@@ -80,24 +79,9 @@ export async function trainEncryptedLocally(keyset: Keyset, plan: Plan, data: Jo
   };
 }
 
-async function loadKeys(keyset: Keyset, plan: Plan, stack: DisposableStack): Promise<EvaluationKeys> {
-  const { scheme } = keyset;
-  const payloadOf = async (file: KeyFile, fields: WireFields): Promise<Uint8Array> => unwrap(await readFile(file.path), { parameters: scheme.parameters, fields });
-  const payload = await payloadOf(keyset.relinearisationKey, { kind: 'relinearisation-key' });
-  const relinearisation = stack.adopt(scheme.loadRelinearisationKey(payload), (key) => key.delete());
-  const galois = new Map<number, ReturnType<Scheme['loadGaloisKey']>>();
-  for (const step of plan.steps) {
-    const file = keyset.galoisKeys.get(step);
-    if (file === undefined) continue; // The evaluator says so where the key is needed.
-    const bytes = await payloadOf(file, { kind: 'galois-key', step });
-    galois.set(step, stack.adopt(scheme.loadGaloisKey(bytes, step), (key) => key.delete()));
-  }
-  return { relinearisation, galois };
-}
-
 type Refresh = (chain: number, iteration: number, weights: Ciphertext, previous: Ciphertext | undefined) => FreshState<Ciphertext>;
 
-async function trainAll(evaluator: SealEvaluator, plan: Plan, grids: Grids, stack: DisposableStack, refresh: Refresh): Promise<{ models: Ciphertext[]; iterates: Ciphertext[][] }> {
+async function trainAll(evaluator: Evaluator, plan: Plan, grids: Grids, stack: DisposableStack, refresh: Refresh): Promise<{ models: Ciphertext[]; iterates: Ciphertext[][] }> {
   const { layout, hyperparameters, labels, grouping, schedule } = plan;
   const { sigmoid, initialWeight } = hyperparameters;
   const scores = new Map<number, Ciphertext>();
@@ -128,7 +112,7 @@ interface Chain {
 }
 
 async function trainChain(
-  evaluator: SealEvaluator,
+  evaluator: Evaluator,
   plan: Plan,
   grids: Grids,
   scores: ReadonlyMap<number, Ciphertext>,
@@ -163,7 +147,7 @@ function isLast({ hyperparameters }: Plan, { first, count }: Segment): boolean {
 }
 
 async function gradientsOf(
-  evaluator: SealEvaluator,
+  evaluator: Evaluator,
   plan: Plan,
   grids: Grids,
   scores: ReadonlyMap<number, Ciphertext>,
@@ -192,7 +176,7 @@ async function gradientsOf(
 
 /** The errors of a pair on some shards. The first iteration's weights are public: its errors need no product of ciphertexts. */
 async function errorsOf(
-  evaluator: SealEvaluator,
+  evaluator: Evaluator,
   plan: Plan,
   grids: Grids,
   scores: ReadonlyMap<number, Ciphertext>,

@@ -32,17 +32,25 @@ const CASES: readonly (PlanOptions & { readonly name: string; readonly shards: n
   { name: 'the paper’s shape at 128 bits, zero start', ...PAPER, security: '128', ring: 16384, block: { rows: 128, columns: 64 }, shards: 1, blocks: 7 },
 ];
 
+const HERE = await he.resolveEvaluator();
+/** The circuits are the same on either evaluator, and so are the bytes they make (see the tests of compute): the quick one runs them all. */
+const ON_SEAL = new Set(['constant start, 2 iterations, several shards', 'degree 5']);
+const RUNS = CASES.flatMap((each) => {
+  const evaluators: he.ResolvedEvaluator[] = HERE.kind === 'native' && ON_SEAL.has(each.name) ? [HERE, { kind: 'seal', why: 'the test asks for it' }] : [HERE];
+  return evaluators.map((evaluator) => ({ ...each, evaluator }));
+});
+
 describe('training on ciphertexts matches training in the clear', () => {
-  for (const { name, shards, blocks, ...options } of CASES) {
+  for (const { name, shards, blocks, evaluator, ...options } of RUNS) {
     const plan = planOf(options);
-    it(`${name} (${plan.parameters.name}, ${options.samples} x ${options.features} x ${options.classes})`, async (t) => {
+    it(`${name} (${plan.parameters.name}, ${options.samples} x ${options.features} x ${options.classes}), ${he.evaluatorName(evaluator)}`, async (t) => {
       const { layout, hyperparameters } = plan;
       assert.deepEqual([layout.shards, layout.blocks], [shards, blocks], 'the layout this case is about');
       await using home = await temporaryDirectory();
       using keyset = await openKeyset({ directory: home.path, plan, create: true });
       const data = randomData(options.samples, options.features, options.classes);
       const clear = he.trainClear(data.x, data.samples, data.features, data.labels, hyperparameters);
-      const trained = await trainEncryptedLocally(keyset, plan, data);
+      const trained = await trainEncryptedLocally(keyset, plan, data, evaluator);
       const error = Math.max(...clear.weights.map((row, k) => largestError(trained.weights[k] ?? [], row)));
       const expected = he.expectedError(plan);
       t.diagnostic(`largest error ${error.toExponential(2)}, planned ${expected.toExponential(2)}, largest weight ${clear.maxWeight.toFixed(3)}, training ${trained.seconds.train.toFixed(2)} s`);

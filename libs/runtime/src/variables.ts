@@ -97,6 +97,12 @@ export const variables = {
     minimum: 64,
     default: () => 8192,
   }),
+  inputDiskMb: megabytes({
+    env: 'BLINDFIT_INPUT_DISK_MB',
+    description: 'Disk space in the cache directory for input ciphertexts as the native evaluator reads them, in MiB; beyond it they are expanded anew for each task',
+    minimum: 64,
+    default: () => 4096,
+  }),
   evaluator: variable({
     env: 'BLINDFIT_EVALUATOR',
     schema: Type.Enum([...EVALUATORS]),

@@ -14,6 +14,8 @@ export interface WorkerOptions extends ServiceOptions {
   readonly keyMemoryBytes: number;
   /** Disk space for the key files of the native evaluator. @default 8 GiB */
   readonly keyDiskBytes?: number;
+  /** Disk space for its files of input ciphertexts. @default 4 GiB */
+  readonly inputDiskBytes?: number;
   /** @default 'auto' */
   readonly evaluator?: EvaluatorChoice;
 }
@@ -37,6 +39,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
     cacheBytes: options.cacheBytes,
     keyBytes: options.keyMemoryBytes,
     ...(options.keyDiskBytes === undefined ? {} : { keyDiskBytes: options.keyDiskBytes }),
+    ...(options.inputDiskBytes === undefined ? {} : { inputDiskBytes: options.inputDiskBytes }),
     evaluator,
     threads: options.threads,
     onStatistics: compute.thread,

@@ -12,7 +12,7 @@ import type {
   OnnxTensorType,
   OnnxValueInfo,
 } from './model.ts';
-import { bytesOf, count, fieldsOf, float, floats, int64, int64s, MessageWriter, readBudget, text, type ReadBudget } from './protobuf.ts';
+import { bytesOf, count, fieldsOf, float, floats, int64, int64s, MAX_FIELDS, MessageWriter, readBudget, text, type ReadBudget } from './protobuf.ts';
 
 /** Graphs inside attributes of nodes (If, Loop) inside graphs: real models stay below 5. */
 const MAX_DEPTH = 32;
@@ -20,10 +20,11 @@ const MAX_DEPTH = 32;
 /**
  * Reads an ONNX file. Weights are views of `bytes`, not copies: do not overwrite it while the model is in use.
  * @param bytes a whole file, of any IR version and opset
+ * @param maxFields most fields and packed values: each becomes an object, many times larger than its bytes
  * @throws OnnxFormatError if it is damaged, not an ONNX model, or hostile (too many fields, graphs nested too deep)
  */
-export function parseModel(bytes: Uint8Array): OnnxModel {
-  const budget = readBudget();
+export function parseModel(bytes: Uint8Array, maxFields = MAX_FIELDS): OnnxModel {
+  const budget = readBudget(maxFields);
   const what = 'ModelProto';
   let irVersion = 0;
   let producerName = '';

@@ -1,7 +1,7 @@
 import { OnnxFormatError } from './format-error.ts';
 
 /** Most fields and packed values one file may hold: each becomes an object, many times larger than its bytes. */
-const MAX_FIELDS = 8_000_000;
+export const MAX_FIELDS = 8_000_000;
 
 const VARINT = 0;
 const FIXED64 = 1;
@@ -23,11 +23,13 @@ export interface Field {
 /** What is left of the work one file may cause; shared by all its messages. */
 export interface ReadBudget {
   fields: number;
+  /** Where it began. */
+  readonly maxFields: number;
 }
 
 /** A budget for one file. */
-export function readBudget(): ReadBudget {
-  return { fields: MAX_FIELDS };
+export function readBudget(maxFields = MAX_FIELDS): ReadBudget {
+  return { fields: maxFields, maxFields };
 }
 
 /**
@@ -245,7 +247,7 @@ function requireWire(field: Field, wire: number, what: string): void {
 
 function spend(budget: ReadBudget, amount: number): void {
   budget.fields -= amount;
-  if (budget.fields < 0) throw new OnnxFormatError(`the model holds more than ${MAX_FIELDS} fields; no such model is read`);
+  if (budget.fields < 0) throw new OnnxFormatError(`the model holds more than ${budget.maxFields} fields; no such model is read`);
 }
 
 function broken(what: string, at: number, problem: string): OnnxFormatError {

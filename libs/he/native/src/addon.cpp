@@ -3,6 +3,7 @@
 #include <memory>
 #include <unordered_map>
 #include "blake2.hpp"
+#include "ciphertext-file.hpp"
 #include "coefficients.hpp"
 #include "cpu.hpp"
 #include "elementwise.hpp"
@@ -93,6 +94,10 @@ struct RingCall : Arguments<count> {
   u64* words(std::size_t argument, const char* name, std::size_t polys, std::size_t level) const {
     return words_of(env, (*this)[argument], name, size(polys, level));
   }
+  u64* writable(std::size_t argument, const char* name, std::size_t polys, std::size_t level) const {
+    return writable_words_of(env, (*this)[argument], name, size(polys, level));
+  }
+  u64* out(std::size_t polys, std::size_t level) const { return writable(0, "out", polys, level); }
   std::vector<const u64*> list(std::size_t argument, const char* name, std::size_t most, std::size_t polys, std::size_t level) const {
     std::vector<const u64*> result;
     for (napi_value value : list_of(env, (*this)[argument], name, 1, most)) result.push_back(words_of(env, value, name, size(polys, level)));
@@ -125,7 +130,7 @@ template <Combine combine, bool plain>
 napi_value combine_method(napi_env env, napi_callback_info info) {
   const RingCall<5> call(env, info);
   const std::size_t polys = call.polys(3), level = call.level(4), size = call.size(polys, level), b_size = call.size(plain ? 1 : polys, level);
-  u64* out = call.words(0, "out", polys, level);
+  u64* out = call.out(polys, level);
   const u64* a = call.words(1, "a", polys, level);
   const u64* b = call.words(2, plain ? "plain" : "b", plain ? 1 : polys, level);
   check_apart("out", out, size, "a", a, size, true);
@@ -138,7 +143,7 @@ napi_value combine_method(napi_env env, napi_callback_info info) {
 napi_value negate_method(napi_env env, napi_callback_info info) {
   const RingCall<4> call(env, info);
   const std::size_t polys = call.polys(2), level = call.level(3), size = call.size(polys, level);
-  u64* out = call.words(0, "out", polys, level);
+  u64* out = call.out(polys, level);
   const u64* a = call.words(1, "a", polys, level);
   check_apart("out", out, size, "a", a, size, true);
   negate(call.ring, out, a, polys, level);
@@ -152,7 +157,7 @@ void checked_sum(u64* out, std::size_t size, const std::vector<const u64*>& oper
 napi_value multiply_method(napi_env env, napi_callback_info info) {
   const RingCall<4> call(env, info);
   const std::size_t level = call.level(3);
-  u64* out = call.words(0, "out", 3, level);
+  u64* out = call.out(3, level);
   const std::vector<const u64*> a{call.words(1, "a", 2, level)}, b{call.words(2, "b", 2, level)};
   checked_sum(out, call.size(3, level), a, "a", call.size(2, level));
   checked_sum(out, call.size(3, level), b, "b", call.size(2, level));
@@ -163,7 +168,7 @@ napi_value multiply_method(napi_env env, napi_callback_info info) {
 napi_value square_method(napi_env env, napi_callback_info info) {
   const RingCall<3> call(env, info);
   const std::size_t level = call.level(2);
-  u64* out = call.words(0, "out", 3, level);
+  u64* out = call.out(3, level);
   const std::vector<const u64*> a{call.words(1, "a", 2, level)};
   checked_sum(out, call.size(3, level), a, "a", call.size(2, level));
   sum_of_products(call.ring, out, a, a, level);
@@ -174,7 +179,7 @@ template <bool plain>
 napi_value sum_method(napi_env env, napi_callback_info info) {
   const RingCall<4> call(env, info);
   const std::size_t level = call.level(3), out_polys = plain ? 2 : 3, b_polys = plain ? 1 : 2;
-  u64* out = call.words(0, "out", out_polys, level);
+  u64* out = call.out(out_polys, level);
   const auto a = call.list(1, "a", MAX_TERMS, 2, level), b = call.list(2, plain ? "plain" : "b", MAX_TERMS, b_polys, level);
   if (a.size() != b.size()) throw_range(std::to_string(a.size()) + " and " + std::to_string(b.size()) + " operands: as many of one as of the other are needed");
   checked_sum(out, call.size(out_polys, level), a, "a", call.size(2, level));
@@ -186,7 +191,7 @@ napi_value sum_method(napi_env env, napi_callback_info info) {
 napi_value relinearise_method(napi_env env, napi_callback_info info) {
   const RingCall<4> call(env, info);
   const std::size_t level = call.level(2);
-  u64* out = call.words(0, "out", 2, level);
+  u64* out = call.out(2, level);
   const u64* a = call.words(1, "a", 3, level);
   const auto key = call.key(call[3], 0);
   check_apart("out", out, call.size(2, level), "a", a, call.size(3, level), true);
@@ -197,7 +202,7 @@ napi_value relinearise_method(napi_env env, napi_callback_info info) {
 napi_value rotate_method(napi_env env, napi_callback_info info) {
   const RingCall<5> call(env, info);
   const std::size_t level = call.level(2), size = call.size(2, level);
-  u64* out = call.words(0, "out", 2, level);
+  u64* out = call.out(2, level);
   const u64* a = call.words(1, "a", 2, level);
   const std::uint32_t element = call.element(call[3]);
   const auto key = call.key(call[4], slot_of(element));
@@ -210,7 +215,7 @@ napi_value rotate_many_method(napi_env env, napi_callback_info info) {
   const RingCall<5> call(env, info);
   const std::size_t level = call.level(2), size = call.size(2, level);
   std::vector<u64*> out;
-  for (napi_value value : list_of(env, call[0], "out", 1, MAX_ROTATIONS)) out.push_back(words_of(env, value, "out", size));
+  for (napi_value value : list_of(env, call[0], "out", 1, MAX_ROTATIONS)) out.push_back(writable_words_of(env, value, "out", size));
   const auto a = call.list(1, "a", MAX_ROTATIONS, 2, level);
   if (a.size() != out.size()) throw_range(std::to_string(a.size()) + " operands for " + std::to_string(out.size()) + " results");
   const std::uint32_t element = call.element(call[3]);
@@ -226,7 +231,7 @@ napi_value rotate_many_method(napi_env env, napi_callback_info info) {
 napi_value rotate_and_sum_method(napi_env env, napi_callback_info info) {
   const RingCall<5> call(env, info);
   const std::size_t level = call.level(2), size = call.size(2, level);
-  u64* out = call.words(0, "out", 2, level);
+  u64* out = call.out(2, level);
   const u64* a = call.words(1, "a", 2, level);
   const auto elements = list_of(env, call[3], "elements", 0, MAX_ROTATIONS), key_values = list_of(env, call[4], "keys", 0, MAX_ROTATIONS);
   if (elements.size() != key_values.size()) throw_range(std::to_string(key_values.size()) + " keys for " + std::to_string(elements.size()) + " elements");
@@ -247,7 +252,7 @@ napi_value rotate_and_sum_method(napi_env env, napi_callback_info info) {
 napi_value rescale_method(napi_env env, napi_callback_info info) {
   const RingCall<4> call(env, info);
   const std::size_t polys = call.polys(2), level = call.level(3, 1);
-  u64* out = call.words(0, "out", polys, level - 1);
+  u64* out = call.out(polys, level - 1);
   const u64* a = call.words(1, "a", polys, level);
   check_apart("out", out, call.size(polys, level - 1), "a", a, call.size(polys, level), true);
   rescale(call.ring, out, a, polys, level);
@@ -258,7 +263,7 @@ napi_value drop_to_method(napi_env env, napi_callback_info info) {
   const RingCall<5> call(env, info);
   const std::size_t polys = call.polys(2), level = call.level(3);
   const std::size_t to = static_cast<std::size_t>(integer_of(env, call[4], "to", 0, static_cast<std::int64_t>(level)));
-  u64* out = call.words(0, "out", polys, to);
+  u64* out = call.out(polys, to);
   const u64* a = call.words(1, "a", polys, level);
   check_apart("out", out, call.size(polys, to), "a", a, call.size(polys, level), true);
   drop_to(call.ring, out, a, polys, level, to);
@@ -270,14 +275,14 @@ napi_value monomial_method(napi_env env, napi_callback_info info) {
   const std::size_t level = call.level(2);
   const std::int64_t order = static_cast<std::int64_t>(2 * call.ring.n()), most = (std::int64_t{1} << 53) - 1;
   const std::int64_t power = integer_of(env, call[1], "power", -most, most) % order;
-  monomial(call.ring, call.words(0, "out", 1, level), static_cast<std::size_t>(power < 0 ? power + order : power), level);
+  monomial(call.ring, call.out(1, level), static_cast<std::size_t>(power < 0 ? power + order : power), level);
   return nullptr;
 }
 
 napi_value from_coefficients_method(napi_env env, napi_callback_info info) {
   const RingCall<3> call(env, info);
   const std::size_t level = call.level(2);
-  from_coefficients(call.ring, call.words(0, "out", 1, level), doubles_of(env, call[1], "coefficients", call.ring.n()), level);
+  from_coefficients(call.ring, call.out(1, level), doubles_of(env, call[1], "coefficients", call.ring.n()), level);
   return nullptr;
 }
 
@@ -286,7 +291,7 @@ napi_value add_times_j_method(napi_env env, napi_callback_info info) {
   const std::size_t level = call.level(3), size = call.size(1, level);
   const std::int64_t sign = integer_of(env, call[4], "sign", -1, 1);
   if (sign == 0) throw_range("sign must be 1 or -1");
-  u64* out = call.words(0, "out", 1, level);
+  u64* out = call.out(1, level);
   const u64* a = call.words(1, "a", 1, level);
   const u64* b = call.words(2, "b", 1, level);
   check_apart("out", out, size, "a", a, size, true);
@@ -299,11 +304,28 @@ template <void (*transform)(const Ring&, u64*, std::size_t)>
 napi_value transform_method(napi_env env, napi_callback_info info) {
   const RingCall<2> call(env, info);
   const std::size_t level = call.level(1);
-  transform(call.ring, call.words(0, "a", 1, level), level);
+  transform(call.ring, call.writable(0, "a", 1, level), level);
   return nullptr;
 }
 
 void set(napi_env env, napi_value object, const char* name, napi_value value) { check(env, napi_set_named_property(env, object, name, value)); }
+
+/// A ParsedCiphertext.
+napi_value parsed_ciphertext(napi_env env, std::size_t polys, std::size_t level, double scale, napi_value data) {
+  napi_value result = nullptr;
+  check(env, napi_create_object(env, &result));
+  set(env, result, "polys", make_number(env, static_cast<double>(polys)));
+  set(env, result, "level", make_number(env, static_cast<double>(level)));
+  set(env, result, "scale", make_number(env, scale));
+  set(env, result, "data", data);
+  return result;
+}
+
+double scale_of(napi_env env, napi_value value) {
+  const double scale = number_of(env, value, "scale");
+  if (!(scale > 0) || scale > 1.7976931348623157e308) throw_range("scale must be a positive number");
+  return scale;
+}
 
 napi_value read_ciphertext_method(napi_env env, napi_callback_info info) {
   const RingCall<2> call(env, info);
@@ -314,28 +336,44 @@ napi_value read_ciphertext_method(napi_env env, napi_callback_info info) {
   napi_valuetype type = napi_undefined;
   check(env, napi_typeof(env, data, &type));
   const Words given = type == napi_undefined ? Words{nullptr, 0} : words_of(env, data, "out");
-  u64* words = given.data;
-  if (given.length != size) data = make_words(env, size, words);
+  u64* words = given.length == size ? writable_words_of(env, data, "out", size) : nullptr;
+  if (words == nullptr) data = make_words(env, size, words);
   read_words(call.ring, header, words);
-  napi_value result = nullptr;
-  check(env, napi_create_object(env, &result));
-  set(env, result, "polys", make_number(env, static_cast<double>(header.polys)));
-  set(env, result, "level", make_number(env, static_cast<double>(header.level)));
-  set(env, result, "scale", make_number(env, header.scale));
-  set(env, result, "data", data);
-  return result;
+  return parsed_ciphertext(env, header.polys, header.level, header.scale, data);
 }
 
 napi_value write_ciphertext_method(napi_env env, napi_callback_info info) {
   const RingCall<4> call(env, info);
   const std::size_t polys = static_cast<std::size_t>(integer_of(env, call[1], "polys", 2, 3)), level = call.level(2);
   const u64* data = call.words(0, "data", polys, level);
-  const double scale = number_of(env, call[3], "scale");
-  if (!(scale > 0) || scale > 1.7976931348623157e308) throw_range("scale must be a positive number");
+  const double scale = scale_of(env, call[3]);
   std::uint8_t* out = nullptr;
   napi_value result = make_bytes(env, ciphertext_bytes(call.ring, polys, level), out);
   write_ciphertext(call.ring, data, polys, level, scale, out);
   return result;
+}
+
+napi_value ciphertext_file_header_method(napi_env env, napi_callback_info info) {
+  const RingCall<3> call(env, info);
+  const std::size_t polys = static_cast<std::size_t>(integer_of(env, call[0], "polys", 2, 3)), level = call.level(1);
+  const double scale = scale_of(env, call[2]);
+  std::uint8_t* out = nullptr;
+  napi_value result = make_bytes(env, CIPHERTEXT_FILE_HEADER, out);
+  write_ciphertext_header(call.ring, polys, level, scale, out);
+  return result;
+}
+
+napi_value open_ciphertext_method(napi_env env, napi_callback_info info) {
+  const RingCall<1> call(env, info);
+  const MappedCiphertext mapped = open_ciphertext(call.ring, text_of(env, call[0], "path"));
+  const auto [polys, level, scale] = mapped.shape;
+  return parsed_ciphertext(env, polys, level, scale, make_mapped_words(env, mapped.file, mapped.words(), call.size(polys, level)));
+}
+
+napi_value release_function(napi_env env, napi_callback_info info) {
+  const Arguments<1> call(env, info);
+  release_mapped_words(env, call[0], "words");
+  return nullptr;
 }
 
 napi_value pack_key_method(napi_env env, napi_callback_info info) {
@@ -455,6 +493,8 @@ napi_value create_ring_function(napi_env env, napi_callback_info info) {
       method("inverseNtt", callback<transform_method<inverse_ntt>>),
       method("readCiphertext", callback<read_ciphertext_method>),
       method("writeCiphertext", callback<write_ciphertext_method>),
+      method("ciphertextFileHeader", callback<ciphertext_file_header_method>),
+      method("openCiphertext", callback<open_ciphertext_method>),
       method("packKey", callback<pack_key_method>),
       method("openKey", callback<open_key_method>),
   };
@@ -470,6 +510,7 @@ napi_value initialise(napi_env env, napi_callback_info) {
       method("kernels", callback<kernels_function>),
       method("blake2b256", callback<blake2b_function>),
       method("allocate", callback<allocate_function>),
+      method("release", callback<release_function>),
       method("createRing", callback<create_ring_function>),
   };
   check(env, napi_define_properties(env, exports, std::size(properties), properties));

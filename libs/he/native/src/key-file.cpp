@@ -1,13 +1,5 @@
 #include "key-file.hpp"
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <cerrno>
 #include <cstring>
-#include <map>
-#include <mutex>
-#include <system_error>
 #include <utility>
 #include "format-error.hpp"
 #include "memory.hpp"
@@ -34,40 +26,14 @@ struct Header {
 };
 static_assert(sizeof(Header) == KEY_FILE_HEADER);
 
-u64 checksum(Header header) {
-  header.checksum = 0;
+u64 checksum(const Header& header) {
   std::uint8_t bytes[sizeof header];
   std::memcpy(bytes, &header, sizeof header);
-  u64 hash = 0xcbf29ce484222325;
-  for (std::size_t i = 0; i < sizeof bytes; i++) {
-    if (i < offsetof(Header, checksum) || i >= offsetof(Header, moduli)) hash = (hash ^ bytes[i]) * 0x100000001b3;
-  }
-  return hash;
+  return header_checksum(bytes, offsetof(Header, checksum));
 }
 
 /// Values for one target prime.
 std::size_t target_words(const Ring& ring) { return ring.data_primes() * 2 * ring.n(); }
-
-/// Mappings in use by file. A mapping goes with its last user, and while it is there no other file can have its inode.
-struct Registry {
-  std::mutex mutex;
-  std::map<std::pair<u64, u64>, std::weak_ptr<const KeyMapping>> mappings;
-};
-
-Registry& registry() {
-  static Registry* shared = new Registry;  // never destroyed: threads may end after static destructors ran
-  return *shared;
-}
-
-struct File {
-  int descriptor;
-  explicit File(const std::string& path) : descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "cannot open the key file " + path);
-  }
-  ~File() { ::close(descriptor); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-};
 
 }  // namespace
 
@@ -135,37 +101,16 @@ std::size_t check_key_header(const Ring& ring, Bytes bytes, u64 file_bytes) {
 }
 
 std::shared_ptr<const KeyMapping> KeyMapping::open(const Ring& ring, const std::string& path) {
-  const File file(path);
-  struct stat status {};
-  if (::fstat(file.descriptor, &status) != 0) throw std::system_error(errno, std::generic_category(), "cannot look at the key file " + path);
-  if (!S_ISREG(status.st_mode)) throw FormatError("the key file " + path + " cannot be used: it is no regular file");
-  const std::pair<u64, u64> identity{static_cast<u64>(status.st_dev), static_cast<u64>(status.st_ino)};
-  Registry& shared = registry();
-  const std::lock_guard lock(shared.mutex);
-  std::erase_if(shared.mappings, [](const auto& entry) { return entry.second.expired(); });
+  auto file = MappedFile::open(path, "key file", false);
   try {
-    if (auto known = shared.mappings[identity].lock()) {
-      if (!known->fits(ring)) throw FormatError("it is of other parameters");
-      return known;
-    }
-    const u64 bytes = static_cast<u64>(status.st_size);
-    // The size is looked at before anything is mapped: what lies behind the end of a file cannot be touched.
-    if (bytes != key_file_bytes(ring)) {
-      throw FormatError("it has " + std::to_string(bytes) + " bytes, " + std::to_string(key_file_bytes(ring)) + " expected: it is of other parameters, or cut off");
-    }
-    void* address = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.descriptor, 0);
-    if (address == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "cannot map the key file " + path);
-    std::shared_ptr<KeyMapping> mapping(new KeyMapping(ring, address, bytes));
-    mapping->slot_ = check_key_header(ring, Bytes(static_cast<const std::uint8_t*>(address), KEY_FILE_HEADER), bytes);
-    mapping->values_ = reinterpret_cast<const u64*>(static_cast<const std::uint8_t*>(address) + KEY_FILE_HEADER);
-    mapping->target_words_ = target_words(ring);
-    shared.mappings[identity] = mapping;
-    return mapping;
+    const std::size_t slot = check_key_header(ring, file->bytes(), file->bytes().size());
+    return std::shared_ptr<const KeyMapping>(new KeyMapping(ring, std::move(file), slot));
   } catch (const FormatError& error) {
     throw FormatError("the key file " + path + " cannot be used: " + error.what());
   }
 }
 
-KeyMapping::~KeyMapping() { ::munmap(address_, bytes_); }
+KeyMapping::KeyMapping(const Ring& ring, std::shared_ptr<const MappedFile> file, std::size_t slot)
+    : file_(std::move(file)), n_(ring.n()), moduli_(ring.moduli()), slot_(slot), values_(reinterpret_cast<const u64*>(file_->bytes().data() + KEY_FILE_HEADER)), target_words_(target_words(ring)) {}
 
 }  // namespace blindfit

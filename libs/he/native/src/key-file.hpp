@@ -15,6 +15,8 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
+#include "mapped-file.hpp"
 #include "seal-bytes.hpp"
 
 namespace blindfit {
@@ -29,16 +31,13 @@ void pack_key(const Ring& ring, const KeyParts& key, std::uint8_t* out);
 /// Checks a header against a ring and the size of the file. @returns the slot @throws FormatError
 std::size_t check_key_header(const Ring& ring, Bytes header, u64 file_bytes);
 
-/// A key file in memory, read-only; all threads of the process share one mapping of a file.
+/// A key file in memory; all threads of the process share one mapping of a file.
 class KeyMapping {
  public:
   /// @throws FormatError when it is no key file for this ring; std::system_error when it cannot be opened
   static std::shared_ptr<const KeyMapping> open(const Ring& ring, const std::string& path);
-  ~KeyMapping();
-  KeyMapping(const KeyMapping&) = delete;
-  KeyMapping& operator=(const KeyMapping&) = delete;
 
-  std::size_t bytes() const { return bytes_; }
+  std::size_t bytes() const { return file_->bytes().size(); }
   std::size_t slot() const { return slot_; }
   /// Whether it is a key for that ring.
   bool fits(const Ring& ring) const { return n_ == ring.n() && moduli_ == ring.moduli(); }
@@ -46,14 +45,13 @@ class KeyMapping {
   const u64* values(std::size_t target) const { return values_ + target * target_words_; }
 
  private:
-  KeyMapping(const Ring& ring, void* address, std::size_t bytes) : address_(address), bytes_(bytes), n_(ring.n()), moduli_(ring.moduli()) {}
-  void* address_;
-  std::size_t bytes_;
+  KeyMapping(const Ring& ring, std::shared_ptr<const MappedFile> file, std::size_t slot);
+  std::shared_ptr<const MappedFile> file_;
   std::size_t n_;
   std::vector<u64> moduli_;
-  std::size_t slot_ = 0;
-  const u64* values_ = nullptr;
-  std::size_t target_words_ = 0;
+  std::size_t slot_;
+  const u64* values_;
+  std::size_t target_words_;
 };
 
 }  // namespace blindfit

@@ -53,6 +53,22 @@ bool is_typed_array(napi_env env, napi_value value) {
   return napi_is_typedarray(env, value, &result) == napi_ok && result;
 }
 
+/// Of the buffers over mapped memory: writing there would end the process.
+constexpr napi_type_tag MAPPED_TAG = {0x3d9c1b7a5e8f4260, 0xb1a7c45f20e96d83};
+
+/// The buffer below a typed array.
+napi_value buffer_of(napi_env env, napi_value value) {
+  napi_value buffer = nullptr;
+  check(env, napi_get_typedarray_info(env, value, nullptr, nullptr, nullptr, &buffer, nullptr));
+  return buffer;
+}
+
+bool is_mapped(napi_env env, napi_value buffer) {
+  bool tagged = false;
+  check(env, napi_check_object_type_tag(env, buffer, &MAPPED_TAG, &tagged));
+  return tagged;
+}
+
 }  // namespace
 
 Words words_of(napi_env env, napi_value value, const char* name) {
@@ -69,6 +85,12 @@ u64* words_of(napi_env env, napi_value value, const char* name, std::size_t leng
   const Words words = words_of(env, value, name);
   if (words.length != length) throw_range(std::string(name) + " has " + std::to_string(words.length) + " words, " + std::to_string(length) + " are needed");
   return words.data;
+}
+
+u64* writable_words_of(napi_env env, napi_value value, const char* name, std::size_t length) {
+  u64* words = words_of(env, value, name, length);
+  if (is_mapped(env, buffer_of(env, value))) throw_type(std::string(name) + " is a file's content, which cannot be written to");
+  return words;
 }
 
 ByteArray bytes_of(napi_env env, napi_value value, const char* name) {
@@ -151,6 +173,24 @@ napi_value make_bytes(napi_env env, std::size_t length, std::uint8_t*& data) {
   napi_value array = make_array(env, napi_uint8_array, length, 1, memory);
   data = static_cast<std::uint8_t*>(memory);
   return array;
+}
+
+napi_value make_mapped_words(napi_env env, std::shared_ptr<const void> owner, const u64* data, std::size_t length) {
+  auto held = std::make_unique<std::shared_ptr<const void>>(std::move(owner));
+  napi_value buffer = nullptr, array = nullptr;
+  check(env, napi_create_external_arraybuffer(
+                 env, const_cast<u64*>(data), length * sizeof(u64), [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<const void>*>(hint); }, held.get(), &buffer));
+  held.release();
+  check(env, napi_type_tag_object(env, buffer, &MAPPED_TAG));
+  check(env, napi_create_typedarray(env, napi_biguint64_array, length, buffer, 0, &array));
+  return array;
+}
+
+void release_mapped_words(napi_env env, napi_value value, const char* name) {
+  words_of(env, value, name);
+  const napi_value buffer = buffer_of(env, value);
+  if (!is_mapped(env, buffer)) throw_type(std::string(name) + " is no file's content");
+  check(env, napi_detach_arraybuffer(env, buffer));
 }
 
 napi_value at_border(napi_env env, napi_value (*body)(napi_env, napi_callback_info), napi_callback_info info) noexcept {

@@ -3,6 +3,7 @@
 #include <node_api.h>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 #include "modulus.hpp"
@@ -34,6 +35,8 @@ std::string text_of(napi_env env, napi_value value, const char* name);
 Words words_of(napi_env env, napi_value value, const char* name);
 /// Of exactly that many words.
 u64* words_of(napi_env env, napi_value value, const char* name, std::size_t length);
+/// As the others, and none of {@link make_mapped_words}.
+u64* writable_words_of(napi_env env, napi_value value, const char* name, std::size_t length);
 struct ByteArray {
   const std::uint8_t* data;
   std::size_t length;
@@ -52,6 +55,11 @@ napi_value make_text(napi_env env, const std::string& text);
 napi_value make_words(napi_env env, std::size_t length, u64*& data);
 /// A Uint8Array outside JavaScript's heap, aligned to 64 bytes, not zeroed.
 napi_value make_bytes(napi_env env, std::size_t length, std::uint8_t*& data);
+
+/// A BigUint64Array over memory that nobody may write to, and the owner it keeps alive.
+napi_value make_mapped_words(napi_env env, std::shared_ptr<const void> owner, const u64* data, std::size_t length);
+/// Empties an array of {@link make_mapped_words} and lets go of its owner.
+void release_mapped_words(napi_env env, napi_value value, const char* name);
 
 /// Runs a body at the border: what it throws becomes a JavaScript exception.
 napi_value at_border(napi_env env, napi_value (*body)(napi_env, napi_callback_info), napi_callback_info info) noexcept;

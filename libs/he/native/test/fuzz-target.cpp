@@ -1,9 +1,10 @@
-// One input through everything that parses bytes: a ciphertext, a key, the header of a key file. For libFuzzer, and for the
+// One input through everything that parses bytes: a ciphertext, a key, the header of a file of either. For libFuzzer, and for the
 // mutator in fuzz-driver.cpp where there is none. The ring comes from the file in BLINDFIT_FUZZ_RING, so that seeds made by
 // node-seal are of the right parameters: words N, number of primes, primes, parms_ids of 4 words by level, key parms_id.
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include "../src/ciphertext-file.hpp"
 #include "../src/cpu.hpp"
 #include "../src/format-error.hpp"
 #include "../src/key-file.hpp"
@@ -54,6 +55,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   try {
     check_key_header(*ring, bytes, size);
+  } catch (const FormatError&) {
+  }
+  try {
+    check_ciphertext_header(*ring, bytes, size);
   } catch (const FormatError&) {
   }
   return 0;

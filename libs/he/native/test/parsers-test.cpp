@@ -4,6 +4,7 @@
 #include <fstream>
 #include <functional>
 #include <limits>
+#include "../src/ciphertext-file.hpp"
 #include "../src/cpu.hpp"
 #include "../src/format-error.hpp"
 #include "../src/key-file.hpp"
@@ -144,13 +145,47 @@ void files(const Ring& ring, const Ring& other) {
   write(size);
   {
     const auto first = KeyMapping::open(ring, path), second = KeyMapping::open(ring, path);
-    CHECK(first == second, "two mappings of one file");
+    CHECK(first->values(0) == second->values(0), "one mapping of a file");
     CHECK(first->slot() == 1 && first->bytes() == size && std::memcmp(first->values(0), raw + KEY_FILE_HEADER, size - KEY_FILE_HEADER) == 0, "values");
     CHECK(!refusal({}, [&](Bytes) { KeyMapping::open(other, path); }).empty(), "a mapping of another ring");
   }
   for (const std::size_t count : {std::size_t{0}, std::size_t{100}, std::size_t{4096}, static_cast<std::size_t>(size - 1)}) {
     write(count);
     CHECK(!refusal({}, [&](Bytes) { KeyMapping::open(ring, path); }).empty(), "%zu bytes", count);
+  }
+  ::close(descriptor);
+  ::unlink(path);
+}
+
+void ciphertext_files(const Ring& ring, const Ring& other) {
+  const std::size_t level = 1, size = CIPHERTEXT_FILE_HEADER + 2 * (level + 1) * ring.n() * sizeof(u64);
+  std::vector<u64> file(size / 8);
+  std::uint8_t* raw = reinterpret_cast<std::uint8_t*>(file.data());
+  write_ciphertext_header(ring, 2, level, 3.5, raw);
+  const Buffer header(raw, raw + CIPHERTEXT_FILE_HEADER);
+  const CiphertextShape shape = check_ciphertext_header(ring, Bytes(header), size);
+  CHECK(shape.polys == 2 && shape.level == level && shape.scale == 3.5, "shape");
+  for (std::size_t at = 0; at < CIPHERTEXT_FILE_HEADER; at += at < 400 ? 1 : 101) {
+    Buffer damaged(header);
+    damaged[at] ^= 0x10;
+    CHECK(!refusal(damaged, [&](Bytes input) { check_ciphertext_header(ring, input, size); }).empty(), "byte %zu", at);
+  }
+  CHECK(!refusal(header, [&](Bytes input) { check_ciphertext_header(ring, input, size - 8); }).empty(), "cut off");
+  CHECK(!refusal(header, [&](Bytes input) { check_ciphertext_header(other, input, size); }).empty(), "another ring");
+
+  char path[] = "/tmp/blindfit-ciphertext-XXXXXX";
+  const int descriptor = ::mkstemp(path);
+  CHECK(descriptor >= 0, "a temporary file");
+  const auto write = [&](std::size_t count) { std::ofstream(path, std::ios::binary | std::ios::trunc).write(reinterpret_cast<const char*>(raw), static_cast<std::streamsize>(count)); };
+  write(size);
+  {
+    const MappedCiphertext first = open_ciphertext(ring, path), second = open_ciphertext(ring, path);
+    CHECK(first.words() == second.words(), "one mapping of a file");
+    CHECK(std::memcmp(first.words(), raw + CIPHERTEXT_FILE_HEADER, size - CIPHERTEXT_FILE_HEADER) == 0, "words");
+  }
+  for (const std::size_t count : {std::size_t{0}, std::size_t{100}, std::size_t{4096}, size - 1}) {
+    write(count);
+    CHECK(!refusal({}, [&](Bytes) { open_ciphertext(ring, path); }).empty(), "%zu bytes", count);
   }
   ::close(descriptor);
   ::unlink(path);
@@ -163,5 +198,6 @@ int main() {
   ciphertexts(*ring);
   keys(*ring);
   files(*ring, *other);
+  ciphertext_files(*ring, *other);
   std::puts("parsers refuse what they must");
 }

@@ -19,6 +19,8 @@ export interface NativeAddon {
   readonly blake2b256: (bytes: Uint8Array) => Words;
   /** Memory outside JavaScript's heap, aligned to 64 bytes, not zeroed; freed when garbage is collected. */
   allocate(words: number): Words;
+  /** Empties the data of {@link NativeRing.openCiphertext} now instead of when garbage is collected; the pages go when no thread holds them any more. */
+  readonly release: (words: Words) => void;
   /**
    * Tables for one parameter set. Cheap when the process has them already: threads share them, read-only.
    * @param primes the data primes, q0 first, then the special prime; each = 1 mod 2N, of at most 60 bits, all different
@@ -99,6 +101,13 @@ export interface NativeRing {
   readCiphertext(bytes: Uint8Array, out?: Words): ParsedCiphertext;
   /** SEAL's uncompressed serialisation, byte for byte as node-seal's saveToArray(ComprModeType.none). */
   writeCiphertext(data: Words, polys: number, level: number, scale: number): Uint8Array;
+  /** What comes first in the file of a ciphertext, 4096 bytes; behind it come its words as they are in memory. */
+  ciphertextFileHeader(polys: number, level: number, scale: number): Uint8Array;
+  /**
+   * Maps such a file. Its data serves as an operand only: as `out` it is refused.
+   * @throws Error when it is of another ring or version, or cut off
+   */
+  openCiphertext(path: string): ParsedCiphertext;
   /**
    * Turns SEAL's uncompressed serialisation, seeded or not, of relinearisation or Galois keys that hold exactly one key into the content
    * of a key file: a header (magic, version, N, primes, layout, checksum of the header) and the values in the order the kernels read

@@ -22,13 +22,13 @@ export class BufferPool {
     return buffer;
   }
 
-  give(buffer: Words): void {
+  readonly give = (buffer: Words): void => {
     if (this.bytes + buffer.byteLength > MAX_BYTES) return;
     this.bytes += buffer.byteLength;
     const list = this.free.get(buffer.length);
     if (list === undefined) this.free.set(buffer.length, [buffer]);
     else list.push(buffer);
-  }
+  };
 
   clear(): void {
     this.free.clear();

@@ -232,7 +232,7 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
       pool.give(out);
       throw error;
     }
-    return new NativeCiphertext(pool, out, { size, level, scale });
+    return new NativeCiphertext(pool.give, out, { size, level, scale });
   }
 }
 

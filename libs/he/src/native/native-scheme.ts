@@ -21,16 +21,17 @@ const SIZE_FIELDS = 16 + 32 + 1;
 const MAX_PLAINTEXTS = 64;
 
 export class NativeCiphertext implements Ciphertext {
-  readonly pool: BufferPool;
   /** size x (level + 1) x N, as `addon.ts` says. */
   data: Words;
   size: number;
   level: number;
   scale: number;
+  private readonly giveBack: (data: Words) => void;
   private freed = false;
 
-  constructor(pool: BufferPool, data: Words, { size, level, scale }: { readonly size: number; readonly level: number; readonly scale: number }) {
-    this.pool = pool;
+  /** @param giveBack called with data that is not needed any more */
+  constructor(giveBack: (data: Words) => void, data: Words, { size, level, scale }: { readonly size: number; readonly level: number; readonly scale: number }) {
+    this.giveBack = giveBack;
     this.data = data;
     this.size = size;
     this.level = level;
@@ -39,7 +40,7 @@ export class NativeCiphertext implements Ciphertext {
 
   /** Takes the place of the content; the old buffer goes back. */
   replace(data: Words, size: number, level: number): void {
-    this.pool.give(this.data);
+    this.giveBack(this.data);
     this.data = data;
     this.size = size;
     this.level = level;
@@ -48,7 +49,7 @@ export class NativeCiphertext implements Ciphertext {
   [Symbol.dispose](): void {
     if (this.freed) return;
     this.freed = true;
-    this.pool.give(this.data);
+    this.giveBack(this.data);
   }
 }
 
@@ -138,7 +139,7 @@ export class NativeScheme implements Disposable {
     const payload = checkedPayload('ciphertext', bytes, maxPayloadBytes({ parameters, fields: { kind: 'ciphertext', level: parameters.maxLevel } }));
     try {
       const { data, polys, level, scale } = this.ring.readCiphertext(payload, this.bufferFor(payload));
-      return new NativeCiphertext(this.pool, data, { size: polys, level, scale });
+      return new NativeCiphertext(this.pool.give, data, { size: polys, level, scale });
     } catch (error) {
       throw new WireError(error instanceof Error ? error.message : String(error), 'it is no ciphertext of these parameters');
     }
@@ -170,6 +171,21 @@ export class NativeScheme implements Disposable {
   saveCiphertext(ciphertext: Ciphertext): Uint8Array {
     const { data, size, level, scale } = nativeCiphertext(ciphertext);
     return this.ring.writeCiphertext(data, size, level, scale);
+  }
+
+  /** The content of the file that {@link mapCiphertext} maps, in pieces. */
+  fileOf(ciphertext: Ciphertext): Uint8Array[] {
+    const { data, size, level, scale } = nativeCiphertext(ciphertext);
+    return [this.ring.ciphertextFileHeader(size, level, scale), bytesOf(data)];
+  }
+
+  /**
+   * A ciphertext in a file, read-only: circuits must not change it in place.
+   * @throws Error when the file is of another ring or version, or cut off
+   */
+  mapCiphertext(path: string): NativeCiphertext {
+    const { data, polys, level, scale } = this.ring.openCiphertext(path);
+    return new NativeCiphertext(this.addon.release, data, { size: polys, level, scale });
   }
 
   /** Words of a ciphertext of `polys` polynomials. Their content is undefined. */
@@ -207,6 +223,6 @@ export function nativePlaintext(plaintext: Plaintext): NativePlaintext {
   return plaintext;
 }
 
-function bytesOf(values: Float64Array): Uint8Array {
+function bytesOf(values: Float64Array | Words): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

@@ -1,0 +1,33 @@
+// A file in memory, read-only; all threads of the process share one mapping of a file.
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <string>
+#include "modulus.hpp"
+#include "seal-bytes.hpp"
+
+namespace blindfit {
+
+class MappedFile {
+ public:
+  /// @param what it is, for errors: "key file"
+  /// @param whole whether all of it will be read soon, which costs less than a fault for every few pages
+  /// @throws FormatError when it is empty or no regular file; std::system_error when it cannot be opened
+  static std::shared_ptr<const MappedFile> open(const std::string& path, const std::string& what, bool whole);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  /// The size when it was mapped: a file that is made shorter later must not be read any more, so ours are replaced, never rewritten.
+  Bytes bytes() const { return {static_cast<const std::uint8_t*>(address_), size_}; }
+
+ private:
+  MappedFile(void* address, std::size_t size) : address_(address), size_(size) {}
+  void* address_;
+  std::size_t size_;
+};
+
+/// FNV-1a over the header of one of our files, but for the 8 bytes where the checksum itself is.
+u64 header_checksum(Bytes header, std::size_t checksum_at);
+
+}  // namespace blindfit

@@ -1,0 +1,61 @@
+/** What a training in this process computes with: node-seal, or the native evaluator with its key files in a directory that vanishes. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  loadAddon, NativeEvaluator, NativeScheme, SealEvaluator, unwrap,
+  type CiphertextCodec, type Evaluator, type NativeKey, type Plan, type ResolvedEvaluator, type Scheme, type WireFields,
+} from '@blindfit/he';
+import type { KeyFile, Keyset } from './keyset.ts';
+
+export interface LocalEvaluator {
+  readonly evaluator: Evaluator;
+  /** Reads and writes the ciphertexts of `evaluator`. */
+  readonly codec: CiphertextCodec;
+}
+
+/** @param stack frees what was loaded */
+export function openLocalEvaluator(keyset: Keyset, plan: Plan, resolved: ResolvedEvaluator, stack: DisposableStack): Promise<LocalEvaluator> {
+  return resolved.kind === 'seal' ? onSeal(keyset, plan, stack) : onNative(keyset, plan, resolved.path, stack);
+}
+
+async function onSeal(keyset: Keyset, plan: Plan, stack: DisposableStack): Promise<LocalEvaluator> {
+  const { scheme } = keyset;
+  const relinearisation = stack.adopt(scheme.loadRelinearisationKey(await relinearisationPayload(keyset)), (key) => key.delete());
+  const galois = new Map<number, ReturnType<Scheme['loadGaloisKey']>>();
+  for await (const { step, payload } of galoisPayloads(keyset, plan)) galois.set(step, stack.adopt(scheme.loadGaloisKey(payload, step), (key) => key.delete()));
+  return { codec: scheme, evaluator: new SealEvaluator(scheme, { relinearisation, galois }) };
+}
+
+async function onNative(keyset: Keyset, plan: Plan, addon: string, stack: DisposableStack): Promise<LocalEvaluator> {
+  const scheme = stack.use(new NativeScheme(loadAddon(addon), plan.parameters));
+  const directory = mkdtempSync(join(tmpdir(), 'blindfit-keys-'));
+  stack.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const open = async (payload: Uint8Array, step?: number): Promise<NativeKey> => {
+    const path = join(directory, String(step ?? 'relinearisation'));
+    await writeFile(path, scheme.packKey(payload, step));
+    return stack.adopt(scheme.ring.openKey(path), (key) => key.close());
+  };
+  const relinearisation = await open(await relinearisationPayload(keyset));
+  const galois = new Map<number, NativeKey>();
+  for await (const { step, payload } of galoisPayloads(keyset, plan)) galois.set(step, await open(payload, step));
+  return { codec: scheme, evaluator: new NativeEvaluator(scheme, { relinearisation, galois }) };
+}
+
+async function payloadOf({ scheme }: Keyset, file: KeyFile, fields: WireFields): Promise<Uint8Array> {
+  return unwrap(await readFile(file.path), { parameters: scheme.parameters, fields });
+}
+
+function relinearisationPayload(keyset: Keyset): Promise<Uint8Array> {
+  return payloadOf(keyset, keyset.relinearisationKey, { kind: 'relinearisation-key' });
+}
+
+/** One key at a time. */
+async function* galoisPayloads(keyset: Keyset, plan: Plan): AsyncGenerator<{ readonly step: number; readonly payload: Uint8Array }> {
+  for (const step of plan.steps) {
+    const file = keyset.galoisKeys.get(step);
+    // The evaluator says so where the key is needed.
+    if (file !== undefined) yield { step, payload: await payloadOf(keyset, file, { kind: 'galois-key', step }) };
+  }
+}
