@@ -9,7 +9,7 @@ import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/runtime';
 import type { RunningStack } from '../../cli/src/stack/stack.ts';
-import { finished, prepareJob, syntheticData, withStack } from '../integration/support.ts';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, withStack } from '../integration/support.ts';
 import { parseYaml, read, ROOT } from './support.ts';
 
 // Tasks that last long enough to be met in the middle; the stack's own worker inherits it.
@@ -38,7 +38,9 @@ class Worker {
 
   /** Resolves when it has just begun a task: it was idle, and is no more. */
   async begins(): Promise<void> {
+    const deadline = Date.now() + 30_000;
     for (let before = true, now = await this.busy(); before || !now; now = await this.busy()) {
+      assert.ok(Date.now() < deadline, `${this.name} gets no task: the job is too short`);
       before = now;
       await sleep(10);
     }
@@ -66,13 +68,13 @@ async function scaledLists(): Promise<string[]> {
 }
 
 it('three workers become one during a job: tasks are finished or handed on, and the model is the same', { timeout: 300_000 }, async (t) => {
-  await withStack({ threads: 1 }, async (stack, client, directory) => {
+  await withStack({ threads: 1 }, async (stack, client) => {
     const lists = await scaledLists();
     assert.equal(lists.length, 2);
     const redis = connectRedis(parseRedisUrl(stack.redisUrl), createLogger({ service: 'test', level: 'silent' }));
     const leaving = [new Worker('leaving-1', stack), new Worker('leaving-2', stack)];
     try {
-      using prepared = await prepareJob(client, join(directory, 'keys'), syntheticData(120, 130, 6));
+      using prepared = await prepareJob(client, SHARED_KEYS, syntheticData(120, 130, 12));
       const reference = await finished(client, (await client.submit(prepared.manifest)).id);
       assert.equal(reference.state, 'succeeded', reference.error?.message);
       while ((await client.cluster()).workers < 3) await sleep(50);

@@ -21,7 +21,7 @@ import type { RunningStack } from '../../cli/src/stack/stack.ts';
 import { startCollector } from '../../services/api/src/collector.ts';
 import { addCollectorMetrics } from '../../services/api/src/metrics.ts';
 import { BUCKET, CREDENTIALS, startS3Server } from '../../libs/storage/test/s3-server.ts';
-import { finished, prepareJob, syntheticData, temporaryDirectory, withStack, type Prepared } from './support.ts';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, temporaryDirectory, withStack, type Prepared } from './support.ts';
 
 /**
  * What a user of Redis needs, as docs/configuration.md has it.
@@ -82,7 +82,7 @@ describe('the same job', () => {
   before(async () => {
     directory = await temporaryDirectory();
     await withStack({}, async (_stack, client) => {
-      prepared = await prepareJob(client, join(directory.path, 'keys'), syntheticData(60, 10, 3));
+      prepared = await prepareJob(client, SHARED_KEYS, syntheticData(60, 10, 3));
       for (const key of [prepared.keyset.relinearisationKey, ...prepared.keyset.galoisKeys.values()]) keys.set(key.digest, await readFile(key.path));
       expected = (await run(client)).result?.models ?? [];
       assert.ok(expected.length > 0);

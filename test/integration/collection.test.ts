@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { utimes } from 'node:fs/promises';
-import { join } from 'node:path';
 import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { expectedBlobs, planManifest } from '@blindfit/contracts';
@@ -13,7 +12,7 @@ import { digestOf, FileBlobStore, parseDigest } from '@blindfit/storage';
 import { Registry } from 'prom-client';
 import { startCollector } from '../../services/api/src/collector.ts';
 import { addCollectorMetrics } from '../../services/api/src/metrics.ts';
-import { finished, prepareJob, syntheticData, waitFor, withStack } from './support.ts';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack } from './support.ts';
 
 const PREFIX = '{blindfit}';
 const RETENTION_MS = 1_000;
@@ -22,8 +21,8 @@ const INTERVAL_MS = 200;
 const GARBAGE_BYTES = 1_000;
 
 it('collection during a running job: the model is the right one, and nothing but what is needed is left', async (t) => {
-  await withStack({}, async (stack, client, directory) => {
-    using prepared = await prepareJob(client, join(directory, 'keys'), syntheticData(120, 20, 9));
+  await withStack({}, async (stack, client) => {
+    using prepared = await prepareJob(client, SHARED_KEYS, syntheticData(120, 20, 9));
     const store = await FileBlobStore.open(fileURLToPath(stack.storeUrl));
     const warnings: string[] = [];
     const logger = createLogger({ service: 'test', level: 'warn', destination: { write: (line: string) => void warnings.push(line) } });

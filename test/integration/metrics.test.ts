@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Progress } from '@blindfit/cli';
 import type { BlindfitClient } from '@blindfit/client';
@@ -15,7 +14,7 @@ import { digestOf } from '@blindfit/storage';
 import { followTraining } from '../../cli/src/train/follow.ts';
 import type { RunningStack } from '../../cli/src/stack/stack.ts';
 import { parseExposition, total, type Family } from './exposition.ts';
-import { finished, prepareJob, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
 
 const UNITS = /_(seconds|bytes|ratio|info)$/;
 /** What is counted, by its name without `_total`; there is no unit for it. */
@@ -35,8 +34,8 @@ const HYPERPARAMETERS: Hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iteration
 
 describe('metrics of a stack', () => {
   it('follow the conventions, name no job, are documented, and agree with what the jobs did', { timeout: 300_000 }, async () => {
-    await withStack({ threads: 1 }, async (stack, client, directory) => {
-      using prepared = await prepareJob(client, join(directory, 'keys'), DATA, HYPERPARAMETERS, { refreshEvery: 1 });
+    await withStack({ threads: 1 }, async (stack, client) => {
+      using prepared = await prepareJob(client, SHARED_KEYS, DATA, HYPERPARAMETERS, { refreshEvery: 1 });
       const { plan, keyset } = prepared;
       const pairs = plan.layout.pairs;
       const chains = Math.ceil(pairs / plan.grouping.pairsPerChain);

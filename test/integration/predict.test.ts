@@ -14,7 +14,7 @@ import { applyPreprocessing, createDataset, parseModel, parsePreprocessing, with
 import { predictionPlan, type Plan, type PredictionPlan } from '@blindfit/he';
 import { decryptScores, encryptSamples, openKeyset, predictManifestFor, type Keyset, type Samples } from '@blindfit/owner';
 import type { RunningStack } from '../../cli/src/stack/stack.ts';
-import { finished, prepareJob, syntheticData, withStack } from './support.ts';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, withStack } from './support.ts';
 
 const MAIN = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
 const CLASSES = ['ant', 'bee', 'cat'];
@@ -123,11 +123,11 @@ it('blindfit train --servable, then predict --encrypted, as if the model were in
     await refused({ blobs: { ...manifest.blobs, features: [...manifest.blobs.features, ...manifest.blobs.features] } }, 'INVALID_MANIFEST', /has 2 shards, 1 are needed/);
     await refused({ blobs: { ...manifest.blobs, features: [[result.scores?.[0]?.[0] ?? '']] } }, 'BLOBS_INVALID', /blobs\.features\[0\]\[0\].*the level is 0/);
     // ... one without a level left, and one of other parameters.
-    using plain = await prepareJob(client, at('other keys'), syntheticData(60, 20, 3), { iterations: 1 });
+    using plain = await prepareJob(client, SHARED_KEYS, syntheticData(60, 20, 3), { iterations: 1 });
     const unservable = await finished(client, (await client.submit(plain.manifest)).id);
     assert.equal(unservable.state, 'succeeded', unservable.error?.message);
     await refused({ model: unservable.id }, 'MODEL_UNUSABLE', /is at level 0: it has no level left to predict with; train with --servable/);
-    using third = await prepareJob(client, at('third keys'), syntheticData(60, 20, 3), { iterations: 1 }, { modelLevel: 1 });
+    using third = await prepareJob(client, SHARED_KEYS, syntheticData(60, 20, 3), { iterations: 1 }, { modelLevel: 1 });
     const other = await finished(client, (await client.submit(third.manifest)).id);
     assert.equal(other.state, 'succeeded', other.error?.message);
     await refused({ model: other.id }, 'MODEL_UNUSABLE', /does not fit the model of .*parameters is /);

@@ -14,7 +14,7 @@ import { parseModel, readCsv } from '@blindfit/datasets';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, trainClear, type Hyperparameters } from '@blindfit/he';
 import { decryptModel, RefreshSession, stepBound } from '@blindfit/owner';
 import { followTraining } from '../../cli/src/train/follow.ts';
-import { finished, prepareJob, syntheticData, waitFor, withStack } from './support.ts';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack } from './support.ts';
 
 const MAIN = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
 const silent = new Progress({ mode: 'silent' });
@@ -27,8 +27,8 @@ describe('refresh', () => {
   it('waits for an owner who is away, through the death of everything, and goes on', async (t) => {
     const data = syntheticData(100, 70, 5);
     const hyperparameters: Hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 4, learningRate: 3 };
-    await withStack({}, async (stack, client, directory) => {
-      using prepared = await prepareJob(client, join(directory, 'keys'), data, hyperparameters, { refreshEvery: 1 });
+    await withStack({}, async (stack, client) => {
+      using prepared = await prepareJob(client, SHARED_KEYS, data, hyperparameters, { refreshEvery: 1 });
       const { plan, keyset } = prepared;
       const { id } = await client.submit(prepared.manifest);
       const waiting = await waitFor(client, id, ({ state }) => state === 'awaiting-refresh');
@@ -70,8 +70,8 @@ describe('refresh', () => {
   it('survives kills of workers and schedulers between and during iterations', async (t) => {
     const data = syntheticData(80, 40, 3);
     const hyperparameters: Hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 6, learningRate: 2, sigmoid: fitSigmoid(1, 8), batch: { size: 40, seed: 3 } };
-    await withStack({ workers: 2, schedulers: 2, threads: 1 }, async (stack, client, directory) => {
-      using prepared = await prepareJob(client, join(directory, 'keys'), data, hyperparameters, { refreshEvery: 2 });
+    await withStack({ workers: 2, schedulers: 2, threads: 1 }, async (stack, client) => {
+      using prepared = await prepareJob(client, SHARED_KEYS, data, hyperparameters, { refreshEvery: 2 });
       const { plan, keyset } = prepared;
       const submitted = await client.submit(prepared.manifest);
       const owner = followTraining(client, submitted, { plan, session: new RefreshSession(keyset, plan, stepBound(data, hyperparameters)), cancel: false }, silent, new AbortController().signal);

@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { BlindfitClient } from '@blindfit/client';
 import { isFinal, type JobView, type Manifest } from '@blindfit/contracts';
 import { choosePlan, DEFAULT_HYPERPARAMETERS, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/he';
@@ -41,7 +42,10 @@ export interface Prepared extends Disposable {
   readonly blobs: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Plans, makes keys, encrypts and uploads. */
+/** Keys that tests share where the keys are not what they are about: making them takes longer than most of the rest. */
+export const SHARED_KEYS = fileURLToPath(new URL('../../.blindfit/test-keys', import.meta.url));
+
+/** Plans, makes keys unless they are there, encrypts and uploads. */
 export async function prepareJob(client: BlindfitClient, keysDirectory: string, data: JobData, hyperparameters: Partial<Hyperparameters> = {}, choices: Pick<PlanRequest, 'refreshEvery' | 'modelLevel'> = {}): Promise<Prepared> {
   const all = { ...DEFAULT_HYPERPARAMETERS, ...hyperparameters };
   const plan = choosePlan({ shape: { samples: data.samples, features: data.features, classes: data.labels.length }, hyperparameters: all, ...choices });

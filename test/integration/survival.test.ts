@@ -10,9 +10,10 @@ import type { JobView } from '@blindfit/contracts';
 import { decryptModel } from '@blindfit/owner';
 import { startRedis } from '../../cli/src/stack/redis.ts';
 import type { RunningStack, StackProcess } from '../../cli/src/stack/stack.ts';
-import { finished, prepareJob, syntheticData, temporaryDirectory, waitFor, withStack, type Prepared } from './support.ts';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, temporaryDirectory, waitFor, withStack, type Prepared } from './support.ts';
 
-const DATA = syntheticData(120, 130, 5);
+/** Enough work to be disturbed in: some two seconds of one thread. */
+const DATA = syntheticData(1000, 130, 10);
 
 async function submitAndDisturb(client: BlindfitClient, prepared: Prepared, key: string, when: (job: JobView) => boolean, disturb: () => Promise<void>): Promise<JobView> {
   const { id } = await client.submit(prepared.manifest, { idempotencyKey: key });
@@ -37,8 +38,8 @@ function assertSameModel(job: JobView, reference: JobView): void {
 
 describe('kill -9', () => {
   it('of a worker in a task, of the scheduler between iterations: same model, nothing counted twice', async (t) => {
-    await withStack({}, async (stack, client, directory) => {
-      using prepared = await prepareJob(client, join(directory, 'keys'), DATA);
+    await withStack({}, async (stack, client) => {
+      using prepared = await prepareJob(client, SHARED_KEYS, DATA);
       const reference = await finished(client, (await client.submit(prepared.manifest)).id);
       assert.equal(reference.state, 'succeeded', reference.error?.message);
       const weights = decryptModel(prepared.keyset, prepared.plan, await client.result(reference.id, reference.result?.models ?? []));
@@ -63,8 +64,8 @@ describe('kill -9', () => {
   });
 
   it('of one of two workers and one of two schedulers, for good: the others finish the job', async () => {
-    await withStack({ workers: 2, schedulers: 2, threads: 1 }, async (stack, client, directory) => {
-      using prepared = await prepareJob(client, join(directory, 'keys'), DATA);
+    await withStack({ workers: 2, schedulers: 2, threads: 1 }, async (stack, client) => {
+      using prepared = await prepareJob(client, SHARED_KEYS, DATA);
       const reference = await finished(client, (await client.submit(prepared.manifest)).id);
       const disturbed = await submitAndDisturb(client, prepared, 'kill one of each', (job) => job.progress.tasksDone >= 1, async () => {
         await Promise.all([processOf(stack, 'worker-1').kill('SIGKILL'), processOf(stack, 'scheduler-1').kill('SIGKILL')]);
@@ -78,8 +79,8 @@ describe('kill -9', () => {
     const dataDir = join(redisDirectory.path, 'redis');
     let redis = await startRedis({ dataDir, log: () => undefined });
     try {
-      await withStack({ redisUrl: redis.url }, async (_stack, client, directory) => {
-        using prepared = await prepareJob(client, join(directory, 'keys'), DATA);
+      await withStack({ redisUrl: redis.url }, async (_stack, client) => {
+        using prepared = await prepareJob(client, SHARED_KEYS, DATA);
         const reference = await finished(client, (await client.submit(prepared.manifest)).id);
         const disturbed = await submitAndDisturb(client, prepared, 'kill Redis', (job) => job.progress.tasksDone >= 1, async () => {
           process.kill(redis.pid, 'SIGKILL');
@@ -96,8 +97,8 @@ describe('kill -9', () => {
 
 describe('cancel', () => {
   it('reaches running tasks within a second, and the next job runs', async () => {
-    await withStack({}, async (stack, client, directory) => {
-      using prepared = await prepareJob(client, join(directory, 'keys'), DATA);
+    await withStack({}, async (stack, client) => {
+      using prepared = await prepareJob(client, SHARED_KEYS, DATA);
       const { id } = await client.submit(prepared.manifest);
       const busy = async (): Promise<number> => {
         const text = await (await fetch(`${processOf(stack, 'worker-1').url}/metrics`)).text();

@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 import type { Manifest } from '@blindfit/contracts';
@@ -27,7 +28,7 @@ let heap = 0;
 before(async () => {
   place = await makePlace();
   job = await makeJob(place, smallPlan());
-  foreign = await makeJob(place, planFor(40, 20, 3, { iterations: 1 }, 8192), 'foreign');
+  foreign = await makeJob(place, planFor(40, 20, 3, { iterations: 1 }, 8192), join(place.path, 'foreign'));
 });
 
 after(async () => {

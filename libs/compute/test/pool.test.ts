@@ -22,8 +22,8 @@ let large: Job;
 before(async () => {
   place = await makePlace();
   small = await makeJob(place, smallPlan());
-  other = await makeJob(place, smallPlan(), 'other-keys');
-  constant = await makeJob(place, planFor(40, 20, 3, { iterations: 1, initialWeight: 0.0128 }, 8192, 1e-2), 'constant-keys');
+  other = await makeJob(place, smallPlan(), join(place.path, 'other-keys'));
+  constant = await makeJob(place, planFor(40, 20, 3, { iterations: 1, initialWeight: 0.0128 }, 8192, 1e-2));
   large = await makeJob(place, planFor(40, 20, 3, {}, 16384));
 });
 

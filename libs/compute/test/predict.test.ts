@@ -8,7 +8,7 @@ import { derivePredictionPlan, parseHeader, predictionGroups, WIRE_HEADER_BYTES,
 import { decryptModel, decryptScores, encryptSamples, ModelError, openKeyset, predictManifestFor, type Keyset, type Samples } from '@blindfit/owner';
 import { parseDigest, type Digest } from '@blindfit/storage';
 import { TaskError } from '../src/index.ts';
-import { largestError, makeJob, makePlace, makePool, planWith, putBytes, trainOn, type Place } from './setup.ts';
+import { largestError, makeJob, makePlace, makePool, planWith, putBytes, SHARED_KEYS, trainOn, type Place } from './setup.ts';
 
 const MODEL_JOB = 'job-000000000000';
 
@@ -53,7 +53,7 @@ test('scores of new samples with the model that training left behind, and nothin
   const { parameters, layout } = training;
   const plan = derivePredictionPlan(parameters, layout, { samples: 150, features: 70, classes: 5 }, { shardsPerTask: 2 });
   assert.notDeepEqual(plan.steps.filter((step) => !training.steps.includes(step)), []);
-  using keyset = await openKeyset({ directory: join(place.path, 'keys'), plan, create: false });
+  using keyset = await openKeyset({ directory: SHARED_KEYS, plan, create: false });
   const samples = samplesOf(plan);
   const { manifest, digest } = await store(place, keyset, plan, samples);
   assert.deepEqual(planPrediction(JSON.parse(JSON.stringify(manifest))).plan, plan);

@@ -58,12 +58,12 @@ describe('training across refreshes matches training in the clear', () => {
       shards: 3,
     },
   ];
-  for (const [index, { name, plan, chains, counts, shards }] of cases.entries()) {
+  for (const { name, plan, chains, counts, shards } of cases) {
     it(`${name} (${plan.parameters.name})`, async (t) => {
       assert.deepEqual(chainsOf(plan), chains, 'what this case is about');
       assert.deepEqual(plan.segments.map(({ count }) => count), counts);
       assert.equal(plan.layout.shards, shards);
-      using job = await makeJob(place, plan, `keys-${index}`);
+      using job = await makeJob(place, plan);
       await using watched = makePool(place);
       const trained = await trainOn(watched.pool, job);
       const blobs = await Promise.all(trained.models.map((digest) => place.store.get(parseDigest(digest))));
@@ -83,7 +83,7 @@ describe('training across refreshes matches training in the clear', () => {
 describe('what the owner sent at a refresh', () => {
   it('is taken at its place and no other, whoever says what it is', async () => {
     const plan = planWith({ samples: 40, features: 20, classes: 2 }, { ...LINE, iterations: 2 }, 8192, { rows: 128, columns: 32 }, { refreshEvery: 1, modelLevel: 0 });
-    using job = await makeJob(place, plan, 'keys-refused');
+    using job = await makeJob(place, plan);
     await using watched = makePool(place);
     const { pool, statistics } = watched;
     const [, second] = plan.iterations;

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import { canonicalJson, type BackwardTask, type ChainHistory, type ForwardTask, type KeylessTask, type Manifest, type TaskResult } from '@blindfit/contracts';
 import {
@@ -72,10 +72,13 @@ export interface Job extends Disposable {
   readonly clear: readonly Float64Array[];
 }
 
-/** Keys, encrypted data and the manifest, all in the store. */
-export async function makeJob(place: Place, plan: Plan, keys = 'keys'): Promise<Job> {
+/** Keys that tests share where the keys are not what they are about: making them takes longer than most of the rest. */
+export const SHARED_KEYS = fileURLToPath(new URL('../../../.blindfit/test-keys', import.meta.url));
+
+/** Keys, encrypted data and the manifest, all in the store. @param keys the keyset's directory */
+export async function makeJob(place: Place, plan: Plan, keys = SHARED_KEYS): Promise<Job> {
   const data = dataFor(plan);
-  const keyset = await openKeyset({ directory: join(place.path, keys), plan, create: true });
+  const keyset = await openKeyset({ directory: keys, plan, create: true });
   const blobs = await encryptJob(keyset, plan, data, {
     store: async ({ digest, bytes }) => {
       await place.store.put(digest, bytes);

@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import * as he from '@blindfit/he';
 import type { JobData } from '../src/index.ts';
 
@@ -13,6 +14,9 @@ export async function temporaryDirectory(): Promise<TemporaryDirectory> {
   const path = await mkdtemp(join(tmpdir(), 'blindfit-owner-'));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
+
+/** Keys that tests share where the keys are not what they are about: making them takes longer than most of the rest. */
+export const SHARED_KEYS = fileURLToPath(new URL('../../../.blindfit/test-keys', import.meta.url));
 
 export interface PlanOptions {
   readonly samples: number;

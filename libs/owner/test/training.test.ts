@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as he from '@blindfit/he';
 import { openKeyset, trainEncryptedLocally } from '../src/index.ts';
-import { largestError, planOf, randomData, temporaryDirectory, type PlanOptions } from './setup.ts';
+import { largestError, planOf, randomData, SHARED_KEYS, type PlanOptions } from './setup.ts';
 
 const PAPER = { samples: 128, features: 401, classes: 10 } as const;
 
@@ -46,8 +46,7 @@ describe('training on ciphertexts matches training in the clear', () => {
     it(`${name} (${plan.parameters.name}, ${options.samples} x ${options.features} x ${options.classes}), ${he.evaluatorName(evaluator)}`, async (t) => {
       const { layout, hyperparameters } = plan;
       assert.deepEqual([layout.shards, layout.blocks], [shards, blocks], 'the layout this case is about');
-      await using home = await temporaryDirectory();
-      using keyset = await openKeyset({ directory: home.path, plan, create: true });
+      using keyset = await openKeyset({ directory: SHARED_KEYS, plan, create: true });
       const data = randomData(options.samples, options.features, options.classes);
       const clear = he.trainClear(data.x, data.samples, data.features, data.labels, hyperparameters);
       const trained = await trainEncryptedLocally(keyset, plan, data, evaluator);
