@@ -36,20 +36,11 @@ class Worker {
     return this.#log.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine);
   }
 
-  /** Resolves when it has just begun a task: it was idle, and is no more. */
+  /** Resolves when it has just begun a task. */
   async begins(): Promise<void> {
-    const deadline = Date.now() + 30_000;
-    for (let before = true, now = await this.busy(); before || !now; now = await this.busy()) {
-      assert.ok(Date.now() < deadline, `${this.name} gets no task: the job is too short`);
-      before = now;
-      await sleep(10);
-    }
-  }
-
-  async busy(): Promise<boolean> {
-    const url = this.lines.find((line) => line.msg === 'worker is ready')?.url;
-    if (url === undefined) return true;
-    return /^blindfit_threads_busy 1$/m.test(await (await fetch(`${url}/metrics`)).text());
+    const begun = (): number => this.lines.filter(({ msg }) => msg === 'task begun').length;
+    const deadline = Date.now() + 60_000;
+    for (const before = begun(); begun() === before; await sleep(5)) assert.ok(Date.now() < deadline, `${this.name} gets no task: the job is too short`);
   }
 
   terminate(): void {

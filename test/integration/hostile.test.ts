@@ -119,8 +119,14 @@ it('a stack survives what stands in blobs, and what becomes of its store', { tim
       await assertGood();
     });
 
+    /** What the host keeps of the owner's blobs, with which a job would go on. */
+    const forgetInputs = (): Promise<void> => rm(join(stack.dataDir, 'cache', 'inputs'), { recursive: true, force: true });
+
     await t.test('a blob that is deleted after the job was accepted', async () => {
-      const job = await afterSubmission(worker, client, prepared, () => rm(store.pathOf(parseDigest(first))));
+      const job = await afterSubmission(worker, client, prepared, async () => {
+        await forgetInputs();
+        await rm(store.pathOf(parseDigest(first)));
+      });
       assertFailed(job, /^BLOB_NOT_FOUND$/, new RegExp(`^${first} is not in .*; upload it with PUT before a job refers to it$`), /\.backward\.1\./);
       await upload(client, prepared, first);
       await assertGood();
@@ -129,7 +135,10 @@ it('a stack survives what stands in blobs, and what becomes of its store', { tim
     await t.test('a blob that is damaged on disk after the job was accepted', async () => {
       const path = store.pathOf(parseDigest(first));
       const bytes = await client.blob(first);
-      const job = await afterSubmission(worker, client, prepared, () => writeFile(path, bytes.slice().fill(0, 1000, 1010)));
+      const job = await afterSubmission(worker, client, prepared, async () => {
+        await forgetInputs();
+        await writeFile(path, bytes.slice().fill(0, 1000, 1010));
+      });
       assertFailed(job, /^BLOB_NOT_FOUND$/, new RegExp(`^${first} is not in .* any more: it was found damaged and set aside as .*/corrupt/`), /\.backward\.1\./);
       assert.deepEqual(await readdir(join(store.root, 'corrupt')), [first.replace('sha256:', '')], 'the evidence is kept');
       await client.putBlob(first, bytes);

@@ -42,6 +42,7 @@ async function runTask(dependencies: ProcessorDependencies, job: Job<unknown, Ta
     if (state === undefined || isFinal(state)) throw new TaskCancelledError();
     const siblings = running.get(owner) ?? new Set();
     running.set(owner, siblings.add(controller));
+    logger.debug({ job: owner, task: id }, 'task begun');
     const { phases, ...result } = await pool.run(task, controller.signal);
     compute.computed(result);
     const piece = { kind, iteration: task.iteration, ...('pair' in task ? { pair: task.pair } : {}) };
