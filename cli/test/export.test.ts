@@ -11,7 +11,7 @@ import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/he';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { exportTrained } from '../src/export/export-model.ts';
 import { prepareData } from '../src/train/data.ts';
-import { cleanEnv, runCli, temporaryDirectory } from './support.ts';
+import { askCli, cleanEnv, runCli, temporaryDirectory } from './support.ts';
 
 async function digits(split: Split, limit: number): Promise<LabelledDataset> {
   const { data } = await extractDataset({ source: await openIdxSource({ ...digitFiles(split), limit }), backbone: await loadBackbone({ backbone: 'scattering' }) });
@@ -129,7 +129,7 @@ suite('a model of the built-in backbone', () => {
       [['predict', '--model', at('small.json'), '--features', 'x.csv', '--images', 'y'], 2, /^error: --features excludes --images/],
       [['predict', '--model', at('small.json'), '--images', digitFiles('heldout').images, '--limit', '2', '--quiet', '--no-cache'], 1, /^error: the model was trained on 2 features and the data has 400/],
     ] as const) {
-      const ended = await runCli(t, args);
+      const ended = await askCli(args);
       assert.equal(ended.status, status, ended.stderr);
       assert.match(ended.stderr, message);
       assert.equal(ended.stdout, '');

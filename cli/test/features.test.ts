@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { readFeatures } from '@blindfit/features';
-import { cleanEnv, runCli, startCli, temporaryDirectory, until } from './support.ts';
+import { askCli, cleanEnv, runCli, startCli, temporaryDirectory, until } from './support.ts';
 
 /** An IDX file of unsigned bytes. */
 function idx(dimensions: readonly number[], data: Uint8Array): Buffer {
@@ -135,7 +135,7 @@ test('wrong usage and wrong files are told as such', async (t) => {
     [1, ['--images', images, '--labels', labels, '--out', join(folder, 'f.txt')], /must end in \.csv or \.bin/],
     [1, ['--folder', join(folder, 'none')], /none: there is no such folder/],
   ] as const) {
-    const result = await runCli(t, ['features', ...(args.includes('--out' as never) ? [] : out), ...args], env);
+    const result = await askCli(['features', ...(args.includes('--out' as never) ? [] : out), ...args], env);
     assert.match(result.stderr, message, args.join(' '));
     assert.equal(result.status, status, args.join(' '));
     assert.equal(result.stdout, '');

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 
 import { readConnection, removeConnection, tokenOf, writeConnection } from '../src/connection-file.ts';
 import { CliError, InterruptedError, reportError, UsageError } from '../src/errors.ts';
-import { cleanEnv, runCli, startCli, temporaryDirectory } from './support.ts';
+import { askCli, cleanEnv, runCli, startCli, temporaryDirectory } from './support.ts';
 
 const COMMANDS = ['jobs', 'cancel', 'up', 'api', 'scheduler', 'worker'];
 
@@ -17,7 +17,7 @@ test('help lists the commands, and each command has help with examples', async (
   assert.equal(help.stderr, '');
   for (const name of COMMANDS) {
     assert.match(help.stdout, new RegExp(`^  ${name} .*[a-z]{3}`, 'm'));
-    const own = await runCli(t, ['help', name]);
+    const own = await askCli(['help', name]);
     assert.equal(own.status, 0, name);
     assert.match(own.stdout, new RegExp(`^Usage: blindfit ${name} [^]*\nExamples:\n[^]*blindfit ${name}`), name);
   }
@@ -40,7 +40,7 @@ test('wrong usage ends with status 2 and says what to do', async (t) => {
     [['scheduler', '--redis', 'redis://:hunter2@host', '--store', 'ftp://x'], /--store: "ftp:\/\/x" is not allowed/],
     [['jobs'], /^error: there is no Blindfit API to speak to[^]*\nhint: start one with "blindfit up"/],
   ] as const) {
-    const { status, stdout, stderr } = await runCli(t, args, env);
+    const { status, stdout, stderr } = await askCli(args, env);
     assert.equal(status, 2, args.join(' '));
     assert.equal(stdout, '');
     assert.match(stderr, message);

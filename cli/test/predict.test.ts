@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { serialiseModel, type Model } from '@blindfit/datasets';
-import { runCli, temporaryDirectory } from './support.ts';
+import { askCli, runCli, temporaryDirectory } from './support.ts';
 
 /** Class no where the sum of the centred features is negative; the name of class "x,y" has to be quoted in CSV. */
 const MODEL: Model = {
@@ -64,7 +64,7 @@ test('many samples are cut on the terminal, and labels the model does not know a
 
 test('says what is wrong', async (t) => {
   const at = await files(t, { 'model.json': serialiseModel(MODEL), 'test.csv': LABELLED, 'wide.csv': 'no,1,2,3\n', 'text.csv': 'a,b\nx,1\n3,4\n', 'other.json': '{}' });
-  const run = (model: string, features: string, ...more: string[]) => runCli(t, ['predict', '--model', at(model), '--features', at(features), ...more]);
+  const run = (model: string, features: string, ...more: string[]) => askCli(['predict', '--model', at(model), '--features', at(features), ...more]);
   for (const [ended, status, message] of [
     [await run('none.json', 'test.csv'), 1, /^error: the model .*none\.json cannot be read: there is no such file\nhint: name a file that "blindfit train" wrote\n$/],
     [await run('other.json', 'test.csv'), 1, /^error: .*other\.json: not a valid model: format is missing/],
@@ -72,14 +72,14 @@ test('says what is wrong', async (t) => {
     [await run('model.json', 'wide.csv'), 1, /^error: the model was trained on 2 features and the data has 3; use data with the same features as the training/],
     [await run('model.json', 'text.csv'), 1, /^error: .*text\.csv: sample 1 begins with "x", but rows of 2 cells are the model's 2 features, without a label/],
     [await run('model.json', 'test.csv', '--out', '/nonexistent/x.csv'), 1, /^error: --out \/nonexistent\/x\.csv cannot be written: there is no directory \/nonexistent/],
-    [await runCli(t, ['predict', '--features', 'x.csv']), 2, /^error: there is no model to classify with\nhint: give --model FILE\.json, or --encrypted --job JOB\n$/],
+    [await askCli(['predict', '--features', 'x.csv']), 2, /^error: there is no model to classify with\nhint: give --model FILE\.json, or --encrypted --job JOB\n$/],
     [await run('model.json', 'test.csv', '--encrypted', '--job', 'job-000000000000'), 2, /^error: --model is a model in the clear, --encrypted predicts with that of a job/],
     [await run('model.json', 'test.csv', '--job', 'job-000000000000'), 2, /^error: --job goes with --encrypted/],
     [await run('model.json', 'test.csv', '--server', 'http://127.0.0.1:1'), 2, /^error: --server goes with --encrypted/],
     [await run('model.json', 'test.csv', '--folder', 'photos'), 2, /^error: --features excludes --images, --labels and --folder/],
-    [await runCli(t, ['predict', '--encrypted', '--features', 'x.csv']), 2, /^error: --encrypted needs the job that trained the model\nhint: give --job JOB/],
-    [await runCli(t, ['predict', '--encrypted', '--job', 'job-000000000000']), 2, /^error: there are no samples to classify/],
-    [await runCli(t, ['predict', '--encrypted', '--job', 'job-000000000000', '--keys', at('none'), '--features', at('test.csv')]), 1, /^error: .*none\/jobs\/job-000000000000\.json is not there: these are not the keys job-000000000000 was submitted with/],
+    [await askCli(['predict', '--encrypted', '--features', 'x.csv']), 2, /^error: --encrypted needs the job that trained the model\nhint: give --job JOB/],
+    [await askCli(['predict', '--encrypted', '--job', 'job-000000000000']), 2, /^error: there are no samples to classify/],
+    [await askCli(['predict', '--encrypted', '--job', 'job-000000000000', '--keys', at('none'), '--features', at('test.csv')]), 1, /^error: .*none\/jobs\/job-000000000000\.json is not there: these are not the keys job-000000000000 was submitted with/],
   ] as const) {
     assert.equal(ended.status, status, ended.stderr);
     assert.equal(ended.stdout, '');

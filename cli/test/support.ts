@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { processInfo } from '../src/stack/redis-system.ts';
+import type { Answer, Call } from './cli-host.ts';
 
+const HOST = fileURLToPath(new URL('./cli-host.ts', import.meta.url));
 export const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
 export async function temporaryDirectory(t: TestContext): Promise<string> {
@@ -48,6 +50,36 @@ export function startCli(t: TestContext, args: readonly string[], env: NodeJS.Pr
 
 export async function runCli(t: TestContext, args: readonly string[], env?: NodeJS.ProcessEnv): ReturnType<typeof startCli>['ended'] {
   return await startCli(t, args, env).ended;
+}
+
+let host: ChildProcess | undefined;
+let turn: Promise<unknown> = Promise.resolve();
+
+/**
+ * As {@link runCli}, in a process that serves all such calls of a test file, one after the other: for commands that end by themselves
+ * before anything is started.
+ */
+export function askCli(args: readonly string[], env: NodeJS.ProcessEnv = cleanEnv()): Promise<Answer> {
+  const answer = turn.then(() => ask({ args, env }));
+  turn = answer.catch(() => undefined);
+  return answer;
+}
+
+function ask(call: Call): Promise<Answer> {
+  const serving = (host ??= fork(HOST, { env: cleanEnv(), stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }));
+  // Neither it nor the channel to it keeps a test file from ending.
+  serving.unref();
+  serving.channel?.ref();
+  return new Promise<Answer>((resolve, reject) => {
+    const ended = (): void => reject(new Error(`the process that serves command lines has ended at ${call.args.join(' ')}`));
+    serving.once('exit', ended);
+    serving.once('message', (answer: Answer) => {
+      serving.off('exit', ended);
+      serving.channel?.unref();
+      resolve(answer);
+    });
+    serving.send(call);
+  });
 }
 
 /** Waits until a condition holds. */

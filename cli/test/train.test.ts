@@ -13,7 +13,7 @@ import { BlindfitClient } from '@blindfit/client';
 import { parseModel, predictLabels, readCsv, type LabelledDataset } from '@blindfit/datasets';
 
 import { startStack, type RunningStack } from '../src/stack/stack.ts';
-import { cleanEnv, processesOf, runCli, startCli, temporaryDirectory, until } from './support.ts';
+import { askCli, cleanEnv, processesOf, runCli, startCli, temporaryDirectory, until } from './support.ts';
 
 /** Optional data beside the checkout. */
 const REGNET = fileURLToPath(new URL('../../../shared/data/regnet_x_400mf-mnist-first128.csv', import.meta.url));
@@ -84,7 +84,7 @@ describe('what train refuses, before anything is started', () => {
       const home = await makeHome(t);
       const files = ['--features', await home.file('features.csv', features)];
       if (validation !== undefined) files.push('--validation', await home.file('validation.csv', validation));
-      const result = await runCli(t, ['train', ...files, '--out', join(home.path, 'out', 'model.json'), ...flags], home.env);
+      const result = await askCli(['train', ...files, '--out', join(home.path, 'out', 'model.json'), ...flags], home.env);
       assert.match(result.stderr, message);
       assert.equal(result.status, status);
       assert.equal(result.stdout, '');

@@ -60,19 +60,18 @@ export function packages(): Package[] {
 
 const run = promisify(execFile);
 
-const helps = new Map<string, Promise<string>>();
+let helps: Promise<ReadonlyMap<string, string>> | undefined;
 
 /** `blindfit COMMAND --help` as a user with an ordinary home directory sees it. @param command empty for the list of commands */
-export function helpOf(command: string): Promise<string> {
-  const help = helps.get(command) ?? askHelp(command);
-  helps.set(command, help);
+export async function helpOf(command: string): Promise<string> {
+  const help = (await (helps ??= allHelps())).get(command);
+  if (help === undefined) throw new Error(`there is no command "${command}"`);
   return help;
 }
 
-async function askHelp(command: string): Promise<string> {
-  const env = { PATH: process.env['PATH'], HOME: '~' };
-  const { stdout } = await run(process.execPath, [join(ROOT, 'cli/src/main.ts'), ...(command === '' ? [] : [command]), '--help'], { env });
-  return stdout.trimEnd();
+async function allHelps(): Promise<ReadonlyMap<string, string>> {
+  const { stdout } = await run(process.execPath, [fileURLToPath(new URL('./helps.ts', import.meta.url))], { env: { PATH: process.env['PATH'], HOME: '~' } });
+  return new Map(Object.entries(JSON.parse(stdout) as Record<string, string>));
 }
 
 /** The commands that a help lists, in its order. */
