@@ -10,7 +10,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import {
   accessSync, constants, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync,
 } from 'node:fs';
-import { constants as osConstants, homedir, tmpdir } from 'node:os';
+import { availableParallelism, constants as osConstants, homedir, tmpdir } from 'node:os';
 import { delimiter, dirname, join, relative, sep } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -405,7 +405,8 @@ function testStep(args) {
   if (files.length === 0) throw new SetupError(`There is no *.test.ts file under ${ROOT}: the clone is incomplete.`);
   return {
     title: `Tests (node --test, ${files.length} files)`,
-    args: ['--test', '--test-reporter=spec', '--test-concurrency=2', ...flags, ...files],
+    args: ['--test', '--test-reporter=spec', // Several tests do little but wait for minutes.
+      `--test-concurrency=${availableParallelism() + 1}`, ...flags, ...files],
   };
 }
 
