@@ -405,8 +405,8 @@ function testStep(args) {
   if (files.length === 0) throw new SetupError(`There is no *.test.ts file under ${ROOT}: the clone is incomplete.`);
   return {
     title: `Tests (node --test, ${files.length} files)`,
-    args: ['--test', '--test-reporter=spec', // Several tests do little but wait for minutes.
-      `--test-concurrency=${availableParallelism() + 1}`, ...flags, ...files],
+    // One more than there are cores: several tests do little but wait for minutes.
+    args: ['--test', '--test-reporter=spec', `--test-concurrency=${availableParallelism() + 1}`, ...flags, ...files],
   };
 }
 

@@ -16,12 +16,13 @@ export interface Answer {
 async function during(body: () => Promise<number>): Promise<Answer> {
   const texts = { stdout: '', stderr: '' };
   const writes = (['stdout', 'stderr'] as const).map((name) => {
-    const { write } = process[name];
-    process[name].write = (chunk: Uint8Array | string): boolean => {
+    const stream = process[name];
+    const write = stream.write.bind(stream);
+    stream.write = (chunk: Uint8Array | string): boolean => {
       texts[name] += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8');
       return true;
     };
-    return () => void (process[name].write = write);
+    return () => void (stream.write = write);
   });
   try {
     return { status: await body(), ...texts };

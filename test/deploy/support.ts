@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { readConfig, variables, type Variable } from '@blindfit/runtime';
+import { operatorVariables, readConfig, tracingVariables, variables, type Variable } from '@blindfit/runtime';
 import { parseAllDocuments } from 'yaml';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -30,8 +30,8 @@ export type Overlay = (typeof OVERLAYS)[number];
 
 /** The files of secrets that the guide makes, with other secrets. */
 export const SECRET_FILES: Readonly<Record<Overlay, Readonly<Record<string, readonly string[]>>>> = {
-  small: { 'secrets.env': ['token', 'redis-password'] },
-  production: { 'secrets.env': ['token', 'redis-password'], 's3.env': ['access-key-id', 'secret-access-key'] },
+  small: { 'secrets.env': ['token', 'operator-token', 'redis-password'] },
+  production: { 'secrets.env': ['token', 'operator-token', 'redis-password'], 's3.env': ['access-key-id', 'secret-access-key'] },
 };
 
 /** Renders an overlay with kubectl, in a copy of `deploy` to which the files of secrets were added. @returns YAML */
@@ -52,7 +52,7 @@ export async function render(kubectl: string, overlay: Overlay): Promise<string>
 
 /** Variables of others than ours that the services' libraries read. */
 const FOREIGN = new Set(['AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'REDIS_PASSWORD', 'REDISCLI_AUTH']);
-const known = new Map(Object.values(variables as Readonly<Record<string, Variable<unknown>>>).map((variable) => [variable.env, variable]));
+const known = new Map(Object.values({ ...variables, ...operatorVariables, ...tracingVariables } as Readonly<Record<string, Variable<unknown>>>).map((variable) => [variable.env, variable]));
 
 /**
  * What is wrong with the environment of a container of ours, one line each; as its start would say.

@@ -19,8 +19,8 @@ export interface Prediction {
   readonly owner: { readonly keys: number; readonly encrypt: number; readonly upload: number };
 }
 
-/** As libs/compute keeps inputs, by thread. */
-const INPUT_BYTES = 192 * 2 ** 20;
+/** As libs/compute keeps inputs: node-seal by thread, the native evaluator in files of the host, which each thread is taken to make once. */
+const INPUT_BYTES = { seal: 192 * 2 ** 20, native: 4 * 2 ** 30 };
 
 export function predict(plan: Plan, calibration: Calibration, cluster: Cluster): Prediction {
   if (calibration.fingerprint !== plan.parameters.fingerprint) throw new Error('the calibration is of other parameters than the plan');
@@ -30,7 +30,7 @@ export function predict(plan: Plan, calibration: Calibration, cluster: Cluster):
   // Where workers have all cores, others take from theirs.
   const others = cluster.shared && threads >= calibration.machine.threads ? shareOfOthers(graph) : 0;
   const contention = contentionOf(calibration, threads) * (1 + others);
-  const options = { threads, schedulerThreads, contention, inputBytes: INPUT_BYTES };
+  const options = { threads, schedulerThreads, contention, inputBytes: INPUT_BYTES[calibration.machine.evaluator.startsWith('native') ? 'native' : 'seal'] };
   return {
     training: simulate(graph, options),
     loadKeys: contention * costs.setup,

@@ -59,7 +59,12 @@ struct Modulus {
   u64 inverse(u64 a) const { return power(a, q - 2); }
 
   /// floor(w 2^shift / q), Shoup's constant for products with w < q; shift is 52 or 64.
-  u64 shoup(u64 w, unsigned shift) const { return static_cast<u64>((u128{w} << shift) / q); }
+  u64 shoup(u64 w, unsigned shift) const {
+    // The product with Barrett's constant is at most 1 below floor(w 2^64 / q): tables have tens of thousands of these, and a division takes ten times as long.
+    u64 quotient = w * ratio_high + static_cast<u64>((u128{w} * ratio_low) >> 64);
+    if (u64{0} - quotient * q >= q) quotient++;
+    return quotient >> (64 - shift);
+  }
 };
 
 /// Miller-Rabin with bases that decide every 64-bit number.

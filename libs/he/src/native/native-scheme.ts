@@ -77,7 +77,8 @@ export class NativeScheme implements Disposable {
   private readonly addon: NativeAddon;
   /** Data primes, q0 first, then the special one. */
   private readonly primes: readonly bigint[];
-  private readonly encoder: CkksEncoder;
+  /** Made when something is encoded: its tables take longer than opening all keys. */
+  private encoder: CkksEncoder | undefined;
   /** In order of use, the oldest first. */
   private readonly plaintexts = new Map<string, Words>();
 
@@ -91,7 +92,6 @@ export class NativeScheme implements Disposable {
     const given = [ring, BigUint64Array.from(this.primes), BigUint64Array.from(ids.flatMap((id) => [...id])), parmsId(ring, this.primes, addon.blake2b256)] as const;
     this.ring = kernel === undefined ? addon.createRing(...given) : addon.createRing(...given, kernel);
     this.pool = new BufferPool(addon);
-    this.encoder = new CkksEncoder(ring);
   }
 
   [Symbol.dispose](): void {
@@ -194,7 +194,7 @@ export class NativeScheme implements Disposable {
   }
 
   private encodeReal(out: Words, slots: Float64Array, level: number, scale: number): void {
-    this.ring.fromCoefficients(out, this.encoder.coefficients(slots, scale), level);
+    this.ring.fromCoefficients(out, (this.encoder ??= new CkksEncoder(this.parameters.ring)).coefficients(slots, scale), level);
   }
 
   private kept(key: string, level: number, make: (words: Words) => void): Words {
