@@ -12,8 +12,8 @@ import { startRedis } from '../../cli/src/stack/redis.ts';
 import type { RunningStack, StackProcess } from '../../cli/src/stack/stack.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, temporaryDirectory, waitFor, withStack, type Prepared } from './support.ts';
 
-/** Enough work to be disturbed in: some two seconds of one thread. */
-const DATA = syntheticData(1000, 130, 10);
+/** Enough tasks to be disturbed in, on little data. */
+const DATA = syntheticData(200, 60, 20);
 
 async function submitAndDisturb(client: BlindfitClient, prepared: Prepared, key: string, when: (job: JobView) => boolean, disturb: () => Promise<void>): Promise<JobView> {
   const { id } = await client.submit(prepared.manifest, { idempotencyKey: key });
