@@ -3,13 +3,14 @@
  * training. The owner's side (encryption, decryption) and the servers' side (evaluation) both build on it.
  */
 import type { CKKSEncoder, Evaluator as RawEvaluator, Ciphertext as RawCiphertext, GaloisKeys, Plaintext as RawPlaintext, ParmsIdType, RelinKeys, SEALContext, MainModule } from 'node-seal';
-import { CircuitError, ParameterError, WireError } from '../errors.ts';
+import { CircuitError, WireError } from '../errors.ts';
 import { CONJUGATION, type Ciphertext, type Plaintext } from '../evaluator.ts';
 import { galoisElement } from '../galois.ts';
 import type { PairedSlots } from '../layout.ts';
 import type { Parameters } from '../parameters.ts';
 import { constantContent, residue } from '../constants.ts';
 import { maxPayloadBytes, type WireFields } from '../wire.ts';
+import { SchemeContext } from './context.ts';
 import { loadSeal, sealCall, type SealModule } from './module.ts';
 import { checkedPayload } from './payload.ts';
 import { plaintextBytes, plaintextValues } from './plaintext-bytes.ts';
@@ -76,47 +77,35 @@ export class Scheme implements Disposable {
   private readonly parmsIds: readonly ParmsIdType[];
   private readonly parmsIdWords: readonly BigUint64Array[];
   private readonly monomials = new Map<string, SealPlaintext>();
-  private readonly roots = new Map<bigint, RootTable>();
+  private readonly roots: Map<bigint, RootTable>;
+  /** Undefined once it is given back. */
+  private owned: SchemeContext | undefined;
 
   private constructor(parameters: Parameters, module: SealModule) {
+    const own = SchemeContext.take(parameters, module);
+    this.owned = own;
     this.parameters = parameters;
     this.module = module;
     this.seal = module.seal;
-    const { seal } = this;
-    const literal = new seal.EncryptionParameters(seal.SchemeType.ckks);
-    literal.setPolyModulusDegree(parameters.ring);
-    const modulus = sealCall('choose primes', () => seal.CoeffModulus.Create(parameters.ring, Int32Array.from(parameters.coefficientModulusBits)));
-    literal.setCoeffModulus(modulus);
-    const security = parameters.security === '128' ? seal.SecLevelType.tc128 : seal.SecLevelType.none;
-    this.context = sealCall('make a context', () => new seal.SEALContext(literal, true, security));
-    if (!this.context.parametersSet()) throw new ParameterError(`SEAL refuses the parameter set ${parameters.name}`, 'see its table of moduli');
-    const primes = seal.jsArrayFromVecModulus(modulus) as bigint[];
-    this.primes = primes.slice(0, -1);
-    this.specialPrime = primes.at(-1) ?? 0n;
-    modulus.delete();
-    literal.delete();
-    const parmsIds: ParmsIdType[] = [];
-    let data = this.context.firstContextData();
-    for (let level = parameters.maxLevel; level >= 0; level--) {
-      parmsIds[level] = data.parmsId();
-      if (level > 0) data = data.nextContextData();
-    }
-    this.parmsIds = parmsIds;
-    this.parmsIdWords = parmsIds.map((id) => BigUint64Array.from(id.values() as BigUint64Array));
-    this.encoder = new seal.CKKSEncoder(this.context);
-    this.evaluator = new seal.Evaluator(this.context);
+    this.context = own.context;
+    this.primes = own.primes;
+    this.specialPrime = own.specialPrime;
+    this.evaluator = own.evaluator;
+    this.encoder = own.encoder;
+    this.parmsIds = own.parmsIds;
+    this.parmsIdWords = own.parmsIdWords;
+    this.roots = own.roots;
   }
 
+  /** @throws ParameterError when SEAL does not take the parameters */
   static async open(parameters: Parameters): Promise<Scheme> {
     return new Scheme(parameters, await loadSeal());
   }
 
   [Symbol.dispose](): void {
     this.dropMonomials();
-    this.evaluator.delete();
-    this.encoder.delete();
-    for (const id of this.parmsIds) id.delete();
-    this.context.delete();
+    this.owned?.giveBack();
+    this.owned = undefined;
   }
 
   /** What another library has to know to compute with SEAL's objects: all primes, the special one last, and SEAL's parms_id of every level and of keys. */
