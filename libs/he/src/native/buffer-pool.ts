@@ -1,37 +1,36 @@
 import type { NativeAddon, Words } from './addon.ts';
 
 /** Bytes kept for reuse; what comes back beyond them is left to garbage collection. */
-const MAX_BYTES = 32 * 2 ** 20;
+const MAX_BYTES = 96 * 2 ** 20;
 
-/** Buffers of ciphertexts: fresh memory costs a page fault every 4 KiB, more than most operations that fill it. */
+/**
+ * Buffers of ciphertexts: fresh memory costs a page fault every 4 KiB, more than most operations that fill it. All are as long as the longest
+ * ciphertext, so that each serves any level; what a short one never touches takes no memory.
+ */
 export class BufferPool {
   private readonly addon: Pick<NativeAddon, 'allocate'>;
-  /** By number of words. */
-  private readonly free = new Map<number, Words[]>();
-  private bytes = 0;
+  private readonly words: number;
+  private readonly free: Words[] = [];
 
-  constructor(addon: Pick<NativeAddon, 'allocate'>) {
+  /** @param words of the longest buffer */
+  constructor(addon: Pick<NativeAddon, 'allocate'>, words: number) {
     this.addon = addon;
+    this.words = words;
   }
 
   /** The content is undefined. */
   take(words: number): Words {
-    const buffer = this.free.get(words)?.pop();
-    if (buffer === undefined) return this.addon.allocate(words);
-    this.bytes -= buffer.byteLength;
-    return buffer;
+    const whole = this.free.pop() ?? this.addon.allocate(this.words);
+    return words === whole.length ? whole : whole.subarray(0, words);
   }
 
-  readonly give = (buffer: Words): void => {
-    if (this.bytes + buffer.byteLength > MAX_BYTES) return;
-    this.bytes += buffer.byteLength;
-    const list = this.free.get(buffer.length);
-    if (list === undefined) this.free.set(buffer.length, [buffer]);
-    else list.push(buffer);
+  readonly give = ({ buffer }: Words): void => {
+    // What the addon allocated by itself may be shorter.
+    if (buffer.byteLength < this.words * 8 || (this.free.length + 1) * this.words * 8 > MAX_BYTES) return;
+    this.free.push(new BigUint64Array(buffer, 0, this.words));
   };
 
   clear(): void {
-    this.free.clear();
-    this.bytes = 0;
+    this.free.length = 0;
   }
 }

@@ -17,6 +17,8 @@ import { parmsId, sealPrimes } from './seal-constants.ts';
 
 /** Where an uncompressed ciphertext says how many polynomials, coefficients and primes it has, 8 bytes each. */
 const SIZE_FIELDS = 16 + 32 + 1;
+/** Of a product before it is relinearised. */
+const MAX_POLYNOMIALS = 3;
 /** Monomials and masks kept for reuse; one is at most 8 bytes x N x primes. */
 const MAX_PLAINTEXTS = 64;
 
@@ -91,7 +93,7 @@ export class NativeScheme implements Disposable {
     const ids = Array.from({ length: maxLevel + 1 }, (_, level) => parmsId(ring, this.primes.slice(0, level + 1), addon.blake2b256));
     const given = [ring, BigUint64Array.from(this.primes), BigUint64Array.from(ids.flatMap((id) => [...id])), parmsId(ring, this.primes, addon.blake2b256)] as const;
     this.ring = kernel === undefined ? addon.createRing(...given) : addon.createRing(...given, kernel);
-    this.pool = new BufferPool(addon);
+    this.pool = new BufferPool(addon, MAX_POLYNOMIALS * (maxLevel + 1) * ring);
   }
 
   [Symbol.dispose](): void {
