@@ -207,19 +207,41 @@ export interface PairedSlots {
  * @param ring polynomial degree N
  */
 export function monomialSlots(ring: number, power: number): PairedSlots {
+  const { cosines, sines, exponents } = unitRoots(ring);
   const order = 2 * ring;
   const reduced = ((power % order) + order) % order;
   const first = new Float64Array(ring / 2);
   const second = new Float64Array(ring / 2);
-  let root = 1;
   for (let slot = 0; slot < first.length; slot++) {
     // The exponent is reduced exactly before it becomes an angle.
-    const angle = (Math.PI * ((root * reduced) % order)) / ring;
-    first[slot] = Math.cos(angle);
-    second[slot] = Math.sin(angle);
-    root = (root * 3) % order;
+    const at = ((exponents[slot] ?? 0) * reduced) % order;
+    first[slot] = cosines[at] ?? 0;
+    second[slot] = sines[at] ?? 0;
   }
   return { first, second };
+}
+
+interface UnitRoots {
+  /** Of exp(i pi k / N), by k from 0 to 2N - 1. */
+  readonly cosines: Float64Array;
+  readonly sines: Float64Array;
+  /** 3^s modulo 2N, by slot s. */
+  readonly exponents: Uint32Array;
+}
+
+/** By ring, of which there are few: an owner looks up thousands of monomials at every refresh. */
+const knownRoots = new Map<number, UnitRoots>();
+
+function unitRoots(ring: number): UnitRoots {
+  const known = knownRoots.get(ring);
+  if (known !== undefined) return known;
+  const order = 2 * ring;
+  const angles = Float64Array.from({ length: order }, (_, k) => (Math.PI * k) / ring);
+  const exponents = new Uint32Array(ring / 2).fill(1);
+  for (let slot = 1; slot < exponents.length; slot++) exponents[slot] = ((exponents[slot - 1] ?? 0) * 3) % order;
+  const roots = { cosines: angles.map(Math.cos), sines: angles.map(Math.sin), exponents };
+  knownRoots.set(ring, roots);
+  return roots;
 }
 
 /** Slot by slot product. */
@@ -247,12 +269,29 @@ export function addSlots(a: PairedSlots, b: PairedSlots): PairedSlots {
  */
 export function encodeChain(layout: Layout, ring: number, pairs: readonly number[], weights: readonly (Float64Array | undefined)[]): PairedSlots {
   const none = new Float64Array(layout.features);
-  let sum: PairedSlots = { first: new Float64Array(ring / 2), second: new Float64Array(ring / 2) };
+  const sum = emptySlots(ring);
   for (const pair of pairs) {
     const packed = encodePair(layout, ring, weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none);
-    sum = addSlots(sum, multiplySlots(monomialSlots(ring, pairExponent(layout, pair)), packed));
+    const monomial = monomialSlots(ring, pairExponent(layout, pair));
+    addProductInPlace(sum, monomial, (slot) => packed.first[slot] ?? 0, (slot) => packed.second[slot] ?? 0);
   }
   return sum;
+}
+
+function emptySlots(ring: number): PairedSlots {
+  return { first: new Float64Array(ring / 2), second: new Float64Array(ring / 2) };
+}
+
+/** sum += a (re + i im), slot by slot. */
+function addProductInPlace(sum: PairedSlots, a: PairedSlots, re: (slot: number) => number, im: (slot: number) => number): void {
+  for (let slot = 0; slot < sum.first.length; slot++) {
+    const ar = a.first[slot] ?? 0;
+    const ai = a.second[slot] ?? 0;
+    const br = re(slot);
+    const bi = im(slot);
+    sum.first[slot] = (sum.first[slot] ?? 0) + (ar * br - ai * bi);
+    sum.second[slot] = (sum.second[slot] ?? 0) + (ar * bi + ai * br);
+  }
 }
 
 /**
@@ -260,10 +299,12 @@ export function encodeChain(layout: Layout, ring: number, pairs: readonly number
  * @param first, second one weight per feature
  */
 export function encodePair(layout: Layout, ring: number, first: Float64Array, second: Float64Array): PairedSlots {
-  let sum: PairedSlots = { first: new Float64Array(ring / 2), second: new Float64Array(ring / 2) };
+  const sum = emptySlots(ring);
+  const columns = layout.columns - 1;
   for (let block = 0; block < layout.blocks; block++) {
-    const pair = { first: encodeWeights(layout, first, block), second: encodeWeights(layout, second, block) };
-    sum = addSlots(sum, multiplySlots(monomialSlots(ring, blockExponent(layout, block)), pair));
+    // Each row of the block is the same; columns are a power of two. Beyond the last feature there is nothing.
+    const from = block * layout.columns;
+    addProductInPlace(sum, monomialSlots(ring, blockExponent(layout, block)), (slot) => first[from + (slot & columns)] ?? 0, (slot) => second[from + (slot & columns)] ?? 0);
   }
   return sum;
 }
@@ -285,22 +326,26 @@ export function decodeModel(layout: Layout, ring: number, models: readonly Paire
 
 /** The weights of one pair from the slots of a ciphertext that holds it, written into `weights` by class. */
 export function decodePair(layout: Layout, ring: number, model: PairedSlots, pair: number, weights: readonly Float64Array[]): void {
+  const { first, second } = model;
+  const rows = first.length / layout.columns;
+  const columns = layout.columns - 1;
   for (let block = 0; block < layout.blocks; block++) {
-    const { first, second } = multiplySlots(model, monomialSlots(ring, -(pairExponent(layout, pair) + blockExponent(layout, block))));
+    const monomial = monomialSlots(ring, -(pairExponent(layout, pair) + blockExponent(layout, block)));
+    const a = new Float64Array(layout.columns);
+    const b = new Float64Array(layout.columns);
+    for (let slot = 0; slot < first.length; slot++) {
+      const [ar, ai, br, bi] = [first[slot] ?? 0, second[slot] ?? 0, monomial.first[slot] ?? 0, monomial.second[slot] ?? 0];
+      const column = slot & columns;
+      a[column] = (a[column] ?? 0) + (ar * br - ai * bi);
+      b[column] = (b[column] ?? 0) + (ar * bi + ai * br);
+    }
     for (let column = 0; column < layout.columns; column++) {
       const feature = block * layout.columns + column;
       if (feature >= layout.features) break;
-      let a = 0;
-      let b = 0;
-      for (let slot = column; slot < first.length; slot += layout.columns) {
-        a += first[slot] ?? 0;
-        b += second[slot] ?? 0;
-      }
-      const rows = first.length / layout.columns;
       const classA = weights[2 * pair];
       const classB = weights[2 * pair + 1];
-      if (classA) classA[feature] = a / rows;
-      if (classB) classB[feature] = b / rows;
+      if (classA) classA[feature] = (a[column] ?? 0) / rows;
+      if (classB) classB[feature] = (b[column] ?? 0) / rows;
     }
   }
 }
