@@ -487,8 +487,8 @@ function bestShape(parameters: Parameters, request: PlanRequest, schedule: Sched
   return best;
 }
 
-/** Of one transform of N = 16384 on node-seal; transforms grow with N log N. Only its ratio to the other costs matters. */
-const TRANSFORM_SECONDS = 0.44e-3;
+/** Of one transform of N = 16384 with the native evaluator; transforms grow with N log N. Only its ratio to the other costs matters. */
+const TRANSFORM_SECONDS = 0.043e-3;
 const UPLOAD_BYTES_PER_SECOND = 50e6;
 const REFRESH_BYTES_PER_SECOND = 10e6;
 /** The owner's answer to the refresh of one chain: being asked, and packing weights into slots and back, which grows with the blocks. */
