@@ -9,6 +9,12 @@ export interface KeyedJob {
   readonly plan: Pick<Plan, 'parameters' | 'steps'>;
 }
 
+export interface Input {
+  readonly ciphertext: Ciphertext;
+  /** From a file, whose pages all threads share; else in memory of the thread's own. */
+  readonly mapped: boolean;
+}
+
 export interface Engine extends CiphertextCodec {
   /**
    * An evaluator with counts of its own.
@@ -22,5 +28,5 @@ export interface Engine extends CiphertextCodec {
    * @param read fetches its blob
    * @throws WireError when it is none or none for that place; what `read` throws
    */
-  loadInput(digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Ciphertext>;
+  loadInput(digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Input>;
 }

@@ -3,6 +3,7 @@
  * thread that needs them. Every iteration and pair of classes reads all of X, so this is where the time of large jobs would go.
  */
 import type { NativeCiphertext, NativeScheme } from '@blindfit/he';
+import type { Input } from './engine.ts';
 import type { HostFiles } from './host-files.ts';
 import type { ThreadStatistics } from './messages.ts';
 import { fits, parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';
@@ -17,26 +18,28 @@ export class MappedInputs {
   }
 
   /** @throws as {@link parseCiphertext}; what `read` throws */
-  async get(scheme: NativeScheme, digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<NativeCiphertext> {
+  async get(scheme: NativeScheme, digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Input> {
     const name = digest.replace(/^sha256:/, '');
-    const path = await this.files.find(name);
-    const mapped = path === undefined ? undefined : await this.map(scheme, path, name);
-    if (mapped !== undefined) {
-      if (fits(mapped, place)) {
-        this.statistics.inputHits++;
-        return mapped;
-      }
-      // The blob says what is wrong with it.
-      mapped[Symbol.dispose]();
+    const found = await this.map(scheme, name);
+    if (found !== undefined && fits(found, place)) {
+      this.statistics.inputHits++;
+      return { ciphertext: found, mapped: true };
     }
+    // Of a file that does not fit the place, the blob says what is wrong.
+    found?.[Symbol.dispose]();
     this.statistics.inputMisses++;
     const ciphertext = parseCiphertext(scheme, await read(), place);
     await this.files.offer(name, scheme.fileOf(ciphertext));
-    return ciphertext;
+    const made = await this.map(scheme, name);
+    if (made === undefined) return { ciphertext, mapped: false };
+    ciphertext[Symbol.dispose]();
+    return { ciphertext: made, mapped: true };
   }
 
-  /** Undefined when the file is damaged, of another version, or gone again: it will be made anew. */
-  private async map(scheme: NativeScheme, path: string, name: string): Promise<NativeCiphertext | undefined> {
+  /** Undefined when there is no file, or one that is damaged or of another version: that goes, and will be made anew. */
+  private async map(scheme: NativeScheme, name: string): Promise<NativeCiphertext | undefined> {
+    const path = await this.files.find(name);
+    if (path === undefined) return undefined;
     try {
       return scheme.mapCiphertext(path);
     } catch {

@@ -1,5 +1,5 @@
 import { NativeEvaluator, NativeScheme, type Ciphertext, type Evaluator, type NativeAddon, type Parameters } from '@blindfit/he';
-import type { Engine, KeyedJob } from './engine.ts';
+import type { Engine, Input, KeyedJob } from './engine.ts';
 import type { MappedInputs } from './mapped-inputs.ts';
 import type { MappedKeys } from './mapped-keys.ts';
 import type { CiphertextPlace } from './parse-ciphertext.ts';
@@ -32,7 +32,7 @@ export class NativeEngine implements Engine {
     return new NativeEvaluator(this.scheme, keys, checkpoint);
   }
 
-  loadInput(digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Ciphertext> {
+  loadInput(digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Input> {
     return this.inputs.get(this.scheme, digest, place, read);
   }
 }

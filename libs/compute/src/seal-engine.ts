@@ -1,6 +1,6 @@
 import { Scheme, SealEvaluator, type Ciphertext, type Evaluator, type Parameters } from '@blindfit/he';
 import type { BlobStore } from '@blindfit/storage';
-import type { Engine, KeyedJob } from './engine.ts';
+import type { Engine, Input, KeyedJob } from './engine.ts';
 import type { KeyCache } from './key-cache.ts';
 import { parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';
 
@@ -36,7 +36,7 @@ export class SealEngine implements Engine {
     return new SealEvaluator(this.scheme, keys, checkpoint);
   }
 
-  async loadInput(_digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Ciphertext> {
-    return parseCiphertext(this, await read(), place);
+  async loadInput(_digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Input> {
+    return { ciphertext: parseCiphertext(this, await read(), place), mapped: false };
   }
 }

@@ -15,8 +15,8 @@ import { NativeEngine } from './native-engine.ts';
 import { Phases } from './phases.ts';
 import { SealEngine } from './seal-engine.ts';
 
-/** Inputs kept per thread. Those of the native evaluator are mapped from files: all threads have the same pages, which the system may take back. */
-const CIPHERTEXT_BYTES = { seal: 192 * 2 ** 20, native: 512 * 2 ** 20 };
+/** Inputs kept per thread. Those of the native evaluator are mapped from files, as long as there is room for the files. */
+const CIPHERTEXT_BYTES = { seal: 192 * 2 ** 20, native: 40 * 2 ** 20 };
 /** Manifests and schemes are small, but a service lives long. */
 const MAX_MANIFESTS = 32;
 const MAX_ENGINES = 4;
