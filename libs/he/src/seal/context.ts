@@ -61,9 +61,9 @@ export class SchemeContext {
   }
 
   /** Nobody must use it after that. */
-  giveBack(): void {
+  static giveBack(context: SchemeContext): void {
     spare?.free();
-    spare = this;
+    spare = context;
   }
 
   private free(): void {

@@ -104,7 +104,7 @@ export class Scheme implements Disposable {
 
   [Symbol.dispose](): void {
     this.dropMonomials();
-    this.owned?.giveBack();
+    if (this.owned !== undefined) SchemeContext.giveBack(this.owned);
     this.owned = undefined;
   }
 
