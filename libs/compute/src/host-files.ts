@@ -67,25 +67,33 @@ export class HostFiles {
     return sleep(POLL_MS);
   }
 
-  /** Removes a file that turned out to be of no use. */
-  async drop(name: string): Promise<void> {
-    await rm(join(this.directory, `${name}${this.suffix}`), { force: true });
+  /** Opens a file. Undefined when it is damaged, of another version, or gone again: then it is removed, to be made anew. */
+  async open<T>(path: string, body: (path: string) => T): Promise<T | undefined> {
+    try {
+      return body(path);
+    } catch {
+      await rm(path, { force: true });
+      return undefined;
+    }
   }
 
   /**
    * Makes a file if there is room, for what can be done without. Files that were used of late stay: of a set that does not fit and is used
    * round by round, a part is kept rather than nothing. Whatever goes wrong, nothing is kept.
+   * @returns its path, if it was made
    */
-  async offer(name: string, pieces: readonly Uint8Array[]): Promise<void> {
+  async offer(name: string, pieces: readonly Uint8Array[]): Promise<string | undefined> {
     const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
     try {
       await mkdir(this.directory, { recursive: true, mode: 0o700 });
-      if (!(await this.hasRoom(bytes))) return;
-      await this.write(name, pieces);
+      if (!(await this.hasRoom(bytes))) return undefined;
+      const path = await this.write(name, pieces);
       if (this.known !== undefined) this.known.added += bytes;
+      return path;
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
       this.known = { bytes: this.maxBytes, added: 0, at: Date.now() };
+      return undefined;
     }
   }
 

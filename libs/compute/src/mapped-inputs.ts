@@ -3,6 +3,7 @@
  * thread that needs them. Every iteration and pair of classes reads all of X, so this is where the time of large jobs would go.
  */
 import type { NativeCiphertext, NativeScheme } from '@blindfit/he';
+import { hexOf, parseDigest } from '@blindfit/storage';
 import type { Input } from './engine.ts';
 import type { HostFiles } from './host-files.ts';
 import type { ThreadStatistics } from './messages.ts';
@@ -19,8 +20,8 @@ export class MappedInputs {
 
   /** @throws as {@link parseCiphertext}; what `read` throws */
   async get(scheme: NativeScheme, digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Input> {
-    const name = digest.replace(/^sha256:/, '');
-    const found = await this.map(scheme, name);
+    const name = hexOf(parseDigest(digest));
+    const found = await this.map(scheme, await this.files.find(name));
     if (found !== undefined && fits(found, place)) {
       this.statistics.inputHits++;
       return { ciphertext: found, mapped: true };
@@ -29,22 +30,13 @@ export class MappedInputs {
     found?.[Symbol.dispose]();
     this.statistics.inputMisses++;
     const ciphertext = parseCiphertext(scheme, await read(), place);
-    await this.files.offer(name, scheme.fileOf(ciphertext));
-    const made = await this.map(scheme, name);
+    const made = await this.map(scheme, await this.files.offer(name, scheme.fileOf(ciphertext)));
     if (made === undefined) return { ciphertext, mapped: false };
     ciphertext[Symbol.dispose]();
     return { ciphertext: made, mapped: true };
   }
 
-  /** Undefined when there is no file, or one that is damaged or of another version: that goes, and will be made anew. */
-  private async map(scheme: NativeScheme, name: string): Promise<NativeCiphertext | undefined> {
-    const path = await this.files.find(name);
-    if (path === undefined) return undefined;
-    try {
-      return scheme.mapCiphertext(path);
-    } catch {
-      await this.files.drop(name);
-      return undefined;
-    }
+  private async map(scheme: NativeScheme, path: string | undefined): Promise<NativeCiphertext | undefined> {
+    return path === undefined ? undefined : this.files.open(path, (at) => scheme.mapCiphertext(at));
   }
 }

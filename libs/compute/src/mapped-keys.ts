@@ -72,7 +72,7 @@ export class MappedKeys {
           }
           if (path === undefined) continue;
           progress = true;
-          const mapped = await this.map(path, key, scheme);
+          const mapped = await this.files.open(path, (at) => scheme.ring.openKey(at));
           if (mapped !== undefined) opened.set(key.step, mapped);
         }
         if (!progress) await this.files.pause();
@@ -85,16 +85,6 @@ export class MappedKeys {
     const galois = new Map<number, NativeKey>();
     for (const [step, key] of opened) if (step !== undefined) galois.set(step, key);
     return { relinearisation: opened.get(undefined), galois };
-  }
-
-  /** Undefined when the file is damaged, of another version, or gone again: it will be made anew. */
-  private async map(path: string, { name }: Wanted, scheme: NativeScheme): Promise<NativeKey | undefined> {
-    try {
-      return scheme.ring.openKey(path);
-    } catch {
-      await this.files.drop(name);
-      return undefined;
-    }
   }
 
   private content({ step, digest, place }: Wanted, scheme: NativeScheme): Promise<Uint8Array> {

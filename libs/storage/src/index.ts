@@ -2,7 +2,7 @@ export { BlobCache } from './blob-cache.ts';
 export type { BlobCacheOptions, CacheEvent } from './blob-cache.ts';
 export { isCollectable } from './blob-store.ts';
 export type { BlobInfo, BlobSource, BlobStore, CollectableBlobStore, PutOptions, PutResult } from './blob-store.ts';
-export { digestOf, isDigest, parseDigest } from './digest.ts';
+export { digestOf, hexOf, isDigest, parseDigest } from './digest.ts';
 export type { Digest } from './digest.ts';
 export {
   BlobNotFoundError,

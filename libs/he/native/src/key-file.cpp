@@ -1,7 +1,7 @@
 #include "key-file.hpp"
 #include <cstring>
 #include <utility>
-#include "format-error.hpp"
+#include "file-header.hpp"
 #include "memory.hpp"
 #include "seal-random.hpp"
 
@@ -26,12 +26,6 @@ struct Header {
 };
 static_assert(sizeof(Header) == KEY_FILE_HEADER);
 
-u64 checksum(const Header& header) {
-  std::uint8_t bytes[sizeof header];
-  std::memcpy(bytes, &header, sizeof header);
-  return header_checksum(bytes, offsetof(Header, checksum));
-}
-
 /// Values for one target prime.
 std::size_t target_words(const Ring& ring) { return ring.data_primes() * 2 * ring.n(); }
 
@@ -44,16 +38,10 @@ std::size_t key_file_bytes(const Ring& ring) {
 void pack_key(const Ring& ring, const KeyParts& key, std::uint8_t* out) {
   const std::size_t n = ring.n(), rows = ring.data_primes(), targets = rows + 1;
   Header header{};
-  std::memcpy(header.magic, MAGIC, sizeof MAGIC);
   header.layout = LAYOUT;
   header.tile = KEY_TILE;
-  header.n = static_cast<std::uint32_t>(n);
-  header.primes = static_cast<std::uint32_t>(targets);
   header.slot = key.slot;
-  header.file_bytes = key_file_bytes(ring);
-  for (std::size_t i = 0; i < targets; i++) header.moduli[i] = ring.moduli()[i];
-  header.checksum = checksum(header);
-  std::memcpy(out, &header, sizeof header);
+  write_header(ring, MAGIC, targets, key_file_bytes(ring), header, out);
   // The second polynomials, where they are given as seeds: row by row as in SEAL's bytes.
   std::vector<WordBuffer> expanded(rows);
   for (std::size_t row = 0; row < rows; row++) {
@@ -83,20 +71,12 @@ void pack_key(const Ring& ring, const KeyParts& key, std::uint8_t* out) {
 }
 
 std::size_t check_key_header(const Ring& ring, Bytes bytes, u64 file_bytes) {
-  Header header;
-  if (bytes.size() < sizeof header) throw FormatError("it has " + std::to_string(bytes.size()) + " bytes: it was cut off");
-  std::memcpy(&header, bytes.data(), sizeof header);
-  if (std::memcmp(header.magic, MAGIC, 7) != 0) throw FormatError("it is no key file");
-  if (header.magic[7] != MAGIC[7]) throw FormatError("it has version " + std::to_string(header.magic[7]) + ", " + std::to_string(MAGIC[7]) + " expected");
-  if (header.checksum != checksum(header)) throw FormatError("its header is damaged");
+  const Header header = read_header<Header>(bytes, MAGIC, "it is no key file");
   if (header.layout != LAYOUT || header.tile != KEY_TILE) throw FormatError("its layout is another one: it was written by another release");
-  bool same = header.n == ring.n() && header.primes == ring.moduli().size();
-  for (std::size_t i = 0; same && i < ring.moduli().size(); i++) same = header.moduli[i] == ring.moduli()[i];
-  if (!same) throw FormatError("it is of other parameters");
+  if (header.primes != ring.moduli().size()) throw FormatError("it is of other parameters");
+  check_ring(ring, header, ring.moduli().size());
   if (header.slot >= ring.n()) throw FormatError("its header is damaged");
-  if (header.file_bytes != key_file_bytes(ring) || file_bytes != key_file_bytes(ring)) {
-    throw FormatError("it has " + std::to_string(file_bytes) + " bytes, " + std::to_string(key_file_bytes(ring)) + " expected: it was cut off");
-  }
+  check_file_bytes(header, file_bytes, key_file_bytes(ring));
   return header.slot;
 }
 

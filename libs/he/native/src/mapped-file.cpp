@@ -66,12 +66,4 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, cons
 
 MappedFile::~MappedFile() { ::munmap(address_, size_); }
 
-u64 header_checksum(Bytes header, std::size_t checksum_at) {
-  u64 hash = 0xcbf29ce484222325;
-  for (std::size_t i = 0; i < header.size(); i++) {
-    if (i < checksum_at || i >= checksum_at + 8) hash = (hash ^ header[i]) * 0x100000001b3;
-  }
-  return hash;
-}
-
 }  // namespace blindfit

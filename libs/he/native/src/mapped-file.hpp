@@ -27,7 +27,4 @@ class MappedFile {
   std::size_t size_;
 };
 
-/// FNV-1a over the header of one of our files, but for the 8 bytes where the checksum itself is.
-u64 header_checksum(Bytes header, std::size_t checksum_at);
-
 }  // namespace blindfit

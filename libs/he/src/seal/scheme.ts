@@ -2,7 +2,7 @@
  * One CKKS parameter set in one SEAL instance: context, primes, encoder, and serialisation. Knows nothing of keys or
  * training. The owner's side (encryption, decryption) and the servers' side (evaluation) both build on it.
  */
-import type { CKKSEncoder, Evaluator as RawEvaluator, Ciphertext as RawCiphertext, GaloisKeys, Plaintext as RawPlaintext, ParmsIdType, RelinKeys, SEALContext, MainModule } from 'node-seal';
+import type { Evaluator as RawEvaluator, Ciphertext as RawCiphertext, GaloisKeys, Plaintext as RawPlaintext, ParmsIdType, RelinKeys, SEALContext, MainModule } from 'node-seal';
 import { CircuitError, WireError } from '../errors.ts';
 import { CONJUGATION, type Ciphertext, type Plaintext } from '../evaluator.ts';
 import { galoisElement } from '../galois.ts';
@@ -63,38 +63,40 @@ export class SealPlaintext implements Plaintext {
 
 export class Scheme implements Disposable {
   readonly parameters: Parameters;
-  readonly module: SealModule;
-  readonly seal: MainModule;
-  readonly context: SEALContext;
-  /** Data primes, q0 first. */
-  readonly primes: readonly bigint[];
-  /** The prime of the keys alone. */
-  readonly specialPrime: bigint;
-  /** Shared with the evaluator built on this scheme. */
-  readonly evaluator: RawEvaluator;
-  private readonly encoder: CKKSEncoder;
-  /** By level. */
-  private readonly parmsIds: readonly ParmsIdType[];
-  private readonly parmsIdWords: readonly BigUint64Array[];
+  private readonly own: SchemeContext;
   private readonly monomials = new Map<string, SealPlaintext>();
-  private readonly roots: Map<bigint, RootTable>;
-  /** Undefined once it is given back. */
-  private owned: SchemeContext | undefined;
+  private disposed = false;
 
   private constructor(parameters: Parameters, module: SealModule) {
-    const own = SchemeContext.take(parameters, module);
-    this.owned = own;
     this.parameters = parameters;
-    this.module = module;
-    this.seal = module.seal;
-    this.context = own.context;
-    this.primes = own.primes;
-    this.specialPrime = own.specialPrime;
-    this.evaluator = own.evaluator;
-    this.encoder = own.encoder;
-    this.parmsIds = own.parmsIds;
-    this.parmsIdWords = own.parmsIdWords;
-    this.roots = own.roots;
+    this.own = SchemeContext.take(parameters, module);
+  }
+
+  get module(): SealModule {
+    return this.own.module;
+  }
+
+  get seal(): MainModule {
+    return this.own.module.seal;
+  }
+
+  get context(): SEALContext {
+    return this.own.context;
+  }
+
+  /** Data primes, q0 first. */
+  get primes(): readonly bigint[] {
+    return this.own.primes;
+  }
+
+  /** The prime of the keys alone. */
+  get specialPrime(): bigint {
+    return this.own.specialPrime;
+  }
+
+  /** Shared with the evaluator built on this scheme. */
+  get evaluator(): RawEvaluator {
+    return this.own.evaluator;
   }
 
   /** @throws ParameterError when SEAL does not take the parameters */
@@ -103,9 +105,10 @@ export class Scheme implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.disposed) return;
+    this.disposed = true;
     this.dropMonomials();
-    if (this.owned !== undefined) SchemeContext.giveBack(this.owned);
-    this.owned = undefined;
+    SchemeContext.giveBack(this.own);
   }
 
   /** What another library has to know to compute with SEAL's objects: all primes, the special one last, and SEAL's parms_id of every level and of keys. */
@@ -114,7 +117,7 @@ export class Scheme implements Disposable {
     try {
       return {
         primes: BigUint64Array.from([...this.primes, this.specialPrime]),
-        parmsIds: BigUint64Array.from(this.parmsIdWords.flatMap((words) => [...words])),
+        parmsIds: BigUint64Array.from(this.own.parmsIdWords.flatMap((words) => [...words])),
         keyParmsId: BigUint64Array.from(keyId.values() as BigUint64Array),
       };
     } finally {
@@ -123,7 +126,7 @@ export class Scheme implements Disposable {
   }
 
   parmsId(level: number): ParmsIdType {
-    const id = this.parmsIds[level];
+    const id = this.own.parmsIds[level];
     if (id === undefined) throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
     return id;
   }
@@ -180,7 +183,7 @@ export class Scheme implements Disposable {
 
   /** The slots of a plaintext as `first + i second`. */
   decode(plain: SealPlaintext): PairedSlots {
-    const decodeReal = (p: SealPlaintext): Float64Array => sealCall('decode', () => this.encoder.decodeFloat64(p.raw) as Float64Array);
+    const decodeReal = (p: SealPlaintext): Float64Array => sealCall('decode', () => this.own.encoder.decodeFloat64(p.raw) as Float64Array);
     const first = decodeReal(plain);
     const count = (plain.level + 1) * this.parameters.ring;
     // J is purely imaginary at every slot: the second part is the real part of -J (first + i second), but for the sign on odd slots.
@@ -242,7 +245,7 @@ export class Scheme implements Disposable {
     const raw = new this.seal.Plaintext();
     try {
       sealCall('encode', () => {
-        this.encoder.encode(real, scale, raw);
+        this.own.encoder.encode(real, scale, raw);
         if (level < this.parameters.maxLevel) this.evaluator.plainModSwitchToInplace(raw, this.parmsId(level));
       });
     } catch (error) {
@@ -280,15 +283,15 @@ export class Scheme implements Disposable {
   /** SEAL's parms_id of a level, 4 words. */
   wordsOf(level: number): BigUint64Array {
     this.parmsId(level);
-    return this.parmsIdWords[level] ?? new BigUint64Array(4);
+    return this.own.parmsIdWords[level] ?? new BigUint64Array(4);
   }
 
   private rootsOf(level: number): RootTable {
     const prime = this.prime(level);
-    let table = this.roots.get(prime);
+    let table = this.own.roots.get(prime);
     if (table === undefined) {
       table = new RootTable(this.parameters.ring, prime);
-      this.roots.set(prime, table);
+      this.own.roots.set(prime, table);
     }
     return table;
   }
