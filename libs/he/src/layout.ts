@@ -209,12 +209,12 @@ export interface PairedSlots {
 export function monomialSlots(ring: number, power: number): PairedSlots {
   const { cosines, sines, exponents } = unitRoots(ring);
   const order = 2 * ring;
-  const reduced = ((power % order) + order) % order;
+  const reduced = power % order;
   const first = new Float64Array(ring / 2);
   const second = new Float64Array(ring / 2);
   for (let slot = 0; slot < first.length; slot++) {
     // The exponent is reduced exactly before it becomes an angle.
-    const at = ((exponents[slot] ?? 0) * reduced) % order;
+    const at = Math.imul(exponents[slot] ?? 0, reduced) & (order - 1);
     first[slot] = cosines[at] ?? 0;
     second[slot] = sines[at] ?? 0;
   }
@@ -270,28 +270,8 @@ export function addSlots(a: PairedSlots, b: PairedSlots): PairedSlots {
 export function encodeChain(layout: Layout, ring: number, pairs: readonly number[], weights: readonly (Float64Array | undefined)[]): PairedSlots {
   const none = new Float64Array(layout.features);
   const sum = emptySlots(ring);
-  for (const pair of pairs) {
-    const packed = encodePair(layout, ring, weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none);
-    const monomial = monomialSlots(ring, pairExponent(layout, pair));
-    addProductInPlace(sum, monomial, (slot) => packed.first[slot] ?? 0, (slot) => packed.second[slot] ?? 0);
-  }
+  for (const pair of pairs) addPair(sum, layout, ring, pairExponent(layout, pair), weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none);
   return sum;
-}
-
-function emptySlots(ring: number): PairedSlots {
-  return { first: new Float64Array(ring / 2), second: new Float64Array(ring / 2) };
-}
-
-/** sum += a (re + i im), slot by slot. */
-function addProductInPlace(sum: PairedSlots, a: PairedSlots, re: (slot: number) => number, im: (slot: number) => number): void {
-  for (let slot = 0; slot < sum.first.length; slot++) {
-    const ar = a.first[slot] ?? 0;
-    const ai = a.second[slot] ?? 0;
-    const br = re(slot);
-    const bi = im(slot);
-    sum.first[slot] = (sum.first[slot] ?? 0) + (ar * br - ai * bi);
-    sum.second[slot] = (sum.second[slot] ?? 0) + (ar * bi + ai * br);
-  }
 }
 
 /**
@@ -300,13 +280,35 @@ function addProductInPlace(sum: PairedSlots, a: PairedSlots, re: (slot: number) 
  */
 export function encodePair(layout: Layout, ring: number, first: Float64Array, second: Float64Array): PairedSlots {
   const sum = emptySlots(ring);
-  const columns = layout.columns - 1;
-  for (let block = 0; block < layout.blocks; block++) {
-    // Each row of the block is the same; columns are a power of two. Beyond the last feature there is nothing.
-    const from = block * layout.columns;
-    addProductInPlace(sum, monomialSlots(ring, blockExponent(layout, block)), (slot) => first[from + (slot & columns)] ?? 0, (slot) => second[from + (slot & columns)] ?? 0);
-  }
+  addPair(sum, layout, ring, 0, first, second);
   return sum;
+}
+
+function emptySlots(ring: number): PairedSlots {
+  return { first: new Float64Array(ring / 2), second: new Float64Array(ring / 2) };
+}
+
+/** sum += X^power times the packed pair. */
+function addPair(sum: PairedSlots, layout: Layout, ring: number, power: number, first: Float64Array, second: Float64Array): void {
+  const { cosines, sines, exponents } = unitRoots(ring);
+  const { columns } = layout;
+  const order = 2 * ring;
+  for (let block = 0; block < layout.blocks; block++) {
+    const exponent = power + blockExponent(layout, block);
+    // Each row of the block is the same. Beyond the last feature there is nothing.
+    const from = block * columns;
+    for (let slot = 0; slot < exponents.length; slot++) {
+      const feature = from + (slot & (columns - 1));
+      if (feature >= first.length) continue;
+      const at = Math.imul(exponents[slot] ?? 0, exponent) & (order - 1);
+      const ar = cosines[at] ?? 0;
+      const ai = sines[at] ?? 0;
+      const br = first[feature] ?? 0;
+      const bi = second[feature] ?? 0;
+      sum.first[slot] = (sum.first[slot] ?? 0) + (ar * br - ai * bi);
+      sum.second[slot] = (sum.second[slot] ?? 0) + (ar * bi + ai * br);
+    }
+  }
 }
 
 /**
@@ -327,25 +329,33 @@ export function decodeModel(layout: Layout, ring: number, models: readonly Paire
 /** The weights of one pair from the slots of a ciphertext that holds it, written into `weights` by class. */
 export function decodePair(layout: Layout, ring: number, model: PairedSlots, pair: number, weights: readonly Float64Array[]): void {
   const { first, second } = model;
-  const rows = first.length / layout.columns;
-  const columns = layout.columns - 1;
+  const { columns } = layout;
+  const { cosines, sines, exponents } = unitRoots(ring);
+  const order = 2 * ring;
+  const rows = first.length / columns;
+  const a = new Float64Array(columns);
+  const b = new Float64Array(columns);
   for (let block = 0; block < layout.blocks; block++) {
-    const monomial = monomialSlots(ring, -(pairExponent(layout, pair) + blockExponent(layout, block)));
-    const a = new Float64Array(layout.columns);
-    const b = new Float64Array(layout.columns);
+    const exponent = -(pairExponent(layout, pair) + blockExponent(layout, block));
+    a.fill(0);
+    b.fill(0);
     for (let slot = 0; slot < first.length; slot++) {
-      const [ar, ai, br, bi] = [first[slot] ?? 0, second[slot] ?? 0, monomial.first[slot] ?? 0, monomial.second[slot] ?? 0];
-      const column = slot & columns;
+      const at = Math.imul(exponents[slot] ?? 0, exponent) & (order - 1);
+      const ar = first[slot] ?? 0;
+      const ai = second[slot] ?? 0;
+      const br = cosines[at] ?? 0;
+      const bi = sines[at] ?? 0;
+      const column = slot & (columns - 1);
       a[column] = (a[column] ?? 0) + (ar * br - ai * bi);
       b[column] = (b[column] ?? 0) + (ar * bi + ai * br);
     }
-    for (let column = 0; column < layout.columns; column++) {
-      const feature = block * layout.columns + column;
-      if (feature >= layout.features) break;
-      const classA = weights[2 * pair];
-      const classB = weights[2 * pair + 1];
-      if (classA) classA[feature] = (a[column] ?? 0) / rows;
-      if (classB) classB[feature] = (b[column] ?? 0) / rows;
+    const from = block * columns;
+    const count = Math.min(columns, layout.features - from);
+    const classA = weights[2 * pair];
+    const classB = weights[2 * pair + 1];
+    for (let column = 0; column < count; column++) {
+      if (classA) classA[from + column] = (a[column] ?? 0) / rows;
+      if (classB) classB[from + column] = (b[column] ?? 0) / rows;
     }
   }
 }

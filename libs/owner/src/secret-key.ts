@@ -2,7 +2,7 @@
  * The owner's secret: everything that needs it is here, and no server-side package may import this one.
  */
 import type { Decryptor, Encryptor, KeyGenerator, SecretKey } from 'node-seal';
-import { CONJUGATION, plainArray, sealCall, SealCiphertext, SealPlaintext, type Ciphertext, type PairedSlots, type Scheme } from '@blindfit/he';
+import { compressedPayload, CONJUGATION, plainArray, sealCall, SealCiphertext, SealPlaintext, type Ciphertext, type PairedSlots, type Scheme } from '@blindfit/he';
 
 export class SecretKeyHolder implements Disposable {
   readonly scheme: Scheme;
@@ -55,7 +55,7 @@ export class SecretKeyHolder implements Disposable {
     return sealCall('make the relinearisation key', () => {
       const key = this.generator.createRelinKeysSerializable();
       try {
-        return key.saveToArray(this.scheme.seal.ComprModeType.zstd) as Uint8Array;
+        return compressedPayload(key.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array);
       } finally {
         key.delete();
       }
@@ -68,7 +68,7 @@ export class SecretKeyHolder implements Disposable {
     return sealCall(`make ${what}`, () => {
       const key = this.generator.createGaloisKeysSerializableWithSteps(Int32Array.of(step));
       try {
-        return key.saveToArray(this.scheme.seal.ComprModeType.zstd) as Uint8Array;
+        return compressedPayload(key.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array);
       } finally {
         key.delete();
       }
@@ -81,7 +81,7 @@ export class SecretKeyHolder implements Disposable {
     return sealCall('encrypt', () => {
       const ciphertext = this.encryptor.encryptSymmetricSerializable(plain.raw);
       try {
-        return ciphertext.saveToArray(this.scheme.seal.ComprModeType.zstd) as Uint8Array;
+        return compressedPayload(ciphertext.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array);
       } finally {
         ciphertext.delete();
       }

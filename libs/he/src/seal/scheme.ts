@@ -10,6 +10,7 @@ import type { PairedSlots } from '../layout.ts';
 import type { Parameters } from '../parameters.ts';
 import { constantContent, residue } from '../constants.ts';
 import { maxPayloadBytes, type WireFields } from '../wire.ts';
+import { addMultiple } from './add-multiple.ts';
 import { SchemeContext } from './context.ts';
 import { loadSeal, sealCall, type SealModule } from './module.ts';
 import { checkedPayload } from './payload.ts';
@@ -144,9 +145,9 @@ export class Scheme implements Disposable {
     // node-seal encodes real vectors only. J times real is i times real, but for the sign on odd slots.
     using imaginary = this.encodeReal(alternating(second), level, scale);
     const count = (level + 1) * this.parameters.ring;
-    const values = this.valuesOf(real, count);
-    this.addTimesJ(values, this.valuesOf(imaginary, count), level);
-    return this.loadPlaintext(values, level, scale);
+    const bytes = this.bytesOf(real);
+    this.addTimesJ(plaintextValues(bytes, count), this.valuesOf(imaginary, count), level);
+    return this.plaintextOf(bytes, level);
   }
 
   /** The constant polynomial: `value` in every slot. No FFT. */
@@ -257,26 +258,34 @@ export class Scheme implements Disposable {
 
   /** NTT values, prime by prime. */
   valuesOf(plain: SealPlaintext, count: number): BigUint64Array {
-    return plaintextValues(plain.raw.saveToArray(this.seal.ComprModeType.none) as Uint8Array, count);
+    return plaintextValues(this.bytesOf(plain), count);
+  }
+
+  private bytesOf(plain: SealPlaintext): Uint8Array {
+    return plain.raw.saveToArray(this.seal.ComprModeType.none) as Uint8Array;
   }
 
   private loadPlaintext(values: BigUint64Array, level: number, scale: number): SealPlaintext {
+    return this.plaintextOf(plaintextBytes(this.wordsOf(level), scale, values), level);
+  }
+
+  private plaintextOf(bytes: Uint8Array, level: number): SealPlaintext {
     const raw = new this.seal.Plaintext();
-    sealCall('load a plaintext', () => raw.loadFromArray(this.context, plaintextBytes(this.wordsOf(level), scale, values)));
+    sealCall('load a plaintext', () => raw.loadFromArray(this.context, bytes));
     return new SealPlaintext(raw, level);
   }
 
   /** target += J other (or -J other), modulo every prime. */
   private addTimesJ(target: BigUint64Array, other: BigUint64Array, level: number, negative = false): void {
-    const { ring } = this.parameters;
+    const half = this.parameters.ring / 2;
     for (let i = 0; i <= level; i++) {
       const prime = this.prime(i);
       const unit = this.rootsOf(i).imaginaryUnit;
-      const halves = negative ? [prime - unit, unit] : [unit, prime - unit];
-      for (let k = 0; k < ring; k++) {
-        const at = i * ring + k;
-        target[at] = ((target[at] ?? 0n) + (other[at] ?? 0n) * (halves[k < ring / 2 ? 0 : 1] ?? 0n)) % prime;
-      }
+      // The values of J: I in the first half, -I in the second.
+      (negative ? [prime - unit, unit] : [unit, prime - unit]).forEach((value, k) => {
+        const at = (2 * i + k) * half;
+        addMultiple(target.subarray(at, at + half), other.subarray(at, at + half), value, prime);
+      });
     }
   }
 

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { Parameters, Scheme } from '@blindfit/he';
+import { SecretKeyHolder } from '../src/index.ts';
+
+it('compresses as SEAL does: SEAL itself reads the owner\'s ciphertexts and keys', async () => {
+  using scheme = await Scheme.open(Parameters.of({ ring: 2048, dataBits: [28], specialBits: 25, scaleBits: 20 }));
+  using secret = SecretKeyHolder.generate(scheme);
+  const { seal, context } = scheme;
+  const ciphertext = new seal.Ciphertext();
+  const relinearisation = new seal.RelinKeys();
+  const galois = new seal.GaloisKeys();
+  try {
+    const values = Float64Array.from({ length: 1024 }, (_, slot) => Math.cos(slot));
+    ciphertext.loadFromArray(context, secret.encryptToBytes(values, 0, 2 ** 20));
+    assert.equal(ciphertext.size(), 2);
+    relinearisation.loadFromArray(context, secret.relinearisationKey());
+    assert.ok(relinearisation.hasKey(2));
+    galois.loadFromArray(context, secret.galoisKey(1));
+    assert.ok(galois.hasKey(3));
+  } finally {
+    for (const each of [ciphertext, relinearisation, galois]) each.delete();
+  }
+});
