@@ -52,6 +52,8 @@ export interface FusedOperations {
    * @throws CircuitError when the scales of the products differ
    */
   sumOfProducts(a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext;
+  /** a <- a + b and b <- (a - b) plain. One plaintext product. */
+  splitInPlace(a: Ciphertext, b: Ciphertext, plain: Plaintext): void;
   /** a <- a + rot(a, step) for each step in turn. */
   rotateAndSumInPlace(a: Ciphertext, steps: readonly number[]): void;
 }

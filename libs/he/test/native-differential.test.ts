@@ -138,6 +138,17 @@ class Comparison {
     compare('addPlain', level, 2, (out) => seal.addPlain(raw.a, raw.plain, out), (ring, out) => ring.addPlain(out, a, plain, 2, level));
     compare('multiplyPlain', level, 2, (out) => seal.multiplyPlain(raw.a, raw.plain2, out), (ring, out) => ring.multiplyPlain(out, a, plain2, 2, level));
     compare('multiplyPlain by the pattern', level, 3, (out) => seal.multiplyPlain(raw.c, raw.plain, out), (ring, out) => ring.multiplyPlain(out, c, plain, 3, level));
+    for (const [kernel, ring] of this.rings) {
+      // Of operations that are compared with node-seal above, which would refuse a difference of zero on the way.
+      const [sum, product, left, right] = [new BigUint64Array(size(2)), new BigUint64Array(size(2)), a.slice(), b.slice()];
+      ring.add(sum, a, b, 2, level);
+      ring.subtract(product, a, b, 2, level);
+      ring.multiplyPlain(product, product, plain2, 2, level);
+      ring.split(left, right, plain2, level);
+      assert.ok(Buffer.compare(Buffer.from(left.buffer), Buffer.from(sum.buffer)) === 0, `split, the sum, with kernel ${kernel}, seed ${seed}`);
+      assert.ok(Buffer.compare(Buffer.from(right.buffer), Buffer.from(product.buffer)) === 0, `split, the product, with kernel ${kernel}, seed ${seed}`);
+      this.cases += 2;
+    }
     compare('multiply', level, 3, (out) => seal.multiply(raw.a, raw.b, out), (ring, out) => ring.multiply(out, a, b, level));
     compare('square', level, 3, (out) => seal.square(raw.a, out), (ring, out) => ring.square(out, a, level));
     compare('sumOfProducts', level, 3, (out) => {

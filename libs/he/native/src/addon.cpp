@@ -150,6 +150,19 @@ napi_value negate_method(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value split_method(napi_env env, napi_callback_info info) {
+  const RingCall<4> call(env, info);
+  const std::size_t level = call.level(3), size = call.size(2, level), plain_size = call.size(1, level);
+  u64* a = call.writable(0, "a", 2, level);
+  u64* b = call.writable(1, "b", 2, level);
+  const u64* plain = call.words(2, "plain", 1, level);
+  check_apart("a", a, size, "b", b, size, false);
+  check_apart("a", a, size, "plain", plain, plain_size, false);
+  check_apart("b", b, size, "plain", plain, plain_size, false);
+  split(call.ring, a, b, plain, level);
+  return nullptr;
+}
+
 void checked_sum(u64* out, std::size_t size, const std::vector<const u64*>& operands, const char* name, std::size_t operand_size) {
   for (const u64* operand : operands) check_apart("out", out, size, name, operand, operand_size, false);
 }
@@ -476,6 +489,7 @@ napi_value create_ring_function(napi_env env, napi_callback_info info) {
       method("negate", callback<negate_method>),
       method("addPlain", callback<combine_method<add_plain, true>>),
       method("multiplyPlain", callback<combine_method<multiply_plain, true>>),
+      method("split", callback<split_method>),
       method("multiply", callback<multiply_method>),
       method("square", callback<square_method>),
       method("sumOfProducts", callback<sum_method<false>>),

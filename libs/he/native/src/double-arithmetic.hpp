@@ -93,6 +93,7 @@ struct Doubles {
   struct Sum {
     V total = D::all(0);
     int pending = 0;
+    Sum() = default;
     BLINDFIT_INLINE explicit Sum(const Context&) {}
     BLINDFIT_INLINE void add(const Context& c, V x, V y) {
       const V high = D::multiply(x, y);

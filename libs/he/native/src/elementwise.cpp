@@ -43,6 +43,21 @@ void multiply_plain(const Ring& ring, u64* out, const u64* a, const u64* plain, 
   });
 }
 
+void split(const Ring& ring, u64* a, u64* b, const u64* plain, std::size_t level) {
+  // Small enough to stay in the first-level cache between the three loops.
+  constexpr std::size_t tile = 512;
+  u64 difference[tile];
+  for_rows(ring, 2, level, [&](const Prime& prime, std::size_t at, std::size_t row) {
+    const Kernel& kernel = *prime.kernel;
+    const u64* factors = plain + row % (level + 1) * ring.n();
+    for (std::size_t i = 0; i < ring.n(); i += tile) {
+      kernel.subtract(prime, difference, a + at + i, b + at + i, tile);
+      kernel.add(prime, a + at + i, a + at + i, b + at + i, tile);
+      kernel.multiply(prime, b + at + i, difference, factors + i, tile);
+    }
+  });
+}
+
 void sum_of_products(const Ring& ring, u64* out, std::span<const u64* const> a, std::span<const u64* const> b, std::size_t level) {
   const std::size_t polynomial = (level + 1) * ring.n();
   for_rows(ring, 1, level, [&](const Prime& prime, std::size_t at, std::size_t) {

@@ -10,6 +10,8 @@ void subtract(const Ring& ring, u64* out, const u64* a, const u64* b, std::size_
 void negate(const Ring& ring, u64* out, const u64* a, std::size_t polys, std::size_t level);
 void add_plain(const Ring& ring, u64* out, const u64* a, const u64* plain, std::size_t polys, std::size_t level);
 void multiply_plain(const Ring& ring, u64* out, const u64* a, const u64* plain, std::size_t polys, std::size_t level);
+/// a <- a + b and b <- (a - b) plain, for ciphertexts of 2 polynomials: each value is read once and written once.
+void split(const Ring& ring, u64* a, u64* b, const u64* plain, std::size_t level);
 /// Sum of products of ciphertexts of 2 polynomials: 3 of them. `out` is no operand. At most MAX_TERMS.
 void sum_of_products(const Ring& ring, u64* out, std::span<const u64* const> a, std::span<const u64* const> b, std::size_t level);
 void sum_of_plain_products(const Ring& ring, u64* out, std::span<const u64* const> a, std::span<const u64* const> plain, std::size_t level);

@@ -113,6 +113,7 @@ struct WordsOf64 {
   struct Sum {
     V low, middle, top;
     int pending = 0;
+    Sum() = default;
     BLINDFIT_INLINE explicit Sum(const Context&) : low(_mm512_setzero_si512()), middle(low), top(low) {}
     BLINDFIT_INLINE void add(const Context& c, V x, V y) {
       const V x1 = _mm512_srli_epi64(x, 30), y1 = _mm512_srli_epi64(y, 30), x0 = _mm512_and_si512(x, c.low30), y0 = _mm512_and_si512(y, c.low30);

@@ -111,6 +111,7 @@ struct Ifma {
   /// A sum of at most 31 products of a lazy and a canonical value, or of 128 of canonical ones: halves apart, below 2^60.
   struct Sum {
     V low, high;
+    Sum() = default;
     BLINDFIT_INLINE explicit Sum(const Context&) : low(_mm512_setzero_si512()), high(_mm512_setzero_si512()) {}
     BLINDFIT_INLINE void add(const Context&, V x, V y) {
       low = _mm512_madd52lo_epu64(low, x, y);

@@ -318,22 +318,44 @@ void vector_multiply_factor(const Prime& prime, u64* out, const u64* a, Factor f
   for (std::size_t i = 0; i < count; i += LANES) A::store(out + i, A::canonical(c, A::multiply(c, A::load(c, a + i), value, quotient)));
 }
 
+/// Values that a sum of many products does at a time: operands come in pieces long enough for the processor to see what is read next.
+constexpr std::size_t SUM_TILE = 256;
+/// From here on operands are more streams than it can follow at once.
+constexpr std::size_t MANY_TERMS = 5;
+
 template <typename A>
 void vector_sum_products(const Prime& prime, u64* const out[3], const u64* const* a, const u64* const* b, std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count) {
   const typename A::Context c(prime);
-  for (std::size_t i = 0; i < count; i += LANES) {
-    typename A::Sum sum0(c), sum1(c), sum2(c);
-    for (std::size_t k = 0; k < terms; k++) {
-      const typename A::V a0 = A::load(c, a[k] + offset + i), a1 = A::load(c, a[k] + offset + stride + i);
-      const typename A::V b0 = A::load(c, b[k] + offset + i), b1 = A::load(c, b[k] + offset + stride + i);
-      sum0.add(c, a0, b0);
-      sum1.add(c, a0, b1);
-      sum1.add(c, a1, b0);
-      sum2.add(c, a1, b1);
-    }
+  using Sum = typename A::Sum;
+  const auto add = [&](Sum& sum0, Sum& sum1, Sum& sum2, std::size_t k, std::size_t i) {
+    const typename A::V a0 = A::load(c, a[k] + offset + i), a1 = A::load(c, a[k] + offset + stride + i);
+    const typename A::V b0 = A::load(c, b[k] + offset + i), b1 = A::load(c, b[k] + offset + stride + i);
+    sum0.add(c, a0, b0);
+    sum1.add(c, a0, b1);
+    sum1.add(c, a1, b0);
+    sum2.add(c, a1, b1);
+  };
+  const auto store = [&](Sum& sum0, Sum& sum1, Sum& sum2, std::size_t i) {
     A::store(out[0] + i, sum0.canonical(c));
     A::store(out[1] + i, sum1.canonical(c));
     A::store(out[2] + i, sum2.canonical(c));
+  };
+  if (terms < MANY_TERMS || count % SUM_TILE != 0) {
+    for (std::size_t i = 0; i < count; i += LANES) {
+      Sum sum0(c), sum1(c), sum2(c);
+      for (std::size_t k = 0; k < terms; k++) add(sum0, sum1, sum2, k, i);
+      store(sum0, sum1, sum2, i);
+    }
+    return;
+  }
+  for (std::size_t tile = 0; tile < count; tile += SUM_TILE) {
+    constexpr std::size_t vectors = SUM_TILE / LANES;
+    Sum sums[3 * vectors];
+    for (Sum& sum : sums) sum = Sum(c);
+    for (std::size_t k = 0; k < terms; k++) {
+      for (std::size_t i = 0; i < vectors; i++) add(sums[3 * i], sums[3 * i + 1], sums[3 * i + 2], k, tile + i * LANES);
+    }
+    for (std::size_t i = 0; i < vectors; i++) store(sums[3 * i], sums[3 * i + 1], sums[3 * i + 2], tile + i * LANES);
   }
 }
 

@@ -106,22 +106,33 @@ export function expand(evaluator: Evaluator, layout: Layout, chain: Ciphertext, 
     const stage = stageOf(layout, s);
     const children: Ciphertext[] = [];
     const needed = Math.ceil(layout.blocks / 2 ** s);
-    for (const node of nodes) {
-      using parent = node;
+    for (const parent of nodes) {
       if (children.length + 1 < needed) {
-        using turned = evaluator.rotate(parent, stage.step);
-        children.push(evaluator.add(parent, turned));
-        using difference = evaluator.subtract(parent, turned);
-        children.push(evaluator.multiplyPlain(difference, evaluator.monomial(-stage.power, difference.level)));
+        children.push(...split(evaluator, parent, stage));
       } else {
         // The other half is empty, so rotating would change nothing: double as the addition would have.
-        children.push(evaluator.add(parent, parent));
+        evaluator.addInPlace(parent, parent);
+        children.push(parent);
       }
     }
     nodes = children;
   }
   for (const node of nodes) evaluator.multiplyValueInPlace(node, 2 ** -(layout.blockBits + pairBits));
   return nodes;
+}
+
+/** Twice the terms of `parent` (which is used up) that do not have the stage's power, and twice those that do, divided by it. */
+function split(evaluator: Evaluator, parent: Ciphertext, stage: Stage): [Ciphertext, Ciphertext] {
+  const turned = evaluator.rotate(parent, stage.step);
+  const monomial = evaluator.monomial(-stage.power, parent.level);
+  if (evaluator.fused !== undefined) {
+    evaluator.fused.splitInPlace(parent, turned, monomial);
+    return [parent, turned];
+  }
+  using other = turned;
+  using difference = evaluator.subtract(parent, other);
+  evaluator.addInPlace(parent, other);
+  return [parent, evaluator.multiplyPlain(difference, monomial)];
 }
 
 /** Twice the terms of `node` (which is freed) that have the stage's power, divided by it, or those that do not have it. */

@@ -56,6 +56,8 @@ export interface NativeRing {
   /** Adds a plaintext to the first polynomial; `out` has the other polynomials of `a`. */
   addPlain(out: Words, a: Words, plain: Words, polys: number, level: number): void;
   multiplyPlain(out: Words, a: Words, plain: Words, polys: number, level: number): void;
+  /** a <- a + b and b <- (a - b) plain, on 2 polynomials, in one pass over memory. None may be another. */
+  split(a: Words, b: Words, plain: Words, level: number): void;
   /** 2 x 2 polynomials give 3. `out` must be neither `a` nor `b`. */
   multiply(out: Words, a: Words, b: Words, level: number): void;
   square(out: Words, a: Words, level: number): void;

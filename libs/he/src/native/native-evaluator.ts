@@ -181,6 +181,19 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
     }
   }
 
+  splitInPlace(a: Ciphertext, b: Ciphertext, plain: Plaintext): void {
+    assertSame('combine', a, b);
+    const [left, right] = sameSize(a, b);
+    if (left.size !== 2) throw new CircuitError(`cannot split: size ${left.size}`, 'relinearise first');
+    const { data, level, scale } = nativePlaintext(plain);
+    if (level !== left.level) throw new CircuitError(`cannot multiply by a plaintext: levels ${left.level} and ${level}`);
+    assertRoom(this.parameters, right.scale * scale, level);
+    this.beforeCostly();
+    this.counts.plainMultiplications++;
+    this.ring.split(left.data, right.data, data, level);
+    right.scale *= scale;
+  }
+
   rotateAndSumInPlace(a: Ciphertext, steps: readonly number[]): void {
     if (steps.length === 0) return;
     const of = nativeCiphertext(a);
