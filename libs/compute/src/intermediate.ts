@@ -1,5 +1,5 @@
 /** Intermediate results: ciphertexts that tasks hand to each other through the store. */
-import type { Ciphertext, CiphertextCodec } from '@blindfit/he';
+import { discard, type Ciphertext, type CiphertextCodec } from '@blindfit/he';
 import { parseDigest } from '@blindfit/storage';
 import { named } from './errors.ts';
 import { parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';
@@ -13,7 +13,13 @@ interface Tools {
 /** One of them; the caller owns it. */
 export function load(context: Tools, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
   return context.session.phases.during('load inputs', () =>
-    named('an intermediate result', digest, async () => parseCiphertext(context.engine, await context.session.read(parseDigest(digest)), place)));
+    named('an intermediate result', digest, async () => {
+      const bytes = await context.session.read(parseDigest(digest));
+      const ciphertext = parseCiphertext(context.engine, bytes, place);
+      // Shared with concurrent readers of the same blob only, and a thread reads one after another.
+      discard(bytes);
+      return ciphertext;
+    }));
 }
 
 /** As {@link load}; all or none. */

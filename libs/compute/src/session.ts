@@ -1,7 +1,7 @@
 /** What one thread keeps between tasks: its store, manifests, schemes, keys and parsed ciphertexts. */
 import { join } from 'node:path';
 import { PlanCache, type PlannedJob } from '@blindfit/contracts';
-import { evaluatorName, loadAddon, loadSeal, wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
+import { discard, evaluatorName, loadAddon, loadSeal, wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
 import { BlobCache, digestOf, openBlobStore, parseDigest, type BlobStore, type Digest } from '@blindfit/storage';
 import { CiphertextCache } from './ciphertext-cache.ts';
 import type { Engine } from './engine.ts';
@@ -93,10 +93,13 @@ export class Session {
   }
 
   private async put(codec: CiphertextCodec, ciphertext: Ciphertext): Promise<string> {
-    const bytes = wrap(codec.parameters, { kind: 'ciphertext', level: ciphertext.level, scale: ciphertext.scale }, codec.saveCiphertext(ciphertext));
+    const payload = codec.saveCiphertext(ciphertext);
+    const bytes = wrap(codec.parameters, { kind: 'ciphertext', level: ciphertext.level, scale: ciphertext.scale }, payload);
+    discard(payload);
     const digest = digestOf(bytes);
-    await this.store.put(digest, bytes, { size: bytes.length });
     this.statistics.bytesWritten += bytes.length;
+    await this.store.put(digest, bytes, { size: bytes.length });
+    discard(bytes);
     const { levelsWritten } = this.statistics;
     for (let level = levelsWritten.length; level <= ciphertext.level; level++) levelsWritten.push(0);
     levelsWritten[ciphertext.level] = (levelsWritten[ciphertext.level] ?? 0) + 1;

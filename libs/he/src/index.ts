@@ -27,6 +27,7 @@ export * from './wire.ts';
 export * from './clear/circuits.ts';
 export * from './clear/train.ts';
 export { loadSeal, sealCall } from './seal/module.ts';
+export { discard } from './discard.ts';
 export { compressedPayload } from './seal/payload.ts';
 export { Scheme, SealCiphertext, SealPlaintext, plainArray } from './seal/scheme.ts';
 export { SealEvaluator, NO_KEYS, type EvaluationKeys } from './seal/seal-evaluator.ts';

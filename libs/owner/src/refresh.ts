@@ -3,7 +3,7 @@
  * checked, and encrypted anew at the top (docs/encryption.md, "Refresh"). The servers learn nothing.
  */
 import { expectedRefresh, type RefreshRequest } from '@blindfit/contracts';
-import { chainsOf, encodeChain, evaluateOdd, momentumCoefficients, momentumSchedule, quadraticGradientRow, stepFactor, batchRange, batchSize, wrap, type Hyperparameters, type Plan, type WireFields } from '@blindfit/he';
+import { chainsOf, discard, encodeChain, evaluateOdd, momentumCoefficients, momentumSchedule, quadraticGradientRow, stepFactor, batchRange, batchSize, wrap, type Hyperparameters, type Plan, type WireFields } from '@blindfit/he';
 import { digestOf, type Digest } from '@blindfit/storage';
 import { decryptChain } from './decrypt-model.ts';
 import type { JobData } from './encrypt-job.ts';
@@ -123,7 +123,9 @@ export class RefreshSession {
     const { parameters, layout } = this.plan;
     const { level = 0, scale = 1 } = fields.kind === 'ciphertext' ? fields : {};
     const slots = encodeChain(layout, parameters.ring, chainsOf(this.plan)[chain] ?? [], weights);
-    const bytes = wrap(parameters, fields, this.keyset.secret.encryptToBytes(slots.first, level, scale, slots.second));
+    const payload = this.keyset.secret.encryptToBytes(slots.first, level, scale, slots.second);
+    const bytes = wrap(parameters, fields, payload);
+    discard(payload);
     return { digest: digestOf(bytes), bytes };
   }
 }

@@ -1,8 +1,8 @@
 /**
  * The owner's secret: everything that needs it is here, and no server-side package may import this one.
  */
-import type { Decryptor, Encryptor, KeyGenerator, SecretKey } from 'node-seal';
-import { compressedPayload, CONJUGATION, plainArray, sealCall, SealCiphertext, SealPlaintext, type Ciphertext, type PairedSlots, type Scheme } from '@blindfit/he';
+import type { Decryptor, Encryptor, KeyGenerator, MainModule, SecretKey } from 'node-seal';
+import { compressedPayload, CONJUGATION, discard, plainArray, sealCall, SealCiphertext, SealPlaintext, type Ciphertext, type PairedSlots, type Scheme } from '@blindfit/he';
 
 export class SecretKeyHolder implements Disposable {
   readonly scheme: Scheme;
@@ -55,7 +55,7 @@ export class SecretKeyHolder implements Disposable {
     return sealCall('make the relinearisation key', () => {
       const key = this.generator.createRelinKeysSerializable();
       try {
-        return compressedPayload(key.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array);
+        return this.compressed(key);
       } finally {
         key.delete();
       }
@@ -68,7 +68,7 @@ export class SecretKeyHolder implements Disposable {
     return sealCall(`make ${what}`, () => {
       const key = this.generator.createGaloisKeysSerializableWithSteps(Int32Array.of(step));
       try {
-        return compressedPayload(key.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array);
+        return this.compressed(key);
       } finally {
         key.delete();
       }
@@ -81,11 +81,18 @@ export class SecretKeyHolder implements Disposable {
     return sealCall('encrypt', () => {
       const ciphertext = this.encryptor.encryptSymmetricSerializable(plain.raw);
       try {
-        return compressedPayload(ciphertext.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array);
+        return this.compressed(ciphertext);
       } finally {
         ciphertext.delete();
       }
     });
+  }
+
+  private compressed(object: { saveToArray(mode: MainModule['ComprModeType']['none']): unknown }): Uint8Array {
+    const plain = object.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array;
+    const bytes = compressedPayload(plain);
+    discard(plain);
+    return bytes;
   }
 
   decrypt(ciphertext: Ciphertext): PairedSlots {

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { constantContent, residue } from '../constants.ts';
+import { discard } from '../discard.ts';
 import { CircuitError, WireError } from '../errors.ts';
 import type { Ciphertext, Plaintext } from '../evaluator.ts';
 import { galoisElement } from '../galois.ts';
@@ -141,6 +142,7 @@ export class NativeScheme implements Disposable {
     const payload = checkedPayload('ciphertext', bytes, maxPayloadBytes({ parameters, fields: { kind: 'ciphertext', level: parameters.maxLevel } }));
     try {
       const { data, polys, level, scale } = this.ring.readCiphertext(payload, this.bufferFor(payload));
+      if (payload.buffer !== bytes.buffer) discard(payload);
       return new NativeCiphertext(this.pool.give, data, { size: polys, level, scale });
     } catch (error) {
       throw new WireError(error instanceof Error ? error.message : String(error), 'it is no ciphertext of these parameters');

@@ -7,6 +7,7 @@
  * magic 0xA15E u16 | header size 16 u8 | version 4.x u8 u8 | compression u8 (0 none, 1 zlib, 2 zstd) | 0 u16 | size with header u64
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { discard } from '../discard.ts';
 import { WireError } from '../errors.ts';
 
 const HEADER = 16;
@@ -67,6 +68,7 @@ function inflate(what: string, bytes: Uint8Array, maxBytes: number): Uint8Array 
   const plain = new Uint8Array(HEADER + content.length);
   plain.set(bytes.subarray(0, HEADER));
   plain.set(content, HEADER);
+  discard(content);
   const view = viewOf(plain);
   view.setUint8(5, NONE);
   view.setBigUint64(8, BigInt(plain.length), true);
@@ -82,6 +84,7 @@ export function compressedPayload(plain: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(HEADER + content.length);
   bytes.set(plain.subarray(0, HEADER));
   bytes.set(content, HEADER);
+  discard(content);
   const view = viewOf(bytes);
   view.setUint8(5, ZSTD);
   view.setBigUint64(8, BigInt(bytes.length), true);

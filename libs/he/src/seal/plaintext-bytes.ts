@@ -29,9 +29,8 @@ export function plaintextBytes(parmsId: BigUint64Array, scale: number, values: B
   return bytes;
 }
 
-/** The NTT values of a serialised plaintext, in its own memory where that is aligned. @throws WireError when the bytes are not one of that many values */
+/** The NTT values of a serialised plaintext, in its own memory: an array of its own, which is aligned. @throws WireError when the bytes are not one of that many values */
 export function plaintextValues(bytes: Uint8Array, count: number): BigUint64Array {
   if (bytes.length !== FIXED + 8 * count) throw new WireError(`a plaintext of ${bytes.length} bytes`, `${FIXED + 8 * count} expected`);
-  const at = bytes.byteOffset + FIXED;
-  return at % 8 === 0 ? new BigUint64Array(bytes.buffer, at, count) : new BigUint64Array(bytes.slice(FIXED).buffer);
+  return new BigUint64Array(bytes.buffer, bytes.byteOffset + FIXED, count);
 }

@@ -3,6 +3,7 @@
  * training. The owner's side (encryption, decryption) and the servers' side (evaluation) both build on it.
  */
 import type { Evaluator as RawEvaluator, Ciphertext as RawCiphertext, GaloisKeys, Plaintext as RawPlaintext, ParmsIdType, RelinKeys, SEALContext, MainModule } from 'node-seal';
+import { discard } from '../discard.ts';
 import { CircuitError, WireError } from '../errors.ts';
 import { CONJUGATION, type Ciphertext, type Plaintext } from '../evaluator.ts';
 import { galoisElement } from '../galois.ts';
@@ -146,7 +147,9 @@ export class Scheme implements Disposable {
     using imaginary = this.encodeReal(alternating(second), level, scale);
     const count = (level + 1) * this.parameters.ring;
     const bytes = this.bytesOf(real);
-    this.addTimesJ(plaintextValues(bytes, count), this.valuesOf(imaginary, count), level);
+    const other = this.bytesOf(imaginary);
+    this.addTimesJ(plaintextValues(bytes, count), plaintextValues(other, count), level);
+    discard(other);
     return this.plaintextOf(bytes, level);
   }
 
@@ -189,7 +192,9 @@ export class Scheme implements Disposable {
     const count = (plain.level + 1) * this.parameters.ring;
     // J is purely imaginary at every slot: the second part is the real part of -J (first + i second), but for the sign on odd slots.
     const turned = new BigUint64Array(count);
-    this.addTimesJ(turned, this.valuesOf(plain, count), plain.level, true);
+    const bytes = this.bytesOf(plain);
+    this.addTimesJ(turned, plaintextValues(bytes, count), plain.level, true);
+    discard(bytes);
     using rotated = this.loadPlaintext(turned, plain.level, plain.scale);
     return { first, second: alternating(decodeReal(rotated)) };
   }
@@ -272,6 +277,7 @@ export class Scheme implements Disposable {
   private plaintextOf(bytes: Uint8Array, level: number): SealPlaintext {
     const raw = new this.seal.Plaintext();
     sealCall('load a plaintext', () => raw.loadFromArray(this.context, bytes));
+    discard(bytes);
     return new SealPlaintext(raw, level);
   }
 
