@@ -4,8 +4,8 @@
 // A forward transform is a first pass over the whole polynomial (3 or 4 stages), after which its parts (8 or 16) are independent
 // and fit the first-level cache; each is finished in further passes and in blocks of 64: three stages between vectors, an 8 x 8
 // transposition, three stages within. The result is left transposed ("blocked" order) unless SEAL's order is wanted. Inside a
-// key switch all rows of one part are finished and then multiplied with the key, so that the key, which comes from memory, is
-// asked for while the transforms keep the processor busy.
+// key switch each block of a row is multiplied with the key as soon as it is finished: the key, which comes from memory, arrives while the
+// transforms keep the processor busy.
 
 /// Stages of the first pass.
 inline unsigned first_stages(unsigned log_n) { return log_n == 11 || log_n == 12 ? 3 : 4; }
@@ -73,9 +73,9 @@ void forward_first(const typename A::Context& c, const Prime& prime, u64* out, L
   else forward_pass<A, 4>(c, roots, 1, prime.n, out, load);
 }
 
-/// Finishes part `part` of a row after its first pass; sink(block, v) takes the lazy values of each block, in blocked order.
-template <typename A, typename Sink>
-BLINDFIT_INLINE void forward_part(const typename A::Context& c, const Prime& prime, u64* row, std::size_t part, Sink sink) {
+/// The passes over part `part` of a row between the first pass and the blocks.
+template <typename A>
+BLINDFIT_INLINE void forward_middle(const typename A::Context& c, const Prime& prime, u64* row, std::size_t part) {
   const unsigned first = first_stages(prime.log_n);
   const std::size_t span = prime.n >> first, group = (std::size_t{1} << first) + part;
   u64* values = row + part * span;
@@ -91,11 +91,17 @@ BLINDFIT_INLINE void forward_part(const typename A::Context& c, const Prime& pri
       break;
     default: break;
   }
-  const std::size_t first_block = part * span / BLOCK;
-  for (std::size_t b = 0; b < span / BLOCK; b++) {
+}
+
+/// Finishes part `part` of a row after its first pass; sink(block, v) takes the lazy values of each block, in blocked order.
+template <typename A, typename Sink>
+BLINDFIT_INLINE void forward_part(const typename A::Context& c, const Prime& prime, u64* row, std::size_t part, Sink sink) {
+  forward_middle<A>(c, prime, row, part);
+  const std::size_t blocks = (prime.n >> first_stages(prime.log_n)) / BLOCK;
+  for (std::size_t block = part * blocks; block < (part + 1) * blocks; block++) {
     typename A::V v[8];
-    forward_block<A>(c, prime, first_block + b, values + b * BLOCK, v);
-    sink(first_block + b, v);
+    forward_block<A>(c, prime, block, row + block * BLOCK, v);
+    sink(block, v);
   }
 }
 
@@ -228,44 +234,33 @@ void vector_inner_products(const Prime& prime, const InnerProducts& job) {
   const std::size_t span = n >> first;
   for (std::size_t part = 0; part < std::size_t{1} << first; part++) {
     for (std::size_t row = 0; row < job.rows; row++) {
-      u64* to = job.scratch + row * n;
-      const auto key_of = [&](std::size_t at, std::size_t poly) { return job.key + ((at / KEY_TILE * job.key_rows + row) * 2 + poly) * KEY_TILE + at % KEY_TILE; };
-      const auto ask = [&](std::size_t at) {
-#pragma GCC unroll 8
-        for (std::size_t line = 0; line < BLOCK; line += 8) {
-          __builtin_prefetch(key_of(at, 0) + line, 0, 2);  // to the second-level cache: a part of all rows of a key is more than the first holds
-          __builtin_prefetch(key_of(at, 1) + line, 0, 2);
-        }
-      };
-      if (row == job.known_row) {
-        for (std::size_t at = part * span; at < (part + 1) * span; at += BLOCK) {
-          ask(at);
-          typename A::V v[8];
+      if (row != job.known_row) forward_middle<A>(c, prime, job.scratch + row * n, part);
+    }
+    for (std::size_t at = part * span; at < (part + 1) * span; at += BLOCK) {
+      typename A::Sum sums[LANES][2];
+      for (auto& pair : sums) pair[0] = pair[1] = typename A::Sum(c);
+      const u64* key = job.key + at / KEY_TILE * job.key_rows * 2 * KEY_TILE + at % KEY_TILE;
+      for (std::size_t row = 0; row < job.rows; row++, key += 2 * KEY_TILE) {
+        typename A::V v[8];
+        if (row == job.known_row) {
 #pragma GCC unroll 8
           for (int k = 0; k < 8; k++) v[k] = A::load(c, job.known + at + 8 * k);
           A::transpose(v);
-#pragma GCC unroll 8
-          for (int k = 0; k < 8; k++) A::store_lazy(to + at + 8 * k, A::operand(c, v[k]));
+        } else {
+          forward_block<A>(c, prime, at / BLOCK, job.scratch + row * n + at, v);
         }
-      } else {
-        forward_part<A>(c, prime, to, part, [&](std::size_t block, typename A::V* v) {
-          ask(block * BLOCK);
 #pragma GCC unroll 8
-          for (int k = 0; k < 8; k++) A::store_lazy(to + block * BLOCK + 8 * k, A::operand(c, v[k]));
-        });
+        for (int k = 0; k < 8; k++) {
+          const typename A::V x = A::operand(c, v[k]);
+          sums[k][0].add(c, x, A::load(c, key + 8 * k));
+          sums[k][1].add(c, x, A::load(c, key + KEY_TILE + 8 * k));
+        }
       }
-    }
-    for (std::size_t at = part * span; at < (part + 1) * span; at += LANES) {
-      const u64* key = job.key + at / KEY_TILE * job.key_rows * 2 * KEY_TILE + at % KEY_TILE;
-      const u64* operand = job.scratch + at;
-      typename A::Sum sum0(c), sum1(c);
-      for (std::size_t row = 0; row < job.rows; row++) {
-        const typename A::V x = A::load_lazy(operand + row * n);
-        sum0.add(c, x, A::load(c, key + 2 * row * KEY_TILE));
-        sum1.add(c, x, A::load(c, key + (2 * row + 1) * KEY_TILE));
+#pragma GCC unroll 8
+      for (int k = 0; k < 8; k++) {
+        A::store(job.out0 + at + 8 * k, sums[k][0].canonical(c));
+        A::store(job.out1 + at + 8 * k, sums[k][1].canonical(c));
       }
-      A::store(job.out0 + at, sum0.canonical(c));
-      A::store(job.out1 + at, sum1.canonical(c));
     }
   }
 }
