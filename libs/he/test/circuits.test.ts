@@ -70,11 +70,11 @@ for (const { name, literal, security, tolerance } of SETS) {
         const z: he.PairedSlots = { first: randomVector(slots, 5).map((v) => 8 * v), second: new Float64Array(slots) };
         const monic = he.monicOdd(polynomial);
         const level = 5;
-        const scale = he.inputScale(bench.evaluator, degree, level, 2 ** 44);
+        const scale = he.inputScale(bench.evaluator, degree, level, 2 ** 48);
         using u = bench.encrypt(z.first.map((v) => v * monic.inputFactor), level, undefined, scale);
         using y = he.evaluateMonicOdd(bench.evaluator, monic, u);
         assert.equal(y.level, level - he.sigmoidLevels(degree));
-        assert.ok(Math.abs(y.scale / 2 ** 44 - 1) < 1e-12, 'the scale that was asked for');
+        assert.ok(Math.abs(y.scale / 2 ** 48 - 1) < 1e-12, 'the scale that was asked for');
         if (monic.sign < 0) bench.evaluator.negateInPlace(y);
         check(t, bench.decrypt(y), he.oddClear(polynomial, z));
       });
