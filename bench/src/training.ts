@@ -9,6 +9,13 @@ import { large, small, type NamedData } from './data-sets.ts';
 import { print } from './measure.ts';
 import { rotationMs } from './rotation.ts';
 
+interface Cluster {
+  readonly workers: number;
+  readonly threads: number;
+  /** @default the native evaluator, where there is one */
+  readonly evaluator?: 'seal';
+}
+
 interface Run {
   readonly report: TrainingReport;
   /** Seconds by kind of task, over all workers. */
@@ -21,13 +28,13 @@ export async function run(): Promise<void> {
     // At this rate the paper's cubic diverges, also in the clear: beyond its range it turns back. A quintic does not.
     const fast = { ...DEFAULT_HYPERPARAMETERS, learningRate: 10, sigmoid: fitSigmoid(5, 12) };
     await one(directory, await small(), { ...fast, iterations: 16 }, [{ workers: 1, threads: 2 }]);
-    await one(directory, await large(), { ...fast, iterations: 20 }, [{ workers: 1, threads: 1 }, { workers: 2, threads: 1 }]);
+    await one(directory, await large(), { ...fast, iterations: 20 }, [{ workers: 1, threads: 1 }, { workers: 2, threads: 1 }, { workers: 2, threads: 1, evaluator: 'seal' }]);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-async function one(directory: string, { name, data }: NamedData, hyperparameters: Hyperparameters, clusters: readonly { workers: number; threads: number }[]): Promise<void> {
+async function one(directory: string, { name, data }: NamedData, hyperparameters: Hyperparameters, clusters: readonly Cluster[]): Promise<void> {
   const plan = choosePlan({ shape: data.shape, hyperparameters });
   const rotation = await rotationMs(plan);
   const runs: Run[] = [];
@@ -38,7 +45,7 @@ async function one(directory: string, { name, data }: NamedData, hyperparameters
   print(`${name}: ${samples} x ${features} x ${classes}, standardised, ${hyperparameters.iterations} iterations, learning rate ${hyperparameters.learningRate}, sigmoid of degree ${hyperparameters.sigmoid.degree} on [-${hyperparameters.sigmoid.range}, ${hyperparameters.sigmoid.range}], keys loaded`, [
     ['', 'training s', '/ one rotation', 'owner s', 'down MB', 'up MB', 'weight error', 'held out', 'in the clear'],
     ...runs.map(({ report }, at) => [
-      `${clusters[at]?.workers ?? 0} worker${clusters[at]?.workers === 1 ? '' : 's'}, ${clusters[at]?.threads ?? 0} thread${clusters[at]?.threads === 1 ? '' : 's each'}`,
+      `${clusters[at]?.workers ?? 0} worker${clusters[at]?.workers === 1 ? '' : 's'}, ${clusters[at]?.threads ?? 0} thread${clusters[at]?.threads === 1 ? '' : 's each'}${clusters[at]?.evaluator === 'seal' ? ', node-seal' : ''}`,
       seconds(report.seconds.train),
       ((1000 * report.seconds.train) / rotation).toFixed(0),
       seconds(report.refresh.seconds),
@@ -49,22 +56,29 @@ async function one(directory: string, { name, data }: NamedData, hyperparameters
       percent(report.accuracy.clear.validation),
     ]),
   ]);
-  const [first, second] = runs;
+  const [first, second, onSeal] = runs;
   if (first !== undefined) {
-    const total = [...first.byKind.values()].reduce((sum, value) => sum + value, 0);
+    const all = total(first.byKind);
     const refreshes = plan.segments.length - 1;
     const chains = first.report.refresh.count / Math.max(1, refreshes);
     process.stdout.write(
       `\n${plan.parameters.name}: ${plan.layout.shards} x ${plan.layout.blocks} blocks of ${plan.layout.rows} x ${plan.layout.columns}; a refresh every ${plan.schedule.refreshEvery} iteration(s), in ${chains} parts` +
         `\none rotation at the top level: ${rotation.toFixed(1)} ms; planned ${plan.rotationEquivalents.toFixed(0)} rotation-equivalents` +
         `\nrotations ${first.report.operations?.rotations ?? 0}, relinearisations ${first.report.operations?.relinearisations ?? 0}, products ${first.report.operations?.multiplications ?? 0}` +
-        `\nwhere it goes: ${[...first.byKind].map(([kind, value]) => `${kind} ${((100 * value) / total).toFixed(0)} %`).join(', ')}; expanding the weights is ${(100 * expandShare(plan)).toFixed(0)} % of an iteration` +
+        `\nwhere it goes: ${[...first.byKind].map(([kind, value]) => `${kind} ${((100 * value) / all).toFixed(0)} %`).join(', ')}; expanding the weights is ${(100 * expandShare(plan)).toFixed(0)} % of an iteration` +
         `\none refresh of all classes: ${(first.report.refresh.down / refreshes / 1e6).toFixed(2)} MB down, ${(first.report.refresh.up / refreshes / 1e6).toFixed(2)} MB up, ${(first.report.refresh.computeSeconds / refreshes).toFixed(2)} s of computing, ${(first.report.refresh.seconds / refreshes).toFixed(2)} s in all\n`,
     );
   }
   if (first !== undefined && second !== undefined) {
     process.stdout.write(`parallel efficiency from 1 to 2 worker processes: ${(first.report.seconds.train / (2 * second.report.seconds.train)).toFixed(2)}\n`);
   }
+  if (second !== undefined && onSeal !== undefined) {
+    process.stdout.write(`node-seal takes ${(onSeal.report.seconds.train / second.report.seconds.train).toFixed(1)} times as long on as many workers; the servers' tasks alone ${(total(onSeal.byKind) / total(second.byKind)).toFixed(1)} times\n`);
+  }
+}
+
+function total(byKind: ReadonlyMap<string, number>): number {
+  return [...byKind.values()].reduce((sum, value) => sum + value, 0);
 }
 
 /** Part of an iteration that expanding the packed weights costs, by the planner's cost model. */
@@ -84,18 +98,23 @@ function expandShare(plan: Plan): number {
   return (expanding * layout.pairs * (iterations.length - 1)) / plan.transforms;
 }
 
-async function train(directory: string, data: NamedData['data'], hyperparameters: Hyperparameters, refreshEvery: number, cluster: { workers: number; threads: number }): Promise<Run> {
-  const stack = await startStack({ dataDir: join(directory, `data-${cluster.workers}-${cluster.threads}-${data.shape.samples}`), ...cluster, log: () => undefined });
+async function train(directory: string, data: NamedData['data'], hyperparameters: Hyperparameters, refreshEvery: number, { evaluator, ...cluster }: Cluster): Promise<Run> {
+  // Workers take it from the environment.
+  const { BLINDFIT_EVALUATOR: before } = process.env;
+  if (evaluator !== undefined) process.env['BLINDFIT_EVALUATOR'] = evaluator;
+  const stack = await startStack({ dataDir: join(directory, `data-${cluster.workers}-${cluster.threads}-${evaluator ?? 'auto'}-${data.shape.samples}`), ...cluster, log: () => undefined });
+  if (before === undefined) delete process.env['BLINDFIT_EVALUATOR'];
+  else process.env['BLINDFIT_EVALUATOR'] = before;
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   const training = (of: Hyperparameters): Promise<TrainingReport> =>
     runTraining(client, { data, hyperparameters: of, keysDirectory: join(directory, 'keys'), refreshEvery }, new Progress(), new AbortController().signal);
   try {
     // Two iterations bring the keys into every thread.
     await training({ ...hyperparameters, iterations: refreshEvery + 1 });
-    const before = await secondsByKind(stack);
+    const earlier = await secondsByKind(stack);
     const report = await training(hyperparameters);
     const after = await secondsByKind(stack);
-    return { report, byKind: new Map([...after].map(([kind, value]) => [kind, value - (before.get(kind) ?? 0)])) };
+    return { report, byKind: new Map([...after].map(([kind, value]) => [kind, value - (earlier.get(kind) ?? 0)])) };
   } finally {
     await client.close();
     await stack.stop();
