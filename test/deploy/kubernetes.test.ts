@@ -65,11 +65,15 @@ function environmentOf(container: Container): Record<string, string> {
   return environment;
 }
 
-for (const overlay of OVERLAYS) {
-  describe(`overlay ${overlay}`, { skip }, () => {
+/** The overlays, and one with all that is optional. */
+const RENDERINGS: readonly { readonly overlay: Overlay; readonly components: readonly string[] }[] = [...OVERLAYS.map((overlay) => ({ overlay, components: [] })), { overlay: 'production', components: ['tracing'] }];
+
+for (const { overlay, components } of RENDERINGS) {
+  const traced = components.includes('tracing');
+  describe(`overlay ${[overlay, ...components].join(' with ')}`, { skip }, () => {
     let cluster: Cluster;
     before(async () => {
-      if ('path' in kubectl) cluster = new Cluster(parseYaml(await render(kubectl.path, overlay)) as Manifest[]);
+      if ('path' in kubectl) cluster = new Cluster(parseYaml(await render(kubectl.path, overlay, components)) as Manifest[]);
     });
 
     it('is valid by the JSON schemas of Kubernetes, KEDA and the Prometheus operator, and has no field they do not know', (t) => {
@@ -130,6 +134,7 @@ for (const overlay of OVERLAYS) {
       for (const { name, container } of cluster.services) {
         assert.deepEqual(container.args, [name]);
         assert.deepEqual(environmentProblems(name, environmentOf(container), readBy), [], name);
+        assert.equal(Object.hasOwn(environmentOf(container), 'OTEL_EXPORTER_OTLP_ENDPOINT'), traced, name);
       }
     });
 
@@ -237,6 +242,7 @@ for (const overlay of OVERLAYS) {
         pod('keda', 'keda', { app: 'keda-operator' }),
         pod('prometheus', 'monitoring', { 'app.kubernetes.io/name': 'prometheus' }),
         pod('grafana', 'monitoring', { 'app.kubernetes.io/name': 'grafana' }),
+        pod('collector', 'monitoring', { 'app.kubernetes.io/name': 'opentelemetry-collector' }),
         pod('stranger', 'default', { 'app.kubernetes.io/component': 'worker' }),
         { name: 'bucket', address: '52.95.170.1' },
         { name: 'metadata-service', address: '169.254.169.254' },
@@ -246,7 +252,7 @@ for (const overlay of OVERLAYS) {
       for (const from of ends) {
         for (const to of ends) {
           if (from === to || !(own.includes(from) || own.includes(to))) continue;
-          for (const [port, protocol] of [[53, 'UDP'], [53, 'TCP'], [80, 'TCP'], [443, 'TCP'], [6379, 'TCP'], [8080, 'TCP'], [9464, 'TCP']] as const) {
+          for (const [port, protocol] of [[53, 'UDP'], [53, 'TCP'], [80, 'TCP'], [443, 'TCP'], [4318, 'TCP'], [6379, 'TCP'], [8080, 'TCP'], [9464, 'TCP']] as const) {
             if (admits(policies, 'blindfit', { from, to, port, protocol })) admitted.push(`${from.name} -> ${to.name}:${port}/${protocol}`);
           }
         }
@@ -255,6 +261,7 @@ for (const overlay of OVERLAYS) {
       const wanted = [
         ...ours.flatMap((name) => [`${name} -> dns:53/UDP`, `${name} -> dns:53/TCP`, `${name} -> redis:6379/TCP`]),
         'ingress -> api:8080/TCP',
+        ...(traced ? ours.map((name) => `${name} -> collector:4318/TCP`) : []),
         ...({
           small: ['scheduler -> api:8080/TCP', 'worker -> api:8080/TCP'],
           production: [...ours.map((name) => `${name} -> bucket:443/TCP`), 'keda -> redis:6379/TCP', 'prometheus -> api:8080/TCP', 'prometheus -> scheduler:9464/TCP', 'prometheus -> worker:9464/TCP'],

@@ -1,13 +1,13 @@
 /** What the tests of the deployment share: files of the repository, rendered manifests, and what the services understand. */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { operatorVariables, readConfig, tracingVariables, variables, type Variable } from '@blindfit/runtime';
-import { parseAllDocuments } from 'yaml';
+import { parseAllDocuments, stringify } from 'yaml';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const run = promisify(execFile);
@@ -34,8 +34,12 @@ export const SECRET_FILES: Readonly<Record<Overlay, Readonly<Record<string, read
   production: { 'secrets.env': ['token', 'operator-token', 'redis-password'], 's3.env': ['access-key-id', 'secret-access-key'] },
 };
 
-/** Renders an overlay with kubectl, in a copy of `deploy` to which the files of secrets were added. @returns YAML */
-export async function render(kubectl: string, overlay: Overlay): Promise<string> {
+/**
+ * Renders an overlay with kubectl, in a copy of `deploy` to which the files of secrets were added.
+ * @param components further ones, as an overlay of one's own would add them
+ * @returns YAML
+ */
+export async function render(kubectl: string, overlay: Overlay, components: readonly string[] = []): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-kustomize-'));
   try {
     await cp(join(ROOT, 'deploy'), join(directory, 'deploy'), { recursive: true, filter: (path) => !path.includes('node_modules') });
@@ -43,7 +47,10 @@ export async function render(kubectl: string, overlay: Overlay): Promise<string>
     for (const [name, keys] of Object.entries(SECRET_FILES[overlay])) {
       await writeFile(join(target, name), keys.map((key) => `${key}=${randomBytes(32).toString('hex')}\n`).join(''));
     }
-    const { stdout } = await run(kubectl, ['kustomize', target], { maxBuffer: 64 << 20 });
+    const own = join(directory, 'deploy/kubernetes/overlays/own');
+    await mkdir(own);
+    await writeFile(join(own, 'kustomization.yaml'), stringify({ namespace: 'blindfit', resources: [`../${overlay}`], components: components.map((name) => `../../components/${name}`) }));
+    const { stdout } = await run(kubectl, ['kustomize', components.length === 0 ? target : own], { maxBuffer: 64 << 20 });
     return stdout;
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -81,8 +88,9 @@ export function environmentProblems(command: string, environment: Readonly<Recor
   return problems;
 }
 
-/** Which commands read a variable, from the table of docs/configuration.md, which is made from the commands. */
+/** Which commands read a variable, from the tables of docs/configuration.md and docs/observability.md, which are made from the commands. */
 export async function readers(): Promise<Map<string, readonly string[]>> {
-  const rows = Array.from((await read('docs/configuration.md')).matchAll(/^\| `([A-Z_0-9]+)`.*\| ([a-z, ]+) \|$/gm));
+  const tables = `${await read('docs/configuration.md')}\n${await read('docs/observability.md')}`;
+  const rows = Array.from(tables.matchAll(/^\| `([A-Z_0-9]+)`.*\| ([a-z, ]+) \|$/gm));
   return new Map(rows.map(([, name = '', commands = '']) => [name, commands.split(', ')]));
 }
