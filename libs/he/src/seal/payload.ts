@@ -68,7 +68,7 @@ function inflate(what: string, bytes: Uint8Array, maxBytes: number): Uint8Array 
   const plain = new Uint8Array(HEADER + content.length);
   plain.set(bytes.subarray(0, HEADER));
   plain.set(content, HEADER);
-  discard(content);
+  discardChunk(content);
   const view = viewOf(plain);
   view.setUint8(5, NONE);
   view.setBigUint64(8, BigInt(plain.length), true);
@@ -84,11 +84,16 @@ export function compressedPayload(plain: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(HEADER + content.length);
   bytes.set(plain.subarray(0, HEADER));
   bytes.set(content, HEADER);
-  discard(content);
+  discardChunk(content);
   const view = viewOf(bytes);
   view.setUint8(5, ZSTD);
   view.setBigUint64(8, BigInt(bytes.length), true);
   return bytes;
+}
+
+/** What zlib returns is the beginning of a chunk made for that call, unless it is small or of several. */
+function discardChunk({ buffer }: Uint8Array): void {
+  if (buffer.byteLength >= CHUNK_BYTES) discard(new Uint8Array(buffer));
 }
 
 /** Walks over the objects inside an object. */
