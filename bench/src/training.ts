@@ -12,7 +12,7 @@ import { rotationMs } from './rotation.ts';
 interface Cluster {
   readonly workers: number;
   readonly threads: number;
-  /** @default the native evaluator, where there is one */
+  /** @default auto */
   readonly evaluator?: 'seal';
 }
 
@@ -99,22 +99,18 @@ function expandShare(plan: Plan): number {
 }
 
 async function train(directory: string, data: NamedData['data'], hyperparameters: Hyperparameters, refreshEvery: number, { evaluator, ...cluster }: Cluster): Promise<Run> {
-  // Workers take it from the environment.
-  const { BLINDFIT_EVALUATOR: before } = process.env;
-  if (evaluator !== undefined) process.env['BLINDFIT_EVALUATOR'] = evaluator;
+  process.env['BLINDFIT_EVALUATOR'] = evaluator ?? 'auto';
   const stack = await startStack({ dataDir: join(directory, `data-${cluster.workers}-${cluster.threads}-${evaluator ?? 'auto'}-${data.shape.samples}`), ...cluster, log: () => undefined });
-  if (before === undefined) delete process.env['BLINDFIT_EVALUATOR'];
-  else process.env['BLINDFIT_EVALUATOR'] = before;
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   const training = (of: Hyperparameters): Promise<TrainingReport> =>
     runTraining(client, { data, hyperparameters: of, keysDirectory: join(directory, 'keys'), refreshEvery }, new Progress(), new AbortController().signal);
   try {
     // Two iterations bring the keys into every thread.
     await training({ ...hyperparameters, iterations: refreshEvery + 1 });
-    const earlier = await secondsByKind(stack);
+    const before = await secondsByKind(stack);
     const report = await training(hyperparameters);
     const after = await secondsByKind(stack);
-    return { report, byKind: new Map([...after].map(([kind, value]) => [kind, value - (earlier.get(kind) ?? 0)])) };
+    return { report, byKind: new Map([...after].map(([kind, value]) => [kind, value - (before.get(kind) ?? 0)])) };
   } finally {
     await client.close();
     await stack.stop();

@@ -5,7 +5,7 @@ import { assertRoom, assertSame } from '../exact-scales.ts';
 import { galoisElement } from '../galois.ts';
 import type { Parameters } from '../parameters.ts';
 import type { NativeKey, NativeRing, Words } from './addon.ts';
-import { nativeCiphertext, nativePlaintext, NativeCiphertext, type NativeScheme } from './native-scheme.ts';
+import { nativeCiphertext, nativePlaintext, NativeCiphertext, type NativePlaintext, type NativeScheme } from './native-scheme.ts';
 
 /** The keys an evaluator works with. Galois keys by rotation step, 0 for the conjugation. */
 export interface NativeKeys {
@@ -109,11 +109,7 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
 
   multiplyPlain(a: Ciphertext, b: Plaintext): Ciphertext {
     const { data, size, level, scale } = nativeCiphertext(a);
-    const plain = nativePlaintext(b);
-    if (level !== plain.level) throw new CircuitError(`cannot multiply by a plaintext: levels ${level} and ${plain.level}`);
-    this.beforeCostly();
-    this.counts.plainMultiplications++;
-    assertRoom(this.parameters, scale * plain.scale, level);
+    const plain = this.factor(level, scale, b);
     return this.make(size, level, scale * plain.scale, (out) => this.ring.multiplyPlain(out, data, plain.data, size, level));
   }
 
@@ -185,12 +181,8 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
     assertSame('combine', a, b);
     const [left, right] = sameSize(a, b);
     if (left.size !== 2) throw new CircuitError(`cannot split: size ${left.size}`, 'relinearise first');
-    const { data, level, scale } = nativePlaintext(plain);
-    if (level !== left.level) throw new CircuitError(`cannot multiply by a plaintext: levels ${left.level} and ${level}`);
-    assertRoom(this.parameters, right.scale * scale, level);
-    this.beforeCostly();
-    this.counts.plainMultiplications++;
-    this.ring.split(left.data, right.data, data, level);
+    const { data, scale } = this.factor(left.level, right.scale, plain);
+    this.ring.split(left.data, right.data, data, left.level);
     right.scale *= scale;
   }
 
@@ -219,6 +211,16 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
     this.beforeCostly();
     this.counts.multiplications += a.length;
     return this.make(3, level, scale, (out) => this.ring.sumOfProducts(out, a.map(dataOf), b.map(dataOf), level));
+  }
+
+  /** The plaintext that a ciphertext of that level and scale is to be multiplied by: checked and counted. */
+  private factor(level: number, scale: number, by: Plaintext): NativePlaintext {
+    const plain = nativePlaintext(by);
+    if (level !== plain.level) throw new CircuitError(`cannot multiply by a plaintext: levels ${level} and ${plain.level}`);
+    this.beforeCostly();
+    this.counts.plainMultiplications++;
+    assertRoom(this.parameters, scale * plain.scale, level);
+    return plain;
   }
 
   private turn(a: Ciphertext, step: number, what: string): Ciphertext {

@@ -65,14 +65,7 @@ function inflate(what: string, bytes: Uint8Array, maxBytes: number): Uint8Array 
     if (error instanceof RangeError) throw new WireError(`${what} inflates to more than ${maxBytes} bytes`, 'that is the most this object can have');
     throw new WireError(`${what} cannot be decompressed: ${error instanceof Error ? error.message : String(error)}`, 'it was damaged before it was uploaded: make it anew');
   }
-  const plain = new Uint8Array(HEADER + content.length);
-  plain.set(bytes.subarray(0, HEADER));
-  plain.set(content, HEADER);
-  discardChunk(content);
-  const view = viewOf(plain);
-  view.setUint8(5, NONE);
-  view.setBigUint64(8, BigInt(plain.length), true);
-  return plain;
+  return reframed(bytes, NONE, content);
 }
 
 /**
@@ -81,19 +74,20 @@ function inflate(what: string, bytes: Uint8Array, maxBytes: number): Uint8Array 
  */
 export function compressedPayload(plain: Uint8Array): Uint8Array {
   const content = zstdCompressSync(plain.subarray(HEADER), { params: { [constants.ZSTD_c_compressionLevel]: 1 }, chunkSize: CHUNK_BYTES });
-  const bytes = new Uint8Array(HEADER + content.length);
-  bytes.set(plain.subarray(0, HEADER));
-  bytes.set(content, HEADER);
-  discardChunk(content);
-  const view = viewOf(bytes);
-  view.setUint8(5, ZSTD);
-  view.setBigUint64(8, BigInt(bytes.length), true);
-  return bytes;
+  return reframed(plain, ZSTD, content);
 }
 
-/** What zlib returns is the beginning of a chunk made for that call, unless it is small or of several. */
-function discardChunk({ buffer }: Uint8Array): void {
-  if (buffer.byteLength >= CHUNK_BYTES) discard(new Uint8Array(buffer));
+/** The object with the content that zlib made of it. @param content freed */
+function reframed(object: Uint8Array, compression: typeof NONE | typeof ZSTD, content: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(HEADER + content.length);
+  bytes.set(object.subarray(0, HEADER));
+  bytes.set(content, HEADER);
+  // What zlib returns is the beginning of a chunk made for that call, unless it is small or of several.
+  if (content.buffer.byteLength >= CHUNK_BYTES) discard(new Uint8Array(content.buffer));
+  const view = viewOf(bytes);
+  view.setUint8(5, compression);
+  view.setBigUint64(8, BigInt(bytes.length), true);
+  return bytes;
 }
 
 /** Walks over the objects inside an object. */
