@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
-  backward, choosePlan, CONJUGATION, DEFAULT_HYPERPARAMETERS, encodeFeatures, encodeGradientFeatures, encodeLabels, encodePair, expand, forward, groups, nesterovStep,
+  backward, cellsOf, choosePlan, CONJUGATION, DEFAULT_HYPERPARAMETERS, encodeFeatures, encodeGradientFeatures, encodeLabels, encodePair, expand, forward, groups, nesterovStep,
   packModel, SealEvaluator, unwrap, type Ciphertext, type EvaluationKeys, type OperationCounts, type Plan, type WireFields,
 } from '@blindfit/he';
 import { openKeyset, type Keyset } from '@blindfit/owner';
@@ -79,9 +79,9 @@ function circuits({ scheme, secret }: Keyset, plan: Plan, keys: EvaluationKeys, 
   const { layout, parameters, hyperparameters, iterations } = plan;
   const load = (slots: Float64Array, place: { level: number; scale: number }, second?: Float64Array): Ciphertext =>
     scheme.loadCiphertext(secret.encryptToBytes(slots, place.level, place.scale, second));
-  const blocks = Array.from({ length: layout.blocks }, (_, block) => block);
-  const features = blocks.map((block) => load(encodeFeatures(layout, x, 0, block), plan.features));
-  const gradientFeatures = new Map(blocks.map((block) => [block, [load(encodeGradientFeatures(layout, x, 0, block).map((v) => v * 1e-4), plan.gradientFeatures)]]));
+  const features = Array.from({ length: layout.cells }, (_, cell) => load(encodeFeatures(layout, x, 0, cell), plan.features));
+  const gradientFeatures = new Map(Array.from({ length: layout.blocks }, (_, block) =>
+    [block, cellsOf(layout, block).map((cell) => load(encodeGradientFeatures(layout, x, 0, cell).map((v) => v * 1e-4), plan.gradientFeatures))]));
   const labels = load(encodeLabels(layout, classLabels[0] ?? new Float64Array(), 0), plan.labels, encodeLabels(layout, classLabels[1] ?? new Float64Array(), 0));
   const small = Float64Array.from({ length: layout.features }, (_, j) => 0.01 * Math.cos(j));
   const pair = encodePair(layout, parameters.ring, small, small);
@@ -108,6 +108,6 @@ function circuits({ scheme, secret }: Keyset, plan: Plan, keys: EvaluationKeys, 
   const gradient = backward(new SealEvaluator(scheme, keys), { layout, errors: [errors], gradientFeatures });
   time('Nesterov step, a pair', (evaluator) => [nesterovStep(evaluator, { layout, pairs: [0], gradients: [{ pair: 0, ciphertext: gradient }], factor: 1, momentum: [{ coefficient: 0.01, weights: packed }], constant: 0 })]);
   time('pack the model', (evaluator) => packModel(evaluator, layout, groups(layout.pairs, 1).map(() => last), 1));
-  print(`Circuits of the paper's job (${layout.samples} x ${layout.features} x ${layout.classes}: blocks of ${layout.rows} x ${layout.columns})`, rows);
+  print(`Circuits of the paper's job (${layout.samples} x ${layout.features} x ${layout.classes}: blocks of ${layout.rows} x ${layout.columns}, ${layout.turns} samples a row)`, rows);
   for (const ciphertext of [...features, ...[...gradientFeatures.values()].flat(), ...weights, labels, packed, last, errors, gradient]) ciphertext[Symbol.dispose]();
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Progress, runTraining, startStack, type RunningStack, type TrainingReport } from '@blindfit/cli';
 import { BlindfitClient } from '@blindfit/client';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, DryRunEvaluator, expand, fitSigmoid, forward, type Hyperparameters, type Plan } from '@blindfit/he';
+import { choosePlan, DEFAULT_HYPERPARAMETERS, DryRunEvaluator, expand, fitSigmoid, type Hyperparameters, type Plan } from '@blindfit/he';
 import { large, small, type NamedData } from './data-sets.ts';
 import { print } from './measure.ts';
 import { rotationMs } from './rotation.ts';
@@ -62,7 +62,7 @@ async function one(directory: string, { name, data }: NamedData, hyperparameters
     const refreshes = plan.segments.length - 1;
     const chains = first.report.refresh.count / Math.max(1, refreshes);
     process.stdout.write(
-      `\n${plan.parameters.name}: ${plan.layout.shards} x ${plan.layout.blocks} blocks of ${plan.layout.rows} x ${plan.layout.columns}; a refresh every ${plan.schedule.refreshEvery} iteration(s), in ${chains} parts` +
+      `\n${plan.parameters.name}: ${plan.layout.shards} x ${plan.layout.blocks} blocks of ${plan.layout.rows} x ${plan.layout.columns}, ${plan.layout.turns} samples a row; a refresh every ${plan.schedule.refreshEvery} iteration(s), in ${chains} parts` +
         `\none rotation at the top level: ${rotation.toFixed(1)} ms; planned ${plan.rotationEquivalents.toFixed(0)} rotation-equivalents` +
         `\nrotations ${first.report.operations?.rotations ?? 0}, relinearisations ${first.report.operations?.relinearisations ?? 0}, products ${first.report.operations?.multiplications ?? 0}` +
         `\nwhere it goes: ${[...first.byKind].map(([kind, value]) => `${kind} ${((100 * value) / all).toFixed(0)} %`).join(', ')}; expanding the weights is ${(100 * expandShare(plan)).toFixed(0)} % of an iteration` +
@@ -86,15 +86,8 @@ function expandShare(plan: Plan): number {
   const { layout, grouping, parameters, iterations } = plan;
   const level = iterations[1]?.weights ?? 0;
   const evaluator = new DryRunEvaluator(parameters);
-  const weights = expand(evaluator, layout, evaluator.input(level, plan.refreshScale), 0, grouping.pairsPerChain);
+  expand(evaluator, layout, evaluator.input(level, plan.refreshScale), 0, grouping.pairsPerChain);
   const expanding = evaluator.transforms * Math.ceil(layout.shardsPerBatch / grouping.shardsPerTask);
-  forward(evaluator, {
-    layout,
-    sigmoid: plan.hyperparameters.sigmoid,
-    weights,
-    features: weights.map(() => evaluator.input(plan.features.level, plan.features.scale)),
-    labels: evaluator.input(plan.labels.level, plan.labels.scale),
-  });
   return (expanding * layout.pairs * (iterations.length - 1)) / plan.transforms;
 }
 

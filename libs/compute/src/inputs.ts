@@ -14,7 +14,7 @@ interface Tools {
 export interface InputGrid {
   /** As the manifest names it. */
   readonly name: string;
-  /** By shard, then by block or pair. */
+  /** By shard, then by cell or pair. */
   readonly digests: readonly (readonly string[])[];
   readonly place: CiphertextPlace;
 }
@@ -28,16 +28,16 @@ export function input({ session, engine }: Tools, { name, digests, place }: Inpu
 
 /**
  * Runs a circuit on the features of one shard after the other and stores its results, one a shard.
- * @param circuit makes a ciphertext from all blocks of a shard
+ * @param circuit makes a ciphertext from all cells of a shard
  * @returns digests by shard
  */
-export async function byShard(tools: Tools, features: InputGrid, shards: readonly number[], circuit: (blocks: readonly Ciphertext[], shard: number) => Promise<Ciphertext> | Ciphertext): Promise<string[]> {
+export async function byShard(tools: Tools, features: InputGrid, shards: readonly number[], circuit: (cells: readonly Ciphertext[], shard: number) => Promise<Ciphertext> | Ciphertext): Promise<string[]> {
   const outputs: string[] = [];
   for (const shard of shards) {
-    const blocks: Ciphertext[] = [];
+    const cells: Ciphertext[] = [];
     const columns = features.digests[shard]?.length ?? 1;
-    for (let block = 0; block < columns; block++) blocks.push(await input(tools, features, shard, block));
-    using result = await circuit(blocks, shard);
+    for (let cell = 0; cell < columns; cell++) cells.push(await input(tools, features, shard, cell));
+    using result = await circuit(cells, shard);
     outputs.push(await tools.session.write(tools.engine, result));
     // What the next shard needs is not there yet, so memory does not grow with the shards of a task.
     tools.session.ciphertexts.trim();

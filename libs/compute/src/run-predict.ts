@@ -27,7 +27,7 @@ export async function runPredict(context: Context, task: PredictTask): Promise<s
   const weights = expandModel(evaluator, layout, model, task.pair);
   try {
     const features = { name: 'features', digests: planned.manifest.blobs.features, place: plan.features };
-    return await byShard(context, features, task.shards, (blocks) => predictScores(evaluator, { layout, features: blocks, weights }));
+    return await byShard(context, features, task.shards, (cells) => predictScores(evaluator, { layout, features: cells, weights }));
   } finally {
     free(weights);
   }

@@ -1,7 +1,7 @@
 /** From a task's digests to the digests of its results: loads, runs the circuit, stores. */
 import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedJob, PlannedManifest, PredictTask, PrepareTask, PublishTask, StartTask, StepTask, Task } from '@blindfit/contracts';
 import {
-  addOperations, backward, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, noOperations, packModel,
+  addOperations, backward, cellsOf, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, noOperations, packModel,
   startErrors, startScores, stepFactor, WireError, type Ciphertext, type Evaluator, type MomentumTerms, type Plan, type Segment,
 } from '@blindfit/he';
 import type { Engine } from './engine.ts';
@@ -96,9 +96,12 @@ async function runBackward(context: Context, task: BackwardTask): Promise<string
   try {
     const gradientFeatures = new Map<number, Ciphertext[]>();
     for (const block of task.blocks) {
-      const shards: Ciphertext[] = [];
-      for (const shard of task.shards) shards.push(await input(context, gridOf(context, 'gradientFeatures'), shard, block));
-      gradientFeatures.set(block, shards);
+      if (block >= plan.layout.blocks) throw new WireError(`there is no block ${block}`, `0 to ${plan.layout.blocks - 1}`);
+      const features: Ciphertext[] = [];
+      for (const shard of task.shards) {
+        for (const cell of cellsOf(plan.layout, block)) features.push(await input(context, gridOf(context, 'gradientFeatures'), shard, cell));
+      }
+      gradientFeatures.set(block, features);
     }
     using gradient = backward(evaluator, { layout: plan.layout, errors, gradientFeatures });
     return [await session.write(engine, gradient)];

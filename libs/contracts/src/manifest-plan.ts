@@ -54,7 +54,7 @@ export function planPrediction(value: unknown): PlannedPrediction {
   checkDataShape(shape);
   const layout = layoutOf(manifest.block, shape.samples, shape.features, shape.classes);
   checkSize(layout, 'predict fewer samples at a time');
-  throwMisfit(gridProblems('features', blobs.features, layout.shards, layout.blocks));
+  throwMisfit(gridProblems('features', blobs.features, layout.shards, layout.cells));
   const plan = derivePredictionPlan(parameters, manifest.block, shape, manifest.grouping);
   throwMisfit(keyProblems(blobs, plan.steps));
   return { kind: 'predict', manifest, plan };
@@ -74,8 +74,8 @@ export function planManifest(value: unknown): PlannedManifest {
   checkSize(layout, 'train on fewer samples or features');
   // Before the plan, whose cost grows with the number of blobs: a small manifest must not ask for the plan of a huge job.
   throwMisfit([
-    ...gridProblems('features', blobs.features, layout.shards, layout.blocks),
-    ...gridProblems('gradientFeatures', blobs.gradientFeatures, layout.shards, layout.blocks),
+    ...gridProblems('features', blobs.features, layout.shards, layout.cells),
+    ...gridProblems('gradientFeatures', blobs.gradientFeatures, layout.shards, layout.cells),
     ...gridProblems('labels', blobs.labels, layout.shards, layout.pairs),
   ]);
   const plan = derivePlan(parameters, manifest.block, shape, manifest.hyperparameters, manifest.grouping, manifest.schedule);
@@ -83,9 +83,9 @@ export function planManifest(value: unknown): PlannedManifest {
   return { kind: 'train', manifest, plan };
 }
 
-function checkSize({ shards, blocks }: Layout, what: string): void {
-  if (shards <= MAX_SHARDS && shards * blocks <= MAX_BLOCKS) return;
-  throwMisfit([`${shards} shards of ${blocks} blocks are more than the ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks of a job: ${what}`]);
+function checkSize({ shards, cells }: Layout, what: string): void {
+  if (shards <= MAX_SHARDS && shards * cells <= MAX_BLOCKS) return;
+  throwMisfit([`${shards} shards of ${cells} blocks are more than the ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks of a job: ${what}`]);
 }
 
 function gridProblems(name: string, rows: readonly (readonly string[])[], shards: number, columns: number): string[] {

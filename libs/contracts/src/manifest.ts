@@ -65,7 +65,14 @@ export const ManifestSchema = Type.Object(
       },
       { additionalProperties: false },
     ),
-    block: Type.Object({ rows: whole(1, 16384, 'samples per shard'), columns: whole(2, 16384, 'features per block') }, { additionalProperties: false }),
+    block: Type.Object(
+      {
+        rows: whole(1, 16384, 'rows of a ciphertext'),
+        columns: whole(2, 16384, 'features per block'),
+        turns: Type.Optional(whole(1, 16384, 'samples per row; 1 when it is not given')),
+      },
+      { additionalProperties: false },
+    ),
     grouping: Type.Object(
       { blocksPerTask: whole(1, 4097, 'blocks per backward task'), shardsPerTask: whole(1, 1_000_000, 'shards per task'), pairsPerChain: whole(1, 16384, 'pairs of classes that are refreshed together') },
       { additionalProperties: false },
@@ -77,8 +84,8 @@ export const ManifestSchema = Type.Object(
     hyperparameters: HyperparametersSchema,
     blobs: Type.Object(
       {
-        features: grid('X: by shard, then by block'),
-        gradientFeatures: grid('X o b, staggered: by shard, then by block'),
+        features: grid('X: by shard, then by turn and block'),
+        gradientFeatures: grid('X o b, staggered: by shard, then by turn and block'),
         labels: grid('Y - 0.5: by shard, then by pair of classes'),
         ...EvaluationKeysSchema.properties,
       },

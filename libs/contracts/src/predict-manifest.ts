@@ -19,7 +19,7 @@ export const PredictManifestSchema = Type.Object(
     shape,
     block,
     grouping: Type.Object({ shardsPerTask: whole(1, 1_000_000, 'shards per task') }, { additionalProperties: false }),
-    blobs: Type.Object({ features: grid('X: by shard, then by block'), ...EvaluationKeysSchema.properties }, { additionalProperties: false }),
+    blobs: Type.Object({ features: grid('X: by shard, then by turn and block'), ...EvaluationKeysSchema.properties }, { additionalProperties: false }),
   },
   { additionalProperties: false, description: 'A prediction job' },
 );

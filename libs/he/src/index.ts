@@ -10,6 +10,7 @@ export * from './training.ts';
 export * from './batches.ts';
 export * from './circuits/rotate-and-sum.ts';
 export * from './circuits/mask-and-replicate.ts';
+export * from './circuits/revolve.ts';
 export * from './circuits/odd-polynomial.ts';
 export * from './circuits/paired-sigmoid.ts';
 export * from './circuits/reduce.ts';

@@ -1,27 +1,38 @@
 /**
  * The Volley Revolver encoding: where samples, features and weights sit in the slots.
  *
- * A ciphertext holds a block of `rows` samples by `columns` features, slot (i, c) = i * columns + c. Samples beyond one
- * block make *shards*, features beyond one block make *blocks*. Rotating left by a multiple of `columns` revolves the
+ * A ciphertext holds `rows` rows by `columns` features, slot (i, c) = i * columns + c. Features beyond one block make
+ * *blocks*. Weights are the same in every row: slot (i, c) holds w[c]. Rotating left by a multiple of `columns` revolves the
  * rows, and because rows are the outer dimension that rotation is cyclic: a sum over the rows comes out replicated.
  *
- * Three placements follow from using left rotations only (which halves the rotation keys, see `circuits/`):
- * - features X: slot (i, c) holds x[i][c];
- * - weights: slot (i, c) holds w[c], the same in every row;
- * - errors, labels and gradient features X~ = X o b are *staggered*: slot (i, 0) holds sample i, slot (i, c > 0) sample i + 1.
- *   Replicating a value from column 0 by left rotations spreads it over the end of the row before; the owner, who lays
- *   out labels and X~, meets it there.
+ * With one *turn* a row is a sample: X has x[i][c] in slot (i, c). With K turns a row is K samples, of `width` = columns / K
+ * slots each, and X takes K ciphertexts a block: as weights repeat after `columns` slots, sample m (of width slots, from
+ * slot m * width on) meets all of them in K turns. Turn t of X holds at slot m * width + e the sample m - t, feature
+ * ((m mod K) * width + e); its products with the weights, rotated left by t * width, are those of sample m with a K-th of
+ * its features. The sum over the turns thus holds the scores of rows * K samples in one ciphertext, still spread over
+ * width slots each; and everything after it is done once, where K ciphertexts of whole rows would have it done K times.
+ * (With a width of 1 these would be Halevi and Shoup's diagonals.) Samples beyond rows * K make further *shards*.
+ *
+ * Errors, labels and gradient features X~ = X o b are *staggered*, which follows from using left rotations only (which
+ * halves the rotation keys, see `circuits/`): slot m * width holds sample m, the slots from there to the next hold sample m + 1.
+ * Replicating a value by left rotations spreads it over the slots before its own; the owner, who lays out labels and X~, meets it
+ * there. Turn t of X~ meets the errors rotated left by t * width: it holds sample m + t where errors hold sample m.
  */
 import { PlanError } from './errors.ts';
 
 export interface BlockShape {
-  /** Samples per shard: a power of two. */
+  /** A power of two. */
   readonly rows: number;
   /** Features per block: a power of two, at least 2. */
   readonly columns: number;
+  /** Samples per row: a power of two, at most half the columns (start scores work on pairs of slots). @default 1 */
+  readonly turns?: number;
 }
 
-export interface Layout extends BlockShape {
+export interface Layout extends Required<BlockShape> {
+  /** Slots of a sample: columns / turns, at least 2. */
+  readonly width: number;
+  readonly samplesPerShard: number;
   /** Samples in all. */
   readonly samples: number;
   /** Columns of X, the bias included. */
@@ -33,6 +44,8 @@ export interface Layout extends BlockShape {
   /** Of all batches. No shard holds samples of two batches. */
   readonly shards: number;
   readonly blocks: number;
+  /** Ciphertexts of X, and of X~, that a shard takes: cell `turn * blocks + block`. */
+  readonly cells: number;
   /** Two classes travel in one ciphertext as real and imaginary part; in the last pair of an odd number the second one is void. */
   readonly classes: number;
   readonly pairs: number;
@@ -51,15 +64,19 @@ export interface Layout extends BlockShape {
  * @throws PlanError when the blocks of one pair do not fit one packed ciphertext
  */
 export function layoutOf(shape: BlockShape, samples: number, features: number, classes: number, batchSize = samples): Layout {
-  const { rows, columns } = shape;
+  const { rows, columns, turns = 1 } = shape;
+  const samplesPerShard = rows * turns;
   const batches = Math.ceil(samples / batchSize);
-  const shardsPerBatch = Math.ceil(batchSize / rows);
-  const shards = (batches - 1) * shardsPerBatch + Math.ceil((samples - (batches - 1) * batchSize) / rows);
+  const shardsPerBatch = Math.ceil(batchSize / samplesPerShard);
+  const shards = (batches - 1) * shardsPerBatch + Math.ceil((samples - (batches - 1) * batchSize) / samplesPerShard);
   const blocks = Math.ceil(features / columns);
   const rowBits = Math.log2(rows);
   const blockBits = Math.ceil(Math.log2(blocks));
   if (!Number.isInteger(rowBits) || !Number.isInteger(Math.log2(columns)) || columns < 2 || rows < 1) {
     throw new PlanError(`a block of ${rows} x ${columns}`, 'rows and columns must be powers of two, at least 1 x 2');
+  }
+  if (!Number.isInteger(Math.log2(turns)) || turns < 1 || 2 * turns > columns) {
+    throw new PlanError(`${turns} turns of ${columns} columns`, 'turns must be a power of two, at most half the columns');
   }
   if (blockBits > rowBits) {
     throw new PlanError(`${blocks} blocks of ${columns} features do not fit ${rows} rows`, `at most ${rows * columns} features for this block shape`);
@@ -69,6 +86,9 @@ export function layoutOf(shape: BlockShape, samples: number, features: number, c
   return Object.freeze({
     rows,
     columns,
+    turns,
+    width: columns / turns,
+    samplesPerShard,
     samples,
     features,
     classes,
@@ -77,6 +97,7 @@ export function layoutOf(shape: BlockShape, samples: number, features: number, c
     shardsPerBatch,
     shards,
     blocks,
+    cells: turns * blocks,
     pairs,
     rowBits,
     blockBits,
@@ -118,49 +139,60 @@ export function batchOfShard(layout: Layout, shard: number): number {
   return Math.floor(shard / layout.shardsPerBatch);
 }
 
-/** The number of a shard's sample, undefined for padding. @param row of the shard */
-export function sampleAt(layout: Layout, shard: number, row: number): number | undefined {
+/** The number of a shard's sample, undefined for padding. @param place of the sample in the shard */
+export function sampleAt(layout: Layout, shard: number, place: number): number | undefined {
   const batch = batchOfShard(layout, shard);
-  const within = (shard - batch * layout.shardsPerBatch) * layout.rows + row;
+  const within = (shard - batch * layout.shardsPerBatch) * layout.samplesPerShard + place;
   const sample = batch * layout.batchSize + within;
   return within < layout.batchSize && sample < layout.samples ? sample : undefined;
 }
 
-/** The sample of a shard at a staggered slot. */
-function staggeredRow(layout: BlockShape, row: number, column: number): number {
-  return column === 0 ? row : (row + 1) % layout.rows;
+/** The cells of a shard that hold a block, by turn. */
+export function cellsOf({ turns, blocks }: Pick<Layout, 'turns' | 'blocks'>, block: number): number[] {
+  return Array.from({ length: turns }, (_, turn) => turn * blocks + block);
 }
 
-type RowOf = (shape: BlockShape, row: number, column: number) => number;
-const alignedRow: RowOf = (_shape, row) => row;
+/** Inverse of {@link cellsOf}: turn and block of a cell. */
+export function cellAt({ blocks }: Pick<Layout, 'blocks'>, cell: number): { readonly turn: number; readonly block: number } {
+  return { turn: Math.floor(cell / blocks), block: cell % blocks };
+}
 
-function fill(layout: Layout, shard: number, block: number, rowOf: RowOf, value: (sample: number, feature: number) => number): Float64Array {
+/** The place in its shard of the sample that a slot of X belongs to. */
+function placeOf({ width, samplesPerShard }: Layout, turn: number, slot: number): number {
+  return (Math.floor(slot / width) - turn + samplesPerShard) % samplesPerShard;
+}
+
+/** As {@link placeOf}, of errors and labels, and of X~. */
+function staggeredPlaceOf({ width, samplesPerShard }: Layout, turn: number, slot: number): number {
+  return (Math.ceil(slot / width) + turn) % samplesPerShard;
+}
+
+function fill(layout: Layout, shard: number, cell: number, placeAt: typeof placeOf, value: (sample: number, feature: number) => number): Float64Array {
   const slots = new Float64Array(layout.rows * layout.columns);
-  for (let row = 0; row < layout.rows; row++) {
-    for (let column = 0; column < layout.columns; column++) {
-      const sample = sampleAt(layout, shard, rowOf(layout, row, column));
-      const feature = block * layout.columns + column;
-      if (sample !== undefined && feature < layout.features) slots[row * layout.columns + column] = value(sample, feature);
-    }
+  const { turn, block } = cellAt(layout, cell);
+  for (let slot = 0; slot < slots.length; slot++) {
+    const sample = sampleAt(layout, shard, placeAt(layout, turn, slot));
+    const feature = block * layout.columns + (slot % layout.columns);
+    if (sample !== undefined && feature < layout.features) slots[slot] = value(sample, feature);
   }
   return slots;
 }
 
-/** Slots of one block of X. @param matrix samples x features, row-major */
-export function encodeFeatures(layout: Layout, matrix: Float64Array, shard: number, block: number): Float64Array {
-  return fill(layout, shard, block, alignedRow, (sample, feature) => matrix[sample * layout.features + feature] ?? 0);
+/** Slots of one cell of X. @param matrix samples x features, row-major */
+export function encodeFeatures(layout: Layout, matrix: Float64Array, shard: number, cell: number): Float64Array {
+  return fill(layout, shard, cell, placeOf, (sample, feature) => matrix[sample * layout.features + feature] ?? 0);
 }
 
-/** Slots of one block of X~ = X o b, staggered. @param matrix samples x features, row-major */
-export function encodeGradientFeatures(layout: Layout, matrix: Float64Array, shard: number, block: number): Float64Array {
-  return fill(layout, shard, block, staggeredRow, (sample, feature) => matrix[sample * layout.features + feature] ?? 0);
+/** Slots of one cell of X~ = X o b, staggered. @param matrix samples x features, row-major */
+export function encodeGradientFeatures(layout: Layout, matrix: Float64Array, shard: number, cell: number): Float64Array {
+  return fill(layout, shard, cell, staggeredPlaceOf, (sample, feature) => matrix[sample * layout.features + feature] ?? 0);
 }
 
 /** Slots of the labels of one class, staggered and centred: y - 0.5. @param labels one 0 or 1 per sample */
 export function encodeLabels(layout: Layout, labels: Float64Array, shard: number): Float64Array {
-  // Every column of a row carries the label, also beyond the last feature, so the block does not matter.
+  // All slots of a sample carry the label, also beyond the last feature, so the block does not matter.
   const wide = { ...layout, features: layout.columns };
-  return fill(wide, shard, 0, staggeredRow, (sample) => (labels[sample] ?? 0) - 0.5);
+  return fill(wide, shard, 0, staggeredPlaceOf, (sample) => (labels[sample] ?? 0) - 0.5);
 }
 
 /** Slots of one block of a weight vector, replicated over the rows. */
@@ -175,24 +207,21 @@ export function encodeWeights(layout: Layout, weights: Float64Array, block: numb
   return slots;
 }
 
-/** Inverse of {@link encodeFeatures}: writes one block back into `matrix` (samples x features). */
-export function decodeFeatures(layout: Layout, slots: Float64Array, shard: number, block: number, matrix: Float64Array): void {
-  for (let row = 0; row < layout.rows; row++) {
-    for (let column = 0; column < layout.columns; column++) {
-      const sample = sampleAt(layout, shard, row);
-      const feature = block * layout.columns + column;
-      if (sample !== undefined && feature < layout.features) {
-        matrix[sample * layout.features + feature] = slots[row * layout.columns + column] ?? 0;
-      }
-    }
+/** Inverse of {@link encodeFeatures}: writes one cell back into `matrix` (samples x features). */
+export function decodeFeatures(layout: Layout, slots: Float64Array, shard: number, cell: number, matrix: Float64Array): void {
+  const { turn, block } = cellAt(layout, cell);
+  for (const [slot, value] of slots.entries()) {
+    const sample = sampleAt(layout, shard, placeOf(layout, turn, slot));
+    const feature = block * layout.columns + (slot % layout.columns);
+    if (sample !== undefined && feature < layout.features) matrix[sample * layout.features + feature] = value;
   }
 }
 
-/** Inverse of {@link encodeLabels}, read from column 0: y - 0.5 per sample of the shard, written into `labels`. */
+/** Inverse of {@link encodeLabels}, read from each sample's first slot: y - 0.5 per sample of the shard, written into `labels`. */
 export function decodeErrors(layout: Layout, slots: Float64Array, shard: number, labels: Float64Array): void {
-  for (let row = 0; row < layout.rows; row++) {
-    const sample = sampleAt(layout, shard, row);
-    if (sample !== undefined) labels[sample] = slots[row * layout.columns] ?? 0;
+  for (let place = 0; place < layout.samplesPerShard; place++) {
+    const sample = sampleAt(layout, shard, place);
+    if (sample !== undefined) labels[sample] = slots[place * layout.width] ?? 0;
   }
 }
 

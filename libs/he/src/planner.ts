@@ -6,6 +6,7 @@ import { backward } from './circuits/backward.ts';
 import { forward, startErrors, startLevels, startScores } from './circuits/forward.ts';
 import { expand, packModel, type PairCiphertext } from './circuits/pack.ts';
 import { CHEAP_ORDER_SCALE_BITS } from './circuits/reduce.ts';
+import { columnSteps } from './circuits/rotate-and-sum.ts';
 import { finalWeights, nesterovStep } from './circuits/step.ts';
 import { DryRunEvaluator, keySwitchTransforms } from './dry-run.ts';
 import { CircuitError, PlanError } from './errors.ts';
@@ -170,8 +171,8 @@ export function derivePlan(
   checkShape(shape, hyperparameters);
   checkBlock(parameters, block);
   const layout = layoutOf(block, shape.samples, shape.features, shape.classes, batchSize(hyperparameters, shape.samples));
-  if (layout.shards > MAX_SHARDS || layout.shards * layout.blocks > MAX_BLOCKS) {
-    throw new PlanError(`${layout.shards} shards of ${layout.blocks} blocks`, `a job has at most ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks in all: train on fewer samples or features`);
+  if (layout.shards > MAX_SHARDS || layout.shards * layout.cells > MAX_BLOCKS) {
+    throw new PlanError(`${layout.shards} shards of ${layout.cells} blocks`, `a job has at most ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks in all: train on fewer samples or features`);
   }
   for (const [name, value, max] of [
     ['blocksPerTask', grouping.blocksPerTask, layout.blocks],
@@ -210,8 +211,10 @@ export function derivePlan(
   const primes = parameters.dataBits.length;
   const keyBytes = 2 * primes * (primes + 1) * ring * 8;
   const seeded = (level: number): number => (level + 1) * ring * 8;
-  const cells = layout.shards * layout.blocks;
-  const steps = [...run.steps].sort((a, b) => a - b);
+  const cells = layout.shards * layout.cells;
+  // A prediction may have too few samples for the training's turns; without them samples are as wide as columns.
+  const predicting = schedule.modelLevel === 0 ? [] : columnSteps({ width: layout.columns });
+  const steps = [...run.steps.union(new Set(predicting))].sort((a, b) => a - b);
   return Object.freeze({
     ...base,
     steps,
@@ -234,8 +237,8 @@ export function derivePlan(
 /** What a thread holds besides its keys: parsed inputs it may need again, and the largest task. */
 function taskBytes({ layout, grouping, parameters, features, gradientFeatures }: PlanBase): number {
   const ciphertext = (level: number): number => 2 * (level + 1) * parameters.ring * 8;
-  const forwardBytes = 2 * layout.blocks * ciphertext(features.level);
-  const backwardBytes = grouping.shardsPerTask * (grouping.blocksPerTask + 1) * ciphertext(gradientFeatures.level);
+  const forwardBytes = (layout.cells + layout.blocks) * ciphertext(features.level);
+  const backwardBytes = grouping.shardsPerTask * layout.turns * (grouping.blocksPerTask + 1) * ciphertext(gradientFeatures.level);
   return 250e6 + Math.max(forwardBytes, backwardBytes);
 }
 
@@ -306,7 +309,7 @@ function dryStart(evaluator: DryRunEvaluator, plan: PlanBase): Ciphertext {
   return startScores(evaluator, {
     layout,
     sigmoid: hyperparameters.sigmoid,
-    features: Array.from({ length: layout.blocks }, () => evaluator.input(features.level, features.scale)),
+    features: Array.from({ length: layout.cells }, () => evaluator.input(features.level, features.scale)),
     initialWeight: hyperparameters.initialWeight,
     level: plan.iterations[0]?.errors ?? 0,
     scale: labels.scale,
@@ -341,14 +344,14 @@ function drySegment(evaluator: DryRunEvaluator, plan: PlanBase, segment: Segment
             return evaluator.repeat(size, () => startErrors(evaluator, sigmoid, labels, evaluator.input(levels.errors, plan.labels.scale)));
           }
           const weights = expand(evaluator, layout, newest, pair, grouping.pairsPerChain);
-          const features = weights.map(() => evaluator.input(plan.features.level, plan.features.scale));
+          const features = Array.from({ length: layout.cells }, () => evaluator.input(plan.features.level, plan.features.scale));
           return evaluator.repeat(size, () => forward(evaluator, { layout, sigmoid, weights, features, labels }));
         });
       }
       for (const blocks of blockGroups) {
         const ciphertext = evaluator.repeat(times * pairs, () => {
           const feature = evaluator.input(plan.gradientFeatures.level, plan.gradientFeatures.scale);
-          const gradientFeatures = new Map(blocks.map((block) => [block, Array.from({ length: size }, () => feature)]));
+          const gradientFeatures = new Map(blocks.map((block) => [block, Array.from({ length: size * layout.turns }, () => feature)]));
           return backward(evaluator, { layout, errors: Array.from({ length: size }, () => errors), gradientFeatures });
         });
         for (const pair of members) for (let i = 0; i < times; i++) gradients.push({ pair, ciphertext });
@@ -419,7 +422,7 @@ const MIN_TASK_TRANSFORMS = 400;
 const MAX_TASK_TRANSFORMS = 7000;
 
 /**
- * The cheapest plan over rings, block shapes and refresh intervals. One without refreshes, which needs nobody's presence,
+ * The cheapest plan over rings, block shapes, turns and refresh intervals. One without refreshes, which needs nobody's presence,
  * is preferred unless another one costs less than a third.
  * @throws PlanError when no supported parameter set carries the job
  */
@@ -476,20 +479,24 @@ function bestShape(parameters: Parameters, request: PlanRequest, schedule: Sched
   const batch = batchSize(hyperparameters, shape.samples);
   let best: Plan | undefined;
   for (let columns = 2; columns <= parameters.slots; columns *= 2) {
-    const block = { rows: parameters.slots / columns, columns };
-    // Shapes that leave most slots empty cost bytes and memory, whatever they save in rotations.
-    const cells = Math.ceil(batch / block.rows) * Math.ceil(shape.features / columns);
-    if (cells > 4 + (2 * batch * shape.features) / parameters.slots) continue;
-    const plan = tryShape(parameters, block, request, schedule);
-    if (plan === undefined || plan.threadMemoryBytes > MAX_THREAD_BYTES) continue;
-    if (best === undefined || expectedSeconds(plan, vcpus) < expectedSeconds(best, vcpus)) best = plan;
+    const rows = parameters.slots / columns;
+    for (let turns = 1; 2 * turns <= columns; turns *= 2) {
+      // Shapes that leave most slots empty cost bytes and memory, whatever they save in rotations.
+      const cells = Math.ceil(batch / (rows * turns)) * turns * Math.ceil(shape.features / columns);
+      if (cells > 4 + (2 * batch * shape.features) / parameters.slots) continue;
+      const plan = tryShape(parameters, { rows, columns, turns }, request, schedule);
+      if (plan === undefined || plan.threadMemoryBytes > MAX_THREAD_BYTES) continue;
+      if (best === undefined || expectedSeconds(plan, vcpus) < expectedSeconds(best, vcpus)) best = plan;
+      // More samples than there are.
+      if (rows * turns >= batch) break;
+    }
   }
   return best;
 }
 
 /** Of one transform of N = 16384 with the native evaluator; transforms grow with N log N. Only its ratio to the other costs matters. */
 const TRANSFORM_SECONDS = 0.043e-3;
-const UPLOAD_BYTES_PER_SECOND = 50e6;
+export const UPLOAD_BYTES_PER_SECOND = 50e6;
 const REFRESH_BYTES_PER_SECOND = 10e6;
 /** The owner's answer to the refresh of one chain: being asked, and packing weights into slots and back, which grows with the blocks. */
 const REFRESH_SECONDS = 0.1;
@@ -509,7 +516,8 @@ export function expectedSeconds(plan: Plan, vcpus: number): number {
   return Math.max(work, way) + 0.2 * Math.min(work, way) + (bytes.data + bytes.keys) / UPLOAD_BYTES_PER_SECOND + refreshes * refresh * (chains > 1 ? 0.2 : 1);
 }
 
-function transformSeconds({ parameters: { ring } }: Plan): number {
+/** Of one transform in a plan's ring. */
+export function transformSeconds({ parameters: { ring } }: Pick<Plan, 'parameters'>): number {
   return TRANSFORM_SECONDS * ((ring * Math.log2(ring)) / (16384 * 14));
 }
 
@@ -521,11 +529,15 @@ function iterationSpan(plan: Plan): number {
   const evaluator = new DryRunEvaluator(parameters);
   const weights = expand(evaluator, layout, evaluator.input(levels.weights, plan.refreshScale), 0, grouping.pairsPerChain);
   const labels = evaluator.input(plan.labels.level, plan.labels.scale);
-  const features = weights.map(() => evaluator.input(plan.features.level, plan.features.scale));
+  const features = Array.from({ length: layout.cells }, () => evaluator.input(plan.features.level, plan.features.scale));
   const errors = evaluator.repeat(grouping.shardsPerTask, () => forward(evaluator, { layout, sigmoid, weights, features, labels }));
   const feature = evaluator.input(plan.gradientFeatures.level, plan.gradientFeatures.scale);
-  const shards = Array.from({ length: grouping.shardsPerTask }, () => errors);
-  backward(evaluator, { layout, errors: shards, gradientFeatures: new Map(Array.from({ length: grouping.blocksPerTask }, (_, block) => [block, shards.map(() => feature)])) });
+  const cells = Array.from({ length: grouping.shardsPerTask * layout.turns }, () => feature);
+  backward(evaluator, {
+    layout,
+    errors: Array.from({ length: grouping.shardsPerTask }, () => errors),
+    gradientFeatures: new Map(Array.from({ length: grouping.blocksPerTask }, (_, block) => [block, cells])),
+  });
   return evaluator.transforms;
 }
 
@@ -568,7 +580,7 @@ function groupingFor(plan: Plan, vcpus: number): Pick<Grouping, 'blocksPerTask' 
   const parts = (count: number): number => tasksOf(plan, plan.transforms / (layout.pairs * plan.iterations.length), count, vcpus);
   const shardParts = parts(layout.shardsPerBatch);
   const shards = Math.ceil(layout.shardsPerBatch / shardParts);
-  const bytes = shards * layout.blocks * 2 * (plan.gradientFeatures.level + 1) * plan.parameters.ring * 8;
+  const bytes = shards * layout.cells * 2 * (plan.gradientFeatures.level + 1) * plan.parameters.ring * 8;
   const blockParts = Math.min(layout.blocks, Math.max(1, Math.floor(parts(layout.shardsPerBatch * layout.blocks) / shardParts), Math.ceil(bytes / MAX_TASK_BYTES)));
   return { blocksPerTask: Math.ceil(layout.blocks / blockParts), shardsPerTask: shards };
 }

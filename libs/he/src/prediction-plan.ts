@@ -1,6 +1,6 @@
 /**
- * What predicting with the model of a finished training job needs: its parameters, block shape and keys, laid out for
- * another number of samples.
+ * What predicting with the model of a finished training job needs: its parameters, rows, columns and keys, laid out for
+ * another number of samples, with turns of its own.
  */
 import { expandModel, PREDICTION_LEVEL, predictScores } from './circuits/predict.ts';
 import { DryRunEvaluator, keySwitchTransforms } from './dry-run.ts';
@@ -8,7 +8,7 @@ import { CircuitError, PlanError } from './errors.ts';
 import type { OperationCounts } from './evaluator.ts';
 import { layoutOf, type BlockShape, type Layout } from './layout.ts';
 import type { Parameters } from './parameters.ts';
-import { checkBlock, checkDataShape, groups, tasksOf, WEIGHT_SCALE_BITS, type JobShape, type Plan } from './planner.ts';
+import { checkBlock, checkDataShape, groups, MAX_SHARDS, tasksOf, transformSeconds, UPLOAD_BYTES_PER_SECOND, WEIGHT_SCALE_BITS, type JobShape, type Plan } from './planner.ts';
 
 /** How much one task does. */
 export interface PredictionGrouping {
@@ -85,7 +85,7 @@ export function derivePredictionPlan(parameters: Parameters, block: BlockShape, 
     transforms,
     rotationEquivalents: transforms / keySwitchTransforms(primes),
     bytes: {
-      data: layout.shards * layout.blocks * (PREDICTION_LEVEL + 1) * ring * 8,
+      data: layout.shards * layout.cells * (PREDICTION_LEVEL + 1) * ring * 8,
       keys: ((steps.size + 1) * keyBytes) / 2,
       scores: layout.shards * layout.pairs * 2 * ring * 8,
     },
@@ -106,10 +106,21 @@ export function predictionPlan(training: Pick<Plan, 'parameters' | 'layout' | 's
   const shape = { samples, features: layout.features, classes: layout.classes };
   checkDataShape(shape);
   const { rows, columns } = layout;
-  const shards = Math.ceil(samples / rows);
-  const whole = derivePredictionPlan(parameters, { rows, columns }, shape, { shardsPerTask: shards });
+  let best: { readonly block: BlockShape; readonly plan: PredictionPlan; readonly seconds: number } | undefined;
+  for (let turns = 1; 2 * turns <= columns; turns *= 2) {
+    const block = { rows, columns, turns };
+    if (layoutOf(block, samples, layout.features, layout.classes).shards > MAX_SHARDS) continue;
+    const plan = derivePredictionPlan(parameters, block, shape, { shardsPerTask: Math.ceil(samples / (rows * turns)) });
+    // More turns take fewer key switches, but all of them even for a single sample.
+    const seconds = (plan.transforms * transformSeconds(plan)) / vcpus + plan.bytes.data / UPLOAD_BYTES_PER_SECOND;
+    if (best === undefined || seconds < best.seconds) best = { block, plan, seconds };
+    if (rows * turns >= samples) break;
+  }
+  if (best === undefined) throw new PlanError(`${samples} samples are too many for one prediction`, `a job has at most ${MAX_SHARDS} shards`);
+  const { block, plan: whole } = best;
+  const { shards } = whole.layout;
   const tasks = tasksOf(whole, whole.transforms / whole.layout.pairs, shards, vcpus);
-  return tasks === 1 ? whole : derivePredictionPlan(parameters, { rows, columns }, shape, { shardsPerTask: Math.ceil(shards / tasks) });
+  return tasks === 1 ? whole : derivePredictionPlan(parameters, block, shape, { shardsPerTask: Math.ceil(shards / tasks) });
 }
 
 /** Runs the job's circuits on shadows. */
@@ -124,8 +135,8 @@ function dryRun({ parameters, layout, grouping, features, model }: Pick<Predicti
     if (times === 0) return;
     evaluator.repeat(times, () => {
       const weights = expandModel(evaluator, layout, evaluator.input(model.level, model.maxScale), pair);
-      const blocks = weights.map(() => evaluator.input(features.level, features.scale));
-      evaluator.repeat(shards, () => predictScores(evaluator, { layout, features: blocks, weights }));
+      const cells = Array.from({ length: layout.cells }, () => evaluator.input(features.level, features.scale));
+      evaluator.repeat(shards, () => predictScores(evaluator, { layout, features: cells, weights }));
     });
   };
   try {

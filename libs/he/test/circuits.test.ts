@@ -15,6 +15,10 @@ for (const { name, literal, security, tolerance } of SETS) {
     const slots = literal.ring / 2;
     const columns = literal.ring === 2048 ? 8 : 64;
     const layout = he.layoutOf({ rows: slots / columns, columns }, slots / columns - 3, 6 * columns + 1, 4);
+    const turned = he.layoutOf({ rows: slots / columns, columns, turns: 4 }, 4 * (slots / columns) - 3, 2 * columns + 1, 4);
+    /** Most turns there can be. */
+    const full = he.layoutOf({ rows: slots / columns, columns, turns: columns / 2 }, slots / 2, columns, 2);
+    const layouts = [['', layout], [', four turns', turned], [', two slots a sample', full]] as const;
     const random = (seed: number): he.PairedSlots => ({ first: randomVector(slots, seed), second: randomVector(slots, seed + 1) });
     const check = (t: TestContext, actual: he.PairedSlots, expected: he.PairedSlots, bound = tolerance): void => {
       const error = maxError(actual, expected);
@@ -55,14 +59,16 @@ for (const { name, literal, security, tolerance } of SETS) {
       }
     });
 
-    it('masks and replicates', (t) => {
-      const a = random(4);
-      using x = bench.encrypt(a.first, 2, a.second);
-      using y = he.maskAndReplicate(bench.evaluator, layout, x, 0.25, 2 ** 40);
-      assert.equal(y.level, 1);
-      assert.equal(y.scale, 2 ** 40);
-      check(t, bench.decrypt(y), he.maskAndReplicateClear(layout, a, 0.25), tolerance * 16);
-    });
+    for (const [what, shape] of layouts) {
+      it(`masks and replicates${what}`, (t) => {
+        const a = random(4);
+        using x = bench.encrypt(a.first, 2, a.second);
+        using y = he.maskAndReplicate(bench.evaluator, shape, x, 0.25, 2 ** 40);
+        assert.equal(y.level, 1);
+        assert.equal(y.scale, 2 ** 40);
+        check(t, bench.decrypt(y), he.maskAndReplicateClear(shape, a, 0.25), tolerance * 16);
+      });
+    }
 
     for (const degree of he.SIGMOID_DEGREES) {
       it(`evaluates the sigmoid polynomial of degree ${degree}`, (t) => {
@@ -80,10 +86,10 @@ for (const { name, literal, security, tolerance } of SETS) {
       });
     }
 
-    for (const degree of he.SIGMOID_DEGREES) {
-      it(`forward with a sigmoid of degree ${degree}`, (t) => {
+    for (const [what, layout, degree] of [...he.SIGMOID_DEGREES.map((degree) => ['', layouts[0][1], degree] as const), ...layouts.slice(1).map(([what, shape]) => [what, shape, 3] as const)]) {
+      it(`forward with a sigmoid of degree ${degree}${what}`, (t) => {
         const sigmoid = degree === 3 ? he.PAPER_SIGMOID : he.fitSigmoid(degree, 8);
-        const features = Array.from({ length: layout.blocks }, (_, f) => ({ first: randomVector(slots, 20 + f), second: new Float64Array(slots) }));
+        const features = Array.from({ length: layout.cells }, (_, f) => ({ first: randomVector(slots, 20 + f), second: new Float64Array(slots) }));
         const weights = Array.from({ length: layout.blocks }, (_, f) => ({
           first: he.encodeWeights(layout, randomVector(layout.features, 40).map((v) => v * 0.2), f),
           second: he.encodeWeights(layout, randomVector(layout.features, 41).map((v) => v * 0.2), f),
@@ -97,47 +103,60 @@ for (const { name, literal, security, tolerance } of SETS) {
           weights: weights.map((w) => bench.encrypt(w.first, level, w.second, 2 ** 49)),
           labels: bench.encrypt(labels.first, level, labels.second),
         };
+        const { rotations, relinearisations } = bench.evaluator.counts;
         using errors = he.forward(bench.evaluator, encrypted);
         assert.equal(errors.level, level - he.forwardLevels(degree));
+        if (degree === 3) {
+          assert.equal(bench.evaluator.counts.rotations - rotations, layout.turns - 1 + 2 * Math.log2(layout.width) + 1, 'between turns, over the slots of a sample and back, the conjugation');
+          assert.equal(bench.evaluator.counts.relinearisations - relinearisations, layout.turns + 2);
+        }
         check(t, bench.decrypt(errors), he.forwardClear({ layout, sigmoid, features, weights, labels }), tolerance * 4);
         for (const x of [...encrypted.features, ...encrypted.weights, encrypted.labels]) x[Symbol.dispose]();
       });
     }
 
-    it('start scores and errors for constant weights', (t) => {
-      const features = Array.from({ length: layout.blocks }, (_, f) => ({ first: randomVector(slots, 60 + f), second: new Float64Array(slots) }));
-      const constant = new Float64Array(slots).fill(0.0128);
-      const labels = random(7);
-      using y = bench.encrypt(labels.first, 4, labels.second);
-      const blocks = features.map((x) => bench.encrypt(x.first, 4));
-      using scores = he.startScores(bench.evaluator, { layout, sigmoid: he.PAPER_SIGMOID, features: blocks, initialWeight: 0.0128, level: 4 - he.startLevels(3), scale: y.scale });
-      assert.equal(scores.level, 4 - he.startLevels(3));
-      using errors = he.startErrors(bench.evaluator, he.PAPER_SIGMOID, y, scores);
-      const weights = features.map(() => ({ first: constant, second: constant }));
-      check(t, bench.decrypt(errors), he.forwardClear({ layout, sigmoid: he.PAPER_SIGMOID, features, weights, labels }));
-      for (const x of blocks) x[Symbol.dispose]();
-    });
-
-    it('backward over shards and all blocks, and over groups of blocks that add up', (t) => {
-      const errors = [random(8), random(10)];
-      const gradientFeatures = new Map(Array.from({ length: layout.blocks }, (_, f) => [f, [0, 1].map((s) => ({ first: randomVector(slots, 80 + 2 * f + s), second: new Float64Array(slots) }))]));
-      const expected = he.backwardClear({ layout, errors, gradientFeatures, ring: literal.ring });
-      const groups = [[0, 1, 2, 3, 4, 5, 6], [0, 1, 2], [3, 4, 5, 6]];
-      const results = groups.map((blocks) => {
-        const e = errors.map((x) => bench.encrypt(x.first, 1, x.second));
-        const x = new Map(blocks.map((f) => [f, (gradientFeatures.get(f) ?? []).map((v) => bench.encrypt(v.first, 2))]));
-        const packed = he.backward(bench.evaluator, { layout, errors: e, gradientFeatures: x });
-        for (const c of [...e, ...[...x.values()].flat()]) c[Symbol.dispose]();
-        return packed;
+    for (const [what, layout] of layouts) {
+      it(`start scores and errors for constant weights${what}`, (t) => {
+        const features = Array.from({ length: layout.cells }, (_, f) => ({ first: randomVector(slots, 60 + f), second: new Float64Array(slots) }));
+        const constant = new Float64Array(slots).fill(0.0128);
+        const labels = random(7);
+        using y = bench.encrypt(labels.first, 4, labels.second);
+        const blocks = features.map((x) => bench.encrypt(x.first, 4));
+        using scores = he.startScores(bench.evaluator, { layout, sigmoid: he.PAPER_SIGMOID, features: blocks, initialWeight: 0.0128, level: 4 - he.startLevels(3), scale: y.scale });
+        assert.equal(scores.level, 4 - he.startLevels(3));
+        using errors = he.startErrors(bench.evaluator, he.PAPER_SIGMOID, y, scores);
+        const weights = Array.from({ length: layout.blocks }, () => ({ first: constant, second: constant }));
+        check(t, bench.decrypt(errors), he.forwardClear({ layout, sigmoid: he.PAPER_SIGMOID, features, weights, labels }));
+        for (const x of blocks) x[Symbol.dispose]();
       });
-      const [whole, left, right] = results;
-      assert.ok(whole && left && right);
-      assert.equal(whole.level, 0);
-      check(t, bench.decrypt(whole), expected, tolerance * 100);
-      bench.evaluator.addInPlace(left, right);
-      check(t, bench.decrypt(left), expected, tolerance * 100);
-      for (const c of results) c[Symbol.dispose]();
-    });
+    }
+
+    for (const [what, layout] of layouts) {
+      it(`backward over shards and all blocks, and over groups of blocks that add up${what}`, (t) => {
+        const errors = [random(8), random(10)];
+        const all = Array.from({ length: layout.blocks }, (_, f) => f);
+        const cells = Array.from({ length: 2 * layout.turns }, (_, s) => s);
+        const gradientFeatures = new Map(all.map((f) => [f, cells.map((s) => ({ first: randomVector(slots, 80 + cells.length * f + s), second: new Float64Array(slots) }))]));
+        const expected = he.backwardClear({ layout, errors, gradientFeatures, ring: literal.ring });
+        const groups = layout.blocks === 1 ? [all] : [all, all.slice(0, layout.blocks >> 1), all.slice(layout.blocks >> 1)];
+        const results = groups.map((blocks) => {
+          const e = errors.map((x) => bench.encrypt(x.first, 1, x.second));
+          const x = new Map(blocks.map((f) => [f, (gradientFeatures.get(f) ?? []).map((v) => bench.encrypt(v.first, 2))]));
+          const packed = he.backward(bench.evaluator, { layout, errors: e, gradientFeatures: x });
+          for (const c of [...e, ...[...x.values()].flat()]) c[Symbol.dispose]();
+          return packed;
+        });
+        const [whole, left, right] = results;
+        assert.ok(whole);
+        assert.equal(whole.level, 0);
+        check(t, bench.decrypt(whole), expected, tolerance * 100);
+        if (left !== undefined && right !== undefined) {
+          bench.evaluator.addInPlace(left, right);
+          check(t, bench.decrypt(left), expected, tolerance * 100);
+        }
+        for (const c of results) c[Symbol.dispose]();
+      });
+    }
 
     for (const pairsPerChain of [1, 2, 4]) {
       it(`packs chains of ${pairsPerChain}, expands every pair again, and decodes the packed model`, (t) => {

@@ -12,6 +12,9 @@ describe('Volley Revolver layout', () => {
     ['one shard, several blocks', { rows: 64, columns: 8 }, 64, 33, 4],
     ['several shards, ragged at both ends', { rows: 16, columns: 32 }, 41, 45, 5],
     ['one block', { rows: 8, columns: 64 }, 3, 50, 2],
+    ['turns', { rows: 16, columns: 32, turns: 4 }, 64, 45, 5],
+    ['turns of several shards, ragged at both ends', { rows: 8, columns: 64, turns: 8 }, 83, 70, 3],
+    ['turns of two slots', { rows: 128, columns: 4, turns: 2 }, 300, 9, 2],
   ] as const) {
     it(`decodes what it encodes: ${name}`, () => {
       const layout = layoutOf(shape, samples, features, classes);
@@ -20,7 +23,7 @@ describe('Volley Revolver layout', () => {
       const labels = Float64Array.from({ length: samples }, (_, i) => i % 2);
       const errors = new Float64Array(samples);
       for (let shard = 0; shard < layout.shards; shard++) {
-        for (let block = 0; block < layout.blocks; block++) decodeFeatures(layout, encodeFeatures(layout, matrix, shard, block), shard, block, back);
+        for (let cell = 0; cell < layout.cells; cell++) decodeFeatures(layout, encodeFeatures(layout, matrix, shard, cell), shard, cell, back);
         decodeErrors(layout, encodeLabels(layout, labels, shard), shard, errors);
       }
       assert.deepEqual(back, matrix);
@@ -41,6 +44,17 @@ describe('Volley Revolver layout', () => {
     const layout = layoutOf({ rows: 4, columns: 4 }, 4, 4, 2);
     const matrix = Float64Array.from({ length: 16 }, (_, i) => i);
     assert.deepEqual([...encodeGradientFeatures(layout, matrix, 0, 0)], [0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12, 1, 2, 3]);
+  });
+
+  it('has a row hold several samples, which each turn moves on by one', () => {
+    const layout = layoutOf({ rows: 2, columns: 4, turns: 2 }, 4, 4, 2);
+    // Sample i has the features 10 i to 10 i + 3.
+    const matrix = Float64Array.from({ length: 16 }, (_, at) => 10 * Math.floor(at / 4) + (at % 4));
+    assert.deepEqual([...encodeFeatures(layout, matrix, 0, 0)], [0, 1, 12, 13, 20, 21, 32, 33]);
+    assert.deepEqual([...encodeFeatures(layout, matrix, 0, 1)], [30, 31, 2, 3, 10, 11, 22, 23]);
+    assert.deepEqual([...encodeGradientFeatures(layout, matrix, 0, 0)], [0, 11, 12, 23, 20, 31, 32, 3]);
+    assert.deepEqual([...encodeGradientFeatures(layout, matrix, 0, 1)], [10, 21, 22, 33, 30, 1, 2, 13]);
+    assert.deepEqual([...encodeLabels(layout, Float64Array.of(1, 0, 0, 1), 0)], [0.5, -0.5, -0.5, -0.5, -0.5, 0.5, 0.5, 0.5]);
   });
 
   it('gives every block and pair a power of X of its own, below the rows', () => {
@@ -67,5 +81,6 @@ describe('Volley Revolver layout', () => {
   it('refuses shapes that do not fit', () => {
     assert.throws(() => layoutOf({ rows: 4, columns: 4 }, 4, 100, 2), (error) => error instanceof PlanError && /at most 16 features/.test(error.message));
     assert.throws(() => layoutOf({ rows: 3, columns: 4 }, 4, 4, 2), /powers of two/);
+    for (const turns of [0, 3, 4]) assert.throws(() => layoutOf({ rows: 4, columns: 4, turns }, 4, 4, 2), /turns of 4 columns; turns must be a power of two, at most half the columns/);
   });
 });

@@ -33,7 +33,7 @@ describe('planner', () => {
       assert.ok(parameters.logQP <= maxLogQP(parameters.ring));
       assert.equal(parameters.maxLevel, levels);
       assert.equal(layout.rows * layout.columns, parameters.slots);
-      assert.ok(layout.shards * layout.rows >= shape.samples && layout.blocks * layout.columns >= shape.features);
+      assert.ok(layout.shards * layout.samplesPerShard >= shape.samples && layout.blocks * layout.columns >= shape.features);
       assert.ok(grouping.blocksPerTask <= layout.blocks && grouping.shardsPerTask <= layout.shards);
       const again = derivePlan(parameters, layout, shape, hyperparameters, grouping);
       assert.deepEqual({ ...again }, { ...plan });
@@ -81,7 +81,7 @@ describe('planner', () => {
   it('stays far below 35,000 rotations for 1024 images of 512 features', (t) => {
     const plan = choosePlan({ shape: { samples: 1024, features: 513, classes: 10 }, hyperparameters: hyper({ iterations: 20, learningRate: 10 }) });
     t.diagnostic(`${plan.rotationEquivalents.toFixed(0)}: ${JSON.stringify(plan.operations)}`);
-    assert.ok(plan.rotationEquivalents < 12_000);
+    assert.ok(plan.rotationEquivalents < 5_000);
     assert.ok(plan.bytes.refreshDown <= 1e6 && plan.bytes.refreshUp <= 12e6, 'what a refresh may cost the owner');
   });
 
@@ -97,6 +97,7 @@ describe('planner', () => {
     const { parameters, layout, grouping } = plan;
     assert.throws(() => derivePlan(parameters, { rows: 64, columns: 64 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, grouping), /8192 slots/);
     assert.throws(() => derivePlan(parameters, layout, PAPER_SHAPE, hyper({ iterations: 3 }), grouping), /6 levels.*exactly 11/);
-    assert.throws(() => derivePlan(parameters, layout, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, { ...grouping, blocksPerTask: 8 }), /blocksPerTask: 8.*1 to 7/);
+    assert.throws(() => derivePlan(parameters, { rows: 128, columns: 64 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, { ...grouping, blocksPerTask: 8 }), /blocksPerTask: 8.*1 to 7/);
+    assert.throws(() => derivePlan(parameters, { rows: 128, columns: 64, turns: 3 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, grouping), /3 turns of 64 columns/);
   });
 });

@@ -18,15 +18,17 @@ for (const { name, literal, security, tolerance } of SETS) {
     // Two shards, three blocks, and three pairs in one model ciphertext, the last one half empty.
     const plan = he.derivePredictionPlan(parameters, block, { samples: block.rows + 5, features: 2 * columns + 3, classes: 5 }, { shardsPerTask: 2 });
     const { layout } = plan;
+    // The same model for more samples, in turns.
+    const turned = he.derivePredictionPlan(parameters, { ...block, turns: 4 }, { ...plan.layout, samples: 4 * block.rows + 5 }, { shardsPerTask: 2 });
     // Four pairs fill one model ciphertext, the other two share the next one.
     const two = he.derivePredictionPlan(parameters, { rows: 8, columns: parameters.slots / 8 }, { samples: 8, features: parameters.slots / 8 + 1, classes: 12 }, { shardsPerTask: 1 });
 
     before(async () => {
-      bench = await openBench(literal, [...new Set([...plan.steps, ...two.steps])], security);
+      bench = await openBench(literal, [...new Set([...plan.steps, ...turned.steps, ...two.steps])], security);
     });
     after(() => bench[Symbol.dispose]());
 
-    for (const [what, tested, scaleBits] of [['', plan, literal.scaleBits - 1], ['', plan, literal.scaleBits + 4.5], [' in two ciphertexts', two, literal.scaleBits + 4]] as const) {
+    for (const [what, tested, scaleBits] of [['', plan, literal.scaleBits - 1], ['', plan, literal.scaleBits + 4.5], [' in turns', turned, literal.scaleBits + 4], [' in two ciphertexts', two, literal.scaleBits + 4]] as const) {
       it(`scores of all pairs of a model of scale 2^${scaleBits}${what}`, (t) => {
         const { layout } = tested;
         const { samples } = layout;
@@ -49,15 +51,15 @@ for (const { name, literal, security, tolerance } of SETS) {
           const expanded = he.expandModel(bench.evaluator, layout, model, pair);
           const clear = Array.from({ length: layout.blocks }, (_, b) => ({ first: he.encodeWeights(layout, scaled[2 * pair] ?? none, b), second: he.encodeWeights(layout, scaled[2 * pair + 1] ?? none, b) }));
           for (let shard = 0; shard < layout.shards; shard++) {
-            const slots = Array.from({ length: layout.blocks }, (_, b) => he.encodeFeatures(layout, x, shard, b));
+            const slots = Array.from({ length: layout.cells }, (_, cell) => he.encodeFeatures(layout, x, shard, cell));
             const features = slots.map((values) => bench.encrypt(values, tested.features.level, undefined, tested.features.scale));
             using scores = he.predictScores(bench.evaluator, { layout, features, weights: expanded });
             assert.equal(scores.level, 0);
             const decrypted = bench.decrypt(scores);
             const expected = he.predictScoresClear({ layout, features: slots.map((first) => ({ first, second: first })), weights: clear });
-            for (let row = 0; row < layout.rows; row++) {
-              const slot = row * layout.columns;
-              error = Math.max(error, Math.abs((decrypted.first[slot] ?? NaN) - (expected.first[row] ?? NaN)), Math.abs((decrypted.second[slot] ?? NaN) - (expected.second[row] ?? NaN)));
+            for (let place = 0; place < layout.samplesPerShard; place++) {
+              const slot = place * layout.width;
+              error = Math.max(error, Math.abs((decrypted.first[slot] ?? NaN) - (expected.first[place] ?? NaN)), Math.abs((decrypted.second[slot] ?? NaN) - (expected.second[place] ?? NaN)));
             }
             for (const c of features) c[Symbol.dispose]();
           }
@@ -73,6 +75,8 @@ for (const { name, literal, security, tolerance } of SETS) {
       assert.equal(plan.operations.relinearisations, layout.shards * layout.pairs);
       // Two halvings and three blocks of a model of three pairs, then the columns.
       assert.equal(plan.operations.rotations, layout.pairs * (2 + 2 + layout.shards * Math.log2(columns)));
+      assert.equal(turned.operations.relinearisations, 4 * turned.layout.shards * layout.pairs);
+      assert.equal(turned.operations.rotations, layout.pairs * (2 + 2 + turned.layout.shards * (3 + Math.log2(columns / 4))));
       // Two or one halvings, two blocks.
       assert.equal(two.operations.rotations, 4 * 2 + 2 * 1 + 6 * (1 + Math.log2(two.layout.columns)));
     });

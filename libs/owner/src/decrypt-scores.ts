@@ -3,7 +3,7 @@ import { decryptBlob } from './decrypt-blob.ts';
 import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 
-/** Rows without a sample hold zero, but for noise; with other keys, or an overflow, they hold anything. */
+/** Places without a sample hold zero, but for noise; with other keys, or an overflow, they hold anything. */
 const MOST_OF_NOTHING = 0.05;
 const GARBAGE = 'the server returned something else than scores, the model is of other keys, or its weights are too large for these samples: check the job and its preprocessing';
 
@@ -25,9 +25,9 @@ export async function decryptScores(keyset: Keyset, plan: PredictionPlan, scores
   for (const [shard, row] of scores.entries()) {
     for (const [pair, digest] of row.entries()) {
       const { first, second } = decryptBlob(keyset, 'score', await fetch(digest), 0);
-      for (let line = 0; line < layout.rows; line++) {
-        const slot = line * layout.columns;
-        const sample = sampleAt(layout, shard, line);
+      for (let place = 0; place < layout.samplesPerShard; place++) {
+        const slot = place * layout.width;
+        const sample = sampleAt(layout, shard, place);
         const classes = isFullPair(layout, pair) ? ([[first, 2 * pair], [second, 2 * pair + 1]] as const) : ([[first, 2 * pair]] as const);
         for (const [slots, label] of classes) {
           const score = slots[slot] ?? NaN;

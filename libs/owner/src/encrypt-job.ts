@@ -1,7 +1,7 @@
 /** Encrypts the training data of a job, ciphertext by ciphertext, so that any amount of it fits in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Manifest } from '@blindfit/contracts';
-import { batchOfShard, batchRange, encodeFeatures, encodeGradientFeatures, encodeLabels, isFullPair, quadraticGradientRow, wrap, type Plan } from '@blindfit/he';
+import { batchOfShard, batchRange, cellAt, encodeFeatures, encodeGradientFeatures, encodeLabels, isFullPair, quadraticGradientRow, wrap, type Plan } from '@blindfit/he';
 import { digestOf, type Digest } from '@blindfit/storage';
 import { JobDataError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
@@ -16,13 +16,13 @@ export interface JobData {
   readonly labels: readonly Float64Array[];
 }
 
-/** The parts of a manifest's blobs that hold data: digests by shard, then by block or by pair of classes. */
+/** The parts of a manifest's blobs that hold data: digests by shard, then by cell or by pair of classes. */
 export type DataBlobs = Pick<Manifest['blobs'], 'features' | 'gradientFeatures' | 'labels'>;
 
 export interface EncryptedBlob {
   readonly name: keyof DataBlobs;
   readonly shard: number;
-  /** The block, or the pair of classes. */
+  /** The cell, or the pair of classes. */
   readonly index: number;
   /** As error messages about manifests name it, e.g. `blobs.features[0][3]`. */
   readonly place: string;
@@ -40,7 +40,7 @@ export interface EncryptOptions {
 
 /** Ciphertexts that {@link encryptJob} makes for a plan. */
 export function countBlobs({ layout }: Plan): number {
-  return layout.shards * (2 * layout.blocks + layout.pairs);
+  return layout.shards * (2 * layout.cells + layout.pairs);
 }
 
 /**
@@ -80,12 +80,13 @@ export async function encryptJob(keyset: Keyset, plan: Plan, data: JobData, opti
   };
 
   options.onProgress?.(0, total);
-  const features = await grid(layout.blocks, (shard, block) => encrypt('features', shard, block, encodeFeatures(layout, data.x, shard, block)));
-  const gradientFeatures = await grid(layout.blocks, (shard, block) => {
+  const features = await grid(layout.cells, (shard, cell) => encrypt('features', shard, cell, encodeFeatures(layout, data.x, shard, cell)));
+  const gradientFeatures = await grid(layout.cells, (shard, cell) => {
     // Staggering moves samples, never columns: b can be multiplied in slot by slot, and no second matrix is needed.
-    const slots = encodeGradientFeatures(layout, data.x, shard, block);
+    const slots = encodeGradientFeatures(layout, data.x, shard, cell);
+    const { block } = cellAt(layout, cell);
     const b = rows[batchOfShard(layout, shard)] ?? new Float64Array();
-    return encrypt('gradientFeatures', shard, block, slots.map((value, slot) => value * (b[block * layout.columns + (slot % layout.columns)] ?? 0)));
+    return encrypt('gradientFeatures', shard, cell, slots.map((value, slot) => value * (b[block * layout.columns + (slot % layout.columns)] ?? 0)));
   });
   const labels = await grid(layout.pairs, (shard, pair) => {
     const labelsOf = (label: number): Float64Array => encodeLabels(layout, data.labels[label] ?? new Float64Array(), shard);

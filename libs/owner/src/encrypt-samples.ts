@@ -11,7 +11,7 @@ export type Samples = Pick<JobData, 'x' | 'samples' | 'features'>;
 
 /**
  * Encrypts X under the owner's key. Each ciphertext blocks the event loop for some 10 to 50 ms; it is free in between.
- * @returns the digests by shard, then by block, as the manifest has them
+ * @returns the digests by shard, then by cell, as the manifest has them
  * @throws JobDataError when the samples do not fit the plan; whatever `store` throws
  */
 export async function encryptSamples(keyset: Keyset, plan: PredictionPlan, { x, samples, features }: Samples, options: EncryptOptions): Promise<Digest[][]> {
@@ -25,18 +25,18 @@ export async function encryptSamples(keyset: Keyset, plan: PredictionPlan, { x, 
   same('numbers in x', x.length, samples * features);
   const wrong = x.findIndex((value) => !Number.isFinite(value));
   if (wrong >= 0) throw new JobDataError(`x[${Math.floor(wrong / features)}][${wrong % features}] is ${x[wrong] ?? 'missing'}`, 'finite numbers only');
-  const total = layout.shards * layout.blocks;
+  const total = layout.shards * layout.cells;
   const { level, scale } = plan.features;
   const grid: Digest[][] = [];
   options.onProgress?.(0, total);
   for (let shard = 0; shard < layout.shards; shard++) {
     const row: Digest[] = [];
-    for (let block = 0; block < layout.blocks; block++) {
-      const bytes = wrap(parameters, { kind: 'ciphertext', level, scale }, keyset.secret.encryptToBytes(encodeFeatures(layout, x, shard, block), level, scale));
+    for (let cell = 0; cell < layout.cells; cell++) {
+      const bytes = wrap(parameters, { kind: 'ciphertext', level, scale }, keyset.secret.encryptToBytes(encodeFeatures(layout, x, shard, cell), level, scale));
       const digest = digestOf(bytes);
-      await options.store({ name: 'features', shard, index: block, place: `blobs.features[${shard}][${block}]`, digest, bytes });
+      await options.store({ name: 'features', shard, index: cell, place: `blobs.features[${shard}][${cell}]`, digest, bytes });
       row.push(digest);
-      options.onProgress?.(shard * layout.blocks + block + 1, total);
+      options.onProgress?.(shard * layout.cells + cell + 1, total);
       await nextTurn();
     }
     grid.push(row);

@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
-  addOperations, backward, batchOf, chainsOf, expand, finalTerms, finalWeights, forward, groups, momentumSchedule, momentumTerms, nesterovStep, noOperations,
+  addOperations, backward, batchOf, cellsOf, chainsOf, expand, finalTerms, finalWeights, forward, groups, momentumSchedule, momentumTerms, nesterovStep, noOperations,
   packModel, shardsOfBatch, startErrors, startScores, stepFactor, WIRE_HEADER_BYTES, wrap,
   type Ciphertext, type Evaluator, type OperationCounts, type PairCiphertext, type Plan, type Refreshed as FreshState, type ResolvedEvaluator, type Segment,
 } from '@blindfit/he';
@@ -26,7 +26,7 @@ export interface LocalTraining {
   readonly seconds: { readonly encrypt: number; readonly loadKeys: number; readonly train: number; readonly decrypt: number };
 }
 
-/** Ciphertexts by shard, then by block or pair. */
+/** Ciphertexts by shard, then by cell or pair. */
 type Grids = Record<keyof DataBlobs, Ciphertext[][]>;
 
 /**
@@ -165,7 +165,7 @@ async function gradientsOf(
       const shards = places.map((place) => batch[place] ?? 0);
       const errors = await errorsOf(evaluator, plan, grids, scores, { pair, shards, newest, level: iterations[iteration - 1]?.errors ?? 0 }, task);
       for (const blocks of groups(layout.blocks, grouping.blocksPerTask)) {
-        const gradientFeatures = new Map(blocks.map((block) => [block, shards.map((shard) => at(grids.gradientFeatures, shard, block))]));
+        const gradientFeatures = new Map(blocks.map((block) => [block, shards.flatMap((shard) => cellsOf(layout, block).map((cell) => at(grids.gradientFeatures, shard, cell)))]));
         gradients.push({ pair, ciphertext: stack.use(backward(evaluator, { layout, errors, gradientFeatures })) });
         await nextTurn();
       }

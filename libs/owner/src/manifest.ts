@@ -15,7 +15,7 @@ export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?:
     ...(name === undefined ? {} : { name }),
     parameters: literalOf(plan.parameters),
     shape: { samples: layout.samples, features: layout.features, classes: layout.classes },
-    block: { rows: layout.rows, columns: layout.columns },
+    block: { rows: layout.rows, columns: layout.columns, turns: layout.turns },
     grouping: { ...plan.grouping },
     schedule: { ...plan.schedule },
     hyperparameters: { ...hyperparameters, sigmoid: { ...hyperparameters.sigmoid, odd: [...hyperparameters.sigmoid.odd] } },
@@ -25,7 +25,7 @@ export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?:
 
 /**
  * The manifest of a prediction.
- * @param features digests by shard, then by block
+ * @param features digests by shard, then by cell
  * @param model the training job whose model predicts
  * @param name shown in listings, and visible to the server
  * @throws MissingKeyError when the keyset was opened for another plan
@@ -38,7 +38,7 @@ export function predictManifestFor(plan: PredictionPlan, features: PredictManife
     model,
     parameters: literalOf(plan.parameters),
     shape: { samples: layout.samples, features: layout.features, classes: layout.classes },
-    block: { rows: layout.rows, columns: layout.columns },
+    block: { rows: layout.rows, columns: layout.columns, turns: layout.turns },
     grouping: { ...plan.grouping },
     blobs: { features, ...keysOf(plan, keyset) },
   };

@@ -28,6 +28,10 @@ const CASES: readonly (PlanOptions & { readonly name: string; readonly shards: n
   { name: 'a model to predict with', samples: 30, features: 12, classes: 2, modelLevel: 1, ring: 2048, block: { rows: 64, columns: 16 }, shards: 1, blocks: 1 },
   { name: 'mini-batches, one shorter than the others', samples: 300, features: 20, classes: 2, iterations: 4, batch: { size: 120, seed: 7 }, refreshEvery: 2, ring: 2048, block: { rows: 32, columns: 32 }, grouping: { shardsPerTask: 2 }, shards: 10, blocks: 1 },
   { name: 'mini-batches from a constant start', samples: 64, features: 10, classes: 3, iterations: 5, batch: { size: 32, seed: 1 }, refreshEvery: 3, initialWeight: 0.01, ring: 2048, block: { rows: 32, columns: 32 }, shards: 2, blocks: 1 },
+  { name: 'turns', samples: 200, features: 40, classes: 3, ring: 2048, block: { rows: 64, columns: 16, turns: 4 }, shards: 1, blocks: 3 },
+  { name: 'turns of several shards, ragged, constant start', samples: 150, features: 40, classes: 3, initialWeight: 0.0128, ring: 2048, block: { rows: 32, columns: 32, turns: 2 }, grouping: { blocksPerTask: 1, shardsPerTask: 2 }, shards: 3, blocks: 2 },
+  { name: 'turns, mini-batches, refreshes, degree 5', samples: 250, features: 20, classes: 2, iterations: 4, degree: 5, batch: { size: 100, seed: 3 }, refreshEvery: 1, ring: 2048, block: { rows: 32, columns: 32, turns: 4 }, shards: 3, blocks: 1 },
+  { name: 'turns at 128 bits, the paper’s columns', samples: 300, features: 401, classes: 4, security: '128', ring: 16384, block: { rows: 32, columns: 256, turns: 8 }, shards: 2, blocks: 2 },
   { name: 'refreshes at 128 bits', samples: 128, features: 64, classes: 6, iterations: 4, refreshEvery: 1, learningRate: 10, security: '128', ring: 16384, block: { rows: 128, columns: 64 }, grouping: { pairsPerChain: 2 }, shards: 1, blocks: 1 },
   { name: 'the paper’s shape at 128 bits, zero start', ...PAPER, security: '128', ring: 16384, block: { rows: 128, columns: 64 }, shards: 1, blocks: 7 },
 ];

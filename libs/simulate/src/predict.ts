@@ -58,8 +58,8 @@ function contentionOf({ contention, machine }: Calibration, threads: number): nu
 }
 
 function ownerSeconds({ layout, features, gradientFeatures, labels, steps, bytes }: Plan, calibration: Calibration, { owner }: Cluster): Prediction['owner'] {
-  const cells = layout.shards * layout.blocks;
-  const blobs = layout.shards * (2 * layout.blocks + layout.pairs) + steps.length + 1;
+  const cells = layout.shards * layout.cells;
+  const blobs = layout.shards * (2 * layout.cells + layout.pairs) + steps.length + 1;
   return {
     keys: (steps.length + 1) * calibration.keyMake,
     encrypt: cells * (secondsOf(calibration, 'encrypt', features.level) + secondsOf(calibration, 'encrypt', gradientFeatures.level))

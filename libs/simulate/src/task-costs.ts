@@ -3,7 +3,7 @@
  * the blobs it reads and writes.
  */
 import {
-  backward, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, packModel, startErrors, startScores, stepFactor,
+  backward, cellsOf, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, packModel, startErrors, startScores, stepFactor,
   type Ciphertext, type IterationLevels, type MomentumTerms, type Plan, type Segment,
 } from '@blindfit/he';
 import { secondsOf, type Calibration, type Operation } from './calibration.ts';
@@ -48,13 +48,13 @@ export class TaskCosts {
     const circuit = this.run(`start ${shards.length}`, (evaluator) => {
       let written = 0;
       for (let i = 0; i < shards.length; i++) {
-        const blocks = Array.from({ length: layout.blocks }, () => evaluator.input(features.level, features.scale));
-        const scores = startScores(evaluator, { layout, sigmoid: hyperparameters.sigmoid, features: blocks, initialWeight: hyperparameters.initialWeight, level: this.levels(1).errors, scale: labels.scale });
+        const cells = Array.from({ length: layout.cells }, () => evaluator.input(features.level, features.scale));
+        const scores = startScores(evaluator, { layout, sigmoid: hyperparameters.sigmoid, features: cells, initialWeight: hyperparameters.initialWeight, level: this.levels(1).errors, scale: labels.scale });
         written += this.write(scores.level);
       }
       return written;
     });
-    return { ...circuit, inputs: this.shardInputs('features', shards, layout.blocks) };
+    return { ...circuit, inputs: this.shardInputs('features', shards, layout.cells) };
   }
 
   forward(iteration: number, pair: number, shards: readonly number[]): TaskCost {
@@ -65,12 +65,12 @@ export class TaskCosts {
       const weights = expand(evaluator, layout, evaluator.input(level, refreshScale), pair, grouping.pairsPerChain);
       let store = this.read(level);
       for (let i = 0; i < shards.length; i++) {
-        const blocks = weights.map(() => evaluator.input(features.level, features.scale));
-        store += this.write(forward(evaluator, { layout, sigmoid: hyperparameters.sigmoid, weights, features: blocks, labels: evaluator.input(labels.level, labels.scale) }).level);
+        const cells = Array.from({ length: layout.cells }, () => evaluator.input(features.level, features.scale));
+        store += this.write(forward(evaluator, { layout, sigmoid: hyperparameters.sigmoid, weights, features: cells, labels: evaluator.input(labels.level, labels.scale) }).level);
       }
       return store;
     });
-    return { ...circuit, inputs: [...this.shardInputs('features', shards, layout.blocks), ...shards.map((shard) => this.input('labels', shard, pair))] };
+    return { ...circuit, inputs: [...this.shardInputs('features', shards, layout.cells), ...shards.map((shard) => this.input('labels', shard, pair))] };
   }
 
   backward(iteration: number, pair: number, shards: readonly number[], blocks: readonly number[]): TaskCost {
@@ -88,10 +88,11 @@ export class TaskCosts {
         store += this.read(level);
         return startErrors(evaluator, hyperparameters.sigmoid, own, evaluator.input(level, labels.scale));
       });
-      const features = new Map(blocks.map((block) => [block, shards.map(() => evaluator.input(gradientFeatures.level, gradientFeatures.scale))]));
+      const cell = evaluator.input(gradientFeatures.level, gradientFeatures.scale);
+      const features = new Map(blocks.map((block) => [block, Array.from({ length: shards.length * layout.turns }, () => cell)]));
       return store + this.write(backward(evaluator, { layout, errors, gradientFeatures: features }).level);
     });
-    const read = blocks.flatMap((block) => shards.map((shard) => this.input('gradientFeatures', shard, block)));
+    const read = blocks.flatMap((block) => shards.flatMap((shard) => cellsOf(layout, block).map((cell) => this.input('gradientFeatures', shard, cell))));
     return { ...circuit, inputs: weights === undefined ? [...shards.map((shard) => this.input('labels', shard, pair)), ...read] : read };
   }
 

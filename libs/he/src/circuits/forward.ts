@@ -5,13 +5,14 @@ import { sigmoidLevels, type SigmoidPolynomial } from '../sigmoid.ts';
 import { maskAndReplicate, maskColumn } from './mask-and-replicate.ts';
 import { evaluateMonicOdd, inputScale, monicOdd } from './odd-polynomial.ts';
 import { evaluatePairedOdd, pairedInputFactor } from './paired-sigmoid.ts';
+import { revolveAndSum } from './revolve.ts';
 import { columnSteps, rotateAndSumInPlace } from './rotate-and-sum.ts';
 import { sumOfProducts } from './sum-of-products.ts';
 
 export interface ForwardInput {
   readonly layout: Layout;
   readonly sigmoid: SigmoidPolynomial;
-  /** X of one shard, by block, at the weights' level or above. */
+  /** X of one shard, by cell, at the weights' level or above. */
   readonly features: readonly Ciphertext[];
   /** V of one pair, by block, the same in every row (`expand`). */
   readonly weights: readonly Ciphertext[];
@@ -41,6 +42,7 @@ export function forward(evaluator: Evaluator, input: ForwardInput): Ciphertext {
 export interface StartInput {
   readonly layout: Layout;
   readonly sigmoid: SigmoidPolynomial;
+  /** X of one shard, by cell. */
   readonly features: readonly Ciphertext[];
   /** The weight every class and feature starts with. */
   readonly initialWeight: number;
@@ -59,12 +61,16 @@ export function startLevels(degree: SigmoidPolynomial['degree']): number {
  * pairs. The sign is that of `monicOdd`; {@link startErrors} undoes it.
  */
 export function startScores(evaluator: Evaluator, input: StartInput): Ciphertext {
-  const { layout, sigmoid, initialWeight } = input;
-  const [head, ...tail] = input.features;
-  if (head === undefined) throw new CircuitError('no feature blocks');
-  using total = evaluator.copy(head);
-  for (const block of tail) evaluator.addInPlace(total, block);
-  using sum = evaluator.dropTo(total, input.level + startLevels(sigmoid.degree));
+  const { layout, sigmoid, initialWeight, features } = input;
+  const { blocks, cells } = layout;
+  if (features.length !== cells) throw new CircuitError(`${features.length} ciphertexts of features`, `${cells} are needed`);
+  using sum = revolveAndSum(evaluator, layout, (turn) => {
+    const [head, ...tail] = features.slice(turn * blocks, (turn + 1) * blocks);
+    if (head === undefined) throw new CircuitError('no feature blocks');
+    using total = evaluator.copy(head);
+    for (const block of tail) evaluator.addInPlace(total, block);
+    return evaluator.dropTo(total, input.level + startLevels(sigmoid.degree));
+  });
   rotateAndSumInPlace(evaluator, sum, columnSteps(layout));
   const polynomial = monicOdd(sigmoid);
   const scale = inputScale(evaluator, polynomial.degree, sum.level - 1, input.scale);

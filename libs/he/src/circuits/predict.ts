@@ -13,15 +13,15 @@ export const PREDICTION_LEVEL = 1;
 
 export interface PredictInput {
   readonly layout: Layout;
-  /** X of one shard, by block, at the weights' level or above. */
+  /** X of one shard, by cell, at the weights' level or above. */
   readonly features: readonly Ciphertext[];
   /** W of one pair of classes, by block, the same in every row (`expandModel`). */
   readonly weights: readonly Ciphertext[];
 }
 
 /**
- * Scores of one pair of classes on one shard, one level below the weights: slot (i, 0) holds z_a + i z_b of sample i. Other
- * columns hold sums that mean nothing; a mask would cost a level, and nobody but the owner ever sees them.
+ * Scores of one pair of classes on one shard, one level below the weights: the first slot of a sample holds its z_a + i z_b. Its other
+ * slots hold sums that mean nothing; a mask would cost a level, and nobody but the owner ever sees them.
  * Twin: `clear/circuits.ts#predictScoresClear`.
  */
 export function predictScores(evaluator: Evaluator, { layout, features, weights }: PredictInput): Ciphertext {

@@ -1,14 +1,14 @@
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
-import type { BlockShape } from '../layout.ts';
+import type { Layout } from '../layout.ts';
 
-/** Left rotations that sum the columns of every row into column 0 (and something else into the other columns). */
-export function columnSteps(shape: BlockShape): number[] {
-  return doublings(1, shape.columns);
+/** Left rotations that sum the slots of every sample into its first one (and something else into the others). */
+export function columnSteps({ width }: Pick<Layout, 'width'>): number[] {
+  return doublings(1, width);
 }
 
 /** Left rotations that sum the rows cyclically: the sum appears in every row. */
-export function rowSteps(shape: BlockShape): number[] {
-  return doublings(shape.columns, shape.rows * shape.columns);
+export function rowSteps({ rows, columns }: Pick<Layout, 'rows' | 'columns'>): number[] {
+  return doublings(columns, rows * columns);
 }
 
 function doublings(from: number, below: number): number[] {

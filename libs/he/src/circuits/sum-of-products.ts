@@ -2,19 +2,24 @@ import { CircuitError } from '../errors.ts';
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
 import type { Layout } from '../layout.ts';
 import { reduceProductInPlace } from './reduce.ts';
+import { revolveAndSum } from './revolve.ts';
 
 /**
- * sum_f features_f * weights_f, one level lower: one relinearisation and one rescale for all blocks.
- * @param features X of one shard, by block, at the weights' level or above
+ * The scores X v of a shard, spread over the slots of each sample, one level lower: one relinearisation and one rescale for all
+ * blocks of a turn, and a rotation between turns.
+ * @param features X of one shard, by cell, at the weights' level or above
  * @param weights of one pair, by block, the same in every row (`expand`)
  */
 export function sumOfProducts(evaluator: Evaluator, layout: Layout, features: readonly Ciphertext[], weights: readonly Ciphertext[]): Ciphertext {
-  if (features.length !== layout.blocks || weights.length !== layout.blocks) {
-    throw new CircuitError(`${features.length} feature and ${weights.length} weight blocks`, `${layout.blocks} of each are needed`);
+  const { blocks, cells } = layout;
+  if (features.length !== cells || weights.length !== blocks) {
+    throw new CircuitError(`${features.length} ciphertexts of features and ${weights.length} of weights`, `${cells} and ${blocks} are needed`);
   }
-  const sum = addProducts(evaluator, features, weights);
-  reduceProductInPlace(evaluator, sum);
-  return sum;
+  return revolveAndSum(evaluator, layout, (turn) => {
+    const sum = addProducts(evaluator, features.slice(turn * blocks, (turn + 1) * blocks), weights);
+    reduceProductInPlace(evaluator, sum);
+    return sum;
+  });
 }
 
 /**

@@ -2,7 +2,7 @@
  * Clear twins of the circuits: the same inputs with slots in place of ciphertexts, the same outputs, computed straight
  * from the formulas (no rotations, no masks, no packing tricks). They are the oracles of the circuits' tests.
  */
-import { addSlots, blockExponent, monomialSlots, multiplySlots, pairExponent, type BlockShape, type Layout, type PairedSlots } from '../layout.ts';
+import { addSlots, blockExponent, cellAt, monomialSlots, multiplySlots, pairExponent, type Layout, type PairedSlots } from '../layout.ts';
 import { evaluateOdd, type SigmoidPolynomial } from '../sigmoid.ts';
 
 function zeros(length: number): PairedSlots {
@@ -21,12 +21,12 @@ export function rotateAndSumClear(a: PairedSlots, steps: readonly number[]): Pai
 }
 
 /** Twin of `maskAndReplicate`. */
-export function maskAndReplicateClear(shape: BlockShape, a: PairedSlots, factor: number): PairedSlots {
-  const { rows, columns } = shape;
-  return map(a, (values) => values.map((_, slot) => {
-    const row = Math.ceil(slot / columns) % rows;
-    return factor * (values[row * columns] ?? 0);
-  }));
+export function maskAndReplicateClear({ width }: Pick<Layout, 'width'>, a: PairedSlots, factor: number): PairedSlots {
+  return map(a, (values) => values.map((_, slot) => factor * (values[(Math.ceil(slot / width) * width) % values.length] ?? 0)));
+}
+
+function rotated(a: PairedSlots, step: number): PairedSlots {
+  return map(a, (values) => values.map((_, slot) => values[(slot + step) % values.length] ?? 0));
 }
 
 /** Twin of `evaluateMonicOdd`, sign included: s(z) - 0.5 at every slot, for both parts. */
@@ -45,24 +45,26 @@ export function forwardClear(input: {
   const { layout, sigmoid, features, weights, labels } = input;
   const part = (of: (slots: PairedSlots) => Float64Array): Float64Array => {
     const scores = productsOf(layout, features.map(({ first }) => first), weights.map(of));
-    return of(labels).map((label, slot) => label - evaluateOdd(sigmoid, scores[Math.ceil(slot / layout.columns) % layout.rows] ?? 0));
+    return of(labels).map((label, slot) => label - evaluateOdd(sigmoid, scores[Math.ceil(slot / layout.width) % layout.samplesPerShard] ?? 0));
   };
   return { first: part((slots) => slots.first), second: part((slots) => slots.second) };
 }
 
-/** Twin of `predictScores`, of column 0: z_a and z_b of every row of one shard. */
+/** Twin of `predictScores`, of the samples' first slots: z_a and z_b of every sample of one shard. */
 export function predictScoresClear(input: { readonly layout: Layout; readonly features: readonly PairedSlots[]; readonly weights: readonly PairedSlots[] }): PairedSlots {
   const { layout, features, weights } = input;
   const part = (of: (slots: PairedSlots) => Float64Array): Float64Array => productsOf(layout, features.map(({ first }) => first), weights.map(of));
   return { first: part((slots) => slots.first), second: part((slots) => slots.second) };
 }
 
-/** By row: the sum over all blocks and columns of feature times weight. */
-function productsOf(layout: Layout, features: readonly Float64Array[], weights: readonly Float64Array[]): Float64Array {
-  return Float64Array.from({ length: layout.rows }, (_, row) => {
+/** By sample: the sum over all turns, blocks and slots of feature times weight. */
+function productsOf({ samplesPerShard, width, blocks }: Layout, features: readonly Float64Array[], weights: readonly Float64Array[]): Float64Array {
+  return Float64Array.from({ length: samplesPerShard }, (_, place) => {
     let sum = 0;
-    for (let block = 0; block < layout.blocks; block++) {
-      for (let slot = row * layout.columns; slot < (row + 1) * layout.columns; slot++) sum += (features[block]?.[slot] ?? 0) * (weights[block]?.[slot] ?? 0);
+    for (const [cell, slots] of features.entries()) {
+      const { turn, block } = cellAt({ blocks }, cell);
+      const from = ((place + turn) % samplesPerShard) * width;
+      for (let slot = from; slot < from + width; slot++) sum += (slots[slot] ?? 0) * (weights[block]?.[slot] ?? 0);
     }
     return sum;
   });
@@ -84,7 +86,7 @@ export function sumRowsAndPackClear(layout: Layout, ring: number, products: Read
   return packed;
 }
 
-/** Twin of `backward`: E^T X~ over shards, summed over the rows, packed. */
+/** Twin of `backward`: E^T X~ over shards and turns, summed over the rows, packed. */
 export function backwardClear(input: {
   readonly layout: Layout;
   readonly errors: readonly PairedSlots[];
@@ -92,10 +94,11 @@ export function backwardClear(input: {
   readonly ring: number;
 }): PairedSlots {
   const products = new Map<number, PairedSlots>();
-  for (const [block, shards] of input.gradientFeatures) {
+  const { turns, width } = input.layout;
+  for (const [block, cells] of input.gradientFeatures) {
     products.set(
       block,
-      input.errors.reduce((sum, error, shard) => addSlots(sum, multiplySlots(error, shards[shard] ?? zeros(input.ring / 2))), zeros(input.ring / 2)),
+      cells.reduce((sum, cell, index) => addSlots(sum, multiplySlots(rotated(input.errors[Math.floor(index / turns)] ?? zeros(input.ring / 2), (index % turns) * width), cell)), zeros(input.ring / 2)),
     );
   }
   return sumRowsAndPackClear(input.layout, input.ring, products);
