@@ -163,7 +163,7 @@ function planTable(): string {
     ['4096 samples, 2 iterations', { samples: 4096, features: 401, classes: 10 }, DEFAULT_HYPERPARAMETERS],
   ];
   return table(
-    ['job', 'parameters', 'levels', 'shards x blocks of', 'rotations', 'relinearisations', 'data, keys at most', 'memory of a thread'],
+    ['job', 'parameters', 'levels', 'shards x turns x blocks of', 'rotations', 'relinearisations', 'data, keys at most', 'memory of a thread'],
     jobs.map(([name, shape, hyperparameters]) => {
       const plan = choosePlan({ shape, hyperparameters });
       const { parameters, layout, operations, bytes } = plan;
@@ -172,7 +172,7 @@ function planTable(): string {
         `${name} (${shape.samples} x ${shape.features} x ${shape.classes})`,
         parameters.name,
         String(parameters.maxLevel),
-        `${layout.shards} x ${layout.blocks} of ${layout.rows} x ${layout.columns}`,
+        `${layout.shards} x ${layout.turns} x ${layout.blocks} of ${layout.rows} x ${layout.columns}`,
         String(operations.rotations),
         String(operations.relinearisations),
         `${mb(bytes.data)}, ${mb(bytes.keys)}`,

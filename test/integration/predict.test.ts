@@ -121,7 +121,8 @@ it('blindfit train --servable, then predict --encrypted, as if the model were in
     await refused({ shape: { ...manifest.shape, classes: 4 } }, 'MODEL_UNUSABLE', /shape\.classes is 4, the model has 3/);
     await refused({ grouping: { shardsPerTask: 2 } }, 'INVALID_PLAN', /shardsPerTask: 2/);
     await refused({ blobs: { ...manifest.blobs, features: [...manifest.blobs.features, ...manifest.blobs.features] } }, 'INVALID_MANIFEST', /has 2 shards, 1 are needed/);
-    await refused({ blobs: { ...manifest.blobs, features: [[result.scores?.[0]?.[0] ?? '']] } }, 'BLOBS_INVALID', /blobs\.features\[0\]\[0\].*the level is 0/);
+    const [first = []] = manifest.blobs.features;
+    await refused({ blobs: { ...manifest.blobs, features: [[result.scores?.[0]?.[0] ?? '', ...first.slice(1)]] } }, 'BLOBS_INVALID', /blobs\.features\[0\]\[0\].*the level is 0/);
     // ... one without a level left, and one of other parameters.
     using plain = await prepareJob(client, SHARED_KEYS, syntheticData(60, 20, 3), { iterations: 1 });
     const unservable = await finished(client, (await client.submit(plain.manifest)).id);

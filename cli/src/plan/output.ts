@@ -42,7 +42,7 @@ export function planText(plan: Plan, predicted: Predicted | undefined): string {
     ['refreshes', refreshes === 0
       ? `none: the levels last for all ${hyperparameters.iterations} iterations`
       : `${refreshes}, every ${plan.schedule.refreshEvery} iterations, of ${chains} chains; each ${formatBytes(bytes.refreshDown)} to the owner and ${formatBytes(bytes.refreshUp)} back`],
-    ['blocks', `${layout.rows} samples x ${layout.columns} features: ${layout.shards} shards x ${layout.blocks} blocks, ${layout.pairs} pairs of classes`
+    ['blocks', `${layout.rows} rows x ${layout.columns} features, ${layout.turns} samples a row: ${layout.shards} shards x ${layout.blocks} blocks, ${layout.pairs} pairs of classes`
       + (layout.batches === 1 ? '' : `; ${layout.batches} batches of ${layout.shardsPerBatch} shards`)],
     ['tasks', `${grouping.shardsPerTask} shards and ${grouping.blocksPerTask} blocks each, ${grouping.pairsPerChain} pairs a chain${predicted === undefined ? '' : `: ${formatCount(predicted.prediction.training.tasks)} in all`}`],
     ['keys', `relinearisation and ${plan.steps.length} rotations (0 is the conjugation): ${plan.steps.join(' ')}`],

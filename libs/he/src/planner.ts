@@ -6,7 +6,6 @@ import { backward } from './circuits/backward.ts';
 import { forward, startErrors, startLevels, startScores } from './circuits/forward.ts';
 import { expand, packModel, type PairCiphertext } from './circuits/pack.ts';
 import { CHEAP_ORDER_SCALE_BITS } from './circuits/reduce.ts';
-import { columnSteps } from './circuits/rotate-and-sum.ts';
 import { finalWeights, nesterovStep } from './circuits/step.ts';
 import { DryRunEvaluator, keySwitchTransforms } from './dry-run.ts';
 import { CircuitError, PlanError } from './errors.ts';
@@ -212,9 +211,7 @@ export function derivePlan(
   const keyBytes = 2 * primes * (primes + 1) * ring * 8;
   const seeded = (level: number): number => (level + 1) * ring * 8;
   const cells = layout.shards * layout.cells;
-  // A prediction may have too few samples for the training's turns; without them samples are as wide as columns.
-  const predicting = schedule.modelLevel === 0 ? [] : columnSteps({ width: layout.columns });
-  const steps = [...run.steps.union(new Set(predicting))].sort((a, b) => a - b);
+  const steps = [...run.steps].sort((a, b) => a - b);
   return Object.freeze({
     ...base,
     steps,

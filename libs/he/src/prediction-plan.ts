@@ -23,7 +23,7 @@ export interface PredictionPlan {
   readonly features: { readonly level: number; readonly scale: number };
   /** Level of the model, and the largest scale it may have. */
   readonly model: { readonly level: number; readonly maxScale: number };
-  /** Left rotations keys are needed for, ascending: those of a training job that has more than one iteration are enough. */
+  /** Left rotations keys are needed for, ascending: those of a training job of several iterations and as many turns are enough. */
   readonly steps: readonly number[];
   readonly operations: OperationCounts;
   /** Cost of the whole job in transforms of length N, and in key switches at the top level. */

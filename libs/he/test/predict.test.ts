@@ -89,7 +89,8 @@ describe('prediction plans', () => {
 
   it('take the keys, block and parameters of the training', () => {
     const plan = he.predictionPlan(training, 1000);
-    assert.deepEqual(plan.steps.filter((step) => !training.steps.includes(step)), []);
+    const alike = he.derivePredictionPlan(training.parameters, training.layout, { samples: 1000, features: 64, classes: 10 }, plan.grouping);
+    assert.deepEqual(alike.steps.filter((step) => !training.steps.includes(step)), []);
     assert.equal(plan.parameters, training.parameters);
     assert.deepEqual([plan.layout.rows, plan.layout.columns, plan.layout.samples], [training.layout.rows, training.layout.columns, 1000]);
     assert.deepEqual(plan, he.derivePredictionPlan(plan.parameters, plan.layout, { samples: 1000, features: 64, classes: 10 }, plan.grouping));
@@ -98,11 +99,22 @@ describe('prediction plans', () => {
 
   it('counts whole jobs as the sum of their tasks, however they are cut', () => {
     const { parameters, layout } = training;
-    const shape = { samples: 7 * layout.rows - 1, features: 64, classes: 10 };
-    const rotations = (shardsPerTask: number): number => he.derivePredictionPlan(parameters, layout, shape, { shardsPerTask }).operations.rotations;
+    const { rows, columns } = layout;
+    const shape = { samples: 7 * rows - 1, features: 64, classes: 10 };
+    const rotations = (shardsPerTask: number): number => he.derivePredictionPlan(parameters, { rows, columns }, shape, { shardsPerTask }).operations.rotations;
     const [perTask, perShard] = [3, Math.log2(layout.columns)];
     assert.equal(rotations(7), 5 * (perTask + 7 * perShard));
     assert.equal(rotations(3), 5 * (3 * perTask + 7 * perShard));
+  });
+
+  it('revolve many samples, and not a few', () => {
+    const { rows } = training.layout;
+    assert.equal(he.predictionPlan(training, rows).layout.turns, 1);
+    const many = he.predictionPlan(training, 16 * rows);
+    assert.ok(many.layout.turns > 1 && many.layout.turns <= 16);
+    const { columns } = many.layout;
+    const whole = he.derivePredictionPlan(many.parameters, { rows, columns }, { samples: 16 * rows, features: 64, classes: 10 }, { shardsPerTask: 1 });
+    assert.ok(many.operations.rotations < whole.operations.rotations);
   });
 
   it('cut large jobs into tasks for all threads', () => {

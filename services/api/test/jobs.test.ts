@@ -115,6 +115,8 @@ test('a manifest that is not valid is refused with the place and the rule', asyn
     ['log2 QP above the table', (m) => void (m.parameters.specialBits = 60, m.parameters.dataBits = m.parameters.dataBits.map(() => 60)), 'INVALID_PARAMETERS', /not 128-bit secure.*at most/s],
     ['a ring that is none', (m) => void (m.parameters.ring = 10_000), 'INVALID_PARAMETERS', /allowed: 1024/],
     ['a block that does not fill the slots', (m) => void (m.block.columns *= 2), 'INVALID_PLAN', /rows x columns must be the \d+ slots/],
+    ['more samples in a row than fit', (m) => void (m.block.turns = m.block.columns), 'INVALID_PLAN', /turns must be a power of two, at most half the columns/],
+    ['other turns than the blobs are of', (m) => void (m.block.turns = 2 * (m.block.turns ?? 1)), 'INVALID_MANIFEST', /blobs\.features\[0\] has \d+ entries, \d+ are needed/],
     ['a block that is no power of two', (m) => void (m.block.columns = 3), 'INVALID_PLAN', /powers of two/],
     ['more shards a task than there are', (m) => void (m.grouping.shardsPerTask = 1000), 'INVALID_PLAN', /shardsPerTask: 1000/],
     ['no schedule', (m) => void Reflect.deleteProperty(m, 'schedule'), 'INVALID_MANIFEST', /schedule/],

@@ -36,10 +36,10 @@ async function makePrediction(store: FileBlobStore, training: Plan, model: strin
     model,
     parameters: { ...parameters.toJSON(), dataBits: [...parameters.dataBits] },
     shape: { samples, features: layout.features, classes: layout.classes },
-    block: { rows: layout.rows, columns: layout.columns },
+    block: { rows: layout.rows, columns: layout.columns, turns: layout.turns },
     grouping: { ...plan.grouping },
     blobs: {
-      features: await Promise.all(Array.from({ length: layout.shards }, () => Promise.all(Array.from({ length: layout.blocks }, () => blob({ kind: 'ciphertext', ...plan.features }))))),
+      features: await Promise.all(Array.from({ length: layout.shards }, () => Promise.all(Array.from({ length: layout.cells }, () => blob({ kind: 'ciphertext', ...plan.features }))))),
       relinearisationKey: await blob({ kind: 'relinearisation-key' }),
       galoisKeys: Object.fromEntries(await Promise.all(plan.steps.map(async (step) => [String(step), await blob({ kind: 'galois-key', step })] as const))),
     },

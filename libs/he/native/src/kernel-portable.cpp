@@ -17,20 +17,38 @@ inline u64 less(u64 x, u64 bound) { return x >= bound ? x - bound : x; }
 
 Factor factor(const Modulus& modulus, u64 value) { return {value, modulus.shoup(value, 64)}; }
 
+/// Primes up to here leave room for a whole forward transform without a comparison: a stage adds less than 2q to values that begin
+/// below 2^60, and 2^60 + 2 * 15 q stays below 2^63.2.
+constexpr unsigned LOOSE_BITS = 58;
+
+bool loose(const Prime& prime) { return prime.modulus.bits <= LOOSE_BITS; }
+
+/// A multiple of q that no value of a forward transform exceeds, when it began in [0, 2q).
+u64 forward_bound(const Prime& prime) { return (loose(prime) ? 2 + 2 * u64{prime.log_n} : 4) * prime.modulus.q; }
+
+template <bool tight>
 inline void butterfly(u64& a, u64& b, u64 w, u64 quotient, u64 q) {
-  const u64 x = less(a, 2 * q);
+  const u64 x = tight ? less(a, 2 * q) : a;
   const u64 t = multiply_lazy(b, w, quotient, q);
   a = x + t;
   b = x - t + 2 * q;
 }
 
-/// From [0, 4q) to [0, 4q), SEAL's order. Two stages at a time: half the traffic.
-void forward_lazy(const Prime& prime, u64* values) {
+/// SEAL's order. Two stages at a time: half the traffic. `out` may be `in`.
+/// @tparam tight from [0, 4q) to [0, 4q); else from [0, 2^60) to any 64-bit value
+template <bool tight>
+void forward_stages(const Prime& prime, u64* out, const u64* in) {
   const u64 q = prime.modulus.q;
   const u64* roots = prime.forward.data();
   std::size_t groups = 1, distance = prime.n / 2;
   if (prime.log_n % 2 == 1) {
-    for (std::size_t i = 0; i < distance; i++) butterfly(values[i], values[i + distance], roots[2], roots[3], q);
+    for (std::size_t i = 0; i < distance; i++) {
+      u64 x = in[i], y = in[i + distance];
+      butterfly<tight>(x, y, roots[2], roots[3], q);
+      out[i] = x;
+      out[i + distance] = y;
+    }
+    in = out;
     groups = 2;
     distance /= 2;
   }
@@ -40,26 +58,39 @@ void forward_lazy(const Prime& prime, u64* values) {
       const u64* outer = roots + 2 * (groups + g);
       const u64* inner = roots + 4 * (groups + g);
       const u64 w0 = outer[0], p0 = outer[1], w1 = inner[0], p1 = inner[1], w2 = inner[2], p2 = inner[3];
-      u64* a = values + 2 * distance * g;
+      const u64* from = in + 2 * distance * g;
+      u64* to = out + 2 * distance * g;
       for (std::size_t i = 0; i < quarter; i++) {
-        u64 x0 = a[i], x1 = a[i + quarter], x2 = a[i + distance], x3 = a[i + distance + quarter];
-        butterfly(x0, x2, w0, p0, q);
-        butterfly(x1, x3, w0, p0, q);
-        butterfly(x0, x1, w1, p1, q);
-        butterfly(x2, x3, w2, p2, q);
-        a[i] = x0;
-        a[i + quarter] = x1;
-        a[i + distance] = x2;
-        a[i + distance + quarter] = x3;
+        u64 x0 = from[i], x1 = from[i + quarter], x2 = from[i + distance], x3 = from[i + distance + quarter];
+        butterfly<tight>(x0, x2, w0, p0, q);
+        butterfly<tight>(x1, x3, w0, p0, q);
+        butterfly<tight>(x0, x1, w1, p1, q);
+        butterfly<tight>(x2, x3, w2, p2, q);
+        to[i] = x0;
+        to[i + quarter] = x1;
+        to[i + distance] = x2;
+        to[i + distance + quarter] = x3;
       }
     }
+    in = out;
+  }
+}
+
+/// From values below `source` to lazy ones, in SEAL's order. `out` may be `in`.
+void forward_lazy(const Prime& prime, u64* out, const u64* in, u64 source) {
+  if (loose(prime)) {
+    forward_stages<false>(prime, out, in);
+  } else if (source <= 4 * prime.modulus.q) {
+    forward_stages<true>(prime, out, in);
+  } else {
+    for (std::size_t i = 0; i < prime.n; i++) out[i] = prime.modulus.reduce(in[i]);
+    forward_stages<true>(prime, out, out);
   }
 }
 
 void forward(const Prime& prime, u64* values) {
-  const u64 q = prime.modulus.q;
-  forward_lazy(prime, values);
-  for (std::size_t i = 0; i < prime.n; i++) values[i] = less(less(values[i], 2 * q), q);
+  forward_lazy(prime, values, values, prime.modulus.q);
+  for (std::size_t i = 0; i < prime.n; i++) values[i] = prime.modulus.reduce(values[i]);
 }
 
 inline std::size_t blocked_index(std::size_t i) { return (i & ~(BLOCK - 1)) | (i & 7) << 3 | ((i >> 3) & 7); }
@@ -125,15 +156,6 @@ void inverse(const Prime& prime, u64* out, const u64* values, Order order) {
   }
 }
 
-/// out = in mod q for in below `source`, when the transform could not take it as it is.
-void reduce(const Modulus& modulus, u64* out, const u64* in, u64 source, std::size_t count) {
-  if (source <= 4 * modulus.q) {
-    std::memcpy(out, in, count * sizeof(u64));
-  } else {
-    for (std::size_t i = 0; i < count; i++) out[i] = modulus.reduce(in[i]);
-  }
-}
-
 void inner_products(const Prime& prime, const InnerProducts& job) {
   const std::size_t n = prime.n;
   const Modulus modulus = prime.modulus;
@@ -144,11 +166,10 @@ void inner_products(const Prime& prime, const InnerProducts& job) {
       continue;
     }
     u64* row = job.scratch + i * n;
-    reduce(modulus, row, job.coefficients + i * n, job.source_primes[i], n);
-    forward_lazy(prime, row);
+    forward_lazy(prime, row, job.coefficients + i * n, job.source_primes[i]);
     operands[i] = row;
   }
-  // Operands are below 2^62, keys below 2^60: 32 products fit in 127 bits.
+  // Operands are below 2^62 and keys below 2^60, or below 2^63.2 and 2^58: 31 products fit in 127 bits.
   for (std::size_t tile = 0; tile < n; tile += KEY_TILE) {
     const u64* key = job.key + tile * job.key_rows * 2;
     for (std::size_t block = 0; block < KEY_TILE; block += BLOCK) {
@@ -171,13 +192,12 @@ void divide(const Prime& prime, const Division& job) {
   const std::size_t n = prime.n;
   const Modulus modulus = prime.modulus;
   const u64 q = modulus.q;
-  const u64 fix = modulus.negate(modulus.reduce(job.last >> 1));
-  reduce(modulus, job.scratch, job.remainder, job.last > q ? ~u64{0} : job.last, n);
-  for (std::size_t i = 0; i < n; i++) job.scratch[i] += fix;
-  forward_lazy(prime, job.scratch);
+  const u64 fix = modulus.negate(modulus.reduce(job.last >> 1)), bound = forward_bound(prime);
+  for (std::size_t i = 0; i < n; i++) job.scratch[i] = (job.last > q ? modulus.reduce(job.remainder[i]) : job.remainder[i]) + fix;
+  forward_lazy(prime, job.scratch, job.scratch, 2 * q);
   for (std::size_t i = 0; i < n; i++) {
     const u64 value = job.value[job.value_order == Order::blocked ? blocked_index(i) : i];
-    const u64 quotient = less(multiply_lazy(value + 4 * q - job.scratch[i], job.inverse.value, job.inverse.quotient, q), q);
+    const u64 quotient = less(multiply_lazy(value + bound - job.scratch[i], job.inverse.value, job.inverse.quotient, q), q);
     job.out[i] = job.addend == nullptr ? quotient : modulus.add(job.addend[i], quotient);
   }
 }
