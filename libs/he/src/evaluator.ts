@@ -56,6 +56,10 @@ export interface FusedOperations {
   splitInPlace(a: Ciphertext, b: Ciphertext, plain: Plaintext): void;
   /** a <- a + rot(a, step) for each step in turn. */
   rotateAndSumInPlace(a: Ciphertext, steps: readonly number[]): void;
+  /** The rotations of ciphertexts of one level by one step: the key, which comes from memory, is read once for several. The caller disposes of them. */
+  rotateAll(a: readonly Ciphertext[], step: number): Ciphertext[];
+  /** Brings ciphertexts of size 3 and one level back to size 2, likewise. */
+  relineariseAllInPlace(a: readonly Ciphertext[]): void;
 }
 
 export interface Evaluator {

@@ -13,6 +13,7 @@ export * from './circuits/mask-and-replicate.ts';
 export * from './circuits/revolve.ts';
 export * from './circuits/odd-polynomial.ts';
 export * from './circuits/paired-sigmoid.ts';
+export * from './circuits/together.ts';
 export * from './circuits/reduce.ts';
 export * from './circuits/pack.ts';
 export * from './circuits/sum-of-products.ts';

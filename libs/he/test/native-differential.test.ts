@@ -165,6 +165,7 @@ class Comparison {
       seal.addInplace(out, second);
     }, (ring, out) => ring.sumOfPlainProducts(out, [a, b], [plain2, plain2], level));
     compare('relinearise', level, 2, (out) => seal.relinearize(raw.c, bench.relinearisation, out), (ring, out) => ring.relinearise(out, c, level, this.keys.relinearisation));
+    compare('relineariseMany', level, 2, (out) => seal.relinearize(raw.c, bench.relinearisation, out), (ring, out) => ring.relineariseMany([new BigUint64Array(size(2)), out], [bench.values(random, 'random', 3, level), c], level, this.keys.relinearisation));
     for (const step of this.steps) {
       const key = this.keys.galois.get(step);
       assert.ok(key !== undefined);

@@ -208,7 +208,31 @@ napi_value relinearise_method(napi_env env, napi_callback_info info) {
   const u64* a = call.words(1, "a", 3, level);
   const auto key = call.key(call[3], 0);
   check_apart("out", out, call.size(2, level), "a", a, call.size(3, level), true);
-  relinearise(call.ring, *key, out, a, level);
+  relinearise_many(call.ring, *key, {&out, 1}, {&a, 1}, level);
+  return nullptr;
+}
+
+/// Results that are no operands and not each other.
+template <std::size_t count>
+std::vector<u64*> separate_results(const RingCall<count>& call, napi_env env, std::span<const u64* const> operands, std::size_t operand_size, std::size_t level) {
+  const std::size_t size = call.size(2, level);
+  std::vector<u64*> out;
+  for (napi_value value : list_of(env, call[0], "out", 1, MAX_ROTATIONS)) out.push_back(writable_words_of(env, value, "out", size));
+  if (operands.size() != out.size()) throw_range(std::to_string(operands.size()) + " operands for " + std::to_string(out.size()) + " results");
+  for (std::size_t i = 0; i < out.size(); i++) {
+    for (const u64* operand : operands) check_apart("out", out[i], size, "a", operand, operand_size, false);
+    for (std::size_t j = 0; j < i; j++) check_apart("out", out[i], size, "another out", out[j], size, false);
+  }
+  return out;
+}
+
+napi_value relinearise_many_method(napi_env env, napi_callback_info info) {
+  const RingCall<4> call(env, info);
+  const std::size_t level = call.level(2);
+  const auto a = call.list(1, "a", MAX_ROTATIONS, 3, level);
+  const auto out = separate_results(call, env, a, call.size(3, level), level);
+  const auto key = call.key(call[3], 0);
+  relinearise_many(call.ring, *key, out, a, level);
   return nullptr;
 }
 
@@ -226,17 +250,11 @@ napi_value rotate_method(napi_env env, napi_callback_info info) {
 
 napi_value rotate_many_method(napi_env env, napi_callback_info info) {
   const RingCall<5> call(env, info);
-  const std::size_t level = call.level(2), size = call.size(2, level);
-  std::vector<u64*> out;
-  for (napi_value value : list_of(env, call[0], "out", 1, MAX_ROTATIONS)) out.push_back(writable_words_of(env, value, "out", size));
+  const std::size_t level = call.level(2);
   const auto a = call.list(1, "a", MAX_ROTATIONS, 2, level);
-  if (a.size() != out.size()) throw_range(std::to_string(a.size()) + " operands for " + std::to_string(out.size()) + " results");
+  const auto out = separate_results(call, env, a, call.size(2, level), level);
   const std::uint32_t element = call.element(call[3]);
   const auto key = call.key(call[4], slot_of(element));
-  for (std::size_t i = 0; i < out.size(); i++) {
-    for (const u64* operand : a) check_apart("out", out[i], size, "a", operand, size, false);
-    for (std::size_t j = 0; j < i; j++) check_apart("out", out[i], size, "another out", out[j], size, false);
-  }
   rotate_many(call.ring, call.object.map(element), *key, out, a, level);
   return nullptr;
 }
@@ -495,6 +513,7 @@ napi_value create_ring_function(napi_env env, napi_callback_info info) {
       method("sumOfProducts", callback<sum_method<false>>),
       method("sumOfPlainProducts", callback<sum_method<true>>),
       method("relinearise", callback<relinearise_method>),
+      method("relineariseMany", callback<relinearise_many_method>),
       method("rotate", callback<rotate_method>),
       method("rotateMany", callback<rotate_many_method>),
       method("rotateAndSum", callback<rotate_and_sum_method>),

@@ -21,10 +21,8 @@ struct Operand {
   u64* special;
 };
 
-struct Work {
-  u64* rows;
-  u64* sums;
-};
+/// A few at a time use each part of a key while it is in a cache.
+constexpr std::size_t TOGETHER = 8;
 
 std::size_t scratch_words(const Ring& ring, std::size_t level, std::size_t operands) {
   // Per operand: coefficients and two special polynomials; once: rows, two sums and one for the division.
@@ -74,21 +72,27 @@ void switch_key(const Ring& ring, const KeyMapping& key, std::span<Operand> oper
 
 }  // namespace
 
-void relinearise(const Ring& ring, const KeyMapping& key, u64* out, const u64* a, std::size_t level) {
+void relinearise_many(const Ring& ring, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a, std::size_t level) {
   const std::size_t polynomial = ring.n() * (level + 1);
-  Scratch scratch(scratch_words(ring, level, 1));
-  Operand operand{a + 2 * polynomial, a, a + polynomial, out, out + polynomial, nullptr, nullptr};
-  switch_key(ring, key, {&operand, 1}, level, scratch);
+  for (std::size_t first = 0; first < a.size(); first += TOGETHER) {
+    const std::size_t count = std::min(TOGETHER, a.size() - first);
+    Scratch scratch(scratch_words(ring, level, count));
+    Operand operands[TOGETHER];
+    for (std::size_t k = 0; k < count; k++) {
+      const u64* from = a[first + k];
+      u64* to = out[first + k];
+      operands[k] = Operand{from + 2 * polynomial, from, from + polynomial, to, to + polynomial, nullptr, nullptr};
+    }
+    switch_key(ring, key, {operands, count}, level, scratch);
+  }
 }
 
 void rotate_many(const Ring& ring, const GaloisMap& map, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a, std::size_t level) {
   const std::size_t n = ring.n(), polynomial = n * (level + 1);
-  // A few at a time: together they use each part of the key while it is in a cache.
-  constexpr std::size_t together = 8;
-  for (std::size_t first = 0; first < a.size(); first += together) {
-    const std::size_t count = std::min(together, a.size() - first);
+  for (std::size_t first = 0; first < a.size(); first += TOGETHER) {
+    const std::size_t count = std::min(TOGETHER, a.size() - first);
     Scratch scratch(scratch_words(ring, level, count) + count * polynomial);
-    Operand operands[together];
+    Operand operands[TOGETHER];
     for (std::size_t k = 0; k < count; k++) {
       u64* result = out[first + k];
       u64* target = scratch.take(polynomial);

@@ -2,7 +2,7 @@ import { CircuitError } from '../errors.ts';
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
 import type { Layout } from '../layout.ts';
 import { sumRowsAndPack } from './pack.ts';
-import { reduceProductInPlace } from './reduce.ts';
+import { reduceProductsInPlace } from './reduce.ts';
 import { revolve } from './revolve.ts';
 import { addProducts } from './sum-of-products.ts';
 
@@ -30,10 +30,9 @@ export function backward(evaluator: Evaluator, input: BackwardInput): Ciphertext
     for (const each of errors) revolve(evaluator, layout, each, (turned) => revolved.push(turned));
     for (const [block, cells] of gradientFeatures) {
       if (cells.length !== revolved.length) throw new CircuitError(`${cells.length} ciphertexts of block ${block}`, `${revolved.length} are needed`);
-      const sum = addProducts(evaluator, cells, revolved);
-      reduceProductInPlace(evaluator, sum);
-      products.set(block, sum);
+      products.set(block, addProducts(evaluator, cells, revolved));
     }
+    reduceProductsInPlace(evaluator, [...products.values()]);
   } finally {
     for (const each of revolved) each[Symbol.dispose]();
   }

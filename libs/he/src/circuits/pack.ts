@@ -11,6 +11,7 @@ import { CircuitError } from '../errors.ts';
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
 import { pairExponent, type Layout } from '../layout.ts';
 import { rotateAndSumInPlace, rowSteps } from './rotate-and-sum.ts';
+import { rotateAll } from './together.ts';
 
 interface Stage {
   /** Left rotation that flips the sign of X^power. */
@@ -104,27 +105,24 @@ export function expand(evaluator: Evaluator, layout: Layout, chain: Ciphertext, 
   for (let bit = 0; bit < pairBits; bit++) nodes = nodes.map((node) => halfOf(evaluator, node, stageOf(layout, layout.rowBits - 1 - bit), ((pair >> bit) & 1) === 1));
   for (let s = layout.blockBits - 1; s >= 0; s--) {
     const stage = stageOf(layout, s);
-    const children: Ciphertext[] = [];
     const needed = Math.ceil(layout.blocks / 2 ** s);
-    for (const parent of nodes) {
-      if (children.length + 1 < needed) {
-        children.push(...split(evaluator, parent, stage));
-      } else {
-        // The other half is empty, so rotating would change nothing: double as the addition would have.
-        evaluator.addInPlace(parent, parent);
-        children.push(parent);
-      }
-    }
-    nodes = children;
+    const splitting = nodes.slice(0, needed - nodes.length);
+    const turned = rotateAll(evaluator, splitting, stage.step);
+    nodes = nodes.flatMap((parent, index) => {
+      const other = turned[index];
+      if (other !== undefined) return split(evaluator, parent, other, stage.power);
+      // The other half is empty, so rotating would change nothing: double as the addition would have.
+      evaluator.addInPlace(parent, parent);
+      return [parent];
+    });
   }
   for (const node of nodes) evaluator.multiplyValueInPlace(node, 2 ** -(layout.blockBits + pairBits));
   return nodes;
 }
 
-/** Twice the terms of `parent` (which is used up) that do not have the stage's power, and twice those that do, divided by it. */
-function split(evaluator: Evaluator, parent: Ciphertext, stage: Stage): [Ciphertext, Ciphertext] {
-  const turned = evaluator.rotate(parent, stage.step);
-  const monomial = evaluator.monomial(-stage.power, parent.level);
+/** Twice the terms of `parent` that do not have the power, and twice those that do, divided by it. @param turned its rotation; both are used up */
+function split(evaluator: Evaluator, parent: Ciphertext, turned: Ciphertext, power: number): [Ciphertext, Ciphertext] {
+  const monomial = evaluator.monomial(-power, parent.level);
   if (evaluator.fused !== undefined) {
     evaluator.fused.splitInPlace(parent, turned, monomial);
     return [parent, turned];

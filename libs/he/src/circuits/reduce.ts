@@ -1,4 +1,5 @@
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
+import { relineariseAllInPlace } from './together.ts';
 
 /** From this scale on, the noise of the cheaper order stays far below what a weight's precision needs. */
 export const CHEAP_ORDER_SCALE_BITS = 42;
@@ -10,11 +11,13 @@ export const CHEAP_ORDER_SCALE_BITS = 42;
  * multiplied by s^2 instead of s: about 2^7 times the noise of the usual order. Small scales cannot afford that.
  */
 export function reduceProductInPlace(evaluator: Evaluator, product: Ciphertext): void {
-  if (evaluator.parameters.scaleBits >= CHEAP_ORDER_SCALE_BITS) {
-    evaluator.rescaleInPlace(product);
-    evaluator.relineariseInPlace(product);
-  } else {
-    evaluator.relineariseInPlace(product);
-    evaluator.rescaleInPlace(product);
-  }
+  reduceProductsInPlace(evaluator, [product]);
+}
+
+/** {@link reduceProductInPlace} of products of one level. One key switch, one rescale each. */
+export function reduceProductsInPlace(evaluator: Evaluator, products: readonly Ciphertext[]): void {
+  const rescaleFirst = evaluator.parameters.scaleBits >= CHEAP_ORDER_SCALE_BITS;
+  if (!rescaleFirst) relineariseAllInPlace(evaluator, products);
+  for (const product of products) evaluator.rescaleInPlace(product);
+  if (rescaleFirst) relineariseAllInPlace(evaluator, products);
 }

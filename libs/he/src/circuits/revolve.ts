@@ -1,21 +1,23 @@
 /**
  * The turns of a shard (`layout.ts`): what a row of K samples needs to meet all weights, and all errors their features.
  */
+import { CircuitError } from '../errors.ts';
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
 import type { Layout } from '../layout.ts';
 
 /**
- * Sum over turns t of rot(term(t), t * width). One rotation less than there are turns, all by one step (Horner's rule), so that
+ * Sum over turns t of rot(terms[t], t * width). One rotation less than there are turns, all by one step (Horner's rule), so that
  * one key serves them. No level.
- * @param term makes the ciphertext of a turn, the last turn first
+ * @param terms by turn
  */
-export function revolveAndSum(evaluator: Evaluator, { turns, width }: Pick<Layout, 'turns' | 'width'>, term: (turn: number) => Ciphertext): Ciphertext {
-  let sum = term(turns - 1);
-  for (let turn = turns - 2; turn >= 0; turn--) {
+export function revolveAndSum(evaluator: Evaluator, { turns, width }: Pick<Layout, 'turns' | 'width'>, terms: readonly Ciphertext[]): Ciphertext {
+  const [last, ...others] = terms.toReversed();
+  if (last === undefined || terms.length !== turns) throw new CircuitError(`${terms.length} turns`, `${turns} are needed`);
+  let sum = evaluator.copy(last);
+  for (const term of others) {
     using before = sum;
-    using next = term(turn);
     sum = evaluator.rotate(before, width);
-    evaluator.addInPlace(sum, next);
+    evaluator.addInPlace(sum, term);
   }
   return sum;
 }

@@ -1,7 +1,7 @@
 import { CircuitError } from '../errors.ts';
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
 import type { Layout } from '../layout.ts';
-import { reduceProductInPlace } from './reduce.ts';
+import { reduceProductsInPlace } from './reduce.ts';
 import { revolveAndSum } from './revolve.ts';
 
 /**
@@ -11,15 +11,14 @@ import { revolveAndSum } from './revolve.ts';
  * @param weights of one pair, by block, the same in every row (`expand`)
  */
 export function sumOfProducts(evaluator: Evaluator, layout: Layout, features: readonly Ciphertext[], weights: readonly Ciphertext[]): Ciphertext {
-  const { blocks, cells } = layout;
+  const { turns, blocks, cells } = layout;
   if (features.length !== cells || weights.length !== blocks) {
     throw new CircuitError(`${features.length} ciphertexts of features and ${weights.length} of weights`, `${cells} and ${blocks} are needed`);
   }
-  return revolveAndSum(evaluator, layout, (turn) => {
-    const sum = addProducts(evaluator, features.slice(turn * blocks, (turn + 1) * blocks), weights);
-    reduceProductInPlace(evaluator, sum);
-    return sum;
-  });
+  using stack = new DisposableStack();
+  const sums = Array.from({ length: turns }, (_, turn) => stack.use(addProducts(evaluator, features.slice(turn * blocks, (turn + 1) * blocks), weights)));
+  reduceProductsInPlace(evaluator, sums);
+  return revolveAndSum(evaluator, layout, sums);
 }
 
 /**

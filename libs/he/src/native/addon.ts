@@ -68,9 +68,11 @@ export interface NativeRing {
 
   /** 3 polynomials to 2. */
   relinearise(out: Words, a: Words, level: number, key: NativeKey): void;
+  /** Several ciphertexts in one pass over the key, at most 1024. No `out` is an `a`. */
+  relineariseMany(out: readonly Words[], a: readonly Words[], level: number, key: NativeKey): void;
   /** The automorphism X -> X^element and its key switch, on 2 polynomials. `out` must not be `a`. */
   rotate(out: Words, a: Words, level: number, element: number, key: NativeKey): void;
-  /** The same rotation of several ciphertexts in one pass over the key. */
+  /** The same rotation of several ciphertexts, at most 1024, in one pass over the key. No `out` is an `a`. */
   rotateMany(out: readonly Words[], a: readonly Words[], level: number, element: number, key: NativeKey): void;
   /** For each element in turn: out = out + rotate(out), starting with a. */
   rotateAndSum(out: Words, a: Words, level: number, elements: readonly number[], keys: readonly NativeKey[]): void;

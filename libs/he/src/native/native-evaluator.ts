@@ -17,6 +17,8 @@ export const NO_NATIVE_KEYS: NativeKeys = { relinearisation: undefined, galois: 
 
 /** Products the addon adds up in one call. */
 const MAX_PRODUCTS = 64;
+/** Key switches in one call: as many as it does in one pass over a key, and few enough that a task can be cancelled between calls. */
+const TOGETHER = 8;
 
 export class NativeEvaluator implements Evaluator, FusedOperations {
   readonly parameters: Parameters;
@@ -114,15 +116,21 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
   }
 
   relineariseInPlace(a: Ciphertext): void {
+    this.relineariseAllInPlace([a]);
+  }
+
+  relineariseAllInPlace(a: readonly Ciphertext[]): void {
     const key = this.keys.relinearisation;
     if (key === undefined) throw new MissingKeyError('relinearisation key', 'rotation keys only');
-    const of = nativeCiphertext(a);
-    if (of.size === 2) return;
-    this.beforeCostly();
-    this.counts.relinearisations++;
-    const out = this.scheme.take(2, of.level);
-    this.ring.relinearise(out, of.data, of.level, key);
-    of.replace(out, 2, of.level);
+    const unfinished = a.map(nativeCiphertext).filter(({ size }) => size !== 2);
+    const level = sameLevel(unfinished);
+    for (const some of inParts(unfinished)) {
+      this.beforeCostly();
+      this.counts.relinearisations += some.length;
+      const outs = some.map(() => this.scheme.take(2, level));
+      this.ring.relineariseMany(outs, some.map(({ data }) => data), level, key);
+      some.forEach((of, index) => of.replace(outs[index] ?? of.data, 2, level));
+    }
   }
 
   rescaleInPlace(a: Ciphertext): void {
@@ -144,6 +152,28 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
 
   rotate(a: Ciphertext, step: number): Ciphertext {
     return this.turn(a, step, `rotation key for step ${step}`);
+  }
+
+  rotateAll(a: readonly Ciphertext[], step: number): Ciphertext[] {
+    const key = this.galoisKey(step, `rotation key for step ${step}`);
+    const from = a.map(nativeCiphertext);
+    const level = sameLevel(from);
+    const unfinished = from.find(({ size }) => size !== 2);
+    if (unfinished !== undefined) throw new CircuitError(`cannot rotate: size ${unfinished.size}`, 'relinearise first');
+    const results: NativeCiphertext[] = [];
+    try {
+      for (const some of inParts(from)) {
+        this.beforeCostly();
+        this.counts.rotations += some.length;
+        const made = some.map(({ scale }) => new NativeCiphertext(this.scheme.pool.give, this.scheme.take(2, level), { size: 2, level, scale }));
+        results.push(...made);
+        this.ring.rotateMany(made.map(({ data }) => data), some.map(({ data }) => data), level, galoisElement(step, this.parameters.ring), key);
+      }
+      return results;
+    } catch (error) {
+      for (const each of results) each[Symbol.dispose]();
+      throw error;
+    }
   }
 
   conjugate(a: Ciphertext): Ciphertext {
@@ -249,6 +279,18 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
     }
     return new NativeCiphertext(pool.give, out, { size, level, scale });
   }
+}
+
+/** @returns the level of all of them; 0 for none */
+function sameLevel(all: readonly NativeCiphertext[]): number {
+  const [{ level } = { level: 0 }] = all;
+  const other = all.find((each) => each.level !== level);
+  if (other !== undefined) throw new CircuitError(`key switches of levels ${level} and ${other.level} together`);
+  return level;
+}
+
+function inParts<T>(all: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(all.length / TOGETHER) }, (_, part) => all.slice(part * TOGETHER, (part + 1) * TOGETHER));
 }
 
 function sameSize(a: Ciphertext, b: Ciphertext): [NativeCiphertext, NativeCiphertext] {
