@@ -1,4 +1,5 @@
 #include "blake2.hpp"
+#include "modulus.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -26,7 +27,14 @@ constexpr std::uint8_t sigma[12][16] = {
     { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 }, { 14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3 },
 };
 
-// Independent hashes side by side, one a lane: the compiler turns this into whatever vectors it may use.
+// Independent hashes side by side, one a lane: the compiler turns this into whatever vectors it may use, and on x86 makes the stream once
+// for each of these; the dynamic linker takes the best that the processor has.
+#if defined(__x86_64__) && !defined(__clang__) && !defined(BLINDFIT_PORTABLE_ONLY)
+#define BLINDFIT_VECTORS [[gnu::target_clones("avx512f", "avx2", "default")]]
+#else
+#define BLINDFIT_VECTORS
+#endif
+
 template <std::size_t lanes>
 struct Lanes {
     typedef std::uint64_t Vector __attribute__((vector_size(8 * lanes)));
@@ -37,13 +45,13 @@ struct Lanes<1> {
 };
 
 template <typename V>
-inline V rotated(V x, int by)
+BLINDFIT_INLINE V rotated(V x, int by)
 {
     return (x >> by) | (x << (64 - by));
 }
 
 template <typename V>
-inline void mix(V &a, V &b, V &c, V &d, V x, V y)
+BLINDFIT_INLINE void mix(V &a, V &b, V &c, V &d, V x, V y)
 {
     a = a + b + x;
     d = rotated<V>(d ^ a, 32);
@@ -57,7 +65,7 @@ inline void mix(V &a, V &b, V &c, V &d, V x, V y)
 
 /** The compression function F. @param bytes compressed so far, this block included; below 2^64 */
 template <typename V>
-inline void compress(V h[8], const V message[16], std::uint64_t bytes, bool last)
+BLINDFIT_INLINE void compress(V h[8], const V message[16], std::uint64_t bytes, bool last)
 {
     V v[16];
     for (int i = 0; i < 8; i++) {
@@ -147,7 +155,7 @@ Blake2xbStream::Blake2xbStream(std::span<const std::uint8_t, seed_bytes> seed)
     std::copy(seed.begin(), seed.end(), seed_.begin());
 }
 
-void Blake2xbStream::refill(std::uint64_t *block)
+BLINDFIT_VECTORS void Blake2xbStream::refill(std::uint64_t *block)
 {
     constexpr std::uint32_t length = 8 * buffer_words;
     std::uint8_t counter[8];
