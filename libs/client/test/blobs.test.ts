@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { ApiProblemError, ServerUnreachableError, UnexpectedAnswerError, type BlobUpload } from '@blindfit/client';
 import type { FastifyInstance } from 'fastify';
@@ -172,13 +173,19 @@ test('putBlobs keeps to its concurrency, skips what is there and reports bytes',
   const blobs = new Map([[present.digest, present.bytes]]);
   let [now, most] = [0, 0];
   const url = await serve(t, (app) => {
-    app.addHook('onRequest', (request, _reply, done) => {
-      if (request.method === 'PUT') most = Math.max(most, ++now);
-      setTimeout(done, 5);
+    // The first ones wait for each other, however slow the machine is; a fourth one would be among them.
+    const three = Promise.withResolvers<void>();
+    app.addHook('onRequest', async (request) => {
+      if (request.method !== 'PUT') return;
+      most = Math.max(most, ++now);
+      if (most >= 3) three.resolve();
+      await Promise.race([three.promise, delay(10_000, undefined, { ref: false })]);
+      await delay(5);
     });
-    app.addHook('onResponse', (request, _reply, done) => {
+    // Before the answer leaves: afterwards the client's next request may be here first.
+    app.addHook('onSend', (request, _reply, payload, done) => {
       if (request.method === 'PUT') now--;
-      done();
+      done(null, payload);
     });
     blobRoutes(app, blobs);
   });

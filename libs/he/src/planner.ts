@@ -390,7 +390,7 @@ function chainFor(levels: number, budget: number, maxPrimeBits: number): { scale
 const FRESH_NOISE = 3.2;
 /** The largest of some thousand values, in standard deviations. */
 const LARGEST = 4;
-/** Puts the formula 3 to 100 (mostly 8 to 30) times above the largest errors measured, over rings, scales, shapes and starts. */
+/** Puts the formula 3 to 200 (mostly 8 to 100) times above the largest errors measured, over rings, scales, shapes, turns and starts. */
 const ERROR_MARGIN = 4;
 
 /**

@@ -62,17 +62,16 @@ export function startLevels(degree: SigmoidPolynomial['degree']): number {
  */
 export function startScores(evaluator: Evaluator, input: StartInput): Ciphertext {
   const { layout, sigmoid, initialWeight, features } = input;
-  const { turns, blocks, cells } = layout;
+  const { blocks, cells } = layout;
   if (features.length !== cells) throw new CircuitError(`${features.length} ciphertexts of features`, `${cells} are needed`);
-  using stack = new DisposableStack();
-  const totals = Array.from({ length: turns }, (_, turn) => {
-    const [head, ...tail] = features.slice(turn * blocks, (turn + 1) * blocks);
-    if (head === undefined) throw new CircuitError('no feature blocks');
-    using total = evaluator.copy(head);
-    for (const block of tail) evaluator.addInPlace(total, block);
-    return stack.use(evaluator.dropTo(total, input.level + startLevels(sigmoid.degree)));
-  });
-  using sum = revolveAndSum(evaluator, layout, totals);
+  using sum = revolveAndSum(evaluator, layout, (turns) =>
+    turns.map((turn) => {
+      const [head, ...tail] = features.slice(turn * blocks, (turn + 1) * blocks);
+      if (head === undefined) throw new CircuitError('no feature blocks');
+      using total = evaluator.copy(head);
+      for (const block of tail) evaluator.addInPlace(total, block);
+      return evaluator.dropTo(total, input.level + startLevels(sigmoid.degree));
+    }));
   rotateAndSumInPlace(evaluator, sum, columnSteps(layout));
   const polynomial = monicOdd(sigmoid);
   const scale = inputScale(evaluator, polynomial.degree, sum.level - 1, input.scale);

@@ -5,20 +5,31 @@ import { CircuitError } from '../errors.ts';
 import type { Ciphertext, Evaluator } from '../evaluator.ts';
 import type { Layout } from '../layout.ts';
 
+/** Turns whose terms are made, and held, at the same time. */
+const TOGETHER = 8;
+
 /**
- * Sum over turns t of rot(terms[t], t * width). One rotation less than there are turns, all by one step (Horner's rule), so that
+ * Sum over turns t of rot(term t, t * width). One rotation less than there are turns, all by one step (Horner's rule), so that
  * one key serves them. No level.
- * @param terms by turn
+ * @param terms makes the terms of a few turns, in their order; the last turns come first
  */
-export function revolveAndSum(evaluator: Evaluator, { turns, width }: Pick<Layout, 'turns' | 'width'>, terms: readonly Ciphertext[]): Ciphertext {
-  const [last, ...others] = terms.toReversed();
-  if (last === undefined || terms.length !== turns) throw new CircuitError(`${terms.length} turns`, `${turns} are needed`);
-  let sum = evaluator.copy(last);
-  for (const term of others) {
-    using before = sum;
-    sum = evaluator.rotate(before, width);
-    evaluator.addInPlace(sum, term);
+export function revolveAndSum(evaluator: Evaluator, { turns, width }: Pick<Layout, 'turns' | 'width'>, terms: (turns: readonly number[]) => readonly Ciphertext[]): Ciphertext {
+  let sum: Ciphertext | undefined;
+  for (let end = turns; end > 0; end -= TOGETHER) {
+    const start = Math.max(0, end - TOGETHER);
+    using stack = new DisposableStack();
+    const some = terms(Array.from({ length: end - start }, (_, index) => start + index)).map((term) => stack.use(term));
+    for (const term of some.toReversed()) {
+      if (sum === undefined) {
+        sum = evaluator.copy(term);
+        continue;
+      }
+      using before = sum;
+      sum = evaluator.rotate(before, width);
+      evaluator.addInPlace(sum, term);
+    }
   }
+  if (sum === undefined) throw new CircuitError(`${turns} turns`, 'at least 1 is needed');
   return sum;
 }
 

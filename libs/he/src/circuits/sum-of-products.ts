@@ -11,14 +11,15 @@ import { revolveAndSum } from './revolve.ts';
  * @param weights of one pair, by block, the same in every row (`expand`)
  */
 export function sumOfProducts(evaluator: Evaluator, layout: Layout, features: readonly Ciphertext[], weights: readonly Ciphertext[]): Ciphertext {
-  const { turns, blocks, cells } = layout;
+  const { blocks, cells } = layout;
   if (features.length !== cells || weights.length !== blocks) {
     throw new CircuitError(`${features.length} ciphertexts of features and ${weights.length} of weights`, `${cells} and ${blocks} are needed`);
   }
-  using stack = new DisposableStack();
-  const sums = Array.from({ length: turns }, (_, turn) => stack.use(addProducts(evaluator, features.slice(turn * blocks, (turn + 1) * blocks), weights)));
-  reduceProductsInPlace(evaluator, sums);
-  return revolveAndSum(evaluator, layout, sums);
+  return revolveAndSum(evaluator, layout, (turns) => {
+    const sums = turns.map((turn) => addProducts(evaluator, features.slice(turn * blocks, (turn + 1) * blocks), weights));
+    reduceProductsInPlace(evaluator, sums);
+    return sums;
+  });
 }
 
 /**
