@@ -174,11 +174,11 @@ test('putBlobs keeps to its concurrency, skips what is there and reports bytes',
   let [now, most] = [0, 0];
   const url = await serve(t, (app) => {
     // The first ones wait for each other, however slow the machine is; a fourth one would be among them.
-    const three = Promise.withResolvers<void>();
+    const three = Promise.withResolvers<undefined>();
     app.addHook('onRequest', async (request) => {
       if (request.method !== 'PUT') return;
       most = Math.max(most, ++now);
-      if (most >= 3) three.resolve();
+      if (most >= 3) three.resolve(undefined);
       await Promise.race([three.promise, delay(10_000, undefined, { ref: false })]);
       await delay(5);
     });
