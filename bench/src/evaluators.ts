@@ -1,5 +1,6 @@
 /** Every operation on node-seal and on the native evaluator with each of its kernels, side by side in one run. One thread. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadAddon, NativeEvaluator, NativeScheme, Parameters, resolveEvaluator, Scheme, SealEvaluator, type Ciphertext, type CiphertextCodec, type Evaluator, type NativeKey } from '@blindfit/he';
@@ -32,12 +33,13 @@ export async function run(): Promise<void> {
       const addon = loadAddon(resolved.path);
       for (const kernel of addon.kernels()) {
         const native = new NativeScheme(addon, parameters, kernel);
-        const open = async (bytes: Uint8Array, step?: number): Promise<NativeKey> => {
+        const open = (bytes: Uint8Array, step?: number): NativeKey => {
           const path = join(directory, `${kernel}-${step ?? 'relinearisation'}`);
-          await writeFile(path, native.packKey(bytes, step));
+          // In one go, as workers write theirs.
+          writeFileSync(path, native.packKey(bytes, step));
           return native.ring.openKey(path);
         };
-        candidates.push({ name: kernel, codec: native, evaluator: new NativeEvaluator(native, { relinearisation: await open(relinearisation), galois: new Map([[1, await open(galois, 1)]]) }) });
+        candidates.push({ name: kernel, codec: native, evaluator: new NativeEvaluator(native, { relinearisation: open(relinearisation), galois: new Map([[1, open(galois, 1)]]) }) });
       }
     }
     const values = Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i));

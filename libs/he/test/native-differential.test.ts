@@ -38,7 +38,7 @@ const CHAINS: readonly Chain[] = [
   { ...SMALL, ring: 1024, bits: [60, 60, 60, 60], rounds: 2, steps: [64, 0] },
   { ...SMALL, ring: 2048, bits: [45, 60, 31, 50], rounds: 1, steps: [1, 0] },
   { ...SMALL, ring: 2048, bits: [50, 40, 40, 50], rounds: 1, steps: [-1, 512] },
-  { ...SMALL, ring: 4096, bits: [50, 36, 48, 50], rounds: 1, steps: [17] },
+  { ...SMALL, ring: 4096, bits: [50, 36, 46, 50], rounds: 1, steps: [17] },
   { ...LARGE, ring: 8192, bits: [50, 45, 45, 50] },
   { ...LARGE, ring: 16384, bits: [50, 45, 45, 45, 45, 45, 45, 50] },
   { ...LARGE, ring: 32768, bits: [50, 40, 50] },

@@ -1,6 +1,7 @@
 /** Entry of a measuring thread: all operations once, or as many rotations as a moment allows while others do the same. */
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -84,7 +85,8 @@ async function nativeEngine(addon: string, parameters: Parameters, keys: KeyByte
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-calibration-'));
   const opened = async (bytes: Uint8Array, step?: number): Promise<ReturnType<typeof scheme.ring.openKey>> => {
     const path = join(directory, 'key');
-    await writeFile(path, scheme.packKey(bytes, step));
+    // In one go, as workers write theirs.
+    writeFileSync(path, scheme.packKey(bytes, step));
     const key = scheme.ring.openKey(path);
     // What is mapped stays.
     await rm(path);
@@ -95,7 +97,7 @@ async function nativeEngine(addon: string, parameters: Parameters, keys: KeyByte
   const loadKey = async (bytes: Uint8Array): Promise<void> => {
     const path = join(tmpdir(), `blindfit-calibration-${randomUUID()}.key`);
     try {
-      await writeFile(path, scheme.packKey(bytes, STEP));
+      writeFileSync(path, scheme.packKey(bytes, STEP));
       scheme.ring.openKey(path).close();
     } finally {
       await rm(path, { force: true });

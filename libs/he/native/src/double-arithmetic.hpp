@@ -80,8 +80,8 @@ struct Doubles {
     a = D::add(a, t);
   }
   BLINDFIT_INLINE static V sum(const Context&, V a, V b) { return D::add(a, b); }
-  BLINDFIT_INLINE static V difference(const Context&, V a, V b) { return D::subtract(a, b); }
-  BLINDFIT_INLINE static void inverse(const Context& c, V& a, V& b, V w, V quotient) {
+  BLINDFIT_INLINE static V difference(const Context&, V a, V b, unsigned) { return D::subtract(a, b); }
+  BLINDFIT_INLINE static void inverse(const Context& c, V& a, V& b, V w, V quotient, unsigned) {
     const V x = a, y = b;
     a = normalise(c, D::add(x, y));
     b = multiply(c, D::subtract(x, y), w, quotient);

@@ -100,11 +100,11 @@ struct WordsOf64 {
     b = _mm512_sub_epi64(_mm512_add_epi64(x, c.q2), t);
   }
   BLINDFIT_INLINE static V sum(const Context&, V a, V b) { return _mm512_add_epi64(a, b); }
-  BLINDFIT_INLINE static V difference(const Context& c, V a, V b) { return _mm512_sub_epi64(_mm512_add_epi64(a, c.q2), b); }
-  BLINDFIT_INLINE static void inverse(const Context& c, V& a, V& b, V w, V quotient) {
+  BLINDFIT_INLINE static V difference(const Context& c, V a, V b, unsigned) { return _mm512_sub_epi64(_mm512_add_epi64(a, c.q2), b); }
+  BLINDFIT_INLINE static void inverse(const Context& c, V& a, V& b, V w, V quotient, unsigned) {
     const V x = a, y = b;
     a = less(sum(c, x, y), c.q2);
-    b = multiply(c, difference(c, x, y), w, quotient);
+    b = multiply(c, difference(c, x, y, 0), w, quotient);
   }
   BLINDFIT_INLINE static V minus_lazy(const Context& c, V value, V lazy) { return _mm512_sub_epi64(_mm512_add_epi64(value, c.q2), less(lazy, c.q2)); }
   BLINDFIT_INLINE static V add_canonical(const Context& c, V a, V b) { return less(_mm512_add_epi64(a, b), c.q); }

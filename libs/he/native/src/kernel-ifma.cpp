@@ -1,7 +1,8 @@
 // AVX-512 with IFMA, which multiplies 52-bit numbers: primes of at most 50 bits, Shoup's constants for 52 bits.
 //
 // Lazy values count modulo 2^52 only: the multiplications ignore the bits above, so that they are cut off only where values are
-// compared. For primes of at most 47 bits a whole forward transform needs no comparison at all: each stage adds less than 2q.
+// compared. For primes of at most 47 bits a whole forward transform needs no comparison at all: each stage adds less than 2q. Each stage
+// of an inverse transform doubles its sums: for primes of at most 46 bits they are reduced once a pass, of up to six stages.
 #include "kernel.hpp"
 #include "prime.hpp"
 #include <immintrin.h>
@@ -16,11 +17,13 @@ namespace {
 constexpr unsigned MAX_BITS = 50;
 /// 31 q < 2^52: canonical values plus 2q for each of 15 stages.
 constexpr unsigned LOOSE_BITS = 47;
+/// 64 q <= 2^52: canonical values doubled in each of the 6 stages of a block.
+constexpr unsigned LOOSE_INVERSE_BITS = 46;
 constexpr u64 TWO52 = u64{1} << 52;
 
 Factor factor(const Modulus& modulus, u64 value) { return {value, modulus.shoup(value, 52)}; }
 
-/// @tparam tight whether forward butterflies bring their first operand below 2q
+/// @tparam tight whether butterflies bring what they add, or what they have added, below 2q
 template <bool tight>
 struct Ifma {
   using V = __m512i;
@@ -57,7 +60,7 @@ struct Ifma {
   BLINDFIT_INLINE static void store_lazy(u64* p, V v) { _mm512_storeu_si512(p, v); }
   BLINDFIT_INLINE static void transpose(V* v) { transpose8(v); }
   BLINDFIT_INLINE static V normalise(const Context&, V x) { return x; }
-  BLINDFIT_INLINE static V normalise_inverse(const Context&, V x) { return x; }
+  BLINDFIT_INLINE static V normalise_inverse(const Context& c, V x) { return tight ? x : reduce_lazy(c, x); }
   BLINDFIT_INLINE static V operand(const Context&, V x) { return x; }
   BLINDFIT_INLINE static V plus(V a, V b) { return _mm512_add_epi64(a, b); }
 
@@ -97,12 +100,14 @@ struct Ifma {
     b = _mm512_sub_epi64(_mm512_madd52lo_epu64(c.q2, x, c.two), a);
   }
   BLINDFIT_INLINE static V sum(const Context&, V a, V b) { return _mm512_add_epi64(a, b); }
-  BLINDFIT_INLINE static V difference(const Context& c, V a, V b) { return _mm512_sub_epi64(_mm512_add_epi64(a, c.q2), b); }
-  /// From [0, 2q) to [0, 2q).
-  BLINDFIT_INLINE static void inverse(const Context& c, V& a, V& b, V w, V quotient) {
+  BLINDFIT_INLINE static V difference(const Context& c, V a, V b, unsigned doublings) {
+    return _mm512_sub_epi64(_mm512_add_epi64(a, tight ? c.q2 : _mm512_slli_epi64(c.q, doublings)), b);
+  }
+  /// Tight: from [0, 2q) to [0, 2q). Else from [0, 2^doublings q) to the double of it, modulo 2^52.
+  BLINDFIT_INLINE static void inverse(const Context& c, V& a, V& b, V w, V quotient, unsigned doublings) {
     const V x = a, y = b;
-    a = less(sum(c, x, y), c.q2);
-    b = multiply(c, difference(c, x, y), w, quotient);
+    a = tight ? less(sum(c, x, y), c.q2) : sum(c, x, y);
+    b = tight ? multiply(c, difference(c, x, y, doublings), w, quotient) : multiply_add(c, _mm512_setzero_si512(), difference(c, x, y, doublings), w, quotient);
   }
   /// A canonical value minus a lazy one, in [0, 3q).
   BLINDFIT_INLINE static V minus_lazy(const Context& c, V value, V lazy) { return _mm512_sub_epi64(_mm512_add_epi64(value, c.q2), reduce_lazy(c, lazy)); }
@@ -138,7 +143,10 @@ using Loose = Ifma<false>;
 using Tight = Ifma<true>;
 
 void forward(const Prime& prime, u64* values) { choose(prime, vector_forward<Loose>, vector_forward<Tight>, values); }
-void inverse(const Prime& prime, u64* out, const u64* values, Order order) { vector_inverse<Tight>(prime, out, values, order); }
+void inverse(const Prime& prime, u64* out, const u64* values, Order order) {
+  if (prime.modulus.bits <= LOOSE_INVERSE_BITS) vector_inverse<Loose>(prime, out, values, order);
+  else vector_inverse<Tight>(prime, out, values, order);
+}
 void inner_products(const Prime& prime, const InnerProducts& job) {
   if (prime.modulus.bits <= LOOSE_BITS) vector_inner_products<Loose>(prime, job);
   else vector_inner_products<Tight>(prime, job);

@@ -59,6 +59,9 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, cons
 #endif
   void* address = ::mmap(nullptr, size, PROT_READ, flags, file.number, 0);
   if (address == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "cannot map the " + what + " " + path);
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  madvise(address, size, MADV_HUGEPAGE);  // a wish, for what must be read from the disk again; pages in memory are mapped as they are
+#endif
   std::shared_ptr<const MappedFile> mapping(new MappedFile(address, size));
   shared.mappings[identity] = mapping;
   return mapping;

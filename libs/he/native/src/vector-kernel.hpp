@@ -5,7 +5,7 @@
 // and fit the first-level cache; each is finished in further passes and in blocks of 64: three stages between vectors, an 8 x 8
 // transposition, three stages within. The result is left transposed ("blocked" order) unless SEAL's order is wanted. Inside a
 // key switch each block of a row is multiplied with the key as soon as it is finished: the key, which comes from memory, arrives while the
-// transforms keep the processor busy.
+// transforms keep the processor busy, because it is asked for some rows before.
 
 /// Stages of the first pass.
 inline unsigned first_stages(unsigned log_n) { return log_n == 11 || log_n == 12 ? 3 : 4; }
@@ -124,8 +124,9 @@ void vector_forward(const Prime& prime, u64* values) {
   });
 }
 
+/// Stages R - 1 down to `last`. @param doublings how often values were added up since they were below q
 template <typename A, int R, int last>
-BLINDFIT_INLINE void inverse_stages(const typename A::Context& c, typename A::V* v, const u64* roots, std::size_t group) {
+BLINDFIT_INLINE void inverse_stages(const typename A::Context& c, typename A::V* v, const u64* roots, std::size_t group, unsigned doublings) {
 #pragma GCC unroll 4
   for (int s = R - 1; s >= last; s--) {
 #pragma GCC unroll 8
@@ -134,43 +135,53 @@ BLINDFIT_INLINE void inverse_stages(const typename A::Context& c, typename A::V*
       const typename A::V w = A::broadcast(root), p = A::broadcast(root + 1);
       const int half = 1 << (R - s - 1);
 #pragma GCC unroll 8
-      for (int j = 0; j < half; j++) A::inverse(c, v[2 * half * b + j], v[2 * half * b + j + half], w, p);
+      for (int j = 0; j < half; j++) A::inverse(c, v[2 * half * b + j], v[2 * half * b + j + half], w, p, doublings + static_cast<unsigned>(R - 1 - s));
     }
+  }
+}
+
+/// body(column, v) gets the values of every column for 2^R stages. The last stage before left sums in the first half of them, which
+/// have grown, and products in the second.
+template <typename A, int R, typename Body>
+BLINDFIT_INLINE void inverse_columns(const typename A::Context& c, const u64* values, std::size_t step, Body body) {
+  for (std::size_t column = 0; column < step; column += LANES) {
+    typename A::V v[1 << R];
+#pragma GCC unroll 16
+    for (int k = 0; k < 1 << R; k++) v[k] = A::load_lazy(values + static_cast<std::size_t>(k) * step + column);
+    if (column < step / 2) {
+#pragma GCC unroll 16
+      for (int k = 0; k < 1 << R; k++) v[k] = A::normalise_inverse(c, v[k]);
+    }
+    body(column, v);
   }
 }
 
 template <typename A, int R>
 BLINDFIT_INLINE void inverse_pass(const typename A::Context& c, const u64* roots, std::size_t group, std::size_t span, u64* values) {
   const std::size_t step = span >> R;
-  for (std::size_t column = 0; column < step; column += LANES) {
-    typename A::V v[1 << R];
-#pragma GCC unroll 16
-    for (int k = 0; k < 1 << R; k++) v[k] = A::normalise_inverse(c, A::load_lazy(values + static_cast<std::size_t>(k) * step + column));
-    inverse_stages<A, R, 0>(c, v, roots, group);
+  inverse_columns<A, R>(c, values, step, [&](std::size_t column, typename A::V* v) {
+    inverse_stages<A, R, 0>(c, v, roots, group, 1);
 #pragma GCC unroll 16
     for (int k = 0; k < 1 << R; k++) A::store_lazy(values + static_cast<std::size_t>(k) * step + column, v[k]);
-  }
+  });
 }
 
 /// The last pass, whose last stage divides by N: canonical results.
 template <typename A, int R>
 BLINDFIT_INLINE void inverse_last(const typename A::Context& c, const Prime& prime, u64* values) {
   const std::size_t step = prime.n >> R;
-  for (std::size_t column = 0; column < step; column += LANES) {
-    typename A::V v[1 << R];
-#pragma GCC unroll 16
-    for (int k = 0; k < 1 << R; k++) v[k] = A::normalise_inverse(c, A::load_lazy(values + static_cast<std::size_t>(k) * step + column));
-    inverse_stages<A, R, 1>(c, v, prime.inverse.data(), 1);
+  inverse_columns<A, R>(c, values, step, [&](std::size_t column, typename A::V* v) {
+    inverse_stages<A, R, 1>(c, v, prime.inverse.data(), 1, 1);
     const typename A::V n_value = A::broadcast(&prime.inverse_n.value), n_quotient = A::broadcast(&prime.inverse_n.quotient);
     const typename A::V root_value = A::broadcast(&prime.inverse_n_root.value), root_quotient = A::broadcast(&prime.inverse_n_root.quotient);
     constexpr int half = 1 << (R - 1);
 #pragma GCC unroll 8
     for (int k = 0; k < half; k++) {
-      const typename A::V sum = A::sum(c, v[k], v[k + half]), difference = A::difference(c, v[k], v[k + half]);
+      const typename A::V sum = A::sum(c, v[k], v[k + half]), difference = A::difference(c, v[k], v[k + half], R);
       A::store(values + static_cast<std::size_t>(k) * step + column, A::canonical(c, A::multiply(c, sum, n_value, n_quotient)));
       A::store(values + static_cast<std::size_t>(k + half) * step + column, A::canonical(c, A::multiply(c, difference, root_value, root_quotient)));
     }
-  }
+  });
 }
 
 template <typename A>
@@ -188,16 +199,16 @@ void vector_inverse(const Prime& prime, u64* out, const u64* values, Order order
       const u64* lanes = prime.inverse_lanes.data() + block * 14 * LANES;
       const auto w = [&](int k) { return A::load_factor(lanes + 8 * k); };
 #pragma GCC unroll 4
-      for (int g = 0; g < 4; g++) A::inverse(c, v[2 * g], v[2 * g + 1], w(3 + g), w(10 + g));
+      for (int g = 0; g < 4; g++) A::inverse(c, v[2 * g], v[2 * g + 1], w(3 + g), w(10 + g), 0);
 #pragma GCC unroll 2
       for (int g = 0; g < 2; g++) {
-        A::inverse(c, v[4 * g], v[4 * g + 2], w(1 + g), w(8 + g));
-        A::inverse(c, v[4 * g + 1], v[4 * g + 3], w(1 + g), w(8 + g));
+        A::inverse(c, v[4 * g], v[4 * g + 2], w(1 + g), w(8 + g), 1);
+        A::inverse(c, v[4 * g + 1], v[4 * g + 3], w(1 + g), w(8 + g), 1);
       }
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; j++) A::inverse(c, v[j], v[j + 4], w(0), w(7));
+      for (int j = 0; j < 4; j++) A::inverse(c, v[j], v[j + 4], w(0), w(7), 2);
       A::transpose(v);
-      inverse_stages<A, 3, 0>(c, v, roots, prime.n / BLOCK + block);
+      inverse_stages<A, 3, 0>(c, v, roots, prime.n / BLOCK + block, 3);
 #pragma GCC unroll 8
       for (int k = 0; k < 8; k++) A::store_lazy(out + block * BLOCK + 8 * k, v[k]);
     }
@@ -217,6 +228,26 @@ void vector_inverse(const Prime& prime, u64* out, const u64* values, Order order
   }
   if (first == 3) inverse_last<A, 3>(c, prime, out);
   else inverse_last<A, 4>(c, prime, out);
+}
+
+/// Rows that a key is asked for ahead of its use: about what memory takes to answer.
+constexpr std::size_t KEY_AHEAD = 3;
+
+/// The first polynomial's values of block `at` (in words) of a row of a key; the second's are KEY_TILE further on.
+BLINDFIT_INLINE const u64* key_block(const InnerProducts& job, std::size_t at, std::size_t row) {
+  return job.key + (at / KEY_TILE * job.key_rows + row) * 2 * KEY_TILE + at % KEY_TILE;
+}
+
+/// Processors follow one stream by themselves, but not as many as a key has rows, each in steps of a block. (Past the end of the key
+/// nothing happens.)
+BLINDFIT_INLINE void prefetch_key(const InnerProducts& job, std::size_t at, std::size_t row) {
+  for (; row >= job.rows; row -= job.rows) at += BLOCK;
+  const u64* block = key_block(job, at, row);
+#pragma GCC unroll 8
+  for (std::size_t k = 0; k < BLOCK; k += LANES) {
+    __builtin_prefetch(block + k);
+    __builtin_prefetch(block + KEY_TILE + k);
+  }
 }
 
 template <typename A>
@@ -239,8 +270,9 @@ void vector_inner_products(const Prime& prime, const InnerProducts& job) {
     for (std::size_t at = part * span; at < (part + 1) * span; at += BLOCK) {
       typename A::Sum sums[LANES][2];
       for (auto& pair : sums) pair[0] = pair[1] = typename A::Sum(c);
-      const u64* key = job.key + at / KEY_TILE * job.key_rows * 2 * KEY_TILE + at % KEY_TILE;
-      for (std::size_t row = 0; row < job.rows; row++, key += 2 * KEY_TILE) {
+      for (std::size_t row = 0; row < job.rows; row++) {
+        prefetch_key(job, at, row + KEY_AHEAD);
+        const u64* key = key_block(job, at, row);
         typename A::V v[8];
         if (row == job.known_row) {
 #pragma GCC unroll 8
