@@ -129,9 +129,9 @@ describe('the native addon', { skip: typeof addon === 'string' ? addon : false }
     writeFileSync(relinearisation, ring.packKey(bench.keyBytes(bench.relinearisation), 0));
     writeFileSync(galois, ring.packKey(bench.keyBytes(bench.galoisKey(1)), (bench.element(1) - 1) / 2));
     const key = ring.openKey(relinearisation);
-    assert.throws(() => ring.rotate(out, a, 1, 3, key), { name: 'RangeError', message: 'the key is for relinearisation, one for the Galois element 3 is needed' });
-    assert.throws(() => ring.rotate(a, a, 1, 3, ring.openKey(galois)), { name: 'RangeError', message: 'out must not be a' });
-    assert.throws(() => ring.rotate(out, a, 1, 4, key), { name: 'RangeError', message: 'element must be odd' });
+    assert.throws(() => ring.rotate([out], [a], 1, 3, key), { name: 'RangeError', message: 'the key is for relinearisation, one for the Galois element 3 is needed' });
+    assert.throws(() => ring.rotate([a], [a], 1, 3, ring.openKey(galois)), { name: 'RangeError', message: 'out must not be a' });
+    assert.throws(() => ring.rotate([out], [a], 1, 4, key), { name: 'RangeError', message: 'element must be odd' });
     using other = await NativeBench.open(addon, { ...LITERAL, dataBits: [50, 45, 60, 41] }, 'none');
     assert.throws(() => other.createRing().openKey(galois), /is of other parameters/);
     assert.throws(() => ring.openKey(join(directory, 'none')), /cannot open the key file/);

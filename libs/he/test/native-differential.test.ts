@@ -164,15 +164,15 @@ class Comparison {
       seal.multiplyPlain(raw.b, raw.plain2, second);
       seal.addInplace(out, second);
     }, (ring, out) => ring.sumOfPlainProducts(out, [a, b], [plain2, plain2], level));
-    compare('relinearise', level, 2, (out) => seal.relinearize(raw.c, bench.relinearisation, out), (ring, out) => ring.relinearise(out, c, level, this.keys.relinearisation));
-    compare('relineariseMany', level, 2, (out) => seal.relinearize(raw.c, bench.relinearisation, out), (ring, out) => ring.relineariseMany([new BigUint64Array(size(2)), out], [bench.values(random, 'random', 3, level), c], level, this.keys.relinearisation));
+    compare('relinearise', level, 2, (out) => seal.relinearize(raw.c, bench.relinearisation, out), (ring, out) => ring.relinearise([out], [c], level, this.keys.relinearisation));
+    compare('relinearise several', level, 2, (out) => seal.relinearize(raw.c, bench.relinearisation, out), (ring, out) => ring.relinearise([new BigUint64Array(size(2)), out], [bench.values(random, 'random', 3, level), c], level, this.keys.relinearisation));
     for (const step of this.steps) {
       const key = this.keys.galois.get(step);
       assert.ok(key !== undefined);
       const element = bench.element(step);
       const rotate = (from: RawCiphertext, out: RawCiphertext): void => (step === 0 ? seal.complexConjugate(from, bench.galoisKey(0), out) : seal.rotateVector(from, step, bench.galoisKey(step), out));
-      compare(`rotate by ${step}`, level, 2, (out) => rotate(raw.a, out), (ring, out) => ring.rotate(out, a, level, element, key));
-      compare(`rotateMany by ${step}`, level, 2, (out) => rotate(raw.b, out), (ring, out) => ring.rotateMany([new BigUint64Array(size(2)), out, new BigUint64Array(size(2))], [a, b, a], level, element, key));
+      compare(`rotate by ${step}`, level, 2, (out) => rotate(raw.a, out), (ring, out) => ring.rotate([out], [a], level, element, key));
+      compare(`rotate several by ${step}`, level, 2, (out) => rotate(raw.b, out), (ring, out) => ring.rotate([new BigUint64Array(size(2)), out, new BigUint64Array(size(2))], [a, b, a], level, element, key));
     }
     compare('rotateAndSum', level, 2, (out) => {
       seal.negate(raw.a, out);

@@ -31,7 +31,7 @@ describe('threads with the native addon', { skip: typeof addon === 'string' ? ad
     const operand = bench.values(new Random(1), 'random', 2, level);
     const expected = new BigUint64Array(operand.length);
     const key = ring.openKey(keyPath);
-    ring.rotate(expected, operand, level, bench.element(1), key);
+    ring.rotate([expected], [operand], level, bench.element(1), key);
     const task = (reopen: boolean): WorkerTask => ({
       addonPath: built.path, ring: bench.ring, primes: BigUint64Array.from(bench.moduli), ...bench.parmsIds(), keyPath, element: bench.element(1), level, operand, expected, reopen,
     });
@@ -59,7 +59,7 @@ describe('threads with the native addon', { skip: typeof addon === 'string' ? ad
       await sleep(random.below(8));
       await Promise.all(doomed.map(({ worker }) => worker.terminate()));
       const out = new BigUint64Array(operand.length);
-      ring.rotate(out, operand, level, bench.element(1), key);
+      ring.rotate([out], [operand], level, bench.element(1), key);
       assert.deepEqual(out, expected);
     }
     await untilRight(steady, 3);
@@ -67,6 +67,6 @@ describe('threads with the native addon', { skip: typeof addon === 'string' ? ad
     assert.equal(mappings(keyPath), 1);
     key.close();
     assert.equal(mappings(keyPath), 0, 'the mapping goes with the last thread that had it');
-    assert.throws(() => ring.rotate(new BigUint64Array(operand.length), operand, level, bench.element(1), key), /the key is closed/);
+    assert.throws(() => ring.rotate([new BigUint64Array(operand.length)], [operand], level, bench.element(1), key), /the key is closed/);
   });
 });

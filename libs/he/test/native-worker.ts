@@ -32,7 +32,7 @@ for (;;) {
     key.close();
     ({ ring, key } = open());
   }
-  ring.rotate(out, task.operand, task.level, task.element, key);
+  ring.rotate([out], [task.operand], task.level, task.element, key);
   const bytes = (words: Words): Buffer => Buffer.from(words.buffer, words.byteOffset, words.byteLength);
   parentPort?.postMessage(bytes(out).equals(bytes(task.expected)) ? 'right' : 'wrong');
 }

@@ -201,17 +201,6 @@ napi_value sum_method(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-napi_value relinearise_method(napi_env env, napi_callback_info info) {
-  const RingCall<4> call(env, info);
-  const std::size_t level = call.level(2);
-  u64* out = call.out(2, level);
-  const u64* a = call.words(1, "a", 3, level);
-  const auto key = call.key(call[3], 0);
-  check_apart("out", out, call.size(2, level), "a", a, call.size(3, level), true);
-  relinearise_many(call.ring, *key, {&out, 1}, {&a, 1}, level);
-  return nullptr;
-}
-
 /// Results that are no operands and not each other.
 template <std::size_t count>
 std::vector<u64*> separate_results(const RingCall<count>& call, napi_env env, std::span<const u64* const> operands, std::size_t operand_size, std::size_t level) {
@@ -226,36 +215,24 @@ std::vector<u64*> separate_results(const RingCall<count>& call, napi_env env, st
   return out;
 }
 
-napi_value relinearise_many_method(napi_env env, napi_callback_info info) {
+napi_value relinearise_method(napi_env env, napi_callback_info info) {
   const RingCall<4> call(env, info);
   const std::size_t level = call.level(2);
   const auto a = call.list(1, "a", MAX_ROTATIONS, 3, level);
   const auto out = separate_results(call, env, a, call.size(3, level), level);
   const auto key = call.key(call[3], 0);
-  relinearise_many(call.ring, *key, out, a, level);
+  relinearise(call.ring, *key, out, a, level);
   return nullptr;
 }
 
 napi_value rotate_method(napi_env env, napi_callback_info info) {
-  const RingCall<5> call(env, info);
-  const std::size_t level = call.level(2), size = call.size(2, level);
-  u64* out = call.out(2, level);
-  const u64* a = call.words(1, "a", 2, level);
-  const std::uint32_t element = call.element(call[3]);
-  const auto key = call.key(call[4], slot_of(element));
-  check_apart("out", out, size, "a", a, size, false);
-  rotate_many(call.ring, call.object.map(element), *key, {&out, 1}, {&a, 1}, level);
-  return nullptr;
-}
-
-napi_value rotate_many_method(napi_env env, napi_callback_info info) {
   const RingCall<5> call(env, info);
   const std::size_t level = call.level(2);
   const auto a = call.list(1, "a", MAX_ROTATIONS, 2, level);
   const auto out = separate_results(call, env, a, call.size(2, level), level);
   const std::uint32_t element = call.element(call[3]);
   const auto key = call.key(call[4], slot_of(element));
-  rotate_many(call.ring, call.object.map(element), *key, out, a, level);
+  rotate(call.ring, call.object.map(element), *key, out, a, level);
   return nullptr;
 }
 
@@ -513,9 +490,7 @@ napi_value create_ring_function(napi_env env, napi_callback_info info) {
       method("sumOfProducts", callback<sum_method<false>>),
       method("sumOfPlainProducts", callback<sum_method<true>>),
       method("relinearise", callback<relinearise_method>),
-      method("relineariseMany", callback<relinearise_many_method>),
       method("rotate", callback<rotate_method>),
-      method("rotateMany", callback<rotate_many_method>),
       method("rotateAndSum", callback<rotate_and_sum_method>),
       method("rescale", callback<rescale_method>),
       method("dropTo", callback<drop_to_method>),

@@ -72,7 +72,7 @@ void switch_key(const Ring& ring, const KeyMapping& key, std::span<Operand> oper
 
 }  // namespace
 
-void relinearise_many(const Ring& ring, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a, std::size_t level) {
+void relinearise(const Ring& ring, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a, std::size_t level) {
   const std::size_t polynomial = ring.n() * (level + 1);
   for (std::size_t first = 0; first < a.size(); first += TOGETHER) {
     const std::size_t count = std::min(TOGETHER, a.size() - first);
@@ -87,7 +87,7 @@ void relinearise_many(const Ring& ring, const KeyMapping& key, std::span<u64* co
   }
 }
 
-void rotate_many(const Ring& ring, const GaloisMap& map, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a, std::size_t level) {
+void rotate(const Ring& ring, const GaloisMap& map, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a, std::size_t level) {
   const std::size_t n = ring.n(), polynomial = n * (level + 1);
   for (std::size_t first = 0; first < a.size(); first += TOGETHER) {
     const std::size_t count = std::min(TOGETHER, a.size() - first);

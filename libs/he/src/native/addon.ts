@@ -66,14 +66,10 @@ export interface NativeRing {
   /** Sum over i of a[i] plain[i] for ciphertexts of 2 polynomials. At most 64. `out` is none of them. */
   sumOfPlainProducts(out: Words, a: readonly Words[], plain: readonly Words[], level: number): void;
 
-  /** 3 polynomials to 2. */
-  relinearise(out: Words, a: Words, level: number, key: NativeKey): void;
-  /** Several ciphertexts in one pass over the key, at most 1024. No `out` is an `a`. */
-  relineariseMany(out: readonly Words[], a: readonly Words[], level: number, key: NativeKey): void;
-  /** The automorphism X -> X^element and its key switch, on 2 polynomials. `out` must not be `a`. */
-  rotate(out: Words, a: Words, level: number, element: number, key: NativeKey): void;
-  /** The same rotation of several ciphertexts, at most 1024, in one pass over the key. No `out` is an `a`. */
-  rotateMany(out: readonly Words[], a: readonly Words[], level: number, element: number, key: NativeKey): void;
+  /** Of each ciphertext 3 polynomials to 2, up to 8 in one pass over the key; at most 1024. No `out` is an `a` or another `out`. */
+  relinearise(out: readonly Words[], a: readonly Words[], level: number, key: NativeKey): void;
+  /** The automorphism X -> X^element and its key switch on the 2 polynomials of each ciphertext, up to 8 in one pass over the key; at most 1024. No `out` is an `a` or another `out`. */
+  rotate(out: readonly Words[], a: readonly Words[], level: number, element: number, key: NativeKey): void;
   /** For each element in turn: out = out + rotate(out), starting with a. */
   rotateAndSum(out: Words, a: Words, level: number, elements: readonly number[], keys: readonly NativeKey[]): void;
 

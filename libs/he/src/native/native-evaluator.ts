@@ -128,7 +128,7 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
       this.beforeCostly();
       this.counts.relinearisations += some.length;
       const outs = some.map(() => this.scheme.take(2, level));
-      this.ring.relineariseMany(outs, some.map(({ data }) => data), level, key);
+      this.ring.relinearise(outs, some.map(({ data }) => data), level, key);
       some.forEach((of, index) => of.replace(outs[index] ?? of.data, 2, level));
     }
   }
@@ -167,7 +167,7 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
         this.counts.rotations += some.length;
         const made = some.map(({ scale }) => new NativeCiphertext(this.scheme.pool.give, this.scheme.take(2, level), { size: 2, level, scale }));
         results.push(...made);
-        this.ring.rotateMany(made.map(({ data }) => data), some.map(({ data }) => data), level, galoisElement(step, this.parameters.ring), key);
+        this.ring.rotate(made.map(({ data }) => data), some.map(({ data }) => data), level, galoisElement(step, this.parameters.ring), key);
       }
       return results;
     } catch (error) {
@@ -259,7 +259,7 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
     if (size !== 2) throw new CircuitError(`cannot rotate: size ${size}`, 'relinearise first');
     this.beforeCostly();
     this.counts.rotations++;
-    return this.make(2, level, scale, (out) => this.ring.rotate(out, data, level, galoisElement(step, this.parameters.ring), key));
+    return this.make(2, level, scale, (out) => this.ring.rotate([out], [data], level, galoisElement(step, this.parameters.ring), key));
   }
 
   private galoisKey(step: number, what: string): NativeKey {
