@@ -14,7 +14,7 @@ test('plan prints what a job needs and how long it takes; the second time from w
   assert.equal(text.status, 0, text.stderr);
   assert.match(text.stderr, /measuring this machine/);
   for (const line of [/^ring +N = \d+/m, /^modulus +log2 QP/m, /^scale, levels .*after each refresh/m, /^refreshes +2, every 1 iterations/m, /^blocks +/m, /^tasks .* in all$/m, /^keys +/m, /^operations +/m,
-    /^bytes +/m, /^memory .* a compute thread$/m, /^time +about .* of training with \d+ vCPUs on this machine/m, /^before it +keys/m]) {
+    /^bytes +/m, /^memory .* a compute thread, .* on a host$/m, /^time +about .* of training with \d+ vCPUs on this machine/m, /^before it +keys/m]) {
     assert.match(text.stdout, line);
   }
   assert.equal((await readdir(join(cache, 'blindfit', 'calibrations'))).length, 1);

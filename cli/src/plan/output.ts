@@ -49,7 +49,8 @@ export function planText(plan: Plan, predicted: Predicted | undefined): string {
     ['operations', `${formatCount(operations.rotations)} rotations, ${formatCount(operations.relinearisations)} relinearisations, ${formatCount(operations.multiplications)} products, ${formatCount(operations.plainMultiplications)} plaintext products, ${formatCount(operations.rescales)} rescales`],
     ['cost', `about ${formatCount(plan.rotationEquivalents)} rotations at the top level`],
     ['bytes', `at most ${formatBytes(bytes.data)} of data and ${formatBytes(bytes.keys)} of keys up, ${formatBytes(bytes.model)} of model down`],
-    ['memory', `${formatBytes(plan.threadMemoryBytes)} a compute thread`],
+    // Expanded keys are twice what is uploaded: half of each is a seed there.
+    ['memory', `at most ${formatBytes(plan.threadMemoryBytes)} a compute thread, which on node-seal holds its own keys; threads of the native evaluator share ${formatBytes(2 * bytes.keys)} of them on a host`],
     ['weights', `|w| < ${plan.maxWeight}`],
     ...(predicted === undefined ? [] : predictionRows(predicted)),
   ]);

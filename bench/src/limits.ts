@@ -1,0 +1,53 @@
+/** How far a rotation is from what the machine allows: the transforms it consists of, and the key it reads. One thread, the fastest kernel. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { NativeEvaluator, type NativeScheme } from '@blindfit/he';
+import { medianMs, ms, print } from './measure.ts';
+
+/** More than caches hold of what is 14.7 MB each. */
+const KEYS = 24;
+const ROUNDS = 51;
+/** Of a key switch on 7 primes and the special one: 7 of the operand and 2 of the sums; 7 to each of 8 primes, of which 7 are known, and 2 to each of 7 in the end. */
+const TRANSFORMS = { inverse: 9, forward: 63 } as const;
+
+/**
+ * @param key for rotations by 1, as its file has it
+ * @param encrypted a ciphertext at the top level
+ */
+export function printLimits(name: string, scheme: NativeScheme, key: Uint8Array, encrypted: Uint8Array, directory: string): void {
+  const { maxLevel, ring, slots, scale, dataBits } = scheme.parameters;
+  const values = Float64Array.from({ length: slots }, (_, i) => Math.sin(i));
+  const polynomial = scheme.encode(values, maxLevel, scale).data.slice();
+  // The first prime is a longer one.
+  const transform = (body: (level: number) => void): { first: number; other: number } => {
+    const first = medianMs(() => body(0), ROUNDS);
+    return { first, other: (medianMs(() => body(maxLevel), ROUNDS) - first) / maxLevel };
+  };
+  const forward = transform((level) => scheme.ring.ntt(polynomial.subarray(0, (level + 1) * ring), level));
+  const inverse = transform((level) => scheme.ring.inverseNtt(polynomial.subarray(0, (level + 1) * ring), level));
+  const evaluators = Array.from({ length: KEYS }, (_, index) => {
+    const path = join(directory, `key-${index}`);
+    writeFileSync(path, key);
+    return new NativeEvaluator(scheme, { relinearisation: undefined, galois: new Map([[1, scheme.ring.openKey(path)]]) });
+  });
+  const [first] = evaluators;
+  if (first === undefined) return;
+  using ciphertext = scheme.loadCiphertext(encrypted);
+  const rotate = (evaluator: NativeEvaluator): void => evaluator.rotate(ciphertext, 1)[Symbol.dispose]();
+  let turn = 0;
+  const inTurn = (): NativeEvaluator => evaluators[turn++ % KEYS] ?? first;
+  const again = medianMs(() => rotate(first), ROUNDS);
+  const turned = medianMs(() => rotate(inTurn()), 2 * KEYS);
+  const copies = Array.from({ length: KEYS }, () => Buffer.from(key));
+  // Comparing reads two of them.
+  const read = medianMs(() => (copies[turn++ % KEYS] ?? Buffer.alloc(0)).equals(copies[turn++ % KEYS] ?? Buffer.alloc(0)), 2 * KEYS) / 2;
+  const us = (milliseconds: number): string => (1000 * milliseconds).toFixed(1);
+  print(`A rotation against the machine's limit (${name}, one thread, medians)`, [
+    ['', 'milliseconds'],
+    [`a key's ${(key.length / 1e6).toFixed(1)} MB, read from ${KEYS} of them in turn`, ms(read)],
+    [`${TRANSFORMS.forward} forward and ${TRANSFORMS.inverse} inverse transforms at ${us(forward.other)} and ${us(inverse.other)} us (${dataBits.at(-1) ?? 0} bits)`, ms(TRANSFORMS.forward * forward.other + TRANSFORMS.inverse * inverse.other)],
+    [`the rotation, with the same key again`, ms(again)],
+    [`the rotation, with ${KEYS} keys in turn`, ms(turned)],
+  ]);
+  process.stdout.write(`transforms modulo the first prime, of ${dataBits[0] ?? 0} bits, take ${us(forward.first)} and ${us(inverse.first)} us\n`);
+}
