@@ -59,14 +59,18 @@ export async function run(): Promise<void> {
         }
       }
     }
-    const typical = (index: number, name: string): number => {
-      const sorted = [...(times[index]?.get(name) ?? [])].sort((a, b) => a - b);
+    /** Median of every `step`th time. */
+    const typical = (index: number, name: string, step = 1): number => {
+      const sorted = (times[index]?.get(name) ?? []).filter((_, i) => i % step === 0).sort((a, b) => a - b);
       return sorted[Math.floor(sorted.length / 2)] ?? NaN;
     };
     print(`Evaluators at N = ${parameters.ring}, primes of ${LITERAL.dataBits.join(', ')} and ${LITERAL.specialBits} bits, one thread, median milliseconds of ${ROUNDS} rounds of ${IN_A_ROW} in a row (node-seal / native)`, [
       ['operation', ...candidates.map(({ name }) => name)],
       ...names.map((name) => [name, ...candidates.map((_, index) => (index === 0 ? ms(typical(0, name)) : `${ms(typical(index, name))} (${(typical(0, name) / typical(index, name)).toFixed(1)})`))]),
     ]);
+    const cold = (name: string): string => `${name} ${ms(typical(1, name, IN_A_ROW))} (${(typical(0, name, IN_A_ROW) / typical(1, name, IN_A_ROW)).toFixed(1)})`;
+    const [, fastest] = candidates;
+    if (fastest !== undefined) process.stdout.write(`\nthe first of the ${IN_A_ROW}, after the others' work, with ${fastest.name}: ${names.map(cold).join(', ')}\n`);
     if (resolved.kind === 'native') {
       const addon = loadAddon(resolved.path);
       using native = new NativeScheme(addon, parameters);
