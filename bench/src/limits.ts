@@ -25,28 +25,32 @@ export function printLimits(name: string, scheme: NativeScheme, key: Uint8Array,
   };
   const forward = transform((level) => scheme.ring.ntt(polynomial.subarray(0, (level + 1) * ring), level));
   const inverse = transform((level) => scheme.ring.inverseNtt(polynomial.subarray(0, (level + 1) * ring), level));
-  const evaluators = Array.from({ length: KEYS }, (_, index) => {
+  const keys = Array.from({ length: KEYS }, (_, index) => {
     const path = join(directory, `key-${index}`);
     writeFileSync(path, key);
-    return new NativeEvaluator(scheme, { relinearisation: undefined, galois: new Map([[1, scheme.ring.openKey(path)]]) });
+    return scheme.ring.openKey(path);
   });
-  const [first] = evaluators;
-  if (first === undefined) return;
+  const evaluators = keys.map((opened) => new NativeEvaluator(scheme, { relinearisation: undefined, galois: new Map([[1, opened]]) }));
+  let turn = 0;
+  const next = <T>(of: readonly T[]): T => {
+    const item = of[turn++ % of.length];
+    if (item === undefined) throw new RangeError('nothing to take turns with');
+    return item;
+  };
   using ciphertext = scheme.loadCiphertext(encrypted);
   const rotate = (evaluator: NativeEvaluator): void => evaluator.rotate(ciphertext, 1)[Symbol.dispose]();
-  let turn = 0;
-  const inTurn = (): NativeEvaluator => evaluators[turn++ % KEYS] ?? first;
-  const again = medianMs(() => rotate(first), ROUNDS);
-  const turned = medianMs(() => rotate(inTurn()), 2 * KEYS);
-  const copies = Array.from({ length: KEYS }, () => Buffer.from(key));
+  const again = medianMs(() => rotate(next(evaluators.slice(0, 1))), ROUNDS);
+  const turned = medianMs(() => rotate(next(evaluators)), 2 * KEYS);
+  for (const opened of keys) opened.close();
+  const copies = keys.map(() => Buffer.from(key));
   // Comparing reads two of them.
-  const read = medianMs(() => (copies[turn++ % KEYS] ?? Buffer.alloc(0)).equals(copies[turn++ % KEYS] ?? Buffer.alloc(0)), 2 * KEYS) / 2;
+  const read = medianMs(() => next(copies).equals(next(copies)), 2 * KEYS) / 2;
   const us = (milliseconds: number): string => (1000 * milliseconds).toFixed(1);
   print(`A rotation against the machine's limit (${name}, one thread, medians)`, [
     ['', 'milliseconds'],
     [`a key's ${(key.length / 1e6).toFixed(1)} MB, read from ${KEYS} of them in turn`, ms(read)],
     [`${TRANSFORMS.forward} forward and ${TRANSFORMS.inverse} inverse transforms at ${us(forward.other)} and ${us(inverse.other)} us (${dataBits.at(-1) ?? 0} bits)`, ms(TRANSFORMS.forward * forward.other + TRANSFORMS.inverse * inverse.other)],
-    [`the rotation, with the same key again`, ms(again)],
+    ['the rotation, with the same key again', ms(again)],
     [`the rotation, with ${KEYS} keys in turn`, ms(turned)],
   ]);
   process.stdout.write(`transforms modulo the first prime, of ${dataBits[0] ?? 0} bits, take ${us(forward.first)} and ${us(inverse.first)} us\n`);
