@@ -104,8 +104,8 @@ export interface Evaluator {
   rotate(a: Ciphertext, step: number): Ciphertext;
   conjugate(a: Ciphertext): Ciphertext;
 
-  /** Whole patterns in one call, where an evaluator has them. The results are those of the single operations, to the bit. */
-  readonly fused?: FusedOperations;
+  /** Whole patterns in one call, as far as an evaluator has them. The results are those of the single operations, to the bit. */
+  readonly fused?: Partial<FusedOperations>;
 
   /** Declares that the integer content stands for another value: dividing the scale by r multiplies the value by r. */
   multiplyValueInPlace(a: Ciphertext, factor: number): void;

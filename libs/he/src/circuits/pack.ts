@@ -123,7 +123,7 @@ export function expand(evaluator: Evaluator, layout: Layout, chain: Ciphertext, 
 /** Twice the terms of `parent` that do not have the power, and twice those that do, divided by it. @param turned its rotation; both are used up */
 function split(evaluator: Evaluator, parent: Ciphertext, turned: Ciphertext, power: number): [Ciphertext, Ciphertext] {
   const monomial = evaluator.monomial(-power, parent.level);
-  if (evaluator.fused !== undefined) {
+  if (evaluator.fused?.splitInPlace !== undefined) {
     evaluator.fused.splitInPlace(parent, turned, monomial);
     return [parent, turned];
   }

@@ -22,7 +22,7 @@ function doublings(from: number, below: number): number[] {
  * One rotation a step.
  */
 export function rotateAndSumInPlace(evaluator: Evaluator, a: Ciphertext, steps: readonly number[]): void {
-  if (evaluator.fused !== undefined) {
+  if (evaluator.fused?.rotateAndSumInPlace !== undefined) {
     evaluator.fused.rotateAndSumInPlace(a, steps);
     return;
   }

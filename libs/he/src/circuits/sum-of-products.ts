@@ -28,7 +28,7 @@ export function sumOfProducts(evaluator: Evaluator, layout: Layout, features: re
  */
 export function addProducts(evaluator: Evaluator, a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
   if (a.length !== b.length || b.length === 0) throw new CircuitError(`${a.length} and ${b.length} factors`, 'as many of the one as of the other, and at least one, are needed');
-  if (evaluator.fused !== undefined) return evaluator.fused.sumOfProducts(a, b);
+  if (evaluator.fused?.sumOfProducts !== undefined) return evaluator.fused.sumOfProducts(a, b);
   let sum: Ciphertext | undefined;
   b.forEach((right, index) => {
     const left = a[index];
