@@ -52,7 +52,6 @@ async function iterations(): Promise<void> {
     const warm = looks.find(({ iteration }) => iteration >= WARM_UP)?.bytes ?? new Map<string, number>();
     const middle = looks.find(({ iteration }) => iteration >= ITERATIONS / 2)?.bytes ?? new Map<string, number>();
     const last = looks.at(-1)?.bytes ?? new Map<string, number>();
-    const mib = (value: number | undefined): string => ((value ?? NaN) / 2 ** 20).toFixed(0);
     print(
       `Soak: ${SAMPLES} x ${data.shape.features} x 2, ${ITERATIONS} iterations, ${report.refresh.count} refreshes, ${report.parameters.name}, ${((performance.now() - started) / 1000).toFixed(0)} s; weight error ${report.maxWeightError.toExponential(1)}; resident memory in MiB`,
       [
@@ -67,15 +66,18 @@ async function iterations(): Promise<void> {
   }
 }
 
-/** The worker's largest resident memory over a job of two iterations. */
+/** The worker's largest resident memory over a job of two iterations, and what of it is its own: inputs and keys are mapped files, which the system can drop. */
 async function samples(): Promise<void> {
-  const rows = [['samples', 'worker peak MiB', 'training s', 'weight error']];
+  const rows = [['samples', 'worker peak MiB', 'without files MiB', 'training s', 'weight error']];
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-bench-'));
   try {
     for (const count of [1024, 16_384, 131_072]) {
       // A process of its own each: the largest memory of the one before would show.
       const stack = await startStack({ dataDir: join(directory, `data-${count}`), threads: 2, log: () => undefined });
       const client = new BlindfitClient({ server: stack.url, token: stack.token });
+      const worker = stack.processes.find(({ name }) => name.startsWith('worker'))?.pid ?? 0;
+      let own = 0;
+      const watch = setInterval(() => void fieldOf(worker, 'RssAnon').then((bytes) => (own = Math.max(own, bytes))), 250);
       try {
         const report = await runTraining(
           client,
@@ -83,9 +85,9 @@ async function samples(): Promise<void> {
           new Progress(),
           new AbortController().signal,
         );
-        const worker = stack.processes.find(({ name }) => name.startsWith('worker'));
-        rows.push([String(count), ((await fieldOf(worker?.pid ?? 0, 'VmHWM')) / 2 ** 20).toFixed(0), report.seconds.train.toFixed(1), report.maxWeightError.toExponential(1)]);
+        rows.push([String(count), mib(await fieldOf(worker, 'VmHWM')), mib(own), report.seconds.train.toFixed(1), report.maxWeightError.toExponential(1)]);
       } finally {
+        clearInterval(watch);
         await client.close();
         await stack.stop();
       }
@@ -102,8 +104,12 @@ function dataOf(count: number, width: number, classes: number): TrainingData {
   return prepareData({ training: createDataset(features, width, Array.from({ length: count }, (_, i) => String(i % classes))), preprocessing: 'standardize' });
 }
 
+function mib(bytes: number | undefined): string {
+  return ((bytes ?? NaN) / 2 ** 20).toFixed(0);
+}
+
 /** Bytes. */
-async function fieldOf(pid: number, field: 'VmRSS' | 'VmHWM'): Promise<number> {
+async function fieldOf(pid: number, field: 'VmRSS' | 'VmHWM' | 'RssAnon'): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   return 1024 * Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? NaN);
 }
