@@ -1,5 +1,4 @@
 /** Every operation on node-seal and on the native evaluator with each of its kernels, side by side in one run. One thread. */
-import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,18 +31,11 @@ export async function run(): Promise<void> {
     const candidates: Candidate[] = [
       { name: 'node-seal', codec: scheme, evaluator: new SealEvaluator(scheme, { relinearisation: scheme.loadRelinearisationKey(relinearisation), galois: new Map([[1, scheme.loadGaloisKey(galois, 1)]]) }) },
     ];
-    if (resolved.kind === 'native') {
-      const addon = loadAddon(resolved.path);
-      for (const kernel of addon.kernels()) {
-        const native = new NativeScheme(addon, parameters, kernel);
-        const open = (bytes: Uint8Array, step?: number): NativeKey => {
-          const path = join(directory, `${kernel}-${step ?? 'relinearisation'}`);
-          // In one go, as workers write theirs.
-          writeFileSync(path, native.packKey(bytes, step));
-          return native.ring.openKey(path);
-        };
-        candidates.push({ name: kernel, codec: native, evaluator: new NativeEvaluator(native, { relinearisation: open(relinearisation), galois: new Map([[1, open(galois, 1)]]) }) });
-      }
+    const addon = resolved.kind === 'native' ? loadAddon(resolved.path) : undefined;
+    const natives = addon?.kernels().map((kernel) => [kernel, new NativeScheme(addon, parameters, kernel)] as const) ?? [];
+    for (const [kernel, native] of natives) {
+      const open = (bytes: Uint8Array, step?: number): NativeKey => native.createKey(join(directory, `${kernel}-${step ?? 'relinearisation'}`), bytes, step);
+      candidates.push({ name: kernel, codec: native, evaluator: new NativeEvaluator(native, { relinearisation: open(relinearisation), galois: new Map([[1, open(galois, 1)]]) }) });
     }
     const values = Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i));
     const bytes = secret.encryptToBytes(values, parameters.maxLevel, parameters.scale);
@@ -68,15 +60,12 @@ export async function run(): Promise<void> {
       ['operation', ...candidates.map(({ name }) => name)],
       ...names.map((name) => [name, ...candidates.map((_, index) => (index === 0 ? ms(typical(0, name)) : `${ms(typical(index, name))} (${(typical(0, name) / typical(index, name)).toFixed(1)})`))]),
     ]);
-    const cold = (name: string): string => `${name} ${ms(typical(1, name, IN_A_ROW))} (${(typical(0, name, IN_A_ROW) / typical(1, name, IN_A_ROW)).toFixed(1)})`;
-    const [, fastest] = candidates;
-    if (fastest !== undefined) process.stdout.write(`\nthe first of the ${IN_A_ROW}, after the others' work, with ${fastest.name}: ${names.map(cold).join(', ')}\n`);
-    if (resolved.kind === 'native') {
-      const addon = loadAddon(resolved.path);
-      using native = new NativeScheme(addon, parameters);
-      printLimits(addon.kernels()[0] ?? '', native, native.packKey(galois, 1), bytes, directory);
-    }
+    const [fastest] = natives;
     if (resolved.kind === 'seal') process.stdout.write(`\nno native evaluator: ${resolved.why}\n`);
+    if (fastest === undefined) return;
+    const cold = (name: string): string => `${name} ${ms(typical(1, name, IN_A_ROW))} (${(typical(0, name, IN_A_ROW) / typical(1, name, IN_A_ROW)).toFixed(1)})`;
+    process.stdout.write(`\nthe first of the ${IN_A_ROW}, after the others' work, with ${fastest[0]}: ${names.map(cold).join(', ')}\n`);
+    printLimits(...fastest, galois, bytes, directory);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -1,5 +1,5 @@
 /** How far a rotation is from what the machine allows: the transforms it consists of, and the key it reads. One thread, the fastest kernel. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NativeEvaluator, type NativeScheme } from '@blindfit/he';
 import { medianMs, ms, print } from './measure.ts';
@@ -7,17 +7,19 @@ import { medianMs, ms, print } from './measure.ts';
 /** More than caches hold of what is 14.7 MB each. */
 const KEYS = 24;
 const ROUNDS = 51;
-/** Of a key switch on 7 primes and the special one: 7 of the operand and 2 of the sums; 7 to each of 8 primes, of which 7 are known, and 2 to each of 7 in the end. */
-const TRANSFORMS = { inverse: 9, forward: 63 } as const;
 
 /**
- * @param key for rotations by 1, as its file has it
+ * @param key for rotations by 1, as the owner sends it
  * @param encrypted a ciphertext at the top level
  */
 export function printLimits(name: string, scheme: NativeScheme, key: Uint8Array, encrypted: Uint8Array, directory: string): void {
   const { maxLevel, ring, slots, scale, dataBits } = scheme.parameters;
   const values = Float64Array.from({ length: slots }, (_, i) => Math.sin(i));
   const polynomial = scheme.encode(values, maxLevel, scale).data.slice();
+  // Of a key switch on k primes and the special one. Inverse: k of the operand and 2 of the sums. Forward: k to each of k + 1 primes, less k
+  // that are known, and 2 to each of k in the end.
+  const primes = dataBits.length;
+  const [inverses, forwards] = [primes + 2, primes * primes + 2 * primes];
   // The first prime is a longer one.
   const transform = (body: (level: number) => void): { first: number; other: number } => {
     const first = medianMs(() => body(0), ROUNDS);
@@ -25,11 +27,8 @@ export function printLimits(name: string, scheme: NativeScheme, key: Uint8Array,
   };
   const forward = transform((level) => scheme.ring.ntt(polynomial.subarray(0, (level + 1) * ring), level));
   const inverse = transform((level) => scheme.ring.inverseNtt(polynomial.subarray(0, (level + 1) * ring), level));
-  const keys = Array.from({ length: KEYS }, (_, index) => {
-    const path = join(directory, `key-${index}`);
-    writeFileSync(path, key);
-    return scheme.ring.openKey(path);
-  });
+  const paths = Array.from({ length: KEYS }, (_, index) => join(directory, `key-${index}`));
+  const keys = paths.map((path) => scheme.createKey(path, key, 1));
   const evaluators = keys.map((opened) => new NativeEvaluator(scheme, { relinearisation: undefined, galois: new Map([[1, opened]]) }));
   let turn = 0;
   const next = <T>(of: readonly T[]): T => {
@@ -42,14 +41,14 @@ export function printLimits(name: string, scheme: NativeScheme, key: Uint8Array,
   const again = medianMs(() => rotate(next(evaluators.slice(0, 1))), ROUNDS);
   const turned = medianMs(() => rotate(next(evaluators)), 2 * KEYS);
   for (const opened of keys) opened.close();
-  const copies = keys.map(() => Buffer.from(key));
+  const copies = paths.map((path) => readFileSync(path));
   // Comparing reads two of them.
   const read = medianMs(() => next(copies).equals(next(copies)), 2 * KEYS) / 2;
   const us = (milliseconds: number): string => (1000 * milliseconds).toFixed(1);
   print(`A rotation against the machine's limit (${name}, one thread, medians)`, [
     ['', 'milliseconds'],
-    [`a key's ${(key.length / 1e6).toFixed(1)} MB, read from ${KEYS} of them in turn`, ms(read)],
-    [`${TRANSFORMS.forward} forward and ${TRANSFORMS.inverse} inverse transforms at ${us(forward.other)} and ${us(inverse.other)} us (${dataBits.at(-1) ?? 0} bits)`, ms(TRANSFORMS.forward * forward.other + TRANSFORMS.inverse * inverse.other)],
+    [`a key's ${((copies[0]?.length ?? 0) / 1e6).toFixed(1)} MB, read from ${KEYS} of them in turn`, ms(read)],
+    [`${forwards} forward and ${inverses} inverse transforms at ${us(forward.other)} and ${us(inverse.other)} us (${dataBits.at(-1) ?? 0} bits)`, ms(forwards * forward.other + inverses * inverse.other)],
     ['the rotation, with the same key again', ms(again)],
     [`the rotation, with ${KEYS} keys in turn`, ms(turned)],
   ]);

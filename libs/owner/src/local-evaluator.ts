@@ -1,6 +1,6 @@
 /** What a training in this process computes with: node-seal, or the native evaluator with its key files in a directory that vanishes. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -32,14 +32,11 @@ async function onNative(keyset: Keyset, plan: Plan, addon: string, stack: Dispos
   const scheme = stack.use(new NativeScheme(loadAddon(addon), plan.parameters));
   const directory = mkdtempSync(join(tmpdir(), 'blindfit-keys-'));
   stack.defer(() => rmSync(directory, { recursive: true, force: true }));
-  const open = async (payload: Uint8Array, step?: number): Promise<NativeKey> => {
-    const path = join(directory, String(step ?? 'relinearisation'));
-    await writeFile(path, scheme.packKey(payload, step));
-    return stack.adopt(scheme.ring.openKey(path), (key) => key.close());
-  };
-  const relinearisation = await open(await relinearisationPayload(keyset));
+  const open = (payload: Uint8Array, step?: number): NativeKey =>
+    stack.adopt(scheme.createKey(join(directory, String(step ?? 'relinearisation')), payload, step), (key) => key.close());
+  const relinearisation = open(await relinearisationPayload(keyset));
   const galois = new Map<number, NativeKey>();
-  for await (const { step, payload } of galoisPayloads(keyset, plan)) galois.set(step, await open(payload, step));
+  for await (const { step, payload } of galoisPayloads(keyset, plan)) galois.set(step, open(payload, step));
   return { codec: scheme, evaluator: new NativeEvaluator(scheme, { relinearisation, galois }) };
 }
 

@@ -1,6 +1,5 @@
 /** Entry of a measuring thread: all operations once, or as many rotations as a moment allows while others do the same. */
 import { randomUUID } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,9 +84,7 @@ async function nativeEngine(addon: string, parameters: Parameters, keys: KeyByte
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-calibration-'));
   const opened = async (bytes: Uint8Array, step?: number): Promise<ReturnType<typeof scheme.ring.openKey>> => {
     const path = join(directory, 'key');
-    // In one go, as workers write theirs.
-    writeFileSync(path, scheme.packKey(bytes, step));
-    const key = scheme.ring.openKey(path);
+    const key = scheme.createKey(path, bytes, step);
     // What is mapped stays.
     await rm(path);
     return key;
@@ -97,8 +94,7 @@ async function nativeEngine(addon: string, parameters: Parameters, keys: KeyByte
   const loadKey = async (bytes: Uint8Array): Promise<void> => {
     const path = join(tmpdir(), `blindfit-calibration-${randomUUID()}.key`);
     try {
-      writeFileSync(path, scheme.packKey(bytes, STEP));
-      scheme.ring.openKey(path).close();
+      scheme.createKey(path, bytes, STEP).close();
     } finally {
       await rm(path, { force: true });
     }

@@ -3,6 +3,7 @@
  * everywhere outside; no instance of SEAL is needed to read, compute and write them.
  */
 import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { constantContent, residue } from '../constants.ts';
 import { discard } from '../discard.ts';
 import { CircuitError, WireError } from '../errors.ts';
@@ -11,7 +12,7 @@ import { galoisElement } from '../galois.ts';
 import type { Parameters } from '../parameters.ts';
 import { checkedPayload } from '../seal/payload.ts';
 import { maxPayloadBytes } from '../wire.ts';
-import type { Kernel, NativeAddon, NativeRing, Words } from './addon.ts';
+import type { Kernel, NativeAddon, NativeKey, NativeRing, Words } from './addon.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { CkksEncoder } from './ckks-encoder.ts';
 import { parmsId, sealPrimes } from './seal-constants.ts';
@@ -170,6 +171,17 @@ export class NativeScheme implements Disposable {
     } catch (error) {
       throw new WireError(error instanceof Error ? error.message : String(error), 'make the keys anew, or put each in its place');
     }
+  }
+
+  /**
+   * Writes a key's file and maps it, for a program that keeps its key files to itself; what a host shares is made by whoever keeps it. In one
+   * write (promises write 512 KiB at a time), so that it lies in huge pages where the file system has them.
+   * @param step as for {@link packKey}
+   * @throws as {@link packKey}; what writing throws
+   */
+  createKey(path: string, bytes: Uint8Array, step: number | undefined): NativeKey {
+    writeFileSync(path, this.packKey(bytes, step));
+    return this.ring.openKey(path);
   }
 
   saveCiphertext(ciphertext: Ciphertext): Uint8Array {
