@@ -9,6 +9,8 @@ const CONCURRENCY = 16;
 /** Enough to see what is wrong; whoever sent a thousand wrong blobs made one mistake. */
 const MAX_PROBLEMS = 20;
 const SHOWN_IN_DETAIL = 5;
+/** The reason of a blob that is not there. */
+const MISSING = 'missing';
 
 type BlobProblem = NonNullable<Problem['blobs']>[number];
 
@@ -22,20 +24,25 @@ export function checkBlobs(store: BlobStore, planned: PlannedJob): Promise<void>
   return checkPlaces(store, planned.plan.parameters, expectedBlobs(planned));
 }
 
-/** As {@link checkBlobs}, for any places. */
+/** As {@link checkBlobs}, for any places; problems come in the order of the places, however quick the store was with each. */
 export async function checkPlaces(store: BlobStore, parameters: Parameters, blobs: readonly ExpectedBlob[]): Promise<void> {
   // One blob may stand at many places, for example a block of zeros.
   const places = Map.groupBy(blobs, (blob) => blob.digest);
-  const queue = places.entries();
-  const missing: BlobProblem[] = [];
-  const invalid: BlobProblem[] = [];
+  const queue = [...places].entries();
+  const found: BlobProblem[][] = [];
+  let count = 0;
   const checkNext = async (): Promise<void> => {
-    for (const [digest, expected] of queue) {
-      await checkBlob(store, parameters, digest, expected, missing, invalid);
-      if (missing.length + invalid.length >= MAX_PROBLEMS) return;
+    for (const [index, [digest, expected]] of queue) {
+      const problems = await checkBlob(store, parameters, digest, expected);
+      found[index] = problems;
+      count += problems.length;
+      if (count >= MAX_PROBLEMS) return;
     }
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, checkNext));
+  // Blobs are taken in order and those taken are looked into, so nothing skipped comes before the first of these.
+  const problems = found.flat().slice(0, MAX_PROBLEMS);
+  const [missing, invalid] = [problems.filter(({ reason }) => reason === MISSING), problems.filter(({ reason }) => reason !== MISSING)];
   if (missing.length > 0) {
     throw refusal('BLOBS_MISSING', 'Blobs are missing', 'is not in the store', [...missing, ...invalid], 'upload them with PUT /v1/blobs/DIGEST, then submit again');
   }
@@ -44,24 +51,21 @@ export async function checkPlaces(store: BlobStore, parameters: Parameters, blob
   }
 }
 
-async function checkBlob(store: BlobStore, parameters: Parameters, text: string, expected: readonly ExpectedBlob[], missing: BlobProblem[], invalid: BlobProblem[]): Promise<void> {
+/** What is wrong with one blob at each of its places, the first of them. */
+async function checkBlob(store: BlobStore, parameters: Parameters, text: string, expected: readonly ExpectedBlob[]): Promise<BlobProblem[]> {
   const digest = parseDigest(text);
-  const report = (list: BlobProblem[], place: string, reason: string): void => {
-    if (missing.length + invalid.length < MAX_PROBLEMS) list.push({ place, digest, reason });
-  };
   const found = await headOf(store, digest);
+  if (found === undefined) return expected.slice(0, MAX_PROBLEMS).map(({ place }) => ({ place, digest, reason: MISSING }));
+  const problems: BlobProblem[] = [];
   for (const { place, fields } of expected) {
-    if (found === undefined) {
-      report(missing, place, 'missing');
-      continue;
-    }
     try {
       checkHeader(parseHeader(found.head), found.size, { parameters, fields });
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      report(invalid, place, error.message);
+      if (problems.push({ place, digest, reason: error.message }) >= MAX_PROBLEMS) break;
     }
   }
+  return problems;
 }
 
 async function headOf(store: BlobStore, digest: ReturnType<typeof parseDigest>): Promise<{ size: number; head: Uint8Array } | undefined> {
@@ -78,7 +82,7 @@ async function headOf(store: BlobStore, digest: ReturnType<typeof parseDigest>):
 }
 
 function refusal(code: string, title: string, what: string, problems: BlobProblem[], hint: string): ApiError {
-  const lines = problems.slice(0, SHOWN_IN_DETAIL).map(({ place, digest, reason }) => `${place} (${digest}) ${reason === 'missing' ? 'is missing' : `${what}: ${reason}`}`);
+  const lines = problems.slice(0, SHOWN_IN_DETAIL).map(({ place, digest, reason }) => `${place} (${digest}) ${reason === MISSING ? 'is missing' : `${what}: ${reason}`}`);
   const more = problems.length > lines.length ? `; and more, see "blobs"` : '';
   return new ApiError(422, code, title, `${lines.join('; ')}${more}`, hint, problems);
 }

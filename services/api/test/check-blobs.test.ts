@@ -1,0 +1,66 @@
+/** Which problems `checkPlaces` names, and in which order. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { ExpectedBlob } from '@blindfit/contracts';
+import { Parameters, wrap } from '@blindfit/he';
+import { FileBlobStore, type Digest } from '@blindfit/storage';
+
+import { checkPlaces } from '../src/check-blobs.ts';
+import { ApiError } from '../src/problems.ts';
+import { putBlob } from './service.ts';
+import { randomBlob, temporaryDirectory } from './support.ts';
+
+const parameters = Parameters.of({ ring: 8192, dataBits: [50, 40], specialBits: 60, scaleBits: 40 });
+const fields = { kind: 'relinearisation-key' } as const;
+
+/** A real store that takes its time with some blobs. */
+async function unevenStore(t: TestContext, slow: Set<string>): Promise<FileBlobStore> {
+  const store = await FileBlobStore.open(await temporaryDirectory(t), { durable: false });
+  const touch = store.touch.bind(store);
+  store.touch = async (digest: Digest) => {
+    if (slow.has(digest)) await sleep(30);
+    return touch(digest);
+  };
+  return store;
+}
+
+async function problemsOf(store: FileBlobStore, places: ExpectedBlob[]): Promise<{ code: string; places: string[] }> {
+  try {
+    await checkPlaces(store, parameters, places);
+  } catch (error) {
+    assert.ok(error instanceof ApiError);
+    return { code: error.code, places: error.blobs?.map(({ place }) => place) ?? [] };
+  }
+  return { code: 'fine', places: [] };
+}
+
+test('problems come in the order of the places, whichever blob was looked into first', async (t) => {
+  const slow = new Set<string>();
+  const store = await unevenStore(t, slow);
+  const good = await putBlob(store, wrap(parameters, fields, randomBytes(500)));
+  const bad = await Promise.all(Array.from({ length: 4 }, () => putBlob(store, randomBytes(500))));
+  for (const digest of bad.slice(0, 2)) slow.add(digest);
+  const at = (digest: string, index: number): ExpectedBlob => ({ digest, place: `place ${index}`, fields });
+  assert.deepEqual(await problemsOf(store, [at(good, 0)]), { code: 'fine', places: [] });
+  assert.deepEqual(await problemsOf(store, [good, ...bad].map(at)), { code: 'BLOBS_INVALID', places: ['place 1', 'place 2', 'place 3', 'place 4'] });
+  // Those that are missing come first: without them nobody knows what else is wrong.
+  const absent = randomBlob(10).digest;
+  slow.add(absent);
+  assert.deepEqual(await problemsOf(store, [...bad, absent].map(at)), { code: 'BLOBS_MISSING', places: ['place 4', 'place 0', 'place 1', 'place 2', 'place 3'] });
+});
+
+test('of a thousand problems the first twenty are named', async (t) => {
+  const slow = new Set<string>();
+  const store = await unevenStore(t, slow);
+  const absent = Array.from({ length: 1000 }, () => randomBlob(32).digest);
+  for (const [index, digest] of absent.entries()) if (index % 3 === 0) slow.add(digest);
+  const expected = Array.from({ length: 20 }, (_, index) => `place ${index}`);
+  const places = absent.map((digest, index) => ({ digest, place: `place ${index}`, fields }));
+  assert.deepEqual(await problemsOf(store, places), { code: 'BLOBS_MISSING', places: expected });
+  // One blob at many places.
+  const [one = ''] = absent;
+  assert.deepEqual(await problemsOf(store, places.map((place) => ({ ...place, digest: one }))), { code: 'BLOBS_MISSING', places: expected });
+});
