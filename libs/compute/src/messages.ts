@@ -1,5 +1,5 @@
 /** What the pool and its threads say to each other. */
-import type { KeylessTask, Task, TaskPhase, TaskResult } from '@blindfit/contracts';
+import type { JobManifest, KeylessTask, Task, TaskPhase, TaskResult } from '@blindfit/contracts';
 import type { ResolvedEvaluator } from '@blindfit/he';
 
 export type Work = Task | KeylessTask;
@@ -29,6 +29,11 @@ export interface RunMessage {
   readonly run: number;
   readonly work: Work;
 }
+
+/** The answer to a {@link ManifestQuestion}. */
+export type ManifestAnswer = { readonly manifest: JobManifest } | { readonly error: ThreadError };
+
+export type PoolMessage = RunMessage | ManifestAnswer;
 
 /** What a thread did besides computing; added up into metrics by whoever owns the pool. */
 export interface ThreadStatistics {
@@ -60,12 +65,25 @@ export interface DoneMessage {
   readonly statistics: ThreadStatistics;
 }
 
+export interface ThreadError {
+  readonly code: string;
+  readonly message: string;
+  /** Whether trying again cannot help. */
+  readonly permanent: boolean;
+}
+
 export interface FailedMessage {
   readonly run: number;
-  readonly error: { readonly code: string; readonly message: string; readonly permanent: boolean };
+  readonly error: ThreadError;
   /** The SEAL instance can no longer be trusted: the pool replaces the thread. */
   readonly fatal: boolean;
   readonly statistics: ThreadStatistics;
 }
 
-export type ThreadMessage = DoneMessage | FailedMessage;
+/** In the middle of a task: a thread does not know the manifest yet, and reads none itself. */
+export interface ManifestQuestion {
+  /** Its digest. */
+  readonly asked: string;
+}
+
+export type ThreadMessage = DoneMessage | FailedMessage | ManifestQuestion;

@@ -3,8 +3,9 @@
  * the event loop: tasks go out as digests and come back as digests.
  */
 import { Worker } from 'node:worker_threads';
-import { TaskCancelledError, TaskError } from './errors.ts';
-import type { ComputeResult, RunMessage, ThreadData, ThreadMessage, ThreadOptions, ThreadStatistics, Work } from './messages.ts';
+import { describeError, TaskCancelledError, TaskError } from './errors.ts';
+import { Manifests } from './manifests.ts';
+import type { ComputeResult, DoneMessage, FailedMessage, ManifestAnswer, PoolMessage, ThreadData, ThreadMessage, ThreadOptions, ThreadStatistics, Work } from './messages.ts';
 
 export interface PoolOptions extends ThreadOptions {
   readonly threads: number;
@@ -33,6 +34,7 @@ interface Thread {
 
 export class ThreadPool {
   private readonly options: PoolOptions;
+  private readonly manifests: Manifests;
   private readonly threads: (Thread | undefined)[] = [];
   private readonly queue: Waiting[] = [];
   /** By thread: milliseconds spent on tasks that are over. */
@@ -42,6 +44,7 @@ export class ThreadPool {
 
   constructor(options: PoolOptions) {
     this.options = options;
+    this.manifests = new Manifests(options);
     for (let i = 0; i < options.threads; i++) this.threads.push(this.spawn(i));
   }
 
@@ -106,7 +109,7 @@ export class ThreadPool {
     };
     const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: data, name: `he-${index}`, resourceLimits: { maxYoungGenerationSizeMb: 8 } });
     const thread: Thread = { worker, flag: new Int32Array(cancelFlag), statistics: undefined, current: undefined };
-    worker.on('message', (message: ThreadMessage) => this.finish(index, thread, message));
+    worker.on('message', (message: ThreadMessage) => ('asked' in message ? void this.answer(worker, message.asked) : this.finish(index, thread, message)));
     worker.on('error', (error) => this.lost(index, thread, error instanceof Error ? error.message : String(error)));
     worker.on('exit', (code) => this.lost(index, thread, `it exited with code ${code}`));
     return thread;
@@ -132,12 +135,16 @@ export class ThreadPool {
         next.signal?.removeEventListener('abort', cancel);
       };
       thread.current = { ...next, run, started: performance.now(), stopListening };
-      const message: RunMessage = { run, work: next.work };
-      thread.worker.postMessage(message);
+      thread.worker.postMessage({ run, work: next.work } satisfies PoolMessage);
     }
   }
 
-  private finish(index: number, thread: Thread, message: ThreadMessage): void {
+  private async answer(worker: Worker, digest: string): Promise<void> {
+    const answer: ManifestAnswer = await this.manifests.get(digest).then((manifest) => ({ manifest }), (error: unknown) => ({ error: describeError(error) }));
+    worker.postMessage(answer);
+  }
+
+  private finish(index: number, thread: Thread, message: DoneMessage | FailedMessage): void {
     this.report(index, thread, message.statistics);
     const { current } = thread;
     if (current?.run !== message.run) return;

@@ -26,7 +26,7 @@ export async function runWork(session: Session, work: Work): Promise<ComputeResu
   const phases = (session.phases = new Phases(startedAt, 'load inputs'));
   session.checkpoint();
   session.ciphertexts.workFor(work.manifest);
-  const planned = await session.manifest(work.manifest);
+  const planned = await session.planned(work.manifest);
   const { plan } = planned;
   phases.enter('load keys');
   const preparing = performance.now();

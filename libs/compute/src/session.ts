@@ -1,8 +1,8 @@
 /** What one thread keeps between tasks: its store, manifests, schemes, keys and parsed ciphertexts. */
 import { join } from 'node:path';
-import { PlanCache, type PlannedJob } from '@blindfit/contracts';
+import { PlanCache, type JobManifest, type PlannedJob } from '@blindfit/contracts/plan';
 import { discard, evaluatorName, loadAddon, loadSeal, wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
-import { BlobCache, digestOf, openBlobStore, parseDigest, type BlobStore, type Digest } from '@blindfit/storage';
+import { BlobCache, digestOf, openBlobStore, type BlobStore, type Digest } from '@blindfit/storage';
 import { CiphertextCache } from './ciphertext-cache.ts';
 import type { Engine } from './engine.ts';
 import { TaskCancelledError } from './errors.ts';
@@ -34,14 +34,15 @@ export class Session {
   /** Of the task at hand. */
   phases = new Phases(0, 'load inputs');
   private readonly flag: Int32Array;
-  private readonly plans = new PlanCache((digest) => this.read(parseDigest(digest)), MAX_MANIFESTS);
+  private readonly plans: PlanCache;
   private readonly engines = new Map<string, Engine>();
   private readonly openEngine: (parameters: Parameters) => Promise<Engine> | Engine;
   private readonly usesSeal: boolean;
   /** What computes here, for people. */
   readonly evaluator: string;
 
-  private constructor(data: ThreadData, store: BlobStore, statistics: ThreadStatistics) {
+  private constructor(data: ThreadData, readManifest: (digest: string) => Promise<JobManifest>, store: BlobStore, statistics: ThreadStatistics) {
+    this.plans = new PlanCache(readManifest, MAX_MANIFESTS);
     this.store = store;
     this.statistics = statistics;
     this.flag = new Int32Array(data.cancelFlag);
@@ -51,7 +52,8 @@ export class Session {
     this.ciphertexts = new CiphertextCache(CIPHERTEXT_BYTES[data.evaluator.kind], statistics);
   }
 
-  static async open(data: ThreadData): Promise<Session> {
+  /** @param readManifest gets a manifest whose form has been checked */
+  static async open(data: ThreadData, readManifest: (digest: string) => Promise<JobManifest>): Promise<Session> {
     const statistics = noStatistics();
     const origin = await openBlobStore(data.storeUrl, data.token === undefined ? {} : { token: data.token });
     // A directory store is as near as a cache would be, and verifies what it reads.
@@ -65,7 +67,7 @@ export class Session {
             if (event.kind === 'miss') statistics.blobMisses++;
           },
         });
-    return new Session(data, store, statistics);
+    return new Session(data, readManifest, store, statistics);
   }
 
   /** @throws TaskCancelledError once the pool has raised the flag */
@@ -73,7 +75,8 @@ export class Session {
     if (Atomics.load(this.flag, 0) === 1) throw new TaskCancelledError();
   };
 
-  manifest(digest: string): Promise<PlannedJob> {
+  /** The plan of a manifest. */
+  planned(digest: string): Promise<PlannedJob> {
     return this.plans.get(digest);
   }
 

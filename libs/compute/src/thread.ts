@@ -1,7 +1,8 @@
 /** Entry of a compute thread: one SEAL instance, one task at a time. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { describeError } from './errors.ts';
-import type { RunMessage, ThreadData, ThreadMessage } from './messages.ts';
+import type { JobManifest } from '@blindfit/contracts/plan';
+import { describeError, TaskError } from './errors.ts';
+import type { PoolMessage, RunMessage, ThreadData, ThreadMessage } from './messages.ts';
 import { runWork } from './run-work.ts';
 import { noStatistics, Session } from './session.ts';
 
@@ -9,12 +10,20 @@ const port = parentPort;
 if (port === null) throw new Error('thread.ts runs in a worker thread only');
 
 let session: Promise<Session> | undefined;
+/** Of the task at hand, which waits. */
+let question: PromiseWithResolvers<JobManifest> | undefined;
+
+function askManifest(digest: string): Promise<JobManifest> {
+  question = Promise.withResolvers();
+  send({ asked: digest });
+  return question.promise;
+}
 
 async function run({ run: id, work }: RunMessage): Promise<ThreadMessage> {
   let opened: Session | undefined;
   try {
     // A store that cannot be opened now may be there for the next task.
-    session ??= Session.open(workerData as ThreadData);
+    session ??= Session.open(workerData as ThreadData, askManifest);
     opened = await session.catch((error: unknown) => {
       session = undefined;
       throw error;
@@ -29,4 +38,12 @@ async function run({ run: id, work }: RunMessage): Promise<ThreadMessage> {
   }
 }
 
-port.on('message', (message: RunMessage) => void run(message).then((answer) => port.postMessage(answer)));
+function send(message: ThreadMessage): void {
+  port?.postMessage(message);
+}
+
+port.on('message', (message: PoolMessage) => {
+  if ('run' in message) void run(message).then(send);
+  else if ('manifest' in message) question?.resolve(message.manifest);
+  else question?.reject(new TaskError(message.error.code, message.error.message, message.error.permanent));
+});

@@ -7,9 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { expectedError } from '@blindfit/he';
 import { decryptModel, trainEncryptedLocally } from '@blindfit/owner';
-import { parseDigest } from '@blindfit/storage';
+import { digestOf, parseDigest, type Digest } from '@blindfit/storage';
 import { TaskCancelledError, TaskError, type PoolOptions, type ThreadPool } from '../src/index.ts';
-import { dataFor, EVALUATORS, firstTask, HERE, largestError, makeJob, makePlace, makePool, planFor, SEAL, smallPlan, threadsOf, trainOn, type Job, type Place, type Trained } from './setup.ts';
+import { dataFor, EVALUATORS, firstTask, HERE, largestError, makeJob, makePlace, makePool, planFor, putBytes, putManifest, SEAL, smallPlan, threadsOf, trainOn, type Job, type Place, type Trained } from './setup.ts';
 
 let place: Place;
 let small: Job;
@@ -313,6 +313,32 @@ describe('a store', () => {
       assert.match(empty.message, new RegExp(`${small.digest} is not in .*upload it with PUT before a job refers to it`));
     });
     assert.equal(threads.length, 1);
+  });
+});
+
+describe('manifests', () => {
+  it('that are missing or wrong are refused with the reason, as often as they are named, and the thread goes on', async () => {
+    const { manifest } = small;
+    const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+    const late = bytesOf(JSON.stringify({ ...manifest, name: 'put after it was asked for' }));
+    const { threads } = await threadsOf(async () => {
+      await using watched = makePool(place);
+      const refused = async (digest: Digest, code: string, message: RegExp): Promise<void> => {
+        const error = await rejection(watched.pool.run({ ...firstTask(small), manifest: digest }));
+        assert.deepEqual([error.code, error.permanent], [code, true], error.message);
+        assert.match(error.message, message);
+      };
+      for (let time = 0; time < 2; time++) {
+        await refused(digestOf(late), 'BLOB_NOT_FOUND', /is not in .*upload it with PUT/);
+        await refused(await putBytes(place, bytesOf('{"format":')), 'CONTRACT', /the manifest is not valid: it is not JSON/);
+        await refused(await putManifest(place, { ...manifest, block: { ...manifest.block, rows: 0.5 } }), 'CONTRACT', /the manifest is not valid: \/block\/rows must be integer/);
+        await refused(await putManifest(place, { ...manifest, blobs: { ...manifest.blobs, labels: [] } }), 'CONTRACT', /\/blobs\/labels must not have fewer than 1 items/);
+      }
+      await putBytes(place, late);
+      const [first, again] = [await watched.pool.run({ ...firstTask(small), manifest: digestOf(late) }), await watched.pool.run(firstTask(small))];
+      assert.deepEqual(first.outputs, again.outputs);
+    });
+    assert.equal(threads.length, 1, 'no thread was lost by it');
   });
 });
 

@@ -1,14 +1,8 @@
 /** The manifest against the planner: what the API accepts and what workers and schedulers compute by. */
 import { batchSize, checkDataShape, checkShape, derivePlan, derivePredictionPlan, layoutOf, MAX_BLOCKS, MAX_SHARDS, Parameters, type Layout, type Plan, type PredictionPlan, type WireFields } from '@blindfit/he';
-import { checker, ContractError } from './check.ts';
-import { ManifestSchema, type EvaluationKeyBlobs, type Manifest } from './manifest.ts';
-import { PREDICT_FORMAT, PredictManifestSchema, type PredictManifest } from './predict-manifest.ts';
-
-const INVALID = 'the manifest is not valid';
-const checkPredictShape = checker(INVALID, PredictManifestSchema);
-
-/** Checks the form of a training manifest and nothing else. @throws ContractError */
-export const readManifest = checker(INVALID, ManifestSchema);
+import { ContractError } from './contract-error.ts';
+import type { EvaluationKeyBlobs, Manifest } from './manifest.ts';
+import type { PredictManifest } from './predict-manifest.ts';
 
 /** A blob of the manifest and what its header must say. */
 export interface ExpectedBlob {
@@ -17,6 +11,9 @@ export interface ExpectedBlob {
   readonly place: string;
   readonly fields: WireFields;
 }
+
+/** Of any kind of job. */
+export type JobManifest = Manifest | PredictManifest;
 
 export interface PlannedManifest {
   readonly kind: 'train';
@@ -34,21 +31,19 @@ export interface PlannedPrediction {
 export type PlannedJob = PlannedManifest | PlannedPrediction;
 
 /**
- * Validates a manifest of any kind from outside; its `format` says which.
+ * The plan of a manifest of any kind, whose form has been checked.
  * @throws ContractError, ParameterError, PlanError
  */
-export function planJob(value: unknown): PlannedJob {
-  const format = typeof value === 'object' && value !== null && 'format' in value ? value.format : undefined;
-  return format === PREDICT_FORMAT ? planPrediction(value) : planManifest(value);
+export function planOf(manifest: JobManifest): PlannedJob {
+  return manifest.format === 'blindfit-predict/1' ? predictionPlanOf(manifest) : trainingPlanOf(manifest);
 }
 
 /**
- * Validates the manifest of a prediction: its form, the security of its parameters, and that block shape, grouping and the
- * number of blobs carry the job. Whether they are those of the model is for whoever knows the training job.
+ * Checks the security of a prediction's parameters, and that block shape, grouping and the number of blobs carry the job.
+ * Whether they are those of the model is for whoever knows the training job.
  * @throws ContractError, ParameterError, PlanError
  */
-export function planPrediction(value: unknown): PlannedPrediction {
-  const manifest = checkPredictShape(value);
+export function predictionPlanOf(manifest: PredictManifest): PlannedPrediction {
   const { shape, blobs } = manifest;
   const parameters = Parameters.of(manifest.parameters);
   checkDataShape(shape);
@@ -61,12 +56,10 @@ export function planPrediction(value: unknown): PlannedPrediction {
 }
 
 /**
- * Validates a training manifest from outside: its form, the security of its parameters, and that parameters, block shape, grouping
- * and the number of blobs carry the job.
+ * Checks the security of a training's parameters, and that parameters, block shape, grouping and the number of blobs carry the job.
  * @throws ContractError, ParameterError, PlanError
  */
-export function planManifest(value: unknown): PlannedManifest {
-  const manifest = readManifest(value);
+export function trainingPlanOf(manifest: Manifest): PlannedManifest {
   const { shape, blobs } = manifest;
   const parameters = Parameters.of(manifest.parameters);
   checkShape(shape, manifest.hyperparameters);

@@ -1,14 +1,14 @@
-import { ContractError } from './check.ts';
-import { planJob, type PlannedJob, type PlannedManifest } from './manifest-plan.ts';
+import { ContractError } from './contract-error.ts';
+import { planOf, type JobManifest, type PlannedJob, type PlannedManifest } from './manifest-plan.ts';
 
-/** The plans of the manifests a process met last: planning takes a moment, and a job's manifest is asked for all the time. */
+/** The plans of the manifests a process or thread met last: planning takes a moment, and a job's plan is asked for all the time. */
 export class PlanCache {
-  private readonly read: (digest: string) => Promise<Uint8Array>;
+  private readonly read: (digest: string) => Promise<JobManifest>;
   private readonly max: number;
   private readonly plans = new Map<string, PlannedJob>();
 
-  /** @param read gets the bytes of a manifest @param max plans that are kept */
-  constructor(read: (digest: string) => Promise<Uint8Array>, max: number) {
+  /** @param read gets a manifest whose form has been checked @param max plans that are kept */
+  constructor(read: (digest: string) => Promise<JobManifest>, max: number) {
     this.read = read;
     this.max = max;
   }
@@ -17,7 +17,7 @@ export class PlanCache {
   async get(digest: string): Promise<PlannedJob> {
     const known = this.plans.get(digest);
     if (known !== undefined) return known;
-    const planned = planJob(JSON.parse(new TextDecoder().decode(await this.read(digest))));
+    const planned = planOf(await this.read(digest));
     const [oldest] = this.plans.keys();
     if (this.plans.size >= this.max && oldest !== undefined) this.plans.delete(oldest);
     this.plans.set(digest, planned);

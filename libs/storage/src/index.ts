@@ -21,8 +21,6 @@ export {
 } from './errors.ts';
 export { FileBlobStore } from './file-store.ts';
 export type { FileBlobStoreOptions } from './file-store.ts';
-export { HttpBlobStore } from './http-store.ts';
-export type { HttpBlobStoreOptions } from './http-store.ts';
 export { openBlobStore } from './open.ts';
 export type { OpenBlobStoreOptions } from './open.ts';
 export { withS3Settings } from './s3-url.ts';

@@ -3,7 +3,6 @@ import { fileURLToPath } from 'node:url';
 import type { BlobStore } from './blob-store.ts';
 import { InvalidStoreUrlError } from './errors.ts';
 import { FileBlobStore } from './file-store.ts';
-import { HttpBlobStore } from './http-store.ts';
 import { parseS3Url } from './s3-url.ts';
 
 export interface OpenBlobStoreOptions {
@@ -32,9 +31,12 @@ export async function openBlobStore(url: string, options: OpenBlobStoreOptions =
       return new S3BlobStore(address);
     }
     case 'http:':
-    case 'https:':
+    case 'https:': {
       if (parsed.username !== '' || parsed.password !== '') throw new InvalidStoreUrlError(parsed.origin, 'credentials belong in the token, not in the URL');
+      // A hundred modules; most threads and processes read a directory.
+      const { HttpBlobStore } = await import('./http-store.ts');
       return new HttpBlobStore(parsed, { token: options.token });
+    }
     default:
       throw new InvalidStoreUrlError(url, `${parsed.protocol}// is not supported`);
   }

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 
-import { BlobCache, FileBlobStore, HttpBlobStore } from '@blindfit/storage';
+import { BlobCache, FileBlobStore } from '@blindfit/storage';
 import type { CacheEvent, Digest } from '@blindfit/storage';
 
+import { HttpBlobStore } from '../src/http-store.ts';
 import { startBlobServer } from './blob-server.ts';
 import type { BlobServer } from './blob-server.ts';
 import { chunked, filesUnder, randomBlob, readAll, temporaryDirectory } from './support.ts';

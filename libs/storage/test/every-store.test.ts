@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 
-import { digestOf, FileBlobStore, HttpBlobStore, isCollectable, openBlobStore } from '@blindfit/storage';
+import { digestOf, FileBlobStore, isCollectable, openBlobStore } from '@blindfit/storage';
 import type { BlobStore } from '@blindfit/storage';
 
+import { HttpBlobStore } from '../src/http-store.ts';
 import { startBlobServer } from './blob-server.ts';
 import { BUCKET, CREDENTIALS, startS3Server } from './s3-server.ts';
 import { chunked, randomBlob, readAll, temporaryDirectory } from './support.ts';

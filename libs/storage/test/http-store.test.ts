@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 
-import { FileBlobStore, HttpBlobStore, StorageError, digestOf, openBlobStore } from '@blindfit/storage';
-import type { HttpBlobStoreOptions } from '@blindfit/storage';
+import { FileBlobStore, StorageError, digestOf, openBlobStore } from '@blindfit/storage';
 
+import { HttpBlobStore, type HttpBlobStoreOptions } from '../src/http-store.ts';
 import { startBlobServer } from './blob-server.ts';
 import type { BlobServer } from './blob-server.ts';
 import { chunked, randomBlob, readAll, temporaryDirectory } from './support.ts';

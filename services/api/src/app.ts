@@ -1,4 +1,4 @@
-import { PlanCache } from '@blindfit/contracts';
+import { parseJobManifest, PlanCache } from '@blindfit/contracts';
 import { healthRoutes, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/runtime';
 import type { ChainData, Connection, JobChanges, JobData, JobStore } from '@blindfit/jobs';
 import { parseDigest, type BlobStore } from '@blindfit/storage';
@@ -83,7 +83,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     changes,
     queue: queues.jobs,
     chains: queues.chains,
-    plans: new PlanCache((digest) => store.get(parseDigest(digest)), MAX_PLANS),
+    plans: new PlanCache(async (digest) => parseJobManifest(await store.get(parseDigest(digest))), MAX_PLANS),
     traffic: metrics.traffic,
     counters: metrics,
     onStream: (delta) => metrics.onStream(delta),

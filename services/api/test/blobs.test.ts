@@ -6,10 +6,11 @@ import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 
-import { FileBlobStore, HttpBlobStore, parseDigest } from '@blindfit/storage';
+import { FileBlobStore, parseDigest } from '@blindfit/storage';
 import fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
 
+import { HttpBlobStore } from '../../../libs/storage/src/http-store.ts';
 import { addBearerAuth } from '../src/auth.ts';
 import { useProblems } from '../src/problems.ts';
 import { blobRoutes } from '../src/routes/blobs.ts';

@@ -1,6 +1,6 @@
 import { Worker, type Job, type Processor } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import { PlanCache, type PlannedManifest } from '@blindfit/contracts';
+import { parseJobManifest, PlanCache, type PlannedManifest } from '@blindfit/contracts';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he';
 import { JobStore, LOCKS, openQueue, QUEUE_METRICS, QUEUES, spanOfEntry, traceEntry, traceJobs, type ChainData, type JobData } from '@blindfit/jobs';
 import { addRedisMemory, openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
@@ -51,7 +51,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   });
   compute.watch(registry, pool, evaluator);
 
-  const plans = new PlanCache((digest) => store.get(parseDigest(digest)), MAX_MANIFESTS);
+  const plans = new PlanCache(async (digest) => parseJobManifest(await store.get(parseDigest(digest))), MAX_MANIFESTS);
   const manifest = (digest: string): Promise<PlannedManifest> => plans.training(digest);
   const runJob = async (job: Job<JobData>, token: string): Promise<void> => {
     if (job.name === 'finish') return finishTrainingJob(dependencies, job);
