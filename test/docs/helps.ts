@@ -1,7 +1,7 @@
 /** Prints the help of every command as JSON, by its name; that of the program itself by the empty one. */
 import { programOf } from '../../cli/src/program.ts';
 
-const program = programOf();
+const program = await programOf();
 const helps: Record<string, string> = {};
 for (const command of [program, ...program.commands]) {
   let text = '';
