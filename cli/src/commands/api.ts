@@ -1,4 +1,4 @@
-import { operatorVariables, retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
+import { operatorVariables, retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/runtime/settings';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';

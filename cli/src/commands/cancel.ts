@@ -1,4 +1,4 @@
-import { reasonOf } from '@blindfit/runtime';
+import { reasonOf } from '@blindfit/runtime/settings';
 import type { Command } from 'commander';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { CliError } from '../errors.ts';

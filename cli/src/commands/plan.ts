@@ -2,7 +2,7 @@ import { homedir, availableParallelism } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { choosePlan, resolveEvaluator, type Plan, type PlanRequest } from '@blindfit/he';
-import { readConfig, variables } from '@blindfit/runtime';
+import { readConfig, variables } from '@blindfit/runtime/settings';
 import { calibrate, localCluster, predict, remoteCluster, type Calibration } from '@blindfit/simulate';
 import { planJson, planText, type Predicted } from '../plan/output.ts';
 import { simulateAll, simulationJson, simulationText } from '../plan/simulation.ts';

@@ -1,4 +1,4 @@
-import { optional, tracingOf, tracingVariables, variables } from '@blindfit/runtime';
+import { optional, tracingOf, tracingVariables, variables } from '@blindfit/runtime/settings';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '../service.ts';

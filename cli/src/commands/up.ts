@@ -1,4 +1,4 @@
-import { optional, variables } from '@blindfit/runtime';
+import { optional, variables } from '@blindfit/runtime/settings';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { removeConnection, tokenOf, writeConnection } from '../connection-file.ts';

@@ -3,7 +3,7 @@ import { lstat, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { commandVariables, readConfig } from '@blindfit/runtime';
+import { commandVariables, readConfig } from '@blindfit/runtime/settings';
 import { EXTRACTED_PROGRAM, extractDebianRedis } from './redis-debian.ts';
 import { isErrno, isExecutable, message } from './redis-system.ts';
 

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { evaluatorName, resolveEvaluator } from '@blindfit/he';
-import { readConfig, variables } from '@blindfit/runtime';
+import { readConfig, variables } from '@blindfit/runtime/settings';
 import { ChildService, STOP_SECONDS, StackError, type ChildServiceOptions } from './child-service.ts';
 import { isErrno } from './redis-system.ts';
 import { startRedis, type RunningRedis } from './redis.ts';

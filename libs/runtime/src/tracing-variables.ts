@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 
 import { optional, variable } from './config.ts';
 import type { Config } from './config.ts';
-import { SAMPLERS } from './tracing.ts';
+import { SAMPLERS } from './samplers.ts';
 import type { TracingOptions } from './tracing.ts';
 
 /**

@@ -6,10 +6,8 @@ import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Attributes, Link, Span, Tracer } from '@opentelemetry/api';
 
 import type { Logger } from './logger.ts';
+import type { SamplerName } from './samplers.ts';
 import { contextOf, parseTraceparent } from './trace-context.ts';
-
-export const SAMPLERS = ['always_on', 'always_off', 'traceidratio', 'parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'] as const;
-export type SamplerName = (typeof SAMPLERS)[number];
 
 /** How to trace; the exporter reads where to and with which headers from the environment, as OpenTelemetry lays down. */
 export interface TracingOptions {

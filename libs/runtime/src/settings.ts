@@ -1,0 +1,11 @@
+/** Settings and what else commands need: without what services stand on (HTTP, Redis, logs, metrics, traces), which takes a while to load. */
+export { ConfigError, describeVariables, optional, readConfig, variable } from './config.ts';
+export type { Config, Environment, Variable, VariableDescription, VariableTable } from './config.ts';
+export { commandVariables } from './command-variables.ts';
+export { endRequests } from './end-requests.ts';
+export { BlindfitError, reasonOf } from './errors.ts';
+export type { BlindfitErrorOptions } from './errors.ts';
+export { operatorVariables } from './operator-variables.ts';
+export { parseRedisUrl } from './redis-url.ts';
+export { tracingOf, tracingVariables } from './tracing-variables.ts';
+export { retentionMs, variables } from './variables.ts';
