@@ -91,68 +91,69 @@ describe('refresh', () => {
     });
   });
 
-  it('training stops when patience runs out, and the best weights are the model', async () => {
+  it('the commands, on one stack and with one keyset', async (t) => {
     await withStack({}, async (stack, client, directory) => {
-      const [train, test, out] = ['train.csv', 'test.csv', 'model.json'].map((name) => join(directory, name)) as [string, string, string];
-      await writeFile(train, csv(90, 1));
-      // Nothing can be learned about labels that have nothing to do with the features.
-      await writeFile(test, csv(60, 2).split('\n').map((row, i) => `${(i * 7) % 3}${row.slice(1)}`).join('\n'));
-      const child = spawn(
-        process.execPath,
-        [MAIN, 'train', '--features', train, '--validation', test, '--preprocess', 'standardize', '--iterations', '30', '--refresh-every', '1', '--learning-rate', '5', '--patience', '2', '--keys', join(directory, 'keys'), '--out', out, '--json', '-', '--quiet'],
-        { env: { ...process.env, BLINDFIT_SERVER: stack.url, BLINDFIT_TOKEN: stack.token }, stdio: ['ignore', 'pipe', 'inherit'] },
-      );
-      let stdout = '';
-      child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-      const [status] = (await once(child, 'close')) as [number];
-      assert.equal(status, 0);
-      const report = JSON.parse(stdout) as { job: string; iteration: number; stoppedAfter: number; maxWeightError: number; accuracy: { encrypted: object; clear: object } };
-      assert.ok(report.stoppedAfter < 30 && report.stoppedAfter === report.iteration + 2, JSON.stringify(report));
-      assert.ok(report.maxWeightError < 1e-4, 'the model is that of the clear twin at the best iteration');
-      assert.deepEqual(report.accuracy.encrypted, report.accuracy.clear);
-      assert.equal((await client.job(report.job)).state, 'cancelled', 'the workers are free');
-      assert.equal(parseModel(await readFile(out, 'utf8')).training['iterations'], report.iteration);
-    });
-  });
+      await t.test('training stops when patience runs out, and the best weights are the model', async () => {
+        const [train, test, out] = ['train.csv', 'test.csv', 'model.json'].map((name) => join(directory, name)) as [string, string, string];
+        await writeFile(train, csv(90, 1));
+        // Nothing can be learned about labels that have nothing to do with the features.
+        await writeFile(test, csv(60, 2).split('\n').map((row, i) => `${(i * 7) % 3}${row.slice(1)}`).join('\n'));
+        const child = spawn(
+          process.execPath,
+          [MAIN, 'train', '--features', train, '--validation', test, '--preprocess', 'standardize', '--iterations', '30', '--refresh-every', '1', '--learning-rate', '5', '--patience', '2', '--keys', join(directory, 'keys'), '--out', out, '--json', '-', '--quiet'],
+          { env: { ...process.env, BLINDFIT_SERVER: stack.url, BLINDFIT_TOKEN: stack.token }, stdio: ['ignore', 'pipe', 'inherit'] },
+        );
+        let stdout = '';
+        child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+        const [status] = (await once(child, 'close')) as [number];
+        assert.equal(status, 0);
+        const report = JSON.parse(stdout) as { job: string; iteration: number; stoppedAfter: number; maxWeightError: number; accuracy: { encrypted: object; clear: object } };
+        assert.ok(report.stoppedAfter < 30 && report.stoppedAfter === report.iteration + 2, JSON.stringify(report));
+        assert.ok(report.maxWeightError < 1e-4, 'the model is that of the clear twin at the best iteration');
+        assert.deepEqual(report.accuracy.encrypted, report.accuracy.clear);
+        assert.equal((await client.job(report.job)).state, 'cancelled', 'the workers are free');
+        assert.equal(parseModel(await readFile(out, 'utf8')).training['iterations'], report.iteration);
+      });
 
-  it('train is killed, and attach finishes the job from a copy of the keys', async (t) => {
-    await withStack({}, async (stack, client, directory) => {
-      const [train, test] = [join(directory, 'train.csv'), join(directory, 'test.csv')];
-      await writeFile(train, csv(150, 1));
-      await writeFile(test, csv(60, 2));
-      const keys = join(directory, 'keys');
-      const env = { ...process.env, BLINDFIT_SERVER: stack.url, BLINDFIT_TOKEN: stack.token };
-      const start = (...args: string[]): ReturnType<typeof spawn> => spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-      const training = start('train', '--features', train, '--preprocess', 'standardize', '--iterations', '6', '--learning-rate', '4', '--refresh-every', '1', '--keys', keys, '--out', join(directory, 'lost.json'));
-      const done = once(training, 'exit');
-      let id = '';
-      while (id === '') [id = ''] = (await client.jobs({ limit: 1 })).map((job) => job.id);
-      await waitFor(client, id, ({ progress }) => progress.iteration >= 2);
-      training.kill('SIGKILL');
-      await done;
-      const left = await waitFor(client, id, ({ state }) => state === 'awaiting-refresh');
-      assert.equal(left.state, 'awaiting-refresh', 'the job waits for its owner');
+      await t.test('train is killed, and attach finishes the job from a copy of the keys', async (t) => {
+        const [train, test] = [join(directory, 'train.csv'), join(directory, 'test.csv')];
+        await writeFile(train, csv(150, 1));
+        await writeFile(test, csv(60, 2));
+        const keys = join(directory, 'keys');
+        const env = { ...process.env, BLINDFIT_SERVER: stack.url, BLINDFIT_TOKEN: stack.token };
+        const start = (...args: string[]): ReturnType<typeof spawn> => spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+        const newest = (await client.jobs({ limit: 1 }))[0]?.id;
+        const training = start('train', '--features', train, '--preprocess', 'standardize', '--iterations', '6', '--learning-rate', '4', '--refresh-every', '1', '--keys', keys, '--out', join(directory, 'lost.json'));
+        const done = once(training, 'exit');
+        let id = '';
+        while (id === '') id = (await client.jobs({ limit: 1 })).map((job) => job.id).find((each) => each !== newest) ?? '';
+        await waitFor(client, id, ({ progress }) => progress.iteration >= 2);
+        training.kill('SIGKILL');
+        await done;
+        const left = await waitFor(client, id, ({ state }) => state === 'awaiting-refresh');
+        assert.equal(left.state, 'awaiting-refresh', 'the job waits for its owner');
 
-      const elsewhere = join(directory, 'elsewhere');
-      await mkdir(elsewhere);
-      await cp(keys, join(elsewhere, 'keys'), { recursive: true });
-      const attached = start('attach', id, '--keys', join(elsewhere, 'keys'), '--validation', test, '--out', join(elsewhere, 'model.json'), '--json');
-      let [stdout, stderr] = ['', ''];
-      attached.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-      attached.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-      const [status] = (await once(attached, 'close')) as [number];
-      assert.equal(status, 0, stderr);
-      const report = JSON.parse(stdout) as { iteration: number; accuracy: number; refresh: { count: number } };
-      assert.equal(report.iteration, 6);
-      assert.ok(report.refresh.count > 0 && report.accuracy > 0.5);
-      assert.equal((await finished(client, id)).state, 'succeeded');
+        const elsewhere = join(directory, 'elsewhere');
+        await mkdir(elsewhere);
+        await cp(keys, join(elsewhere, 'keys'), { recursive: true });
+        const attached = start('attach', id, '--keys', join(elsewhere, 'keys'), '--validation', test, '--out', join(elsewhere, 'model.json'), '--json');
+        let [stdout, stderr] = ['', ''];
+        attached.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+        attached.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+        const [status] = (await once(attached, 'close')) as [number];
+        assert.equal(status, 0, stderr);
+        const report = JSON.parse(stdout) as { iteration: number; accuracy: number; refresh: { count: number } };
+        assert.equal(report.iteration, 6);
+        assert.ok(report.refresh.count > 0 && report.accuracy > 0.5);
+        assert.equal((await finished(client, id)).state, 'succeeded');
 
-      const model = parseModel(await readFile(join(elsewhere, 'model.json'), 'utf8'));
-      const { job } = prepareData({ training: await readCsv(train), preprocessing: 'standardize' });
-      const clear = trainClear(job.x, job.samples, job.features, job.labels, { ...DEFAULT_HYPERPARAMETERS, iterations: 6, learningRate: 4 }).weights;
-      const error = largestError(model.weights, clear);
-      t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}; accuracy ${report.accuracy.toFixed(3)}`);
-      assert.ok(error < 1e-4, `largest weight error ${error}`);
+        const model = parseModel(await readFile(join(elsewhere, 'model.json'), 'utf8'));
+        const { job } = prepareData({ training: await readCsv(train), preprocessing: 'standardize' });
+        const clear = trainClear(job.x, job.samples, job.features, job.labels, { ...DEFAULT_HYPERPARAMETERS, iterations: 6, learningRate: 4 }).weights;
+        const error = largestError(model.weights, clear);
+        t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}; accuracy ${report.accuracy.toFixed(3)}`);
+        assert.ok(error < 1e-4, `largest weight error ${error}`);
+      });
     });
   });
 });

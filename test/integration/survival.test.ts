@@ -36,33 +36,48 @@ function assertSameModel(job: JobView, reference: JobView): void {
   assert.equal(job.progress.tasksDone, job.progress.tasksTotal);
 }
 
-describe('kill -9', () => {
-  it('of a worker in a task, of the scheduler between iterations: same model, nothing counted twice', async (t) => {
-    await withStack({}, async (stack, client) => {
-      using prepared = await prepareJob(client, SHARED_KEYS, DATA);
-      const reference = await finished(client, (await client.submit(prepared.manifest)).id);
+it('a job is disturbed on a stack of one worker and one scheduler', async (t) => {
+  await withStack({}, async (stack, client) => {
+    using prepared = await prepareJob(client, SHARED_KEYS, DATA);
+    const reference = await finished(client, (await client.submit(prepared.manifest)).id);
+
+    await t.test('undisturbed, it gives the model of the clear twin', async (t) => {
       assert.equal(reference.state, 'succeeded', reference.error?.message);
       const weights = decryptModel(prepared.keyset, prepared.plan, await client.result(reference.id, reference.result?.models ?? []));
       const error = Math.max(...weights.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - (prepared.clear[k]?.[j] ?? NaN)))));
       t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}`);
       assert.ok(error < 1e-5, `largest weight error ${error}`);
+    });
 
-      const worker = processOf(stack, 'worker-1');
-      const afterWorker = await submitAndDisturb(client, prepared, 'kill a worker', (job) => job.progress.tasksDone >= 1, async () => {
-        await worker.kill('SIGKILL');
-        await worker.restart();
+    for (const [name, when, tasks] of [['worker-1', 'in a task', 1], ['scheduler-1', 'between iterations', 2]] as const) {
+      await t.test(`kill -9 of ${name} ${when}: same model, nothing counted twice`, async () => {
+        const process = processOf(stack, name);
+        const job = await submitAndDisturb(client, prepared, `kill ${name}`, ({ progress }) => progress.tasksDone >= tasks, async () => {
+          await process.kill('SIGKILL');
+          await process.restart();
+        });
+        assertSameModel(job, reference);
       });
-      assertSameModel(afterWorker, reference);
+    }
 
-      const scheduler = processOf(stack, 'scheduler-1');
-      const afterScheduler = await submitAndDisturb(client, prepared, 'kill the scheduler', (job) => job.progress.tasksDone >= 2, async () => {
-        await scheduler.kill('SIGKILL');
-        await scheduler.restart();
-      });
-      assertSameModel(afterScheduler, reference);
+    await t.test('cancelling it reaches running tasks within a second, and the next job runs', async () => {
+      const { id } = await client.submit(prepared.manifest, { idempotencyKey: 'cancel' });
+      const busy = async (): Promise<number> => {
+        const text = await (await fetch(`${processOf(stack, 'worker-1').url}/metrics`)).text();
+        return Number(/^blindfit_threads_busy (\d+)$/m.exec(text)?.[1]);
+      };
+      while ((await busy()) === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      const cancelled = await client.cancel(id);
+      assert.equal(cancelled.state, 'cancelled');
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      assert.equal(await busy(), 0, 'no thread works on the cancelled job any more');
+      assertSameModel(await finished(client, (await client.submit(prepared.manifest, { idempotencyKey: 'next' })).id), reference);
+      assert.equal((await client.job(id)).state, 'cancelled');
     });
   });
+});
 
+describe('kill -9', () => {
   it('of one of two workers and one of two schedulers, for good: the others finish the job', async () => {
     await withStack({ workers: 2, schedulers: 2, threads: 1 }, async (stack, client) => {
       using prepared = await prepareJob(client, SHARED_KEYS, DATA);
@@ -92,26 +107,5 @@ describe('kill -9', () => {
     } finally {
       await redis.stop();
     }
-  });
-});
-
-describe('cancel', () => {
-  it('reaches running tasks within a second, and the next job runs', async () => {
-    await withStack({}, async (stack, client) => {
-      using prepared = await prepareJob(client, SHARED_KEYS, DATA);
-      const { id } = await client.submit(prepared.manifest);
-      const busy = async (): Promise<number> => {
-        const text = await (await fetch(`${processOf(stack, 'worker-1').url}/metrics`)).text();
-        return Number(/^blindfit_threads_busy (\d+)$/m.exec(text)?.[1]);
-      };
-      while ((await busy()) === 0) await new Promise((resolve) => setTimeout(resolve, 20));
-      const cancelled = await client.cancel(id);
-      assert.equal(cancelled.state, 'cancelled');
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-      assert.equal(await busy(), 0, 'no thread works on the cancelled job any more');
-      const next = await finished(client, (await client.submit(prepared.manifest)).id);
-      assert.equal(next.state, 'succeeded', next.error?.message);
-      assert.equal((await client.job(id)).state, 'cancelled');
-    });
   });
 });
