@@ -5,9 +5,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BlindfitClient } from '@blindfit/client';
 import type { JobView } from '@blindfit/contracts';
+import { openQueue, type JobData } from '@blindfit/jobs';
 import { decryptModel } from '@blindfit/owner';
+import { parseRedisUrl } from '@blindfit/runtime';
+import { Redis } from 'ioredis';
 import { startRedis } from '../../cli/src/stack/redis.ts';
 import type { RunningStack, StackProcess } from '../../cli/src/stack/stack.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, temporaryDirectory, waitFor, withStack, type Prepared } from './support.ts';
@@ -59,6 +63,24 @@ it('a job is disturbed on a stack of one worker and one scheduler', async (t) =>
         assertSameModel(job, reference);
       });
     }
+
+    await t.test('an API that dies between recording and queueing it: the scheduler finds it', async () => {
+      const scheduler = processOf(stack, 'scheduler-1');
+      await scheduler.kill('SIGKILL');
+      const { id } = await client.submit(prepared.manifest, { idempotencyKey: 'lost from the queue' });
+      const redis = new Redis({ ...parseRedisUrl(stack.redisUrl), replyMapping: 'legacy', maxRetriesPerRequest: null });
+      const queue = openQueue<JobData>('jobs', redis, '{blindfit}');
+      try {
+        assert.equal(await queue.remove(id), 1, 'it was in the queue');
+      } finally {
+        await queue.close();
+        redis.disconnect();
+      }
+      // The scheduler's first look would take it for one that is just being submitted.
+      await sleep(5_500);
+      await scheduler.restart();
+      assertSameModel(await finished(client, id), reference);
+    });
 
     await t.test('cancelling it reaches running tasks within a second, and the next job runs', async () => {
       const { id } = await client.submit(prepared.manifest, { idempotencyKey: 'cancel' });

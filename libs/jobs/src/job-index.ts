@@ -2,7 +2,8 @@
  * All jobs by state, and those that somebody waits for, in sorted sets that the scripts of the job store keep: figures
  * over all jobs cost the same however many there are.
  */
-import { JOB_STATES, type JobState } from '@blindfit/contracts';
+import { isFinal, JOB_STATES, type JobState } from '@blindfit/contracts';
+import type { ChainableCommander } from 'ioredis';
 import type { Connection } from './connection.ts';
 import type { Keys } from './names.ts';
 
@@ -12,6 +13,11 @@ export const STATE_SPAN = 1e13;
 /** Where the scores of a state begin; the time of creation, or of the end, is added. */
 export function stateScore(state: JobState): number {
   return JOB_STATES.indexOf(state) * STATE_SPAN;
+}
+
+/** Where they end, exclusive, as Redis wants it. */
+function endOf(state: JobState): string {
+  return `(${stateScore(state) + STATE_SPAN}`;
 }
 
 /**
@@ -51,18 +57,10 @@ export class JobIndex {
   /** In one round trip, whatever the number of jobs. */
   async counts(): Promise<JobCounts> {
     const now = Date.now();
-    const pipeline = this.redis.pipeline().zcard(this.keys.index).zcard(this.keys.states);
-    pipeline.zrange(this.keys.awaiting, '0', '0', 'WITHSCORES').zrange(this.keys.progress, '0', '0', 'WITHSCORES');
-    for (const state of JOB_STATES) pipeline.zcount(this.keys.states, stateScore(state), `(${stateScore(state) + STATE_SPAN}`);
-    const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
-      if (error !== null) throw error;
-      return reply;
+    const [awaiting, progress, ...counts] = await this.ask((pipeline) => {
+      pipeline.zrange(this.keys.awaiting, '0', '0', 'WITHSCORES').zrange(this.keys.progress, '0', '0', 'WITHSCORES');
+      for (const state of JOB_STATES) pipeline.zcount(this.keys.states, stateScore(state), endOf(state));
     });
-    const [all, known, awaiting, progress, ...counts] = replies;
-    if (all !== known) {
-      await this.rebuild(now);
-      return this.counts();
-    }
     const age = (oldest: unknown): number => {
       const since = (oldest as string[])[1];
       // The clocks of two machines may disagree.
@@ -77,18 +75,42 @@ export class JobIndex {
    * @param endedSince milliseconds since the epoch @param limit at most this many in all
    */
   async recent(endedSince: number, limit: number): Promise<string[]> {
-    const pipeline = this.redis.pipeline();
-    for (const state of JOB_STATES) {
-      const final = stateScore(state) >= stateScore('succeeded');
-      pipeline.zrevrangebyscore(this.keys.states, `(${stateScore(state) + STATE_SPAN}`, stateScore(state) + (final ? endedSince : 0), 'WITHSCORES', 'LIMIT', 0, limit);
-    }
-    const found = ((await pipeline.exec()) ?? []).flatMap(([error, reply], at) => {
-      if (error !== null) throw error;
-      const flat = reply as string[];
-      return Array.from({ length: flat.length / 2 }, (_, i) => ({ id: flat[2 * i] ?? '', ended: at >= JOB_STATES.indexOf('succeeded'), time: Number(flat[2 * i + 1]) - at * STATE_SPAN }));
-    });
-    found.sort((a, b) => Number(a.ended) - Number(b.ended) || b.time - a.time);
+    const found = await this.newest(JOB_STATES, limit, endedSince);
+    found.sort((a, b) => Number(isFinal(a.state)) - Number(isFinal(b.state)) || b.time - a.time);
     return found.slice(0, limit).map(({ id }) => id);
+  }
+
+  /** The jobs in some states, newest first: by their end if they have ended, else by their creation. @param limit at most this many */
+  async inStates(states: readonly JobState[], limit = Infinity): Promise<string[]> {
+    const found = await this.newest(states, limit);
+    found.sort((a, b) => b.time - a.time);
+    return found.slice(0, limit).map(({ id }) => id);
+  }
+
+  /** Up to `limit` of each state. Times are milliseconds since the epoch, of the end or else of the creation. */
+  private async newest(states: readonly JobState[], limit: number, endedSince = 0): Promise<{ id: string; state: JobState; time: number }[]> {
+    const replies = await this.ask((pipeline) => {
+      for (const state of states) {
+        pipeline.zrevrangebyscore(this.keys.states, endOf(state), stateScore(state) + (isFinal(state) ? endedSince : 0), 'WITHSCORES', 'LIMIT', 0, limit === Infinity ? -1 : limit);
+      }
+    });
+    return states.flatMap((state, i) => {
+      const flat = replies[i] as string[];
+      return Array.from({ length: flat.length / 2 }, (_, at) => ({ id: flat[2 * at] ?? '', state, time: Number(flat[2 * at + 1]) - stateScore(state) }));
+    });
+  }
+
+  /** One round trip, and one more when the sets have to be made first. */
+  private async ask(questions: (pipeline: ChainableCommander) => void, rebuilt = false): Promise<unknown[]> {
+    const pipeline = this.redis.pipeline().zcard(this.keys.index).zcard(this.keys.states);
+    questions(pipeline);
+    const [all, known, ...replies] = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
+      if (error !== null) throw error;
+      return reply;
+    });
+    if (all === known || rebuilt) return replies;
+    await this.rebuild(Date.now());
+    return this.ask(questions, true);
   }
 
   private async rebuild(now: number): Promise<void> {

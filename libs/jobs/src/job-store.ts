@@ -161,13 +161,17 @@ export class JobStore {
     return viewOf(id, fields, fields['state'] as JobState);
   }
 
-  /** Newest first. @param limit at most this many */
+  /**
+   * Newest first: by their creation; those of states that are final, by their end. Costs the same however many other jobs there are.
+   * @param limit at most this many @param states only jobs in these
+   */
   async list(limit: number, states?: readonly JobState[]): Promise<JobView[]> {
-    const ids = await this.redis.zrevrange(this.keys.index, 0, states === undefined ? limit - 1 : -1);
+    const ids = states === undefined ? await this.redis.zrevrange(this.keys.index, 0, limit - 1) : await this.index.inStates(states, limit);
     const views: JobView[] = [];
-    for (let from = 0; from < ids.length && views.length < limit; from += 50) {
+    for (let from = 0; from < ids.length; from += 50) {
       for (const view of await Promise.all(ids.slice(from, from + 50).map((id) => this.get(id)))) {
-        if (view !== undefined && views.length < limit && (states === undefined || states.includes(view.state))) views.push(view);
+        // Its state may have changed since.
+        if (view !== undefined && (states === undefined || states.includes(view.state))) views.push(view);
       }
     }
     return views;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { JobState } from '@blindfit/contracts';
 import { JobChanges } from '../src/index.ts';
 import { newJob, newStore, record, redis } from './support.ts';
 
@@ -120,6 +121,30 @@ test('lists are newest first, by state, and no longer than asked', async () => {
   assert.deepEqual((await jobs.list(1000)).length, 120);
   assert.deepEqual((await jobs.list(2, ['cancelled'])).map((job) => job.id), ['job-002', 'job-001']);
   assert.equal((await jobs.list(60)).length, 60);
+});
+
+test('a list by state is ordered by creation while jobs go on, by their end afterwards, and finds those of a version that kept no sets', async () => {
+  const jobs = newStore();
+  const ids = Array.from({ length: 6 }, (_, i) => `job-${i}`);
+  for (const id of ids) {
+    await jobs.create(newJob(id));
+    await sleep(3);
+  }
+  for (const id of ['job-1', 'job-3']) await jobs.start(id);
+  for (const id of ['job-4', 'job-0']) {
+    await jobs.cancel(id);
+    await sleep(3);
+  }
+  const list = async (limit: number, ...states: JobState[]): Promise<string[]> => (await jobs.list(limit, states)).map(({ id }) => id);
+  for (let time = 0; time < 2; time++) {
+    assert.deepEqual(await list(10, 'queued'), ['job-5', 'job-2']);
+    assert.deepEqual(await list(10, 'running'), ['job-3', 'job-1']);
+    assert.deepEqual(await list(10, 'cancelled'), ['job-0', 'job-4']);
+    assert.deepEqual(await list(3, 'queued', 'running'), ['job-5', 'job-3', 'job-2']);
+    assert.deepEqual(await list(10, 'failed'), []);
+    assert.deepEqual(await jobs.index.inStates(['running', 'queued']), ['job-5', 'job-3', 'job-2', 'job-1']);
+    await redis().del(jobs.keys.states);
+  }
 });
 
 test('every change is announced, and a worker that retires is gone', async (t) => {

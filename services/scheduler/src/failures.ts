@@ -4,6 +4,7 @@
  */
 import { QueueEvents, UnrecoverableError, type Job } from 'bullmq';
 import { TaskError } from '@blindfit/compute';
+import { isFinal, JOB_STATES } from '@blindfit/contracts';
 import { addSegment, duplicate, JOB_OPTIONS, jobOf, QUEUES, RUNNING, taskId, type Connection, type JobStore } from '@blindfit/jobs';
 import type { Logger } from '@blindfit/runtime';
 import { finishJobIfDone } from './chain.ts';
@@ -51,7 +52,9 @@ export function watchFailures(redis: Connection, prefix: string, dependencies: J
     return { events, connection };
   });
   const reconcile = async (): Promise<void> => {
-    for (const view of await jobs.list(1000, ['queued', 'running', 'awaiting-refresh'])) {
+    for (const id of await jobs.index.inStates(JOB_STATES.filter((state) => !isFinal(state)))) {
+      const view = await jobs.get(id);
+      if (view === undefined || isFinal(view.state)) continue;
       const data = { job: view.id, manifest: view.manifest, ...(await jobs.traceOf(view.id)) };
       const entry = await queue.getJob(view.id);
       if (entry !== undefined && (await entry.isFailed())) await failed(view.id, entry.failedReason);
@@ -76,8 +79,16 @@ export function watchFailures(redis: Connection, prefix: string, dependencies: J
       }
     }
   };
-  void reconcile().catch(ignore);
-  const timer = setInterval(() => void reconcile().catch(ignore), RECONCILE_MS);
+  let looking = false;
+  const look = async (): Promise<void> => {
+    // With many jobs a look may take longer than the time to the next.
+    if (looking) return;
+    looking = true;
+    await reconcile().catch(ignore);
+    looking = false;
+  };
+  void look();
+  const timer = setInterval(() => void look(), RECONCILE_MS);
   return {
     async close() {
       clearInterval(timer);

@@ -87,6 +87,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       schema: {
         tags: ['jobs'],
         summary: 'List jobs, newest first',
+        description: 'By creation; with a `state` that is final, by when they ended.',
         querystring: Type.Object({
           limit: Type.Integer({ minimum: 1, maximum: 1000, default: 50 }),
           state: Type.Optional(JobStateSchema),
