@@ -429,15 +429,12 @@ export function choosePlan(request: PlanRequest): Plan {
   if (refreshEvery !== undefined && !(Number.isInteger(refreshEvery) && refreshEvery >= 1)) throw new PlanError(`refresh every ${refreshEvery} iterations`, 'whole numbers from 1 are allowed');
   const { iterations } = hyperparameters;
   const intervals = refreshEvery === undefined ? [...Array.from({ length: Math.min(iterations, MAX_INTERVAL + 1) - 1 }, (_, i) => i + 1), iterations] : [Math.min(refreshEvery, iterations)];
-  let best: Plan | undefined;
-  let bestSeconds = Infinity;
+  let best: Candidate | undefined;
   for (const interval of intervals) {
-    const plan = search(request, interval);
-    if (plan === undefined) continue;
-    const seconds = expectedSeconds(plan, request.vcpus ?? 2) * (interval === iterations ? 1 / 3 : 1);
-    if (seconds < bestSeconds) [best, bestSeconds] = [plan, seconds];
+    const found = search(request, interval);
+    best = cheaper(best, found && { ...found, seconds: found.seconds * (interval === iterations ? 1 / 3 : 1) });
   }
-  if (best !== undefined) return best;
+  if (best !== undefined) return best.plan;
   const what = `${shape.samples} x ${shape.features} x ${shape.classes}`;
   // In the largest ring, however well the slots are filled.
   if (shape.samples * shape.features > MAX_BLOCKS * 16384) throw new PlanError(`${what} is too much for one job`, `samples x features of at most ${MAX_BLOCKS * 16384} fit its ${MAX_BLOCKS} blocks`);
@@ -454,27 +451,38 @@ export function choosePlan(request: PlanRequest): Plan {
 /** No chain of primes is long enough for more. */
 const MAX_INTERVAL = 8;
 
-function search(request: PlanRequest, refreshEvery: number): Plan | undefined {
-  const { hyperparameters, security = '128', vcpus = 2, modelLevel = 0 } = request;
+interface Candidate {
+  readonly plan: Plan;
+  /** Expected; finding out takes a dry run. */
+  readonly seconds: number;
+}
+
+/** The first one, unless the second one is better. */
+function cheaper(best: Candidate | undefined, other: Candidate | undefined): Candidate | undefined {
+  return other !== undefined && (best === undefined || other.seconds < best.seconds) ? other : best;
+}
+
+function search(request: PlanRequest, refreshEvery: number): Candidate | undefined {
+  const { hyperparameters, security = '128', modelLevel = 0 } = request;
   const schedule: Schedule = { refreshEvery, modelLevel };
-  let best: Plan | undefined;
+  let best: Candidate | undefined;
   for (const ring of request.ring === undefined ? ([8192, 16384, 32768] as const) : [request.ring]) {
     // Longer primes are for where precision asks for them.
     for (const maxPrimeBits of [FAST_PRIME_BITS, MAX_PRIME_BITS]) {
       const chain = chainFor(levelsNeeded(hyperparameters, schedule), security === '128' ? maxLogQP(ring) : UNLIMITED_BITS, maxPrimeBits);
-      const plan = chain === undefined ? undefined : bestShape(Parameters.of({ ring, ...chain }, security), request, schedule);
-      if (plan === undefined) continue;
-      if (best === undefined || expectedSeconds(plan, vcpus) < expectedSeconds(best, vcpus)) best = plan;
+      const found = chain === undefined ? undefined : bestShape(Parameters.of({ ring, ...chain }, security), request, schedule);
+      if (found === undefined) continue;
+      best = cheaper(best, found);
       break;
     }
   }
   return best;
 }
 
-function bestShape(parameters: Parameters, request: PlanRequest, schedule: Schedule): Plan | undefined {
+function bestShape(parameters: Parameters, request: PlanRequest, schedule: Schedule): Candidate | undefined {
   const { shape, hyperparameters, vcpus = 2 } = request;
   const batch = batchSize(hyperparameters, shape.samples);
-  let best: Plan | undefined;
+  let best: Candidate | undefined;
   for (let columns = 2; columns <= parameters.slots; columns *= 2) {
     const rows = parameters.slots / columns;
     for (let turns = 1; 2 * turns <= columns; turns *= 2) {
@@ -483,7 +491,7 @@ function bestShape(parameters: Parameters, request: PlanRequest, schedule: Sched
       if (cells > 4 + (2 * batch * shape.features) / parameters.slots) continue;
       const plan = tryShape(parameters, { rows, columns, turns }, request, schedule);
       if (plan === undefined || plan.threadMemoryBytes > MAX_THREAD_BYTES) continue;
-      if (best === undefined || expectedSeconds(plan, vcpus) < expectedSeconds(best, vcpus)) best = plan;
+      best = cheaper(best, { plan, seconds: expectedSeconds(plan, vcpus) });
       // More samples than there are.
       if (rows * turns >= batch) break;
     }
