@@ -11,6 +11,10 @@ import * as training from './training.ts';
 
 const wanted = process.argv.slice(2);
 const KNOWN = ['evaluators', 'operations', 'job', 'training', 'soak', 'observability', 'metrics', 'preprocessing', 'features'];
+if (wanted.some((name) => name === '--help' || name === '-h')) {
+  process.stdout.write(`Usage: npm run bench [-- NAME ...]\n\nMeasures all of these, which takes a while, or those named: ${KNOWN.join(', ')}\n`);
+  process.exit(0);
+}
 const unknown = wanted.filter((name) => !KNOWN.includes(name));
 if (unknown.length > 0) {
   process.stderr.write(`error: no bench called ${unknown.join(', ')}; there are ${KNOWN.join(', ')}\n`);
