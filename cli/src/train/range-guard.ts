@@ -25,14 +25,15 @@ export interface Fix {
 /**
  * Warns when scores leave the range of the sigmoid polynomial, and proposes what was found to keep them inside.
  * @param clear the clear twin's run of exactly this job
+ * @param budgetMs how long proposals may be looked for
  * @throws CliError when the weights leave what the encrypted model can hold, with a proposal as well
  */
-export function guardRanges(clear: ClearTraining, limits: Limits, data: TrainingData, hyperparameters: Hyperparameters, log: (line: string) => void): void {
+export function guardRanges(clear: ClearTraining, limits: Limits, data: TrainingData, hyperparameters: Hyperparameters, log: (line: string) => void, budgetMs = BUDGET_MS): void {
   const { range } = hyperparameters.sigmoid;
   // The conditions are such that NaN does not pass.
   const diverges = !(clear.maxWeight < limits.maxWeight);
   if (!diverges && clear.maxLogit <= range) return;
-  const fixes = findFixes(clear, limits, data, hyperparameters);
+  const fixes = findFixes(clear, limits, data, hyperparameters, budgetMs);
   if (diverges) {
     throw new CliError(`training diverges: weights would reach ${sized(clear.maxWeight)}, and the encrypted model holds |w| < ${limits.maxWeight}`, advice(fixes, data));
   }
