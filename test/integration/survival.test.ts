@@ -88,10 +88,10 @@ it('a job is disturbed on a stack of one worker and one scheduler', async (t) =>
         const text = await (await fetch(`${processOf(stack, 'worker-1').url}/metrics`)).text();
         return Number(/^blindfit_threads_busy (\d+)$/m.exec(text)?.[1]);
       };
-      while ((await busy()) === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      while ((await busy()) === 0) await sleep(20);
       const cancelled = await client.cancel(id);
       assert.equal(cancelled.state, 'cancelled');
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await sleep(1000);
       assert.equal(await busy(), 0, 'no thread works on the cancelled job any more');
       assertSameModel(await finished(client, (await client.submit(prepared.manifest, { idempotencyKey: 'next' })).id), reference);
       assert.equal((await client.job(id)).state, 'cancelled');

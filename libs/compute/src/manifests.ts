@@ -4,6 +4,7 @@
  */
 import { parseJobManifest, type JobManifest } from '@blindfit/contracts';
 import { openBlobStore, parseDigest, type BlobStore } from '@blindfit/storage';
+import { evictOldest } from './evict-oldest.ts';
 import type { ThreadOptions } from './messages.ts';
 
 /** They are small, but a service lives long. */
@@ -23,8 +24,7 @@ export class Manifests {
     const known = this.known.get(digest);
     if (known !== undefined) return known;
     const reading = this.read(digest);
-    const [oldest] = this.known.keys();
-    if (this.known.size >= MAX_MANIFESTS && oldest !== undefined) this.known.delete(oldest);
+    evictOldest(this.known, MAX_MANIFESTS);
     this.known.set(digest, reading);
     reading.catch(() => this.known.delete(digest));
     return reading;

@@ -1,4 +1,4 @@
-/** What one thread keeps between tasks: its store, manifests, schemes, keys and parsed ciphertexts. */
+/** What one thread keeps between tasks: its store, plans, schemes, keys and parsed ciphertexts. */
 import { join } from 'node:path';
 import { PlanCache, type JobManifest, type PlannedJob } from '@blindfit/contracts/plan';
 import { discard, evaluatorName, loadAddon, loadSeal, wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
@@ -6,6 +6,7 @@ import { BlobCache, digestOf, openBlobStore, type BlobStore, type Digest } from 
 import { CiphertextCache } from './ciphertext-cache.ts';
 import type { Engine } from './engine.ts';
 import { TaskCancelledError } from './errors.ts';
+import { evictOldest } from './evict-oldest.ts';
 import { HostFiles } from './host-files.ts';
 import { KeyCache } from './key-cache.ts';
 import { MappedInputs } from './mapped-inputs.ts';
@@ -17,8 +18,8 @@ import { SealEngine } from './seal-engine.ts';
 
 /** Inputs kept per thread. Those of the native evaluator are mapped from files, as long as there is room for the files. */
 const CIPHERTEXT_BYTES = { seal: 192 * 2 ** 20, native: 40 * 2 ** 20 };
-/** Manifests and schemes are small, but a service lives long. */
-const MAX_MANIFESTS = 32;
+/** Plans and schemes are small, but a service lives long. */
+const MAX_PLANS = 32;
 const MAX_ENGINES = 4;
 const KEY_DISK_BYTES = 8 * 2 ** 30;
 const INPUT_DISK_BYTES = 4 * 2 ** 30;
@@ -42,7 +43,7 @@ export class Session {
   readonly evaluator: string;
 
   private constructor(data: ThreadData, readManifest: (digest: string) => Promise<JobManifest>, store: BlobStore, statistics: ThreadStatistics) {
-    this.plans = new PlanCache(readManifest, MAX_MANIFESTS);
+    this.plans = new PlanCache(readManifest, MAX_PLANS);
     this.store = store;
     this.statistics = statistics;
     this.flag = new Int32Array(data.cancelFlag);
@@ -132,9 +133,4 @@ function engineOpener({ evaluator, keyBytes, keyDiskBytes, inputDiskBytes, cache
   const keys = new MappedKeys(new HostFiles(join(cacheDirectory, 'keys'), '.key', keyDiskBytes ?? KEY_DISK_BYTES), store, keyBytes, statistics);
   const inputs = new MappedInputs(new HostFiles(join(cacheDirectory, 'inputs'), '.ct', inputDiskBytes ?? INPUT_DISK_BYTES), statistics);
   return (parameters) => new NativeEngine(addon, parameters, keys, inputs);
-}
-
-function evictOldest<V>(map: Map<string, V>, max: number): void {
-  const [oldest] = map.keys();
-  if (map.size >= max && oldest !== undefined) map.delete(oldest);
 }
