@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { prepareData, type TrainingData } from '@blindfit/cli';
-import { withLabels, type LabelledDataset } from '@blindfit/datasets';
+import { withLabels, type LabelledDataset } from '@blindfit/data';
 import { digitFiles } from '@blindfit/demo';
-import { extractDataset, loadBackbone, openIdxSource, readFeatures, type FeatureModel } from '@blindfit/features';
+import { extractDataset, loadBackbone, openIdxSource, readFeatures, type FeatureModel } from '@blindfit/images';
 import { paperData } from './paper-job.ts';
 
 const shared = (path: string): string => fileURLToPath(new URL(`../../../shared/${path}`, import.meta.url));

@@ -2,7 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadAddon, NativeEvaluator, NativeScheme, Parameters, resolveEvaluator, Scheme, SealEvaluator, type Ciphertext, type CiphertextCodec, type Evaluator, type NativeKey } from '@blindfit/he';
+import { loadAddon, NativeEvaluator, NativeScheme, resolveEvaluator, type NativeKey } from '@blindfit/he/native';
+import { Parameters, type Ciphertext, type CiphertextCodec, type Evaluator } from '@blindfit/he';
+import { Scheme, SealEvaluator } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '@blindfit/owner';
 import { printLimits } from './limits.ts';
 import { ms, print } from './measure.ts';

@@ -6,11 +6,11 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { buildRegnet, randomRegnetWeights, REGNET_SIZE } from '@blindfit/backbones';
-import { accuracy, applyPreprocessing, argmaxScores, classesOf, classIndices, fitPreprocessing, oneHot, withBias, withLabels, type LabelledDataset } from '@blindfit/datasets';
+import { buildRegnet, randomRegnetWeights, REGNET_SIZE } from '@blindfit/images';
+import { accuracy, applyPreprocessing, argmaxScores, classesOf, classIndices, fitPreprocessing, oneHot, withBias, withLabels, type LabelledDataset } from '@blindfit/data';
 import { digitFiles } from '@blindfit/demo';
-import { extractDataset, extractFeatures, loadBackbone, openIdxSource, type FeatureModel } from '@blindfit/features';
-import { fitSigmoid, PAPER_SIGMOID, trainClear } from '@blindfit/he';
+import { extractDataset, extractFeatures, loadBackbone, openIdxSource, type FeatureModel } from '@blindfit/images';
+import { fitSigmoid, PAPER_SIGMOID, trainClear } from '@blindfit/training';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { print } from './measure.ts';
 

@@ -2,9 +2,10 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Progress, runTraining, startStack, type TrainingReport } from '@blindfit/cli';
+import { Progress, runTraining, type TrainingReport } from '@blindfit/cli';
+import { startStack } from '@blindfit/stack';
 import { BlindfitClient } from '@blindfit/client';
-import { DEFAULT_HYPERPARAMETERS } from '@blindfit/he';
+import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { print } from './measure.ts';
 import { paperData } from './paper-job.ts';
 

@@ -1,7 +1,7 @@
 /** How far a rotation is from what the machine allows: the transforms it consists of, and the key it reads. One thread, the fastest kernel. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { NativeEvaluator, type NativeScheme } from '@blindfit/he';
+import { NativeEvaluator, type NativeScheme } from '@blindfit/he/native';
 import { medianMs, ms, print } from './measure.ts';
 
 /** More than caches hold of what is 14.7 MB each. */

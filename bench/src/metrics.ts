@@ -2,10 +2,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startStack } from '@blindfit/cli';
-import { DEFAULT_HYPERPARAMETERS } from '@blindfit/he';
-import { AWAITING, JobStore } from '@blindfit/jobs';
-import { parseRedisUrl, variables } from '@blindfit/runtime';
+import { startStack } from '@blindfit/stack';
+import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
+import { AWAITING, JobStore } from '@blindfit/queue';
+import { parseRedisUrl, variables } from '@blindfit/service';
 import { Redis } from 'ioredis';
 import { ms, print } from './measure.ts';
 

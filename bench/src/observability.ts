@@ -4,9 +4,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Progress, runTraining, startStack, type RunningStack, type TrainingData } from '@blindfit/cli';
+import { Progress, runTraining, type TrainingData } from '@blindfit/cli';
+import { startStack, type RunningStack } from '@blindfit/stack';
 import { BlindfitClient } from '@blindfit/client';
-import { DEFAULT_HYPERPARAMETERS } from '@blindfit/he';
+import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { print } from './measure.ts';
 import { paperData } from './paper-job.ts';
 

@@ -2,10 +2,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  backward, cellsOf, choosePlan, CONJUGATION, DEFAULT_HYPERPARAMETERS, encodeFeatures, encodeGradientFeatures, encodeLabels, encodePair, expand, forward, groups, nesterovStep,
-  packModel, SealEvaluator, unwrap, type Ciphertext, type EvaluationKeys, type OperationCounts, type Plan, type WireFields,
-} from '@blindfit/he';
+import { backward, cellsOf, choosePlan, DEFAULT_HYPERPARAMETERS, encodeFeatures, encodeGradientFeatures, encodeLabels, encodePair, expand, forward, groups, nesterovStep, packModel, type Plan } from '@blindfit/training';
+import { CONJUGATION, unwrap, type Ciphertext, type OperationCounts, type WireFields } from '@blindfit/he';
+import { SealEvaluator, type EvaluationKeys } from '@blindfit/he/seal';
 import { openKeyset, type Keyset } from '@blindfit/owner';
 import { medianMs, ms, print } from './measure.ts';
 import { paperData } from './paper-job.ts';

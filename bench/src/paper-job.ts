@@ -1,5 +1,5 @@
 /** The paper's job as data: 128 digits of 400 pixels and a bias, 10 classes, standardised. */
-import { centrePixels, createDataset, readIdxImages, readIdxLabels } from '@blindfit/datasets';
+import { centrePixels, createDataset, readIdxImages, readIdxLabels } from '@blindfit/data';
 import { prepareData, type TrainingData } from '@blindfit/cli';
 import { digitFiles } from '@blindfit/demo';
 

@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url';
 import {
   accuracy, applyPreprocessing, argmaxScores, classesOf, classIndices, createDataset, fitPreprocessing, oneHot, parsePreprocessingKind,
   readCsv, withBias, withLabels, type LabelledDataset,
-} from '@blindfit/datasets';
+} from '@blindfit/data';
 import { digitFiles, type Split } from '@blindfit/demo';
-import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/features';
-import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/he';
+import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/images';
+import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
 import { print } from './measure.ts';
 
 const KINDS = ['none', 'center', 'standardize', 'pca:63', 'pca:63:whiten', 'pca:31:whiten'];

@@ -1,4 +1,5 @@
-import { Scheme, SealEvaluator, type Plan } from '@blindfit/he';
+import { Scheme, SealEvaluator } from '@blindfit/he/seal';
+import { type Plan } from '@blindfit/training';
 import { SecretKeyHolder } from '@blindfit/owner';
 import { medianMs } from './measure.ts';
 

@@ -2,10 +2,11 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { prepareData, Progress, runTraining, startStack, type RunningStack, type TrainingData } from '@blindfit/cli';
+import { prepareData, Progress, runTraining, type TrainingData } from '@blindfit/cli';
+import { startStack, type RunningStack } from '@blindfit/stack';
 import { BlindfitClient } from '@blindfit/client';
-import { createDataset } from '@blindfit/datasets';
-import { DEFAULT_HYPERPARAMETERS, fitSigmoid } from '@blindfit/he';
+import { createDataset } from '@blindfit/data';
+import { DEFAULT_HYPERPARAMETERS, fitSigmoid } from '@blindfit/training';
 import { print } from './measure.ts';
 
 const ITERATIONS = 500;

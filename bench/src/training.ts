@@ -2,9 +2,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Progress, runTraining, startStack, type RunningStack, type TrainingReport } from '@blindfit/cli';
+import { Progress, runTraining, type TrainingReport } from '@blindfit/cli';
+import { startStack, type RunningStack } from '@blindfit/stack';
 import { BlindfitClient } from '@blindfit/client';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, DryRunEvaluator, expand, fitSigmoid, type Hyperparameters, type Plan } from '@blindfit/he';
+import { choosePlan, DEFAULT_HYPERPARAMETERS, expand, fitSigmoid, type Hyperparameters, type Plan } from '@blindfit/training';
+import { DryRunEvaluator } from '@blindfit/he';
 import { large, small, type NamedData } from './data-sets.ts';
 import { print } from './measure.ts';
 import { rotationMs } from './rotation.ts';

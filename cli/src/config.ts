@@ -1,5 +1,5 @@
 /** Settings of services: environment variables, which flags override. */
-import { readConfig, type Config, type Environment, type Variable, type VariableTable } from '@blindfit/runtime/settings';
+import { readConfig, type Config, type Environment, type Variable, type VariableTable } from '@blindfit/service/settings';
 import { Option, type Command } from 'commander';
 
 /** The flag for each setting; the token has none, because everybody on a machine sees its command lines. */

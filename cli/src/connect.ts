@@ -1,5 +1,5 @@
 import { BlindfitClient } from '@blindfit/client';
-import { commandVariables, optional, readConfig, variables } from '@blindfit/runtime/settings';
+import { commandVariables, optional, readConfig, variables } from '@blindfit/service/settings';
 import type { Command } from 'commander';
 import { readConnection } from './connection-file.ts';
 import { dataDirOf } from './data-dir.ts';

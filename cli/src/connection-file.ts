@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, processExists } from './stack/redis-system.ts';
+import { isErrno, processExists } from '@blindfit/stack';
 
 export interface StackConnection {
   /** Base URL of the API. */

@@ -1,7 +1,7 @@
 /** What a command ends with when it does not succeed. */
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
-import { commandVariables, readConfig } from '@blindfit/runtime/settings';
+import { commandVariables, readConfig } from '@blindfit/service/settings';
 import { CommanderError } from 'commander';
 import { printable } from './format.ts';
 

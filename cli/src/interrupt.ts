@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { endRequests } from '@blindfit/runtime/settings';
+import { endRequests } from '@blindfit/service/settings';
 import { InterruptedError } from './errors.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

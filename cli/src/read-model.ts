@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { BACKBONES } from '@blindfit/backbones';
-import { parseModel, type Model } from '@blindfit/datasets';
+import { BACKBONES } from '@blindfit/images';
+import { parseModel, type Model } from '@blindfit/data';
 import { CliError } from './errors.ts';
 
 /** Reads a model file. @throws CliError if it cannot be read, DatasetError if it is none */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ConfigError, optional, variables } from '@blindfit/runtime';
+import { ConfigError, optional, variables } from '@blindfit/service';
 import { Command } from 'commander';
 
 import { addConfigFlags, configOf, givenFlags } from '../src/config.ts';

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { readFeatures } from '@blindfit/features';
+import { readFeatures } from '@blindfit/images';
 import { askCli, cleanEnv, runCli, startCli, temporaryDirectory, until } from './support.ts';
 
 /** An IDX file of unsigned bytes. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { centrePixels, createDataset, readIdxImages, readIdxLabels, type LabelledDataset } from '@blindfit/datasets';
+import { centrePixels, createDataset, readIdxImages, readIdxLabels, type LabelledDataset } from '@blindfit/data';
 import { digitFiles } from '@blindfit/demo';
-import { DEFAULT_HYPERPARAMETERS, fitSigmoid, trainClear, type Hyperparameters } from '@blindfit/he';
+import { DEFAULT_HYPERPARAMETERS, fitSigmoid, trainClear, type Hyperparameters } from '@blindfit/training';
 import { CliError } from '../src/errors.ts';
 import { prepareData, type TrainingData } from '../src/train/data.ts';
 import { findFixes, guardRanges } from '../src/train/range-guard.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createDataset, type LabelledDataset } from '@blindfit/datasets';
-import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/he';
+import { createDataset, type LabelledDataset } from '@blindfit/data';
+import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
 import { renderReport } from '@blindfit/report';
 import { accuraciesOf, prepareData } from '../src/train/data.ts';
 import { reportPage } from '../src/train/report-page.ts';

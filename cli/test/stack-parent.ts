@@ -1,6 +1,6 @@
 // A program that runs a stack and handles no signals, for tests of what happens to the stack when the program ends.
 // Argument: the data directory. Prints one line of JSON when the stack is up.
-import { startStack } from '../src/stack/stack.ts';
+import { startStack } from '@blindfit/stack';
 
 const stack = await startStack({ dataDir: process.argv[2] ?? '', threads: 1, log: (line) => console.error(line) });
 console.log(JSON.stringify({ pids: stack.processes.map(({ pid }) => pid) }));

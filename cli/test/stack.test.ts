@@ -9,20 +9,20 @@ import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { BlindfitClient } from '@blindfit/client';
-import type { JobView } from '@blindfit/contracts';
-import { JobStore, type NewJob } from '@blindfit/jobs';
-import { parseRedisUrl } from '@blindfit/runtime';
+import type { JobView } from '@blindfit/protocol';
+import { JobStore, type NewJob } from '@blindfit/queue';
+import { parseRedisUrl } from '@blindfit/service';
 import { Redis } from 'ioredis';
 
-import { StackError, startStack, type RunningStack, type StackOptions } from '../src/stack/stack.ts';
-import { processInfo } from '../src/stack/redis-system.ts';
-import { startRedis } from '../src/stack/redis.ts';
+import { StackError, startStack, type RunningStack, type StackOptions } from '@blindfit/stack';
+import { processInfo } from '@blindfit/stack';
+import { startRedis } from '@blindfit/stack';
 import { cleanEnv, processesOf, runCli, runs, startCli, temporaryDirectory, until } from './support.ts';
 
 // The stack hands its environment on to the services.
 for (const name of Object.keys(process.env)) if (!(name in cleanEnv())) Reflect.deleteProperty(process.env, name);
 
-const PARENT = fileURLToPath(new URL('stack-parent.ts', import.meta.url));
+const PARENT = fileURLToPath(new URL('./stack-parent.ts', import.meta.url));
 
 async function start(t: TestContext, options: Partial<StackOptions> & { dataDir: string }): Promise<RunningStack> {
   const stack = await startStack({ threads: 1, log: () => undefined, ...options });

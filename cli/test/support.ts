@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { processInfo } from '../src/stack/redis-system.ts';
+import { processInfo } from '@blindfit/stack';
 import type { Answer, Call } from './cli-host.ts';
 
 const HOST = fileURLToPath(new URL('./cli-host.ts', import.meta.url));

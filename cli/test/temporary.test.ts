@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const CHILD = fileURLToPath(new URL('temporary-child.ts', import.meta.url));
+const CHILD = fileURLToPath(new URL('./temporary-child.ts', import.meta.url));
 
 for (const [how, status] of [['return', 0], ['throw', 1], ['exit', 3]] as const) {
   test(`a temporary directory goes when its program ends: ${how}`, () => {

@@ -10,9 +10,9 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { BlindfitClient } from '@blindfit/client';
-import { parseModel, predictLabels, readCsv, type LabelledDataset } from '@blindfit/datasets';
+import { parseModel, predictLabels, readCsv, type LabelledDataset } from '@blindfit/data';
 
-import { startStack, type RunningStack } from '../src/stack/stack.ts';
+import { startStack, type RunningStack } from '@blindfit/stack';
 import { askCli, cleanEnv, processesOf, runCli, startCli, temporaryDirectory, until } from './support.ts';
 
 /** Optional data beside the checkout. */

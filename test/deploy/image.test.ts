@@ -11,9 +11,9 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
-import { variables } from '@blindfit/runtime';
+import { variables } from '@blindfit/service';
 import { DockerfileParser, type Instruction, type JSONInstruction } from 'dockerfile-ast';
-import { startRedis } from '../../cli/src/stack/redis.ts';
+import { startRedis } from '@blindfit/stack';
 import { contextFiles, copyContext } from './docker-context.ts';
 import { read, ROOT } from './support.ts';
 

@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import { QUEUES } from '@blindfit/jobs';
-import { variables } from '@blindfit/runtime';
+import { QUEUES } from '@blindfit/queue';
+import { variables } from '@blindfit/service';
 import { prometheusRule, RULE_PATH } from './generate.ts';
 import { findKubectl } from './kubectl.ts';
 import { schemaProblems, unknownFields } from './manifest-schemas.ts';
@@ -198,7 +198,7 @@ for (const { overlay, components } of RENDERINGS) {
     });
 
     it('every service has its three probes, at paths there are', async () => {
-      const routes = await read('libs/runtime/src/health-routes.ts');
+      const routes = await read('libs/service/src/health-routes.ts');
       for (const { name, container } of cluster.services) {
         for (const [probe, path] of [['startupProbe', '/healthz'], ['livenessProbe', '/healthz'], ['readinessProbe', '/readyz']] as const) {
           const request = container[probe]?.httpGet;

@@ -7,9 +7,9 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fitSigmoid, type Hyperparameters } from '@blindfit/he';
-import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/runtime';
-import type { RunningStack } from '../../cli/src/stack/stack.ts';
+import { fitSigmoid, type Hyperparameters } from '@blindfit/training';
+import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/service';
+import type { RunningStack } from '@blindfit/stack';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, withStack } from '../integration/support.ts';
 import { parseYaml, read, ROOT } from './support.ts';
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { operatorVariables, readConfig, tracingVariables, variables, type Variable } from '@blindfit/runtime';
+import { operatorVariables, readConfig, tracingVariables, variables, type Variable } from '@blindfit/service';
 import { parseAllDocuments, stringify } from 'yaml';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));

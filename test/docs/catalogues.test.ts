@@ -1,8 +1,8 @@
 /** docs/errors.md lists every error code, docs/api.md every route, docs/configuration.md every variable; nothing else. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { DATASET_ERROR_CODES } from '@blindfit/datasets';
-import { FEATURE_ERROR_CODES } from '@blindfit/features';
+import { DATASET_ERROR_CODES } from '@blindfit/data';
+import { FEATURE_ERROR_CODES } from '@blindfit/images';
 import { partsIn } from './generate.ts';
 import { pages, read, sources } from './support.ts';
 
@@ -44,7 +44,7 @@ it('docs/errors.md lists every code of bad data and of bad images, and no other'
 });
 
 it('docs/api.md lists every route, and no other', () => {
-  const routes = sources('services/api', 'libs/runtime').flatMap((path) =>
+  const routes = sources('services/api', 'libs/service').flatMap((path) =>
     Array.from(read(path).matchAll(/\bapp\.(get|put|head|post|delete)\(\s*'([^']+)'/g), (match) => `${(match[1] ?? '').toUpperCase()} ${match[2] ?? ''}`));
   assert.ok(routes.includes('POST /v1/jobs'), routes.join(', '));
   assert.deepEqual(listed(read('docs/api.md'), /^[A-Z]+ \//), routes.sort());
@@ -63,7 +63,7 @@ it('every environment variable of ours that is named anywhere is declared with a
   const ours = /\b(BLINDFIT_[A-Z0-9_]+)\b/g;
   const named = matches([...sources(), 'scripts/run.mjs'].map(read), [ours]);
   assert.ok(named.length > 15, named.join(', '));
-  assert.deepEqual(named.filter((name) => !declared.has(name)), [], 'declare them in libs/runtime');
+  assert.deepEqual(named.filter((name) => !declared.has(name)), [], 'declare them in libs/service');
   // Compose fills in some of its own, which no program of ours sees.
   const composed = matches([read('deploy/compose.yaml')], [/\$\{(BLINDFIT_[A-Z0-9_]+)/g]);
   assert.deepEqual(matches(pages().map(read), [ours]).filter((name) => !declared.has(name) && !composed.includes(name)), [], 'pages name settings that do not exist');
@@ -71,5 +71,5 @@ it('every environment variable of ours that is named anywhere is declared with a
   const system = ['AWS_REGION', 'HOME', 'ORT_DISABLE_TELEMETRY', 'PATH', 'TERM', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'];
   const past = matches(sources().map(read), [/\benv\[\s*['"`]([A-Za-z0-9_]+)['"`]\s*\]/g, /\benv\.([A-Z][A-Z0-9_]*)\b/g]);
   assert.ok(past.includes('PATH'), past.join(', '));
-  assert.deepEqual(past.filter((name) => !system.includes(name)), [], 'declare them in libs/runtime and read them with readConfig');
+  assert.deepEqual(past.filter((name) => !system.includes(name)), [], 'declare them in libs/service and read them with readConfig');
 });

@@ -10,17 +10,17 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { BlindfitClient } from '@blindfit/client';
-import type { JobView } from '@blindfit/contracts';
-import { JobStore } from '@blindfit/jobs';
-import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/runtime';
-import { isCollectable, openBlobStore } from '@blindfit/storage';
+import type { JobView } from '@blindfit/protocol';
+import { JobStore } from '@blindfit/queue';
+import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/service';
+import { isCollectable, openBlobStore } from '@blindfit/blobs';
 import { Redis } from 'ioredis';
 import { Registry } from 'prom-client';
-import { resolveRedisBinary } from '../../cli/src/stack/redis-binary.ts';
-import type { RunningStack } from '../../cli/src/stack/stack.ts';
+import { resolveRedisBinary } from '@blindfit/stack';
+import type { RunningStack } from '@blindfit/stack';
 import { startCollector } from '../../services/api/src/collector.ts';
 import { addCollectorMetrics } from '../../services/api/src/metrics.ts';
-import { BUCKET, CREDENTIALS, startS3Server } from '../../libs/storage/test/s3-server.ts';
+import { BUCKET, CREDENTIALS, startS3Server } from '../../libs/blobs/test/s3-server.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, temporaryDirectory, withStack, type Prepared } from './support.ts';
 
 /**

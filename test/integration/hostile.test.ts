@@ -10,11 +10,12 @@ import { it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { BlindfitClient } from '@blindfit/client';
-import { isFinal, type JobView, type Manifest } from '@blindfit/contracts';
+import { isFinal, type JobView, type Manifest } from '@blindfit/protocol';
 import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import { decryptModel, ModelError } from '@blindfit/owner';
-import { digestOf, FileBlobStore, parseDigest } from '@blindfit/storage';
-import type { RunningStack, StackProcess } from '../../cli/src/stack/stack.ts';
+import { digestOf, parseDigest } from '@blindfit/base';
+import { FileBlobStore } from '@blindfit/blobs';
+import type { RunningStack, StackProcess } from '@blindfit/stack';
 import { finished, prepareJob, syntheticData, withStack, type Prepared } from './support.ts';
 
 /** One iteration takes the small ring; five pairs of classes make siblings. */

@@ -8,11 +8,12 @@ import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { Progress } from '@blindfit/cli';
 import type { BlindfitClient } from '@blindfit/client';
-import { DEFAULT_HYPERPARAMETERS, fitSigmoid, WIRE_HEADER_BYTES, type Hyperparameters } from '@blindfit/he';
+import { DEFAULT_HYPERPARAMETERS, fitSigmoid, type Hyperparameters } from '@blindfit/training';
+import { WIRE_HEADER_BYTES } from '@blindfit/he';
 import { RefreshSession, stepBound } from '@blindfit/owner';
-import { digestOf } from '@blindfit/storage';
+import { digestOf } from '@blindfit/base';
 import { followTraining } from '../../cli/src/train/follow.ts';
-import type { RunningStack } from '../../cli/src/stack/stack.ts';
+import type { RunningStack } from '@blindfit/stack';
 import { parseExposition, total, type Family } from './exposition.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
 

@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ApiProblemError, type BlindfitClient } from '@blindfit/client';
-import { planManifest, type PredictManifest } from '@blindfit/contracts';
-import { applyPreprocessing, createDataset, parseModel, parsePreprocessing, withBias } from '@blindfit/datasets';
-import { predictionPlan, type Plan, type PredictionPlan } from '@blindfit/he';
+import { planManifest, type PredictManifest } from '@blindfit/protocol';
+import { applyPreprocessing, createDataset, parseModel, parsePreprocessing, withBias } from '@blindfit/data';
+import { predictionPlan, type Plan, type PredictionPlan } from '@blindfit/training';
 import { decryptScores, encryptSamples, openKeyset, predictManifestFor, type Keyset, type Samples } from '@blindfit/owner';
-import type { RunningStack } from '../../cli/src/stack/stack.ts';
+import type { RunningStack } from '@blindfit/stack';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, withStack } from './support.ts';
 
 const MAIN = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));

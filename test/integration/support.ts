@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BlindfitClient } from '@blindfit/client';
-import { isFinal, type JobView, type Manifest } from '@blindfit/contracts';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/he';
+import { isFinal, type JobView, type Manifest } from '@blindfit/protocol';
+import { choosePlan, DEFAULT_HYPERPARAMETERS, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/training';
 import { encryptJob, manifestFor, openKeyset, type JobData, type Keyset } from '@blindfit/owner';
-import { startStack, type RunningStack, type StackOptions } from '../../cli/src/stack/stack.ts';
+import { startStack, type RunningStack, type StackOptions } from '@blindfit/stack';
 
 export async function temporaryDirectory(): Promise<{ path: string; [Symbol.asyncDispose](): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'blindfit-test-'));

@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BlindfitClient } from '@blindfit/client';
-import type { JobView } from '@blindfit/contracts';
-import { openQueue, type JobData } from '@blindfit/jobs';
+import type { JobView } from '@blindfit/protocol';
+import { openQueue, type JobData } from '@blindfit/queue';
 import { decryptModel } from '@blindfit/owner';
-import { parseRedisUrl } from '@blindfit/runtime';
+import { parseRedisUrl } from '@blindfit/service';
 import { Redis } from 'ioredis';
-import { startRedis } from '../../cli/src/stack/redis.ts';
-import type { RunningStack, StackProcess } from '../../cli/src/stack/stack.ts';
+import { startRedis } from '@blindfit/stack';
+import type { RunningStack, StackProcess } from '@blindfit/stack';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, temporaryDirectory, waitFor, withStack, type Prepared } from './support.ts';
 
 /** Enough tasks to be disturbed in, on little data. */

@@ -11,16 +11,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Progress } from '@blindfit/cli';
 import type { BlindfitClient } from '@blindfit/client';
-import type { JobView, Manifest } from '@blindfit/contracts';
-import { DEFAULT_HYPERPARAMETERS, fitSigmoid, parseHeader, WIRE_HEADER_BYTES, wrap, type Hyperparameters } from '@blindfit/he';
+import type { JobView, Manifest } from '@blindfit/protocol';
+import { DEFAULT_HYPERPARAMETERS, fitSigmoid, type Hyperparameters } from '@blindfit/training';
+import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import { decryptModel, RefreshSession, stepBound } from '@blindfit/owner';
-import { digestOf } from '@blindfit/storage';
-import { startRedis } from '../../cli/src/stack/redis.ts';
+import { digestOf } from '@blindfit/base';
+import { startRedis } from '@blindfit/stack';
 import { followTraining } from '../../cli/src/train/follow.ts';
 import { startReceiver, type ReceivedSpan } from './otlp-receiver.ts';
 import { finished, prepareJob, syntheticData, temporaryDirectory, waitFor, withStack, type Prepared } from './support.ts';
 
-const RECORDER = fileURLToPath(new URL('record-modules.ts', import.meta.url));
+const RECORDER = fileURLToPath(new URL('./record-modules.ts', import.meta.url));
 /** What the client says its own work is part of. */
 const CLIENT_TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const CLIENT_SPAN = '00f067aa0ba902b7';

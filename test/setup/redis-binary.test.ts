@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { RedisUnavailableError, resolveRedisBinary } from '../../cli/src/stack/redis-binary.ts';
-import { startRedis } from '../../cli/src/stack/redis.ts';
+import { RedisUnavailableError, resolveRedisBinary } from '@blindfit/stack';
+import { startRedis } from '@blindfit/stack';
 
 const run = promisify(execFile);
-const MODULE = new URL('../../cli/src/stack/redis-binary.ts', import.meta.url);
+const MODULE = new URL('../../libs/stack/src/redis-binary.ts', import.meta.url);
 const NOBODY = 65534;
 
 const noApt = await access('/usr/bin/apt-get').then(

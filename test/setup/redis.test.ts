@@ -10,12 +10,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Queue, QueueEvents, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import { resolveRedisBinary } from '../../cli/src/stack/redis-binary.ts';
-import { processInfo } from '../../cli/src/stack/redis-system.ts';
-import { RedisStartError, startRedis, type RunningRedis, type StartRedisOptions } from '../../cli/src/stack/redis.ts';
-import { parseRedisUrl } from '../../libs/runtime/src/redis-url.ts';
+import { resolveRedisBinary } from '@blindfit/stack';
+import { processInfo } from '@blindfit/stack';
+import { RedisStartError, startRedis, type RunningRedis, type StartRedisOptions } from '@blindfit/stack';
+import { parseRedisUrl } from '../../libs/service/src/redis-url.ts';
 
-const PARENT = fileURLToPath(new URL('redis-parent.ts', import.meta.url));
+const PARENT = fileURLToPath(new URL('./redis-parent.ts', import.meta.url));
 const binary = await resolveRedisBinary();
 
 async function temporaryDirectory(t: TestContext): Promise<string> {

@@ -1,7 +1,7 @@
-import { operatorVariables, retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/runtime/settings';
+import { operatorVariables, retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/service/settings';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
-import { runService } from '../service.ts';
+import { runService } from '@blindfit/service';
 
 const { redisUrl, store, s3Endpoint, s3PathStyle, token, host, port, queuePrefix, maxBlobMb, retention, planThreads, stopSeconds, logLevel } = variables;
 const TABLE = {
@@ -36,7 +36,7 @@ Examples:
         readyJson: options.readyJson === true,
         start: async (logger) => {
           const tracing = tracingOf(config);
-          const { withS3Settings } = await import('@blindfit/storage');
+          const { withS3Settings } = await import('@blindfit/blobs');
           const { startApi } = await import('@blindfit/api');
           return await startApi({
             redisUrl: config.redisUrl,

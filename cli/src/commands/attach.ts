@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { accuracy, applyPreprocessing, argmaxScores, classIndices, requireKnownLabels, serialiseModel, withBias } from '@blindfit/datasets';
-import { planManifest, type JobView } from '@blindfit/contracts';
-import { readFeatures } from '@blindfit/features';
+import { accuracy, applyPreprocessing, argmaxScores, classIndices, requireKnownLabels, serialiseModel, withBias } from '@blindfit/data';
+import { planManifest, type JobView } from '@blindfit/protocol';
+import { readFeatures } from '@blindfit/images';
 import type { BlindfitClient } from '@blindfit/client';
 import { openKeyset, RefreshSession } from '@blindfit/owner';
 import { Option, type Command } from 'commander';

@@ -1,4 +1,4 @@
-import { reasonOf } from '@blindfit/runtime/settings';
+import { reasonOf } from '@blindfit/service/settings';
 import type { Command } from 'commander';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { CliError } from '../errors.ts';

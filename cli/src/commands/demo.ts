@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
-import { preprocessingName, readIdxImages, withLabels, type IdxImages, type LabelledDataset } from '@blindfit/datasets';
+import { preprocessingName, readIdxImages, withLabels, type IdxImages, type LabelledDataset } from '@blindfit/data';
 import { digitFiles, type Split } from '@blindfit/demo';
-import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/features';
-import { DEFAULT_HYPERPARAMETERS } from '@blindfit/he';
+import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/images';
+import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { renderReport, type SampleImage } from '@blindfit/report';
 import { formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';

@@ -1,4 +1,4 @@
-import { extractFeatures, FEATURE_FORMATS, FeatureError, FeatureWriter } from '@blindfit/features';
+import { extractFeatures, FEATURE_FORMATS, FeatureError, FeatureWriter } from '@blindfit/images';
 import type { Command } from 'commander';
 import { addBackboneFlags, addImageFlags, extractionFromFlags, requireLabels, type ExtractionFlags, type ExtractionSummary } from '../features/flags.ts';
 import { formatCount, formatSeconds } from '../format.ts';

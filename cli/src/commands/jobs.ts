@@ -1,4 +1,4 @@
-import { JOB_STATES, type JobState, type JobView } from '@blindfit/contracts';
+import { JOB_STATES, type JobState, type JobView } from '@blindfit/protocol';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { CliError, UsageError } from '../errors.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { choosePlan } from '@blindfit/he';
+import { choosePlan } from '@blindfit/training';
 import { openKeyset } from '@blindfit/owner';
 import { defaultDataDir } from '../data-dir.ts';
 import { formatBytes, formatSeconds } from '../format.ts';

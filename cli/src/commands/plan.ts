@@ -1,9 +1,10 @@
 import { homedir, availableParallelism } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { choosePlan, resolveEvaluator, type Plan, type PlanRequest } from '@blindfit/he';
-import { readConfig, variables } from '@blindfit/runtime/settings';
-import { calibrate, localCluster, predict, remoteCluster, type Calibration } from '@blindfit/simulate';
+import { choosePlan, type Plan, type PlanRequest } from '@blindfit/training';
+import { resolveEvaluator } from '@blindfit/he/native';
+import { readConfig, variables } from '@blindfit/service/settings';
+import { calibrate, localCluster, predict, remoteCluster, type Calibration } from '@blindfit/forecast';
 import { planJson, planText, type Predicted } from '../plan/output.ts';
 import { simulateAll, simulationJson, simulationText } from '../plan/simulation.ts';
 import { Progress } from '../progress.ts';

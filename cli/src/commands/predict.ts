@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { modelFeatures, type Dataset } from '@blindfit/datasets';
+import { modelFeatures, type Dataset } from '@blindfit/data';
 import type { Command } from 'commander';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { defaultDataDir } from '../data-dir.ts';

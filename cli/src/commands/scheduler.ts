@@ -1,7 +1,7 @@
-import { optional, tracingOf, tracingVariables, variables } from '@blindfit/runtime/settings';
+import { optional, tracingOf, tracingVariables, variables } from '@blindfit/service/settings';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
-import { runService } from '../service.ts';
+import { runService } from '@blindfit/service';
 
 const { redisUrl, store, s3Endpoint, s3PathStyle, token, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds, logLevel } = variables;
 const threads = {
@@ -39,7 +39,7 @@ Examples:
         readyJson: options.readyJson === true,
         start: async (logger) => {
           const tracing = tracingOf(config);
-          const { withS3Settings } = await import('@blindfit/storage');
+          const { withS3Settings } = await import('@blindfit/blobs');
           const { startScheduler } = await import('@blindfit/scheduler');
           return await startScheduler({
             redisUrl: config.redisUrl,

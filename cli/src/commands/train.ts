@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
-import type { PreprocessingChoice } from '@blindfit/datasets';
-import { choosePlan } from '@blindfit/he';
+import type { PreprocessingChoice } from '@blindfit/data';
+import { choosePlan } from '@blindfit/training';
 import { renderReport } from '@blindfit/report';
 import { Option } from 'commander';
 import { clientSettings } from '../connect.ts';

@@ -1,11 +1,11 @@
-import { optional, variables } from '@blindfit/runtime/settings';
+import { optional, variables } from '@blindfit/service/settings';
 import type { Command } from 'commander';
 import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { removeConnection, tokenOf, writeConnection } from '../connection-file.ts';
 import { dataDirOf, defaultDataDir } from '../data-dir.ts';
 import { CliError, UsageError } from '../errors.ts';
 import { withInterrupt } from '../interrupt.ts';
-import { startStack, type RunningStack } from '../stack/stack.ts';
+import { startStack, type RunningStack } from '@blindfit/stack';
 import { formatPairs } from '../table.ts';
 
 const TABLE = {

@@ -1,7 +1,7 @@
 /** A backbone and a trained model as one ONNX graph, which is not believed before it has computed what we compute. */
-import { predictScores, type Model } from '@blindfit/datasets';
-import { exportModel, type ImageNormalisation } from '@blindfit/backbones';
-import { backboneInterface, extractDataset, type BackboneInterface, type FeatureModel, type ImageSource, type Pixels } from '@blindfit/features';
+import { predictScores, type Model } from '@blindfit/data';
+import { exportModel, type ImageNormalisation } from '@blindfit/images';
+import { backboneInterface, extractDataset, type BackboneInterface, type FeatureModel, type ImageSource, type Pixels } from '@blindfit/images';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { CliError } from '../errors.ts';
 

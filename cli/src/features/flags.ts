@@ -1,11 +1,11 @@
 /** The flags that choose images and a backbone, for every command that takes images. */
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { BACKBONES } from '@blindfit/backbones';
+import { BACKBONES } from '@blindfit/images';
 import {
   CHANNEL_ORDERS, extractDataset, loadBackbone, openFolderSource, openIdxSource,
   type ChannelOrder, type ExtractedDataset, type ExtractOptions, type ExtractProgress, type FeatureModel, type ImageSource,
-} from '@blindfit/features';
+} from '@blindfit/images';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { UsageError } from '../errors.ts';
 import { formatCount } from '../format.ts';

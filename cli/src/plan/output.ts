@@ -1,6 +1,6 @@
 /** A plan as people and programs read it. */
-import { chainsOf, type Plan } from '@blindfit/he';
-import type { Calibration, Prediction } from '@blindfit/simulate';
+import { chainsOf, type Plan } from '@blindfit/training';
+import type { Calibration, Prediction } from '@blindfit/forecast';
 import { formatBytes, formatCount, formatSeconds } from '../format.ts';
 import { formatPairs } from '../table.ts';
 

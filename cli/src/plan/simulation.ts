@@ -1,6 +1,6 @@
 /** `blindfit plan --simulate`: one job on clusters of every size. */
-import { choosePlan, type Plan, type PlanRequest } from '@blindfit/he';
-import { efficiency, losses, predict, remoteCluster, type Calibration, type Prediction, type Spent } from '@blindfit/simulate';
+import { choosePlan, type Plan, type PlanRequest } from '@blindfit/training';
+import { efficiency, losses, predict, remoteCluster, type Calibration, type Prediction, type Spent } from '@blindfit/forecast';
 import { formatSeconds } from '../format.ts';
 import { formatTable } from '../table.ts';
 

@@ -1,8 +1,8 @@
 /** The owner's side of an encrypted prediction: samples go out encrypted, scores come back encrypted, the model is never opened. */
 import type { BlindfitClient } from '@blindfit/client';
-import { isFinal, planManifest, type JobView } from '@blindfit/contracts';
-import { applyPreprocessing, DatasetError, inputFeatures, withBias, type Dataset } from '@blindfit/datasets';
-import { predictionPlan, type Plan } from '@blindfit/he';
+import { isFinal, planManifest, type JobView } from '@blindfit/protocol';
+import { applyPreprocessing, DatasetError, inputFeatures, withBias, type Dataset } from '@blindfit/data';
+import { predictionPlan, type Plan } from '@blindfit/training';
 import { decryptScores, encryptSamples, ModelError, openKeyset, predictManifestFor } from '@blindfit/owner';
 import { CliError } from '../errors.ts';
 import { formatBytes } from '../format.ts';

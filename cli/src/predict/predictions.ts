@@ -1,5 +1,5 @@
 /** What a model makes of samples, and how right it is about those whose class is known. */
-import { accuracy, argmaxRows, classProbabilities, confusionMatrix, predictScores, type Dataset, type Model } from '@blindfit/datasets';
+import { accuracy, argmaxRows, classProbabilities, confusionMatrix, predictScores, type Dataset, type Model } from '@blindfit/data';
 
 export interface Prediction {
   /** What its owner knows the sample by. */

@@ -1,5 +1,5 @@
-import { createDataset, DatasetError, type Dataset, type LabelledDataset } from '@blindfit/datasets';
-import { readFeatures } from '@blindfit/features';
+import { createDataset, DatasetError, type Dataset, type LabelledDataset } from '@blindfit/data';
+import { readFeatures } from '@blindfit/images';
 
 /**
  * Reads samples for a model from a file of features, labelled or not: CSV rows of one cell more than the model has features begin with a

@@ -2,8 +2,8 @@
 import {
   accuracy, applyPreprocessing, argmaxScores, classesOf, classIndices, fitPreprocessing, logLikelihoodLoss, oneHot, requireKnownLabels, scores, argmaxRows, withBias,
   type LabelledDataset, type Preprocessing, type PreprocessingChoice, type Weights,
-} from '@blindfit/datasets';
-import { permutation, type JobShape } from '@blindfit/he';
+} from '@blindfit/data';
+import { permutation, type JobShape } from '@blindfit/training';
 import type { JobData } from '@blindfit/owner';
 import { UsageError } from '../errors.ts';
 

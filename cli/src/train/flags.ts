@@ -1,6 +1,6 @@
 /** The flags that say how to train, shared by `train` and `plan`. */
-import { DEFAULT_HYPERPARAMETERS, fitSigmoid, PAPER_HYPERPARAMETERS, PAPER_SIGMOID, SIGMOID_DEGREES, type Hyperparameters, type PlanRequest, type SigmoidPolynomial } from '@blindfit/he';
-import { DatasetError, maxComponents, parsePreprocessingKind, type PreprocessingChoice } from '@blindfit/datasets';
+import { DEFAULT_HYPERPARAMETERS, fitSigmoid, PAPER_HYPERPARAMETERS, PAPER_SIGMOID, SIGMOID_DEGREES, type Hyperparameters, type PlanRequest, type SigmoidPolynomial } from '@blindfit/training';
+import { DatasetError, maxComponents, parsePreprocessingKind, type PreprocessingChoice } from '@blindfit/data';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 
 export interface HyperparameterFlags {

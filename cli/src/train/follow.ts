@@ -1,7 +1,7 @@
 /** Watches a job to its end, and answers the refreshes it asks for on the way: each is a look at the weights so far. */
 import { ApiProblemError, type BlindfitClient } from '@blindfit/client';
-import { isFinal, type JobView, type RefreshRequest } from '@blindfit/contracts';
-import type { Plan } from '@blindfit/he';
+import { isFinal, type JobView, type RefreshRequest } from '@blindfit/protocol';
+import type { Plan } from '@blindfit/training';
 import { ModelError, type RefreshSession } from '@blindfit/owner';
 import type { Progress } from '../progress.ts';
 import type { Evaluation } from './data.ts';

@@ -1,6 +1,6 @@
 /** Training and validation data of `train`, from feature files or straight from images. */
-import { withLabels, type LabelledDataset } from '@blindfit/datasets';
-import { readFeatures, type Pixels } from '@blindfit/features';
+import { withLabels, type LabelledDataset } from '@blindfit/data';
+import { readFeatures, type Pixels } from '@blindfit/images';
 import type { Command } from 'commander';
 import { UsageError } from '../errors.ts';
 import { featuresFromFlags, hasImages, requireLabels, type ExtractionFlags } from '../features/flags.ts';

@@ -1,5 +1,5 @@
 /** Whether a job's numbers stay where the encrypted arithmetic is right: known beforehand, because the owner can run it in the clear. */
-import { fitSigmoid, trainClear, type ClearTraining, type Hyperparameters } from '@blindfit/he';
+import { fitSigmoid, trainClear, type ClearTraining, type Hyperparameters } from '@blindfit/training';
 import { CliError } from '../errors.ts';
 import { formatPercent } from '../format.ts';
 import { accuraciesOf, type TrainingData } from './data.ts';

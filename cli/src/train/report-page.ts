@@ -1,6 +1,6 @@
 /** What the HTML report shows, from what a training run knows. */
-import { argmaxRows, classProbabilities, confusionMatrix, preprocessingName, scores, type Weights } from '@blindfit/datasets';
-import type { Hyperparameters } from '@blindfit/he';
+import { argmaxRows, classProbabilities, confusionMatrix, preprocessingName, scores, type Weights } from '@blindfit/data';
+import type { Hyperparameters } from '@blindfit/training';
 import { MAX_MISTAKES, type Curve, type Curves, type Mistake, type ReportInput, type SampleImage } from '@blindfit/report';
 import { formatCount } from '../format.ts';
 import { evaluate, type Evaluation, type Scorable, type TrainingData } from './data.ts';

@@ -1,6 +1,6 @@
 /** What a training run reports: a table for people, JSON for machines, a model file for use. */
-import { preprocessingName, serialiseModel } from '@blindfit/datasets';
-import type { Hyperparameters } from '@blindfit/he';
+import { preprocessingName, serialiseModel } from '@blindfit/data';
+import type { Hyperparameters } from '@blindfit/training';
 import { formatBytes, formatCount, formatSeconds } from '../format.ts';
 import { formatTable } from '../table.ts';
 import type { TrainingData } from './data.ts';

@@ -1,7 +1,7 @@
 /** The owner's side of a training job, from data to decrypted model. The servers see ciphertexts, shapes and timings. */
 import type { BlindfitClient } from '@blindfit/client';
-import type { JobResult, JobView } from '@blindfit/contracts';
-import { choosePlan, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/he';
+import type { JobResult, JobView } from '@blindfit/protocol';
+import { choosePlan, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/training';
 import { decryptIterates, decryptModel, encryptJob, manifestFor, openKeyset, RefreshSession, stepBound, type JobData, type Keyset, type StepBound } from '@blindfit/owner';
 import { CliError } from '../errors.ts';
 import { formatBytes } from '../format.ts';

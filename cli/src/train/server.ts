@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { BlindfitClient } from '@blindfit/client';
 import { CliError } from '../errors.ts';
-import { startStack } from '../stack/stack.ts';
+import { startStack } from '@blindfit/stack';
 import { withTemporaryDirectory } from '../temporary.ts';
 
 export interface ServerChoice {

@@ -4,8 +4,8 @@
  */
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parsePreprocessing, type Preprocessing } from '@blindfit/datasets';
-import { checker, DigestSchema, JobIdSchema } from '@blindfit/contracts';
+import { parsePreprocessing, type Preprocessing } from '@blindfit/data';
+import { checker, DigestSchema, JobIdSchema } from '@blindfit/protocol';
 import type { StepBound } from '@blindfit/owner';
 import { Type } from 'typebox';
 import { CliError } from '../errors.ts';

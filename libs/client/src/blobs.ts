@@ -1,5 +1,5 @@
 /** Upload of content-addressed blobs: what the server has is not sent again. */
-import { checker, DigestSchema } from '@blindfit/contracts';
+import { checker, DigestSchema } from '@blindfit/protocol';
 import type { Connection } from './connection.ts';
 
 /** A blob to upload. */

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { checker, JobViewSchema, type JobState, type JobView, type Manifest, type PredictManifest, type RefreshAnswer } from '@blindfit/contracts';
+import { checker, JobViewSchema, type JobState, type JobView, type Manifest, type PredictManifest, type RefreshAnswer } from '@blindfit/protocol';
 import { Type, type Static } from 'typebox';
 import { hasBlob, putBlob, putBlobs, type BlobUpload, type PutBlobsOptions } from './blobs.ts';
 import { Connection, readBytes, TransientError, type ConnectionOptions } from './connection.ts';

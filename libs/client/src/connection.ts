@@ -1,7 +1,7 @@
 /** Requests to one API: bearer token, retries, and answers turned into values or errors. */
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checker, ContractError, ProblemSchema, type Problem } from '@blindfit/contracts';
+import { checker, ContractError, ProblemSchema, type Problem } from '@blindfit/protocol';
 import { Agent, errors as undiciErrors, request, type Dispatcher } from 'undici';
 import { ApiProblemError, ClientError, InvalidServerError, ServerUnreachableError, UnexpectedAnswerError } from './errors.ts';
 

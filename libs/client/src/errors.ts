@@ -1,4 +1,4 @@
-import type { Problem } from '@blindfit/contracts';
+import type { Problem } from '@blindfit/protocol';
 
 export interface ClientErrorOptions {
   /** What the reader of the message can do about it. */

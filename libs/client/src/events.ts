@@ -1,5 +1,5 @@
 /** A job's progress as it happens, over server-sent events, however often the connection breaks. */
-import { isFinal, type JobView } from '@blindfit/contracts';
+import { isFinal, type JobView } from '@blindfit/protocol';
 import { createParser } from 'eventsource-parser';
 import { transient, TransientError, type Answer, type Call, type Connection } from './connection.ts';
 import { UnexpectedAnswerError } from './errors.ts';

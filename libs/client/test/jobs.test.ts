@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 
 import { ApiProblemError } from '@blindfit/client';
-import type { JobView, Manifest, RefreshAnswer, RefreshRequest } from '@blindfit/contracts';
+import type { JobView, Manifest, RefreshAnswer, RefreshRequest } from '@blindfit/protocol';
 import type { FastifyReply } from 'fastify';
 
 import { clientOf, digestOf, jobView, problem, PROBLEM, randomBlob, serve } from './support.ts';

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
 
 import { BlindfitClient, type BlindfitClientOptions } from '@blindfit/client';
-import type { JobState, JobView } from '@blindfit/contracts';
+import type { JobState, JobView } from '@blindfit/protocol';
 import fastify, { type FastifyInstance } from 'fastify';
 
 export const TOKEN = 'the-token-of-the-tests';

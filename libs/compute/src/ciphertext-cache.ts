@@ -1,6 +1,7 @@
 /** Input ciphertexts that one thread has at hand for its next tasks. */
 import { WireError, type Ciphertext } from '@blindfit/he';
-import { parseDigest, type BlobStore } from '@blindfit/storage';
+import { parseDigest } from '@blindfit/base';
+import { type BlobStore } from '@blindfit/blobs';
 import type { Engine } from './engine.ts';
 import type { ThreadStatistics } from './messages.ts';
 import { ciphertextBytes, type CiphertextPlace } from './parse-ciphertext.ts';

@@ -1,6 +1,7 @@
 /** What a thread computes with, for one parameter set: node-seal or the native evaluator. */
-import type { EvaluationKeyBlobs } from '@blindfit/contracts';
-import type { Ciphertext, CiphertextCodec, Evaluator, Plan } from '@blindfit/he';
+import type { EvaluationKeyBlobs } from '@blindfit/protocol';
+import type { Ciphertext, CiphertextCodec, Evaluator } from '@blindfit/he';
+import type { Plan } from '@blindfit/training';
 import type { CiphertextPlace } from './parse-ciphertext.ts';
 
 /** What is known of a job's keys, whatever its kind. */

@@ -1,6 +1,7 @@
 /** Intermediate results: ciphertexts that tasks hand to each other through the store. */
-import { discard, type Ciphertext, type CiphertextCodec } from '@blindfit/he';
-import { parseDigest } from '@blindfit/storage';
+import { discard } from '@blindfit/he';
+import { type Ciphertext, type CiphertextCodec } from '@blindfit/he';
+import { parseDigest } from '@blindfit/base';
 import { named } from './errors.ts';
 import { parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';
 import type { Session } from './session.ts';

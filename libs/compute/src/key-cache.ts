@@ -1,6 +1,8 @@
 /** Evaluation keys of one thread: loaded once per keyset, the least recently used dropped when the budget is full. */
-import { HeError, unwrap, type EvaluationKeys, type Scheme, type WireFields } from '@blindfit/he';
-import { parseDigest, type BlobStore } from '@blindfit/storage';
+import { HeError, unwrap, type WireFields } from '@blindfit/he';
+import { type EvaluationKeys, type Scheme } from '@blindfit/he/seal';
+import { parseDigest } from '@blindfit/base';
+import { type BlobStore } from '@blindfit/blobs';
 import type { KeyedJob } from './engine.ts';
 import { named } from './errors.ts';
 import type { ThreadStatistics } from './messages.ts';

@@ -2,8 +2,9 @@
  * Manifests, as the process of a pool reads and checks them once for all of its threads: a thread that loads no schemas is
  * there a third of a second earlier.
  */
-import { parseJobManifest, type JobManifest } from '@blindfit/contracts';
-import { openBlobStore, parseDigest, type BlobStore } from '@blindfit/storage';
+import { parseJobManifest, type JobManifest } from '@blindfit/protocol';
+import { openBlobStore, type BlobStore } from '@blindfit/blobs';
+import { parseDigest } from '@blindfit/base';
 import { evictOldest } from './evict-oldest.ts';
 import type { ThreadOptions } from './messages.ts';
 

@@ -2,8 +2,8 @@
  * The owner's ciphertexts for the native evaluator: fetched, inflated, verified and expanded from their seeds once a host, then mapped by every
  * thread that needs them. Every iteration and pair of classes reads all of X, so this is where the time of large jobs would go.
  */
-import type { NativeCiphertext, NativeScheme } from '@blindfit/he';
-import { hexOf, parseDigest } from '@blindfit/storage';
+import type { NativeCiphertext, NativeScheme } from '@blindfit/he/native';
+import { hexOf, parseDigest } from '@blindfit/base';
 import type { Input } from './engine.ts';
 import type { HostFiles } from './host-files.ts';
 import type { ThreadStatistics } from './messages.ts';

@@ -1,6 +1,8 @@
 /** Keysets of one thread for the native evaluator: opened from the host's key files, the least recently used closed when the budget is full. */
-import { unwrap, type NativeKey, type NativeKeys, type NativeScheme, type WireFields } from '@blindfit/he';
-import { parseDigest, type BlobStore } from '@blindfit/storage';
+import { unwrap, type WireFields } from '@blindfit/he';
+import { type NativeKey, type NativeKeys, type NativeScheme } from '@blindfit/he/native';
+import { parseDigest } from '@blindfit/base';
+import { type BlobStore } from '@blindfit/blobs';
 import type { KeyedJob } from './engine.ts';
 import { named } from './errors.ts';
 import type { HostFiles } from './host-files.ts';

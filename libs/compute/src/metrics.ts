@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { TaskResult } from '@blindfit/contracts';
-import { noOperations, type ResolvedEvaluator } from '@blindfit/he';
+import type { TaskResult } from '@blindfit/protocol';
+import { noOperations } from '@blindfit/he';
+import { type ResolvedEvaluator } from '@blindfit/he/native';
 import type { ThreadStatistics } from './messages.ts';
 import type { ThreadPool } from './pool.ts';
 

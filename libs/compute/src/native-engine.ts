@@ -1,4 +1,5 @@
-import { NativeEvaluator, NativeScheme, type Ciphertext, type Evaluator, type NativeAddon, type Parameters } from '@blindfit/he';
+import { NativeEvaluator, NativeScheme, type NativeAddon } from '@blindfit/he/native';
+import { type Ciphertext, type Evaluator, type Parameters } from '@blindfit/he';
 import type { Engine, Input, KeyedJob } from './engine.ts';
 import type { MappedInputs } from './mapped-inputs.ts';
 import type { MappedKeys } from './mapped-keys.ts';

@@ -1,5 +1,5 @@
 /** Where the time of a task goes, by the clock of its thread: threads export nothing, their process makes spans of it. */
-import type { TaskPhase } from '@blindfit/contracts';
+import type { TaskPhase } from '@blindfit/protocol';
 
 type Phase = TaskPhase['phase'];
 

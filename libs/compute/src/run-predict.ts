@@ -1,6 +1,7 @@
 /** Scores of one pair of classes on some shards: a task of a prediction job. */
-import type { PlannedPrediction, PredictTask } from '@blindfit/contracts';
-import { expandModel, predictScores, WireError, type Evaluator, type PredictionPlan } from '@blindfit/he';
+import type { PlannedPrediction, PredictTask } from '@blindfit/protocol';
+import { expandModel, predictScores, type PredictionPlan } from '@blindfit/training';
+import { WireError, type Evaluator } from '@blindfit/he';
 import type { Engine } from './engine.ts';
 import { byShard } from './inputs.ts';
 import { free, load } from './intermediate.ts';

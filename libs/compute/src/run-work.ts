@@ -1,9 +1,7 @@
 /** From a task's digests to the digests of its results: loads, runs the circuit, stores. */
-import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedJob, PlannedManifest, PredictTask, PrepareTask, PublishTask, StartTask, StepTask, Task } from '@blindfit/contracts';
-import {
-  addOperations, backward, cellsOf, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, noOperations, packModel,
-  startErrors, startScores, stepFactor, WireError, type Ciphertext, type Evaluator, type MomentumTerms, type Plan, type Segment,
-} from '@blindfit/he';
+import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedJob, PlannedManifest, PredictTask, PrepareTask, PublishTask, StartTask, StepTask, Task } from '@blindfit/protocol';
+import { addOperations, noOperations, WireError, type Ciphertext, type Evaluator } from '@blindfit/he';
+import { backward, cellsOf, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, packModel, startErrors, startScores, stepFactor, type MomentumTerms, type Plan, type Segment } from '@blindfit/training';
 import type { Engine } from './engine.ts';
 import { byShard, input, type InputGrid } from './inputs.ts';
 import { free, load, loadAll } from './intermediate.ts';

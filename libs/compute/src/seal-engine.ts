@@ -1,5 +1,6 @@
-import { Scheme, SealEvaluator, type Ciphertext, type Evaluator, type Parameters } from '@blindfit/he';
-import type { BlobStore } from '@blindfit/storage';
+import { Scheme, SealEvaluator } from '@blindfit/he/seal';
+import { type Ciphertext, type Evaluator, type Parameters } from '@blindfit/he';
+import type { BlobStore } from '@blindfit/blobs';
 import type { Engine, Input, KeyedJob } from './engine.ts';
 import type { KeyCache } from './key-cache.ts';
 import { parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';

@@ -1,8 +1,12 @@
 /** What one thread keeps between tasks: its store, plans, schemes, keys and parsed ciphertexts. */
 import { join } from 'node:path';
-import { PlanCache, type JobManifest, type PlannedJob } from '@blindfit/contracts/plan';
-import { discard, evaluatorName, loadAddon, loadSeal, wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
-import { BlobCache, digestOf, openBlobStore, type BlobStore, type Digest } from '@blindfit/storage';
+import { PlanCache, type JobManifest, type PlannedJob } from '@blindfit/protocol/plan';
+import { loadSeal } from '@blindfit/he/seal';
+import { discard } from '@blindfit/he';
+import { evaluatorName, loadAddon } from '@blindfit/he/native';
+import { wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
+import { BlobCache, openBlobStore, type BlobStore } from '@blindfit/blobs';
+import { digestOf, type Digest } from '@blindfit/base';
 import { CiphertextCache } from './ciphertext-cache.ts';
 import type { Engine } from './engine.ts';
 import { TaskCancelledError } from './errors.ts';

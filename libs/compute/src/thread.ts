@@ -1,6 +1,6 @@
 /** Entry of a compute thread: one SEAL instance, one task at a time. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { JobManifest } from '@blindfit/contracts/plan';
+import type { JobManifest } from '@blindfit/protocol/plan';
 import { describeError, TaskError } from './errors.ts';
 import type { PoolMessage, RunMessage, ThreadData, ThreadMessage } from './messages.ts';
 import { runWork } from './run-work.ts';

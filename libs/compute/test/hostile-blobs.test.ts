@@ -8,9 +8,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
-import type { Manifest } from '@blindfit/contracts';
-import { evaluatorName, Parameters, parseHeader, WIRE_HEADER_BYTES, wrap, type Scheme, type WireFields } from '@blindfit/he';
-import { parseDigest } from '@blindfit/storage';
+import type { Manifest } from '@blindfit/protocol';
+import { evaluatorName } from '@blindfit/he/native';
+import { Parameters, parseHeader, WIRE_HEADER_BYTES, wrap, type WireFields } from '@blindfit/he';
+import { type Scheme } from '@blindfit/he/seal';
+import { parseDigest } from '@blindfit/base';
 import { TaskError, type Work } from '../src/index.ts';
 import { EVALUATORS, firstTask, makeJob, makePlace, makePool, planFor, putBytes, putManifest, smallPlan, type Job, type Place, type Watched } from './setup.ts';
 

@@ -1,7 +1,7 @@
 /** SEAL's memory is freed by hand: a task that forgets a ciphertext shows here. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { evaluatorName } from '@blindfit/he';
+import { evaluatorName } from '@blindfit/he/native';
 import type { Work } from '../src/index.ts';
 import { EVALUATORS, firstTask, makeJob, makePlace, makePool, smallPlan } from './setup.ts';
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { expectedError } from '@blindfit/he';
+import { expectedError } from '@blindfit/training';
 import { decryptModel, trainEncryptedLocally } from '@blindfit/owner';
-import { digestOf, parseDigest, type Digest } from '@blindfit/storage';
+import { digestOf, parseDigest, type Digest } from '@blindfit/base';
 import { TaskCancelledError, TaskError, type PoolOptions, type ThreadPool } from '../src/index.ts';
 import { dataFor, EVALUATORS, firstTask, HERE, largestError, makeJob, makePlace, makePool, planFor, putBytes, putManifest, SEAL, smallPlan, threadsOf, trainOn, type Job, type Place, type Trained } from './setup.ts';
 

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { canonicalJson, countPredictTasks, planPrediction, type PredictManifest, type PredictTask } from '@blindfit/contracts';
-import { derivePredictionPlan, parseHeader, predictionGroups, WIRE_HEADER_BYTES, wrap, type PredictionPlan } from '@blindfit/he';
+import { canonicalJson, countPredictTasks, planPrediction, type PredictManifest, type PredictTask } from '@blindfit/protocol';
+import { derivePredictionPlan, predictionGroups, type PredictionPlan } from '@blindfit/training';
+import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import { decryptModel, decryptScores, encryptSamples, ModelError, openKeyset, predictManifestFor, type Keyset, type Samples } from '@blindfit/owner';
-import { parseDigest, type Digest } from '@blindfit/storage';
+import { parseDigest, type Digest } from '@blindfit/base';
 import { TaskError } from '../src/index.ts';
 import { largestError, makeJob, makePlace, makePool, planWith, putBytes, SHARED_KEYS, trainOn, type Place } from './setup.ts';
 

@@ -1,10 +1,11 @@
 /** Jobs that go on past their levels: segments, refreshes by the owner, chains of several pairs, mini-batches. 128-bit parameters. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { ForwardTask, StepTask } from '@blindfit/contracts';
-import { chainsOf, expectedError, fitSigmoid, parseHeader, wrap, WIRE_HEADER_BYTES, type Plan } from '@blindfit/he';
+import type { ForwardTask, StepTask } from '@blindfit/protocol';
+import { chainsOf, expectedError, fitSigmoid, type Plan } from '@blindfit/training';
+import { parseHeader, wrap, WIRE_HEADER_BYTES } from '@blindfit/he';
 import { decryptModel, trainEncryptedLocally } from '@blindfit/owner';
-import { parseDigest } from '@blindfit/storage';
+import { parseDigest } from '@blindfit/base';
 import { TaskError, type Work } from '../src/index.ts';
 import { firstTask, largestError, makeJob, makePlace, makePool, planWith, putBytes, trainOn, type Place } from './setup.ts';
 

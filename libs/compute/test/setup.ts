@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Worker } from 'node:worker_threads';
-import { canonicalJson, type BackwardTask, type ChainHistory, type ForwardTask, type KeylessTask, type Manifest, type TaskResult } from '@blindfit/contracts';
-import {
-  addOperations, batchOf, chainsOf, choosePlan, DEFAULT_HYPERPARAMETERS, derivePlan, fitSigmoid, groups, layoutOf, noOperations, resolveEvaluator, shardsOfBatch, trainClear,
-  type BlockShape, type Grouping, type Hyperparameters, type JobShape, type OperationCounts, type Plan, type Ring, type Schedule,
-  type ResolvedEvaluator,
-} from '@blindfit/he';
+import { canonicalJson, type BackwardTask, type ChainHistory, type ForwardTask, type KeylessTask, type Manifest, type TaskResult } from '@blindfit/protocol';
+import { addOperations, noOperations, type OperationCounts, type Ring } from '@blindfit/he';
+import { resolveEvaluator, type ResolvedEvaluator } from '@blindfit/he/native';
+import { batchOf, chainsOf, choosePlan, DEFAULT_HYPERPARAMETERS, derivePlan, fitSigmoid, groups, layoutOf, shardsOfBatch, trainClear, type BlockShape, type Grouping, type Hyperparameters, type JobShape, type Plan, type Schedule } from '@blindfit/training';
 import { encryptJob, manifestFor, openKeyset, RefreshSession, stepBound, type JobData, type Keyset } from '@blindfit/owner';
-import { digestOf, FileBlobStore, parseDigest, type Digest } from '@blindfit/storage';
+import { digestOf, parseDigest, type Digest } from '@blindfit/base';
+import { FileBlobStore } from '@blindfit/blobs';
 import { ThreadPool, type PoolOptions, type ThreadStatistics, type Work } from '../src/index.ts';
 
 /** A directory with a store, which vanishes. */

@@ -1,10 +1,11 @@
 /** Shared by the tests of the native addon: the addon itself, operands made by bytes, and node-seal's answers as bytes. */
 import { createRequire } from 'node:module';
 import type { Ciphertext as RawCiphertext, GaloisKeys, RelinKeys } from 'node-seal';
-import { Parameters, Scheme, type ParametersLiteral, type SecurityLevel } from '@blindfit/he';
+import { Parameters, type ParametersLiteral, type SecurityLevel } from '@blindfit/he';
+import { Scheme } from '@blindfit/he/seal';
 import { buildNative } from '../native/build.mjs';
 import { KERNELS, type Kernel, type NativeAddon, type NativeRing, type Words } from '../src/native/addon.ts';
-import { plaintextBytes } from '../src/seal/plaintext-bytes.ts';
+import { plaintextBytes } from '../src/formats/plaintext-bytes.ts';
 
 /** The addon, or why there is none here: a test that needs it is skipped with that reason. */
 export async function loadAddon(): Promise<NativeAddon | string> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { assertSecure, GUIDELINES_2024, maxLogQP, ParameterError, Parameters, RINGS, Scheme, SEAL_128, type ParametersLiteral } from '@blindfit/he';
+import { assertSecure, GUIDELINES_2024, maxLogQP, ParameterError, Parameters, RINGS, SEAL_128, type ParametersLiteral } from '@blindfit/he';
+import { Scheme } from '@blindfit/he/seal';
 
 const GOOD: ParametersLiteral = { ring: 16384, dataBits: [55, 45, 45, 45, 45, 45, 45], specialBits: 55, scaleBits: 45 };
 

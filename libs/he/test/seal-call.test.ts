@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { CircuitError, loadSeal, Parameters, Scheme, SealCrashError, sealCall, SealError } from '../src/index.ts';
+import { CircuitError, Parameters, SealCrashError, SealError } from '@blindfit/he';
+import { loadSeal, Scheme, sealCall } from '@blindfit/he/seal';
 
 const thrown = (body: () => unknown): unknown => {
   try {

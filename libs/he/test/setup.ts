@@ -1,7 +1,9 @@
 /** Shared by the circuit tests: a scheme, a secret key to look inside, and an evaluator with exactly the keys asked for. */
 import type { GaloisKeys } from 'node-seal';
 import { SecretKeyHolder } from '@blindfit/owner';
-import { Parameters, Scheme, SealEvaluator, type Ciphertext, type PairedSlots, type ParametersLiteral, type SecurityLevel } from '@blindfit/he';
+import { Parameters, type Ciphertext, type ParametersLiteral, type SecurityLevel } from '@blindfit/he';
+import { Scheme, SealEvaluator } from '@blindfit/he/seal';
+import type { PairedSlots } from '@blindfit/he';
 
 export interface Bench extends Disposable {
   readonly scheme: Scheme;

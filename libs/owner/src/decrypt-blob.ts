@@ -1,4 +1,5 @@
-import { checkHeader, parseHeader, WIRE_HEADER_BYTES, type PairedSlots } from '@blindfit/he';
+import { checkHeader, parseHeader, WIRE_HEADER_BYTES } from '@blindfit/he';
+import type { PairedSlots } from '@blindfit/he';
 import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 

@@ -1,4 +1,4 @@
-import { chainsOf, decodeModel, decodePair, momentumCoefficients, momentumSchedule, type Plan } from '@blindfit/he';
+import { chainsOf, decodeModel, decodePair, momentumCoefficients, momentumSchedule, type Plan } from '@blindfit/training';
 import { decryptBlob } from './decrypt-blob.ts';
 import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';

@@ -1,4 +1,4 @@
-import { isFullPair, sampleAt, type PredictionPlan } from '@blindfit/he';
+import { isFullPair, sampleAt, type PredictionPlan } from '@blindfit/training';
 import { decryptBlob } from './decrypt-blob.ts';
 import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';

@@ -1,8 +1,9 @@
 /** Encrypts the training data of a job, ciphertext by ciphertext, so that any amount of it fits in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Manifest } from '@blindfit/contracts';
-import { batchOfShard, batchRange, cellAt, encodeFeatures, encodeGradientFeatures, encodeLabels, isFullPair, quadraticGradientRow, wrap, type Plan } from '@blindfit/he';
-import { digestOf, type Digest } from '@blindfit/storage';
+import type { Manifest } from '@blindfit/protocol';
+import { batchOfShard, batchRange, cellAt, encodeFeatures, encodeGradientFeatures, encodeLabels, isFullPair, quadraticGradientRow, type Plan } from '@blindfit/training';
+import { wrap } from '@blindfit/he';
+import { digestOf, type Digest } from '@blindfit/base';
 import { JobDataError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 

@@ -1,7 +1,8 @@
 /** Encrypts the samples of a prediction, ciphertext by ciphertext, so that any number of them fits in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { encodeFeatures, wrap, type PredictionPlan } from '@blindfit/he';
-import { digestOf, type Digest } from '@blindfit/storage';
+import { encodeFeatures, type PredictionPlan } from '@blindfit/training';
+import { wrap } from '@blindfit/he';
+import { digestOf, type Digest } from '@blindfit/base';
 import type { EncryptOptions, JobData } from './encrypt-job.ts';
 import { JobDataError } from './errors.ts';
 import type { Keyset } from './keyset.ts';

@@ -3,11 +3,9 @@
  * grouping, on real ciphertexts. For tests and benchmarks; its results and operation counts are those of a cluster.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import {
-  addOperations, backward, batchOf, cellsOf, chainsOf, expand, finalTerms, finalWeights, forward, groups, momentumSchedule, momentumTerms, nesterovStep, noOperations,
-  packModel, shardsOfBatch, startErrors, startScores, stepFactor, WIRE_HEADER_BYTES, wrap,
-  type Ciphertext, type Evaluator, type OperationCounts, type PairCiphertext, type Plan, type Refreshed as FreshState, type ResolvedEvaluator, type Segment,
-} from '@blindfit/he';
+import { addOperations, noOperations, WIRE_HEADER_BYTES, wrap, type Ciphertext, type Evaluator, type OperationCounts } from '@blindfit/he';
+import { type ResolvedEvaluator } from '@blindfit/he/native';
+import { backward, batchOf, cellsOf, chainsOf, expand, finalTerms, finalWeights, forward, groups, momentumSchedule, momentumTerms, nesterovStep, packModel, shardsOfBatch, startErrors, startScores, stepFactor, type PairCiphertext, type Plan, type Refreshed as FreshState, type Segment } from '@blindfit/training';
 import { decryptModel } from './decrypt-model.ts';
 import { encryptJob, type DataBlobs, type JobData } from './encrypt-job.ts';
 import type { Keyset } from './keyset.ts';

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  loadAddon, NativeEvaluator, NativeScheme, SealEvaluator, unwrap,
-  type CiphertextCodec, type Evaluator, type NativeKey, type Plan, type ResolvedEvaluator, type Scheme, type WireFields,
-} from '@blindfit/he';
+import { loadAddon, NativeEvaluator, NativeScheme, type NativeKey, type ResolvedEvaluator } from '@blindfit/he/native';
+import { SealEvaluator, type Scheme } from '@blindfit/he/seal';
+import { unwrap, type CiphertextCodec, type Evaluator, type WireFields } from '@blindfit/he';
+import { type Plan } from '@blindfit/training';
 import type { KeyFile, Keyset } from './keyset.ts';
 
 export interface LocalEvaluator {

@@ -1,5 +1,6 @@
-import type { EvaluationKeyBlobs, Manifest, PredictManifest } from '@blindfit/contracts';
-import { MissingKeyError, type Parameters, type Plan, type PredictionPlan } from '@blindfit/he';
+import type { EvaluationKeyBlobs, Manifest, PredictManifest } from '@blindfit/protocol';
+import { MissingKeyError, type Parameters } from '@blindfit/he';
+import { type Plan, type PredictionPlan } from '@blindfit/training';
 import type { DataBlobs } from './encrypt-job.ts';
 import type { Keyset } from './keyset.ts';
 

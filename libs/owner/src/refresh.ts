@@ -2,9 +2,11 @@
  * The owner's part of a refresh: SEAL cannot renew levels, so weights whose levels have run out are decrypted here,
  * checked, and encrypted anew at the top (docs/encryption.md, "Refresh"). The servers learn nothing.
  */
-import { expectedRefresh, type RefreshRequest } from '@blindfit/contracts';
-import { chainsOf, discard, encodeChain, evaluateOdd, momentumCoefficients, momentumSchedule, quadraticGradientRow, stepFactor, batchRange, batchSize, wrap, type Hyperparameters, type Plan, type WireFields } from '@blindfit/he';
-import { digestOf, type Digest } from '@blindfit/storage';
+import { expectedRefresh, type RefreshRequest } from '@blindfit/protocol';
+import { chainsOf, encodeChain, evaluateOdd, momentumCoefficients, momentumSchedule, quadraticGradientRow, stepFactor, batchRange, batchSize, type Hyperparameters, type Plan } from '@blindfit/training';
+import { discard } from '@blindfit/he';
+import { wrap, type WireFields } from '@blindfit/he';
+import { digestOf, type Digest } from '@blindfit/base';
 import { decryptChain } from './decrypt-model.ts';
 import type { JobData } from './encrypt-job.ts';
 import { ModelError } from './errors.ts';

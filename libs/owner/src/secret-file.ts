@@ -12,7 +12,8 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { SealError, type Scheme } from '@blindfit/he';
+import { SealError } from '@blindfit/he';
+import { type Scheme } from '@blindfit/he/seal';
 import { createFile, errnoOf } from './atomic-file.ts';
 import { KeysetError } from './errors.ts';
 import { SecretKeyHolder } from './secret-key.ts';

@@ -2,7 +2,10 @@
  * The owner's secret: everything that needs it is here, and no server-side package may import this one.
  */
 import type { Decryptor, Encryptor, KeyGenerator, MainModule, SecretKey } from 'node-seal';
-import { compressedPayload, CONJUGATION, discard, plainArray, sealCall, SealCiphertext, SealPlaintext, type Ciphertext, type PairedSlots, type Scheme } from '@blindfit/he';
+import { compressedPayload, CONJUGATION, type Ciphertext } from '@blindfit/he';
+import { discard } from '@blindfit/he';
+import { plainArray, sealCall, SealCiphertext, SealPlaintext, type Scheme } from '@blindfit/he/seal';
+import type { PairedSlots } from '@blindfit/he';
 
 export class SecretKeyHolder implements Disposable {
   readonly scheme: Scheme;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { Parameters, Scheme } from '@blindfit/he';
+import { Parameters } from '@blindfit/he';
+import { Scheme } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '../src/index.ts';
 
 it('compresses as SEAL does: SEAL itself reads the owner\'s ciphertexts and keys', async () => {

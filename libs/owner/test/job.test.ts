@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ContractError, expectedBlobs, planManifest } from '@blindfit/contracts';
+import { ContractError, expectedBlobs, planManifest } from '@blindfit/protocol';
 import * as he from '@blindfit/he';
+import * as training from '@blindfit/training';
 import { countBlobs, decryptModel, encryptJob, JobDataError, manifestFor, ModelError, openKeyset, type DataBlobs, type EncryptedBlob, type Keyset } from '../src/index.ts';
 import { largestError, planOf, randomData, temporaryDirectory } from './setup.ts';
 
 interface Case {
   readonly name: string;
-  readonly plan: he.Plan;
+  readonly plan: training.Plan;
 }
 
 const SMALL_PLAN = planOf({ samples: 21, features: 40, classes: 3, iterations: 1, initialWeight: 0.0128, ring: 1024, block: { rows: 16, columns: 32 } });
@@ -16,7 +17,7 @@ const CASES: readonly Case[] = [
   { name: 'N1024, no security, several shards and blocks', plan: SMALL_PLAN },
 ];
 
-async function encryptAll(keyset: Keyset, plan: he.Plan): Promise<{ blobs: EncryptedBlob[]; grids: DataBlobs }> {
+async function encryptAll(keyset: Keyset, plan: training.Plan): Promise<{ blobs: EncryptedBlob[]; grids: DataBlobs }> {
   const { samples, features, classes } = plan.layout;
   const blobs: EncryptedBlob[] = [];
   const grids = await encryptJob(keyset, plan, randomData(samples, features, classes), {
@@ -36,7 +37,7 @@ for (const { name, plan } of CASES) {
     await using home = await temporaryDirectory();
     using keyset = await openKeyset({ directory: home.path, plan, create: true });
     const data = randomData(samples, features, classes);
-    const b = he.quadraticGradientRow(data.x, samples, features);
+    const b = training.quadraticGradientRow(data.x, samples, features);
     const gradient = data.x.map((value, i) => value * (b[i % features] ?? NaN));
     const { blobs, grids } = await encryptAll(keyset, plan);
 
@@ -50,15 +51,15 @@ for (const { name, plan } of CASES) {
       const actual = keyset.secret.decrypt(ciphertext);
       const labelsOf = (label: number): Float64Array => {
         const column = data.labels[label];
-        return column === undefined ? none : he.encodeLabels(layout, column, shard);
+        return column === undefined ? none : training.encodeLabels(layout, column, shard);
       };
       const expected = {
-        features: () => ({ first: he.encodeFeatures(layout, data.x, shard, index), second: none }),
-        gradientFeatures: () => ({ first: he.encodeGradientFeatures(layout, gradient, shard, index), second: none }),
+        features: () => ({ first: training.encodeFeatures(layout, data.x, shard, index), second: none }),
+        gradientFeatures: () => ({ first: training.encodeGradientFeatures(layout, gradient, shard, index), second: none }),
         labels: () => ({ first: labelsOf(2 * index), second: labelsOf(2 * index + 1) }),
       }[part]();
       worst = Math.max(worst, largestError(actual.first, expected.first), largestError(actual.second, expected.second));
-      if (part === 'features') he.decodeFeatures(layout, actual.first, shard, index, restored);
+      if (part === 'features') training.decodeFeatures(layout, actual.first, shard, index, restored);
     }
     t.diagnostic(`largest error ${worst.toExponential(2)}`);
     // Fresh noise against the smallest scale in use.
@@ -179,10 +180,10 @@ describe('decrypting a model', () => {
     const models = Array.from({ length: layout.models }, (): he.PairedSlots => ({ first: new Float64Array(ring / 2), second: new Float64Array(ring / 2) }));
     for (let pair = 0; pair < layout.pairs; pair++) {
       const index = Math.floor(pair / layout.pairsPerModel);
-      const packed = he.encodePair(layout, ring, values[2 * pair] ?? blank, values[2 * pair + 1] ?? blank);
+      const packed = training.encodePair(layout, ring, values[2 * pair] ?? blank, values[2 * pair + 1] ?? blank);
       const model = models[index];
       assert.ok(model);
-      models[index] = he.addSlots(model, he.multiplySlots(packed, he.monomialSlots(ring, he.pairExponent(layout, pair))));
+      models[index] = he.addSlots(model, he.multiplySlots(packed, he.monomialSlots(ring, training.pairExponent(layout, pair))));
     }
     return models.map(({ first, second }) => he.wrap(parameters, { kind: 'ciphertext', level, scale }, keyset.secret.encryptToBytes(first, level, scale, second)));
   }

@@ -63,7 +63,7 @@ interface Child {
 
 /** @param hold stops the child after that many keys */
 function startChild(directory: string, hold?: number): Child {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('make-keys.ts', import.meta.url)), directory, ...(hold === undefined ? [] : [String(hold)])], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [fileURLToPath(new URL('./make-keys.ts', import.meta.url)), directory, ...(hold === undefined ? [] : [String(hold)])], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise<number | null>((resolve, reject) => {
     child.on('exit', resolve);
     child.on('error', reject);

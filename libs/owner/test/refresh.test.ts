@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as he from '@blindfit/he';
+import * as sealBackend from '@blindfit/he/seal';
+import * as training from '@blindfit/training';
 import { decryptChain, ModelError, openKeyset, RefreshSession, stepBound, type Keyset } from '../src/index.ts';
 import { planOf, randomData, temporaryDirectory } from './setup.ts';
 
@@ -8,20 +10,20 @@ const OPTIONS = { samples: 40, features: 20, classes: 5, iterations: 4, learning
 const DATA = randomData(OPTIONS.samples, OPTIONS.features, OPTIONS.classes);
 
 /** Weights of a chain as the server would publish them. */
-function published(keyset: Keyset, plan: he.Plan, chain: number, weights: readonly Float64Array[]): Uint8Array {
-  const slots = he.encodeChain(plan.layout, plan.parameters.ring, he.chainsOf(plan)[chain] ?? [], weights);
+function published(keyset: Keyset, plan: training.Plan, chain: number, weights: readonly Float64Array[]): Uint8Array {
+  const slots = training.encodeChain(plan.layout, plan.parameters.ring, training.chainsOf(plan)[chain] ?? [], weights);
   const bytes = keyset.secret.encryptToBytes(slots.first, 0, plan.refreshScale, slots.second);
   using ciphertext = keyset.scheme.loadCiphertext(bytes);
   return he.wrap(plan.parameters, { kind: 'ciphertext', level: 0, scale: plan.refreshScale }, keyset.scheme.saveCiphertext(ciphertext));
 }
 
 /** V = M of every iteration, recomputed in the clear. */
-function iterates(plan: he.Plan): Float64Array[][] {
-  const { history } = he.trainClear(DATA.x, DATA.samples, DATA.features, DATA.labels, plan.hyperparameters);
-  const etas = he.momentumSchedule(plan.hyperparameters.iterations);
+function iterates(plan: training.Plan): Float64Array[][] {
+  const { history } = training.trainClear(DATA.x, DATA.samples, DATA.features, DATA.labels, plan.hyperparameters);
+  const etas = training.momentumSchedule(plan.hyperparameters.iterations);
   let before: Float64Array[] = Array.from({ length: OPTIONS.classes }, () => new Float64Array(OPTIONS.features));
   return history.map((weights, index) => {
-    const { newest, older } = he.momentumCoefficients(etas, index + 1);
+    const { newest, older } = training.momentumCoefficients(etas, index + 1);
     const current = weights.map((row, k) => row.map((value, j) => (value - older * (before[k]?.[j] ?? 0)) / newest));
     before = current;
     return current;
@@ -32,7 +34,7 @@ describe('a refresh', () => {
   const plan = planOf(OPTIONS);
   const vs = iterates(plan);
   const at = (iteration: number): Float64Array[] => vs[iteration - 1] ?? [];
-  const { history } = he.trainClear(DATA.x, DATA.samples, DATA.features, DATA.labels, plan.hyperparameters);
+  const { history } = training.trainClear(DATA.x, DATA.samples, DATA.features, DATA.labels, plan.hyperparameters);
 
   it('returns V at the top and W above the gradient, and shows the owner W', async (t) => {
     await using home = await temporaryDirectory();
@@ -40,7 +42,7 @@ describe('a refresh', () => {
     const session = new RefreshSession(keyset, plan, stepBound(DATA, plan.hyperparameters));
     let error = 0;
     for (const iteration of [1, 2, 3]) {
-      for (const [chain, pairs] of he.chainsOf(plan).entries()) {
+      for (const [chain, pairs] of training.chainsOf(plan).entries()) {
         assert.ok(session.knowsPrevious({ chain, iteration }));
         const { weights, momentum, model } = session.answer({ chain, iteration }, published(keyset, plan, chain, at(iteration)));
         for (const [blob, level] of [[weights, 5], [momentum, 1]] as const) {
@@ -49,7 +51,7 @@ describe('a refresh', () => {
         }
         // What the server goes on with is V, whoever opens it.
         using fresh = keyset.scheme.loadCiphertext(weights.bytes.subarray(he.WIRE_HEADER_BYTES));
-        using lowered = new he.SealEvaluator(keyset.scheme).dropTo(fresh, 0);
+        using lowered = new sealBackend.SealEvaluator(keyset.scheme).dropTo(fresh, 0);
         const opened = decryptChain(keyset, plan, chain, he.wrap(plan.parameters, { kind: 'ciphertext', level: 0, scale: plan.refreshScale }, keyset.scheme.saveCiphertext(lowered)));
         for (let label = 0; label < OPTIONS.classes; label++) {
           const own = pairs.includes(Math.floor(label / 2));

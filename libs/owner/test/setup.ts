@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import * as he from '@blindfit/he';
+import type * as he from '@blindfit/he';
+import * as training from '@blindfit/training';
 import type { JobData } from '../src/index.ts';
 
 export interface TemporaryDirectory extends AsyncDisposable {
@@ -34,27 +35,27 @@ export interface PlanOptions {
   /** @default 'none' */
   readonly security?: he.SecurityLevel;
   /** In place of the planner's choice. */
-  readonly block?: he.BlockShape;
+  readonly block?: training.BlockShape;
   /** With a block only. @default one task for everything */
-  readonly grouping?: Partial<he.Grouping>;
+  readonly grouping?: Partial<training.Grouping>;
 }
 
-export function planOf(options: PlanOptions): he.Plan {
+export function planOf(options: PlanOptions): training.Plan {
   const { samples, features, classes, ring, security = 'none', degree = 3 } = options;
   const shape = { samples, features, classes };
-  const hyperparameters: he.Hyperparameters = {
+  const hyperparameters: training.Hyperparameters = {
     iterations: options.iterations ?? 2,
     initialWeight: options.initialWeight ?? 0,
     learningRate: options.learningRate ?? 1,
-    sigmoid: degree === 3 ? he.PAPER_SIGMOID : he.fitSigmoid(degree, 8),
+    sigmoid: degree === 3 ? training.PAPER_SIGMOID : training.fitSigmoid(degree, 8),
     ...(options.batch === undefined ? {} : { batch: options.batch }),
   };
-  const schedule: he.Schedule = { refreshEvery: options.refreshEvery ?? hyperparameters.iterations, modelLevel: options.modelLevel ?? 0 };
-  const chosen = he.choosePlan({ shape, hyperparameters, security, ...schedule, ...(ring === undefined ? {} : { ring }) });
+  const schedule: training.Schedule = { refreshEvery: options.refreshEvery ?? hyperparameters.iterations, modelLevel: options.modelLevel ?? 0 };
+  const chosen = training.choosePlan({ shape, hyperparameters, security, ...schedule, ...(ring === undefined ? {} : { ring }) });
   if (options.block === undefined) return chosen;
-  const layout = he.layoutOf(options.block, samples, features, classes, options.batch?.size);
+  const layout = training.layoutOf(options.block, samples, features, classes, options.batch?.size);
   const whole = { blocksPerTask: layout.blocks, shardsPerTask: layout.shardsPerBatch, pairsPerChain: 1 };
-  return he.derivePlan(chosen.parameters, options.block, shape, hyperparameters, { ...whole, ...options.grouping }, schedule);
+  return training.derivePlan(chosen.parameters, options.block, shape, hyperparameters, { ...whole, ...options.grouping }, schedule);
 }
 
 /** Uniform features in [-1, 1) behind a bias column, and one class a sample. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as he from '@blindfit/he';
+import * as nativeBackend from '@blindfit/he/native';
+import * as training from '@blindfit/training';
 import { openKeyset, trainEncryptedLocally } from '../src/index.ts';
 import { largestError, planOf, randomData, SHARED_KEYS, type PlanOptions } from './setup.ts';
 
@@ -36,26 +38,26 @@ const CASES: readonly (PlanOptions & { readonly name: string; readonly shards: n
   { name: 'the paper’s shape at 128 bits, zero start', ...PAPER, security: '128', ring: 16384, block: { rows: 128, columns: 64 }, shards: 1, blocks: 7 },
 ];
 
-const HERE = await he.resolveEvaluator();
+const HERE = await nativeBackend.resolveEvaluator();
 /** The circuits are the same on either evaluator, and so are the bytes they make (see the tests of compute): the quick one runs them all. */
 const ON_SEAL = new Set(['constant start, 2 iterations, several shards', 'degree 5']);
 const RUNS = CASES.flatMap((each) => {
-  const evaluators: he.ResolvedEvaluator[] = HERE.kind === 'native' && ON_SEAL.has(each.name) ? [HERE, { kind: 'seal', why: 'the test asks for it' }] : [HERE];
+  const evaluators: nativeBackend.ResolvedEvaluator[] = HERE.kind === 'native' && ON_SEAL.has(each.name) ? [HERE, { kind: 'seal', why: 'the test asks for it' }] : [HERE];
   return evaluators.map((evaluator) => ({ ...each, evaluator }));
 });
 
 describe('training on ciphertexts matches training in the clear', () => {
   for (const { name, shards, blocks, evaluator, ...options } of RUNS) {
     const plan = planOf(options);
-    it(`${name} (${plan.parameters.name}, ${options.samples} x ${options.features} x ${options.classes}), ${he.evaluatorName(evaluator)}`, async (t) => {
+    it(`${name} (${plan.parameters.name}, ${options.samples} x ${options.features} x ${options.classes}), ${nativeBackend.evaluatorName(evaluator)}`, async (t) => {
       const { layout, hyperparameters } = plan;
       assert.deepEqual([layout.shards, layout.blocks], [shards, blocks], 'the layout this case is about');
       using keyset = await openKeyset({ directory: SHARED_KEYS, plan, create: true });
       const data = randomData(options.samples, options.features, options.classes);
-      const clear = he.trainClear(data.x, data.samples, data.features, data.labels, hyperparameters);
+      const clear = training.trainClear(data.x, data.samples, data.features, data.labels, hyperparameters);
       const trained = await trainEncryptedLocally(keyset, plan, data, evaluator);
       const error = Math.max(...clear.weights.map((row, k) => largestError(trained.weights[k] ?? [], row)));
-      const expected = he.expectedError(plan);
+      const expected = training.expectedError(plan);
       t.diagnostic(`largest error ${error.toExponential(2)}, planned ${expected.toExponential(2)}, largest weight ${clear.maxWeight.toFixed(3)}, training ${trained.seconds.train.toFixed(2)} s`);
       assert.ok(error < expected, `the error ${error} is above the planner's bound ${expected}`);
       assert.ok(error > 0, 'CKKS is not exact: this was not computed on ciphertexts');
@@ -67,11 +69,11 @@ describe('training on ciphertexts matches training in the clear', () => {
 
 describe('the planned error', () => {
   it('grows with the noise that the circuits make', () => {
-    const of = (options: Partial<PlanOptions>): number => he.expectedError(planOf({ ...PAPER, security: '128', ...options }));
+    const of = (options: Partial<PlanOptions>): number => training.expectedError(planOf({ ...PAPER, security: '128', ...options }));
     const zero = of({ ring: 16384 });
     assert.ok(zero < 5e-6, String(zero));
     // Primes of at most 50 bits are the default where they are precise enough; longer ones are there for the asking.
-    const fine = he.expectedError(he.choosePlan({ shape: { samples: 128, features: 401, classes: 10 }, hyperparameters: he.DEFAULT_HYPERPARAMETERS, ring: 16384, precision: 1e-6 }));
+    const fine = training.expectedError(training.choosePlan({ shape: { samples: 128, features: 401, classes: 10 }, hyperparameters: training.DEFAULT_HYPERPARAMETERS, ring: 16384, precision: 1e-6 }));
     assert.ok(fine < 1e-6 && fine < zero, String(fine));
     const constant = of({ ring: 16384, initialWeight: 0.0128 });
     assert.ok(constant > zero && constant < 1e-5, String(constant));
@@ -79,12 +81,12 @@ describe('the planned error', () => {
 
   it('keeps plans from parameters that are too coarse', () => {
     const shape = { samples: 128, features: 401, classes: 10 };
-    const hyperparameters = he.PAPER_HYPERPARAMETERS;
-    const fine = he.choosePlan({ shape, hyperparameters, precision: 2e-6, refreshEvery: 2 });
-    const coarse = he.choosePlan({ shape, hyperparameters, precision: 1e-5, refreshEvery: 2 });
+    const hyperparameters = training.PAPER_HYPERPARAMETERS;
+    const fine = training.choosePlan({ shape, hyperparameters, precision: 2e-6, refreshEvery: 2 });
+    const coarse = training.choosePlan({ shape, hyperparameters, precision: 1e-5, refreshEvery: 2 });
     assert.equal(coarse.parameters.ring, 16384);
     assert.equal(fine.parameters.ring, 32768);
-    assert.ok(he.expectedError(fine) <= 2e-6);
-    assert.throws(() => he.choosePlan({ shape, hyperparameters, precision: 1e-16, refreshEvery: 2 }), he.PlanError);
+    assert.ok(training.expectedError(fine) <= 2e-6);
+    assert.throws(() => training.choosePlan({ shape, hyperparameters, precision: 1e-16, refreshEvery: 2 }), he.PlanError);
   });
 });

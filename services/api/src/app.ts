@@ -1,7 +1,8 @@
-import { parseJobManifest, PlanCache } from '@blindfit/contracts';
-import { healthRoutes, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/runtime';
-import type { ChainData, Connection, JobChanges, JobData, JobStore } from '@blindfit/jobs';
-import { parseDigest, type BlobStore } from '@blindfit/storage';
+import { parseJobManifest, PlanCache } from '@blindfit/protocol';
+import { healthRoutes, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
+import type { ChainData, Connection, JobChanges, JobData, JobStore } from '@blindfit/queue';
+import { parseDigest } from '@blindfit/base';
+import { type BlobStore } from '@blindfit/blobs';
 import type { Queue } from 'bullmq';
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';

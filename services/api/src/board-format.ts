@@ -1,5 +1,5 @@
 /** How queue entries read on the operators' page: what they are about first, digests cut short, long lists cut off. */
-import { jobOf } from '@blindfit/jobs';
+import { jobOf } from '@blindfit/queue';
 
 /** What is used of an entry as the page gets it. */
 export interface BoardEntry {

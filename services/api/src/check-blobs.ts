@@ -1,6 +1,7 @@
-import { expectedBlobs, type ExpectedBlob, type PlannedJob, type Problem } from '@blindfit/contracts';
+import { expectedBlobs, type ExpectedBlob, type PlannedJob, type Problem } from '@blindfit/protocol';
 import { checkHeader, parseHeader, WIRE_HEADER_BYTES, WireError, type Parameters } from '@blindfit/he';
-import { BlobNotFoundError, parseDigest, type BlobStore } from '@blindfit/storage';
+import { BlobNotFoundError, type BlobStore } from '@blindfit/blobs';
+import { parseDigest } from '@blindfit/base';
 
 import { ApiError } from './problems.ts';
 

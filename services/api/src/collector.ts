@@ -4,10 +4,11 @@
  */
 import { randomUUID } from 'node:crypto';
 
-import { isFinal } from '@blindfit/contracts';
-import type { Connection, JobStore } from '@blindfit/jobs';
-import type { Logger } from '@blindfit/runtime';
-import { parseDigest, type BlobStore, type CollectableBlobStore, type Digest } from '@blindfit/storage';
+import { isFinal } from '@blindfit/protocol';
+import type { Connection, JobStore } from '@blindfit/queue';
+import type { Logger } from '@blindfit/service';
+import { parseDigest, type Digest } from '@blindfit/base';
+import { type BlobStore, type CollectableBlobStore } from '@blindfit/blobs';
 
 import type { CollectorMetrics } from './metrics.ts';
 

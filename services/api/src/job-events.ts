@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 
-import { isFinal, type JobView } from '@blindfit/contracts';
-import type { JobChanges, JobStore } from '@blindfit/jobs';
+import { isFinal, type JobView } from '@blindfit/protocol';
+import type { JobChanges, JobStore } from '@blindfit/queue';
 
 /** At most five events a second: people cannot read faster, and a job may have thousands of tasks. */
 const MIN_INTERVAL_MS = 200;

@@ -1,5 +1,5 @@
-import { JOB_STATES } from '@blindfit/contracts';
-import type { JobFigures } from '@blindfit/jobs';
+import { JOB_STATES } from '@blindfit/protocol';
+import type { JobFigures } from '@blindfit/queue';
 import { Counter, Gauge, Registry } from 'prom-client';
 
 const PHASES = ['queued', 'start', 'training', 'predicting', 'awaiting-refresh', 'packing', 'done'] as const;

@@ -1,8 +1,8 @@
 import type { StatsFs } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 
-import { JOB_KINDS, type JobKind } from '@blindfit/contracts';
-import { addClusterMetrics, endedCounter, type ClusterSources } from '@blindfit/jobs';
+import { JOB_KINDS, type JobKind } from '@blindfit/protocol';
+import { addClusterMetrics, endedCounter, type ClusterSources } from '@blindfit/queue';
 import type { FastifyInstance } from 'fastify';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 

@@ -1,7 +1,8 @@
-import { readManifest, type PredictManifest } from '@blindfit/contracts';
-import { PREDICTION_LEVEL } from '@blindfit/he';
-import type { JobStore } from '@blindfit/jobs';
-import { parseDigest, type BlobStore } from '@blindfit/storage';
+import { readManifest, type PredictManifest } from '@blindfit/protocol';
+import { PREDICTION_LEVEL } from '@blindfit/training';
+import type { JobStore } from '@blindfit/queue';
+import { parseDigest } from '@blindfit/base';
+import { type BlobStore } from '@blindfit/blobs';
 
 import { ApiError } from './problems.ts';
 

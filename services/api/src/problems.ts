@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 
-import { ProblemSchema, type Problem } from '@blindfit/contracts';
-import { BlindfitError, reasonOf } from '@blindfit/runtime';
+import { ProblemSchema, type Problem } from '@blindfit/protocol';
+import { BlindfitError, reasonOf } from '@blindfit/service';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 export { ProblemSchema, type Problem };

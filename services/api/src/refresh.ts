@@ -1,7 +1,7 @@
-import { checker, ContractError, expectedRefresh, isFinal, RefreshAnswerSchema, type JobView, type PlanCache, type RefreshAnswer } from '@blindfit/contracts';
-import { addSegment, RUNNING, traceRefresh, type ChainData, type JobStore } from '@blindfit/jobs';
-import type { Tracing } from '@blindfit/runtime';
-import type { BlobStore } from '@blindfit/storage';
+import { checker, ContractError, expectedRefresh, isFinal, RefreshAnswerSchema, type JobView, type PlanCache, type RefreshAnswer } from '@blindfit/protocol';
+import { addSegment, RUNNING, traceRefresh, type ChainData, type JobStore } from '@blindfit/queue';
+import type { Tracing } from '@blindfit/service';
+import type { BlobStore } from '@blindfit/blobs';
 import type { Queue } from 'bullmq';
 
 import { checkPlaces } from './check-blobs.ts';

@@ -1,4 +1,5 @@
-import { BlobNotFoundError, type BlobStore, type Digest } from '@blindfit/storage';
+import { BlobNotFoundError, type BlobStore } from '@blindfit/blobs';
+import { type Digest } from '@blindfit/base';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 /** Told of the bytes of blobs that come and go. */

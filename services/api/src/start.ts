@@ -1,6 +1,6 @@
-import { JobChanges, JobStore, openQueue, traceJobs, type ChainData, type JobData } from '@blindfit/jobs';
-import { addRedisMemory, addRedisUp, BlindfitError, ConfigError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, Tracing, waitForRedis, type Logger, type TracingOptions } from '@blindfit/runtime';
-import { FileBlobStore, InvalidStoreUrlError, isCollectable, openBlobStore, type CollectableBlobStore } from '@blindfit/storage';
+import { JobChanges, JobStore, openQueue, traceJobs, type ChainData, type JobData } from '@blindfit/queue';
+import { addRedisMemory, addRedisUp, BlindfitError, ConfigError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, Tracing, waitForRedis, type Logger, type TracingOptions } from '@blindfit/service';
+import { FileBlobStore, InvalidStoreUrlError, isCollectable, openBlobStore, type CollectableBlobStore } from '@blindfit/blobs';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { buildApi } from './app.ts';

@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-import { canonicalJson, ContractError, countPredictTasks, countTasks, isFinal, planJob, type JobView, type PlannedJob } from '@blindfit/contracts';
-import { chainsOf, ParameterError, PlanError } from '@blindfit/he';
-import { JOB_OPTIONS, type JobData, type JobStore, type NewJob } from '@blindfit/jobs';
-import { currentTraceparent } from '@blindfit/runtime';
-import { digestOf, type BlobStore } from '@blindfit/storage';
+import { canonicalJson, ContractError, countPredictTasks, countTasks, isFinal, planJob, type JobView, type PlannedJob } from '@blindfit/protocol';
+import { chainsOf } from '@blindfit/training';
+import { ParameterError, PlanError } from '@blindfit/he';
+import { JOB_OPTIONS, type JobData, type JobStore, type NewJob } from '@blindfit/queue';
+import { currentTraceparent } from '@blindfit/service';
+import { digestOf } from '@blindfit/base';
+import { type BlobStore } from '@blindfit/blobs';
 import type { Queue } from 'bullmq';
 
 import { checkBlobs } from './check-blobs.ts';

@@ -1,5 +1,5 @@
 /** Spans of requests: those that a job's trace begins with, or that its owner wants in a trace of theirs. */
-import { formatTraceparent, type Tracing } from '@blindfit/runtime';
+import { formatTraceparent, type Tracing } from '@blindfit/service';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 /** What changes a job is traced; of the many other requests only those that come with a `traceparent`. */

@@ -1,6 +1,6 @@
 /** What the API answered, checked: a job or a problem. */
 import assert from 'node:assert/strict';
-import { checker, JobViewSchema, type JobView, type Problem } from '@blindfit/contracts';
+import { checker, JobViewSchema, type JobView, type Problem } from '@blindfit/protocol';
 
 export const asJob = checker('not a job', JobViewSchema);
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 
-import { createMetrics, healthRoutes } from '@blindfit/runtime';
+import { createMetrics, healthRoutes } from '@blindfit/service';
 import fastify from 'fastify';
 
 import { addBearerAuth } from '../src/auth.ts';

@@ -6,11 +6,12 @@ import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 
-import { FileBlobStore, parseDigest } from '@blindfit/storage';
+import { FileBlobStore } from '@blindfit/blobs';
+import { parseDigest } from '@blindfit/base';
 import fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
 
-import { HttpBlobStore } from '../../../libs/storage/src/http-store.ts';
+import { HttpBlobStore } from '../../../libs/blobs/src/http-store.ts';
 import { addBearerAuth } from '../src/auth.ts';
 import { useProblems } from '../src/problems.ts';
 import { blobRoutes } from '../src/routes/blobs.ts';
@@ -229,7 +230,7 @@ test('a damaged blob breaks off instead of looking complete, and can be uploaded
   assert.deepEqual(new Uint8Array(await (await fetch(`${url}/${digest}`)).arrayBuffer()), bytes);
 });
 
-test('the HTTP client of @blindfit/storage understands these routes', async (t) => {
+test('the HTTP client of @blindfit/blobs understands these routes', async (t) => {
   const token = 'a token of some length';
   const { url, port } = await setup(t, { token: token.replaceAll(' ', '-') });
   const base = `http://127.0.0.1:${port}`;

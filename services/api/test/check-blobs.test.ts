@@ -4,9 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { ExpectedBlob } from '@blindfit/contracts';
+import type { ExpectedBlob } from '@blindfit/protocol';
 import { Parameters, wrap } from '@blindfit/he';
-import { FileBlobStore, type Digest } from '@blindfit/storage';
+import { FileBlobStore } from '@blindfit/blobs';
+import { type Digest } from '@blindfit/base';
 
 import { checkPlaces } from '../src/check-blobs.ts';
 import { ApiError } from '../src/problems.ts';

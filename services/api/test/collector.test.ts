@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { rename, rm, stat, utimes } from 'node:fs/promises';
 import { test, type TestContext } from 'node:test';
 
-import { expectedBlobs, planManifest, type JobView, type Manifest } from '@blindfit/contracts';
-import { createLogger } from '@blindfit/runtime';
-import { parseDigest, type Digest } from '@blindfit/storage';
+import { expectedBlobs, planManifest, type JobView, type Manifest } from '@blindfit/protocol';
+import { createLogger } from '@blindfit/service';
+import { parseDigest, type Digest } from '@blindfit/base';
 import { Registry } from 'prom-client';
 
 import { startCollector, type Collector } from '../src/collector.ts';

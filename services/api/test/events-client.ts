@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import type { JobView } from '@blindfit/contracts';
+import type { JobView } from '@blindfit/protocol';
 
 import { BEARER } from './service.ts';
 

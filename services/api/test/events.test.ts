@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { JobView } from '@blindfit/contracts';
-import type { JobStore } from '@blindfit/jobs';
+import type { JobView } from '@blindfit/protocol';
+import type { JobStore } from '@blindfit/queue';
 
-import { startRedis } from '../../../cli/src/stack/redis.ts';
+import { startRedis } from '@blindfit/stack';
 import { EventsClient } from './events-client.ts';
 import { makeJob, startService, type Service } from './service.ts';
 import { temporaryDirectory, until } from './support.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { AWAITING, type NewJob } from '@blindfit/jobs';
+import { AWAITING, type NewJob } from '@blindfit/queue';
 
 import { problemOf } from './answers.ts';
 import { startService, TOKEN, type Service } from './service.ts';

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 
-import type { Manifest } from '@blindfit/contracts';
+import type { Manifest } from '@blindfit/protocol';
 import { Parameters, wrap, type WireFields } from '@blindfit/he';
-import { digestOf } from '@blindfit/storage';
+import { digestOf } from '@blindfit/base';
 
 import { asJob, jobOf, problemOf } from './answers.ts';
 import { makeJob, putBlob, startService, storedManifest, TOKEN, type Service } from './service.ts';

@@ -4,10 +4,12 @@ import { randomBytes } from 'node:crypto';
 import { utimes } from 'node:fs/promises';
 import { test } from 'node:test';
 
-import type { PredictManifest, Problem } from '@blindfit/contracts';
-import { predictionGroups, predictionPlan, wrap, type Plan, type PredictionPlan, type WireFields } from '@blindfit/he';
-import { createLogger } from '@blindfit/runtime';
-import { parseDigest, type FileBlobStore } from '@blindfit/storage';
+import type { PredictManifest, Problem } from '@blindfit/protocol';
+import { predictionGroups, predictionPlan, type Plan, type PredictionPlan } from '@blindfit/training';
+import { wrap, type WireFields } from '@blindfit/he';
+import { createLogger } from '@blindfit/service';
+import { parseDigest } from '@blindfit/base';
+import { type FileBlobStore } from '@blindfit/blobs';
 import { Registry } from 'prom-client';
 
 import { startCollector } from '../src/collector.ts';

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 
-import { CHAIN_OPTIONS, openQueue, TASK_OPTIONS, type ChainData } from '@blindfit/jobs';
-import { ConfigError } from '@blindfit/runtime';
+import { CHAIN_OPTIONS, openQueue, TASK_OPTIONS, type ChainData } from '@blindfit/queue';
+import { ConfigError } from '@blindfit/service';
 import { Worker } from 'bullmq';
 import { chromium } from 'playwright-core';
 

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
 
-import { expectedRefresh, type JobView, type Manifest, type RefreshAnswer, type RefreshRequest } from '@blindfit/contracts';
-import { Parameters, wrap, type Plan, type WireFields } from '@blindfit/he';
-import { AWAITING, DONE, type ChainRecord } from '@blindfit/jobs';
+import { expectedRefresh, type JobView, type Manifest, type RefreshAnswer, type RefreshRequest } from '@blindfit/protocol';
+import { Parameters, wrap, type WireFields } from '@blindfit/he';
+import { type Plan } from '@blindfit/training';
+import { AWAITING, DONE, type ChainRecord } from '@blindfit/queue';
 
 import { jobOf, problemOf } from './answers.ts';
 import { makeJob, putBlob, startService, type Service } from './service.ts';

@@ -5,15 +5,17 @@ import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-import { canonicalJson, type Manifest } from '@blindfit/contracts';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, wrap, type Hyperparameters, type JobShape, type Plan, type PlanRequest, type WireFields } from '@blindfit/he';
-import { JobStore, openQueue, type ChainData, type JobData } from '@blindfit/jobs';
-import { createLogger, parseRedisUrl } from '@blindfit/runtime';
-import { digestOf, FileBlobStore, parseDigest } from '@blindfit/storage';
+import { canonicalJson, type Manifest } from '@blindfit/protocol';
+import { choosePlan, DEFAULT_HYPERPARAMETERS, type Hyperparameters, type JobShape, type Plan, type PlanRequest } from '@blindfit/training';
+import { wrap, type WireFields } from '@blindfit/he';
+import { JobStore, openQueue, type ChainData, type JobData } from '@blindfit/queue';
+import { createLogger, parseRedisUrl } from '@blindfit/service';
+import { digestOf, parseDigest } from '@blindfit/base';
+import { FileBlobStore } from '@blindfit/blobs';
 import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 
-import { startRedis, type RunningRedis } from '../../../cli/src/stack/redis.ts';
+import { startRedis, type RunningRedis } from '@blindfit/stack';
 import { startApi, type RunningApi, type StartApiOptions } from '../src/start.ts';
 import { temporaryDirectory } from './support.ts';
 

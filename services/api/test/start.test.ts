@@ -3,10 +3,10 @@ import { rename } from 'node:fs/promises';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-import { createLogger, parseRedisUrl } from '@blindfit/runtime';
+import { createLogger, parseRedisUrl } from '@blindfit/service';
 import { Redis } from 'ioredis';
 
-import { startRedis } from '../../../cli/src/stack/redis.ts';
+import { startRedis } from '@blindfit/stack';
 import { startApi, type StartApiOptions } from '../src/index.ts';
 import { sharedRedis, startService, TOKEN } from './service.ts';
 import { temporaryDirectory } from './support.ts';

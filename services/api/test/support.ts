@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
-import { digestOf } from '@blindfit/storage';
-import type { Digest } from '@blindfit/storage';
+import { digestOf } from '@blindfit/base';
+import type { Digest } from '@blindfit/base';
 
 /** A directory of its own for one test, removed afterwards. */
 export async function temporaryDirectory(t: TestContext): Promise<string> {

@@ -1,8 +1,8 @@
 /** The scheduler's own homomorphic work: additions and constants, no keys, on threads of its own. */
 import type { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import type { KeylessTask } from '@blindfit/contracts';
-import { inStep, taskId, tracePhases, type JobStore } from '@blindfit/jobs';
-import type { Tracing } from '@blindfit/runtime';
+import type { KeylessTask } from '@blindfit/protocol';
+import { inStep, taskId, tracePhases, type JobStore } from '@blindfit/queue';
+import type { Tracing } from '@blindfit/service';
 import type { SchedulerMetrics } from './metrics.ts';
 
 export class Aggregator {

@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { UnrecoverableError, type Job, type Queue } from 'bullmq';
-import { isFinal, type BackwardTask, type ForwardTask, type PlannedManifest, type RefreshRequest, type TaskResult } from '@blindfit/contracts';
-import { batchOf, batchRange, chainsOf, groups, shardsOfBatch, type Plan } from '@blindfit/he';
-import { AWAITING, DONE, JOB_OPTIONS, RUNNING, TASK_OPTIONS, taskId, type ChainData, type ChainRecord, type JobData, type JobStore } from '@blindfit/jobs';
+import { isFinal, type BackwardTask, type ForwardTask, type PlannedManifest, type RefreshRequest, type TaskResult } from '@blindfit/protocol';
+import { batchOf, batchRange, chainsOf, groups, shardsOfBatch, type Plan } from '@blindfit/training';
+import { AWAITING, DONE, JOB_OPTIONS, RUNNING, TASK_OPTIONS, taskId, type ChainData, type ChainRecord, type JobData, type JobStore } from '@blindfit/queue';
 import { childResults, type Child } from './children.ts';
 import type { Aggregator } from './aggregator.ts';
 import type { SchedulerMetrics } from './metrics.ts';

@@ -1,6 +1,6 @@
 /** Waiting for children without holding anything: BullMQ runs the processor again when the last child is done. */
 import { WaitingChildrenError, type Job, type JobsOptions, type Queue } from 'bullmq';
-import { spanOfEntry, type JobData } from '@blindfit/jobs';
+import { spanOfEntry, type JobData } from '@blindfit/queue';
 
 export interface Child<Data> {
   readonly id: string;

@@ -4,9 +4,9 @@
  */
 import { QueueEvents, UnrecoverableError, type Job } from 'bullmq';
 import { TaskError } from '@blindfit/compute';
-import { isFinal, JOB_STATES } from '@blindfit/contracts';
-import { addSegment, duplicate, JOB_OPTIONS, jobOf, QUEUES, RUNNING, taskId, type Connection, type JobStore } from '@blindfit/jobs';
-import type { Logger } from '@blindfit/runtime';
+import { isFinal, JOB_STATES } from '@blindfit/protocol';
+import { addSegment, duplicate, JOB_OPTIONS, jobOf, QUEUES, RUNNING, taskId, type Connection, type JobStore } from '@blindfit/queue';
+import type { Logger } from '@blindfit/service';
 import { finishJobIfDone } from './chain.ts';
 import type { SchedulerMetrics } from './metrics.ts';
 import type { JobDependencies } from './training-job.ts';

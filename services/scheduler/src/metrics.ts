@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
-import { addClusterMetrics, endedCounter, QUEUES, type ClusterSources } from '@blindfit/jobs';
+import { addClusterMetrics, endedCounter, QUEUES, type ClusterSources } from '@blindfit/queue';
 
 /** What a scheduler tells Prometheus: what it did itself, and the state of the cluster. */
 export class SchedulerMetrics {

@@ -1,8 +1,8 @@
 /** A prediction job: tasks that do not depend on each other, for every pair of classes and group of shards. */
 import { UnrecoverableError, type Job } from 'bullmq';
-import { isFinal, type PredictTask, type TaskResult } from '@blindfit/contracts';
-import { predictionGroups, type PredictionPlan } from '@blindfit/he';
-import { TASK_OPTIONS, taskId, type JobData } from '@blindfit/jobs';
+import { isFinal, type PredictTask, type TaskResult } from '@blindfit/protocol';
+import { predictionGroups, type PredictionPlan } from '@blindfit/training';
+import { TASK_OPTIONS, taskId, type JobData } from '@blindfit/queue';
 import type { ChainDependencies } from './chain.ts';
 import { childResults, type Child } from './children.ts';
 

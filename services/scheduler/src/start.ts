@@ -1,10 +1,11 @@
 import { Worker, type Job, type Processor } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import { parseJobManifest, PlanCache, type PlannedManifest } from '@blindfit/contracts';
-import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he';
-import { JobStore, LOCKS, openQueue, QUEUE_METRICS, QUEUES, spanOfEntry, traceEntry, traceJobs, type ChainData, type JobData } from '@blindfit/jobs';
-import { addRedisMemory, openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
-import { openBlobStore, parseDigest } from '@blindfit/storage';
+import { parseJobManifest, PlanCache, type PlannedManifest } from '@blindfit/protocol';
+import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he/native';
+import { JobStore, LOCKS, openQueue, QUEUE_METRICS, QUEUES, spanOfEntry, traceEntry, traceJobs, type ChainData, type JobData } from '@blindfit/queue';
+import { addRedisMemory, openService, type RunningService, type ServiceOptions } from '@blindfit/service';
+import { openBlobStore } from '@blindfit/blobs';
+import { parseDigest } from '@blindfit/base';
 import { Aggregator } from './aggregator.ts';
 import { runChain } from './chain.ts';
 import { failureOf, watchFailures } from './failures.ts';

@@ -1,8 +1,8 @@
 /** The beginning of a training job (shared start scores, a chain for every few pairs of classes) and its end (the packed model). */
 import { UnrecoverableError, type Job, type Queue } from 'bullmq';
-import { isFinal, type StartTask, type TaskResult } from '@blindfit/contracts';
-import { batchOf, chainsOf, groups, shardsOfBatch } from '@blindfit/he';
-import { addSegment, TASK_OPTIONS, taskId, type ChainData, type ChainRecord, type JobData } from '@blindfit/jobs';
+import { isFinal, type StartTask, type TaskResult } from '@blindfit/protocol';
+import { batchOf, chainsOf, groups, shardsOfBatch } from '@blindfit/training';
+import { addSegment, TASK_OPTIONS, taskId, type ChainData, type ChainRecord, type JobData } from '@blindfit/queue';
 import type { ChainDependencies } from './chain.ts';
 import { childResults, type Child } from './children.ts';
 

@@ -1,6 +1,6 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
-import type { TaskKind } from '@blindfit/contracts';
-import { endedCounter } from '@blindfit/jobs';
+import type { TaskKind } from '@blindfit/protocol';
+import { endedCounter } from '@blindfit/queue';
 
 /** Buckets for tasks that are cut to last 0.2 to 2 seconds, and for those that turn out otherwise. */
 const SECONDS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];

@@ -1,9 +1,9 @@
 /** What happens to one task between the queue and a thread. */
 import { UnrecoverableError, type Job } from 'bullmq';
 import { TaskCancelledError, TaskError, type ComputeMetrics, type ThreadPool } from '@blindfit/compute';
-import { checker, ContractError, isFinal, TaskSchema, type Task, type TaskResult } from '@blindfit/contracts';
-import { inTask, jobOf, tracePhases, type JobStore } from '@blindfit/jobs';
-import { reasonOf, type Logger, type Tracing } from '@blindfit/runtime';
+import { checker, ContractError, isFinal, TaskSchema, type Task, type TaskResult } from '@blindfit/protocol';
+import { inTask, jobOf, tracePhases, type JobStore } from '@blindfit/queue';
+import { reasonOf, type Logger, type Tracing } from '@blindfit/service';
 import type { WorkerMetrics } from './metrics.ts';
 
 export interface ProcessorDependencies {

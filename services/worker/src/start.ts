@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Worker, type Job } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import { isFinal, type TaskResult } from '@blindfit/contracts';
-import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he';
-import { JobChanges, JobStore, LOCKS, QUEUE_METRICS, QUEUES, traceJobs } from '@blindfit/jobs';
-import { openService, type RunningService, type ServiceOptions } from '@blindfit/runtime';
+import { isFinal, type TaskResult } from '@blindfit/protocol';
+import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he/native';
+import { JobChanges, JobStore, LOCKS, QUEUE_METRICS, QUEUES, traceJobs } from '@blindfit/queue';
+import { openService, type RunningService, type ServiceOptions } from '@blindfit/service';
 import { WorkerMetrics } from './metrics.ts';
 import { processTask } from './process-task.ts';
 

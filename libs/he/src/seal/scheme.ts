@@ -7,15 +7,15 @@ import { discard } from '../discard.ts';
 import { CircuitError, WireError } from '../errors.ts';
 import { CONJUGATION, type Ciphertext, type Plaintext } from '../evaluator.ts';
 import { galoisElement } from '../galois.ts';
-import type { PairedSlots } from '../layout.ts';
+import type { PairedSlots } from '../slots.ts';
 import type { Parameters } from '../parameters.ts';
 import { constantContent, residue } from '../constants.ts';
-import { maxPayloadBytes, type WireFields } from '../wire.ts';
+import { maxPayloadBytes, type WireFields } from '../formats/wire.ts';
 import { addMultiple } from './add-multiple.ts';
 import { SchemeContext } from './context.ts';
 import { loadSeal, sealCall, type SealModule } from './module.ts';
-import { checkedPayload } from './payload.ts';
-import { plaintextBytes, plaintextValues } from './plaintext-bytes.ts';
+import { checkedPayload } from '../formats/payload.ts';
+import { plaintextBytes, plaintextValues } from '../formats/plaintext-bytes.ts';
 import { RootTable } from './roots.ts';
 
 /** A bound on the plaintexts kept for reuse: one is at most 8 bytes x N x primes. */

@@ -3,8 +3,10 @@ import type { Readable } from 'node:stream';
 
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { BlobNotFoundError, BlobTooLargeError, parseDigest } from '@blindfit/storage';
-import type { BlobStore, Digest } from '@blindfit/storage';
+import { BlobNotFoundError, BlobTooLargeError } from '@blindfit/blobs';
+import { parseDigest } from '@blindfit/base';
+import type { BlobStore } from '@blindfit/blobs';
+import type { Digest } from '@blindfit/base';
 
 import { ProblemSchema, handleError } from '../problems.ts';
 import { blobHeaders, sendBlob, type BlobTraffic } from '../send-blob.ts';

@@ -1,5 +1,5 @@
-import type { Connection, JobStore } from '@blindfit/jobs';
-import { waitForRedis } from '@blindfit/runtime';
+import type { Connection, JobStore } from '@blindfit/queue';
+import { waitForRedis } from '@blindfit/service';
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
 
-import { isFinal, JobStateSchema, JobViewSchema, ManifestSchema, PredictManifestSchema, RefreshAnswerSchema, type JobView } from '@blindfit/contracts';
-import type { Connection, JobChanges } from '@blindfit/jobs';
-import { waitForRedis } from '@blindfit/runtime';
-import { parseDigest } from '@blindfit/storage';
+import { isFinal, JobStateSchema, JobViewSchema, ManifestSchema, PredictManifestSchema, RefreshAnswerSchema, type JobView } from '@blindfit/protocol';
+import type { Connection, JobChanges } from '@blindfit/queue';
+import { waitForRedis } from '@blindfit/service';
+import { parseDigest } from '@blindfit/base';
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 

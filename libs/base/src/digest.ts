@@ -1,0 +1,40 @@
+import { hash } from 'node:crypto';
+
+import { InvalidDigestError } from '@blindfit/blobs';
+
+declare const brand: unique symbol;
+
+/** The name of a blob: `sha256:` and 64 lower-case hex digits of the SHA-256 of its bytes. */
+export type Digest = string & { readonly [brand]: 'Digest' };
+
+const PATTERN = /^sha256:[0-9a-f]{64}$/;
+
+/** Whether `text` is a well-formed digest. */
+export function isDigest(text: string): text is Digest {
+  return PATTERN.test(text);
+}
+
+/**
+ * Checks untrusted text and brands it as a digest.
+ *
+ * @throws {InvalidDigestError} when the text is anything but `sha256:<64 lower-case hex digits>`
+ */
+export function parseDigest(text: string): Digest {
+  if (!isDigest(text)) throw new InvalidDigestError(text);
+  return text;
+}
+
+/** The digest of bytes held in memory. */
+export function digestOf(bytes: Uint8Array): Digest {
+  return digestOfHex(hash('sha256', bytes, 'hex'));
+}
+
+/** The digest for a SHA-256 already computed, given as 64 hex digits. */
+export function digestOfHex(hex: string): Digest {
+  return parseDigest(`sha256:${hex}`);
+}
+
+/** The 64 hex digits of a digest. Checks again, because the result ends up in file paths. */
+export function hexOf(digest: Digest): string {
+  return parseDigest(digest).slice('sha256:'.length);
+}

@@ -1,0 +1,1 @@
+export { type Digest, isDigest, parseDigest, digestOf, digestOfHex, hexOf } from './digest.ts';

@@ -1,0 +1,155 @@
+import type { Digest } from '@blindfit/base';
+
+/** What every error of this package carries beside its message. */
+export interface StorageErrorOptions {
+  /** What the reader of the message can do about it. */
+  hint?: string;
+  cause?: unknown;
+}
+
+/** Base of all errors thrown on purpose by a blob store. `code` is stable; messages are not. */
+export class StorageError extends Error {
+  readonly code: string;
+  readonly hint?: string;
+
+  constructor(code: string, message: string, options: StorageErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    if (options.hint !== undefined) this.hint = options.hint;
+  }
+}
+
+/** `INVALID_DIGEST`: the text is not a digest. */
+export class InvalidDigestError extends StorageError {
+  constructor(text: string) {
+    const shown = text.length > 80 ? `${text.slice(0, 80)}...` : text;
+    super('INVALID_DIGEST', `${JSON.stringify(shown)} is not a blob digest`, {
+      hint: 'write it as sha256: followed by 64 lower-case hex digits',
+    });
+  }
+}
+
+/** `DIGEST_MISMATCH`: the bytes offered to `put` hash to something else. Nothing was stored. */
+export class DigestMismatchError extends StorageError {
+  readonly expected: Digest;
+  readonly actual: string;
+
+  constructor(expected: Digest, actual: string) {
+    super('DIGEST_MISMATCH', `the bytes hash to ${actual}, not to ${expected}`, {
+      hint: 'compute the SHA-256 over exactly the bytes that are sent; nothing was stored',
+    });
+    this.expected = expected;
+    this.actual = actual;
+  }
+}
+
+/** `BLOB_TOO_LARGE`: more bytes than the store accepts for one blob. Nothing was stored. */
+export class BlobTooLargeError extends StorageError {
+  readonly digest: Digest;
+  /** The limit in bytes; undefined where a remote store did not say. */
+  readonly maxBytes: number | undefined;
+
+  constructor(digest: Digest, maxBytes?: number) {
+    super('BLOB_TOO_LARGE', `${digest} is larger than the ${maxBytes === undefined ? 'size' : `${maxBytes} bytes`} allowed for one blob`, {
+      hint: 'send smaller blobs, or let the operator raise BLINDFIT_MAX_BLOB_MB',
+    });
+    this.digest = digest;
+    this.maxBytes = maxBytes;
+  }
+}
+
+/** `BLOB_SIZE_MISMATCH`: fewer or more bytes arrived than were announced. Nothing was stored. */
+export class BlobSizeMismatchError extends StorageError {
+  constructor(digest: Digest, declared: number, received: string) {
+    super('BLOB_SIZE_MISMATCH', `${digest} was announced with ${declared} bytes but ${received} arrived`, {
+      hint: 'send the blob again; nothing was stored',
+    });
+  }
+}
+
+/** `BLOB_NOT_FOUND`: the store does not hold this blob. */
+export class BlobNotFoundError extends StorageError {
+  readonly digest: Digest;
+
+  constructor(digest: Digest, where: string) {
+    super('BLOB_NOT_FOUND', `${digest} is not in ${where}`, { hint: 'upload it with PUT before a job refers to it' });
+    this.digest = digest;
+  }
+}
+
+/** `BLOB_CORRUPT`: the stored bytes no longer hash to their name. */
+export class CorruptBlobError extends StorageError {
+  readonly digest: Digest;
+
+  constructor(digest: Digest, actual: string, where: string) {
+    super('BLOB_CORRUPT', `${digest} in ${where} now hashes to ${actual}: its bytes were damaged`, {
+      hint: 'check the disk or the network path, then upload the blob again',
+    });
+    this.digest = digest;
+  }
+}
+
+/** `STORAGE_FULL`: no room (or no quota) for the blob. Nothing was stored. */
+export class StorageFullError extends StorageError {
+  /** Directory (or URL) of the store. */
+  readonly path: string;
+  /** Bytes the file system still offers to this user; undefined where that is not known. */
+  readonly freeBytes: number | undefined;
+
+  constructor(path: string, freeBytes: number | undefined, cause?: unknown) {
+    const free = freeBytes === undefined ? '' : ` (${freeBytes} bytes free)`;
+    super('STORAGE_FULL', `no room left in ${path}${free}`, {
+      hint: 'free space or raise the quota on the machine that holds the store, then send the blob again',
+      cause,
+    });
+    this.path = path;
+    this.freeBytes = freeBytes;
+  }
+}
+
+/** `STORE_UNAVAILABLE`: the store could not be reached, or answered with server errors, on every attempt. */
+export class StoreUnavailableError extends StorageError {
+  constructor(url: string, attempts: number, cause: unknown, hint = 'check that the API is running and reachable, then try again; nothing is half-stored') {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super('STORE_UNAVAILABLE', `${url} failed ${attempts} time${attempts === 1 ? '' : 's'}: ${reason}`, {
+      hint,
+      cause,
+    });
+  }
+}
+
+/** `STORE_REFUSED`: the store understood the request and said no (for example: bad token). */
+export class StoreRefusedError extends StorageError {
+  readonly status: number;
+
+  constructor(url: string, status: number, reason: string, hint?: string) {
+    super('STORE_REFUSED', `${url} answered ${status}: ${reason}`, hint === undefined ? {} : { hint });
+    this.status = status;
+  }
+}
+
+/** `STORE_SETUP`: this process lacks what it needs to speak to the store, such as credentials. */
+export class StoreSetupError extends StorageError {
+  constructor(url: string, reason: string, hint: string, cause?: unknown) {
+    super('STORE_SETUP', `${url} cannot be used: ${reason}`, { hint, cause });
+  }
+}
+
+/** `STORE_UNSUPPORTED`: this kind of store cannot do that. */
+export class StoreUnsupportedError extends StorageError {
+  constructor(operation: string, where: string) {
+    super('STORE_UNSUPPORTED', `${operation} is not possible through ${where}`, {
+      hint: 'run it on the machine that holds the store, with its file:// URL',
+    });
+  }
+}
+
+/** `INVALID_STORE_URL`: the URL does not name a blob store. */
+export class InvalidStoreUrlError extends StorageError {
+  constructor(url: string, reason: string) {
+    super('INVALID_STORE_URL', `${JSON.stringify(url)} is not a blob store: ${reason}`, {
+      hint: 'use file:///absolute/directory, s3://bucket/prefix, http://host:port or https://host',
+    });
+  }
+}

@@ -1,0 +1,278 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { access, constants, mkdir, open, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+
+import { openSource } from './blob-store.ts';
+import type { BlobInfo, BlobSource, CollectableBlobStore, PutOptions, PutResult } from './blob-store.ts';
+import { digestOfHex, hexOf } from '@blindfit/base';
+import type { Digest } from '@blindfit/base';
+import { BlobNotFoundError, BlobSizeMismatchError, BlobTooLargeError, CorruptBlobError, DigestMismatchError, StorageFullError } from './errors.ts';
+import { verifyBytes, verifyStream } from './verify.ts';
+
+/** A temporary file nobody has written to for this long belongs to a process that died. Milliseconds. */
+const STALE_MS = 3_600_000;
+
+export interface FileBlobStoreOptions {
+  /**
+   * Whether `put` returns only after the bytes and the directory entry are on disk, and damaged blobs are kept in
+   * `<root>/corrupt` as evidence. A cache can do without both.
+   * @default true
+   */
+  durable?: boolean;
+}
+
+/**
+ * Blobs as files: `<root>/blobs/sha256/ab/<64 hex digits>`. Any number of processes may share the directory,
+ * also over NFS: a file appears under its name only when it is complete.
+ */
+export class FileBlobStore implements CollectableBlobStore {
+  readonly root: string;
+  readonly #blobs: string;
+  readonly #temporary: string;
+  readonly #durable: boolean;
+
+  private constructor(root: string, durable: boolean) {
+    this.root = root;
+    this.#blobs = join(root, 'blobs', 'sha256');
+    // Inside the root, because a rename is atomic only within one file system.
+    this.#temporary = join(root, 'tmp');
+    this.#durable = durable;
+  }
+
+  /** Opens (and creates, where needed) the store in a directory and removes what dead processes left there. */
+  static async open(directory: string, options: FileBlobStoreOptions = {}): Promise<FileBlobStore> {
+    const store = new FileBlobStore(resolve(directory), options.durable ?? true);
+    try {
+      await mkdir(store.#blobs, { recursive: true });
+      await mkdir(store.#temporary, { recursive: true });
+    } catch (error) {
+      throw await store.#explain(error);
+    }
+    await store.removeLeftovers();
+    return store;
+  }
+
+  /** Where the blob lies, or would lie. */
+  pathOf(digest: Digest): string {
+    const hex = hexOf(digest);
+    return join(this.#blobs, hex.slice(0, 2), hex);
+  }
+
+  async has(digest: Digest): Promise<{ size: number } | undefined> {
+    const info = await stat(this.pathOf(digest)).catch(undefinedIfMissing);
+    return info?.isFile() === true ? { size: info.size } : undefined;
+  }
+
+  /** As `BlobStore.touch`; also false for a file of another user, whose times this one may not change. */
+  async touch(digest: Digest): Promise<boolean> {
+    const now = new Date();
+    try {
+      await utimes(this.pathOf(digest), now, now);
+      return true;
+    } catch (error) {
+      if (hasCode(error, 'ENOENT', 'EPERM', 'EACCES')) return false;
+      throw error;
+    }
+  }
+
+  async put(digest: Digest, source: BlobSource, options: PutOptions = {}): Promise<PutResult> {
+    const existing = await this.has(digest);
+    // Collected between the two calls, it is written anew.
+    if (existing !== undefined && (await this.touch(digest))) return { created: false, size: existing.size };
+    const maxBytes = options.maxBytes ?? Infinity;
+    const declared = options.size ?? (source instanceof Uint8Array ? source.length : undefined);
+    if (declared !== undefined && declared > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
+
+    const path = this.pathOf(digest);
+    const temporary = join(this.#temporary, `${hexOf(digest).slice(0, 16)}-${randomUUID()}.part`);
+    try {
+      const size = await this.#receive(temporary, digest, openSource(source), declared, maxBytes);
+      const made = await mkdir(dirname(path), { recursive: true });
+      const created = (await this.has(digest)) === undefined;
+      await rename(temporary, path);
+      if (this.#durable) {
+        await syncDirectory(dirname(path));
+        if (made !== undefined) await syncDirectory(this.#blobs);
+      }
+      return { created, size };
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw await this.#explain(error);
+    }
+  }
+
+  async get(digest: Digest): Promise<Uint8Array> {
+    const bytes = await this.readHead(digest, Infinity);
+    try {
+      verifyBytes(bytes, digest, this.root);
+    } catch (error) {
+      if (error instanceof CorruptBlobError) await this.#setAside(digest);
+      throw error;
+    }
+    return bytes;
+  }
+
+  async stream(digest: Digest): Promise<Readable> {
+    const file = await this.#open(digest);
+    return verifyStream(file.createReadStream(), digest, this.root, () => this.#setAside(digest));
+  }
+
+  async readHead(digest: Digest, bytes: number): Promise<Uint8Array> {
+    const file = await this.#open(digest);
+    try {
+      const { size } = await file.stat();
+      const head = new Uint8Array(Math.min(size, bytes));
+      let filled = 0;
+      while (filled < head.length) {
+        const { bytesRead } = await file.read(head, filled, head.length - filled, filled);
+        if (bytesRead === 0) return head.slice(0, filled);
+        filled += bytesRead;
+      }
+      return head;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async delete(digest: Digest): Promise<void> {
+    await rm(this.pathOf(digest), { force: true });
+  }
+
+  async collect(digest: Digest, olderThan: Date): Promise<boolean> {
+    const path = this.pathOf(digest);
+    if (!isOlder(await stat(path).catch(undefinedIfMissing), olderThan)) return false;
+    // Nobody can touch it any more once it is out of its place, so that the second look decides.
+    const aside = join(this.#temporary, `${hexOf(digest).slice(0, 16)}-${randomUUID()}.old`);
+    try {
+      await rename(path, aside);
+    } catch (error) {
+      undefinedIfMissing(error);
+      return false;
+    }
+    const second = await stat(aside).catch(undefinedIfMissing);
+    // Another process that opens the store may clear what lies aside.
+    if (second === undefined) return true;
+    if (isOlder(second, olderThan)) {
+      await rm(aside, { force: true });
+      return true;
+    }
+    // Should it replace one that was put meanwhile: they have the same bytes, and the same age from here on.
+    const now = new Date();
+    await utimes(aside, now, now).catch(() => undefined);
+    await rename(aside, path);
+    return false;
+  }
+
+  /** Temporary files that nobody has written to for an hour. */
+  async removeLeftovers(): Promise<void> {
+    for (const name of await readdir(this.#temporary)) {
+      const path = join(this.#temporary, name);
+      const info = await stat(path).catch(undefinedIfMissing);
+      if (info?.isFile() === true && Date.now() - info.mtimeMs > STALE_MS) await rm(path, { force: true });
+    }
+  }
+
+  async check(): Promise<void> {
+    await access(this.root, constants.R_OK | constants.W_OK | constants.X_OK);
+  }
+
+  async *list(): AsyncGenerator<BlobInfo> {
+    for (const shard of await readdir(this.#blobs)) {
+      const names = await readdir(join(this.#blobs, shard)).catch(undefinedIfMissing);
+      for (const name of names ?? []) {
+        if (!/^[0-9a-f]{64}$/.test(name)) continue;
+        // Another process may delete it between the two calls.
+        const info = await stat(join(this.#blobs, shard, name)).catch(undefinedIfMissing);
+        if (info !== undefined) yield { digest: digestOfHex(name), size: info.size, modified: info.mtime };
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    // Holds nothing open between calls.
+  }
+
+  /** Writes the source to a temporary file; returns its size once the digest is known to be right. */
+  async #receive(path: string, digest: Digest, source: AsyncIterable<Uint8Array>, declared: number | undefined, maxBytes: number): Promise<number> {
+    const hash = createHash('sha256');
+    let size = 0;
+    const file = await open(path, 'wx');
+    try {
+      for await (const chunk of source) {
+        size += chunk.length;
+        if (size > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
+        if (declared !== undefined && size > declared) throw new BlobSizeMismatchError(digest, declared, 'more');
+        hash.update(chunk);
+        await writeAll(file, chunk);
+      }
+      if (declared !== undefined && size < declared) throw new BlobSizeMismatchError(digest, declared, `only ${size}`);
+      const actual = digestOfHex(hash.digest('hex'));
+      if (actual !== digest) throw new DigestMismatchError(digest, actual);
+      if (this.#durable) await file.sync();
+    } finally {
+      await file.close();
+    }
+    return size;
+  }
+
+  async #open(digest: Digest): Promise<FileHandle> {
+    const file = await open(this.pathOf(digest)).catch(undefinedIfMissing);
+    if (file !== undefined) return file;
+    const damaged = await stat(this.#setAsideAt(digest)).catch(undefinedIfMissing);
+    throw new BlobNotFoundError(digest, damaged === undefined ? this.root : `${this.root} any more: it was found damaged and set aside as ${this.#setAsideAt(digest)}`);
+  }
+
+  /** Moves damaged bytes out of the way, so that the next `put` can heal the blob and the evidence stays. */
+  async #setAside(digest: Digest): Promise<void> {
+    if (!this.#durable) {
+      await this.delete(digest);
+      return;
+    }
+    await mkdir(dirname(this.#setAsideAt(digest)), { recursive: true });
+    await rename(this.pathOf(digest), this.#setAsideAt(digest)).catch(undefinedIfMissing);
+  }
+
+  #setAsideAt(digest: Digest): string {
+    return join(this.root, 'corrupt', hexOf(digest));
+  }
+
+  /** Turns "no room" in its several disguises into one error; leaves others as they are. */
+  async #explain(error: unknown): Promise<unknown> {
+    if (!hasCode(error, 'ENOSPC', 'EDQUOT', 'EFBIG')) return error;
+    const space = await statfs(this.root).catch(() => undefined);
+    return new StorageFullError(this.root, space === undefined ? undefined : space.bavail * space.bsize, error);
+  }
+}
+
+/** A write may be cut short, for instance where a disk is about to be full. */
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  let written = 0;
+  while (written < bytes.length) {
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written);
+    written += bytesWritten;
+  }
+}
+
+/** Makes a rename survive a power cut. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path);
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+function isOlder(file: { mtimeMs: number } | undefined, than: Date): boolean {
+  return file !== undefined && file.mtimeMs < than.getTime();
+}
+
+function hasCode(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
+}
+
+function undefinedIfMissing(error: unknown): undefined {
+  if (!hasCode(error, 'ENOENT')) throw error;
+}

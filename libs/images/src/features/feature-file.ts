@@ -1,0 +1,172 @@
+/** Features in files: CSV for everyone, a compact binary form for many images. */
+import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { readCsv, type LabelledDataset } from '@blindfit/data';
+import { BIN_HEADER_BYTES, BIN_MAGIC, BinEncoder, readBin } from './feature-bin.ts';
+import { FeatureError, messageOf } from './feature-error.ts';
+
+/** Extensions of features files. */
+export const FEATURE_FORMATS = ['.csv', '.bin'] as const;
+
+const WRITE_BYTES = 2 ** 20;
+
+/**
+ * Reads labelled features, from a `.bin` file or else from CSV; which of them it is, the first bytes tell.
+ * @throws FeatureError `bad-file`
+ * @throws DatasetError as `readCsv`
+ */
+export async function readFeatures(path: string): Promise<LabelledDataset> {
+  if (path.toLowerCase().endsWith('.bin') || (await startsLikeBin(path))) {
+    try {
+      return await readBin(path);
+    } catch (error) {
+      throw fileError(error, path, 'read');
+    }
+  }
+  return await readCsv(path);
+}
+
+async function startsLikeBin(path: string): Promise<boolean> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, 'r');
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(BIN_MAGIC.length), 0, BIN_MAGIC.length, 0);
+    return bytesRead === BIN_MAGIC.length && buffer.equals(BIN_MAGIC);
+  } catch {
+    return false; // readCsv says what is wrong
+  } finally {
+    await handle?.close();
+  }
+}
+
+/**
+ * Writes a features file row by row. The file appears under its name only when it is complete; until then, and if the
+ * work is given up, what was there before stays.
+ */
+export class FeatureWriter {
+  readonly #path: string;
+  readonly #partial: string;
+  readonly #handle: FileHandle;
+  readonly #bin: BinEncoder | undefined;
+  #chunks: Buffer[] = [];
+  #pending = 0;
+  #rows = 0;
+  #d = 0;
+
+  /**
+   * @param path ends in `.csv` or `.bin`
+   * @throws FeatureError `bad-file` if it cannot be written there
+   */
+  static async create(path: string): Promise<FeatureWriter> {
+    const extension = extname(path).toLowerCase();
+    if (!FEATURE_FORMATS.some((format) => format === extension)) {
+      throw new FeatureError('bad-file', `features cannot be written to ${path}; its name must end in ${FEATURE_FORMATS.join(' or ')}`);
+    }
+    const there = await stat(path).catch(() => undefined);
+    // Renaming would replace a device such as /dev/null.
+    if (there !== undefined && !there.isFile()) throw new FeatureError('bad-file', `features cannot be written to ${path}: it is there and no file; choose another name`);
+    try {
+      await removeLeftovers(path);
+      const partial = partialName(path, process.pid);
+      return new FeatureWriter(path, partial, await open(partial, 'w'), extension === '.bin' ? new BinEncoder() : undefined);
+    } catch (error) {
+      throw fileError(error, path, 'written');
+    }
+  }
+
+  private constructor(path: string, partial: string, handle: FileHandle, bin: BinEncoder | undefined) {
+    this.#path = path;
+    this.#partial = partial;
+    this.#handle = handle;
+    this.#bin = bin;
+    if (bin !== undefined) this.#add(Buffer.alloc(BIN_HEADER_BYTES));
+  }
+
+  /**
+   * Adds a row. After an error the writer must be given up ({@link discard}).
+   * @param features as many as in every other row
+   * @throws FeatureError `bad-file`
+   */
+  async write(label: string, features: Float32Array): Promise<void> {
+    if (this.#rows === 0) this.#d = features.length;
+    if (features.length !== this.#d) throw new RangeError(`a row of ${features.length} features after rows of ${this.#d}`);
+    this.#rows++;
+    this.#add(this.#bin?.row(label, features) ?? csvRow(label, features));
+    if (this.#pending >= WRITE_BYTES) await this.#guard(() => this.#flush());
+  }
+
+  /** Completes the file under its name. @throws FeatureError `bad-file` */
+  async finish(): Promise<void> {
+    await this.#guard(async () => {
+      const end = this.#bin?.finish();
+      if (end !== undefined) this.#add(end.table);
+      await this.#flush();
+      if (end !== undefined) await this.#handle.write(end.header, 0, end.header.length, 0);
+      await this.#handle.sync();
+      await this.#handle.close();
+      await rename(this.#partial, this.#path);
+    });
+  }
+
+  /** Removes what was written. */
+  async discard(): Promise<void> {
+    await this.#handle.close().catch(() => undefined);
+    await rm(this.#partial, { force: true });
+  }
+
+  #add(bytes: Buffer): void {
+    this.#chunks.push(bytes);
+    this.#pending += bytes.length;
+  }
+
+  async #flush(): Promise<void> {
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#pending = 0;
+    await this.#handle.writeFile(Buffer.concat(chunks));
+  }
+
+  async #guard(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      throw fileError(error, this.#path, 'written');
+    }
+  }
+}
+
+function csvRow(label: string, features: Float32Array): Buffer {
+  let text = /["\r\n,]/.test(label) ? `"${label.replaceAll('"', '""')}"` : label;
+  // 9 significant digits tell any two 32-bit floats apart.
+  for (const value of features) text += `,${Number(value.toPrecision(9))}`;
+  return Buffer.from(`${text}\n`);
+}
+
+function partialName(path: string, pid: number | string): string {
+  return join(dirname(path), `.${basename(path)}.${pid}.partial`);
+}
+
+/** What runs that were killed left behind. */
+async function removeLeftovers(path: string): Promise<void> {
+  const [before, after] = basename(partialName(path, '\0')).split('\0');
+  for (const name of await readdir(dirname(path))) {
+    if (!name.startsWith(before ?? '') || !name.endsWith(after ?? '')) continue;
+    const pid = Number(name.slice(before?.length, -(after?.length ?? 0)));
+    if (Number.isSafeInteger(pid) && pid > 0 && !isAlive(pid)) await rm(join(dirname(path), name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/** Names the file in what the system threw; anything else passes unchanged. */
+function fileError(error: unknown, path: string, what: 'read' | 'written'): unknown {
+  if (!(error instanceof Error) || !('syscall' in error)) return error;
+  return new FeatureError('bad-file', `${path} cannot be ${what}: ${messageOf(error)}`, { cause: error });
+}

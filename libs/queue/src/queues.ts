@@ -1,0 +1,47 @@
+/** BullMQ's queues with the options every service must agree on. */
+import { Queue, type JobsOptions } from 'bullmq';
+import type { ChainHistory } from '@blindfit/protocol';
+import type { ChainRecord } from './chain-record.ts';
+import type { Connection } from './connection.ts';
+import { QUEUES, taskId } from './names.ts';
+
+/** What a job and a chain carry through the queue; the manifest is a blob. */
+export interface JobData {
+  readonly job: string;
+  readonly manifest: string;
+  /** The span of the request that submitted the job, where that was traced. */
+  readonly traceparent?: string;
+}
+
+/** One segment of one chain. `history` grows as it goes: where it goes on after a crash. */
+export interface ChainData extends JobData, ChainHistory {
+  readonly chain: number;
+}
+
+/**
+ * A worker or scheduler that dies loses its locks after this long, and another takes over within the stalled check's
+ * interval. The event loops never compute, so renewals (at half the time) are never late.
+ */
+export const LOCKS = { lockDuration: 8_000, stalledInterval: 3_000, maxStalledCount: 8 } as const;
+
+/** Workers of all queues have BullMQ count what is completed and failed; of the counts by minute nobody asks for more than the last. */
+export const QUEUE_METRICS = { maxDataPoints: 60 } as const;
+
+/** Finished entries stay for a while, so that a step planned twice finds them; records outlive them. */
+const KEEP: JobsOptions = { removeOnComplete: { age: 3600, count: 20_000 }, removeOnFail: { age: 24 * 3600, count: 5_000 } };
+
+/** Attempts of a task whose failure may pass (a store that is away); bad input fails at once. */
+export const TASK_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type: 'exponential', delay: 500 }, failParentOnFailure: true };
+export const JOB_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type: 'exponential', delay: 500 } };
+export const CHAIN_OPTIONS = JOB_OPTIONS;
+
+export function openQueue<Data>(name: keyof typeof QUEUES, connection: Connection, prefix: string): Queue<Data> {
+  return new Queue<Data>(QUEUES[name], { connection, prefix });
+}
+
+/** Puts a chain's next segment into the queue. Adding it twice adds it once. @param record none for the first one */
+export async function addSegment(chains: Queue<ChainData>, { job, manifest, traceparent }: JobData, chain: number, record: ChainRecord | undefined): Promise<void> {
+  const segment = record?.segment ?? 0;
+  const data: ChainData = { job, manifest, ...(traceparent === undefined ? {} : { traceparent }), chain, segment, history: [], ...(record?.fresh === undefined ? {} : { fresh: record.fresh }) };
+  await chains.add('segment', data, { ...CHAIN_OPTIONS, jobId: taskId(job, 'chain', chain, segment) });
+}

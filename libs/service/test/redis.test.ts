@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+
+import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from '@blindfit/service';
+
+import { NO_REDIS, prepareRedis } from './redis-server.ts';
+import { captureLog, until } from './support.ts';
+import type { LogCapture } from './support.ts';
+
+type Client = ReturnType<typeof connectRedis>;
+
+function connect(t: TestContext, options: Parameters<typeof connectRedis>[0]): LogCapture & { redis: Client } {
+  const capture = captureLog();
+  const redis = connectRedis(options, capture.logger);
+  t.after(() => redis.disconnect());
+  return { ...capture, redis };
+}
+
+const messages = (capture: LogCapture, level: string): unknown[] => capture.lines.filter((line) => line['level'] === level).map((line) => line['msg']);
+
+test('a command waits for a server that comes up later', { skip: NO_REDIS }, async (t) => {
+  const server = await prepareRedis(t);
+  const { redis, ...capture } = connect(t, { path: server.path });
+  const pong = redis.ping();
+  await until(() => messages(capture, 'debug').length >= 2, 'a few attempts have failed');
+  await assert.rejects(checkRedis(redis), { code: 'REDIS_UNAVAILABLE' });
+  await server.start();
+  assert.equal(await pong, 'PONG');
+  await checkRedis(redis);
+  await waitForRedis(redis, 1000);
+});
+
+test('an outage is logged once when it begins and once when it ends', { skip: NO_REDIS }, async (t) => {
+  const server = await prepareRedis(t);
+  await server.start();
+  const { redis, ...capture } = connect(t, { path: server.path });
+  await waitForRedis(redis, 5000);
+  for (let outage = 1; outage <= 2; outage++) {
+    await server.stop();
+    await until(() => messages(capture, 'debug').length >= 3 * outage, 'several attempts have failed');
+    await server.start();
+    await until(() => messages(capture, 'info').length === 1 + outage, 'the connection is back');
+  }
+  assert.deepEqual(messages(capture, 'error'), Array(2).fill('Redis is away; trying again until it is back'));
+  assert.deepEqual(messages(capture, 'info'), ['connected to Redis', 'Redis is back', 'Redis is back']);
+  assert.equal(typeof capture.lines.findLast((line) => line['msg'] === 'Redis is back')?.['outageSeconds'], 'number');
+});
+
+test('closing on purpose is not an outage', { skip: NO_REDIS }, async (t) => {
+  const server = await prepareRedis(t);
+  await server.start();
+  const { redis, ...capture } = connect(t, { path: server.path });
+  await waitForRedis(redis, 5000);
+  await redis.quit();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.deepEqual(messages(capture, 'error'), []);
+});
+
+test('waitForRedis gives up with the reason and a hint', async (t) => {
+  const { redis } = connect(t, { host: '127.0.0.1', port: 1 });
+  await assert.rejects(waitForRedis(redis, 400), (error: unknown) => {
+    assert.ok(error instanceof Error && 'hint' in error && 'code' in error);
+    assert.equal(error.code, 'REDIS_UNAVAILABLE');
+    assert.match(error.message, /within 400 ms: .*ECONNREFUSED/);
+    assert.match(String(error.hint), /BLINDFIT_REDIS_URL/);
+    return true;
+  });
+});
+
+test('a password that Redis refuses is an outage with that reason', { skip: NO_REDIS }, async (t) => {
+  const server = await prepareRedis(t, '--requirepass', 'right');
+  await server.start();
+  const { redis, ...capture } = connect(t, { path: server.path, password: 'wrong' });
+  await assert.rejects(waitForRedis(redis, 700), /WRONGPASS|NOAUTH/);
+  assert.equal(messages(capture, 'error').length, 1);
+});
+
+test('checkRedisPolicy accepts noeviction with AOF in silence, and warns without AOF', { skip: NO_REDIS }, async (t) => {
+  const server = await prepareRedis(t, '--appendonly', 'yes');
+  await server.start();
+  const { redis, ...capture } = connect(t, { path: server.path });
+  assert.deepEqual(await checkRedisPolicy(redis, capture.logger), { maxmemoryPolicy: 'noeviction', aof: true });
+  assert.deepEqual(messages(capture, 'warn'), []);
+  await redis.config('SET', 'appendonly', 'no');
+  assert.deepEqual(await checkRedisPolicy(redis, capture.logger), { maxmemoryPolicy: 'noeviction', aof: false });
+  assert.match(String(messages(capture, 'warn')), /append-only/);
+});
+
+test('checkRedisPolicy refuses a server that may drop jobs', { skip: NO_REDIS }, async (t) => {
+  const server = await prepareRedis(t, '--maxmemory-policy', 'allkeys-lru');
+  await server.start();
+  const { redis, ...capture } = connect(t, { path: server.path });
+  await assert.rejects(checkRedisPolicy(redis, capture.logger), (error: unknown) => {
+    assert.ok(error instanceof Error && 'hint' in error && 'code' in error);
+    assert.equal(error.code, 'REDIS_POLICY');
+    assert.match(error.message, /allkeys-lru/);
+    assert.match(String(error.hint), /noeviction/);
+    return true;
+  });
+});

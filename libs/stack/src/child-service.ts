@@ -1,0 +1,192 @@
+/** One service of the stack as a child process: announces itself, logs to a file, can be killed and started again. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { open, readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { ReadyLine } from '@blindfit/service';
+import { message } from './redis-system.ts';
+
+const MAIN = fileURLToPath(new URL('../../../cli/src/main.ts', import.meta.url));
+/** Until the ready line, and then until `/readyz` agrees. A busy machine may need a while. Milliseconds. */
+const START_TIMEOUT_MS = 60_000;
+/** What services are given for an end in good order. */
+export const STOP_SECONDS = 25;
+/** After which they are ended by force. Milliseconds. */
+const STOP_TIMEOUT_MS = (STOP_SECONDS + 5) * 1000;
+const TAIL_LINES = 15;
+
+/** A service or Redis did not come up, or the stack cannot be used as asked. */
+export class StackError extends Error {
+  override readonly name = 'StackError';
+  /** What to do about it. */
+  readonly hint?: string;
+
+  constructor(message: string, hint?: string, options?: ErrorOptions) {
+    super(message, options);
+    if (hint !== undefined) this.hint = hint;
+  }
+
+}
+
+export interface ChildServiceOptions {
+  /** Unique in the stack, e.g. `worker-1`; also names the log. */
+  readonly name: string;
+  /** The command that runs it. */
+  readonly command: 'api' | 'scheduler' | 'worker';
+  readonly env: NodeJS.ProcessEnv;
+  /** Told when it ends without having been asked to, with the end of its log. Not while it starts. */
+  readonly onExit: (reason: string) => void;
+  readonly logFile: string;
+  /** Variable that holds the port, to keep it when started again. */
+  readonly portVariable: string;
+}
+
+export class ChildService {
+  readonly name: string;
+  readonly #options: ChildServiceOptions;
+  readonly #portVariable: string;
+  #child: ChildProcess | undefined;
+  #exited: Promise<string> = Promise.resolve('was never started');
+  #expected = true;
+  #url = '';
+
+  constructor(options: ChildServiceOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#portVariable = options.portVariable;
+  }
+
+  /** Process id; 0 while there is none. */
+  get pid(): number {
+    return this.alive ? (this.#child?.pid ?? 0) : 0;
+  }
+
+  /** Base URL of its HTTP server, the same over restarts. */
+  get url(): string {
+    return this.#url;
+  }
+
+  get logFile(): string {
+    return this.#options.logFile;
+  }
+
+  get alive(): boolean {
+    return this.#child?.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /**
+   * Starts the process and waits until it is ready.
+   * @throws StackError with the end of its log; the process is gone then
+   */
+  async start(signal?: AbortSignal): Promise<void> {
+    const { command, name, env, logFile } = this.#options;
+    const log = await open(logFile, 'a', 0o600);
+    this.#expected = false;
+    const port = this.#url === '' ? {} : { [this.#portVariable]: new URL(this.#url).port };
+    const child = spawn(process.execPath, [MAIN, command, '--ready-json'], {
+      env: { ...env, ...port },
+      // The channel's end tells the child that we are gone, however we went.
+      stdio: ['ignore', 'pipe', log.fd, 'ipc'],
+      // Ctrl-C is for us, who stop the services in their order; a terminal would send it to all at once.
+      detached: true,
+    });
+    this.#child = child;
+    const exited = new Promise<string>((resolve) => {
+      child.once('error', (error) => {
+        if (child.pid === undefined) resolve(`could not be started: ${error.message}`);
+      });
+      child.once('exit', (code, by) => resolve(by === null ? `ended with exit status ${code ?? 0}` : `was ended by ${by}`));
+    });
+    this.#exited = exited;
+    await log.close();
+
+    try {
+      const { url } = await this.#ready(child, exited, signal);
+      this.#url = url;
+    } catch (error) {
+      this.#expected = true;
+      child.kill('SIGKILL');
+      await exited;
+      signal?.throwIfAborted();
+      throw new StackError(`${name} did not start: ${message(error)}. The end of its log (${logFile}):\n${await this.#tail()}`, undefined, { cause: error });
+    }
+    void exited.then(async (how) => {
+      if (this.#child === child && !this.#expected) this.#options.onExit(`${name} ${how}. The end of its log (${logFile}):\n${await this.#tail()}`);
+    });
+  }
+
+  /** Sends a signal. Resolves when the process has ended, or at once if the signal is none that ends it. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    if (!this.alive) return;
+    const ends = signal === 'SIGKILL' || signal === 'SIGTERM' || signal === 'SIGINT';
+    if (ends) this.#expected = true;
+    this.#child?.kill(signal);
+    if (ends) await this.#exited;
+  }
+
+  /** Ends the process in good order, after 30 s by force. */
+  async stop(): Promise<void> {
+    if (!this.alive) return;
+    const force = setTimeout(() => void this.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    await this.kill('SIGTERM');
+    clearTimeout(force);
+  }
+
+  async #ready(child: ChildProcess, exited: Promise<string>, signal?: AbortSignal): Promise<ReadyLine> {
+    const giveUp = AbortSignal.any([AbortSignal.timeout(START_TIMEOUT_MS), ...(signal === undefined ? [] : [signal])]);
+    const over = Promise.race([
+      exited.then((how) => Promise.reject(new Error(`it ${how}`))),
+      new Promise<never>((_, reject) => {
+        const late = (): void => reject(new Error(signal?.aborted === true ? 'it was interrupted' : `it was not ready within ${START_TIMEOUT_MS / 1000} s`));
+        if (giveUp.aborted) late();
+        else giveUp.addEventListener('abort', late, { once: true });
+      }),
+    ]);
+    over.catch(() => undefined); // the race below tells
+    const line = await Promise.race([readyLine(child), over]);
+    await Promise.race([answersReady(line.url, giveUp), over]);
+    return line;
+  }
+
+  async #tail(): Promise<string> {
+    const text = await readFile(this.#options.logFile, 'utf8').catch((error: unknown) => `(cannot be read: ${message(error)})`);
+    return text.trimEnd().split('\n').slice(-TAIL_LINES).join('\n') || '(empty)';
+  }
+}
+
+/** Never settles when the process ends without one. */
+async function readyLine(child: ChildProcess): Promise<ReadyLine> {
+  const { stdout } = child;
+  if (stdout === null) throw new Error('it has no output');
+  return await new Promise<ReadyLine>((resolve) => {
+    // Reads on afterwards, so that whatever it prints never blocks it.
+    createInterface(stdout).on('line', (line) => {
+      const value = parse(line);
+      if (value?.ready === true && typeof value.url === 'string') resolve(value as ReadyLine);
+    });
+  });
+}
+
+async function answersReady(url: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const status = await fetch(`${url}/readyz`, { signal }).then(
+      async (response) => {
+        await response.arrayBuffer();
+        return response.status;
+      },
+      () => undefined,
+    );
+    if (status === 200) return;
+    await sleep(50);
+  }
+}
+
+function parse(line: string): Partial<ReadyLine> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Mini-batches: which samples an iteration learns from. A batch is a run of consecutive samples (the owner shuffles them
+ * before encryption, so that every batch is a fair sample); each epoch visits all batches once, in an order that follows
+ * from the public seed.
+ */
+import type { Hyperparameters } from './method.ts';
+
+/** Samples of batch number `batch`: from, inclusive, to, exclusive. @param size of a batch; the last one may be smaller */
+export function batchRange(samples: number, size: number, batch: number): { from: number; to: number } {
+  return { from: batch * size, to: Math.min(samples, (batch + 1) * size) };
+}
+
+/** @param iteration from 1 @returns the number of the batch it learns from */
+export function batchOf(batches: number, { batch }: Pick<Hyperparameters, 'batch'>, iteration: number): number {
+  if (batch === undefined || batches === 1) return 0;
+  const epoch = Math.floor((iteration - 1) / batches);
+  return orderOf(batches, batch.seed + 0x9e3779b9 * (epoch + 1))[(iteration - 1) % batches] ?? 0;
+}
+
+/** Of the epoch that was asked for last: iterations come one after the other. */
+let latest = { count: 0, seed: 0, order: [] as readonly number[] };
+
+function orderOf(count: number, seed: number): readonly number[] {
+  if (latest.count !== count || latest.seed !== seed) latest = { count, seed, order: permutation(count, seed) };
+  return latest.order;
+}
+
+/** 0 ... count - 1 in an order that depends on the seed only (Fisher-Yates on mulberry32). */
+export function permutation(count: number, seed: number): number[] {
+  const order = Array.from({ length: count }, (_, i) => i);
+  let state = seed | 0;
+  const random = (): number => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  for (let last = count - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    [order[last], order[other]] = [order[other] ?? 0, order[last] ?? 0];
+  }
+  return order;
+}

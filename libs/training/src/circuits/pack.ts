@@ -1,0 +1,163 @@
+/**
+ * Packing and expanding by monomials: many sums in one ciphertext, without masks and without levels.
+ *
+ * A vector that is the same in every row is a polynomial in X^rows. Multiplying it by X^e, e < rows, moves it to
+ * coefficients that no other such vector touches, so a pair's blocks travel in one ciphertext under different powers.
+ * The rotation by columns * 2^s maps X^(rows / 2^(s+1)) to its negative and leaves higher such powers alone; hence one
+ * rotation merges two unfinished row sums (Chen, Dai, Kim, Song: Efficient Homomorphic Conversion Between (Ring) LWE
+ * Ciphertexts, 2021), and one rotation splits a packed ciphertext in two (Angel et al., SealPIR, 2018).
+ */
+import { CircuitError } from '@blindfit/he';
+import type { Ciphertext, Evaluator } from '@blindfit/he';
+import { pairExponent, type Layout } from '../layout/layout.ts';
+import { rotateAndSumInPlace, rowSteps } from './rotate-and-sum.ts';
+import { rotateAll } from './together.ts';
+
+interface Stage {
+  /** Left rotation that flips the sign of X^power. */
+  readonly step: number;
+  readonly power: number;
+}
+
+function stageOf(layout: Layout, stage: number): Stage {
+  return { step: layout.columns * 2 ** stage, power: 2 ** (layout.rowBits - 1 - stage) };
+}
+
+/**
+ * Sums each block's rows and packs the results: sum over blocks of X^blockExponent * (row sum of the block).
+ * Consumes the given ciphertexts (they are freed). All blocks of a pair: blocks - 1 or so rotations to merge them, and
+ * rowBits - blockBits to finish, instead of rowBits for every block.
+ *
+ * @param products by block number; blocks that are missing belong to another task
+ */
+export function sumRowsAndPack(evaluator: Evaluator, layout: Layout, products: ReadonlyMap<number, Ciphertext>): Ciphertext {
+  let nodes = new Map(products);
+  for (let s = 0; s < layout.blockBits; s++) {
+    const stage = stageOf(layout, s);
+    const merged = new Map<number, Ciphertext>();
+    for (const index of new Set([...nodes.keys()].map((key) => key >> 1))) {
+      merged.set(index, merge(evaluator, nodes.get(2 * index), nodes.get(2 * index + 1), stage));
+    }
+    nodes = merged;
+  }
+  const packed = nodes.get(0);
+  if (packed === undefined || nodes.size !== 1) throw new CircuitError('blocks to pack do not belong to one pair');
+  rotateAndSumInPlace(evaluator, packed, rowSteps(layout).slice(layout.blockBits));
+  return packed;
+}
+
+/** (a + X^p b) + rot(a - X^p b) = (a + rot a) + X^p (b + rot b), because rot(X^p) = -X^p. */
+function merge(evaluator: Evaluator, a: Ciphertext | undefined, b: Ciphertext | undefined, stage: Stage): Ciphertext {
+  if (b === undefined) {
+    if (a === undefined) throw new CircuitError('nothing to merge');
+    rotateAndSumInPlace(evaluator, a, [stage.step]);
+    return a;
+  }
+  using right = b;
+  using moved = evaluator.multiplyPlain(right, evaluator.monomial(stage.power, right.level));
+  if (a === undefined) {
+    using turned = evaluator.rotate(moved, stage.step);
+    return evaluator.subtract(moved, turned);
+  }
+  using left = a;
+  using difference = evaluator.subtract(left, moved);
+  using turned = evaluator.rotate(difference, stage.step);
+  const sum = evaluator.add(left, moved);
+  evaluator.addInPlace(sum, turned);
+  return sum;
+}
+
+/**
+ * Packs what belongs to the pairs of one chain: sum over pairs of X^pairExponent * pair. Additions and monomials only:
+ * no key, no level. Inverse: {@link expand}.
+ * @param pairs one packed ciphertext, or several that add up, for every pair; all at one level and scale
+ */
+export function packChain(evaluator: Evaluator, layout: Layout, pairs: readonly PairCiphertext[]): Ciphertext {
+  let sum: Ciphertext | undefined;
+  for (const { pair, ciphertext } of pairs) {
+    const moved = evaluator.multiplyPlain(ciphertext, evaluator.monomial(pairExponent(layout, pair), ciphertext.level));
+    if (sum === undefined) {
+      sum = moved;
+    } else {
+      using term = moved;
+      evaluator.addInPlace(sum, term);
+    }
+  }
+  if (sum === undefined) throw new CircuitError('no pairs to pack');
+  return sum;
+}
+
+export interface PairCiphertext {
+  readonly pair: number;
+  readonly ciphertext: Ciphertext;
+}
+
+/**
+ * Inverse of the packing: one ciphertext per block of one pair, each the same in every row. No level; about blocks - 1
+ * rotations, and one more for every doubling of the pairs that share the chain.
+ * @param pairsPerChain a power of two
+ */
+export function expand(evaluator: Evaluator, layout: Layout, chain: Ciphertext, pair: number, pairsPerChain: number): Ciphertext[] {
+  const pairBits = Math.log2(pairsPerChain);
+  // The chain's pairs hold pairsPerChain neighbouring powers; their multiple of it comes off first.
+  const first = pairExponent(layout, pair) - (pair % pairsPerChain);
+  let nodes: Ciphertext[] = [evaluator.multiplyPlain(chain, evaluator.monomial(-first, chain.level))];
+  for (let bit = 0; bit < pairBits; bit++) nodes = nodes.map((node) => halfOf(evaluator, node, stageOf(layout, layout.rowBits - 1 - bit), ((pair >> bit) & 1) === 1));
+  for (let s = layout.blockBits - 1; s >= 0; s--) {
+    const stage = stageOf(layout, s);
+    const needed = Math.ceil(layout.blocks / 2 ** s);
+    const splitting = nodes.slice(0, needed - nodes.length);
+    const turned = rotateAll(evaluator, splitting, stage.step);
+    nodes = nodes.flatMap((parent, index) => {
+      const other = turned[index];
+      if (other !== undefined) return split(evaluator, parent, other, stage.power);
+      // The other half is empty, so rotating would change nothing: double as the addition would have.
+      evaluator.addInPlace(parent, parent);
+      return [parent];
+    });
+  }
+  for (const node of nodes) evaluator.multiplyValueInPlace(node, 2 ** -(layout.blockBits + pairBits));
+  return nodes;
+}
+
+/** Twice the terms of `parent` that do not have the power, and twice those that do, divided by it. @param turned its rotation; both are used up */
+function split(evaluator: Evaluator, parent: Ciphertext, turned: Ciphertext, power: number): [Ciphertext, Ciphertext] {
+  const monomial = evaluator.monomial(-power, parent.level);
+  if (evaluator.fused?.splitInPlace !== undefined) {
+    evaluator.fused.splitInPlace(parent, turned, monomial);
+    return [parent, turned];
+  }
+  using other = turned;
+  using difference = evaluator.subtract(parent, other);
+  evaluator.addInPlace(parent, other);
+  return [parent, evaluator.multiplyPlain(difference, monomial)];
+}
+
+/** Twice the terms of `node` (which is freed) that have the stage's power, divided by it, or those that do not have it. */
+function halfOf(evaluator: Evaluator, node: Ciphertext, stage: Stage, odd: boolean): Ciphertext {
+  using parent = node;
+  using turned = evaluator.rotate(parent, stage.step);
+  if (!odd) return evaluator.add(parent, turned);
+  using difference = evaluator.subtract(parent, turned);
+  return evaluator.multiplyPlain(difference, evaluator.monomial(-stage.power, difference.level));
+}
+
+/**
+ * The whole model in as few ciphertexts as can be: chains that share a model add up. No key.
+ * @param chains in order, together all pairs
+ * @param level to drop to: 0, unless the model is to be computed with
+ */
+export function packModel(evaluator: Evaluator, layout: Layout, chains: readonly Ciphertext[], pairsPerChain: number, level = 0): Ciphertext[] {
+  const models: Ciphertext[] = [];
+  chains.forEach((chain, index) => {
+    const lowered = evaluator.dropTo(chain, level);
+    const model = models[Math.floor((index * pairsPerChain) / layout.pairsPerModel)];
+    if (model === undefined) {
+      models.push(lowered);
+    } else {
+      using term = lowered;
+      evaluator.addInPlace(model, term);
+    }
+  });
+  return models;
+}

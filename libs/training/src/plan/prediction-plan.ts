@@ -1,0 +1,157 @@
+/**
+ * What predicting with the model of a finished training job needs: its parameters, rows, columns and keys, laid out for
+ * another number of samples, with turns of its own.
+ */
+import { expandModel, PREDICTION_LEVEL, predictScores } from '../circuits/predict.ts';
+import { DryRunEvaluator, keySwitchTransforms } from '@blindfit/he';
+import { CircuitError, PlanError } from '@blindfit/he';
+import type { OperationCounts } from '@blindfit/he';
+import { layoutOf, type BlockShape, type Layout } from '../layout/layout.ts';
+import type { Parameters } from '@blindfit/he';
+import { checkBlock, checkDataShape, groups, MAX_SHARDS, tasksOf, transformSeconds, UPLOAD_BYTES_PER_SECOND, WEIGHT_SCALE_BITS, type JobShape, type Plan } from './planner.ts';
+
+/** How much one task does. */
+export interface PredictionGrouping {
+  readonly shardsPerTask: number;
+}
+
+export interface PredictionPlan {
+  readonly parameters: Parameters;
+  readonly layout: Layout;
+  readonly grouping: PredictionGrouping;
+  /** Level and scale the owner encrypts samples at. */
+  readonly features: { readonly level: number; readonly scale: number };
+  /** Level of the model, and the largest scale it may have. */
+  readonly model: { readonly level: number; readonly maxScale: number };
+  /** Left rotations keys are needed for, ascending: those of a training job of several iterations and as many turns are enough. */
+  readonly steps: readonly number[];
+  readonly operations: OperationCounts;
+  /** Cost of the whole job in transforms of length N, and in key switches at the top level. */
+  readonly transforms: number;
+  readonly rotationEquivalents: number;
+  readonly bytes: { readonly data: number; readonly keys: number; readonly scores: number };
+  /** Of one worker thread with the keys loaded. */
+  readonly threadMemoryBytes: number;
+  /** Largest |score| the last level can carry. */
+  readonly maxScore: number;
+}
+
+/** Scores up to 2^SCORE_BITS fit; the sigmoid of 64 is 1 - 2e-28. */
+const SCORE_BITS = 6;
+/** Training returns W near 2^(scaleBits + WEIGHT_SCALE_BITS), by a factor of at most sqrt(2) above. */
+const MODEL_SCALE_BITS = WEIGHT_SCALE_BITS + 1;
+/** One for the sign, one because a slot holds two scores (a factor of sqrt(2)) and other columns may hold larger sums. */
+const SPARE_BITS = 2;
+
+/**
+ * The scale of samples: the largest power of two with which scores up to 2^SCORE_BITS stay below the last prime after the
+ * product with W is divided by a prime of scaleBits.
+ */
+function featureScale({ dataBits }: Parameters): number {
+  return 2 ** ((dataBits[0] ?? 0) - MODEL_SCALE_BITS - SCORE_BITS - SPARE_BITS);
+}
+
+/**
+ * The plan that follows from explicit choices: what the API checks a manifest with.
+ * @param shape features and classes are those of the training, samples those to predict
+ * @throws PlanError when the choices cannot carry the job
+ */
+export function derivePredictionPlan(parameters: Parameters, block: BlockShape, shape: JobShape, grouping: PredictionGrouping): PredictionPlan {
+  checkDataShape(shape);
+  checkBlock(parameters, block);
+  const layout = layoutOf(block, shape.samples, shape.features, shape.classes);
+  const { shardsPerTask } = grouping;
+  if (!Number.isInteger(shardsPerTask) || shardsPerTask < 1 || shardsPerTask > layout.shards) {
+    throw new PlanError(`shardsPerTask: ${shardsPerTask}`, `whole numbers from 1 to ${layout.shards} are allowed`);
+  }
+  if (parameters.maxLevel < PREDICTION_LEVEL) throw new PlanError(`${parameters.name} has no level to predict with`, 'train with a level left for the model');
+  const scale = featureScale(parameters);
+  if (scale < 2 ** 10) throw new PlanError(`${parameters.name} leaves samples a scale of ${scale}`, 'its last prime is too short for scores; let the planner choose the parameters');
+  const base = {
+    parameters,
+    layout,
+    grouping,
+    features: { level: PREDICTION_LEVEL, scale },
+    model: { level: PREDICTION_LEVEL, maxScale: 2 ** (parameters.scaleBits + MODEL_SCALE_BITS) },
+  };
+  const { counts, transforms, steps } = dryRun(base);
+  const { ring } = parameters;
+  const primes = parameters.dataBits.length;
+  const keyBytes = 2 * primes * (primes + 1) * ring * 8;
+  return Object.freeze({
+    ...base,
+    steps: [...steps].sort((a, b) => a - b),
+    operations: counts,
+    transforms,
+    rotationEquivalents: transforms / keySwitchTransforms(primes),
+    bytes: {
+      data: layout.shards * layout.cells * (PREDICTION_LEVEL + 1) * ring * 8,
+      keys: ((steps.size + 1) * keyBytes) / 2,
+      scores: layout.shards * layout.pairs * 2 * ring * 8,
+    },
+    threadMemoryBytes: (steps.size + 1) * keyBytes + 200e6,
+    maxScore: 2 ** SCORE_BITS,
+  });
+}
+
+/**
+ * The plan for samples of the owner of a trained model.
+ * @param training of the job that trained it
+ * @param vcpus threads the plan cuts tasks for
+ * @throws PlanError when that job's model cannot be predicted with, or the number of samples is out of range
+ */
+export function predictionPlan(training: Pick<Plan, 'parameters' | 'layout' | 'schedule'>, samples: number, vcpus = 2): PredictionPlan {
+  const { parameters, layout, schedule } = training;
+  if (schedule.modelLevel !== PREDICTION_LEVEL) throw new PlanError(`a model at level ${schedule.modelLevel} has no level left to predict with`, 'train with --servable');
+  const shape = { samples, features: layout.features, classes: layout.classes };
+  checkDataShape(shape);
+  const { rows, columns } = layout;
+  let best: { readonly block: BlockShape; readonly plan: PredictionPlan; readonly seconds: number } | undefined;
+  for (let turns = 1; 2 * turns <= columns; turns *= 2) {
+    const block = { rows, columns, turns };
+    if (layoutOf(block, samples, layout.features, layout.classes).shards > MAX_SHARDS) continue;
+    const plan = derivePredictionPlan(parameters, block, shape, { shardsPerTask: Math.ceil(samples / (rows * turns)) });
+    // More turns take fewer key switches, but all of them even for a single sample.
+    const seconds = (plan.transforms * transformSeconds(plan)) / vcpus + plan.bytes.data / UPLOAD_BYTES_PER_SECOND;
+    if (best === undefined || seconds < best.seconds) best = { block, plan, seconds };
+    if (rows * turns >= samples) break;
+  }
+  if (best === undefined) throw new PlanError(`${samples} samples are too many for one prediction`, `a job has at most ${MAX_SHARDS} shards`);
+  const { block, plan: whole } = best;
+  const { shards } = whole.layout;
+  const tasks = tasksOf(whole, whole.transforms / whole.layout.pairs, shards, vcpus);
+  return tasks === 1 ? whole : derivePredictionPlan(parameters, block, shape, { shardsPerTask: Math.ceil(shards / tasks) });
+}
+
+/** Runs the job's circuits on shadows. */
+function dryRun({ parameters, layout, grouping, features, model }: Pick<PredictionPlan, 'parameters' | 'layout' | 'grouping' | 'features' | 'model'>): DryRunEvaluator {
+  const evaluator = new DryRunEvaluator(parameters);
+  const full = Math.floor(layout.shards / grouping.shardsPerTask);
+  const rest = layout.shards % grouping.shardsPerTask;
+  // Pairs differ in how many others share their ciphertext: all but those of the last one have it full.
+  const last = layout.pairs - 1;
+  const inLast = (last % layout.pairsPerModel) + 1;
+  const task = (pair: number, shards: number, times: number): void => {
+    if (times === 0) return;
+    evaluator.repeat(times, () => {
+      const weights = expandModel(evaluator, layout, evaluator.input(model.level, model.maxScale), pair);
+      const cells = Array.from({ length: layout.cells }, () => evaluator.input(features.level, features.scale));
+      evaluator.repeat(shards, () => predictScores(evaluator, { layout, features: cells, weights }));
+    });
+  };
+  try {
+    for (const [size, times] of [[grouping.shardsPerTask, full], [rest, rest === 0 ? 0 : 1]] as const) {
+      task(last, size, times * inLast);
+      task(0, size, times * (layout.pairs - inLast));
+    }
+  } catch (error) {
+    if (error instanceof CircuitError) throw new PlanError(`${parameters.name} does not carry a prediction: ${error.message}`, 'let the planner choose the parameters of the training');
+    throw error;
+  }
+  return evaluator;
+}
+
+/** Which shards each task of a pair gets. */
+export function predictionGroups({ layout, grouping }: Pick<PredictionPlan, 'layout' | 'grouping'>): number[][] {
+  return groups(layout.shards, grouping.shardsPerTask);
+}

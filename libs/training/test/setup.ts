@@ -1,0 +1,58 @@
+/** Shared by the circuit tests: a scheme, a secret key to look inside, and an evaluator with exactly the keys asked for. */
+import type { GaloisKeys } from 'node-seal';
+import { SecretKeyHolder } from '@blindfit/owner';
+import { Parameters, type Ciphertext, type ParametersLiteral, type SecurityLevel } from '@blindfit/he';
+import { Scheme, SealEvaluator } from '@blindfit/he/seal';
+import type { PairedSlots } from '@blindfit/he';
+
+export interface Bench extends Disposable {
+  readonly scheme: Scheme;
+  readonly evaluator: SealEvaluator;
+  encrypt(first: Float64Array, level?: number, second?: Float64Array, scale?: number): Ciphertext;
+  decrypt(ciphertext: Ciphertext): PairedSlots;
+}
+
+export async function openBench(literal: ParametersLiteral, steps: readonly number[], security: SecurityLevel): Promise<Bench> {
+  const scheme = await Scheme.open(Parameters.of(literal, security));
+  const secret = SecretKeyHolder.generate(scheme);
+  const galois = new Map<number, GaloisKeys>();
+  for (const step of steps) {
+    const key = new scheme.seal.GaloisKeys();
+    key.loadFromArray(scheme.context, secret.galoisKey(step));
+    galois.set(step, key);
+  }
+  const relinearisation = new scheme.seal.RelinKeys();
+  relinearisation.loadFromArray(scheme.context, secret.relinearisationKey());
+  const evaluator = new SealEvaluator(scheme, { relinearisation, galois });
+  return {
+    scheme,
+    evaluator,
+    encrypt: (first, level = scheme.parameters.maxLevel, second, scale = scheme.parameters.scale) =>
+      scheme.loadCiphertext(secret.encryptToBytes(first, level, scale, second)),
+    decrypt: (ciphertext) => secret.decrypt(ciphertext),
+    [Symbol.dispose]() {
+      for (const key of galois.values()) key.delete();
+      relinearisation.delete();
+      secret[Symbol.dispose]();
+      scheme[Symbol.dispose]();
+    },
+  };
+}
+
+/** Largest absolute difference of two slot vectors. */
+export function maxError(a: PairedSlots, b: PairedSlots): number {
+  let error = 0;
+  a.first.forEach((value, slot) => {
+    error = Math.max(error, Math.abs(value - (b.first[slot] ?? NaN)), Math.abs((a.second[slot] ?? NaN) - (b.second[slot] ?? NaN)));
+  });
+  return error;
+}
+
+/** Deterministic numbers in [-1, 1). */
+export function randomVector(length: number, seed: number): Float64Array {
+  let state = seed >>> 0;
+  return Float64Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}

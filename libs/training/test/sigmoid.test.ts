@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { evaluateOdd, fitSigmoid, momentumSchedule, PAPER_SIGMOID, quadraticGradientRow, sigmoid, SIGMOID_DEGREES, stepFactor, DEFAULT_HYPERPARAMETERS, type SigmoidPolynomial } from '@blindfit/training';
+
+function meanSquare(polynomial: SigmoidPolynomial, range: number): number {
+  let sum = 0;
+  for (let i = 0; i < 2000; i++) sum += (0.5 + evaluateOdd(polynomial, (range * (i + 0.5)) / 2000) - sigmoid((range * (i + 0.5)) / 2000)) ** 2;
+  return sum / 2000;
+}
+
+describe('sigmoid polynomials', () => {
+  it('fits better the higher the degree, and best among neighbours', (t) => {
+    for (const range of [4, 8, 16]) {
+      let previous = Infinity;
+      for (const degree of SIGMOID_DEGREES) {
+        const fit = fitSigmoid(degree, range);
+        const error = meanSquare(fit, range);
+        t.diagnostic(`degree ${degree} on [-${range}, ${range}]: root mean square error ${Math.sqrt(error).toExponential(2)}`);
+        assert.ok(error < previous);
+        previous = error;
+        fit.odd.forEach((_, i) => {
+          for (const factor of [0.999, 1.001]) {
+            const moved = { ...fit, odd: fit.odd.map((c, j) => (i === j ? c * factor : c)) };
+            assert.ok(meanSquare(moved, range) > error, `coefficient ${i} of degree ${degree} is at its best`);
+          }
+        });
+      }
+    }
+  });
+
+  it('agrees with the least squares of the literature for degree 3 on [-8, 8]', () => {
+    // Kim, Song, Kim, Lee, Cheon 2018: 0.5 + 1.20096 (x/8) - 0.81562 (x/8)^3.
+    const [a, b] = fitSigmoid(3, 8).odd;
+    assert.ok(Math.abs((a ?? 0) - 1.20096 / 8) < 1e-5);
+    assert.ok(Math.abs((b ?? 0) + 0.81562 / 512) < 1e-6);
+    assert.equal(PAPER_SIGMOID.odd.length, 2);
+  });
+
+  it('refuses other degrees and ranges', () => {
+    assert.throws(() => fitSigmoid(2, 8), /degree 2.*1, 3, 5, 7/);
+    assert.throws(() => fitSigmoid(3, 0), /range 0/);
+    assert.throws(() => fitSigmoid(3, Number.NaN), /range NaN/);
+  });
+});
+
+describe('training constants', () => {
+  it('follow the method', () => {
+    const etas = momentumSchedule(3);
+    assert.ok(Math.abs((etas[0] ?? 0) - 0.99 / ((1 + Math.sqrt(1.0004)) / 2)) < 1e-15);
+    assert.ok((etas[1] ?? 1) < 0 && (etas[2] ?? 1) < (etas[1] ?? 0), 'momentum grows');
+    assert.equal(stepFactor({ ...DEFAULT_HYPERPARAMETERS, learningRate: 10 }, 128, 2), 10 * (1 + 1 / 256));
+    const b = quadraticGradientRow(Float64Array.of(1, 2, 1, -4), 2, 2);
+    assert.ok(Math.abs((b[0] ?? 0) - 1 / (1e-8 + 0.25 * (3 + 5))) < 1e-15);
+    assert.ok(Math.abs((b[1] ?? 0) - 1 / (1e-8 + 0.25 * (2 * 3 + 4 * 5))) < 1e-15);
+  });
+});
