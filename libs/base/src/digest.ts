@@ -1,11 +1,20 @@
 import { hash } from 'node:crypto';
-
-import { InvalidDigestError } from '@blindfit/blobs';
+import { BlindfitError } from './errors.ts';
 
 declare const brand: unique symbol;
 
 /** The name of a blob: `sha256:` and 64 lower-case hex digits of the SHA-256 of its bytes. */
 export type Digest = string & { readonly [brand]: 'Digest' };
+
+/** `INVALID_DIGEST`: the text is not a digest. */
+export class InvalidDigestError extends BlindfitError {
+  constructor(text: string) {
+    const shown = text.length > 80 ? `${text.slice(0, 80)}...` : text;
+    super('INVALID_DIGEST', `${JSON.stringify(shown)} is not a blob digest`, {
+      hint: 'write it as sha256: followed by 64 lower-case hex digits',
+    });
+  }
+}
 
 const PATTERN = /^sha256:[0-9a-f]{64}$/;
 

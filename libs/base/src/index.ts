@@ -1,1 +1,3 @@
-export { type Digest, isDigest, parseDigest, digestOf, digestOfHex, hexOf } from './digest.ts';
+export { at, required, valueOf } from './at.ts';
+export { digestOf, digestOfHex, hexOf, InvalidDigestError, isDigest, parseDigest, type Digest } from './digest.ts';
+export { BlindfitError, errnoOf, messageOf, type BlindfitErrorOptions } from './errors.ts';

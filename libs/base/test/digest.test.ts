@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
-import { InvalidDigestError } from '@blindfit/blobs';
-import { digestOf, isDigest, parseDigest } from '@blindfit/base';
+import { digestOf, InvalidDigestError, isDigest, parseDigest } from '@blindfit/base';
 
 const EMPTY = 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
@@ -13,8 +11,21 @@ test('digestOf is the SHA-256 in lower-case hex', () => {
 
 test('parseDigest accepts a digest and refuses everything else with a reason', () => {
   assert.equal(parseDigest(EMPTY), EMPTY);
-  for (const bad of ['', EMPTY.slice(7), EMPTY.toUpperCase(), `${EMPTY}0`, EMPTY.slice(0, -1), `${EMPTY}\n`, EMPTY.replace('sha256', 'sha512'), 'sha256:../../etc/passwd']) {
+  for (const bad of [
+    '',
+    EMPTY.slice(7),
+    EMPTY.toUpperCase(),
+    `${EMPTY}0`,
+    EMPTY.slice(0, -1),
+    `${EMPTY}\n`,
+    EMPTY.replace('sha256', 'sha512'),
+    'sha256:../../etc/passwd',
+  ]) {
     assert.equal(isDigest(bad), false);
-    assert.throws(() => parseDigest(bad), (error: unknown) => error instanceof InvalidDigestError && error.code === 'INVALID_DIGEST' && error.hint !== undefined);
+    assert.throws(
+      () => parseDigest(bad),
+      (error: unknown) =>
+        error instanceof InvalidDigestError && error.code === 'INVALID_DIGEST' && error.hint !== undefined,
+    );
   }
 });

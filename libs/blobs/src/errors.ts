@@ -1,34 +1,7 @@
-import type { Digest } from '@blindfit/base';
+import { BlindfitError, type Digest } from '@blindfit/base';
 
-/** What every error of this package carries beside its message. */
-export interface StorageErrorOptions {
-  /** What the reader of the message can do about it. */
-  hint?: string;
-  cause?: unknown;
-}
-
-/** Base of all errors thrown on purpose by a blob store. `code` is stable; messages are not. */
-export class StorageError extends Error {
-  readonly code: string;
-  readonly hint?: string;
-
-  constructor(code: string, message: string, options: StorageErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = new.target.name;
-    this.code = code;
-    if (options.hint !== undefined) this.hint = options.hint;
-  }
-}
-
-/** `INVALID_DIGEST`: the text is not a digest. */
-export class InvalidDigestError extends StorageError {
-  constructor(text: string) {
-    const shown = text.length > 80 ? `${text.slice(0, 80)}...` : text;
-    super('INVALID_DIGEST', `${JSON.stringify(shown)} is not a blob digest`, {
-      hint: 'write it as sha256: followed by 64 lower-case hex digits',
-    });
-  }
-}
+/** Base of the errors that blob stores throw on purpose. */
+export class StorageError extends BlindfitError {}
 
 /** `DIGEST_MISMATCH`: the bytes offered to `put` hash to something else. Nothing was stored. */
 export class DigestMismatchError extends StorageError {
@@ -51,9 +24,13 @@ export class BlobTooLargeError extends StorageError {
   readonly maxBytes: number | undefined;
 
   constructor(digest: Digest, maxBytes?: number) {
-    super('BLOB_TOO_LARGE', `${digest} is larger than the ${maxBytes === undefined ? 'size' : `${maxBytes} bytes`} allowed for one blob`, {
-      hint: 'send smaller blobs, or let the operator raise BLINDFIT_MAX_BLOB_MB',
-    });
+    super(
+      'BLOB_TOO_LARGE',
+      `${digest} is larger than the ${maxBytes === undefined ? 'size' : `${maxBytes} bytes`} allowed for one blob`,
+      {
+        hint: 'send smaller blobs, or let the operator raise BLINDFIT_MAX_BLOB_MB',
+      },
+    );
     this.digest = digest;
     this.maxBytes = maxBytes;
   }
@@ -110,7 +87,12 @@ export class StorageFullError extends StorageError {
 
 /** `STORE_UNAVAILABLE`: the store could not be reached, or answered with server errors, on every attempt. */
 export class StoreUnavailableError extends StorageError {
-  constructor(url: string, attempts: number, cause: unknown, hint = 'check that the API is running and reachable, then try again; nothing is half-stored') {
+  constructor(
+    url: string,
+    attempts: number,
+    cause: unknown,
+    hint = 'check that the API is running and reachable, then try again; nothing is half-stored',
+  ) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     super('STORE_UNAVAILABLE', `${url} failed ${attempts} time${attempts === 1 ? '' : 's'}: ${reason}`, {
       hint,

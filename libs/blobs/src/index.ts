@@ -10,7 +10,6 @@ export {
   BlobTooLargeError,
   CorruptBlobError,
   DigestMismatchError,
-  InvalidDigestError,
   InvalidStoreUrlError,
   StorageError,
   StorageFullError,

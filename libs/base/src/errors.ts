@@ -1,0 +1,35 @@
+/** The one base of errors that Blindfit throws on purpose. */
+
+export interface BlindfitErrorOptions {
+  /** What the reader of the message can do about it. */
+  readonly hint?: string | undefined;
+  /** Whether the same attempt may succeed later without any change to its input. @default false */
+  readonly retryable?: boolean | undefined;
+  readonly cause?: unknown;
+}
+
+/** An error that was foreseen. `code` is stable and documented in `docs/errors.md`; messages are for people. */
+export class BlindfitError extends Error {
+  readonly code: string;
+  readonly hint: string | undefined;
+  readonly retryable: boolean;
+
+  constructor(code: string, message: string, options: BlindfitErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.hint = options.hint;
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The code of a system error, e.g. `ENOENT`; undefined for every other value. */
+export function errnoOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
+  return 'syscall' in error || 'errno' in error ? error.code : undefined;
+}
