@@ -8,7 +8,17 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import {
-  accessSync, constants, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync,
+  accessSync,
+  constants,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { availableParallelism, constants as osConstants, homedir, tmpdir } from 'node:os';
 import { delimiter, dirname, join, relative, sep } from 'node:path';
@@ -67,7 +77,8 @@ function readJson(path) {
  */
 function installProblem(needDev) {
   const wanted = readJson(join(ROOT, 'package-lock.json'));
-  if (wanted === undefined) throw new SetupError(`package-lock.json is missing from ${ROOT}: the clone is incomplete. Restore it with git.`);
+  if (wanted === undefined)
+    throw new SetupError(`package-lock.json is missing from ${ROOT}: the clone is incomplete. Restore it with git.`);
   const installed = readJson(join(MODULES, '.package-lock.json'))?.packages;
   for (const [path, entry] of Object.entries(wanted.packages)) {
     if (!path.includes('node_modules/')) continue; // the root and the workspaces themselves
@@ -79,8 +90,10 @@ function installProblem(needDev) {
       if (entry.optional || entry.devOptional || (entry.dev && !needDev)) continue;
       return `${name} is not installed`;
     }
-    if (found.version !== entry.version) return `${name} is installed as ${found.version}, package-lock.json wants ${entry.version}`;
-    if (entry.link && found.resolved !== entry.resolved) return `${name} is linked to ${found.resolved} instead of ${entry.resolved}`;
+    if (found.version !== entry.version)
+      return `${name} is installed as ${found.version}, package-lock.json wants ${entry.version}`;
+    if (entry.link && found.resolved !== entry.resolved)
+      return `${name} is linked to ${found.resolved} instead of ${entry.resolved}`;
   }
   return undefined;
 }
@@ -109,12 +122,17 @@ function canHoldCache(path) {
 
 /** PATH without our own node_modules: `npm ci` deletes that folder, and npm must not run on a Node found there. */
 function outerPath() {
-  return (process.env.PATH ?? '').split(delimiter).filter((entry) => !NODE_BINS.includes(entry)).join(delimiter);
+  return (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter((entry) => !NODE_BINS.includes(entry))
+    .join(delimiter);
 }
 
 async function install(problem, needDev) {
   if (!canWrite(MODULES) || !canWrite(ROOT)) {
-    throw new SetupError(`${problem}, and this user may not write to ${ROOT}.\nRun 'npm ci' there as its owner, or make a clone of your own.`);
+    throw new SetupError(
+      `${problem}, and this user may not write to ${ROOT}.\nRun 'npm ci' there as its owner, or make a clone of your own.`,
+    );
   }
   const started = Date.now();
   say(`${problem}; running npm ci in ${ROOT}`);
@@ -122,15 +140,27 @@ async function install(problem, needDev) {
   const usualCache = process.env.npm_config_cache ?? join(process.env.HOME ?? homedir(), '.npm');
   const cache = canHoldCache(usualCache) ? undefined : mkdtempSync(join(tmpdir(), 'blindfit-npm-'));
   // An explicit log level, because `npm run -s` hands "silent" down to us and a failure has to be seen.
-  const args = ['ci', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error', ...(needDev ? ['--include=dev'] : []), ...(cache ? ['--cache', cache] : [])];
+  const args = [
+    'ci',
+    '--no-audit',
+    '--no-fund',
+    '--no-update-notifier',
+    '--loglevel=error',
+    ...(needDev ? ['--include=dev'] : []),
+    ...(cache ? ['--cache', cache] : []),
+  ];
   const env = { ...process.env, PATH: outerPath(), ONNXRUNTIME_NODE_INSTALL: 'skip' };
   // A flag of the `npm run` that started us must not narrow the install to one workspace.
-  for (const name of ['npm_config_workspace', 'npm_config_workspaces', 'npm_config_include_workspace_root']) delete env[name];
+  for (const name of ['npm_config_workspace', 'npm_config_workspaces', 'npm_config_include_workspace_root'])
+    delete env[name];
   let result;
   try {
     result = await runChild('npm', args, { cwd: ROOT, env, stdio: ['ignore', 2, 2] });
   } catch (error) {
-    if (error.code === 'ENOENT') throw new SetupError('npm was not found on PATH. Install Node 20 or newer together with npm, then run this again.');
+    if (error.code === 'ENOENT')
+      throw new SetupError(
+        'npm was not found on PATH. Install Node 20 or newer together with npm, then run this again.',
+      );
     throw error;
   } finally {
     if (cache) rmSync(cache, { recursive: true, force: true });
@@ -146,7 +176,8 @@ async function install(problem, needDev) {
     );
   }
   const left = installProblem(needDev);
-  if (left !== undefined) throw new SetupError(`npm ci finished, yet ${left}.\nDelete ${MODULES} and run the same command again.`);
+  if (left !== undefined)
+    throw new SetupError(`npm ci finished, yet ${left}.\nDelete ${MODULES} and run the same command again.`);
   say(`dependencies installed in ${seconds(started)}`);
 }
 
@@ -281,7 +312,11 @@ function findNode() {
 }
 
 function childEnv() {
-  const env = { ...process.env, PATH: [...NODE_BINS, outerPath()].filter(Boolean).join(delimiter), ONNXRUNTIME_NODE_INSTALL: 'skip' };
+  const env = {
+    ...process.env,
+    PATH: [...NODE_BINS, outerPath()].filter(Boolean).join(delimiter),
+    ONNXRUNTIME_NODE_INSTALL: 'skip',
+  };
   // Node strips types and compiles once instead of at every start, which halves the time a process takes to be there.
   if (env.NODE_COMPILE_CACHE === undefined && canWrite(COMPILE_CACHE)) env.NODE_COMPILE_CACHE = COMPILE_CACHE;
   return env;
@@ -362,7 +397,9 @@ function testFiles(patterns) {
   const wanted = patterns.map((pattern) => pattern.replace(/^\.\//, ''));
   const selected = files.filter((file) => wanted.some((pattern) => file.includes(pattern)));
   if (selected.length === 0) {
-    throw new SetupError(`No test file has ${patterns.map((pattern) => `'${pattern}'`).join(' or ')} in its path. There are:\n  ${files.join('\n  ')}`);
+    throw new SetupError(
+      `No test file has ${patterns.map((pattern) => `'${pattern}'`).join(' or ')} in its path. There are:\n  ${files.join('\n  ')}`,
+    );
   }
   return selected;
 }
@@ -378,7 +415,8 @@ async function runSteps(stages) {
   const runStep = async ({ title, args }) => {
     const started = Date.now();
     const result = await runChild(node, args, { cwd: ROOT, env: childEnv(), stdio: 'inherit' });
-    if (result.signal === 'SIGINT' || result.signal === 'SIGTERM' || result.signal === 'SIGHUP') throw new Interrupted(result.signal);
+    if (result.signal === 'SIGINT' || result.signal === 'SIGTERM' || result.signal === 'SIGHUP')
+      throw new Interrupted(result.signal);
     const ok = result.code === 0;
     failed ||= !ok;
     const line = `${ok ? 'ok  ' : 'FAIL'} ${title}: ${seconds(started)}${ok ? '' : `, ${result.signal ?? `exit status ${result.code}`}`}`;
@@ -453,7 +491,9 @@ try {
     say(error.message);
     process.exitCode = 1;
   } else if (typeof error?.syscall === 'string') {
-    say(`set-up failed: ${error.message}\nCheck the permissions and the free space of that path, then run the same command again.`);
+    say(
+      `set-up failed: ${error.message}\nCheck the permissions and the free space of that path, then run the same command again.`,
+    );
     process.exitCode = 1;
   } else {
     throw error;

@@ -43,7 +43,10 @@ function readPackage(directory: string): PackageJson {
 
 function workspaces(): Package[] {
   const directories = (readPackage('.').workspaces ?? []).flatMap((pattern) =>
-    pattern.endsWith('/*') ? readdirSync(join(ROOT, pattern.slice(0, -2))).map((name) => `${pattern.slice(0, -2)}/${name}`) : [pattern]);
+    pattern.endsWith('/*')
+      ? readdirSync(join(ROOT, pattern.slice(0, -2))).map((name) => `${pattern.slice(0, -2)}/${name}`)
+      : [pattern],
+  );
   return directories
     .filter((directory) => existsSync(join(ROOT, directory, 'package.json')))
     .map((directory) => ({ directory, json: readPackage(directory), name: readPackage(directory).name }));
@@ -66,18 +69,34 @@ function importsOf(file: string): Import[] {
   const source = ts.createSourceFile(file, readFileSync(join(ROOT, file), 'utf8'), ts.ScriptTarget.Latest, true);
   const found: Import[] = [];
   const visit = (node: ts.Node): void => {
-    if ((ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) && node.moduleSpecifier !== undefined && ts.isStringLiteral(node.moduleSpecifier)) {
+    if (
+      (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) &&
+      node.moduleSpecifier !== undefined &&
+      ts.isStringLiteral(node.moduleSpecifier)
+    ) {
       found.push({ specifier: node.moduleSpecifier.text, typeOnly: isTypeOnly(node) });
     } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
       const [what] = node.arguments;
-      assert.ok(what !== undefined && ts.isStringLiteral(what), `${file}: import() of something computed cannot be checked`);
+      assert.ok(
+        what !== undefined && ts.isStringLiteral(what),
+        `${file}: import() of something computed cannot be checked`,
+      );
       found.push({ specifier: what.text, typeOnly: false, lazy: true });
-    } else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument) && ts.isStringLiteral(node.argument.literal)) {
+    } else if (
+      ts.isImportTypeNode(node) &&
+      ts.isLiteralTypeNode(node.argument) &&
+      ts.isStringLiteral(node.argument.literal)
+    ) {
       found.push({ specifier: node.argument.literal.text, typeOnly: true });
-    } else if (ts.isNewExpression(node) && node.expression.getText() === 'URL' && node.arguments?.[1]?.getText() === 'import.meta.url') {
+    } else if (
+      ts.isNewExpression(node) &&
+      node.expression.getText() === 'URL' &&
+      node.arguments?.[1]?.getText() === 'import.meta.url'
+    ) {
       // Entries of threads and processes: new URL('./thread.ts', import.meta.url).
       const [what] = node.arguments;
-      if (what !== undefined && ts.isStringLiteral(what) && isSource(what.text)) found.push({ specifier: what.text.replace(/^(?!\.)/, './'), typeOnly: false });
+      if (what !== undefined && ts.isStringLiteral(what) && isSource(what.text))
+        found.push({ specifier: what.text.replace(/^(?!\.)/, './'), typeOnly: false });
     }
     ts.forEachChild(node, visit);
   };
@@ -91,7 +110,13 @@ function isTypeOnly(node: ts.ImportDeclaration | ts.ExportDeclaration): boolean 
   if (clause === undefined) return false;
   const { namedBindings } = clause;
   if (clause.phaseModifier === ts.SyntaxKind.TypeKeyword) return true;
-  return clause.name === undefined && namedBindings !== undefined && ts.isNamedImports(namedBindings) && namedBindings.elements.length > 0 && namedBindings.elements.every((element) => element.isTypeOnly);
+  return (
+    clause.name === undefined &&
+    namedBindings !== undefined &&
+    ts.isNamedImports(namedBindings) &&
+    namedBindings.elements.length > 0 &&
+    namedBindings.elements.every((element) => element.isTypeOnly)
+  );
 }
 
 /** `@scope/name/part` is of package `@scope/name`. */
@@ -115,7 +140,10 @@ function isOwnSource(file: string): boolean {
 
 /** The file of ours that an import leads to. */
 function target(file: string, specifier: string): string | undefined {
-  if (specifier.startsWith('.')) return relative(ROOT, resolve(ROOT, dirname(file), specifier)).split(sep).join('/');
+  if (specifier.startsWith('.'))
+    return relative(ROOT, resolve(ROOT, dirname(file), specifier))
+      .split(sep)
+      .join('/');
   const own = byName.get(packageNameOf(specifier));
   if (own === undefined) return undefined;
   const entry = own.json.exports?.[`.${specifier.slice(own.name.length)}`];
@@ -124,7 +152,10 @@ function target(file: string, specifier: string): string | undefined {
 }
 
 /** Every file reachable from some, with the way to it. */
-function reach(from: readonly string[], through: (each: Import) => boolean = () => true): Map<string, readonly string[]> {
+function reach(
+  from: readonly string[],
+  through: (each: Import) => boolean = () => true,
+): Map<string, readonly string[]> {
   const ways = new Map<string, readonly string[]>(from.map((file) => [file, [file]]));
   for (const [file, way] of ways) {
     for (const { specifier } of (imports.get(file) ?? []).filter(through)) {
@@ -137,21 +168,51 @@ function reach(from: readonly string[], through: (each: Import) => boolean = () 
 
 it('all sources are seen', () => {
   assert.ok(packages.length >= 12, String(packages.length));
-  for (const expected of ['libs/he', 'libs/owner', 'libs/compute', 'services/worker', 'cli']) assert.ok(packages.some(({ directory }) => directory === expected), expected);
-  assert.ok(importsOf('libs/compute/src/pool.ts').some(({ specifier }) => specifier === './thread.ts'), 'threads are reached through their URL');
+  for (const expected of ['libs/he', 'libs/owner', 'libs/compute', 'services/worker', 'cli'])
+    assert.ok(
+      packages.some(({ directory }) => directory === expected),
+      expected,
+    );
+  assert.ok(
+    importsOf('libs/compute/src/pool.ts').some(({ specifier }) => specifier === './thread.ts'),
+    'threads are reached through their URL',
+  );
   for (const [file, found] of imports) {
     for (const { specifier } of found) {
       const next = target(file, specifier);
-      if (next !== undefined) assert.ok(existsSync(join(ROOT, next)), `${file} imports ${specifier}, which is not there`);
+      if (next !== undefined)
+        assert.ok(existsSync(join(ROOT, next)), `${file} imports ${specifier}, which is not there`);
     }
   }
 });
 
 describe('what decrypts stays with the owner', () => {
-  const SERVER_SIDE = ['services/', 'libs/compute/', 'libs/queue/', 'libs/blobs/', 'libs/service/', 'libs/protocol/', 'libs/training/', 'libs/he/', 'libs/base/'];
-  const OWNER_SIDE = ['libs/owner/', 'libs/client/', 'libs/data/', 'libs/images/', 'libs/report/', 'libs/forecast/', 'cli/', 'demo/', 'bench/'];
+  const SERVER_SIDE = [
+    'services/',
+    'libs/compute/',
+    'libs/queue/',
+    'libs/blobs/',
+    'libs/service/',
+    'libs/protocol/',
+    'libs/training/',
+    'libs/he/',
+    'libs/base/',
+  ];
+  const OWNER_SIDE = [
+    'libs/owner/',
+    'libs/client/',
+    'libs/data/',
+    'libs/images/',
+    'libs/report/',
+    'libs/forecast/',
+    'cli/',
+    'demo/',
+    'bench/',
+  ];
 
-  for (const { directory } of packages.filter((each) => SERVER_SIDE.some((prefix) => `${each.directory}/`.startsWith(prefix)))) {
+  for (const { directory } of packages.filter((each) =>
+    SERVER_SIDE.some((prefix) => `${each.directory}/`.startsWith(prefix)),
+  )) {
     it(`${directory} reaches none of it`, () => {
       const ways = reach(sources.filter((file) => file.startsWith(`${directory}/src/`)));
       assert.ok(ways.size > 0);
@@ -169,7 +230,14 @@ describe('what decrypts stays with the owner', () => {
 describe('what starts often starts with little', () => {
   const atStart = ({ typeOnly, lazy }: Import): boolean => !typeOnly && lazy !== true;
   const packagesAtStart = (file: string): Set<string> =>
-    new Set([...reach([file], atStart).keys()].flatMap((reached) => (imports.get(reached) ?? []).filter(atStart)).map(({ specifier }) => specifier).filter((specifier) => !specifier.startsWith('.') && !isBuiltin(specifier)).map(packageNameOf).filter((name) => !byName.has(name)));
+    new Set(
+      [...reach([file], atStart).keys()]
+        .flatMap((reached) => (imports.get(reached) ?? []).filter(atStart))
+        .map(({ specifier }) => specifier)
+        .filter((specifier) => !specifier.startsWith('.') && !isBuiltin(specifier))
+        .map(packageNameOf)
+        .filter((name) => !byName.has(name)),
+    );
 
   it('a compute thread: no schemas, no HTTP client, which would be nine tenths of its modules and a fifth of its memory', () => {
     assert.deepEqual([...packagesAtStart('libs/compute/src/thread.ts')], ['node-seal']);
@@ -180,10 +248,16 @@ describe('SEAL stays behind libs/he', () => {
   it('whose sources import nothing but Node, node-seal and what builds the native evaluator', () => {
     for (const file of sources.filter((each) => each.startsWith('libs/he/src/'))) {
       for (const { specifier } of imports.get(file) ?? []) {
-        assert.ok(specifier.startsWith('.') || specifier.startsWith('node:') || specifier === 'node-seal', `${file} imports ${specifier}`);
+        assert.ok(
+          specifier.startsWith('.') || specifier.startsWith('node:') || specifier === 'node-seal',
+          `${file} imports ${specifier}`,
+        );
         if (!specifier.startsWith('.')) continue;
         const path = target(file, specifier);
-        assert.ok(path?.startsWith('libs/he/src/') === true || path === 'libs/he/native/build.mjs', `${file} imports ${specifier}`);
+        assert.ok(
+          path?.startsWith('libs/he/src/') === true || path === 'libs/he/native/build.mjs',
+          `${file} imports ${specifier}`,
+        );
       }
     }
   });
@@ -194,7 +268,10 @@ describe('SEAL stays behind libs/he', () => {
         if (packageNameOf(specifier) !== 'node-seal') continue;
         if (file.startsWith('libs/he/src/seal/')) continue;
         assert.ok(typeOnly, `${file} loads node-seal: use what libs/he exports`);
-        assert.ok(['libs/owner/', 'libs/compute/', 'bench/'].some((prefix) => file.startsWith(prefix)), `${file} knows node-seal's types`);
+        assert.ok(
+          ['libs/owner/', 'libs/compute/', 'bench/'].some((prefix) => file.startsWith(prefix)),
+          `${file} knows node-seal's types`,
+        );
       }
     }
   });
@@ -202,17 +279,20 @@ describe('SEAL stays behind libs/he', () => {
   it('and circuits do not know which library evaluates them', () => {
     const ways = reach(sources.filter((file) => file.startsWith('libs/training/src/')));
     assert.ok(ways.size > 5);
-    for (const [file, way] of ways) assert.ok(!file.startsWith('libs/he/src/seal/') && !file.startsWith('libs/he/src/native/'), way.join(' -> '));
+    for (const [file, way] of ways)
+      assert.ok(!file.startsWith('libs/he/src/seal/') && !file.startsWith('libs/he/src/native/'), way.join(' -> '));
   });
 });
 
 describe('packages', () => {
   /** Packages that the sources of a package use when they run. */
-  const uses = new Map(packages.map((each) => {
-    const own = sources.filter((file) => file.startsWith(`${each.directory}/src/`));
-    const names = own.flatMap((file) => (imports.get(file) ?? []).map(({ specifier }) => packageNameOf(specifier)));
-    return [each.name, new Set(names.filter((name) => byName.has(name) && name !== each.name))];
-  }));
+  const uses = new Map(
+    packages.map((each) => {
+      const own = sources.filter((file) => file.startsWith(`${each.directory}/src/`));
+      const names = own.flatMap((file) => (imports.get(file) ?? []).map(({ specifier }) => packageNameOf(specifier)));
+      return [each.name, new Set(names.filter((name) => byName.has(name) && name !== each.name))];
+    }),
+  );
 
   it('depend on each other in one direction', () => {
     const done = new Set<string>();
@@ -248,9 +328,13 @@ describe('packages', () => {
           }
           const wanted = packageNameOf(specifier);
           // Tests may use the development dependencies of the whole.
-          const shared = file.startsWith(`${directory}/test/`) && Object.hasOwn(readPackage('.').devDependencies ?? {}, wanted);
+          const shared =
+            file.startsWith(`${directory}/test/`) && Object.hasOwn(readPackage('.').devDependencies ?? {}, wanted);
           const declared = isOwnSource(file) && !typeOnly && !isScript(directory, file) ? dependencies : all;
-          assert.ok(wanted === name || shared || declared.has(wanted), `${file} imports ${wanted}, which ${directory}/package.json does not declare`);
+          assert.ok(
+            wanted === name || shared || declared.has(wanted),
+            `${file} imports ${wanted}, which ${directory}/package.json does not declare`,
+          );
         }
       }
     });
@@ -264,7 +348,11 @@ function isScript(directory: string, file: string): boolean {
 
 it('no file names a place that only one machine has', () => {
   // Where clones, runners and containers usually lie; put together here, so that this file does not name them.
-  const places = [['work', ''], ['workspace', ''], ['github', 'workspace']].map((parts) => ['', ...parts].join('/'));
+  const places = [
+    ['work', ''],
+    ['workspace', ''],
+    ['github', 'workspace'],
+  ].map((parts) => ['', ...parts].join('/'));
   for (const file of files('', (name) => /\.(ts|js|mjs|json|md|ya?ml|sh|html)$/.test(name) || !name.includes('.'))) {
     if (file === 'package-lock.json') continue;
     const text = readFileSync(join(ROOT, file), 'utf8');

@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadAddon, NativeEvaluator, NativeScheme, resolveEvaluator, type NativeKey } from '@blindfit/he/native';
 import { Parameters, type Ciphertext, type CiphertextCodec, type Evaluator } from '@blindfit/he';
+import { loadAddon, NativeEvaluator, NativeScheme, resolveEvaluator, type NativeKey } from '@blindfit/he/native';
 import { Scheme, SealEvaluator } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '@blindfit/owner';
 import { printLimits } from './limits.ts';
@@ -31,13 +31,29 @@ export async function run(): Promise<void> {
   try {
     const [relinearisation, galois] = [secret.relinearisationKey(), secret.galoisKey(1)];
     const candidates: Candidate[] = [
-      { name: 'node-seal', codec: scheme, evaluator: new SealEvaluator(scheme, { relinearisation: scheme.loadRelinearisationKey(relinearisation), galois: new Map([[1, scheme.loadGaloisKey(galois, 1)]]) }) },
+      {
+        name: 'node-seal',
+        codec: scheme,
+        evaluator: new SealEvaluator(scheme, {
+          relinearisation: scheme.loadRelinearisationKey(relinearisation),
+          galois: new Map([[1, scheme.loadGaloisKey(galois, 1)]]),
+        }),
+      },
     ];
     const addon = resolved.kind === 'native' ? loadAddon(resolved.path) : undefined;
-    const natives = addon?.kernels().map((kernel) => [kernel, new NativeScheme(addon, parameters, kernel)] as const) ?? [];
+    const natives =
+      addon?.kernels().map((kernel) => [kernel, new NativeScheme(addon, parameters, kernel)] as const) ?? [];
     for (const [kernel, native] of natives) {
-      const open = (bytes: Uint8Array, step?: number): NativeKey => native.createKey(join(directory, `${kernel}-${step ?? 'relinearisation'}`), bytes, step);
-      candidates.push({ name: kernel, codec: native, evaluator: new NativeEvaluator(native, { relinearisation: open(relinearisation), galois: new Map([[1, open(galois, 1)]]) }) });
+      const open = (bytes: Uint8Array, step?: number): NativeKey =>
+        native.createKey(join(directory, `${kernel}-${step ?? 'relinearisation'}`), bytes, step);
+      candidates.push({
+        name: kernel,
+        codec: native,
+        evaluator: new NativeEvaluator(native, {
+          relinearisation: open(relinearisation),
+          galois: new Map([[1, open(galois, 1)]]),
+        }),
+      });
     }
     const values = Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i));
     const bytes = secret.encryptToBytes(values, parameters.maxLevel, parameters.scale);
@@ -58,15 +74,28 @@ export async function run(): Promise<void> {
       const sorted = (times[index]?.get(name) ?? []).filter((_, i) => i % step === 0).sort((a, b) => a - b);
       return sorted[Math.floor(sorted.length / 2)] ?? NaN;
     };
-    print(`Evaluators at N = ${parameters.ring}, primes of ${LITERAL.dataBits.join(', ')} and ${LITERAL.specialBits} bits, one thread, median milliseconds of ${ROUNDS} rounds of ${IN_A_ROW} in a row (node-seal / native)`, [
-      ['operation', ...candidates.map(({ name }) => name)],
-      ...names.map((name) => [name, ...candidates.map((_, index) => (index === 0 ? ms(typical(0, name)) : `${ms(typical(index, name))} (${(typical(0, name) / typical(index, name)).toFixed(1)})`))]),
-    ]);
+    print(
+      `Evaluators at N = ${parameters.ring}, primes of ${LITERAL.dataBits.join(', ')} and ${LITERAL.specialBits} bits, one thread, median milliseconds of ${ROUNDS} rounds of ${IN_A_ROW} in a row (node-seal / native)`,
+      [
+        ['operation', ...candidates.map(({ name }) => name)],
+        ...names.map((name) => [
+          name,
+          ...candidates.map((_, index) =>
+            index === 0
+              ? ms(typical(0, name))
+              : `${ms(typical(index, name))} (${(typical(0, name) / typical(index, name)).toFixed(1)})`,
+          ),
+        ]),
+      ],
+    );
     const [fastest] = natives;
     if (resolved.kind === 'seal') process.stdout.write(`\nno native evaluator: ${resolved.why}\n`);
     if (fastest === undefined) return;
-    const cold = (name: string): string => `${name} ${ms(typical(1, name, IN_A_ROW))} (${(typical(0, name, IN_A_ROW) / typical(1, name, IN_A_ROW)).toFixed(1)})`;
-    process.stdout.write(`\nthe first of the ${IN_A_ROW}, after the others' work, with ${fastest[0]}: ${names.map(cold).join(', ')}\n`);
+    const cold = (name: string): string =>
+      `${name} ${ms(typical(1, name, IN_A_ROW))} (${(typical(0, name, IN_A_ROW) / typical(1, name, IN_A_ROW)).toFixed(1)})`;
+    process.stdout.write(
+      `\nthe first of the ${IN_A_ROW}, after the others' work, with ${fastest[0]}: ${names.map(cold).join(', ')}\n`,
+    );
     printLimits(...fastest, galois, bytes, directory);
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -74,31 +103,39 @@ export async function run(): Promise<void> {
 }
 
 /** By name: does it once and tells the milliseconds. What an operation is done to is copied outside the time. */
-function operationsOf({ evaluator, codec }: Candidate, values: Float64Array, bytes: Uint8Array): Record<string, () => number> {
+function operationsOf(
+  { evaluator, codec }: Candidate,
+  values: Float64Array,
+  bytes: Uint8Array,
+): Record<string, () => number> {
   const { maxLevel, scale } = evaluator.parameters;
   const a = codec.loadCiphertext(bytes);
   const product = evaluator.multiply(a, a);
   const plain = evaluator.encode(values, maxLevel, scale);
-  const timed = (body: () => Ciphertext): (() => number) => () => {
-    const started = performance.now();
-    const result = body();
-    const took = performance.now() - started;
-    result[Symbol.dispose]();
-    return took;
-  };
-  const inPlace = (of: Ciphertext, body: (copy: Ciphertext) => void): (() => number) => () => {
-    using copy = evaluator.copy(of);
-    const started = performance.now();
-    body(copy);
-    return performance.now() - started;
-  };
+  const timed =
+    (body: () => Ciphertext): (() => number) =>
+    () => {
+      const started = performance.now();
+      const result = body();
+      const took = performance.now() - started;
+      result[Symbol.dispose]();
+      return took;
+    };
+  const inPlace =
+    (of: Ciphertext, body: (copy: Ciphertext) => void): (() => number) =>
+    () => {
+      using copy = evaluator.copy(of);
+      const started = performance.now();
+      body(copy);
+      return performance.now() - started;
+    };
   return {
-    'rotate': timed(() => evaluator.rotate(a, 1)),
-    'relinearise': inPlace(product, (copy) => evaluator.relineariseInPlace(copy)),
-    'multiply': timed(() => evaluator.multiply(a, a)),
+    rotate: timed(() => evaluator.rotate(a, 1)),
+    relinearise: inPlace(product, (copy) => evaluator.relineariseInPlace(copy)),
+    multiply: timed(() => evaluator.multiply(a, a)),
     'multiply by a plaintext': timed(() => evaluator.multiplyPlain(a, plain)),
-    'rescale': inPlace(a, (copy) => evaluator.rescaleInPlace(copy)),
-    'add': timed(() => evaluator.add(a, a)),
+    rescale: inPlace(a, (copy) => evaluator.rescaleInPlace(copy)),
+    add: timed(() => evaluator.add(a, a)),
     'read a seeded ciphertext': timed(() => codec.loadCiphertext(bytes)),
   };
 }

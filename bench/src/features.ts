@@ -6,12 +6,31 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { buildRegnet, randomRegnetWeights, REGNET_SIZE } from '@blindfit/images';
-import { accuracy, applyPreprocessing, argmaxScores, classesOf, classIndices, fitPreprocessing, oneHot, withBias, withLabels, type LabelledDataset } from '@blindfit/data';
-import { digitFiles } from '@blindfit/demo';
-import { extractDataset, extractFeatures, loadBackbone, openIdxSource, type FeatureModel } from '@blindfit/images';
-import { fitSigmoid, PAPER_SIGMOID, trainClear } from '@blindfit/training';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import {
+  accuracy,
+  applyPreprocessing,
+  argmaxScores,
+  classesOf,
+  classIndices,
+  fitPreprocessing,
+  oneHot,
+  withBias,
+  withLabels,
+  type LabelledDataset,
+} from '@blindfit/data';
+import { digitFiles } from '@blindfit/demo';
+import {
+  buildRegnet,
+  randomRegnetWeights,
+  REGNET_SIZE,
+  extractDataset,
+  extractFeatures,
+  loadBackbone,
+  openIdxSource,
+  type FeatureModel,
+} from '@blindfit/images';
+import { fitSigmoid, PAPER_SIGMOID, trainClear } from '@blindfit/training';
 import { print } from './measure.ts';
 
 const ROUNDS = 3;
@@ -34,14 +53,38 @@ interface Case {
 export async function run(): Promise<void> {
   const cases: Case[] = [
     { model: await loadBackbone({ backbone: 'scattering' }), planes: 1, size: 28, batch: 64, batches: 12 },
-    { model: { name: 'regnet_x_400mf', bytes: buildRegnet(randomRegnetWeights(1)), size: REGNET_SIZE }, planes: 3, size: REGNET_SIZE, batch: 32, batches: 28 },
+    {
+      model: { name: 'regnet_x_400mf', bytes: buildRegnet(randomRegnetWeights(1)), size: REGNET_SIZE },
+      planes: 3,
+      size: REGNET_SIZE,
+      batch: 32,
+      batches: 28,
+    },
   ];
-  if (existsSync(SQUEEZENET)) cases.push({ model: await loadBackbone({ backbone: SQUEEZENET, size: 224 }), planes: 3, size: 224, batch: 32, batches: 28 });
-  const rows = [['backbone', 'images', 'batch', 'ours', 'onnxruntime as it comes', 'ratio', 'onnxruntime set like ours', 'ratio']];
+  if (existsSync(SQUEEZENET))
+    cases.push({
+      model: await loadBackbone({ backbone: SQUEEZENET, size: 224 }),
+      planes: 3,
+      size: 224,
+      batch: 32,
+      batches: 28,
+    });
+  const rows = [
+    ['backbone', 'images', 'batch', 'ours', 'onnxruntime as it comes', 'ratio', 'onnxruntime set like ours', 'ratio'],
+  ];
   for (const each of cases) {
     const { ours, asItComes, sameSettings, ratioAsItComes, ratioSameSettings } = await compare(each);
     const ratio = (value: number): string => `${value.toFixed(2)}${value < WANTED ? ` (below ${WANTED})` : ''}`;
-    rows.push([each.model.name, `${each.planes} x ${each.size} x ${each.size}`, String(each.batch), ours.toFixed(0), asItComes.toFixed(0), ratio(ratioAsItComes), sameSettings.toFixed(0), ratio(ratioSameSettings)]);
+    rows.push([
+      each.model.name,
+      `${each.planes} x ${each.size} x ${each.size}`,
+      String(each.batch),
+      ours.toFixed(0),
+      asItComes.toFixed(0),
+      ratio(ratioAsItComes),
+      sameSettings.toFixed(0),
+      ratio(ratioSameSettings),
+    ]);
   }
   print(`Features: images a second, ${availableParallelism()} threads, medians of ${ROUNDS} rounds in turn`, rows);
   if (existsSync(SQUEEZENET) && existsSync(shared('data/mnist'))) await quality();
@@ -62,10 +105,17 @@ async function compare(each: Case): Promise<Comparison> {
   const options = { executionProviders: ['cpu'], intraOpNumThreads: availableParallelism(), interOpNumThreads: 1 };
   const asItComes = await InferenceSession.create(each.model.bytes, options);
   // As extractFeatures sets it, so that threads that wait leave the cores to those that prepare images.
-  const sameSettings = await InferenceSession.create(each.model.bytes, { ...options, extra: { session: { intra_op: { allow_spinning: '0' } } } });
+  const sameSettings = await InferenceSession.create(each.model.bytes, {
+    ...options,
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+  });
   const rounds: { ours: number; default: number; same: number }[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    rounds.push({ default: await theirSpeed(asItComes, each), ours: await ourSpeed(each), same: await theirSpeed(sameSettings, each) });
+    rounds.push({
+      default: await theirSpeed(asItComes, each),
+      ours: await ourSpeed(each),
+      same: await theirSpeed(sameSettings, each),
+    });
   }
   await asItComes.release();
   await sameSettings.release();
@@ -80,7 +130,10 @@ async function compare(each: Case): Promise<Comparison> {
 
 /** Images a second once warm: loading the model is not speed. */
 async function ourSpeed({ model, batch, batches }: Case): Promise<number> {
-  const source = await openIdxSource({ images: digitFiles('train').images, limit: batch * (WARM_UP_BATCHES + batches) });
+  const source = await openIdxSource({
+    images: digitFiles('train').images,
+    limit: batch * (WARM_UP_BATCHES + batches),
+  });
   let [started, count] = [0, 0];
   for await (const { index } of extractFeatures({ source, backbone: model, batch })) {
     if (index === WARM_UP_BATCHES * batch - 1) started = performance.now();
@@ -102,7 +155,10 @@ async function theirSpeed(session: InferenceSession, { planes, size, batch, batc
 async function quality(): Promise<void> {
   const backbone = await loadBackbone({ backbone: SQUEEZENET, size: 224 });
   const digits = async (name: string): Promise<LabelledDataset> => {
-    const source = await openIdxSource({ images: shared(`data/mnist/${name}-images-idx3-ubyte.gz`), labels: shared(`data/mnist/${name}-labels-idx1-ubyte.gz`) });
+    const source = await openIdxSource({
+      images: shared(`data/mnist/${name}-images-idx3-ubyte.gz`),
+      labels: shared(`data/mnist/${name}-labels-idx1-ubyte.gz`),
+    });
     const { data } = await extractDataset({ source, backbone });
     return withLabels(data, data.labels ?? []);
   };
@@ -113,13 +169,28 @@ async function quality(): Promise<void> {
     [4096, 'the paper’s', PAPER_SIGMOID, 5, 15],
     [4096, 'degree 5 on [-12, 12]', fitSigmoid(5, 12), 5, 50],
   ] as const) {
-    const train: LabelledDataset = { n, d: all.d, features: all.features.subarray(0, n * all.d), labels: all.labels.slice(0, n) };
+    const train: LabelledDataset = {
+      n,
+      d: all.d,
+      features: all.features.subarray(0, n * all.d),
+      labels: all.labels.slice(0, n),
+    };
     const preprocessing = fitPreprocessing('standardize', train);
     const classes = classesOf(train.labels);
     const targets = oneHot(train.labels, classes);
-    const labels = classes.map((_, k) => Float64Array.from({ length: n }, (_unused, i) => targets[i * classes.length + k] ?? 0));
-    const { weights } = trainClear(withBias(applyPreprocessing(preprocessing, train)), n, train.d + 1, labels, { iterations, learningRate, initialWeight: 0, sigmoid });
-    const share = accuracy(argmaxScores(weights, withBias(applyPreprocessing(preprocessing, heldOut))), classIndices(heldOut.labels, classes));
+    const labels = classes.map((_, k) =>
+      Float64Array.from({ length: n }, (_unused, i) => targets[i * classes.length + k] ?? 0),
+    );
+    const { weights } = trainClear(withBias(applyPreprocessing(preprocessing, train)), n, train.d + 1, labels, {
+      iterations,
+      learningRate,
+      initialWeight: 0,
+      sigmoid,
+    });
+    const share = accuracy(
+      argmaxScores(weights, withBias(applyPreprocessing(preprocessing, heldOut))),
+      classIndices(heldOut.labels, classes),
+    );
     rows.push([String(n), name, String(learningRate), String(iterations), `${(100 * share).toFixed(2)} %`]);
   }
   print(`Features: SqueezeNet 1.1 on MNIST, standardised, clear training, ${heldOut.n} held-out images`, rows);

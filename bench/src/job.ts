@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Progress, runTraining, type TrainingReport } from '@blindfit/cli';
-import { startStack } from '@blindfit/stack';
 import { BlindfitClient } from '@blindfit/client';
+import { startStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { print } from './measure.ts';
 import { paperData } from './paper-job.ts';
@@ -31,7 +31,14 @@ export async function run(rotationMs: number): Promise<void> {
     const seal = await measure(directory, 2, 'seal');
     const eight = await measure(directory, 8);
     const seconds = (value: number): string => value.toFixed(2);
-    const rows = ([['1 thread', one], ['2 threads', two], ['2 threads, node-seal', seal], ['8 threads', eight]] as const).map(([name, { report, train, peakMemory }]) => [
+    const rows = (
+      [
+        ['1 thread', one],
+        ['2 threads', two],
+        ['2 threads, node-seal', seal],
+        ['8 threads', eight],
+      ] as const
+    ).map(([name, { report, train, peakMemory }]) => [
       name,
       seconds(train),
       ((1000 * train) / rotationMs).toFixed(0),
@@ -39,10 +46,10 @@ export async function run(rotationMs: number): Promise<void> {
       (peakMemory / 2 ** 20).toFixed(0),
       report.maxWeightError.toExponential(1),
     ]);
-    print(`The paper's job (128 x 401 x 10, 2 iterations, start 0, standardised), median of ${RUNS} runs with keys loaded`, [
-      ['', 'training s', '/ one rotation', 'key loading s', 'worker peak MiB', 'weight error'],
-      ...rows,
-    ]);
+    print(
+      `The paper's job (128 x 401 x 10, 2 iterations, start 0, standardised), median of ${RUNS} runs with keys loaded`,
+      [['', 'training s', '/ one rotation', 'key loading s', 'worker peak MiB', 'weight error'], ...rows],
+    );
     const { bytes, operations } = two.report;
     if (operations === undefined) throw new Error('the job did not finish');
     process.stdout.write(
@@ -75,7 +82,12 @@ async function measureOn(directory: string, dataDir: string, threads: number, ru
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   try {
     const train = (): Promise<TrainingReport> =>
-      runTraining(client, { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory: join(directory, 'keys') }, new Progress({ mode: 'silent' }), new AbortController().signal);
+      runTraining(
+        client,
+        { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory: join(directory, 'keys') },
+        new Progress({ mode: 'silent' }),
+        new AbortController().signal,
+      );
     const first = await train();
     const reports: TrainingReport[] = [];
     for (let i = 0; i < runs; i++) reports.push(await train());
@@ -98,4 +110,3 @@ async function peakMemoryOf(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   return 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? NaN);
 }
-

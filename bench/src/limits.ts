@@ -12,7 +12,13 @@ const ROUNDS = 51;
  * @param key for rotations by 1, as the owner sends it
  * @param encrypted a ciphertext at the top level
  */
-export function printLimits(name: string, scheme: NativeScheme, key: Uint8Array, encrypted: Uint8Array, directory: string): void {
+export function printLimits(
+  name: string,
+  scheme: NativeScheme,
+  key: Uint8Array,
+  encrypted: Uint8Array,
+  directory: string,
+): void {
   const { maxLevel, ring, slots, scale, dataBits } = scheme.parameters;
   const values = Float64Array.from({ length: slots }, (_, i) => Math.sin(i));
   const polynomial = scheme.encode(values, maxLevel, scale).data.slice();
@@ -29,7 +35,9 @@ export function printLimits(name: string, scheme: NativeScheme, key: Uint8Array,
   const inverse = transform((level) => scheme.ring.inverseNtt(polynomial.subarray(0, (level + 1) * ring), level));
   const paths = Array.from({ length: KEYS }, (_, index) => join(directory, `key-${index}`));
   const keys = paths.map((path) => scheme.createKey(path, key, 1));
-  const evaluators = keys.map((opened) => new NativeEvaluator(scheme, { relinearisation: undefined, galois: new Map([[1, opened]]) }));
+  const evaluators = keys.map(
+    (opened) => new NativeEvaluator(scheme, { relinearisation: undefined, galois: new Map([[1, opened]]) }),
+  );
   let turn = 0;
   const next = <T>(of: readonly T[]): T => {
     const item = of[turn++ % of.length];
@@ -48,9 +56,14 @@ export function printLimits(name: string, scheme: NativeScheme, key: Uint8Array,
   print(`A rotation against the machine's limit (${name}, one thread, medians)`, [
     ['', 'milliseconds'],
     [`a key's ${((copies[0]?.length ?? 0) / 1e6).toFixed(1)} MB, read from ${KEYS} of them in turn`, ms(read)],
-    [`${forwards} forward and ${inverses} inverse transforms at ${us(forward.other)} and ${us(inverse.other)} us (${dataBits.at(-1) ?? 0} bits)`, ms(forwards * forward.other + inverses * inverse.other)],
+    [
+      `${forwards} forward and ${inverses} inverse transforms at ${us(forward.other)} and ${us(inverse.other)} us (${dataBits.at(-1) ?? 0} bits)`,
+      ms(forwards * forward.other + inverses * inverse.other),
+    ],
     ['the rotation, with the same key again', ms(again)],
     [`the rotation, with ${KEYS} keys in turn`, ms(turned)],
   ]);
-  process.stdout.write(`transforms modulo the first prime, of ${dataBits[0] ?? 0} bits, take ${us(forward.first)} and ${us(inverse.first)} us\n`);
+  process.stdout.write(
+    `transforms modulo the first prime, of ${dataBits[0] ?? 0} bits, take ${us(forward.first)} and ${us(inverse.first)} us\n`,
+  );
 }

@@ -10,9 +10,21 @@ import * as soak from './soak.ts';
 import * as training from './training.ts';
 
 const wanted = process.argv.slice(2);
-const KNOWN = ['evaluators', 'operations', 'job', 'training', 'soak', 'observability', 'metrics', 'preprocessing', 'features'];
+const KNOWN = [
+  'evaluators',
+  'operations',
+  'job',
+  'training',
+  'soak',
+  'observability',
+  'metrics',
+  'preprocessing',
+  'features',
+];
 if (wanted.some((name) => name === '--help' || name === '-h')) {
-  process.stdout.write(`Usage: npm run bench [-- NAME ...]\n\nMeasures all of these, which takes a while, or those named: ${KNOWN.join(', ')}\n`);
+  process.stdout.write(
+    `Usage: npm run bench [-- NAME ...]\n\nMeasures all of these, which takes a while, or those named: ${KNOWN.join(', ')}\n`,
+  );
   process.exit(0);
 }
 const unknown = wanted.filter((name) => !KNOWN.includes(name));

@@ -2,11 +2,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startStack } from '@blindfit/stack';
-import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
+import { Redis } from 'ioredis';
 import { AWAITING, JobStore } from '@blindfit/queue';
 import { parseRedisUrl, variables } from '@blindfit/service';
-import { Redis } from 'ioredis';
+import { startStack } from '@blindfit/stack';
+import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { ms, print } from './measure.ts';
 
 const JOBS = 1000;
@@ -24,9 +24,16 @@ export async function run(): Promise<void> {
     const before = new Map<string, string>();
     for (const { name, url } of targets) before.set(name, await scrapes(url, stack.token));
     await seed(jobs);
-    const all = [...targets, { name: 'api, jobs as targets', url: `${stack.url}/metrics/jobs` }, { name: 'api, one job', url: `${stack.url}/metrics/jobs/job-bench-0` }];
+    const all = [
+      ...targets,
+      { name: 'api, jobs as targets', url: `${stack.url}/metrics/jobs` },
+      { name: 'api, one job', url: `${stack.url}/metrics/jobs/job-bench-0` },
+    ];
     for (const { name, url } of all) rows.push([name, before.get(name) ?? '', await scrapes(url, stack.token)]);
-    print(`Metrics: ${SCRAPES} scrapes each, ${JOBS / 4} of the jobs each awaiting a refresh, succeeded, failed and cancelled`, rows);
+    print(
+      `Metrics: ${SCRAPES} scrapes each, ${JOBS / 4} of the jobs each awaiting a refresh, succeeded, failed and cancelled`,
+      rows,
+    );
   } finally {
     redis.disconnect();
     await stack.stop();
@@ -43,10 +50,27 @@ async function seed(jobs: JobStore): Promise<void> {
   for (let i = 0; i < JOBS; i++) {
     const id = `job-bench-${i}`;
     const shape = { samples: 128, features: 401, classes: 10 };
-    await jobs.create({ id, manifest: DIGEST, shape, hyperparameters, parameters: 'N16384', tasksTotal: 100, levels: 6, chains: 1 });
+    await jobs.create({
+      id,
+      manifest: DIGEST,
+      shape,
+      hyperparameters,
+      parameters: 'N16384',
+      tasksTotal: 100,
+      levels: 6,
+      chains: 1,
+    });
     await jobs.start(id);
     for (let task = 0; task < 10; task++) {
-      await jobs.recordTask(id, `${id}.${task}`, { kind: 'forward', iteration: 1, pair: 0, startedAt: Date.now() - 500, finishedAt: Date.now(), loadKeysSeconds: 0, operations });
+      await jobs.recordTask(id, `${id}.${task}`, {
+        kind: 'forward',
+        iteration: 1,
+        pair: 0,
+        startedAt: Date.now() - 500,
+        finishedAt: Date.now(),
+        loadKeysSeconds: 0,
+        operations,
+      });
     }
     await jobs.setPlanned(id, []);
     await jobs.setChain(id, 0, undefined, { phase: AWAITING, segment: 0, history: [], request });

@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Progress, runTraining, type TrainingData } from '@blindfit/cli';
-import { startStack, type RunningStack } from '@blindfit/stack';
 import { BlindfitClient } from '@blindfit/client';
+import { startStack, type RunningStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { print } from './measure.ts';
 import { paperData } from './paper-job.ts';
@@ -30,7 +30,8 @@ export async function run(): Promise<void> {
   const stacks: RunningStack[] = [];
   try {
     const data = await paperData();
-    for (const name of ['off', 'on']) stacks.push(await stackOf(join(directory, name), name === 'on' ? collector.url : ''));
+    for (const name of ['off', 'on'])
+      stacks.push(await stackOf(join(directory, name), name === 'on' ? collector.url : ''));
     const [off, on] = stacks;
     if (off === undefined || on === undefined) throw new Error('the stacks were not started');
     const keys = join(directory, 'keys');
@@ -62,14 +63,43 @@ export async function run(): Promise<void> {
     };
     print(`The paper's job (128 x 401 x 10, 2 iterations), 2 threads, keys loaded, ${ROUNDS} runs each, taking turns`, [
       ['', 'median', 'least', 'most'],
-      ['metrics and tracing off, s', ...summary(times.map((pair) => pair.off), 3)],
-      ['metrics and tracing on, s', ...summary(times.map((pair) => pair.on), 3)],
+      [
+        'metrics and tracing off, s',
+        ...summary(
+          times.map((pair) => pair.off),
+          3,
+        ),
+      ],
+      [
+        'metrics and tracing on, s',
+        ...summary(
+          times.map((pair) => pair.on),
+          3,
+        ),
+      ],
       ['on / off, by pairs', ...summary(ratios, 4)],
     ]);
     const { requests, bytes } = collector.received;
-    process.stdout.write(`\n${scrapes} scrapes, all processes every ${SCRAPE_MS / 1000} s; ${requests} requests with spans, ${(bytes / 1e6).toFixed(2)} MB\n`);
+    process.stdout.write(
+      `\n${scrapes} scrapes, all processes every ${SCRAPE_MS / 1000} s; ${requests} requests with spans, ${(bytes / 1e6).toFixed(2)} MB\n`,
+    );
     const least = (Math.min(...times.map((pair) => pair.on)) / Math.min(...times.map((pair) => pair.off))).toFixed(4);
-    process.stdout.write(`ratio of the medians: ${(Number(summary(times.map((pair) => pair.on), 6)[0]) / Number(summary(times.map((pair) => pair.off), 6)[0])).toFixed(4)}; of the fastest runs: ${least}\n`);
+    process.stdout.write(
+      `ratio of the medians: ${(
+        Number(
+          summary(
+            times.map((pair) => pair.on),
+            6,
+          )[0],
+        ) /
+        Number(
+          summary(
+            times.map((pair) => pair.off),
+            6,
+          )[0],
+        )
+      ).toFixed(4)}; of the fastest runs: ${least}\n`,
+    );
     if (requests === 0) throw new Error('no spans came: tracing was not on');
   } finally {
     for (const stack of stacks) await stack.stop();
@@ -93,7 +123,12 @@ async function stackOf(dataDir: string, endpoint: string): Promise<RunningStack>
 async function train(stack: RunningStack, data: TrainingData, keysDirectory: string): Promise<number> {
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   try {
-    const report = await runTraining(client, { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory }, new Progress({ mode: 'silent' }), new AbortController().signal);
+    const report = await runTraining(
+      client,
+      { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory },
+      new Progress({ mode: 'silent' }),
+      new AbortController().signal,
+    );
     return report.seconds.train;
   } finally {
     await client.close();

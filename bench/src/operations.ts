@@ -2,10 +2,25 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { backward, cellsOf, choosePlan, DEFAULT_HYPERPARAMETERS, encodeFeatures, encodeGradientFeatures, encodeLabels, encodePair, expand, forward, groups, nesterovStep, packModel, type Plan } from '@blindfit/training';
 import { CONJUGATION, unwrap, type Ciphertext, type OperationCounts, type WireFields } from '@blindfit/he';
 import { SealEvaluator, type EvaluationKeys } from '@blindfit/he/seal';
 import { openKeyset, type Keyset } from '@blindfit/owner';
+import {
+  backward,
+  cellsOf,
+  choosePlan,
+  DEFAULT_HYPERPARAMETERS,
+  encodeFeatures,
+  encodeGradientFeatures,
+  encodeLabels,
+  encodePair,
+  expand,
+  forward,
+  groups,
+  nesterovStep,
+  packModel,
+  type Plan,
+} from '@blindfit/training';
 import { medianMs, ms, print } from './measure.ts';
 import { paperData } from './paper-job.ts';
 
@@ -25,11 +40,18 @@ export async function run(): Promise<number> {
   }
 }
 
-async function loadKeys({ scheme, relinearisationKey, galoisKeys }: Keyset, { parameters }: Plan): Promise<EvaluationKeys> {
-  const payload = async (path: string, fields: WireFields): Promise<Uint8Array> => unwrap(await readFile(path), { parameters, fields });
-  const relinearisation = scheme.loadRelinearisationKey(await payload(relinearisationKey.path, { kind: 'relinearisation-key' }));
+async function loadKeys(
+  { scheme, relinearisationKey, galoisKeys }: Keyset,
+  { parameters }: Plan,
+): Promise<EvaluationKeys> {
+  const payload = async (path: string, fields: WireFields): Promise<Uint8Array> =>
+    unwrap(await readFile(path), { parameters, fields });
+  const relinearisation = scheme.loadRelinearisationKey(
+    await payload(relinearisationKey.path, { kind: 'relinearisation-key' }),
+  );
   const galois = new Map<number, ReturnType<typeof scheme.loadGaloisKey>>();
-  for (const [step, { path }] of galoisKeys) galois.set(step, scheme.loadGaloisKey(await payload(path, { kind: 'galois-key', step }), step));
+  for (const [step, { path }] of galoisKeys)
+    galois.set(step, scheme.loadGaloisKey(await payload(path, { kind: 'galois-key', step }), step));
   return { relinearisation, galois };
 }
 
@@ -53,17 +75,17 @@ function operations({ scheme, secret }: Keyset, plan: Plan, keys: EvaluationKeys
         return copy;
       }) - copying;
     return {
-      'encode': medianMs(() => evaluator.encode(values, level, parameters.scale)[Symbol.dispose]()),
+      encode: medianMs(() => evaluator.encode(values, level, parameters.scale)[Symbol.dispose]()),
       'encrypt (owner)': medianMs(() => void secret.encryptToBytes(values, level, parameters.scale)),
       'load a ciphertext': timed(() => scheme.loadCiphertext(bytes)),
-      'add': timed(() => evaluator.add(a, a)),
-      'multiply': timed(() => evaluator.multiply(a, a)),
-      'square': timed(() => evaluator.square(a)),
+      add: timed(() => evaluator.add(a, a)),
+      multiply: timed(() => evaluator.multiply(a, a)),
+      square: timed(() => evaluator.square(a)),
       'multiply by a plaintext': timed(() => evaluator.multiplyPlain(a, plain)),
       'rescale (size 3)': consuming((copy) => evaluator.rescaleInPlace(copy)),
-      'relinearise': consuming((copy) => evaluator.relineariseInPlace(copy)),
-      'rotate': timed(() => evaluator.rotate(a, plan.steps[plan.steps.length - 1] ?? CONJUGATION)),
-      'conjugate': timed(() => evaluator.conjugate(a)),
+      relinearise: consuming((copy) => evaluator.relineariseInPlace(copy)),
+      rotate: timed(() => evaluator.rotate(a, plan.steps[plan.steps.length - 1] ?? CONJUGATION)),
+      conjugate: timed(() => evaluator.conjugate(a)),
     };
   };
   const columns = levels.map(at);
@@ -74,20 +96,43 @@ function operations({ scheme, secret }: Keyset, plan: Plan, keys: EvaluationKeys
   return columns[0]?.['rotate'] ?? NaN;
 }
 
-function circuits({ scheme, secret }: Keyset, plan: Plan, keys: EvaluationKeys, x: Float64Array, classLabels: readonly Float64Array[]): void {
+function circuits(
+  { scheme, secret }: Keyset,
+  plan: Plan,
+  keys: EvaluationKeys,
+  x: Float64Array,
+  classLabels: readonly Float64Array[],
+): void {
   const { layout, parameters, hyperparameters, iterations } = plan;
   const load = (slots: Float64Array, place: { level: number; scale: number }, second?: Float64Array): Ciphertext =>
     scheme.loadCiphertext(secret.encryptToBytes(slots, place.level, place.scale, second));
-  const features = Array.from({ length: layout.cells }, (_, cell) => load(encodeFeatures(layout, x, 0, cell), plan.features));
-  const gradientFeatures = new Map(Array.from({ length: layout.blocks }, (_, block) =>
-    [block, cellsOf(layout, block).map((cell) => load(encodeGradientFeatures(layout, x, 0, cell).map((v) => v * 1e-4), plan.gradientFeatures))]));
-  const labels = load(encodeLabels(layout, classLabels[0] ?? new Float64Array(), 0), plan.labels, encodeLabels(layout, classLabels[1] ?? new Float64Array(), 0));
+  const features = Array.from({ length: layout.cells }, (_, cell) =>
+    load(encodeFeatures(layout, x, 0, cell), plan.features),
+  );
+  const gradientFeatures = new Map(
+    Array.from({ length: layout.blocks }, (_, block) => [
+      block,
+      cellsOf(layout, block).map((cell) =>
+        load(
+          encodeGradientFeatures(layout, x, 0, cell).map((v) => v * 1e-4),
+          plan.gradientFeatures,
+        ),
+      ),
+    ]),
+  );
+  const labels = load(
+    encodeLabels(layout, classLabels[0] ?? new Float64Array(), 0),
+    plan.labels,
+    encodeLabels(layout, classLabels[1] ?? new Float64Array(), 0),
+  );
   const small = Float64Array.from({ length: layout.features }, (_, j) => 0.01 * Math.cos(j));
   const pair = encodePair(layout, parameters.ring, small, small);
   const weightsLevel = iterations[1]?.weights ?? 0;
   const packed = load(pair.first, { level: weightsLevel, scale: 2 ** (parameters.scaleBits + 4) }, pair.second);
   const last = load(pair.first, { level: 0, scale: 2 ** (parameters.scaleBits + 4) }, pair.second);
-  const rows: string[][] = [['circuit', 'milliseconds', 'rotations', 'relinearisations', 'products', 'plain products', 'rescales']];
+  const rows: string[][] = [
+    ['circuit', 'milliseconds', 'rotations', 'relinearisations', 'products', 'plain products', 'rescales'],
+  ];
   const time = (name: string, body: (evaluator: SealEvaluator) => Ciphertext[]): void => {
     let counts: OperationCounts | undefined;
     const took = medianMs(() => {
@@ -95,18 +140,61 @@ function circuits({ scheme, secret }: Keyset, plan: Plan, keys: EvaluationKeys, 
       for (const result of body(evaluator)) result[Symbol.dispose]();
       counts = evaluator.counts;
     }, 3);
-    rows.push([name, ms(took), ...[counts?.rotations, counts?.relinearisations, counts?.multiplications, counts?.plainMultiplications, counts?.rescales].map(String)]);
+    rows.push([
+      name,
+      ms(took),
+      ...[
+        counts?.rotations,
+        counts?.relinearisations,
+        counts?.multiplications,
+        counts?.plainMultiplications,
+        counts?.rescales,
+      ].map(String),
+    ]);
   };
   const weights = expand(new SealEvaluator(scheme, keys), layout, packed, 0, 1);
   const { sigmoid } = hyperparameters;
-  time('backward, first iteration, a pair', (evaluator) => [backward(evaluator, { layout, errors: [labels], gradientFeatures })]);
+  time('backward, first iteration, a pair', (evaluator) => [
+    backward(evaluator, { layout, errors: [labels], gradientFeatures }),
+  ]);
   time('expand the weights of a pair', (evaluator) => expand(evaluator, layout, packed, 0, 1));
   time('forward, a pair', (evaluator) => [forward(evaluator, { layout, sigmoid, features, weights, labels })]);
   const errors = forward(new SealEvaluator(scheme, keys), { layout, sigmoid, features, weights, labels });
-  time('backward, second iteration, a pair', (evaluator) => [backward(evaluator, { layout, errors: [errors], gradientFeatures })]);
+  time('backward, second iteration, a pair', (evaluator) => [
+    backward(evaluator, { layout, errors: [errors], gradientFeatures }),
+  ]);
   const gradient = backward(new SealEvaluator(scheme, keys), { layout, errors: [errors], gradientFeatures });
-  time('Nesterov step, a pair', (evaluator) => [nesterovStep(evaluator, { layout, pairs: [0], gradients: [{ pair: 0, ciphertext: gradient }], factor: 1, momentum: [{ coefficient: 0.01, weights: packed }], constant: 0 })]);
-  time('pack the model', (evaluator) => packModel(evaluator, layout, groups(layout.pairs, 1).map(() => last), 1));
-  print(`Circuits of the paper's job (${layout.samples} x ${layout.features} x ${layout.classes}: blocks of ${layout.rows} x ${layout.columns}, ${layout.turns} samples a row)`, rows);
-  for (const ciphertext of [...features, ...[...gradientFeatures.values()].flat(), ...weights, labels, packed, last, errors, gradient]) ciphertext[Symbol.dispose]();
+  time('Nesterov step, a pair', (evaluator) => [
+    nesterovStep(evaluator, {
+      layout,
+      pairs: [0],
+      gradients: [{ pair: 0, ciphertext: gradient }],
+      factor: 1,
+      momentum: [{ coefficient: 0.01, weights: packed }],
+      constant: 0,
+    }),
+  ]);
+  time('pack the model', (evaluator) =>
+    packModel(
+      evaluator,
+      layout,
+      groups(layout.pairs, 1).map(() => last),
+      1,
+    ),
+  );
+  print(
+    `Circuits of the paper's job (${layout.samples} x ${layout.features} x ${layout.classes}: blocks of ${layout.rows} x ${layout.columns}, ${layout.turns} samples a row)`,
+    rows,
+  );
+  for (const ciphertext of [
+    ...features,
+    ...[...gradientFeatures.values()].flat(),
+    ...weights,
+    labels,
+    packed,
+    last,
+    errors,
+    gradient,
+  ])
+    ciphertext[Symbol.dispose]();
 }

@@ -5,8 +5,19 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import {
-  accuracy, applyPreprocessing, argmaxScores, classesOf, classIndices, createDataset, fitPreprocessing, oneHot, parsePreprocessingKind,
-  readCsv, withBias, withLabels, type LabelledDataset,
+  accuracy,
+  applyPreprocessing,
+  argmaxScores,
+  classesOf,
+  classIndices,
+  createDataset,
+  fitPreprocessing,
+  oneHot,
+  parsePreprocessingKind,
+  readCsv,
+  withBias,
+  withLabels,
+  type LabelledDataset,
 } from '@blindfit/data';
 import { digitFiles, type Split } from '@blindfit/demo';
 import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/images';
@@ -37,20 +48,33 @@ const REGNET = fileURLToPath(new URL('../../../shared/data/regnet_x_400mf-mnist-
 export async function run(): Promise<void> {
   const heldOut = await digits('heldout');
   const sets: { name: string; folds: readonly Fold[] }[] = [];
-  for (const n of [128, 1024]) sets.push({ name: `wavelet scattering of the demo digits, ${n} for training, ${heldOut.n} held out`, folds: [{ training: await digits('train', n), heldOut }] });
-  if (existsSync(REGNET)) sets.push({ name: `RegNetX-400MF features of 128 MNIST digits, ${FOLDS}-fold cross-validation`, folds: foldsOf(await readCsv(REGNET)) });
-  const totals = new Map<string, { atDefaults: number; best: number }>(KINDS.map((kind) => [kind, { atDefaults: 0, best: 0 }]));
+  for (const n of [128, 1024])
+    sets.push({
+      name: `wavelet scattering of the demo digits, ${n} for training, ${heldOut.n} held out`,
+      folds: [{ training: await digits('train', n), heldOut }],
+    });
+  if (existsSync(REGNET))
+    sets.push({
+      name: `RegNetX-400MF features of 128 MNIST digits, ${FOLDS}-fold cross-validation`,
+      folds: foldsOf(await readCsv(REGNET)),
+    });
+  const totals = new Map<string, { atDefaults: number; best: number }>(
+    KINDS.map((kind) => [kind, { atDefaults: 0, best: 0 }]),
+  );
   for (const { name, folds } of sets) {
     const rows: string[][] = [['preprocessing', 'rate', ...ITERATIONS.map((t) => `T=${t}`), 'max |z|']];
     for (const kind of KINDS) {
       let best = 0;
       for (const rate of RATES) {
         const outcomes = folds.map((fold) => trainAndScore(fold, kind, rate));
-        const means = ITERATIONS.map((_, at) => outcomes.reduce((sum, outcome) => sum + (outcome.accuracy[at] ?? NaN), 0) / outcomes.length);
+        const means = ITERATIONS.map(
+          (_, at) => outcomes.reduce((sum, outcome) => sum + (outcome.accuracy[at] ?? NaN), 0) / outcomes.length,
+        );
         const maxLogit = outcomes.reduce((most, outcome) => Math.max(most, outcome.maxLogit), 0);
         best = Math.max(best, ...means.filter((value) => !Number.isNaN(value)));
         const total = totals.get(kind);
-        if (total !== undefined && rate === DEFAULT_HYPERPARAMETERS.learningRate) total.atDefaults += (means[ITERATIONS.indexOf(DEFAULT_HYPERPARAMETERS.iterations)] ?? NaN) / sets.length;
+        if (total !== undefined && rate === DEFAULT_HYPERPARAMETERS.learningRate)
+          total.atDefaults += (means[ITERATIONS.indexOf(DEFAULT_HYPERPARAMETERS.iterations)] ?? NaN) / sets.length;
         rows.push([kind, String(rate), ...means.map(percent), maxLogit > 1e6 ? 'diverges' : maxLogit.toFixed(1)]);
       }
       const total = totals.get(kind);
@@ -60,7 +84,11 @@ export async function run(): Promise<void> {
   }
   const ranking = [...totals].sort(([, a], [, b]) => b.atDefaults - a.atDefaults);
   print('Preprocessing: held-out accuracy, mean of the data sets', [
-    ['preprocessing', `rate ${DEFAULT_HYPERPARAMETERS.learningRate}, T=${DEFAULT_HYPERPARAMETERS.iterations}`, 'best rate and T'],
+    [
+      'preprocessing',
+      `rate ${DEFAULT_HYPERPARAMETERS.learningRate}, T=${DEFAULT_HYPERPARAMETERS.iterations}`,
+      'best rate and T',
+    ],
     ...ranking.map(([kind, { atDefaults, best }]) => [kind, percent(atDefaults), percent(best)]),
   ]);
 }
@@ -70,16 +98,24 @@ function trainAndScore({ training, heldOut }: Fold, kind: string, rate: number):
   const preprocessing = fitPreprocessing(parsePreprocessingKind(kind), training);
   const prepared = applyPreprocessing(preprocessing, training);
   const targets = oneHot(training.labels, classes);
-  const labels = classes.map((_, k) => Float64Array.from({ length: training.n }, (_unused, i) => targets[i * classes.length + k] ?? 0));
+  const labels = classes.map((_, k) =>
+    Float64Array.from({ length: training.n }, (_unused, i) => targets[i * classes.length + k] ?? 0),
+  );
   const iterations = Math.max(...ITERATIONS);
-  const { history, maxLogit } = trainClear(withBias(prepared), training.n, prepared.d + 1, labels, { ...DEFAULT_HYPERPARAMETERS, iterations, learningRate: rate });
+  const { history, maxLogit } = trainClear(withBias(prepared), training.n, prepared.d + 1, labels, {
+    ...DEFAULT_HYPERPARAMETERS,
+    iterations,
+    learningRate: rate,
+  });
   const x = withBias(applyPreprocessing(preprocessing, heldOut));
   const actual = classIndices(heldOut.labels, classes);
   return {
     accuracy: ITERATIONS.map((t) => {
       const weights = history[t - 1] ?? [];
       // Weights beyond this could still be scored, but no modulus holds them.
-      return weights.every((row) => row.every((value) => Math.abs(value) < 1e6)) ? accuracy(argmaxScores(weights, x), actual) : NaN;
+      return weights.every((row) => row.every((value) => Math.abs(value) < 1e6))
+        ? accuracy(argmaxScores(weights, x), actual)
+        : NaN;
     }),
     maxLogit: Number.isNaN(maxLogit) ? Infinity : maxLogit,
   };
@@ -87,14 +123,21 @@ function trainAndScore({ training, heldOut }: Fold, kind: string, rate: number):
 
 /** Every fourth sample is held out in turn. */
 function foldsOf(data: LabelledDataset): Fold[] {
-  return Array.from({ length: FOLDS }, (_, fold) => ({ training: pick(data, (i) => i % FOLDS !== fold), heldOut: pick(data, (i) => i % FOLDS === fold) }));
+  return Array.from({ length: FOLDS }, (_, fold) => ({
+    training: pick(data, (i) => i % FOLDS !== fold),
+    heldOut: pick(data, (i) => i % FOLDS === fold),
+  }));
 }
 
 function pick({ features, labels, n, d }: LabelledDataset, wanted: (i: number) => boolean): LabelledDataset {
   const rows = Array.from({ length: n }, (_, i) => i).filter(wanted);
   const picked = new Float64Array(rows.length * d);
   rows.forEach((row, to) => picked.set(features.subarray(row * d, (row + 1) * d), to * d));
-  return createDataset(picked, d, rows.map((row) => labels[row] ?? ''));
+  return createDataset(
+    picked,
+    d,
+    rows.map((row) => labels[row] ?? ''),
+  );
 }
 
 async function digits(split: Split, limit?: number): Promise<LabelledDataset> {

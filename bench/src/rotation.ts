@@ -1,6 +1,6 @@
 import { Scheme, SealEvaluator } from '@blindfit/he/seal';
-import { type Plan } from '@blindfit/training';
 import { SecretKeyHolder } from '@blindfit/owner';
+import { type Plan } from '@blindfit/training';
 import { medianMs } from './measure.ts';
 
 /** Median milliseconds of one rotation at the top level of a plan's parameters: the unit that times are told in. */
@@ -10,7 +10,13 @@ export async function rotationMs({ parameters }: Plan): Promise<number> {
   const key = scheme.loadGaloisKey(secret.galoisKey(1), 1);
   try {
     const evaluator = new SealEvaluator(scheme, { relinearisation: undefined, galois: new Map([[1, key]]) });
-    using a = scheme.loadCiphertext(secret.encryptToBytes(Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i)), parameters.maxLevel, parameters.scale));
+    using a = scheme.loadCiphertext(
+      secret.encryptToBytes(
+        Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i)),
+        parameters.maxLevel,
+        parameters.scale,
+      ),
+    );
     return medianMs(() => evaluator.rotate(a, 1)[Symbol.dispose]());
   } finally {
     key.delete();

@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { prepareData, Progress, runTraining, type TrainingData } from '@blindfit/cli';
-import { startStack, type RunningStack } from '@blindfit/stack';
 import { BlindfitClient } from '@blindfit/client';
 import { createDataset } from '@blindfit/data';
+import { startStack, type RunningStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid } from '@blindfit/training';
 import { print } from './measure.ts';
 
@@ -28,7 +28,11 @@ async function iterations(): Promise<void> {
     const looks: { readonly iteration: number; readonly bytes: ReadonlyMap<string, number> }[] = [];
     let job = '';
     const watch = setInterval(() => {
-      if (job !== '') void client.job(job).then(async ({ progress }) => looks.push({ iteration: progress.iteration, bytes: await memoryOf(stack) })).catch(() => undefined);
+      if (job !== '')
+        void client
+          .job(job)
+          .then(async ({ progress }) => looks.push({ iteration: progress.iteration, bytes: await memoryOf(stack) }))
+          .catch(() => undefined);
     }, 2_000);
     const data = dataOf(SAMPLES, FEATURES, 2);
     const started = performance.now();
@@ -57,7 +61,13 @@ async function iterations(): Promise<void> {
       `Soak: ${SAMPLES} x ${data.shape.features} x 2, ${ITERATIONS} iterations, ${report.refresh.count} refreshes, ${report.parameters.name}, ${((performance.now() - started) / 1000).toFixed(0)} s; weight error ${report.maxWeightError.toExponential(1)}; resident memory in MiB`,
       [
         ['process', `iteration ${WARM_UP}`, `iteration ${ITERATIONS / 2}`, `iteration ${ITERATIONS}`, 'end / half'],
-        ...[...last].map(([name, bytes]) => [name, mib(warm.get(name)), mib(middle.get(name)), mib(bytes), (bytes / (middle.get(name) ?? NaN)).toFixed(2)]),
+        ...[...last].map(([name, bytes]) => [
+          name,
+          mib(warm.get(name)),
+          mib(middle.get(name)),
+          mib(bytes),
+          (bytes / (middle.get(name) ?? NaN)).toFixed(2),
+        ]),
       ],
     );
   } finally {
@@ -78,15 +88,29 @@ async function samples(): Promise<void> {
       const client = new BlindfitClient({ server: stack.url, token: stack.token });
       const worker = stack.processes.find(({ name }) => name.startsWith('worker'))?.pid ?? 0;
       let own = 0;
-      const watch = setInterval(() => void fieldOf(worker, 'RssAnon').then((bytes) => (own = Math.max(own, bytes))), 250);
+      const watch = setInterval(
+        () => void fieldOf(worker, 'RssAnon').then((bytes) => (own = Math.max(own, bytes))),
+        250,
+      );
       try {
         const report = await runTraining(
           client,
-          { data: dataOf(count, 63, 4), hyperparameters: DEFAULT_HYPERPARAMETERS, refreshEvery: 1, keysDirectory: join(directory, 'keys') },
+          {
+            data: dataOf(count, 63, 4),
+            hyperparameters: DEFAULT_HYPERPARAMETERS,
+            refreshEvery: 1,
+            keysDirectory: join(directory, 'keys'),
+          },
           new Progress(),
           new AbortController().signal,
         );
-        rows.push([String(count), mib(await fieldOf(worker, 'VmHWM')), mib(own), report.seconds.train.toFixed(1), report.maxWeightError.toExponential(1)]);
+        rows.push([
+          String(count),
+          mib(await fieldOf(worker, 'VmHWM')),
+          mib(own),
+          report.seconds.train.toFixed(1),
+          report.maxWeightError.toExponential(1),
+        ]);
       } finally {
         clearInterval(watch);
         await client.close();
@@ -101,8 +125,18 @@ async function samples(): Promise<void> {
 
 /** Standardised columns, the first of which tells the classes apart. */
 function dataOf(count: number, width: number, classes: number): TrainingData {
-  const features = Float64Array.from({ length: count * width }, (_, at) => Math.sin(at * 1.7) + (at % width === 0 ? (Math.floor(at / width) % classes) - 0.5 : 0));
-  return prepareData({ training: createDataset(features, width, Array.from({ length: count }, (_, i) => String(i % classes))), preprocessing: 'standardize' });
+  const features = Float64Array.from(
+    { length: count * width },
+    (_, at) => Math.sin(at * 1.7) + (at % width === 0 ? (Math.floor(at / width) % classes) - 0.5 : 0),
+  );
+  return prepareData({
+    training: createDataset(
+      features,
+      width,
+      Array.from({ length: count }, (_, i) => String(i % classes)),
+    ),
+    preprocessing: 'standardize',
+  });
 }
 
 function mib(bytes: number | undefined): string {

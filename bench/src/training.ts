@@ -3,10 +3,17 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Progress, runTraining, type TrainingReport } from '@blindfit/cli';
-import { startStack, type RunningStack } from '@blindfit/stack';
 import { BlindfitClient } from '@blindfit/client';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, expand, fitSigmoid, type Hyperparameters, type Plan } from '@blindfit/training';
 import { DryRunEvaluator } from '@blindfit/he';
+import { startStack, type RunningStack } from '@blindfit/stack';
+import {
+  choosePlan,
+  DEFAULT_HYPERPARAMETERS,
+  expand,
+  fitSigmoid,
+  type Hyperparameters,
+  type Plan,
+} from '@blindfit/training';
 import { large, small, type NamedData } from './data-sets.ts';
 import { print } from './measure.ts';
 import { rotationMs } from './rotation.ts';
@@ -30,34 +37,47 @@ export async function run(): Promise<void> {
     // At this rate the paper's cubic diverges, also in the clear: beyond its range it turns back. A quintic does not.
     const fast = { ...DEFAULT_HYPERPARAMETERS, learningRate: 10, sigmoid: fitSigmoid(5, 12) };
     await one(directory, await small(), { ...fast, iterations: 16 }, [{ workers: 1, threads: 2 }]);
-    await one(directory, await large(), { ...fast, iterations: 20 }, [{ workers: 1, threads: 1 }, { workers: 2, threads: 1 }, { workers: 2, threads: 1, evaluator: 'seal' }]);
+    await one(directory, await large(), { ...fast, iterations: 20 }, [
+      { workers: 1, threads: 1 },
+      { workers: 2, threads: 1 },
+      { workers: 2, threads: 1, evaluator: 'seal' },
+    ]);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-async function one(directory: string, { name, data }: NamedData, hyperparameters: Hyperparameters, clusters: readonly Cluster[]): Promise<void> {
+async function one(
+  directory: string,
+  { name, data }: NamedData,
+  hyperparameters: Hyperparameters,
+  clusters: readonly Cluster[],
+): Promise<void> {
   const plan = choosePlan({ shape: data.shape, hyperparameters });
   const rotation = await rotationMs(plan);
   const runs: Run[] = [];
-  for (const cluster of clusters) runs.push(await train(directory, data, hyperparameters, plan.schedule.refreshEvery, cluster));
+  for (const cluster of clusters)
+    runs.push(await train(directory, data, hyperparameters, plan.schedule.refreshEvery, cluster));
   const { samples, features, classes } = data.shape;
   const percent = (value: number | undefined): string => (value === undefined ? '-' : `${(100 * value).toFixed(2)} %`);
   const seconds = (value: number): string => value.toFixed(1);
-  print(`${name}: ${samples} x ${features} x ${classes}, standardised, ${hyperparameters.iterations} iterations, learning rate ${hyperparameters.learningRate}, sigmoid of degree ${hyperparameters.sigmoid.degree} on [-${hyperparameters.sigmoid.range}, ${hyperparameters.sigmoid.range}], keys loaded`, [
-    ['', 'training s', '/ one rotation', 'owner s', 'down MB', 'up MB', 'weight error', 'held out', 'in the clear'],
-    ...runs.map(({ report }, at) => [
-      `${clusters[at]?.workers ?? 0} worker${clusters[at]?.workers === 1 ? '' : 's'}, ${clusters[at]?.threads ?? 0} thread${clusters[at]?.threads === 1 ? '' : 's each'}${clusters[at]?.evaluator === 'seal' ? ', node-seal' : ''}`,
-      seconds(report.seconds.train),
-      ((1000 * report.seconds.train) / rotation).toFixed(0),
-      seconds(report.refresh.seconds),
-      (report.refresh.down / 1e6).toFixed(1),
-      (report.refresh.up / 1e6).toFixed(1),
-      report.maxWeightError.toExponential(1),
-      percent(report.accuracy.encrypted.validation),
-      percent(report.accuracy.clear.validation),
-    ]),
-  ]);
+  print(
+    `${name}: ${samples} x ${features} x ${classes}, standardised, ${hyperparameters.iterations} iterations, learning rate ${hyperparameters.learningRate}, sigmoid of degree ${hyperparameters.sigmoid.degree} on [-${hyperparameters.sigmoid.range}, ${hyperparameters.sigmoid.range}], keys loaded`,
+    [
+      ['', 'training s', '/ one rotation', 'owner s', 'down MB', 'up MB', 'weight error', 'held out', 'in the clear'],
+      ...runs.map(({ report }, at) => [
+        `${clusters[at]?.workers ?? 0} worker${clusters[at]?.workers === 1 ? '' : 's'}, ${clusters[at]?.threads ?? 0} thread${clusters[at]?.threads === 1 ? '' : 's each'}${clusters[at]?.evaluator === 'seal' ? ', node-seal' : ''}`,
+        seconds(report.seconds.train),
+        ((1000 * report.seconds.train) / rotation).toFixed(0),
+        seconds(report.refresh.seconds),
+        (report.refresh.down / 1e6).toFixed(1),
+        (report.refresh.up / 1e6).toFixed(1),
+        report.maxWeightError.toExponential(1),
+        percent(report.accuracy.encrypted.validation),
+        percent(report.accuracy.clear.validation),
+      ]),
+    ],
+  );
   const [first, second, onSeal] = runs;
   if (first !== undefined) {
     const all = total(first.byKind);
@@ -72,10 +92,14 @@ async function one(directory: string, { name, data }: NamedData, hyperparameters
     );
   }
   if (first !== undefined && second !== undefined) {
-    process.stdout.write(`parallel efficiency from 1 to 2 worker processes: ${(first.report.seconds.train / (2 * second.report.seconds.train)).toFixed(2)}\n`);
+    process.stdout.write(
+      `parallel efficiency from 1 to 2 worker processes: ${(first.report.seconds.train / (2 * second.report.seconds.train)).toFixed(2)}\n`,
+    );
   }
   if (second !== undefined && onSeal !== undefined) {
-    process.stdout.write(`node-seal takes ${(onSeal.report.seconds.train / second.report.seconds.train).toFixed(1)} times as long on as many workers; the servers' tasks alone ${(total(onSeal.byKind) / total(second.byKind)).toFixed(1)} times\n`);
+    process.stdout.write(
+      `node-seal takes ${(onSeal.report.seconds.train / second.report.seconds.train).toFixed(1)} times as long on as many workers; the servers' tasks alone ${(total(onSeal.byKind) / total(second.byKind)).toFixed(1)} times\n`,
+    );
   }
 }
 
@@ -93,12 +117,27 @@ function expandShare(plan: Plan): number {
   return (expanding * layout.pairs * (iterations.length - 1)) / plan.transforms;
 }
 
-async function train(directory: string, data: NamedData['data'], hyperparameters: Hyperparameters, refreshEvery: number, { evaluator, ...cluster }: Cluster): Promise<Run> {
+async function train(
+  directory: string,
+  data: NamedData['data'],
+  hyperparameters: Hyperparameters,
+  refreshEvery: number,
+  { evaluator, ...cluster }: Cluster,
+): Promise<Run> {
   process.env['BLINDFIT_EVALUATOR'] = evaluator ?? 'auto';
-  const stack = await startStack({ dataDir: join(directory, `data-${cluster.workers}-${cluster.threads}-${evaluator ?? 'auto'}-${data.shape.samples}`), ...cluster, log: () => undefined });
+  const stack = await startStack({
+    dataDir: join(directory, `data-${cluster.workers}-${cluster.threads}-${evaluator ?? 'auto'}-${data.shape.samples}`),
+    ...cluster,
+    log: () => undefined,
+  });
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   const training = (of: Hyperparameters): Promise<TrainingReport> =>
-    runTraining(client, { data, hyperparameters: of, keysDirectory: join(directory, 'keys'), refreshEvery }, new Progress(), new AbortController().signal);
+    runTraining(
+      client,
+      { data, hyperparameters: of, keysDirectory: join(directory, 'keys'), refreshEvery },
+      new Progress(),
+      new AbortController().signal,
+    );
   try {
     // Two iterations bring the keys into every thread.
     await training({ ...hyperparameters, iterations: refreshEvery + 1 });
@@ -118,7 +157,10 @@ async function secondsByKind(stack: RunningStack): Promise<Map<string, number>> 
   for (const { name, url } of stack.processes) {
     if (!name.startsWith('worker')) continue;
     const text = await (await fetch(`${url}/metrics`)).text();
-    for (const [, kind = '', value] of text.matchAll(/^blindfit_task_duration_seconds_sum\{.*?kind="(\w+)".*?\} (\S+)$/gm)) sums.set(kind, (sums.get(kind) ?? 0) + Number(value));
+    for (const [, kind = '', value] of text.matchAll(
+      /^blindfit_task_duration_seconds_sum\{.*?kind="(\w+)".*?\} (\S+)$/gm,
+    ))
+      sums.set(kind, (sums.get(kind) ?? 0) + Number(value));
   }
   return sums;
 }

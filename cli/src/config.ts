@@ -1,6 +1,12 @@
 /** Settings of services: environment variables, which flags override. */
-import { readConfig, type Config, type Environment, type Variable, type VariableTable } from '@blindfit/service/settings';
 import { Option, type Command } from 'commander';
+import {
+  readConfig,
+  type Config,
+  type Environment,
+  type Variable,
+  type VariableTable,
+} from '@blindfit/service/settings';
 
 /** The flag for each setting; the token has none, because everybody on a machine sees its command lines. */
 const FLAGS: Readonly<Record<string, { readonly flag: string; readonly value: string }>> = {
@@ -39,7 +45,12 @@ export function addConfigFlags(command: Command, table: VariableTable): Command 
     if (known === undefined) continue;
     const value = spec.defaultText ?? (spec.default === undefined ? undefined : String(spec.default(process.env)));
     const standard = value === undefined ? '' : `; default: ${value}`;
-    command.addOption(new Option(`${known.flag} <${known.value}>`, `${spec.description.charAt(0).toLowerCase()}${spec.description.slice(1)} [${spec.env}${standard}]`));
+    command.addOption(
+      new Option(
+        `${known.flag} <${known.value}>`,
+        `${spec.description.charAt(0).toLowerCase()}${spec.description.slice(1)} [${spec.env}${standard}]`,
+      ),
+    );
   }
   return command;
 }
@@ -49,7 +60,11 @@ export function addConfigFlags(command: Command, table: VariableTable): Command 
  * @param flags values by flag, e.g. `{ '--threads': '4' }`; see `givenFlags`
  * @throws ConfigError naming the flag or the variable at fault
  */
-export function configOf<const Table extends VariableTable>(table: Table, flags: Readonly<Record<string, string>>, env: Environment = process.env): Config<Table> {
+export function configOf<const Table extends VariableTable>(
+  table: Table,
+  flags: Readonly<Record<string, string>>,
+  env: Environment = process.env,
+): Config<Table> {
   const named: Record<string, Variable<unknown>> = {};
   for (const [name, spec] of Object.entries(table)) {
     const flag = FLAGS[name]?.flag;

@@ -1,6 +1,6 @@
+import type { Command } from 'commander';
 import { BlindfitClient } from '@blindfit/client';
 import { commandVariables, optional, readConfig, variables } from '@blindfit/service/settings';
-import type { Command } from 'commander';
 import { readConnection } from './connection-file.ts';
 import { dataDirOf } from './data-dir.ts';
 import { UsageError } from './errors.ts';
@@ -13,7 +13,10 @@ export interface ServerFlags {
 /** Adds the flags that say which API a command speaks to. */
 export function addServerFlags(command: Command): Command {
   return command
-    .option('--server <url>', 'address of the API [BLINDFIT_SERVER; default: the one "blindfit up" runs on this machine]')
+    .option(
+      '--server <url>',
+      'address of the API [BLINDFIT_SERVER; default: the one "blindfit up" runs on this machine]',
+    )
     .option('--data <dir>', 'data directory of that "blindfit up", if it was given another one');
 }
 
@@ -23,7 +26,10 @@ export function addServerFlags(command: Command): Command {
  *
  * @throws UsageError when neither is there
  */
-export async function serverOf(flags: ServerFlags, env: NodeJS.ProcessEnv = process.env): Promise<{ server: string; token?: string }> {
+export async function serverOf(
+  flags: ServerFlags,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<{ server: string; token?: string }> {
   const known = clientSettings(env);
   const [server, token] = [flags.server ?? known.server, known.token];
   const dataDir = dataDirOf(flags.data);
@@ -50,7 +56,10 @@ export async function withClient<T>(flags: ServerFlags, work: (client: BlindfitC
 }
 
 /** What the environment says of the API to speak to. @throws ConfigError */
-export function clientSettings(env: NodeJS.ProcessEnv = process.env): { readonly server: string | undefined; readonly token: string | undefined } {
+export function clientSettings(env: NodeJS.ProcessEnv = process.env): {
+  readonly server: string | undefined;
+  readonly token: string | undefined;
+} {
   return readConfig({ server: commandVariables.server, token: optional(variables.token) }, env);
 }
 

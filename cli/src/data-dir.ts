@@ -5,7 +5,10 @@ import { isAbsolute, join, resolve } from 'node:path';
 export function defaultDataDir(env: NodeJS.ProcessEnv = process.env): string {
   const xdg = env['XDG_DATA_HOME'];
   // The XDG specification says to ignore a relative path.
-  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(env['HOME'] ?? homedir(), '.local', 'share'), 'blindfit');
+  return join(
+    xdg !== undefined && isAbsolute(xdg) ? xdg : join(env['HOME'] ?? homedir(), '.local', 'share'),
+    'blindfit',
+  );
 }
 
 /** The directory of a `--data` flag as an absolute path, or the default. */

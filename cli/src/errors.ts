@@ -1,8 +1,8 @@
 /** What a command ends with when it does not succeed. */
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
-import { commandVariables, readConfig } from '@blindfit/service/settings';
 import { CommanderError } from 'commander';
+import { commandVariables, readConfig } from '@blindfit/service/settings';
 import { printable } from './format.ts';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
@@ -36,7 +36,11 @@ export class InterruptedError extends Error {
 }
 
 /** Prints what went wrong to stderr, as people want to see it, and says with which status to exit. */
-export function reportError(error: unknown, write: (text: string) => unknown = (text) => process.stderr.write(text), env: NodeJS.ProcessEnv = process.env): number {
+export function reportError(
+  error: unknown,
+  write: (text: string) => unknown = (text) => process.stderr.write(text),
+  env: NodeJS.ProcessEnv = process.env,
+): number {
   // commander has printed its message, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof InterruptedError) return 128 + constants.signals[error.signal];

@@ -6,7 +6,10 @@ interface CommandModule {
 }
 
 /** In the order of the help. Each file of `commands/` registers one command, and brings with it all that the command needs. */
-const GROUPS: readonly { readonly title: string; readonly commands: Readonly<Record<string, () => Promise<CommandModule>>> }[] = [
+const GROUPS: readonly {
+  readonly title: string;
+  readonly commands: Readonly<Record<string, () => Promise<CommandModule>>>;
+}[] = [
   {
     title: 'Training:',
     commands: {
@@ -18,8 +21,14 @@ const GROUPS: readonly { readonly title: string; readonly commands: Readonly<Rec
     },
   },
   { title: 'Features:', commands: { features: () => import('./commands/features.ts') } },
-  { title: 'Using a model:', commands: { predict: () => import('./commands/predict.ts'), export: () => import('./commands/export.ts') } },
-  { title: 'Jobs:', commands: { jobs: () => import('./commands/jobs.ts'), cancel: () => import('./commands/cancel.ts') } },
+  {
+    title: 'Using a model:',
+    commands: { predict: () => import('./commands/predict.ts'), export: () => import('./commands/export.ts') },
+  },
+  {
+    title: 'Jobs:',
+    commands: { jobs: () => import('./commands/jobs.ts'), cancel: () => import('./commands/cancel.ts') },
+  },
   {
     title: 'Servers:',
     commands: {
@@ -55,7 +64,8 @@ Exit status: 0 success, 1 failure, 2 wrong usage, 130 Ctrl-C.`,
     );
   for (const { title, commands } of GROUPS) {
     program.commandsGroup(title);
-    for (const [name, load] of Object.entries(commands)) if (only === undefined || only === name) (await load()).register(program);
+    for (const [name, load] of Object.entries(commands))
+      if (only === undefined || only === name) (await load()).register(program);
   }
   for (const command of program.commands) command.showHelpAfterError(`hint: see "blindfit ${command.name()} --help"`);
   return program;

@@ -101,7 +101,9 @@ export class Progress {
     this.#lastShown = now;
     if (this.#mode === 'redraw') {
       const width = Math.max(20, this.#stream.columns ?? 80) - 1;
-      const line = Array.from(this.#line(state, now, true)).slice(0, width).join('');
+      const line = Array.from(this.#line(state, now, true))
+        .slice(0, width)
+        .join('');
       if (line !== this.#lastLine) this.#stream.write(CLEAR_LINE + line);
       this.#lastLine = line;
       return;

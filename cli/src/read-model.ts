@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { BACKBONES } from '@blindfit/images';
 import { parseModel, type Model } from '@blindfit/data';
+import { BACKBONES } from '@blindfit/images';
 import { CliError } from './errors.ts';
 
 /** Reads a model file. @throws CliError if it cannot be read, DatasetError if it is none */
@@ -10,7 +10,11 @@ export async function readModel(path: string): Promise<Model> {
     text = await readFile(path, 'utf8');
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    throw new CliError(`the model ${path} cannot be read: ${missing ? 'there is no such file' : error instanceof Error ? error.message : String(error)}`, 'name a file that "blindfit train" wrote', { cause: error });
+    throw new CliError(
+      `the model ${path} cannot be read: ${missing ? 'there is no such file' : error instanceof Error ? error.message : String(error)}`,
+      'name a file that "blindfit train" wrote',
+      { cause: error },
+    );
   }
   return parseModel(text, path);
 }

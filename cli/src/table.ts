@@ -8,7 +8,9 @@ export interface Column {
 
 /** Rows under their titles, columns as wide as need be and two blanks apart; no blanks at the ends of lines. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const lines = [columns.map(({ title }) => title), ...rows].map((row) => columns.map((_, i) => printable(row[i] ?? '').replaceAll('\n', ' ')));
+  const lines = [columns.map(({ title }) => title), ...rows].map((row) =>
+    columns.map((_, i) => printable(row[i] ?? '').replaceAll('\n', ' ')),
+  );
   const widths = columns.map((_, i) => Math.max(...lines.map((line) => widthOf(line[i] ?? ''))));
   const pad = (text: string, i: number): string => {
     const blanks = ' '.repeat((widths[i] ?? 0) - widthOf(text));

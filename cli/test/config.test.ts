@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
-import { ConfigError, optional, variables } from '@blindfit/service';
 import { Command } from 'commander';
-
+import { ConfigError, optional, variables } from '@blindfit/service';
 import { addConfigFlags, configOf, givenFlags } from '../src/config.ts';
 
 const { redisUrl, token, threads, port, logLevel } = variables;
@@ -12,13 +10,25 @@ const TABLE = { redisUrl, token: optional(token), threads, port, logLevel };
 test('flags override the environment, which overrides the defaults', () => {
   const command = addConfigFlags(new Command('service').exitOverride(), TABLE);
   command.parse(['--threads', '3', '--redis', 'unix:///flag.sock'], { from: 'user' });
-  const config = configOf(TABLE, givenFlags(command), { BLINDFIT_THREADS: '7', BLINDFIT_PORT: '9000', REDIS_URL: 'redis://other' });
-  assert.deepEqual({ ...config }, { redisUrl: 'unix:///flag.sock', token: undefined, threads: 3, port: 9000, logLevel: 'info' });
+  const config = configOf(TABLE, givenFlags(command), {
+    BLINDFIT_THREADS: '7',
+    BLINDFIT_PORT: '9000',
+    REDIS_URL: 'redis://other',
+  });
+  assert.deepEqual(
+    { ...config },
+    { redisUrl: 'unix:///flag.sock', token: undefined, threads: 3, port: 9000, logLevel: 'info' },
+  );
 });
 
 test('what is wrong is named by the flag or by the variable, whichever it came from', () => {
   assert.throws(
-    () => configOf(TABLE, { '--threads': '0', '--redis': 'http://user:secret@host' }, { BLINDFIT_PORT: 'eighty', BLINDFIT_TOKEN: 'short' }),
+    () =>
+      configOf(
+        TABLE,
+        { '--threads': '0', '--redis': 'http://user:secret@host' },
+        { BLINDFIT_PORT: 'eighty', BLINDFIT_TOKEN: 'short' },
+      ),
     (error) => {
       assert.ok(error instanceof ConfigError);
       assert.equal(error.problems.length, 4);

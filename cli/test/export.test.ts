@@ -3,25 +3,47 @@ import assert from 'node:assert/strict';
 import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
-import { encodeModel, parseModel, type OnnxNode } from '@blindfit/images';
-import { accuracy, classIndices, predictLabels, readIdxImages, serialiseModel, withLabels, type LabelledDataset, type Model } from '@blindfit/data';
-import { digitFiles, type Split } from '@blindfit/demo';
-import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/images';
-import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import {
+  accuracy,
+  classIndices,
+  predictLabels,
+  readIdxImages,
+  serialiseModel,
+  withLabels,
+  type LabelledDataset,
+  type Model,
+} from '@blindfit/data';
+import { digitFiles, type Split } from '@blindfit/demo';
+import { encodeModel, parseModel, type OnnxNode, extractDataset, loadBackbone, openIdxSource } from '@blindfit/images';
+import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
 import { exportTrained } from '../src/export/export-model.ts';
 import { prepareData } from '../src/train/data.ts';
 import { askCli, cleanEnv, runCli, temporaryDirectory } from './support.ts';
 
 async function digits(split: Split, limit: number): Promise<LabelledDataset> {
-  const { data } = await extractDataset({ source: await openIdxSource({ ...digitFiles(split), limit }), backbone: await loadBackbone({ backbone: 'scattering' }) });
+  const { data } = await extractDataset({
+    source: await openIdxSource({ ...digitFiles(split), limit }),
+    backbone: await loadBackbone({ backbone: 'scattering' }),
+  });
   return withLabels(data, data.labels ?? []);
 }
 
 function train(training: LabelledDataset, preprocessing: Parameters<typeof prepareData>[0]['preprocessing']): Model {
   const data = prepareData({ training, preprocessing });
-  const { weights } = trainClear(data.job.x, data.shape.samples, data.shape.features, data.job.labels, DEFAULT_HYPERPARAMETERS);
-  return { classes: data.classes, weights: weights.map((row) => [...row]), preprocessing: data.preprocessing, training: { backbone: 'scattering' } };
+  const { weights } = trainClear(
+    data.job.x,
+    data.shape.samples,
+    data.shape.features,
+    data.job.labels,
+    DEFAULT_HYPERPARAMETERS,
+  );
+  return {
+    classes: data.classes,
+    weights: weights.map((row) => [...row]),
+    preprocessing: data.preprocessing,
+    training: { backbone: 'scattering' },
+  };
 }
 
 suite('a model of the built-in backbone', () => {
@@ -53,16 +75,41 @@ suite('a model of the built-in backbone', () => {
     // The model says which backbone it was trained with.
     const { status, stdout, stderr } = await runCli(
       t,
-      ['predict', '--model', join(directory, 'model.json'), '--images', images, '--labels', labels, '--limit', '100', '--json', '--quiet'],
+      [
+        'predict',
+        '--model',
+        join(directory, 'model.json'),
+        '--images',
+        images,
+        '--labels',
+        labels,
+        '--limit',
+        '100',
+        '--json',
+        '--quiet',
+      ],
       cleanEnv({ XDG_CACHE_HOME: join(directory, 'cache') }),
     );
     assert.deepEqual([status, stderr], [0, '']);
-    const found = JSON.parse(stdout) as { accuracy: number; samples: number; predictions: { predicted: string; actual: string; sample: string }[] };
+    const found = JSON.parse(stdout) as {
+      accuracy: number;
+      samples: number;
+      predictions: { predicted: string; actual: string; sample: string }[];
+    };
     const expected = predictLabels(model, heldOut);
-    assert.deepEqual(found.predictions.map(({ predicted }) => predicted), expected);
-    assert.deepEqual(found.predictions.map(({ actual }) => actual), heldOut.labels);
+    assert.deepEqual(
+      found.predictions.map(({ predicted }) => predicted),
+      expected,
+    );
+    assert.deepEqual(
+      found.predictions.map(({ actual }) => actual),
+      heldOut.labels,
+    );
     assert.equal(found.samples, 100);
-    assert.equal(found.accuracy, accuracy(classIndices(expected, model.classes), classIndices(heldOut.labels, model.classes)));
+    assert.equal(
+      found.accuracy,
+      accuracy(classIndices(expected, model.classes), classIndices(heldOut.labels, model.classes)),
+    );
     assert.ok(found.accuracy > 0.6, `${found.accuracy}`);
   });
 
@@ -80,19 +127,34 @@ suite('a model of the built-in backbone', () => {
       const indices = await outputs['label_index']?.getData();
       await session.release();
       assert.ok(indices instanceof BigInt64Array);
-      assert.deepEqual(Array.from(indices, (k) => model.classes[Number(k)]), predictLabels(model, heldOut));
+      assert.deepEqual(
+        Array.from(indices, (k) => model.classes[Number(k)]),
+        predictLabels(model, heldOut),
+      );
     });
   }
 
   test('the export command writes the file and cautions', async (t) => {
     const directory = await temporaryDirectory(t);
     await writeFile(join(directory, 'model.json'), serialiseModel(modelOf('pca')));
-    const { status, stdout, stderr } = await runCli(t, ['export', '--model', join(directory, 'model.json'), '--out', join(directory, 'digits.onnx')]);
+    const { status, stdout, stderr } = await runCli(t, [
+      'export',
+      '--model',
+      join(directory, 'model.json'),
+      '--out',
+      join(directory, 'digits.onnx'),
+    ]);
     assert.equal(status, 0, stderr);
-    assert.match(stdout, /^model {4}.*digits\.onnx, [\d.]+ [KM]iB\ninput {4}image: N x 1 x 28 x 28, grey in \[0, 1\]\noutputs {2}scores, probabilities, label_index: 10 classes\ncheck {4}onnxruntime agrees with "blindfit predict" on 4 random images: scores within \d\.\de-\d+ of their range\n$/);
+    assert.match(
+      stdout,
+      /^model {4}.*digits\.onnx, [\d.]+ [KM]iB\ninput {4}image: N x 1 x 28 x 28, grey in \[0, 1\]\noutputs {2}scores, probabilities, label_index: 10 classes\ncheck {4}onnxruntime agrees with "blindfit predict" on 4 random images: scores within \d\.\de-\d+ of their range\n$/,
+    );
     assert.match(stderr, /^caution: the model's weights were decrypted from CKKS ciphertexts[^]*CPA-D/);
     const { metadata } = parseModel(await readFile(join(directory, 'digits.onnx')));
-    assert.deepEqual(JSON.parse(metadata.find(({ key }) => key === 'blindfit.classes')?.value ?? ''), modelOf('pca').classes);
+    assert.deepEqual(
+      JSON.parse(metadata.find(({ key }) => key === 'blindfit.classes')?.value ?? ''),
+      modelOf('pca').classes,
+    );
   });
 
   test('a graph that computes something else is not written', async (t) => {
@@ -102,32 +164,97 @@ suite('a model of the built-in backbone', () => {
     const like = source.graph.nodes.at(-1);
     assert.ok(like);
     // Noise that onnxruntime seeds with the node's number, which the export changes by leaving out a node that nothing needs.
-    const node = (opType: string, inputs: string[], output: string): OnnxNode => ({ ...like, name: output, opType, inputs, outputs: [output], attributes: [] });
-    const renamed = source.graph.nodes.map((each) => ({ ...each, name: `steady ${each.name}`, outputs: each.outputs.map((value) => (value === 'features' ? 'steady' : value)) }));
-    const nodes = [node('Identity', ['image'], 'unused'), ...renamed, node('RandomNormalLike', ['steady'], 'noise'), node('Add', ['steady', 'noise'], 'features')];
+    const node = (opType: string, inputs: string[], output: string): OnnxNode => ({
+      ...like,
+      name: output,
+      opType,
+      inputs,
+      outputs: [output],
+      attributes: [],
+    });
+    const renamed = source.graph.nodes.map((each) => ({
+      ...each,
+      name: `steady ${each.name}`,
+      outputs: each.outputs.map((value) => (value === 'features' ? 'steady' : value)),
+    }));
+    const nodes = [
+      node('Identity', ['image'], 'unused'),
+      ...renamed,
+      node('RandomNormalLike', ['steady'], 'noise'),
+      node('Add', ['steady', 'noise'], 'features'),
+    ];
     await writeFile(join(directory, 'random.onnx'), encodeModel({ ...source, graph: { ...source.graph, nodes } }));
     await writeFile(join(directory, 'model.json'), serialiseModel(modelOf('none')));
     const out = join(directory, 'out.onnx');
-    const { status, stdout, stderr } = await runCli(t, ['export', '--model', join(directory, 'model.json'), '--backbone', join(directory, 'random.onnx'), '--out', out]);
+    const { status, stdout, stderr } = await runCli(t, [
+      'export',
+      '--model',
+      join(directory, 'model.json'),
+      '--backbone',
+      join(directory, 'random.onnx'),
+      '--out',
+      out,
+    ]);
     assert.deepEqual([status, stdout], [1, '']);
-    assert.match(stderr, /^error: the exported model does not compute what the trained one predicts: on 4 random images the scores differ by up to [\d.e-]+ of their range; nothing was written\nhint: /);
+    assert.match(
+      stderr,
+      /^error: the exported model does not compute what the trained one predicts: on 4 random images the scores differ by up to [\d.e-]+ of their range; nothing was written\nhint: /,
+    );
     await assert.rejects(access(out));
   });
 
   test('says what is wrong', async (t) => {
     const directory = await temporaryDirectory(t);
     const at = (name: string): string => join(directory, name);
-    const small: Model = { classes: ['a', 'b'], weights: [[0, 1, 2], [0, 2, 1]], preprocessing: { kind: 'none' }, training: {} };
+    const small: Model = {
+      classes: ['a', 'b'],
+      weights: [
+        [0, 1, 2],
+        [0, 2, 1],
+      ],
+      preprocessing: { kind: 'none' },
+      training: {},
+    };
     await writeFile(at('small.json'), serialiseModel(small));
     await writeFile(at('not.onnx'), 'text');
     for (const [args, status, message] of [
-      [['export', '--model', at('small.json'), '--backbone', 'scattering', '--out', at('x.onnx')], 1, /^error: the backbone gives 400 features and the model was trained on 2; use the backbone it was trained with\n$/],
-      [['export', '--model', at('small.json'), '--backbone', 'nonsense', '--out', at('x.onnx')], 1, /^error: there is no backbone "nonsense"; use one of scattering, regnet_x_400mf, or an \.onnx file/],
-      [['export', '--model', at('small.json'), '--backbone', at('not.onnx'), '--out', at('x.onnx')], 1, /^error: onnxruntime cannot load not\.onnx/],
+      [
+        ['export', '--model', at('small.json'), '--backbone', 'scattering', '--out', at('x.onnx')],
+        1,
+        /^error: the backbone gives 400 features and the model was trained on 2; use the backbone it was trained with\n$/,
+      ],
+      [
+        ['export', '--model', at('small.json'), '--backbone', 'nonsense', '--out', at('x.onnx')],
+        1,
+        /^error: there is no backbone "nonsense"; use one of scattering, regnet_x_400mf, or an \.onnx file/,
+      ],
+      [
+        ['export', '--model', at('small.json'), '--backbone', at('not.onnx'), '--out', at('x.onnx')],
+        1,
+        /^error: onnxruntime cannot load not\.onnx/,
+      ],
       [['export', '--model', at('none.json')], 1, /^error: the model .*none\.json cannot be read/],
       [['predict', '--model', at('small.json')], 2, /^error: there are no samples to classify\nhint: give --features/],
-      [['predict', '--model', at('small.json'), '--features', 'x.csv', '--images', 'y'], 2, /^error: --features excludes --images/],
-      [['predict', '--model', at('small.json'), '--images', digitFiles('heldout').images, '--limit', '2', '--quiet', '--no-cache'], 1, /^error: the model was trained on 2 features and the data has 400/],
+      [
+        ['predict', '--model', at('small.json'), '--features', 'x.csv', '--images', 'y'],
+        2,
+        /^error: --features excludes --images/,
+      ],
+      [
+        [
+          'predict',
+          '--model',
+          at('small.json'),
+          '--images',
+          digitFiles('heldout').images,
+          '--limit',
+          '2',
+          '--quiet',
+          '--no-cache',
+        ],
+        1,
+        /^error: the model was trained on 2 features and the data has 400/,
+      ],
     ] as const) {
       const ended = await askCli(args);
       assert.equal(ended.status, status, ended.stderr);

@@ -27,10 +27,17 @@ async function place(t: TestContext, count: number): Promise<Place> {
   const folder = await temporaryDirectory(t);
   const images = join(folder, 'images.gz');
   const labels = join(folder, 'labels');
-  const pixel = (image: number, at: number): number => (at < 2 ? (image >> (8 * at)) & 255 : 127 + 120 * Math.sin(((at % 28) * (1 + (image % 5))) / 3 + image));
+  const pixel = (image: number, at: number): number =>
+    at < 2 ? (image >> (8 * at)) & 255 : 127 + 120 * Math.sin(((at % 28) * (1 + (image % 5))) / 3 + image);
   const pixels = Uint8Array.from({ length: 784 * count }, (_, at) => pixel(Math.floor(at / 784), at % 784));
   await writeFile(images, gzipSync(idx([count, 28, 28], pixels)));
-  await writeFile(labels, idx([count], Uint8Array.from({ length: count }, (_, i) => i % 5)));
+  await writeFile(
+    labels,
+    idx(
+      [count],
+      Uint8Array.from({ length: count }, (_, i) => i % 5),
+    ),
+  );
   return { folder, images, labels, env: cleanEnv({ XDG_CACHE_HOME: join(folder, 'cache') }) };
 }
 
@@ -39,13 +46,28 @@ test('features of IDX images, as CSV and as a binary file, computed once', async
   const [csv, bin] = [join(folder, 'f.csv'), join(folder, 'f.bin')];
   const first = await runCli(t, ['features', '--images', images, '--labels', labels, '--out', csv], env);
   assert.equal(first.status, 0, first.stderr);
-  assert.match(first.stdout, /^300 images, 400 features each, with scattering in .* \([\d,]+ images\/s\)\nfeatures: .*f\.csv\n$/);
+  assert.match(
+    first.stdout,
+    /^300 images, 400 features each, with scattering in .* \([\d,]+ images\/s\)\nfeatures: .*f\.csv\n$/,
+  );
   assert.match(first.stderr, /^features of scattering {2}100 % {2}300\/300 images, [\d,]+ images\/s$/m);
-  const second = await runCli(t, ['features', '--images', images, '--labels', labels, '--out', bin, '--json', '--quiet'], env);
+  const second = await runCli(
+    t,
+    ['features', '--images', images, '--labels', labels, '--out', bin, '--json', '--quiet'],
+    env,
+  );
   assert.deepEqual([second.status, second.stderr], [0, '']);
   const summary = JSON.parse(second.stdout) as Record<string, unknown>;
   assert.deepEqual(
-    [summary['samples'], summary['features'], summary['computed'], summary['cached'], summary['skipped'], summary['backbone'], summary['out']],
+    [
+      summary['samples'],
+      summary['features'],
+      summary['computed'],
+      summary['cached'],
+      summary['skipped'],
+      summary['backbone'],
+      summary['out'],
+    ],
     [300, 400, 0, 300, 0, 'scattering', bin],
   );
   const [a, b] = [await readFeatures(csv), await readFeatures(bin)];
@@ -56,8 +78,28 @@ test('features of IDX images, as CSV and as a binary file, computed once', async
 
   // onnxruntime would leave the id of this device and a queue of telemetry there, unless it believes to run in CI.
   const [home, cache] = [join(folder, 'home'), join(folder, 'other')];
-  const userEnv = Object.fromEntries(Object.entries(cleanEnv({ HOME: home, XDG_CACHE_HOME: cache })).filter(([name]) => !/^(CI|TF_BUILD|GITHUB_ACTIONS|ORT_.*|.*_CI)$/.test(name)));
-  const third = await runCli(t, ['features', '--images', images, '--labels', labels, '--limit', '7', '--out', join(folder, 'g.csv'), '--no-cache', '--json'], userEnv);
+  const userEnv = Object.fromEntries(
+    Object.entries(cleanEnv({ HOME: home, XDG_CACHE_HOME: cache })).filter(
+      ([name]) => !/^(CI|TF_BUILD|GITHUB_ACTIONS|ORT_.*|.*_CI)$/.test(name),
+    ),
+  );
+  const third = await runCli(
+    t,
+    [
+      'features',
+      '--images',
+      images,
+      '--labels',
+      labels,
+      '--limit',
+      '7',
+      '--out',
+      join(folder, 'g.csv'),
+      '--no-cache',
+      '--json',
+    ],
+    userEnv,
+  );
   assert.equal((JSON.parse(third.stdout) as Record<string, unknown>)['computed'], 7);
   assert.ok(!existsSync(home) && !existsSync(cache), 'nothing is left behind');
 });
@@ -66,7 +108,11 @@ test('features of a folder, with images that cannot be read', async (t) => {
   const folder = await temporaryDirectory(t);
   const env = cleanEnv({ XDG_CACHE_HOME: join(folder, 'cache') });
   // The smallest PNGs there are: one grey pixel, black or white.
-  const png = (pixel: string): Buffer => Buffer.from(`iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==${pixel}`, 'base64');
+  const png = (pixel: string): Buffer =>
+    Buffer.from(
+      `iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==${pixel}`,
+      'base64',
+    );
   for (const name of ['black', 'other']) await mkdir(join(folder, 'set', name), { recursive: true });
   await writeFile(join(folder, 'set', 'black', '1.png'), png(''));
   await writeFile(join(folder, 'set', 'other', '1.png'), png(''));
@@ -75,7 +121,10 @@ test('features of a folder, with images that cannot be read', async (t) => {
   await writeFile(out, 'what was there before');
   const strict = await runCli(t, ['features', '--folder', join(folder, 'set'), '--out', out], env);
   assert.equal(strict.status, 1);
-  assert.match(strict.stderr, /^error: .*other\/2\.png is no image that can be read \(.*\); PNG, JPEG and WebP are allowed$/m);
+  assert.match(
+    strict.stderr,
+    /^error: .*other\/2\.png is no image that can be read \(.*\); PNG, JPEG and WebP are allowed$/m,
+  );
   assert.equal(await readFile(out, 'utf8'), 'what was there before');
   const lenient = await runCli(t, ['features', '--folder', join(folder, 'set'), '--skip-bad', '--out', out], env);
   assert.equal(lenient.status, 0, lenient.stderr);
@@ -92,8 +141,12 @@ test('a run that is killed, or interrupted, leaves the output alone and is conti
   const args = ['features', '--images', images, '--labels', labels, '--out', out];
   /** Whether the cache holds more than its header: 100 images of 400 features take 160 KB. */
   const cached = async (): Promise<boolean> => {
-    const names = (await readdir(join(folder, 'cache'), { recursive: true }).catch(() => [])).filter((name) => name.endsWith('.features'));
-    return (await Promise.all(names.map((name) => stat(join(folder, 'cache', name))))).some(({ size }) => size > 100_000);
+    const names = (await readdir(join(folder, 'cache'), { recursive: true }).catch(() => [])).filter((name) =>
+      name.endsWith('.features'),
+    );
+    return (await Promise.all(names.map((name) => stat(join(folder, 'cache', name))))).some(
+      ({ size }) => size > 100_000,
+    );
   };
 
   const killed = startCli(t, args, env);
@@ -114,7 +167,11 @@ test('a run that is killed, or interrupted, leaves the output alone and is conti
   t.diagnostic(`${summary.cached} of 3,000 were there`);
   assert.ok(summary.cached > 0 && summary.computed > 0 && summary.cached + summary.computed === 3000);
   assert.equal((await readFeatures(out)).n, 3000);
-  assert.deepEqual((await readdir(folder)).sort(), ['cache', 'f.bin', 'images.gz', 'labels'], 'nothing is left behind, not even by the killed run');
+  assert.deepEqual(
+    (await readdir(folder)).sort(),
+    ['cache', 'f.bin', 'images.gz', 'labels'],
+    'nothing is left behind, not even by the killed run',
+  );
 });
 
 test('wrong usage and wrong files are told as such', async (t) => {
@@ -122,20 +179,40 @@ test('wrong usage and wrong files are told as such', async (t) => {
   await writeFile(join(folder, 'three'), idx([3], Uint8Array.of(1, 2, 3)));
   const out = ['--out', join(folder, 'f.csv')];
   for (const [status, args, message] of [
-    [2, [], /^error: there are no images to work on\nhint: give --images FILE\.idx --labels FILE\.idx, or --folder DIR$/m],
+    [
+      2,
+      [],
+      /^error: there are no images to work on\nhint: give --images FILE\.idx --labels FILE\.idx, or --folder DIR$/m,
+    ],
     [2, ['--images', images, '--folder', folder], /^error: --images and --folder exclude each other/m],
     [2, ['--labels', labels, '--folder', folder], /^error: --labels goes with --images/m],
     [2, ['--images', images], /have no labels\nhint: give --labels/],
-    [2, ['--images', images, '--labels', labels, '--mean', '1,x'], /--mean <list>' argument '1,x' is invalid\. Allowed are numbers, separated by commas\./],
+    [
+      2,
+      ['--images', images, '--labels', labels, '--mean', '1,x'],
+      /--mean <list>' argument '1,x' is invalid\. Allowed are numbers, separated by commas\./,
+    ],
     [2, ['--images', images, '--labels', labels, '--channels', 'cmyk'], /Allowed choices are rgb, bgr, grey/],
     [1, ['--images', images, '--labels', join(folder, 'three')], /images\.gz holds 4 images and .*three 3 labels/],
     [1, ['--images', labels, '--labels', labels], /too few for the header|this is an IDX labels file/],
     [1, ['--images', join(folder, 'none'), '--labels', labels], /none: no such file/],
-    [1, ['--images', images, '--labels', labels, '--backbone', 'alexnet'], /there is no backbone "alexnet"; use one of scattering,/],
-    [1, ['--images', images, '--labels', labels, '--backbone', join(folder, 'no.onnx')], /no\.onnx cannot be read: ENOENT/],
+    [
+      1,
+      ['--images', images, '--labels', labels, '--backbone', 'alexnet'],
+      /there is no backbone "alexnet"; use one of scattering,/,
+    ],
+    [
+      1,
+      ['--images', images, '--labels', labels, '--backbone', join(folder, 'no.onnx')],
+      /no\.onnx cannot be read: ENOENT/,
+    ],
     [1, ['--images', images, '--labels', labels, '--backbone', 'regnet_x_400mf'], /--weights/],
     [1, ['--images', images, '--labels', labels, '--size', '224'], /so the size is 28 and cannot be 224/],
-    [1, ['--images', images, '--labels', labels, '--output', 'logits'], /there is no output "logits"; the outputs of scattering are "features" \(float32 .* x 400\)/],
+    [
+      1,
+      ['--images', images, '--labels', labels, '--output', 'logits'],
+      /there is no output "logits"; the outputs of scattering are "features" \(float32 .* x 400\)/,
+    ],
     [1, ['--images', images, '--labels', labels, '--out', join(folder, 'f.txt')], /must end in \.csv or \.bin/],
     [1, ['--folder', join(folder, 'none')], /none: there is no such folder/],
   ] as const) {

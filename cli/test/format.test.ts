@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
 import { formatAge, formatBytes, formatCount, formatEta, formatSeconds, printable } from '../src/format.ts';
 import { formatPairs, formatTable } from '../src/table.ts';
 
@@ -55,8 +54,18 @@ table('estimates', formatEta, [
 
 test('ages and counts', () => {
   const now = Date.parse('2025-01-10T00:00:00Z');
-  const ages = ['2025-01-09T23:59:55Z', '2025-01-09T23:59:20Z', '2025-01-09T23:30:00Z', '2025-01-08T03:00:00Z', '2025-01-01T00:00:00Z', 'nonsense'];
-  assert.deepEqual(ages.map((iso) => formatAge(iso, now)), ['just now', '40 s ago', '30 min ago', '45 h ago', '9 d ago', 'unknown']);
+  const ages = [
+    '2025-01-09T23:59:55Z',
+    '2025-01-09T23:59:20Z',
+    '2025-01-09T23:30:00Z',
+    '2025-01-08T03:00:00Z',
+    '2025-01-01T00:00:00Z',
+    'nonsense',
+  ];
+  assert.deepEqual(
+    ages.map((iso) => formatAge(iso, now)),
+    ['just now', '40 s ago', '30 min ago', '45 h ago', '9 d ago', 'unknown'],
+  );
   assert.equal(formatCount(1_234_567.4), '1,234,567');
 });
 
@@ -71,7 +80,17 @@ test('tables are aligned, also with accents, and never break their lines', () =>
     ['x', '7', 'two\nlines \u001b[31m'],
     ['short', '1000'],
   ]);
-  assert.equal(text, ['NAME      N  NOTE', 'zwölf    12', 'x         7  two lines \uFFFD[31m', 'short  1000'].join('\n'));
+  assert.equal(
+    text,
+    ['NAME      N  NOTE', 'zwölf    12', 'x         7  two lines \uFFFD[31m', 'short  1000'].join('\n'),
+  );
   assert.equal(formatTable(columns, []), 'NAME  N  NOTE');
-  assert.equal(formatPairs([['a', '1'], ['long', '2'], ['', '3']]), 'a     1\nlong  2\n      3');
+  assert.equal(
+    formatPairs([
+      ['a', '1'],
+      ['long', '2'],
+      ['', '3'],
+    ]),
+    'a     1\nlong  2\n      3',
+  );
 });

@@ -4,7 +4,6 @@ import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-
 import { readConnection, removeConnection, tokenOf, writeConnection } from '../src/connection-file.ts';
 import { CliError, InterruptedError, reportError, UsageError } from '../src/errors.ts';
 import { askCli, cleanEnv, runCli, startCli, temporaryDirectory } from './support.ts';
@@ -29,7 +28,10 @@ test('wrong usage ends with status 2 and says what to do', async (t) => {
     [[], /^Usage: blindfit/],
     [['nonsense'], /^error: unknown command 'nonsense'\nhint: .*--help/],
     [['job'], /Did you mean jobs\?/],
-    [['jobs', '--limit', '0'], /^error: option '--limit <n>' argument '0' is invalid\. Allowed are whole numbers from 1 to 1000\.\nhint: see "blindfit jobs --help"/],
+    [
+      ['jobs', '--limit', '0'],
+      /^error: option '--limit <n>' argument '0' is invalid\. Allowed are whole numbers from 1 to 1000\.\nhint: see "blindfit jobs --help"/,
+    ],
     [['jobs', '--state', 'odd'], /Allowed choices are queued, running, awaiting-refresh, succeeded, failed, cancelled/],
     [['jobs', '--follow'], /^error: --follow needs the id of a job\nhint: /],
     [['cancel'], /^error: missing required argument 'job'/],
@@ -56,7 +58,10 @@ test('failures end with status 1, without a stack unless asked for', async (t) =
   const args = ['cancel', 'job-0123456789ab', '--server', `http://127.0.0.1:${port}`];
   const plain = await runCli(t, args);
   assert.equal(plain.status, 1);
-  assert.match(plain.stderr, /^error: the Blindfit API at http:\/\/127\.0\.0\.1:\d+ cannot be reached \(5 attempts\): nothing listens there \(ECONNREFUSED\)\nhint: .*BLINDFIT_SERVER.*\n$/);
+  assert.match(
+    plain.stderr,
+    /^error: the Blindfit API at http:\/\/127\.0\.0\.1:\d+ cannot be reached \(5 attempts\): nothing listens there \(ECONNREFUSED\)\nhint: .*BLINDFIT_SERVER.*\n$/,
+  );
   const debug = await runCli(t, args, cleanEnv({ BLINDFIT_DEBUG: '1' }));
   assert.match(debug.stderr, /^error: [^]*\n {4}at [^]*connection\.ts/);
 });
@@ -72,7 +77,10 @@ test('errors become a message, a hint and a status', () => {
   assert.deepEqual(report(new InterruptedError('SIGINT')), [130, '']);
   assert.deepEqual(report(new InterruptedError('SIGTERM')), [143, '']);
   assert.deepEqual(report(new Error('\u001b]0;title\u0007')), [1, 'error: \uFFFD]0;title\uFFFD\n']);
-  assert.match(report(new TypeError('x is not a function'))[1], /^error: x is not a function\nhint: this looks like a bug.*BLINDFIT_DEBUG=1/);
+  assert.match(
+    report(new TypeError('x is not a function'))[1],
+    /^error: x is not a function\nhint: this looks like a bug.*BLINDFIT_DEBUG=1/,
+  );
   assert.match(report('thrown text')[1], /^error: thrown text\nhint: this looks like a bug/);
 });
 
@@ -82,7 +90,13 @@ test('Ctrl-C ends a waiting command with status 130', async (t) => {
   await once(listener, 'listening');
   t.after(() => listener.close());
   const connected = once(listener, 'connection');
-  const { child, ended } = startCli(t, ['jobs', 'job-0123456789ab', '--follow', '--server', `http://127.0.0.1:${(listener.address() as AddressInfo).port}`]);
+  const { child, ended } = startCli(t, [
+    'jobs',
+    'job-0123456789ab',
+    '--follow',
+    '--server',
+    `http://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+  ]);
   await connected;
   child.kill('SIGINT');
   const { status, stderr } = await ended;
@@ -100,7 +114,11 @@ test('a reader that has seen enough is no error', async (t) => {
 test('a service that cannot reach Redis says so and ends', async (t) => {
   const directory = await temporaryDirectory(t);
   const env = cleanEnv({ BLINDFIT_TOKEN: 'a-token-for-the-tests', BLINDFIT_LOG_LEVEL: 'silent' });
-  const { status, stdout, stderr } = await runCli(t, ['api', '--redis', `unix://${directory}/none.sock`, '--store', `file://${directory}/blobs`, '--port', '0'], env);
+  const { status, stdout, stderr } = await runCli(
+    t,
+    ['api', '--redis', `unix://${directory}/none.sock`, '--store', `file://${directory}/blobs`, '--port', '0'],
+    env,
+  );
   assert.equal(status, 1);
   assert.equal(stdout, '');
   assert.match(stderr, /^error: Redis did not become ready within \d+ ms: .*ENOENT.*\nhint: start Redis/);
@@ -115,7 +133,8 @@ test('the connection file is private, and one left behind does not count', async
   const connection = { server: 'http://127.0.0.1:8080', token, pid: process.pid };
   await writeConnection(directory, connection);
   assert.deepEqual(await readConnection(directory), connection);
-  for (const name of ['connection.json', 'token']) assert.equal((await stat(join(directory, name))).mode & 0o777, 0o600, name);
+  for (const name of ['connection.json', 'token'])
+    assert.equal((await stat(join(directory, name))).mode & 0o777, 0o600, name);
   assert.equal((await stat(directory)).mode & 0o777, 0o700);
 
   const gone = startCli(t, ['--version']);
@@ -136,7 +155,10 @@ test('up tells what stands in its way', async (t) => {
   const { port } = listener.address() as AddressInfo;
   const taken = await runCli(t, ['up', '--data', join(directory, 'data'), '--port', String(port)]);
   assert.equal(taken.status, 1);
-  assert.match(taken.stderr, new RegExp(`^error: port ${port} of 127\\.0\\.0\\.1 is in use by another program\nhint: choose another port`));
+  assert.match(
+    taken.stderr,
+    new RegExp(`^error: port ${port} of 127\\.0\\.0\\.1 is in use by another program\nhint: choose another port`),
+  );
 
   await mkdir(join(directory, 'file'), { recursive: true });
   await writeFile(join(directory, 'file', 'data'), '');

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-
 import { cleanEnv, runCli, temporaryDirectory } from './support.ts';
 
 const JOB = ['plan', '--samples', '40', '--features', '12', '--classes', '4'];
@@ -13,13 +12,29 @@ test('plan prints what a job needs and how long it takes; the second time from w
   const text = await runCli(t, [...JOB, '--iterations', '3', '--refresh-every', '1'], env);
   assert.equal(text.status, 0, text.stderr);
   assert.match(text.stderr, /measuring this machine/);
-  for (const line of [/^ring +N = \d+/m, /^modulus +log2 QP/m, /^scale, levels .*after each refresh/m, /^refreshes +2, every 1 iterations/m, /^blocks +/m, /^tasks .* in all$/m, /^keys +/m, /^operations +/m,
-    /^bytes +/m, /^memory .* a compute thread, .* on a host$/m, /^time +about .* of training with \d+ vCPUs on this machine/m, /^before it +keys/m]) {
+  for (const line of [
+    /^ring +N = \d+/m,
+    /^modulus +log2 QP/m,
+    /^scale, levels .*after each refresh/m,
+    /^refreshes +2, every 1 iterations/m,
+    /^blocks +/m,
+    /^tasks .* in all$/m,
+    /^keys +/m,
+    /^operations +/m,
+    /^bytes +/m,
+    /^memory .* a compute thread, .* on a host$/m,
+    /^time +about .* of training with \d+ vCPUs on this machine/m,
+    /^before it +keys/m,
+  ]) {
     assert.match(text.stdout, line);
   }
   assert.equal((await readdir(join(cache, 'blindfit', 'calibrations'))).length, 1);
 
-  const json = await runCli(t, [...JOB, '--iterations', '3', '--refresh-every', '1', '--vcpus', '64', '--json', '--simulate'], env);
+  const json = await runCli(
+    t,
+    [...JOB, '--iterations', '3', '--refresh-every', '1', '--vcpus', '64', '--json', '--simulate'],
+    env,
+  );
   assert.equal(json.status, 0, json.stderr);
   assert.doesNotMatch(json.stderr, /measuring/);
   const plan = JSON.parse(json.stdout) as {
@@ -33,7 +48,10 @@ test('plan prints what a job needs and how long it takes; the second time from w
   assert.deepEqual([plan.refreshEvery, plan.refreshes, plan.keys], [1, 2, plan.rotationSteps.length + 1]);
   assert.equal(plan.predicted.vcpus, 64);
   assert.ok((plan.predicted.seconds['train'] ?? 0) > 0);
-  assert.deepEqual(plan.simulation.map(({ vcpus }) => vcpus), [1, 2, 4, 8, 16, 32, 64, 128, 256]);
+  assert.deepEqual(
+    plan.simulation.map(({ vcpus }) => vcpus),
+    [1, 2, 4, 8, 16, 32, 64, 128, 256],
+  );
   assert.equal(plan.simulation[0]?.efficiency, 1);
   for (const { vcpus, efficiency, seconds } of plan.simulation) {
     assert.ok(efficiency > 0 && efficiency <= 1.1, `${efficiency} on ${vcpus}`);

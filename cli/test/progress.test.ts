@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
 import { Progress, type ProgressOptions } from '../src/progress.ts';
 
 class Screen {
@@ -26,10 +25,18 @@ class Screen {
   }
 }
 
-function setUp(isTTY: boolean, options: ProgressOptions = {}, columns?: number): { screen: Screen; progress: Progress; clock: { now: number } } {
+function setUp(
+  isTTY: boolean,
+  options: ProgressOptions = {},
+  columns?: number,
+): { screen: Screen; progress: Progress; clock: { now: number } } {
   const screen = new Screen(isTTY, columns);
   const clock = { now: 0 };
-  return { screen, clock, progress: new Progress({ stream: screen, now: () => clock.now, mode: isTTY ? 'redraw' : 'auto', ...options }) };
+  return {
+    screen,
+    clock,
+    progress: new Progress({ stream: screen, now: () => clock.now, mode: isTTY ? 'redraw' : 'auto', ...options }),
+  };
 }
 
 const CLEAR = '\r\u001b[2K';
@@ -110,7 +117,18 @@ test('without a terminal: a line for each phase and every few seconds', async ()
   progress.update({ phase: 'Encrypting', done: 4, total: 4 });
   progress.update({ phase: 'Waiting' });
   progress.finish('Done.');
-  assert.equal(screen.take(), ['Encrypting  0 %', 'Encrypting  75 %  block 3  2 s left', 'a remark', 'Encrypting  100 %', 'Waiting', 'Done.', ''].join('\n'));
+  assert.equal(
+    screen.take(),
+    [
+      'Encrypting  0 %',
+      'Encrypting  75 %  block 3  2 s left',
+      'a remark',
+      'Encrypting  100 %',
+      'Waiting',
+      'Done.',
+      '',
+    ].join('\n'),
+  );
 
   const quick = setUp(false, { intervalMs: 50 });
   quick.progress.update({ phase: 'Working', done: 0, total: 4 });

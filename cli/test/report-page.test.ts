@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDataset, type LabelledDataset } from '@blindfit/data';
-import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
 import { renderReport } from '@blindfit/report';
+import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
 import { accuraciesOf, prepareData } from '../src/train/data.ts';
 import { reportPage } from '../src/train/report-page.ts';
 import type { TrainingReport } from '../src/train/run.ts';
@@ -22,7 +22,13 @@ function points(shift: number): LabelledDataset {
 test('the page shows the run: curves of every iteration, confusion matrix, mistakes with images', async () => {
   const data = prepareData({ training: points(0), validation: points(0.05), preprocessing: 'standardize' });
   const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 3 };
-  const { weights, history } = trainClear(data.job.x, data.shape.samples, data.shape.features, data.job.labels, hyperparameters);
+  const { weights, history } = trainClear(
+    data.job.x,
+    data.shape.samples,
+    data.shape.features,
+    data.job.labels,
+    hyperparameters,
+  );
   const accuracy = accuraciesOf(weights, data);
   const report: TrainingReport = {
     job: 'job-0123456789ab',
@@ -31,7 +37,10 @@ test('the page shows the run: curves of every iteration, confusion matrix, mista
     stoppedAfter: undefined,
     refresh: { count: 2, seconds: 1, computeSeconds: 0.5, down: 1000, up: 4000 },
     // As if noise had turned the second iteration around.
-    history: { encrypted: history.map((w, t) => (t === 1 ? w.map((row) => row.map((value) => -value)) : w)), clear: history },
+    history: {
+      encrypted: history.map((w, t) => (t === 1 ? w.map((row) => row.map((value) => -value)) : w)),
+      clear: history,
+    },
     parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
     seconds: { keygen: 1, encrypt: 2, upload: 3, loadKeys: 4, train: 5, download: 6, iterations: [1, 2, 2] },
     bytes: { data: 100, keys: 200, model: 300 },
@@ -42,7 +51,10 @@ test('the page shows the run: curves of every iteration, confusion matrix, mista
   const asked: number[] = [];
   const page = await reportPage(
     {
-      title: 'points', report, data, hyperparameters,
+      title: 'points',
+      report,
+      data,
+      hyperparameters,
       name: (index) => `point ${index}`,
       images: (index) => {
         asked.push(index);
@@ -52,43 +64,79 @@ test('the page shows the run: curves of every iteration, confusion matrix, mista
     new Date('2025-01-02T03:04:05Z'),
   );
   assert.equal(page.created, '2025-01-02T03:04:05.000Z');
-  assert.deepEqual(page.data, { samples: 20, heldOut: 20, columns: 3, classes: ['a', 'b'], preprocessing: 'standardize' });
+  assert.deepEqual(page.data, {
+    samples: 20,
+    heldOut: 20,
+    columns: 3,
+    classes: ['a', 'b'],
+    preprocessing: 'standardize',
+  });
   // All are told apart but the one with the wrong label.
-  assert.deepEqual(page.predictions.confusion, [[10, 1], [0, 9]]);
+  assert.deepEqual(page.predictions.confusion, [
+    [10, 1],
+    [0, 9],
+  ]);
   assert.equal(page.predictions.wrong, 1);
   const [mistake] = page.predictions.mistakes;
-  assert.deepEqual([mistake?.sample, mistake?.actual, mistake?.predicted, mistake?.image?.data[0]], ['point 19', 'a', 'b', 19]);
+  assert.deepEqual(
+    [mistake?.sample, mistake?.actual, mistake?.predicted, mistake?.image?.data[0]],
+    ['point 19', 'a', 'b', 19],
+  );
   assert.ok((mistake?.probability ?? 0) > 0.5 && (mistake?.probability ?? 1) < 1);
   assert.deepEqual(asked, [19], 'only what is shown is decoded');
   assert.equal(page.heldOut?.accuracy.clear.length, 3);
-  assert.deepEqual([page.heldOut.accuracy.clear[2], page.training.accuracy.encrypted[2]], [accuracy.validation, accuracy.train]);
-  assert.ok(Math.abs((page.training.accuracy.encrypted[1] ?? NaN) - (1 - (page.training.accuracy.clear[1] ?? NaN))) < 1e-12, 'turned around');
+  assert.deepEqual(
+    [page.heldOut.accuracy.clear[2], page.training.accuracy.encrypted[2]],
+    [accuracy.validation, accuracy.train],
+  );
+  assert.ok(
+    Math.abs((page.training.accuracy.encrypted[1] ?? NaN) - (1 - (page.training.accuracy.clear[1] ?? NaN))) < 1e-12,
+    'turned around',
+  );
   const { clear } = page.training.loss;
-  assert.ok(clear.every((value, t) => value < 2 * Math.LN2 && value < (clear[t - 1] ?? Infinity)), 'the loss falls from 2 ln 2');
+  assert.ok(
+    clear.every((value, t) => value < 2 * Math.LN2 && value < (clear[t - 1] ?? Infinity)),
+    'the loss falls from 2 ln 2',
+  );
   assert.ok((page.training.loss.encrypted[1] ?? 0) > 2 * Math.LN2);
   const html = renderReport(page);
-  for (const text of ['point 19', '95.00 %', 'log2 QP = 200', 'degree 3, fitted on [-8, 8]']) assert.ok(html.includes(text), text);
+  for (const text of ['point 19', '95.00 %', 'log2 QP = 200', 'degree 3, fitted on [-8, 8]'])
+    assert.ok(html.includes(text), text);
 });
 
 test('without held-out data it is about the training samples, by number', async () => {
   const data = prepareData({ training: points(0), preprocessing: 'none' });
-  const { weights, history } = trainClear(data.job.x, 20, 3, data.job.labels, { ...DEFAULT_HYPERPARAMETERS, iterations: 20, learningRate: 3 });
+  const { weights, history } = trainClear(data.job.x, 20, 3, data.job.labels, {
+    ...DEFAULT_HYPERPARAMETERS,
+    iterations: 20,
+    learningRate: 3,
+  });
   const accuracy = accuraciesOf(weights, data);
   const page = await reportPage({
-    title: 'points', data, hyperparameters: DEFAULT_HYPERPARAMETERS,
+    title: 'points',
+    data,
+    hyperparameters: DEFAULT_HYPERPARAMETERS,
     report: {
-      job: 'job-0123456789ab', weights, iteration: 20, stoppedAfter: undefined, history: { encrypted: history, clear: history },
+      job: 'job-0123456789ab',
+      weights,
+      iteration: 20,
+      stoppedAfter: undefined,
+      history: { encrypted: history, clear: history },
       refresh: { count: 0, seconds: 0, computeSeconds: 0, down: 0, up: 0 },
       parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
       seconds: { keygen: 0, encrypt: 0, upload: 0, loadKeys: 0, train: 0, download: 0, iterations: [] },
       bytes: { data: 0, keys: 0, model: 0 },
       operations: { rotations: 0, relinearisations: 0, multiplications: 0, plainMultiplications: 0, rescales: 0 },
-      maxWeightError: 0, accuracy: { encrypted: accuracy, clear: accuracy },
+      maxWeightError: 0,
+      accuracy: { encrypted: accuracy, clear: accuracy },
     },
   });
   assert.equal(page.heldOut, undefined);
   assert.equal(page.data.heldOut, 0);
-  assert.deepEqual(page.predictions.mistakes.map(({ sample, image }) => [sample, image]), [['sample 20', undefined]]);
+  assert.deepEqual(
+    page.predictions.mistakes.map(({ sample, image }) => [sample, image]),
+    [['sample 20', undefined]],
+  );
   assert.doesNotMatch(renderReport(page), /NaN|undefined|Infinity/);
 });
 
@@ -99,15 +147,25 @@ test('the page of a run that was refreshed now and then, and stopped early, has 
   const weights = history[2] ?? [];
   const accuracy = accuraciesOf(weights, data);
   const page = await reportPage({
-    title: 'points', data, hyperparameters,
+    title: 'points',
+    data,
+    hyperparameters,
     report: {
-      job: 'job-0123456789ab', weights, iteration: 3, stoppedAfter: 6, history: { encrypted: [undefined, undefined, weights, undefined, undefined, history[5]], clear: history.slice(0, 6) },
+      job: 'job-0123456789ab',
+      weights,
+      iteration: 3,
+      stoppedAfter: 6,
+      history: {
+        encrypted: [undefined, undefined, weights, undefined, undefined, history[5]],
+        clear: history.slice(0, 6),
+      },
       refresh: { count: 2, seconds: 1.5, computeSeconds: 1, down: 524_288, up: 2_000_000 },
       parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
       seconds: { keygen: 0, encrypt: 0, upload: 0, loadKeys: 0, train: 4, download: 0, iterations: [] },
       bytes: { data: 0, keys: 0, model: 0 },
       operations: undefined,
-      maxWeightError: 1e-8, accuracy: { encrypted: accuracy, clear: accuracy },
+      maxWeightError: 1e-8,
+      accuracy: { encrypted: accuracy, clear: accuracy },
     },
   });
   assert.deepEqual(page.training.accuracy.encrypted.map(Number.isFinite), [false, false, true, false, false, true]);

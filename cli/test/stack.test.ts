@@ -7,16 +7,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-
+import { Redis } from 'ioredis';
 import { BlindfitClient } from '@blindfit/client';
 import type { JobView } from '@blindfit/protocol';
 import { JobStore, type NewJob } from '@blindfit/queue';
 import { parseRedisUrl } from '@blindfit/service';
-import { Redis } from 'ioredis';
-
-import { StackError, startStack, type RunningStack, type StackOptions } from '@blindfit/stack';
-import { processInfo } from '@blindfit/stack';
-import { startRedis } from '@blindfit/stack';
+import { StackError, startStack, type RunningStack, type StackOptions, processInfo, startRedis } from '@blindfit/stack';
 import { cleanEnv, processesOf, runCli, runs, startCli, temporaryDirectory, until } from './support.ts';
 
 // The stack hands its environment on to the services.
@@ -48,7 +44,12 @@ const newJob = (id: string, name?: string): NewJob => ({
   id,
   manifest: `sha256:${'0'.repeat(64)}`,
   shape: { samples: 1280, features: 401, classes: 10 },
-  hyperparameters: { iterations: 2, learningRate: 1, initialWeight: 0, sigmoid: { degree: 3, range: 8, odd: [0.1, -0.0004] } },
+  hyperparameters: {
+    iterations: 2,
+    learningRate: 1,
+    initialWeight: 0,
+    sigmoid: { degree: 3, range: 8, odd: [0.1, -0.0004] },
+  },
   parameters: 'N14QP380',
   tasksTotal: 40,
   levels: 6,
@@ -67,7 +68,12 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
   const directory = join(await temporaryDirectory(t), 'da ta');
   const exits: string[] = [];
   const lines: string[] = [];
-  const stack = await start(t, { dataDir: directory, workers: 2, log: (line) => void lines.push(line), onExit: (name, reason) => void exits.push(name, reason) });
+  const stack = await start(t, {
+    dataDir: directory,
+    workers: 2,
+    log: (line) => void lines.push(line),
+    onExit: (name, reason) => void exits.push(name, reason),
+  });
   const named = (name: string): RunningStack['processes'][number] => {
     const found = stack.processes.find((each) => each.name === name);
     assert.ok(found !== undefined, name);
@@ -77,19 +83,26 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
   const pids = stack.processes.map(({ pid }) => pid);
 
   await t.test('all parts are ready and the API is protected', async () => {
-    assert.deepEqual(stack.processes.map(({ name }) => name), ['api', 'scheduler-1', 'worker-1', 'worker-2']);
+    assert.deepEqual(
+      stack.processes.map(({ name }) => name),
+      ['api', 'scheduler-1', 'worker-1', 'worker-2'],
+    );
     assert.equal(new Set(pids).size, 4);
     assert.ok(pids.every(runs));
     for (const { url } of stack.processes) assert.equal(await status(`${url}/readyz`), 200, url);
     assert.deepEqual(await client.cluster(), { workers: 2, threads: 2 });
-    await assert.rejects(clientOf(t, stack, 'the-wrong-token-of-the-test').cluster(), { status: 401, hint: /BLINDFIT_TOKEN/ });
+    await assert.rejects(clientOf(t, stack, 'the-wrong-token-of-the-test').cluster(), {
+      status: 401,
+      hint: /BLINDFIT_TOKEN/,
+    });
     assert.equal((await stat(directory)).mode & 0o777, 0o700);
   });
 
   await t.test('the token shows neither in command lines nor in logs', async () => {
     assert.equal(stack.token.length, 64);
     for (const pid of pids) assert.ok(!(await readFile(`/proc/${pid}/cmdline`, 'utf8')).includes(stack.token));
-    for (const name of await readdir(stack.logDir)) assert.ok(!(await readFile(join(stack.logDir, name), 'utf8')).includes(stack.token), name);
+    for (const name of await readdir(stack.logDir))
+      assert.ok(!(await readFile(join(stack.logDir, name), 'utf8')).includes(stack.token), name);
     assert.ok(!lines.join('\n').includes(stack.token));
   });
 
@@ -114,7 +127,10 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
     process.kill(scheduler.pid, 'SIGKILL');
     await until(() => exits.length > 0, 'the report');
     assert.equal(exits[0], 'scheduler-1');
-    assert.match(exits[1] ?? '', /^scheduler-1 was ended by SIGKILL\. The end of its log \(.*scheduler-1\.log\):\n.*scheduler/s);
+    assert.match(
+      exits[1] ?? '',
+      /^scheduler-1 was ended by SIGKILL\. The end of its log \(.*scheduler-1\.log\):\n.*scheduler/s,
+    );
     await scheduler.restart();
     assert.equal(await status(`${scheduler.url}/readyz`), 200);
   });
@@ -165,18 +181,31 @@ test('a start that fails tells why and leaves nothing behind', { timeout: 120_00
   });
   await assert.rejects(start(t, { dataDir, token: 'too short' }), (error) => {
     assert.ok(error instanceof StackError);
-    assert.match(error.message, /^(api|worker-1|scheduler-1) did not start: it ended with exit status 2\. The end of its log \(.*\.log\):\n[^]*BLINDFIT_TOKEN: the value given is not allowed/);
+    assert.match(
+      error.message,
+      /^(api|worker-1|scheduler-1) did not start: it ended with exit status 2\. The end of its log \(.*\.log\):\n[^]*BLINDFIT_TOKEN: the value given is not allowed/,
+    );
     assert.ok(!error.message.includes('too short'));
     return true;
   });
-  await assert.rejects(start(t, { dataDir, redisUrl: `unix://${dataDir}/none.sock`, signal: AbortSignal.timeout(3000) }), { name: 'TimeoutError' });
+  await assert.rejects(
+    start(t, { dataDir, redisUrl: `unix://${dataDir}/none.sock`, signal: AbortSignal.timeout(3000) }),
+    { name: 'TimeoutError' },
+  );
   assert.deepEqual(await processesOf(dataDir), []);
 });
 
-for (const [how, signal] of [['SIGKILL', 'SIGKILL'], ['SIGTERM', 'SIGTERM'], ['exit', undefined]] as const) {
+for (const [how, signal] of [
+  ['SIGKILL', 'SIGKILL'],
+  ['SIGTERM', 'SIGTERM'],
+  ['exit', undefined],
+] as const) {
   test(`the services end with their program: ${how}`, { timeout: 120_000 }, async (t) => {
     const dataDir = join(await temporaryDirectory(t), 'data');
-    const parent = spawn(process.execPath, [PARENT, dataDir, how], { stdio: ['ignore', 'pipe', 'inherit'], env: cleanEnv() });
+    const parent = spawn(process.execPath, [PARENT, dataDir, how], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: cleanEnv(),
+    });
     t.after(() => parent.kill('SIGKILL'));
     const ended = once(parent, 'exit');
     const [line] = (await once(createInterface(parent.stdout), 'line')) as [string];
@@ -209,11 +238,24 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
   await t.test('jobs lists, shows and follows', async (t) => {
     const list = await runCli(t, ['jobs'], env);
     assert.equal(list.stderr, '');
-    assert.match(list.stdout, /^JOB +STATE +ITERATION +TASKS .*\njob-bbbbbbbbbbbb  queued +0\/2 +0\/40 +1,280 .*\njob-aaaaaaaaaaaa .*first \uFFFD\[31mred\n$/);
-    const asJson = await runCli(t, ['jobs', '--json', '--limit', '1', '--state', 'queued', '--server', server], cleanEnv({ BLINDFIT_TOKEN: token, XDG_DATA_HOME: '/nowhere' }));
-    assert.deepEqual((JSON.parse(asJson.stdout) as JobView[]).map(({ id }) => id), ['job-bbbbbbbbbbbb']);
+    assert.match(
+      list.stdout,
+      /^JOB +STATE +ITERATION +TASKS .*\njob-bbbbbbbbbbbb  queued +0\/2 +0\/40 +1,280 .*\njob-aaaaaaaaaaaa .*first \uFFFD\[31mred\n$/,
+    );
+    const asJson = await runCli(
+      t,
+      ['jobs', '--json', '--limit', '1', '--state', 'queued', '--server', server],
+      cleanEnv({ BLINDFIT_TOKEN: token, XDG_DATA_HOME: '/nowhere' }),
+    );
+    assert.deepEqual(
+      (JSON.parse(asJson.stdout) as JobView[]).map(({ id }) => id),
+      ['job-bbbbbbbbbbbb'],
+    );
     const one = await runCli(t, ['jobs', 'job-bbbbbbbbbbbb', '--data', join(home, 'blindfit')], cleanEnv());
-    assert.match(one.stdout, /^job +job-bbbbbbbbbbbb\nstate +queued\nprogress +iteration 0 of 2, 0 of 40 tasks \(queued\)\n/);
+    assert.match(
+      one.stdout,
+      /^job +job-bbbbbbbbbbbb\nstate +queued\nprogress +iteration 0 of 2, 0 of 40 tasks \(queued\)\n/,
+    );
 
     const followed = startCli(t, ['jobs', 'job-bbbbbbbbbbbb', '--follow'], env);
     await until(() => followed.output.stderr.includes('queued'), 'the first line');
@@ -228,7 +270,12 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
   });
 
   await t.test('cancel cancels', async (t) => {
-    assert.deepEqual(await runCli(t, ['cancel', 'job-aaaaaaaaaaaa'], env), { status: 0, signal: null, stdout: 'job-aaaaaaaaaaaa cancelled\n', stderr: '' });
+    assert.deepEqual(await runCli(t, ['cancel', 'job-aaaaaaaaaaaa'], env), {
+      status: 0,
+      signal: null,
+      stdout: 'job-aaaaaaaaaaaa cancelled\n',
+      stderr: '',
+    });
     const late = await runCli(t, ['cancel', 'job-bbbbbbbbbbbb'], env);
     assert.equal(late.status, 1);
     assert.match(late.stderr, /^error: .*cannot be cancelled any more/);
@@ -238,7 +285,11 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
   });
 
   await t.test('a wrong token is explained', async (t) => {
-    const wrong = await runCli(t, ['jobs', '--server', server], cleanEnv({ BLINDFIT_TOKEN: 'wrong-token-of-the-tests', XDG_DATA_HOME: '/nowhere' }));
+    const wrong = await runCli(
+      t,
+      ['jobs', '--server', server],
+      cleanEnv({ BLINDFIT_TOKEN: 'wrong-token-of-the-tests', XDG_DATA_HOME: '/nowhere' }),
+    );
     assert.equal(wrong.status, 1);
     assert.match(wrong.stderr, /^error: .*bearer token is not the one.*\nhint: set BLINDFIT_TOKEN/);
   });
@@ -264,7 +315,10 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
   assert.equal(code, 0);
   assert.match(stderr, /\nstopped\n$/);
   assert.deepEqual(await processesOf(join(home, 'blindfit')), []);
-  assert.deepEqual((await readdir(join(home, 'blindfit'))).filter((name) => name.endsWith('.json')), []);
+  assert.deepEqual(
+    (await readdir(join(home, 'blindfit'))).filter((name) => name.endsWith('.json')),
+    [],
+  );
 });
 
 function readCommand(pid: number): readonly string[] {

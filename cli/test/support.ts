@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-
 import { processInfo } from '@blindfit/stack';
 import type { Answer, Call } from './cli-host.ts';
 
@@ -48,7 +47,11 @@ export function startCli(t: TestContext, args: readonly string[], env: NodeJS.Pr
   return { child, output, ended };
 }
 
-export async function runCli(t: TestContext, args: readonly string[], env?: NodeJS.ProcessEnv): ReturnType<typeof startCli>['ended'] {
+export async function runCli(
+  t: TestContext,
+  args: readonly string[],
+  env?: NodeJS.ProcessEnv,
+): ReturnType<typeof startCli>['ended'] {
   return await startCli(t, args, env).ended;
 }
 
@@ -71,7 +74,8 @@ function ask(call: Call): Promise<Answer> {
   serving.unref();
   serving.channel?.ref();
   return new Promise<Answer>((resolve, reject) => {
-    const ended = (): void => reject(new Error(`the process that serves command lines has ended at ${call.args.join(' ')}`));
+    const ended = (): void =>
+      reject(new Error(`the process that serves command lines has ended at ${call.args.join(' ')}`));
     serving.once('exit', ended);
     serving.once('message', (answer: Answer) => {
       serving.off('exit', ended);
@@ -98,7 +102,9 @@ export async function processesOf(text: string): Promise<number[]> {
   const found: number[] = [];
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid || !runs(Number(name))) continue;
-    const about = await Promise.all(['cmdline', 'environ'].map((file) => readFile(`/proc/${name}/${file}`, 'utf8').catch(() => '')));
+    const about = await Promise.all(
+      ['cmdline', 'environ'].map((file) => readFile(`/proc/${name}/${file}`, 'utf8').catch(() => '')),
+    );
     if (about.some((each) => each.includes(text))) found.push(Number(name));
   }
   return found;

@@ -1,7 +1,6 @@
 // Exits in the middle of its work, or ends it; see temporary.test.ts.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-
 import { withTemporaryDirectory } from '../src/temporary.ts';
 
 await withTemporaryDirectory('blindfit-keys-', async (path) => {

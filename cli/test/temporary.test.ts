@@ -8,7 +8,11 @@ import { fileURLToPath } from 'node:url';
 
 const CHILD = fileURLToPath(new URL('./temporary-child.ts', import.meta.url));
 
-for (const [how, status] of [['return', 0], ['throw', 1], ['exit', 3]] as const) {
+for (const [how, status] of [
+  ['return', 0],
+  ['throw', 1],
+  ['exit', 3],
+] as const) {
   test(`a temporary directory goes when its program ends: ${how}`, () => {
     const child = spawnSync(process.execPath, [CHILD, how], { encoding: 'utf8' });
     assert.equal(child.status, status, child.stderr);

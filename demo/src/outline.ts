@@ -15,7 +15,9 @@ const loaded = new Map<string, Font>();
 function loadFont(name: string): Font {
   let font = loaded.get(name);
   if (!font) {
-    const bytes = readFileSync(fileURLToPath(import.meta.resolve(`@fontsource/${name}/files/${name}-latin-400-normal.woff`)));
+    const bytes = readFileSync(
+      fileURLToPath(import.meta.resolve(`@fontsource/${name}/files/${name}-latin-400-normal.woff`)),
+    );
     font = opentype.parse(new Uint8Array(bytes).buffer);
     loaded.set(name, font);
   }
@@ -29,7 +31,8 @@ function loadFont(name: string): Font {
  */
 export function digitOutline(fontName: string, digit: number): Contour[] {
   const glyph = loadFont(fontName).charToGlyph(String(digit));
-  if (glyph.index === 0) throw new Error(`Font ${fontName} has no digit ${digit}: take it out of the list in fonts.ts.`);
+  if (glyph.index === 0)
+    throw new Error(`Font ${fontName} has no digit ${digit}: take it out of the list in fonts.ts.`);
   const contours: Contour[] = [];
   let contour: Contour = [];
   let [x, y] = [0, 0];
@@ -39,7 +42,8 @@ export function digitOutline(fontName: string, digit: number): Contour[] {
       contour = [[command.x, command.y]];
       contours.push(contour);
     } else {
-      const steps = command.type === 'L' ? Math.ceil(Math.hypot(command.x - x, command.y - y) / LINE_STEP) : STEPS_PER_CURVE;
+      const steps =
+        command.type === 'L' ? Math.ceil(Math.hypot(command.x - x, command.y - y) / LINE_STEP) : STEPS_PER_CURVE;
       for (let step = 1; step <= steps; step++) {
         const t = step / steps;
         const s = 1 - t;

@@ -25,7 +25,10 @@ function countByDigit(labels: number[]): number[] {
 
 /** Why the drawing script cannot run here, or false. Its font parser and fonts are development dependencies. */
 function drawingImpossible(): string | false {
-  for (const name of ['opentype.js', ...SPLITS.flatMap((split) => FONTS[split].map((font) => `@fontsource/${font}/package.json`))]) {
+  for (const name of [
+    'opentype.js',
+    ...SPLITS.flatMap((split) => FONTS[split].map((font) => `@fontsource/${font}/package.json`)),
+  ]) {
     try {
       import.meta.resolve(name);
     } catch {
@@ -51,7 +54,10 @@ for (const split of SPLITS) {
       [0, 4, 8, 12].map((offset) => images.readUInt32BE(offset)),
       [0x803, IMAGE_COUNT[split], 28, 28],
     );
-    assert.deepEqual([0, 4].map((offset) => labels.readUInt32BE(offset)), [0x801, IMAGE_COUNT[split]]);
+    assert.deepEqual(
+      [0, 4].map((offset) => labels.readUInt32BE(offset)),
+      [0x801, IMAGE_COUNT[split]],
+    );
     assert.equal(images.length, IMAGES_HEADER + IMAGE_COUNT[split] * PIXELS);
     assert.equal(labels.length, LABELS_HEADER + IMAGE_COUNT[split]);
   });
@@ -60,7 +66,10 @@ for (const split of SPLITS) {
     const labels = labelsOf(split);
     for (let start = 0; start < labels.length; start += 128) {
       for (const count of countByDigit(labels.slice(start, start + 128))) {
-        assert.ok(count === 12 || count === 13, `from image ${start}: ${countByDigit(labels.slice(start, start + 128)).join(' ')}`);
+        assert.ok(
+          count === 12 || count === 13,
+          `from image ${start}: ${countByDigit(labels.slice(start, start + 128)).join(' ')}`,
+        );
       }
     }
   });
@@ -105,7 +114,10 @@ for (const split of SPLITS) {
   test(`${split}: drawing again gives the committed bytes`, { skip: impossible }, async () => {
     const { drawImage, subjects } = await import('../src/data-set.ts');
     const shown = subjects(split);
-    assert.deepEqual(shown.map(({ digit }) => digit), labelsOf(split));
+    assert.deepEqual(
+      shown.map(({ digit }) => digit),
+      labelsOf(split),
+    );
     const images = unpacked(digitFiles(split).images);
     for (const index of [0, 1, 77, 127, 128, IMAGE_COUNT[split] - 1]) {
       const subject = shown[index];

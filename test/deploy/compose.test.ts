@@ -23,7 +23,10 @@ interface Service {
   readonly cap_drop?: readonly string[];
   readonly security_opt?: readonly string[];
   readonly stop_grace_period?: string;
-  readonly deploy?: { readonly replicas?: number; readonly resources?: { readonly limits?: { readonly cpus?: string | number; readonly memory?: string } } };
+  readonly deploy?: {
+    readonly replicas?: number;
+    readonly resources?: { readonly limits?: { readonly cpus?: string | number; readonly memory?: string } };
+  };
 }
 
 interface Compose {
@@ -34,19 +37,31 @@ interface Compose {
 }
 
 /** As in the file that the guide makes. */
-const ENV: Readonly<Record<string, string>> = { BLINDFIT_TOKEN: '0123456789abcdef'.repeat(4), REDIS_PASSWORD: 'fedcba9876543210'.repeat(4), GRAFANA_PASSWORD: '00112233445566778899' };
+const ENV: Readonly<Record<string, string>> = {
+  BLINDFIT_TOKEN: '0123456789abcdef'.repeat(4),
+  REDIS_PASSWORD: 'fedcba9876543210'.repeat(4),
+  GRAFANA_PASSWORD: '00112233445566778899',
+};
 /** And the lines of the profile s3. */
-const S3 = { BLINDFIT_STORE: 's3://blindfit/blobs', BLINDFIT_S3_ENDPOINT: 'http://s3:7070', AWS_ACCESS_KEY_ID: 'blindfit', AWS_SECRET_ACCESS_KEY: '0123456789abcdef' };
+const S3 = {
+  BLINDFIT_STORE: 's3://blindfit/blobs',
+  BLINDFIT_S3_ENDPOINT: 'http://s3:7070',
+  AWS_ACCESS_KEY_ID: 'blindfit',
+  AWS_SECRET_ACCESS_KEY: '0123456789abcdef',
+};
 
 /** As compose fills variables in. @throws Error for one that must be set and is not */
 function interpolate(text: string, env: Readonly<Record<string, string>>): string {
-  return text.replace(/\$(?:\$|\{([A-Z0-9_]+)(?:(:[-?])([^}]*))?\})/g, (all, name: string | undefined, kind: string | undefined, rest: string | undefined) => {
-    if (name === undefined) return '$';
-    const value = env[name] ?? '';
-    if (value !== '') return value;
-    if (kind === ':-') return rest ?? '';
-    throw new Error(`${all} is not set`);
-  });
+  return text.replace(
+    /\$(?:\$|\{([A-Z0-9_]+)(?:(:[-?])([^}]*))?\})/g,
+    (all, name: string | undefined, kind: string | undefined, rest: string | undefined) => {
+      if (name === undefined) return '$';
+      const value = env[name] ?? '';
+      if (value !== '') return value;
+      if (kind === ':-') return rest ?? '';
+      throw new Error(`${all} is not set`);
+    },
+  );
 }
 
 const text = await read('deploy/compose.yaml');
@@ -59,10 +74,15 @@ describe('compose.yaml', () => {
   it('is valid by the schema of the Compose specification', () => {
     const ajv = new Ajv2019({ strict: false, allErrors: true, validateFormats: false });
     // Names of its parts and of the dialect are written as in older drafts, and nothing refers to them.
-    const schema: unknown = JSON.parse(JSON.stringify(composeSchema), (key, value: unknown) => ((key === 'id' || key === '$schema') && typeof value === 'string' ? undefined : value));
+    const schema: unknown = JSON.parse(JSON.stringify(composeSchema), (key, value: unknown) =>
+      (key === 'id' || key === '$schema') && typeof value === 'string' ? undefined : value,
+    );
     const { properties, ...rest } = schema as { properties: object };
     // The package's schema is from before projects could be named.
-    const validate = ajv.compile({ ...rest, properties: { ...properties, name: { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]*$' } } });
+    const validate = ajv.compile({
+      ...rest,
+      properties: { ...properties, name: { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]*$' } },
+    });
     for (const env of [ENV, { ...ENV, ...S3 }]) {
       validate(compose(env));
       assert.deepEqual(validate.errors ?? [], []);
@@ -76,11 +96,31 @@ describe('compose.yaml', () => {
   });
 
   it('runs the parts there are', () => {
-    assert.deepEqual(Object.keys(services).sort(), ['api', 'grafana', 'prometheus', 'redis', 's3', 'scheduler', 'worker']);
-    assert.deepEqual(ours.map(([name, { command }]) => [name, command]), [['api', ['api']], ['scheduler', ['scheduler']], ['worker', ['worker']]]);
+    assert.deepEqual(Object.keys(services).sort(), [
+      'api',
+      'grafana',
+      'prometheus',
+      'redis',
+      's3',
+      'scheduler',
+      'worker',
+    ]);
+    assert.deepEqual(
+      ours.map(([name, { command }]) => [name, command]),
+      [
+        ['api', ['api']],
+        ['scheduler', ['scheduler']],
+        ['worker', ['worker']],
+      ],
+    );
     assert.deepEqual(services['s3']?.profiles, ['s3'], 'a bucket only on request');
     const words = services['redis']?.command?.join(' ') ?? '';
-    for (const setting of ['--appendonly yes', '--maxmemory-policy noeviction', `--requirepass ${ENV['REDIS_PASSWORD'] ?? ''}`]) assert.ok(words.includes(setting), setting);
+    for (const setting of [
+      '--appendonly yes',
+      '--maxmemory-policy noeviction',
+      `--requirepass ${ENV['REDIS_PASSWORD'] ?? ''}`,
+    ])
+      assert.ok(words.includes(setting), setting);
     for (const [name, { depends_on, build }] of ours) {
       assert.equal(depends_on?.['redis']?.condition, 'service_healthy', name);
       assert.ok(existsSync(join(ROOT, 'deploy', build?.context ?? '', build?.dockerfile ?? '')), name);
@@ -91,10 +131,19 @@ describe('compose.yaml', () => {
     const readBy = await readers();
     for (const env of [ENV, { ...ENV, ...S3 }]) {
       for (const [name] of ours) {
-        const own = Object.fromEntries(Object.entries(compose(env).services[name]?.environment ?? {}).map(([key, value]) => [key, String(value ?? '')]));
+        const own = Object.fromEntries(
+          Object.entries(compose(env).services[name]?.environment ?? {}).map(([key, value]) => [
+            key,
+            String(value ?? ''),
+          ]),
+        );
         assert.deepEqual(environmentProblems(name, own, readBy), [], name);
         const store = own['BLINDFIT_STORE'] ?? '';
-        if (store.startsWith('file://')) assert.ok(services[name]?.volumes?.some((volume) => store.startsWith(`file://${volume.split(':')[1] ?? ''}/`)), `${name}: ${store} is on a volume`);
+        if (store.startsWith('file://'))
+          assert.ok(
+            services[name]?.volumes?.some((volume) => store.startsWith(`file://${volume.split(':')[1] ?? ''}/`)),
+            `${name}: ${store} is on a volume`,
+          );
       }
     }
   });
@@ -114,10 +163,14 @@ describe('compose.yaml', () => {
       assert.equal(service.read_only, true, name);
       assert.deepEqual(service.cap_drop, ['ALL'], name);
       assert.deepEqual(service.security_opt, ['no-new-privileges:true'], name);
-      assert.ok(service.deploy?.resources?.limits?.cpus !== undefined && service.deploy.resources.limits.memory !== undefined, name);
+      assert.ok(
+        service.deploy?.resources?.limits?.cpus !== undefined && service.deploy.resources.limits.memory !== undefined,
+        name,
+      );
       // The image of ours brings its own.
       assert.ok(service.healthcheck !== undefined || service.build !== undefined, `${name} has a health check`);
-      for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/, `${name}: ${port} is open to this machine only`);
+      for (const port of service.ports ?? [])
+        assert.match(port, /^127\.0\.0\.1:/, `${name}: ${port} is open to this machine only`);
     }
     assert.equal(networks['inside']?.internal, true);
     assert.deepEqual(services['worker']?.networks, ['inside']);
@@ -137,9 +190,18 @@ describe('compose.yaml', () => {
   });
 
   it('is what its Prometheus scrapes', async () => {
-    const [config] = parseYaml(await read('deploy/prometheus/compose.yml')) as { scrape_configs: { job_name: string; static_configs?: { targets: string[] }[]; dns_sd_configs?: { names: string[]; port: number }[] }[] }[];
+    const [config] = parseYaml(await read('deploy/prometheus/compose.yml')) as {
+      scrape_configs: {
+        job_name: string;
+        static_configs?: { targets: string[] }[];
+        dns_sd_configs?: { names: string[]; port: number }[];
+      }[];
+    }[];
     assert.ok(services['prometheus']?.command?.includes('--config.file=/etc/prometheus/compose.yml'));
-    const targets = config?.scrape_configs.flatMap((job) => [...(job.static_configs ?? []).flatMap((each) => each.targets), ...(job.dns_sd_configs ?? []).flatMap((each) => each.names.map((name) => `${name}:${each.port}`))]);
+    const targets = config?.scrape_configs.flatMap((job) => [
+      ...(job.static_configs ?? []).flatMap((each) => each.targets),
+      ...(job.dns_sd_configs ?? []).flatMap((each) => each.names.map((name) => `${name}:${each.port}`)),
+    ]);
     assert.deepEqual(targets, ['api:8080', 'scheduler:9464', 'worker:9464']);
   });
 });

@@ -2,18 +2,29 @@
 import { cp, mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-interface Pattern { readonly keeps: boolean; readonly expression: RegExp }
+interface Pattern {
+  readonly keeps: boolean;
+  readonly expression: RegExp;
+}
 
 /** @throws Error for a pattern of a kind not understood here */
 function patternsOf(text: string): Pattern[] {
-  return text.split('\n').map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#')).map((line) => {
-    const keeps = line.startsWith('!');
-    const path = keeps ? line.slice(1) : line;
-    if (/[?[\]\\]|\*\*.*\*\*|^\//.test(path)) throw new Error(`the pattern ${line} is of a kind not understood here`);
-    const expression = path.replace(/[.+^$(){}|]/g, '\\$&').replace(/^\*\*\//, '\0').replace(/\*/g, '[^/]*').replace('\0', '(?:.*/)?');
-    // A pattern holds for all that lies below what it names.
-    return { keeps, expression: new RegExp(`^${expression}(?:/.*)?$`) };
-  });
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const keeps = line.startsWith('!');
+      const path = keeps ? line.slice(1) : line;
+      if (/[?[\]\\]|\*\*.*\*\*|^\//.test(path)) throw new Error(`the pattern ${line} is of a kind not understood here`);
+      const expression = path
+        .replace(/[.+^$(){}|]/g, '\\$&')
+        .replace(/^\*\*\//, '\0')
+        .replace(/\*/g, '[^/]*')
+        .replace('\0', '(?:.*/)?');
+      // A pattern holds for all that lies below what it names.
+      return { keeps, expression: new RegExp(`^${expression}(?:/.*)?$`) };
+    });
 }
 
 /** Files of a directory that the build sees, relative to it; the last pattern that fits decides. */

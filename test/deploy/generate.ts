@@ -12,8 +12,19 @@ const RULES = 'deploy/prometheus/rules';
 export async function prometheusRule(): Promise<string | undefined> {
   if (!existsSync(join(ROOT, RULES))) return undefined;
   const names = (await readdir(join(ROOT, RULES))).filter((name) => name.endsWith('.yaml')).sort();
-  const groups = (await Promise.all(names.map(async (name) => (parseYaml(await read(`${RULES}/${name}`)) as { groups: unknown[] }[]).flatMap((file) => file.groups)))).flat();
-  const rule = { apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule', metadata: { name: 'blindfit', labels: { 'app.kubernetes.io/component': 'api' } }, spec: { groups } };
+  const groups = (
+    await Promise.all(
+      names.map(async (name) =>
+        (parseYaml(await read(`${RULES}/${name}`)) as { groups: unknown[] }[]).flatMap((file) => file.groups),
+      ),
+    )
+  ).flat();
+  const rule = {
+    apiVersion: 'monitoring.coreos.com/v1',
+    kind: 'PrometheusRule',
+    metadata: { name: 'blindfit', labels: { 'app.kubernetes.io/component': 'api' } },
+    spec: { groups },
+  };
   return `# Made from ${RULES} by: node test/deploy/generate.ts\n${stringify(rule, { lineWidth: 0, aliasDuplicateObjects: false })}`;
 }
 

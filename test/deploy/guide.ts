@@ -8,12 +8,17 @@ import { read, ROOT } from './support.ts';
 const run = promisify(execFile);
 
 function blocks(page: string, language: string): string[] {
-  return Array.from(page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm')), (match) => match[1] ?? '');
+  return Array.from(
+    page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm')),
+    (match) => match[1] ?? '',
+  );
 }
 
 /** Commands of the shell, in their order. */
 export async function commandsOfGuide(): Promise<string[]> {
-  const lines = blocks(await read('docs/deploy.md'), 'sh').flatMap((block) => block.replace(/\\\n\s*/g, ' ').split('\n'));
+  const lines = blocks(await read('docs/deploy.md'), 'sh').flatMap((block) =>
+    block.replace(/\\\n\s*/g, ' ').split('\n'),
+  );
   return lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
 }
 
@@ -62,30 +67,43 @@ export interface Deployment {
 }
 
 /** What is wrong with a call of docker, kubectl or helm, one line each. @param kubectl the program, if there is one */
-export async function callProblems(command: string, deployment: Deployment, kubectl: string | undefined): Promise<string[]> {
+export async function callProblems(
+  command: string,
+  deployment: Deployment,
+  kubectl: string | undefined,
+): Promise<string[]> {
   const { words, flags } = parts(command);
   const problems: string[] = [];
   const name = Object.keys(KNOWN).find((each) => words.join(' ').startsWith(each));
   if (words[0] === 'kubectl') {
     if (kubectl !== undefined) {
       const known = new Set(await kubectlFlags(kubectl, words.slice(1)));
-      for (const flag of flags) if (!known.has(flag.name)) problems.push(`kubectl ${words[1] ?? ''} has no flag ${flag.name}`);
+      for (const flag of flags)
+        if (!known.has(flag.name)) problems.push(`kubectl ${words[1] ?? ''} has no flag ${flag.name}`);
     }
   } else if (name === undefined) problems.push('no such command is known');
-  else for (const flag of flags) if (!KNOWN[name]?.includes(flag.name)) problems.push(`${name} is not known to have ${flag.name}`);
+  else
+    for (const flag of flags)
+      if (!KNOWN[name]?.includes(flag.name)) problems.push(`${name} is not known to have ${flag.name}`);
 
   for (const { name: flag, value = '' } of flags) {
-    if (['--file', '--kustomize', '--from-file'].includes(flag) && !existsSync(join(ROOT, value))) problems.push(`there is no ${value}`);
-    if (flag === '--scale' && !deployment.services.includes(value.split('=')[0] ?? '')) problems.push(`compose.yaml has no service ${value}`);
-    if (flag === '--profile' && !deployment.profiles.includes(value)) problems.push(`compose.yaml has no profile ${value}`);
+    if (['--file', '--kustomize', '--from-file'].includes(flag) && !existsSync(join(ROOT, value)))
+      problems.push(`there is no ${value}`);
+    if (flag === '--scale' && !deployment.services.includes(value.split('=')[0] ?? ''))
+      problems.push(`compose.yaml has no service ${value}`);
+    if (flag === '--profile' && !deployment.profiles.includes(value))
+      problems.push(`compose.yaml has no profile ${value}`);
     if (flag === '--tag' && !deployment.images.includes(value)) problems.push(`no overlay uses the image ${value}`);
-    if (flag === '--namespace' && !deployment.namespaces.includes(value)) problems.push(`no manifest knows the namespace ${value}`);
+    if (flag === '--namespace' && !deployment.namespaces.includes(value))
+      problems.push(`no manifest knows the namespace ${value}`);
   }
   return problems;
 }
 
 async function kubectlFlags(kubectl: string, words: readonly string[]): Promise<string[]> {
   const subcommand = words[0] === 'create' ? words.slice(0, 2) : words.slice(0, 1);
-  const texts = await Promise.all([[...subcommand, '--help'], ['options']].map(async (args) => (await run(kubectl, args)).stdout));
+  const texts = await Promise.all(
+    [[...subcommand, '--help'], ['options']].map(async (args) => (await run(kubectl, args)).stdout),
+  );
   return Array.from(texts.join('\n').matchAll(/(--[a-z-]+)=/g), (match) => match[1] ?? '');
 }

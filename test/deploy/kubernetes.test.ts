@@ -9,7 +9,17 @@ import { variables } from '@blindfit/service';
 import { prometheusRule, RULE_PATH } from './generate.ts';
 import { findKubectl } from './kubectl.ts';
 import { schemaProblems, unknownFields } from './manifest-schemas.ts';
-import { quantity, selects, type Container, type Labels, type Manifest, type Policy, type PodSpec, type Selector, type Workload } from './manifests.ts';
+import {
+  quantity,
+  selects,
+  type Container,
+  type Labels,
+  type Manifest,
+  type Policy,
+  type PodSpec,
+  type Selector,
+  type Workload,
+} from './manifests.ts';
 import { admits, type End } from './network.ts';
 import { environmentProblems, OVERLAYS, parseYaml, read, readers, render, type Overlay } from './support.ts';
 
@@ -23,7 +33,12 @@ interface ScaledObjectSpec {
   readonly minReplicaCount: number;
   readonly maxReplicaCount: number;
   readonly advanced: { readonly scalingModifiers: { readonly formula: string; readonly target: string } };
-  readonly triggers: readonly { readonly name: string; readonly type: string; readonly metadata: Labels; readonly authenticationRef: { readonly name: string } }[];
+  readonly triggers: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly metadata: Labels;
+    readonly authenticationRef: { readonly name: string };
+  }[];
 }
 
 /** The objects of an overlay, and what the tests ask of them. */
@@ -50,7 +65,14 @@ class Cluster {
 
   /** Containers of the image that is ours. */
   get services(): { name: string; pod: PodSpec; container: Container; replicas: number | undefined }[] {
-    return this.of<Workload>('Deployment').flatMap(({ metadata, spec }) => spec.template.spec.containers.map((container) => ({ name: metadata.name, pod: spec.template.spec, container, replicas: spec.replicas })));
+    return this.of<Workload>('Deployment').flatMap(({ metadata, spec }) =>
+      spec.template.spec.containers.map((container) => ({
+        name: metadata.name,
+        pod: spec.template.spec,
+        container,
+        replicas: spec.replicas,
+      })),
+    );
   }
 
   hasSecret(name: string, key: string): boolean {
@@ -61,26 +83,43 @@ class Cluster {
 /** Values that come from secrets are stood in for; $(NAME) is filled in as Kubernetes does. */
 function environmentOf(container: Container): Record<string, string> {
   const environment: Record<string, string> = {};
-  for (const { name, value } of container.env ?? []) environment[name] = (value ?? '0123456789abcdef'.repeat(4)).replace(/\$\(([A-Z_]+)\)/g, (all, other: string) => environment[other] ?? all);
+  for (const { name, value } of container.env ?? [])
+    environment[name] = (value ?? '0123456789abcdef'.repeat(4)).replace(
+      /\$\(([A-Z_]+)\)/g,
+      (all, other: string) => environment[other] ?? all,
+    );
   return environment;
 }
 
 /** The overlays, and one with all that is optional. */
-const RENDERINGS: readonly { readonly overlay: Overlay; readonly components: readonly string[] }[] = [...OVERLAYS.map((overlay) => ({ overlay, components: [] })), { overlay: 'production', components: ['tracing'] }];
+const RENDERINGS: readonly { readonly overlay: Overlay; readonly components: readonly string[] }[] = [
+  ...OVERLAYS.map((overlay) => ({ overlay, components: [] })),
+  { overlay: 'production', components: ['tracing'] },
+];
 
 for (const { overlay, components } of RENDERINGS) {
   const traced = components.includes('tracing');
   describe(`overlay ${[overlay, ...components].join(' with ')}`, { skip }, () => {
     let cluster: Cluster;
     before(async () => {
-      if ('path' in kubectl) cluster = new Cluster(parseYaml(await render(kubectl.path, overlay, components)) as Manifest[]);
+      if ('path' in kubectl)
+        cluster = new Cluster(parseYaml(await render(kubectl.path, overlay, components)) as Manifest[]);
     });
 
     it('is valid by the JSON schemas of Kubernetes, KEDA and the Prometheus operator, and has no field they do not know', (t) => {
       t.diagnostic(`${cluster.all.length} objects`);
       assert.ok(cluster.all.length >= 20);
       // kustomize breaks long values into lines, which Kubernetes accepts and the format "byte" does not.
-      const unbroken = cluster.all.map((manifest) => (manifest.kind === 'Secret' ? { ...manifest, data: Object.fromEntries(Object.entries(manifest.data ?? {}).map(([key, value]) => [key, value.replaceAll('\n', '')])) } : manifest));
+      const unbroken = cluster.all.map((manifest) =>
+        manifest.kind === 'Secret'
+          ? {
+              ...manifest,
+              data: Object.fromEntries(
+                Object.entries(manifest.data ?? {}).map(([key, value]) => [key, value.replaceAll('\n', '')]),
+              ),
+            }
+          : manifest,
+      );
       assert.deepEqual(schemaProblems(unbroken), []);
       assert.deepEqual(unknownFields(cluster.all), []);
     });
@@ -88,34 +127,64 @@ for (const { overlay, components } of RENDERINGS) {
     it('lies in one namespace, and nothing is there twice', () => {
       const ids = cluster.all.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
       assert.deepEqual(ids, [...new Set(ids)]);
-      for (const { kind, metadata } of cluster.all) assert.equal(kind === 'Namespace' ? metadata.name : metadata.namespace, 'blindfit', `${kind} ${metadata.name}`);
+      for (const { kind, metadata } of cluster.all)
+        assert.equal(kind === 'Namespace' ? metadata.name : metadata.namespace, 'blindfit', `${kind} ${metadata.name}`);
     });
 
     it('selectors meet the pods they mean', () => {
-      const pods = cluster.workloads.map(({ metadata, spec }) => ({ name: metadata.name, labels: spec.template.metadata.labels }));
-      const hits = (selector: Selector): string[] => pods.filter(({ labels }) => selects(selector, labels)).map(({ name }) => name);
-      for (const { metadata, spec } of cluster.workloads) assert.deepEqual(hits(spec.selector), [metadata.name], metadata.name);
-      for (const { metadata, spec } of cluster.of<{ selector: Labels }>('Service')) assert.deepEqual(hits({ matchLabels: spec.selector }), [metadata.name], `service ${metadata.name}`);
-      for (const { metadata, spec } of cluster.of<{ selector: Selector }>('PodDisruptionBudget')) assert.deepEqual(hits(spec.selector), [metadata.name], `budget ${metadata.name}`);
-      for (const { metadata, spec } of cluster.of<{ selector: Selector }>('PodMonitor')) assert.equal(`blindfit-${hits(spec.selector).join()}`, metadata.name);
-      for (const { metadata, spec } of cluster.of<Policy>('NetworkPolicy')) assert.ok(hits(spec.podSelector).length > 0, `policy ${metadata.name}`);
+      const pods = cluster.workloads.map(({ metadata, spec }) => ({
+        name: metadata.name,
+        labels: spec.template.metadata.labels,
+      }));
+      const hits = (selector: Selector): string[] =>
+        pods.filter(({ labels }) => selects(selector, labels)).map(({ name }) => name);
+      for (const { metadata, spec } of cluster.workloads)
+        assert.deepEqual(hits(spec.selector), [metadata.name], metadata.name);
+      for (const { metadata, spec } of cluster.of<{ selector: Labels }>('Service'))
+        assert.deepEqual(hits({ matchLabels: spec.selector }), [metadata.name], `service ${metadata.name}`);
+      for (const { metadata, spec } of cluster.of<{ selector: Selector }>('PodDisruptionBudget'))
+        assert.deepEqual(hits(spec.selector), [metadata.name], `budget ${metadata.name}`);
+      for (const { metadata, spec } of cluster.of<{ selector: Selector }>('PodMonitor'))
+        assert.equal(`blindfit-${hits(spec.selector).join()}`, metadata.name);
+      for (const { metadata, spec } of cluster.of<Policy>('NetworkPolicy'))
+        assert.ok(hits(spec.podSelector).length > 0, `policy ${metadata.name}`);
       for (const { metadata, spec } of cluster.of<{ selector: Selector }>('ServiceMonitor')) {
-        const services = cluster.of('Service').filter((service) => selects(spec.selector, service.metadata.labels ?? {}));
-        assert.deepEqual(services.map((service) => `blindfit-${service.metadata.name}`), [metadata.name]);
+        const services = cluster
+          .of('Service')
+          .filter((service) => selects(spec.selector, service.metadata.labels ?? {}));
+        assert.deepEqual(
+          services.map((service) => `blindfit-${service.metadata.name}`),
+          [metadata.name],
+        );
       }
     });
 
     it('ports meet ports', () => {
-      const portsOf = (name: string): Map<string, number> => new Map(cluster.workloads.find(({ metadata }) => metadata.name === name)?.spec.template.spec.containers.flatMap(({ ports = [] }) => ports.map((port) => [port.name, port.containerPort] as const)));
-      for (const { metadata, spec } of cluster.of<{ ports: { name: string; port: number; targetPort: string }[] }>('Service')) {
-        for (const { port, targetPort } of spec.ports) assert.equal(portsOf(metadata.name).get(targetPort), port, `service ${metadata.name}`);
+      const portsOf = (name: string): Map<string, number> =>
+        new Map(
+          cluster.workloads
+            .find(({ metadata }) => metadata.name === name)
+            ?.spec.template.spec.containers.flatMap(({ ports = [] }) =>
+              ports.map((port) => [port.name, port.containerPort] as const),
+            ),
+        );
+      for (const { metadata, spec } of cluster.of<{ ports: { name: string; port: number; targetPort: string }[] }>(
+        'Service',
+      )) {
+        for (const { port, targetPort } of spec.ports)
+          assert.equal(portsOf(metadata.name).get(targetPort), port, `service ${metadata.name}`);
       }
       for (const { metadata, spec } of cluster.of<{ endpoints: { port: string }[] }>('ServiceMonitor')) {
         const service = cluster.one<{ ports: { name: string }[] }>('Service', metadata.name.replace('blindfit-', ''));
-        for (const { port } of spec.endpoints) assert.ok(service.spec.ports.some(({ name }) => name === port), metadata.name);
+        for (const { port } of spec.endpoints)
+          assert.ok(
+            service.spec.ports.some(({ name }) => name === port),
+            metadata.name,
+          );
       }
       for (const { metadata, spec } of cluster.of<{ podMetricsEndpoints: { port: string }[] }>('PodMonitor')) {
-        for (const { port } of spec.podMetricsEndpoints) assert.ok(portsOf(metadata.name.replace('blindfit-', '')).has(port), metadata.name);
+        for (const { port } of spec.podMetricsEndpoints)
+          assert.ok(portsOf(metadata.name.replace('blindfit-', '')).has(port), metadata.name);
       }
       // What the image listens on, and what the addresses in settings say.
       assert.equal(portsOf('api').get('http'), 8080);
@@ -144,25 +213,43 @@ for (const { overlay, components } of RENDERINGS) {
         cluster.one('ServiceAccount', serviceAccountName ?? 'default');
         for (const { configMap, persistentVolumeClaim } of volumes) {
           if (configMap !== undefined) cluster.one('ConfigMap', configMap.name);
-          if (persistentVolumeClaim !== undefined) cluster.one('PersistentVolumeClaim', persistentVolumeClaim.claimName);
+          if (persistentVolumeClaim !== undefined)
+            cluster.one('PersistentVolumeClaim', persistentVolumeClaim.claimName);
         }
         for (const { env = [], volumeMounts = [] } of containers) {
           for (const { name, valueFrom } of env) {
             const reference = valueFrom?.secretKeyRef;
-            if (valueFrom !== undefined) assert.ok(reference !== undefined && cluster.hasSecret(reference.name, reference.key), `${metadata.name}: ${name}`);
+            if (valueFrom !== undefined)
+              assert.ok(
+                reference !== undefined && cluster.hasSecret(reference.name, reference.key),
+                `${metadata.name}: ${name}`,
+              );
           }
-          const there = [...volumes, ...(spec.volumeClaimTemplates ?? []).map((claim) => claim.metadata)].map(({ name }) => name).sort();
+          const there = [...volumes, ...(spec.volumeClaimTemplates ?? []).map((claim) => claim.metadata)]
+            .map(({ name }) => name)
+            .sort();
           assert.deepEqual(volumeMounts.map(({ name }) => name).sort(), there, `${metadata.name} mounts its volumes`);
         }
       }
-      for (const { spec } of cluster.of<{ endpoints: { authorization: { credentials: { name: string; key: string } } }[] }>('ServiceMonitor')) {
-        for (const { authorization } of spec.endpoints) assert.ok(cluster.hasSecret(authorization.credentials.name, authorization.credentials.key));
+      for (const { spec } of cluster.of<{
+        endpoints: { authorization: { credentials: { name: string; key: string } } }[];
+      }>('ServiceMonitor')) {
+        for (const { authorization } of spec.endpoints)
+          assert.ok(cluster.hasSecret(authorization.credentials.name, authorization.credentials.key));
       }
-      for (const { spec } of cluster.of<{ authorization: { credentials: { name: string; key: string } }; httpSDConfigs: { url: string }[] }>('ScrapeConfig')) {
+      for (const { spec } of cluster.of<{
+        authorization: { credentials: { name: string; key: string } };
+        httpSDConfigs: { url: string }[];
+      }>('ScrapeConfig')) {
         assert.ok(cluster.hasSecret(spec.authorization.credentials.name, spec.authorization.credentials.key));
-        assert.deepEqual(spec.httpSDConfigs.map(({ url }) => new URL(url).host), ['api.blindfit.svc:8080']);
+        assert.deepEqual(
+          spec.httpSDConfigs.map(({ url }) => new URL(url).host),
+          ['api.blindfit.svc:8080'],
+        );
       }
-      for (const { spec } of cluster.of<{ secretTargetRef: { name: string; key: string }[] }>('TriggerAuthentication')) {
+      for (const { spec } of cluster.of<{ secretTargetRef: { name: string; key: string }[] }>(
+        'TriggerAuthentication',
+      )) {
         for (const { name, key } of spec.secretTargetRef) assert.ok(cluster.hasSecret(name, key));
       }
     });
@@ -180,11 +267,17 @@ for (const { overlay, components } of RENDERINGS) {
           assert.deepEqual(securityContext.capabilities, { drop: ['ALL'] });
           const mounts = volumeMounts.map(({ mountPath }) => mountPath);
           const store = env.find(({ name }) => name === 'BLINDFIT_STORE')?.value ?? '';
-          if (store.startsWith('file://')) assert.ok(mounts.some((mount) => store.startsWith(`file://${mount}/`)), `${metadata.name}: ${store} is not on a volume`);
-          if (metadata.name === 'worker' || metadata.name === 'scheduler') assert.ok(mounts.includes('/var/cache/blindfit'), `${metadata.name}: the cache is not on a volume`);
+          if (store.startsWith('file://'))
+            assert.ok(
+              mounts.some((mount) => store.startsWith(`file://${mount}/`)),
+              `${metadata.name}: ${store} is not on a volume`,
+            );
+          if (metadata.name === 'worker' || metadata.name === 'scheduler')
+            assert.ok(mounts.includes('/var/cache/blindfit'), `${metadata.name}: the cache is not on a volume`);
         }
       }
-      for (const { spec } of cluster.of<{ automountServiceAccountToken?: boolean }>('ServiceAccount')) assert.equal(spec, undefined);
+      for (const { spec } of cluster.of<{ automountServiceAccountToken?: boolean }>('ServiceAccount'))
+        assert.equal(spec, undefined);
     });
 
     it('images are pinned, and resources are asked for and bounded', () => {
@@ -192,7 +285,10 @@ for (const { overlay, components } of RENDERINGS) {
         for (const { image, resources } of spec.template.spec.containers) {
           assert.match(image, /(:v?\d+\.\d+\.\d+(-[a-z]+)?|@sha256:[0-9a-f]{64})$/, metadata.name);
           assert.ok(quantity(resources?.requests?.['cpu']) > 0, metadata.name);
-          assert.ok(quantity(resources?.requests?.['memory']) <= quantity(resources?.limits?.['memory']), metadata.name);
+          assert.ok(
+            quantity(resources?.requests?.['memory']) <= quantity(resources?.limits?.['memory']),
+            metadata.name,
+          );
         }
       }
     });
@@ -200,11 +296,18 @@ for (const { overlay, components } of RENDERINGS) {
     it('every service has its three probes, at paths there are', async () => {
       const routes = await read('libs/service/src/health-routes.ts');
       for (const { name, container } of cluster.services) {
-        for (const [probe, path] of [['startupProbe', '/healthz'], ['livenessProbe', '/healthz'], ['readinessProbe', '/readyz']] as const) {
+        for (const [probe, path] of [
+          ['startupProbe', '/healthz'],
+          ['livenessProbe', '/healthz'],
+          ['readinessProbe', '/readyz'],
+        ] as const) {
           const request = container[probe]?.httpGet;
           assert.equal(request?.path, path, `${name} ${probe}`);
           assert.ok(routes.includes(`app.get('${path}'`), path);
-          assert.ok(container.ports?.some((port) => port.name === request.port), `${name} ${probe}`);
+          assert.ok(
+            container.ports?.some((port) => port.name === request.port),
+            `${name} ${probe}`,
+          );
         }
       }
     });
@@ -213,10 +316,15 @@ for (const { overlay, components } of RENDERINGS) {
       for (const { name, pod, container } of cluster.services) {
         const stop = Number(environmentOf(container)['BLINDFIT_STOP_SECONDS']);
         const wait = Number(container.lifecycle?.preStop?.exec?.command[1] ?? 0);
-        assert.ok((pod.terminationGracePeriodSeconds ?? 30) >= stop + wait + MARGIN, `${name}: ${pod.terminationGracePeriodSeconds ?? 30} s`);
+        assert.ok(
+          (pod.terminationGracePeriodSeconds ?? 30) >= stop + wait + MARGIN,
+          `${name}: ${pod.terminationGracePeriodSeconds ?? 30} s`,
+        );
         if (name !== 'worker') continue;
         // The histogram of task durations ends where tasks are not expected to be longer.
-        const buckets = /name: 'blindfit_task_duration_seconds'[\s\S]*?buckets: \[([^\]]*)\]/.exec(await read('services/worker/src/metrics.ts'))?.[1];
+        const buckets = /name: 'blindfit_task_duration_seconds'[\s\S]*?buckets: \[([^\]]*)\]/.exec(
+          await read('services/worker/src/metrics.ts'),
+        )?.[1];
         const longest = Math.max(...(buckets ?? '').split(',').map(Number));
         assert.ok(stop >= 2 * longest, `a worker is given ${stop} s, tasks take up to ${longest} s`);
       }
@@ -233,12 +341,24 @@ for (const { overlay, components } of RENDERINGS) {
 
     it('the network admits what is meant and nothing else', () => {
       const policies = cluster.of<Policy>('NetworkPolicy').map(({ spec }) => spec);
-      const pod = (name: string, namespace: string, labels: Labels, namespaceLabels: Labels = {}): End => ({ name, namespace, labels, namespaceLabels: { 'kubernetes.io/metadata.name': namespace, ...namespaceLabels } });
-      const own = cluster.workloads.map(({ metadata, spec }) => pod(metadata.name, 'blindfit', spec.template.metadata.labels));
+      const pod = (name: string, namespace: string, labels: Labels, namespaceLabels: Labels = {}): End => ({
+        name,
+        namespace,
+        labels,
+        namespaceLabels: { 'kubernetes.io/metadata.name': namespace, ...namespaceLabels },
+      });
+      const own = cluster.workloads.map(({ metadata, spec }) =>
+        pod(metadata.name, 'blindfit', spec.template.metadata.labels),
+      );
       const ends: End[] = [
         ...own,
         pod('dns', 'kube-system', { 'k8s-app': 'kube-dns' }),
-        pod('ingress', 'ingress-nginx', { 'app.kubernetes.io/name': 'ingress-nginx' }, { 'blindfit-owners': 'allowed' }),
+        pod(
+          'ingress',
+          'ingress-nginx',
+          { 'app.kubernetes.io/name': 'ingress-nginx' },
+          { 'blindfit-owners': 'allowed' },
+        ),
         pod('keda', 'keda', { app: 'keda-operator' }),
         pod('prometheus', 'monitoring', { 'app.kubernetes.io/name': 'prometheus' }),
         pod('grafana', 'monitoring', { 'app.kubernetes.io/name': 'grafana' }),
@@ -252,8 +372,18 @@ for (const { overlay, components } of RENDERINGS) {
       for (const from of ends) {
         for (const to of ends) {
           if (from === to || !(own.includes(from) || own.includes(to))) continue;
-          for (const [port, protocol] of [[53, 'UDP'], [53, 'TCP'], [80, 'TCP'], [443, 'TCP'], [4318, 'TCP'], [6379, 'TCP'], [8080, 'TCP'], [9464, 'TCP']] as const) {
-            if (admits(policies, 'blindfit', { from, to, port, protocol })) admitted.push(`${from.name} -> ${to.name}:${port}/${protocol}`);
+          for (const [port, protocol] of [
+            [53, 'UDP'],
+            [53, 'TCP'],
+            [80, 'TCP'],
+            [443, 'TCP'],
+            [4318, 'TCP'],
+            [6379, 'TCP'],
+            [8080, 'TCP'],
+            [9464, 'TCP'],
+          ] as const) {
+            if (admits(policies, 'blindfit', { from, to, port, protocol }))
+              admitted.push(`${from.name} -> ${to.name}:${port}/${protocol}`);
           }
         }
       }
@@ -262,17 +392,27 @@ for (const { overlay, components } of RENDERINGS) {
         ...ours.flatMap((name) => [`${name} -> dns:53/UDP`, `${name} -> dns:53/TCP`, `${name} -> redis:6379/TCP`]),
         'ingress -> api:8080/TCP',
         ...(traced ? ours.map((name) => `${name} -> collector:4318/TCP`) : []),
-        ...({
-          small: ['scheduler -> api:8080/TCP', 'worker -> api:8080/TCP'],
-          production: [...ours.map((name) => `${name} -> bucket:443/TCP`), 'keda -> redis:6379/TCP', 'prometheus -> api:8080/TCP', 'prometheus -> scheduler:9464/TCP', 'prometheus -> worker:9464/TCP'],
-        } satisfies Record<Overlay, string[]>)[overlay],
+        ...(
+          {
+            small: ['scheduler -> api:8080/TCP', 'worker -> api:8080/TCP'],
+            production: [
+              ...ours.map((name) => `${name} -> bucket:443/TCP`),
+              'keda -> redis:6379/TCP',
+              'prometheus -> api:8080/TCP',
+              'prometheus -> scheduler:9464/TCP',
+              'prometheus -> worker:9464/TCP',
+            ],
+          } satisfies Record<Overlay, string[]>
+        )[overlay],
       ];
       assert.deepEqual(admitted.sort(), wanted.sort());
     });
 
     it('several copies of the API never share a volume that one pod may hold', () => {
       const api = cluster.one<Workload>('Deployment', 'api').spec;
-      const claims = (api.template.spec.volumes ?? []).filter(({ persistentVolumeClaim }) => persistentVolumeClaim !== undefined);
+      const claims = (api.template.spec.volumes ?? []).filter(
+        ({ persistentVolumeClaim }) => persistentVolumeClaim !== undefined,
+      );
       if (claims.length > 0) assert.deepEqual([api.replicas, api.strategy?.type], [1, 'Recreate']);
       else assert.ok((api.replicas ?? 0) >= 2 && api.strategy?.type !== 'Recreate');
       assert.equal(cluster.of('PersistentVolumeClaim').length, claims.length);
@@ -282,7 +422,10 @@ for (const { overlay, components } of RENDERINGS) {
       const worker = cluster.services.find(({ name }) => name === 'worker');
       const threads = Number(environmentOf(worker?.container ?? { name: '', image: '' })['BLINDFIT_THREADS']);
       assert.equal(quantity(worker?.container.resources?.requests?.['cpu']), threads);
-      assert.ok(quantity(worker?.container.resources?.limits?.['memory']) >= threads * 600 * 2 ** 20 + 300 * 2 ** 20, 'about 0.6 GiB a thread, and the process');
+      assert.ok(
+        quantity(worker?.container.resources?.limits?.['memory']) >= threads * 600 * 2 ** 20 + 300 * 2 ** 20,
+        'about 0.6 GiB a thread, and the process',
+      );
     });
 
     if (overlay === 'production') {
@@ -292,14 +435,26 @@ for (const { overlay, components } of RENDERINGS) {
         const { scaleTargetRef, maxReplicaCount, minReplicaCount, advanced, triggers } = scaled.spec;
         const worker = cluster.one<Workload>('Deployment', scaleTargetRef.name);
         assert.equal(worker.spec.replicas, undefined, 'the number of workers is KEDA’s');
-        const threads = Number(environmentOf(worker.spec.template.spec.containers[0] ?? { name: '', image: '' })['BLINDFIT_THREADS']);
+        const threads = Number(
+          environmentOf(worker.spec.template.spec.containers[0] ?? { name: '', image: '' })['BLINDFIT_THREADS'],
+        );
         assert.equal(Number(advanced.scalingModifiers.target), threads, 'one task a thread');
         assert.ok(minReplicaCount >= 1);
         assert.equal(maxReplicaCount * threads, 64);
         const api = cluster.services.find(({ name }) => name === 'api');
-        assert.equal(environmentOf(api?.container ?? { name: '', image: '' })['BLINDFIT_PLAN_THREADS'], String(maxReplicaCount * threads), 'jobs are cut for all workers there may be');
+        assert.equal(
+          environmentOf(api?.container ?? { name: '', image: '' })['BLINDFIT_PLAN_THREADS'],
+          String(maxReplicaCount * threads),
+          'jobs are cut for all workers there may be',
+        );
         const prefix = `${variables.queuePrefix.default?.({}) ?? ''}:${QUEUES.tasks}`;
-        assert.deepEqual(triggers.map(({ type, metadata }) => [type, metadata['listName']]), [['redis', `${prefix}:wait`], ['redis', `${prefix}:active`]]);
+        assert.deepEqual(
+          triggers.map(({ type, metadata }) => [type, metadata['listName']]),
+          [
+            ['redis', `${prefix}:wait`],
+            ['redis', `${prefix}:active`],
+          ],
+        );
         assert.equal(advanced.scalingModifiers.formula, triggers.map(({ name }) => name).join(' + '));
         for (const { metadata, authenticationRef } of triggers) {
           cluster.one('TriggerAuthentication', authenticationRef.name);
@@ -321,7 +476,10 @@ describe('what the checks of manifests are worth', () => {
   const service = (spec: unknown): Manifest => ({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'x' }, spec });
   it('a wrong value and an unknown field are seen', () => {
     assert.equal(schemaProblems([service({ ports: [{ port: 'http' }] })]).length, 1);
-    assert.match(unknownFields([service({ ports: [{ port: 80, tragetPort: 80 }] })])[0] ?? '', /Service x: .*tragetPort/);
+    assert.match(
+      unknownFields([service({ ports: [{ port: 80, tragetPort: 80 }] })])[0] ?? '',
+      /Service x: .*tragetPort/,
+    );
     assert.deepEqual(unknownFields([service({ ports: [{ port: 80 }] })]), []);
   });
 
@@ -329,9 +487,16 @@ describe('what the checks of manifests are worth', () => {
     const readBy = await readers();
     const good = { BLINDFIT_REDIS_URL: 'redis://redis:6379', BLINDFIT_STORE: 'file:///blobs' };
     assert.deepEqual(environmentProblems('worker', good, readBy), []);
-    assert.deepEqual(environmentProblems('worker', { ...good, BLINDFIT_TREADS: '4' }, readBy), ['BLINDFIT_TREADS is no variable of ours']);
-    assert.deepEqual(environmentProblems('worker', { ...good, BLINDFIT_RETENTION: '24h' }, readBy), ['worker does not read BLINDFIT_RETENTION']);
-    assert.match(environmentProblems('worker', { ...good, BLINDFIT_THREADS: 'many' }, readBy).join(), /BLINDFIT_THREADS: "many" is not allowed/);
+    assert.deepEqual(environmentProblems('worker', { ...good, BLINDFIT_TREADS: '4' }, readBy), [
+      'BLINDFIT_TREADS is no variable of ours',
+    ]);
+    assert.deepEqual(environmentProblems('worker', { ...good, BLINDFIT_RETENTION: '24h' }, readBy), [
+      'worker does not read BLINDFIT_RETENTION',
+    ]);
+    assert.match(
+      environmentProblems('worker', { ...good, BLINDFIT_THREADS: 'many' }, readBy).join(),
+      /BLINDFIT_THREADS: "many" is not allowed/,
+    );
     assert.deepEqual(environmentProblems('api', good, readBy), ['BLINDFIT_TOKEN is missing']);
   });
 });

@@ -20,7 +20,9 @@ import ts from 'typescript';
 import type { Manifest } from './manifests.ts';
 import { ROOT } from './support.ts';
 
-interface Validating { validate(): void }
+interface Validating {
+  validate(): void;
+}
 
 const CORE = 'kubernetes-models/v1';
 const OPERATOR = '@kubernetes-models/prometheus-operator/monitoring.coreos.com';
@@ -48,7 +50,8 @@ const KINDS: Readonly<Record<string, { readonly model: new (data: never) => Vali
 
 function kindOf(manifest: Manifest): (typeof KINDS)[string] {
   const kind = KINDS[`${manifest.apiVersion} ${manifest.kind}`];
-  if (kind === undefined) throw new Error(`no schema for ${manifest.apiVersion} ${manifest.kind} is known: add it to this file`);
+  if (kind === undefined)
+    throw new Error(`no schema for ${manifest.apiVersion} ${manifest.kind} is known: add it to this file`);
   return kind;
 }
 
@@ -75,17 +78,29 @@ export function unknownFields(manifests: readonly Manifest[]): string[] {
     ...modules.map((module) => `import type { I${module.split('/').at(-1) ?? ''} } from '${module}';`),
     ...manifests.map((manifest, i) => `export const m${i}: I${manifest.kind} = ${JSON.stringify(manifest)};`),
   ].join('\n');
-  const options: ts.CompilerOptions = { noEmit: true, strict: true, skipLibCheck: true, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, target: ts.ScriptTarget.ESNext, types: [] };
+  const options: ts.CompilerOptions = {
+    noEmit: true,
+    strict: true,
+    skipLibCheck: true,
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    target: ts.ScriptTarget.ESNext,
+    types: [],
+  };
   const disk = ts.createCompilerHost(options);
   const host: ts.CompilerHost = {
     ...disk,
     fileExists: (name) => name === path || disk.fileExists(name),
     readFile: (name) => (name === path ? source : disk.readFile(name)),
-    getSourceFile: (name, ...rest) => (name === path ? ts.createSourceFile(name, source, ts.ScriptTarget.ESNext) : disk.getSourceFile(name, ...rest)),
+    getSourceFile: (name, ...rest) =>
+      name === path ? ts.createSourceFile(name, source, ts.ScriptTarget.ESNext) : disk.getSourceFile(name, ...rest),
   };
   const program = ts.createProgram([path], options, host);
   return [...program.getSyntacticDiagnostics(), ...program.getSemanticDiagnostics()].map((diagnostic) => {
-    const line = diagnostic.file === undefined || diagnostic.start === undefined ? 0 : diagnostic.file.getLineAndCharacterOfPosition(diagnostic.start).line - modules.length;
+    const line =
+      diagnostic.file === undefined || diagnostic.start === undefined
+        ? 0
+        : diagnostic.file.getLineAndCharacterOfPosition(diagnostic.start).line - modules.length;
     const manifest = manifests[line];
     return `${manifest?.kind ?? ''} ${manifest?.metadata.name ?? ''}: ${ts.flattenDiagnosticMessageText(diagnostic.messageText, ' ')}`;
   });

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { operatorVariables, readConfig, tracingVariables, variables, type Variable } from '@blindfit/service';
 import { parseAllDocuments, stringify } from 'yaml';
+import { operatorVariables, readConfig, tracingVariables, variables, type Variable } from '@blindfit/service';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const run = promisify(execFile);
@@ -18,11 +18,13 @@ export function read(path: string): Promise<string> {
 
 /** @throws Error when it is not YAML */
 export function parseYaml(text: string): unknown[] {
-  return parseAllDocuments(text, { merge: true }).map((document) => {
-    if (!('errors' in document)) throw new Error('no document');
-    for (const error of [...document.errors, ...document.warnings]) throw error;
-    return document.toJS() as unknown;
-  }).filter((document) => document !== null);
+  return parseAllDocuments(text, { merge: true })
+    .map((document) => {
+      if (!('errors' in document)) throw new Error('no document');
+      for (const error of [...document.errors, ...document.warnings]) throw error;
+      return document.toJS() as unknown;
+    })
+    .filter((document) => document !== null);
 }
 
 export const OVERLAYS = ['small', 'production'] as const;
@@ -31,7 +33,10 @@ export type Overlay = (typeof OVERLAYS)[number];
 /** The files of secrets that the guide makes, with other secrets. */
 export const SECRET_FILES: Readonly<Record<Overlay, Readonly<Record<string, readonly string[]>>>> = {
   small: { 'secrets.env': ['token', 'operator-token', 'redis-password'] },
-  production: { 'secrets.env': ['token', 'operator-token', 'redis-password'], 's3.env': ['access-key-id', 'secret-access-key'] },
+  production: {
+    'secrets.env': ['token', 'operator-token', 'redis-password'],
+    's3.env': ['access-key-id', 'secret-access-key'],
+  },
 };
 
 /**
@@ -42,15 +47,27 @@ export const SECRET_FILES: Readonly<Record<Overlay, Readonly<Record<string, read
 export async function render(kubectl: string, overlay: Overlay, components: readonly string[] = []): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-kustomize-'));
   try {
-    await cp(join(ROOT, 'deploy'), join(directory, 'deploy'), { recursive: true, filter: (path) => !path.includes('node_modules') });
+    await cp(join(ROOT, 'deploy'), join(directory, 'deploy'), {
+      recursive: true,
+      filter: (path) => !path.includes('node_modules'),
+    });
     const target = join(directory, 'deploy/kubernetes/overlays', overlay);
     for (const [name, keys] of Object.entries(SECRET_FILES[overlay])) {
       await writeFile(join(target, name), keys.map((key) => `${key}=${randomBytes(32).toString('hex')}\n`).join(''));
     }
     const own = join(directory, 'deploy/kubernetes/overlays/own');
     await mkdir(own);
-    await writeFile(join(own, 'kustomization.yaml'), stringify({ namespace: 'blindfit', resources: [`../${overlay}`], components: components.map((name) => `../../components/${name}`) }));
-    const { stdout } = await run(kubectl, ['kustomize', components.length === 0 ? target : own], { maxBuffer: 64 << 20 });
+    await writeFile(
+      join(own, 'kustomization.yaml'),
+      stringify({
+        namespace: 'blindfit',
+        resources: [`../${overlay}`],
+        components: components.map((name) => `../../components/${name}`),
+      }),
+    );
+    const { stdout } = await run(kubectl, ['kustomize', components.length === 0 ? target : own], {
+      maxBuffer: 64 << 20,
+    });
     return stdout;
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -58,15 +75,29 @@ export async function render(kubectl: string, overlay: Overlay, components: read
 }
 
 /** Variables of others than ours that the services' libraries read. */
-const FOREIGN = new Set(['AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'REDIS_PASSWORD', 'REDISCLI_AUTH']);
-const known = new Map(Object.values({ ...variables, ...operatorVariables, ...tracingVariables } as Readonly<Record<string, Variable<unknown>>>).map((variable) => [variable.env, variable]));
+const FOREIGN = new Set([
+  'AWS_REGION',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'REDIS_PASSWORD',
+  'REDISCLI_AUTH',
+]);
+const known = new Map(
+  Object.values({ ...variables, ...operatorVariables, ...tracingVariables } as Readonly<
+    Record<string, Variable<unknown>>
+  >).map((variable) => [variable.env, variable]),
+);
 
 /**
  * What is wrong with the environment of a container of ours, one line each; as its start would say.
  * @param command its first argument
  * @param readBy for each variable the commands that read it; see `readers`
  */
-export function environmentProblems(command: string, environment: Readonly<Record<string, string>>, readBy: ReadonlyMap<string, readonly string[]>): string[] {
+export function environmentProblems(
+  command: string,
+  environment: Readonly<Record<string, string>>,
+  readBy: ReadonlyMap<string, readonly string[]>,
+): string[] {
   const problems: string[] = [];
   for (const [name, value] of Object.entries(environment)) {
     if (FOREIGN.has(name) || value === '') continue;
@@ -83,8 +114,10 @@ export function environmentProblems(command: string, environment: Readonly<Recor
     }
   }
   const store = environment['BLINDFIT_STORE'] ?? '';
-  for (const needed of ['BLINDFIT_REDIS_URL', 'BLINDFIT_STORE']) if ((environment[needed] ?? '') === '') problems.push(`${needed} is missing`);
-  if ((command === 'api' || store.startsWith('http')) && (environment['BLINDFIT_TOKEN'] ?? '') === '') problems.push('BLINDFIT_TOKEN is missing');
+  for (const needed of ['BLINDFIT_REDIS_URL', 'BLINDFIT_STORE'])
+    if ((environment[needed] ?? '') === '') problems.push(`${needed} is missing`);
+  if ((command === 'api' || store.startsWith('http')) && (environment['BLINDFIT_TOKEN'] ?? '') === '')
+    problems.push('BLINDFIT_TOKEN is missing');
   return problems;
 }
 

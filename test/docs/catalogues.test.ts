@@ -18,12 +18,20 @@ const CODE_PLACES = [
 ];
 
 function matches(texts: readonly string[], patterns: readonly RegExp[]): string[] {
-  return [...new Set(texts.flatMap((text) => patterns.flatMap((pattern) => Array.from(text.matchAll(pattern), (match) => match[1] ?? ''))))].sort();
+  return [
+    ...new Set(
+      texts.flatMap((text) =>
+        patterns.flatMap((pattern) => Array.from(text.matchAll(pattern), (match) => match[1] ?? '')),
+      ),
+    ),
+  ].sort();
 }
 
 /** First cells of table rows that hold one piece of code. */
 function listed(page: string, pattern: RegExp): string[] {
-  return Array.from(page.matchAll(/^\| `([^`]+)` \|/gm), (match) => match[1] ?? '').filter((name) => pattern.test(name)).sort();
+  return Array.from(page.matchAll(/^\| `([^`]+)` \|/gm), (match) => match[1] ?? '')
+    .filter((name) => pattern.test(name))
+    .sort();
 }
 
 it('docs/errors.md lists every error code of the sources, and no other', () => {
@@ -45,7 +53,11 @@ it('docs/errors.md lists every code of bad data and of bad images, and no other'
 
 it('docs/api.md lists every route, and no other', () => {
   const routes = sources('services/api', 'libs/service').flatMap((path) =>
-    Array.from(read(path).matchAll(/\bapp\.(get|put|head|post|delete)\(\s*'([^']+)'/g), (match) => `${(match[1] ?? '').toUpperCase()} ${match[2] ?? ''}`));
+    Array.from(
+      read(path).matchAll(/\bapp\.(get|put|head|post|delete)\(\s*'([^']+)'/g),
+      (match) => `${(match[1] ?? '').toUpperCase()} ${match[2] ?? ''}`,
+    ),
+  );
   assert.ok(routes.includes('POST /v1/jobs'), routes.join(', '));
   assert.deepEqual(listed(read('docs/api.md'), /^[A-Z]+ \//), routes.sort());
 });
@@ -58,18 +70,35 @@ it('docs/configuration.md has every environment variable of ours that the source
 });
 
 it('every environment variable of ours that is named anywhere is declared with a schema, and nothing else is read from the environment past a declaration', () => {
-  const generated = Array.from(partsIn(read('docs/configuration.md'))).filter(([name]) => name.endsWith('variables')).map(([, text]) => text);
+  const generated = Array.from(partsIn(read('docs/configuration.md')))
+    .filter(([name]) => name.endsWith('variables'))
+    .map(([, text]) => text);
   const declared = new Set(matches(generated, [/`(BLINDFIT_[A-Z0-9_]+)`/g]));
   const ours = /\b(BLINDFIT_[A-Z0-9_]+)\b/g;
   const named = matches([...sources(), 'scripts/run.mjs'].map(read), [ours]);
   assert.ok(named.length > 15, named.join(', '));
-  assert.deepEqual(named.filter((name) => !declared.has(name)), [], 'declare them in libs/service');
+  assert.deepEqual(
+    named.filter((name) => !declared.has(name)),
+    [],
+    'declare them in libs/service',
+  );
   // Compose fills in some of its own, which no program of ours sees.
   const composed = matches([read('deploy/compose.yaml')], [/\$\{(BLINDFIT_[A-Z0-9_]+)/g]);
-  assert.deepEqual(matches(pages().map(read), [ours]).filter((name) => !declared.has(name) && !composed.includes(name)), [], 'pages name settings that do not exist');
+  assert.deepEqual(
+    matches(pages().map(read), [ours]).filter((name) => !declared.has(name) && !composed.includes(name)),
+    [],
+    'pages name settings that do not exist',
+  );
   // Conventions of the system, of the S3 client and of programs that are started, no settings of ours.
   const system = ['AWS_REGION', 'HOME', 'ORT_DISABLE_TELEMETRY', 'PATH', 'TERM', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'];
-  const past = matches(sources().map(read), [/\benv\[\s*['"`]([A-Za-z0-9_]+)['"`]\s*\]/g, /\benv\.([A-Z][A-Z0-9_]*)\b/g]);
+  const past = matches(sources().map(read), [
+    /\benv\[\s*['"`]([A-Za-z0-9_]+)['"`]\s*\]/g,
+    /\benv\.([A-Z][A-Z0-9_]*)\b/g,
+  ]);
   assert.ok(past.includes('PATH'), past.join(', '));
-  assert.deepEqual(past.filter((name) => !system.includes(name)), [], 'declare them in libs/service and read them with readConfig');
+  assert.deepEqual(
+    past.filter((name) => !system.includes(name)),
+    [],
+    'declare them in libs/service and read them with readConfig',
+  );
 });

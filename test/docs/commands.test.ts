@@ -7,13 +7,20 @@ import { commandsIn, flagsIn, helpOf, pages, read } from './support.ts';
 /** Lines of shell in fenced blocks, continuation lines joined. */
 function shellLines(page: string): string[] {
   const blocks = Array.from(page.matchAll(/^```(?:sh|bash)\n([\s\S]*?)^```/gm), (match) => match[1] ?? '');
-  return blocks.flatMap((block) => block.replace(/\\\n\s*/g, ' ').split('\n')).filter((line) => line.trim() !== '' && !line.trim().startsWith('#'));
+  return blocks
+    .flatMap((block) => block.replace(/\\\n\s*/g, ' ').split('\n'))
+    .filter((line) => line.trim() !== '' && !line.trim().startsWith('#'));
 }
 
 /** Calls of blindfit in shell examples, in the examples of help texts, and in running text. */
 function calls(page: string): string[] {
-  const inHelp = Array.from(page.matchAll(/^```text\n([\s\S]*?)^```/gm), (match) => match[1] ?? '').flatMap((block) => block.split('\n').filter((line) => /^ {2}(?:[A-Z_]+=\S+ )?blindfit /.test(line)));
-  const inline = Array.from(page.replace(/^```[\s\S]*?^```/gm, '').matchAll(/`(blindfit [a-z][^`]*)`/g), (match) => match[1] ?? '');
+  const inHelp = Array.from(page.matchAll(/^```text\n([\s\S]*?)^```/gm), (match) => match[1] ?? '').flatMap((block) =>
+    block.split('\n').filter((line) => /^ {2}(?:[A-Z_]+=\S+ )?blindfit /.test(line)),
+  );
+  const inline = Array.from(
+    page.replace(/^```[\s\S]*?^```/gm, '').matchAll(/`(blindfit [a-z][^`]*)`/g),
+    (match) => match[1] ?? '',
+  );
   return [...shellLines(page), ...inHelp, ...inline];
 }
 
@@ -44,7 +51,8 @@ it('every blindfit command in an example exists, with its flags', async () => {
       const [, command = '', rest = ''] = call;
       const allowed = flags.get(command);
       assert.ok(allowed !== undefined, `${path}: ${line}: there is no command "${command}"`);
-      for (const [, flag = ''] of rest.split(/[|>]/)[0]?.matchAll(/\s(--[a-z-]+)/g) ?? []) assert.ok(allowed.has(flag), `${path}: ${line}: "${command}" has no flag ${flag}`);
+      for (const [, flag = ''] of rest.split(/[|>]/)[0]?.matchAll(/\s(--[a-z-]+)/g) ?? [])
+        assert.ok(allowed.has(flag), `${path}: ${line}: "${command}" has no flag ${flag}`);
     }
   }
   assert.ok(seen > 20, `${seen} examples call blindfit`);
@@ -52,5 +60,6 @@ it('every blindfit command in an example exists, with its flags', async () => {
 
 it('docs/cli.md has the help of every command', async () => {
   const documented = partsIn(read('docs/cli.md'));
-  for (const command of commandsIn(await helpOf(''))) assert.ok(documented.has(`help ${command}`), `docs/cli.md lacks <!-- generated: help ${command} -->`);
+  for (const command of commandsIn(await helpOf('')))
+    assert.ok(documented.has(`help ${command}`), `docs/cli.md lacks <!-- generated: help ${command} -->`);
 });

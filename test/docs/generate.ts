@@ -9,9 +9,25 @@ import fastify from 'fastify';
 import { Redis } from 'ioredis';
 import { Registry } from 'prom-client';
 import { ComputeMetrics } from '@blindfit/compute';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, PAPER_HYPERPARAMETERS, type Hyperparameters, type JobShape } from '@blindfit/training';
 import { addClusterMetrics, JobStore, type JobFigures } from '@blindfit/queue';
-import { addRedisMemory, addRedisUp, commandVariables, createMetrics, describeVariables, operatorVariables, tracingVariables, variables, type VariableTable } from '@blindfit/service';
+import {
+  addRedisMemory,
+  addRedisUp,
+  commandVariables,
+  createMetrics,
+  describeVariables,
+  operatorVariables,
+  tracingVariables,
+  variables,
+  type VariableTable,
+} from '@blindfit/service';
+import {
+  choosePlan,
+  DEFAULT_HYPERPARAMETERS,
+  PAPER_HYPERPARAMETERS,
+  type Hyperparameters,
+  type JobShape,
+} from '@blindfit/training';
 import { jobMetrics } from '../../services/api/src/job-metrics.ts';
 import { addApiMetrics, addCollectorMetrics, addStoreMetrics } from '../../services/api/src/metrics.ts';
 import { SchedulerMetrics } from '../../services/scheduler/src/metrics.ts';
@@ -26,7 +42,17 @@ export async function parts(): Promise<Map<string, string>> {
   const result = new Map<string, string>([
     ['help', fenced(overview)],
     ['variables', variableTable(helps, { ...variables, ...operatorVariables })],
-    ['command variables', table(['variable', 'meaning', 'allowed'], describeVariables(commandVariables).map(({ name, description, allowed }) => [`\`${name}\``, description, allowed]))],
+    [
+      'command variables',
+      table(
+        ['variable', 'meaning', 'allowed'],
+        describeVariables(commandVariables).map(({ name, description, allowed }) => [
+          `\`${name}\``,
+          description,
+          allowed,
+        ]),
+      ),
+    ],
     ['tracing variables', variableTable(helps, tracingVariables)],
     ['packages', packageTable()],
     ['plans', planTable()],
@@ -60,12 +86,17 @@ function fenced(text: string): string {
 }
 
 function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   return [line(titles), line(titles.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
 function variableTable(helps: ReadonlyMap<string, string>, all: VariableTable): string {
-  const readers = (name: string): string => [...helps].filter(([, help]) => new RegExp(`\\b${name}\\b`).test(help)).map(([command]) => command).join(', ');
+  const readers = (name: string): string =>
+    [...helps]
+      .filter(([, help]) => new RegExp(`\\b${name}\\b`).test(help))
+      .map(([command]) => command)
+      .join(', ');
   return table(
     ['variable', 'meaning', 'allowed', 'default', 'read by'],
     describeVariables(all).map(({ name, fallback, description, allowed, default: standard }) => [
@@ -80,7 +111,13 @@ function variableTable(helps: ReadonlyMap<string, string>, all: VariableTable): 
 
 function packageTable(): string {
   const short = (name: string): string => name.replace('@blindfit/', '');
-  return table(['package', 'imports'], packages().map(({ directory, dependencies }) => [`\`${directory}\``, dependencies.map(short).join(', ') || 'none of ours']));
+  return table(
+    ['package', 'imports'],
+    packages().map(({ directory, dependencies }) => [
+      `\`${directory}\``,
+      dependencies.map(short).join(', ') || 'none of ours',
+    ]),
+  );
 }
 
 export interface MetricDescription {
@@ -92,7 +129,9 @@ export interface MetricDescription {
 
 /** Our own metrics of a registry. prom-client's types keep to themselves what a metric says of itself. */
 function ownMetrics(registry: Registry): MetricDescription[] {
-  return (registry.getMetricsAsArray() as unknown as MetricDescription[]).filter(({ name }) => name.startsWith('blindfit_'));
+  return (registry.getMetricsAsArray() as unknown as MetricDescription[]).filter(({ name }) =>
+    name.startsWith('blindfit_'),
+  );
 }
 
 /**
@@ -112,7 +151,8 @@ export function metricSections(): Map<string, readonly MetricDescription[]> {
     addRedisMemory(registry, redis);
   });
   const inCluster = new Set(cluster.map(({ name }) => name));
-  const withoutCluster = (fill: (registry: Registry) => unknown): MetricDescription[] => filled(fill).filter(({ name }) => !inCluster.has(name));
+  const withoutCluster = (fill: (registry: Registry) => unknown): MetricDescription[] =>
+    filled(fill).filter(({ name }) => !inCluster.has(name));
   const everyService = createMetrics({ service: 'docs', version: '0' });
   addRedisUp(everyService, redis);
   const sections = new Map<string, readonly MetricDescription[]>([
@@ -128,7 +168,16 @@ export function metricSections(): Map<string, readonly MetricDescription[]> {
     ],
     ['scheduler', withoutCluster((registry) => new SchedulerMetrics(registry, sources))],
     ['worker', filled((registry) => new WorkerMetrics(registry))],
-    ['threads', filled((registry) => new ComputeMetrics(registry).watch(registry, { size: 0, busy: 0, busySeconds: [] }, { kind: 'seal', why: 'nothing is computed' }))],
+    [
+      'threads',
+      filled((registry) =>
+        new ComputeMetrics(registry).watch(
+          registry,
+          { size: 0, busy: 0, busySeconds: [] },
+          { kind: 'seal', why: 'nothing is computed' },
+        ),
+      ),
+    ],
     ['job', ownMetrics(jobMetrics(NO_FIGURES))],
   ]);
   redis.disconnect();
@@ -137,7 +186,11 @@ export function metricSections(): Map<string, readonly MetricDescription[]> {
 
 /** Of a job of which nothing is known: its metrics describe themselves all the same. */
 const NO_FIGURES = {
-  view: { state: 'queued', createdAt: new Date(0).toISOString(), progress: { phase: 'queued', iteration: 0, iterations: 1, tasksDone: 0, tasksTotal: 1, levelsLeft: 0 } },
+  view: {
+    state: 'queued',
+    createdAt: new Date(0).toISOString(),
+    progress: { phase: 'queued', iteration: 0, iterations: 1, tasksDone: 0, tasksTotal: 1, levelsLeft: 0 },
+  },
   tasks: [],
   operations: {},
   refreshes: 0,
@@ -146,24 +199,54 @@ const NO_FIGURES = {
 } as unknown as JobFigures;
 
 function metricTables(): Map<string, string> {
-  return new Map(Array.from(metricSections(), ([section, metrics]): [string, string] => [
-    section,
-    table(['metric', 'type', 'labels', 'meaning'], metrics.map(({ name, help, type, labelNames }) => [`\`${name}\``, type, labelNames.join(', '), help])),
-  ]));
+  return new Map(
+    Array.from(metricSections(), ([section, metrics]): [string, string] => [
+      section,
+      table(
+        ['metric', 'type', 'labels', 'meaning'],
+        metrics.map(({ name, help, type, labelNames }) => [`\`${name}\``, type, labelNames.join(', '), help]),
+      ),
+    ]),
+  );
 }
 
 /** What the planner makes of some jobs; bytes in MB of 10^6. */
 function planTable(): string {
   const jobs: [string, JobShape, Hyperparameters][] = [
-    ['the paper’s shape, zero start, 2 iterations', { samples: 128, features: 401, classes: 10 }, DEFAULT_HYPERPARAMETERS],
+    [
+      'the paper’s shape, zero start, 2 iterations',
+      { samples: 128, features: 401, classes: 10 },
+      DEFAULT_HYPERPARAMETERS,
+    ],
     ['the same, `--preset paper`', { samples: 128, features: 401, classes: 10 }, PAPER_HYPERPARAMETERS],
-    ['the demo: 63 principal components, 2 iterations', { samples: 128, features: 64, classes: 10 }, DEFAULT_HYPERPARAMETERS],
-    ['63 principal components, 1 iteration', { samples: 128, features: 64, classes: 10 }, { ...DEFAULT_HYPERPARAMETERS, iterations: 1 }],
-    ['63 principal components, 4 iterations', { samples: 128, features: 64, classes: 10 }, { ...DEFAULT_HYPERPARAMETERS, iterations: 4 }],
+    [
+      'the demo: 63 principal components, 2 iterations',
+      { samples: 128, features: 64, classes: 10 },
+      DEFAULT_HYPERPARAMETERS,
+    ],
+    [
+      '63 principal components, 1 iteration',
+      { samples: 128, features: 64, classes: 10 },
+      { ...DEFAULT_HYPERPARAMETERS, iterations: 1 },
+    ],
+    [
+      '63 principal components, 4 iterations',
+      { samples: 128, features: 64, classes: 10 },
+      { ...DEFAULT_HYPERPARAMETERS, iterations: 4 },
+    ],
     ['4096 samples, 2 iterations', { samples: 4096, features: 401, classes: 10 }, DEFAULT_HYPERPARAMETERS],
   ];
   return table(
-    ['job', 'parameters', 'levels', 'shards x turns x blocks of', 'rotations', 'relinearisations', 'data, keys at most', 'memory of a thread'],
+    [
+      'job',
+      'parameters',
+      'levels',
+      'shards x turns x blocks of',
+      'rotations',
+      'relinearisations',
+      'data, keys at most',
+      'memory of a thread',
+    ],
     jobs.map(([name, shape, hyperparameters]) => {
       const plan = choosePlan({ shape, hyperparameters });
       const { parameters, layout, operations, bytes } = plan;

@@ -15,5 +15,9 @@ it('generated parts of the documentation are up to date, and each is in some pag
     }
   }
   assert.deepEqual(behind, [], 'these parts are behind the code; run: node test/docs/generate.ts');
-  assert.deepEqual([...known.keys()].filter((name) => !used.has(name)), [], 'every generated part is in a page');
+  assert.deepEqual(
+    [...known.keys()].filter((name) => !used.has(name)),
+    [],
+    'every generated part is in a page',
+  );
 });

@@ -12,8 +12,18 @@ function prose(page: string): string {
 
 /** As GitHub names them: lower case, punctuation dropped, blanks to hyphens. */
 function anchors(page: string): Set<string> {
-  const headings = Array.from(page.replace(/^```[\s\S]*?^```/gm, '').matchAll(/^#{1,6} (.+)$/gm), (match) => match[1] ?? '');
-  return new Set(headings.map((heading) => heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-')));
+  const headings = Array.from(
+    page.replace(/^```[\s\S]*?^```/gm, '').matchAll(/^#{1,6} (.+)$/gm),
+    (match) => match[1] ?? '',
+  );
+  return new Set(
+    headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
 }
 
 function linksOf(page: string): string[] {
@@ -33,7 +43,11 @@ it('relative links resolve, with their anchors', () => {
       const [file = '', anchor] = link.split('#');
       const target = file === '' ? path : normalize(join(dirname(path), decodeURIComponent(file)));
       if (!existsSync(join(ROOT, target))) broken.push(`${path}: ${link}: there is no ${target}`);
-      else if (anchor !== undefined && (statSync(join(ROOT, target)).isDirectory() || !anchors(read(target)).has(anchor))) broken.push(`${path}: ${link}: ${target} has no such heading`);
+      else if (
+        anchor !== undefined &&
+        (statSync(join(ROOT, target)).isDirectory() || !anchors(read(target)).has(anchor))
+      )
+        broken.push(`${path}: ${link}: ${target} has no such heading`);
     }
   }
   assert.deepEqual(broken, []);

@@ -35,7 +35,9 @@ export function pages(): string[] {
 /** The program's own source files: no tests, no benches, no demo data. */
 export function sources(...below: string[]): string[] {
   const directories = below.length > 0 ? below : ['libs', 'services', 'cli'];
-  return directories.flatMap((directory) => filesBelow(directory, (path) => path.endsWith('.ts') && path.includes('/src/')));
+  return directories.flatMap((directory) =>
+    filesBelow(directory, (path) => path.endsWith('.ts') && path.includes('/src/')),
+  );
 }
 
 export interface Package {
@@ -48,12 +50,24 @@ export interface Package {
 
 /** The packages of the project, libraries first, with what their sources really import. */
 export function packages(): Package[] {
-  const directories = [...['libs', 'services'].flatMap((parent) => readdirSync(join(ROOT, parent)).sort().map((name) => `${parent}/${name}`)), 'cli', 'demo', 'bench', 'deploy/grafana'];
+  const directories = [
+    ...['libs', 'services'].flatMap((parent) =>
+      readdirSync(join(ROOT, parent))
+        .sort()
+        .map((name) => `${parent}/${name}`),
+    ),
+    'cli',
+    'demo',
+    'bench',
+    'deploy/grafana',
+  ];
   return directories
     .filter((directory) => existsSync(join(ROOT, directory, 'package.json')))
     .map((directory) => {
       const { name } = JSON.parse(read(`${directory}/package.json`)) as { name: string };
-      const imported = sources(directory).flatMap((path) => Array.from(read(path).matchAll(/(?:from|import\()\s*'(@blindfit\/[a-z-]+)/g), (match) => match[1] ?? ''));
+      const imported = sources(directory).flatMap((path) =>
+        Array.from(read(path).matchAll(/(?:from|import\()\s*'(@blindfit\/[a-z-]+)/g), (match) => match[1] ?? ''),
+      );
       return { name, directory, dependencies: [...new Set(imported)].sort() };
     });
 }
@@ -70,13 +84,17 @@ export async function helpOf(command: string): Promise<string> {
 }
 
 async function allHelps(): Promise<ReadonlyMap<string, string>> {
-  const { stdout } = await run(process.execPath, [fileURLToPath(new URL('./helps.ts', import.meta.url))], { env: { PATH: process.env['PATH'], HOME: '~' } });
+  const { stdout } = await run(process.execPath, [fileURLToPath(new URL('./helps.ts', import.meta.url))], {
+    env: { PATH: process.env['PATH'], HOME: '~' },
+  });
   return new Map(Object.entries(JSON.parse(stdout) as Record<string, string>));
 }
 
 /** The commands that a help lists, in its order. */
 export function commandsIn(help: string): string[] {
-  return Array.from(help.matchAll(/^ {2}([a-z]+) (?:\[options\]|\[command\])/gm), (match) => match[1] ?? '').filter((name) => name !== 'help');
+  return Array.from(help.matchAll(/^ {2}([a-z]+) (?:\[options\]|\[command\])/gm), (match) => match[1] ?? '').filter(
+    (name) => name !== 'help',
+  );
 }
 
 /** Long flags that a help lists. */

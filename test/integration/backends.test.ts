@@ -9,19 +9,26 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { Redis } from 'ioredis';
+import { Registry } from 'prom-client';
+import { isCollectable, openBlobStore } from '@blindfit/blobs';
 import type { BlindfitClient } from '@blindfit/client';
 import type { JobView } from '@blindfit/protocol';
 import { JobStore } from '@blindfit/queue';
 import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/service';
-import { isCollectable, openBlobStore } from '@blindfit/blobs';
-import { Redis } from 'ioredis';
-import { Registry } from 'prom-client';
-import { resolveRedisBinary } from '@blindfit/stack';
-import type { RunningStack } from '@blindfit/stack';
+import { resolveRedisBinary, type RunningStack } from '@blindfit/stack';
+import { BUCKET, CREDENTIALS, startS3Server } from '../../libs/blobs/test/s3-server.ts';
 import { startCollector } from '../../services/api/src/collector.ts';
 import { addCollectorMetrics } from '../../services/api/src/metrics.ts';
-import { BUCKET, CREDENTIALS, startS3Server } from '../../libs/blobs/test/s3-server.ts';
-import { finished, prepareJob, SHARED_KEYS, syntheticData, temporaryDirectory, withStack, type Prepared } from './support.ts';
+import {
+  finished,
+  prepareJob,
+  SHARED_KEYS,
+  syntheticData,
+  temporaryDirectory,
+  withStack,
+  type Prepared,
+} from './support.ts';
 
 /**
  * What a user of Redis needs, as docs/configuration.md has it.
@@ -47,8 +54,25 @@ async function freePort(): Promise<number> {
 
 async function startServer(directory: string, args: readonly string[]): Promise<ChildProcess> {
   await mkdir(directory, { recursive: true });
-  const child = spawn(await resolveRedisBinary(), ['--dir', directory, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'yes', '--maxmemory-policy', 'noeviction', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  for await (const chunk of child.stdout.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) if (chunk.includes('eady to accept connections')) break;
+  const child = spawn(
+    await resolveRedisBinary(),
+    [
+      '--dir',
+      directory,
+      '--bind',
+      '127.0.0.1',
+      '--save',
+      '',
+      '--appendonly',
+      'yes',
+      '--maxmemory-policy',
+      'noeviction',
+      ...args,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  for await (const chunk of child.stdout.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>)
+    if (chunk.includes('eady to accept connections')) break;
   child.stdout.resume();
   return child;
 }
@@ -83,7 +107,8 @@ describe('the same job', () => {
     directory = await temporaryDirectory();
     await withStack({}, async (_stack, client) => {
       prepared = await prepareJob(client, SHARED_KEYS, syntheticData(60, 10, 3));
-      for (const key of [prepared.keyset.relinearisationKey, ...prepared.keyset.galoisKeys.values()]) keys.set(key.digest, await readFile(key.path));
+      for (const key of [prepared.keyset.relinearisationKey, ...prepared.keyset.galoisKeys.values()])
+        keys.set(key.digest, await readFile(key.path));
       expected = (await run(client)).result?.models ?? [];
       assert.ok(expected.length > 0);
     });
@@ -99,17 +124,33 @@ describe('the same job', () => {
     const clients: Redis[] = [];
     try {
       for (const port of ports) {
-        servers.push(await startServer(join(directory.path, `node-${port}`), ['--port', String(port), '--cluster-enabled', 'yes', '--cluster-node-timeout', '5000']));
+        servers.push(
+          await startServer(join(directory.path, `node-${port}`), [
+            '--port',
+            String(port),
+            '--cluster-enabled',
+            'yes',
+            '--cluster-node-timeout',
+            '5000',
+          ]),
+        );
         clients.push(new Redis({ host: '127.0.0.1', port, enableReadyCheck: false }));
       }
       // The slots in three parts; the nodes learn of each other from the first one.
       for (const [i, client] of clients.entries()) {
-        await client.call('CLUSTER', 'ADDSLOTSRANGE', Math.floor((16_384 * i) / 3), Math.floor((16_384 * (i + 1)) / 3) - 1);
+        await client.call(
+          'CLUSTER',
+          'ADDSLOTSRANGE',
+          Math.floor((16_384 * i) / 3),
+          Math.floor((16_384 * (i + 1)) / 3) - 1,
+        );
         await clients[0]?.call('CLUSTER', 'MEET', '127.0.0.1', String(ports[i]));
       }
       const ready = async (): Promise<boolean> => {
         const infos = await Promise.all(clients.map((client) => client.call('CLUSTER', 'INFO')));
-        return infos.every((info) => /cluster_state:ok/.test(String(info)) && /cluster_known_nodes:3/.test(String(info)));
+        return infos.every(
+          (info) => /cluster_state:ok/.test(String(info)) && /cluster_known_nodes:3/.test(String(info)),
+        );
       };
       const deadline = Date.now() + 60_000;
       while (!(await ready())) {
@@ -118,7 +159,11 @@ describe('the same job', () => {
       }
       await withStack({ redisUrl: `redis-cluster://${ports.map((port) => `127.0.0.1:${port}`).join()}` }, sameModel);
       const sizes = await Promise.all(clients.map((client) => client.dbsize()));
-      assert.equal(sizes.filter((size) => size > 0).length, 1, `the hash tag keeps all keys on one node: ${sizes.join()}`);
+      assert.equal(
+        sizes.filter((size) => size > 0).length,
+        1,
+        `the hash tag keeps all keys on one node: ${sizes.join()}`,
+      );
     } finally {
       for (const client of clients) client.disconnect();
       for (const server of servers) await stopServer(server);
@@ -129,27 +174,92 @@ describe('the same job', () => {
     const path = (name: string): string => join(directory.path, name);
     try {
       const openssl = (...args: string[]): unknown => execFileSync('openssl', args, { stdio: 'pipe' });
-      openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=CA of a test', '-keyout', path('ca.key'), '-out', path('ca.pem'));
-      openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=redis', '-addext', 'subjectAltName=IP:127.0.0.1', '-addext', 'basicConstraints=critical,CA:FALSE', '-CA', path('ca.pem'), '-CAkey', path('ca.key'), '-keyout', path('redis.key'), '-out', path('redis.pem'));
+      openssl(
+        'req',
+        '-x509',
+        '-newkey',
+        'rsa:2048',
+        '-nodes',
+        '-days',
+        '2',
+        '-subj',
+        '/CN=CA of a test',
+        '-keyout',
+        path('ca.key'),
+        '-out',
+        path('ca.pem'),
+      );
+      openssl(
+        'req',
+        '-x509',
+        '-newkey',
+        'rsa:2048',
+        '-nodes',
+        '-days',
+        '2',
+        '-subj',
+        '/CN=redis',
+        '-addext',
+        'subjectAltName=IP:127.0.0.1',
+        '-addext',
+        'basicConstraints=critical,CA:FALSE',
+        '-CA',
+        path('ca.pem'),
+        '-CAkey',
+        path('ca.key'),
+        '-keyout',
+        path('redis.key'),
+        '-out',
+        path('redis.pem'),
+      );
     } catch (error) {
       t.skip(`openssl cannot make certificates here: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }
     const port = await freePort();
-    const server = await startServer(path('tls'), ['--port', '0', '--tls-port', String(port), '--tls-cert-file', path('redis.pem'), '--tls-key-file', path('redis.key'), '--tls-ca-cert-file', path('ca.pem'), '--tls-auth-clients', 'no']);
+    const server = await startServer(path('tls'), [
+      '--port',
+      '0',
+      '--tls-port',
+      String(port),
+      '--tls-cert-file',
+      path('redis.pem'),
+      '--tls-key-file',
+      path('redis.key'),
+      '--tls-ca-cert-file',
+      path('ca.pem'),
+      '--tls-auth-clients',
+      'no',
+    ]);
     const admin = new Redis({ host: '127.0.0.1', port, tls: { ca: await readFile(path('ca.pem')) } });
     try {
-      await admin.call('ACL', 'SETUSER', 'blindfit', 'on', '>secret-of-a-test', ...(await documentedRules('{blindfit}')));
+      await admin.call(
+        'ACL',
+        'SETUSER',
+        'blindfit',
+        'on',
+        '>secret-of-a-test',
+        ...(await documentedRules('{blindfit}')),
+      );
       await admin.call('ACL', 'SETUSER', 'default', 'resetpass', '>other-secret');
-      await withStack({ redisUrl: `rediss://blindfit:secret-of-a-test@127.0.0.1:${port}?ca=${path('ca.pem')}` }, async (stack, client) => {
-        await sameModel(stack, client);
-        assert.deepEqual(await admin.call('ACL', 'LOG'), [], 'nothing that a job needs was refused');
-        const user = new Redis({ host: '127.0.0.1', port, tls: { ca: await readFile(path('ca.pem')) }, username: 'blindfit', password: 'secret-of-a-test' });
-        await assert.rejects(user.get('another'), /NOPERM/);
-        await assert.rejects(user.flushall(), /NOPERM/);
-        await assert.rejects(user.config('GET', '*'), /NOPERM/);
-        user.disconnect();
-      });
+      await withStack(
+        { redisUrl: `rediss://blindfit:secret-of-a-test@127.0.0.1:${port}?ca=${path('ca.pem')}` },
+        async (stack, client) => {
+          await sameModel(stack, client);
+          assert.deepEqual(await admin.call('ACL', 'LOG'), [], 'nothing that a job needs was refused');
+          const user = new Redis({
+            host: '127.0.0.1',
+            port,
+            tls: { ca: await readFile(path('ca.pem')) },
+            username: 'blindfit',
+            password: 'secret-of-a-test',
+          });
+          await assert.rejects(user.get('another'), /NOPERM/);
+          await assert.rejects(user.flushall(), /NOPERM/);
+          await assert.rejects(user.config('GET', '*'), /NOPERM/);
+          user.disconnect();
+        },
+      );
     } finally {
       admin.disconnect();
       await stopServer(server);
@@ -167,13 +277,25 @@ describe('the same job', () => {
         assert.ok(isCollectable(store));
         const logger = createLogger({ service: 'test', level: 'silent' });
         const redis = connectRedis(parseRedisUrl(stack.redisUrl), logger);
-        const collector = startCollector({ store, redis, jobs: new JobStore(redis, '{blindfit}'), prefix: '{blindfit}', retentionMs: 0, logger, metrics: addCollectorMetrics(new Registry()) });
+        const collector = startCollector({
+          store,
+          redis,
+          jobs: new JobStore(redis, '{blindfit}'),
+          prefix: '{blindfit}',
+          retentionMs: 0,
+          logger,
+          metrics: addCollectorMetrics(new Registry()),
+        });
         try {
           // Objects are dated by seconds.
           await new Promise((resolve) => setTimeout(resolve, 1_100));
           const collection = await collector.collect();
           assert.ok(collection !== undefined && collection.collected > 0, 'intermediate results go');
-          assert.equal(collection.left, prepared.blobs.size + keys.size + 1 + expected.length + (result?.iterates.flat().length ?? 0), 'inputs, keys, manifest, model and iterates stay');
+          assert.equal(
+            collection.left,
+            prepared.blobs.size + keys.size + 1 + expected.length + (result?.iterates.flat().length ?? 0),
+            'inputs, keys, manifest, model and iterates stay',
+          );
           await sameModel(stack, client);
         } finally {
           await collector.close();

@@ -4,13 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { utimes } from 'node:fs/promises';
 import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { expectedBlobs, planManifest } from '@blindfit/protocol';
-import { JobStore } from '@blindfit/queue';
-import { decryptModel } from '@blindfit/owner';
-import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/service';
+import { Registry } from 'prom-client';
 import { digestOf, parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
-import { Registry } from 'prom-client';
+import { decryptModel } from '@blindfit/owner';
+import { expectedBlobs, planManifest } from '@blindfit/protocol';
+import { JobStore } from '@blindfit/queue';
+import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/service';
 import { startCollector } from '../../services/api/src/collector.ts';
 import { addCollectorMetrics } from '../../services/api/src/metrics.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack } from './support.ts';
@@ -26,11 +26,16 @@ it('collection during a running job: the model is the right one, and nothing but
     using prepared = await prepareJob(client, SHARED_KEYS, syntheticData(120, 20, 9));
     const store = await FileBlobStore.open(fileURLToPath(stack.storeUrl));
     const warnings: string[] = [];
-    const logger = createLogger({ service: 'test', level: 'warn', destination: { write: (line: string) => void warnings.push(line) } });
+    const logger = createLogger({
+      service: 'test',
+      level: 'warn',
+      destination: { write: (line: string) => void warnings.push(line) },
+    });
     const redis = connectRedis(parseRedisUrl(stack.redisUrl), createLogger({ service: 'test', level: 'silent' }));
     const jobs = new JobStore(redis, PREFIX);
     const collected: { bytes: number; at: number }[] = [];
-    const all = async (): Promise<Set<string>> => new Set((await Array.fromAsync(store.list())).map(({ digest }) => digest));
+    const all = async (): Promise<Set<string>> =>
+      new Set((await Array.fromAsync(store.list())).map(({ digest }) => digest));
     const makeOld = async (digests: Iterable<string>): Promise<void> => {
       const lastWeek = new Date(Date.now() - 7 * 86_400_000);
       for (const digest of digests) await utimes(store.pathOf(parseDigest(digest)), lastWeek, lastWeek);
@@ -41,8 +46,21 @@ it('collection during a running job: the model is the right one, and nothing but
       await store.put(digest, bytes);
       await makeOld([digest]);
     };
-    const metrics = { ...addCollectorMetrics(new Registry()), collected: (bytes: number): void => void collected.push({ bytes, at: Date.now() }) };
-    const collector = startCollector({ store, redis, jobs, prefix: PREFIX, retentionMs: RETENTION_MS, firstMs: INTERVAL_MS, intervalMs: INTERVAL_MS, logger, metrics });
+    const metrics = {
+      ...addCollectorMetrics(new Registry()),
+      collected: (bytes: number): void => void collected.push({ bytes, at: Date.now() }),
+    };
+    const collector = startCollector({
+      store,
+      redis,
+      jobs,
+      prefix: PREFIX,
+      retentionMs: RETENTION_MS,
+      firstMs: INTERVAL_MS,
+      intervalMs: INTERVAL_MS,
+      logger,
+      metrics,
+    });
     try {
       const { id, manifest } = await client.submit(prepared.manifest);
       const inputs = new Set([manifest, ...expectedBlobs(planManifest(prepared.manifest)).map(({ digest }) => digest)]);
@@ -62,16 +80,26 @@ it('collection during a running job: the model is the right one, and nothing but
       const seconds = (Date.parse(job.finishedAt ?? '') - Date.parse(job.startedAt ?? '')) / 1000;
       assert.ok(seconds > (2 * RETENTION_MS) / 1000, `the job took ${seconds} s, longer than the retention time`);
       const weights = decryptModel(prepared.keyset, prepared.plan, await client.result(id, job.result?.models ?? []));
-      const error = Math.max(...weights.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - (prepared.clear[k]?.[j] ?? NaN)))));
+      const error = Math.max(
+        ...weights.flatMap((row, k) =>
+          Array.from(row, (value, j) => Math.abs(value - (prepared.clear[k]?.[j] ?? NaN))),
+        ),
+      );
       assert.ok(error < 1e-5, `largest weight error ${error}`);
 
       const needed = new Set([...inputs, ...(job.result?.models ?? []), ...(job.result?.iterates ?? []).flat()]);
       const deadline = Date.now() + 30_000;
-      while ((await all()).size > needed.size && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
+      while ((await all()).size > needed.size && Date.now() < deadline)
+        await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
       assert.deepEqual(await all(), needed, 'intermediates have gone, everything else is there');
-      const [small, large] = [collected.filter(({ bytes }) => bytes === GARBAGE_BYTES), collected.filter(({ bytes }) => bytes !== GARBAGE_BYTES)];
+      const [small, large] = [
+        collected.filter(({ bytes }) => bytes === GARBAGE_BYTES),
+        collected.filter(({ bytes }) => bytes !== GARBAGE_BYTES),
+      ];
       const whileItRan = ({ at }: { at: number }): boolean => at < Date.parse(job.finishedAt ?? '');
-      t.diagnostic(`${seconds} s; ${small.filter(whileItRan).length} of ${garbage} left-overs collected meanwhile, ${large.length} intermediates afterwards`);
+      t.diagnostic(
+        `${seconds} s; ${small.filter(whileItRan).length} of ${garbage} left-overs collected meanwhile, ${large.length} intermediates afterwards`,
+      );
       assert.equal(small.length, garbage);
       assert.ok(small.filter(whileItRan).length >= 2, 'it was collected while the job ran');
       assert.ok(large.length > 5, 'there were intermediates');

@@ -22,12 +22,20 @@ async function startDemo(t: TestContext, directory: string): Promise<Demo> {
   const temporary = join(directory, 'tmp');
   await mkdir(temporary);
   const env: NodeJS.ProcessEnv = { ...process.env, TMPDIR: temporary, XDG_DATA_HOME: join(directory, 'home') };
-  for (const name of Object.keys(env)) if (/^(BLINDFIT_(?!REDIS_SERVER)|NODE_TEST|REDIS_URL$)/.test(name)) env[name] = undefined;
-  const child = spawn(process.execPath, [RUN, 'cli', 'demo', '--json', '--report', join(directory, 'report.html')], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  for (const name of Object.keys(env))
+    if (/^(BLINDFIT_(?!REDIS_SERVER)|NODE_TEST|REDIS_URL$)/.test(name)) env[name] = undefined;
+  const child = spawn(process.execPath, [RUN, 'cli', 'demo', '--json', '--report', join(directory, 'report.html')], {
+    env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (data: Buffer) => void (output.stdout += data.toString('utf8')));
   child.stderr.on('data', (data: Buffer) => void (output.stderr += data.toString('utf8')));
-  const ended = once(child, 'close').then(([code, signal]) => ({ code: code as number | null, signal: signal as NodeJS.Signals | null }));
+  const ended = once(child, 'close').then(([code, signal]) => ({
+    code: code as number | null,
+    signal: signal as NodeJS.Signals | null,
+  }));
   t.after(() => {
     if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? 0), 'SIGKILL');
   });
@@ -39,7 +47,9 @@ async function processesOf(directory: string): Promise<number[]> {
   const found: number[] = [];
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
-    const about = await Promise.all(['cmdline', 'environ'].map((file) => readFile(`/proc/${name}/${file}`, 'utf8').catch(() => '')));
+    const about = await Promise.all(
+      ['cmdline', 'environ'].map((file) => readFile(`/proc/${name}/${file}`, 'utf8').catch(() => '')),
+    );
     if (about.some((each) => each.includes(directory))) found.push(Number(name));
   }
   return found;
@@ -64,9 +74,19 @@ it('trains on ciphertexts and reports what the clear twin confirms', { timeout: 
     readonly seconds: Readonly<Record<string, unknown>>;
     readonly security: number;
   };
-  t.diagnostic(JSON.stringify({ accuracy: report.accuracy.encrypted, maxWeightError: report.maxWeightError, operations: report.operations, seconds: report.seconds }));
+  t.diagnostic(
+    JSON.stringify({
+      accuracy: report.accuracy.encrypted,
+      maxWeightError: report.maxWeightError,
+      operations: report.operations,
+      seconds: report.seconds,
+    }),
+  );
   assert.deepEqual(report.accuracy.encrypted, report.accuracy.clear);
-  assert.ok(report.accuracy.encrypted.train > 0.9 && report.accuracy.encrypted.validation > 0.6, 'it tells digits apart');
+  assert.ok(
+    report.accuracy.encrypted.train > 0.9 && report.accuracy.encrypted.validation > 0.6,
+    'it tells digits apart',
+  );
   assert.ok(report.maxWeightError > 0 && report.maxWeightError < 1e-5, String(report.maxWeightError));
   assert.ok(report.operations.rotations > 0 && report.operations.rotations <= 600);
   assert.ok(report.operations.relinearisations > 0 && report.operations.relinearisations <= 100);
@@ -75,7 +95,10 @@ it('trains on ciphertexts and reports what the clear twin confirms', { timeout: 
   await assertNothingLeft(directory.path, ['report.html']);
 });
 
-for (const [where, phase] of [['while keys are made', /making keys/], ['in the middle of training', /^training /m]] as const) {
+for (const [where, phase] of [
+  ['while keys are made', /making keys/],
+  ['in the middle of training', /^training /m],
+] as const) {
   it(`Ctrl-C ${where} ends all of it`, { timeout: 180_000 }, async (t) => {
     await using directory = await temporaryDirectory();
     const { child, output, ended } = await startDemo(t, directory.path);

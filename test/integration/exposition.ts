@@ -31,12 +31,23 @@ export function parseExposition(text: string): Family[] {
 function parseSample(line: string): Sample {
   const [whole, name = '', , labels = '', value = ''] = /^([a-z_][a-z0-9_]*)(\{(.*)\})? (\S+)$/i.exec(line) ?? [];
   if (whole === undefined) throw new Error(`not a sample: ${line}`);
-  const pairs = Array.from(labels.matchAll(/([a-z_][a-z0-9_]*)="((?:[^"\\]|\\.)*)",?/gi), (match): [string, string] => [match[1] ?? '', match[2] ?? '']);
+  const pairs = Array.from(labels.matchAll(/([a-z_][a-z0-9_]*)="((?:[^"\\]|\\.)*)",?/gi), (match): [string, string] => [
+    match[1] ?? '',
+    match[2] ?? '',
+  ]);
   return { name, labels: Object.fromEntries(pairs), value: Number(value) };
 }
 
 /** The sum of the samples of a name whose labels include these; undefined when there is none. */
-export function total(families: readonly Family[], name: string, labels: Readonly<Record<string, string>> = {}): number | undefined {
-  const found = families.flatMap(({ samples }) => samples).filter((sample) => sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value));
+export function total(
+  families: readonly Family[],
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): number | undefined {
+  const found = families
+    .flatMap(({ samples }) => samples)
+    .filter(
+      (sample) => sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value),
+    );
   return found.length === 0 ? undefined : found.reduce((sum, { value }) => sum + value, 0);
 }

@@ -9,12 +9,12 @@ import { join } from 'node:path';
 import { it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { BlindfitClient } from '@blindfit/client';
-import { isFinal, type JobView, type Manifest } from '@blindfit/protocol';
-import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
-import { decryptModel, ModelError } from '@blindfit/owner';
 import { digestOf, parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
+import type { BlindfitClient } from '@blindfit/client';
+import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
+import { decryptModel, ModelError } from '@blindfit/owner';
+import { isFinal, type JobView, type Manifest } from '@blindfit/protocol';
 import type { RunningStack, StackProcess } from '@blindfit/stack';
 import { finished, prepareJob, syntheticData, withStack, type Prepared } from './support.ts';
 
@@ -31,7 +31,10 @@ function processOf(stack: RunningStack, name: string): StackProcess {
 /** A number of a service's metrics; the sum over all labels that match. */
 async function metric({ url }: StackProcess, pattern: RegExp): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  return text.split('\n').filter((line) => pattern.test(line)).reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+  return text
+    .split('\n')
+    .filter((line) => pattern.test(line))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
 }
 
 async function untilIdle(stack: RunningStack): Promise<void> {
@@ -74,7 +77,9 @@ it('a stack survives what stands in blobs, and what becomes of its store', { tim
       assert.equal(job.state, 'succeeded', job.error?.message);
       assert.deepEqual(job.result?.models, reference.result?.models);
     };
-    const changed = async (change: (blobs: Manifest['blobs']) => Promise<Partial<Manifest['blobs']>> | Partial<Manifest['blobs']>): Promise<Manifest> => ({
+    const changed = async (
+      change: (blobs: Manifest['blobs']) => Promise<Partial<Manifest['blobs']>> | Partial<Manifest['blobs']>,
+    ): Promise<Manifest> => ({
       ...prepared.manifest,
       blobs: { ...prepared.manifest.blobs, ...(await change(prepared.manifest.blobs)) },
     });
@@ -92,14 +97,23 @@ it('a stack survives what stands in blobs, and what becomes of its store', { tim
       bytes.fill(0x55, 5000, 5200);
       const job = await finished(client, (await client.submit(await withBlob(bytes))).id);
       // What the damage does to the compressed stream is a matter of luck; that it is noticed is not.
-      assertFailed(job, /^HE_(WIRE|SEAL)$/, /^blobs\.gradientFeatures\[0\]\[0\] \(sha256:[0-9a-f]{64}\): .*(SEAL|not below its prime)/, new RegExp(`^${job.id}\\.backward\\.1\\.`));
+      assertFailed(
+        job,
+        /^HE_(WIRE|SEAL)$/,
+        /^blobs\.gradientFeatures\[0\]\[0\] \(sha256:[0-9a-f]{64}\): .*(SEAL|not below its prime)/,
+        new RegExp(`^${job.id}\\.backward\\.1\\.`),
+      );
       await assertGood();
     });
 
     await t.test('a payload that is cut off, with a header that hides it', async () => {
       const bytes = await client.blob(first);
       const { level, scale } = parseHeader(bytes);
-      const short = wrap(prepared.plan.parameters, { kind: 'ciphertext', level, scale }, bytes.subarray(WIRE_HEADER_BYTES, bytes.length - 500));
+      const short = wrap(
+        prepared.plan.parameters,
+        { kind: 'ciphertext', level, scale },
+        bytes.subarray(WIRE_HEADER_BYTES, bytes.length - 500),
+      );
       const job = await finished(client, (await client.submit(await withBlob(short))).id);
       assertFailed(job, /^HE_WIRE$/, /it was cut off or damaged/, /\.backward\.1\./);
       await assertGood();
@@ -108,27 +122,42 @@ it('a stack survives what stands in blobs, and what becomes of its store', { tim
     await t.test('keys of another keyset with the same parameters', async () => {
       using other = await prepareJob(client, join(directory, 'other-keys'), DATA, HYPERPARAMETERS);
       const { relinearisationKey, galoisKeys } = other.manifest.blobs;
-      const job = await finished(client, (await client.submit(await changed(() => ({ relinearisationKey, galoisKeys })))).id);
+      const job = await finished(
+        client,
+        (await client.submit(await changed(() => ({ relinearisationKey, galoisKeys })))).id,
+      );
       // Nobody but the owner can tell: to the servers all ciphertexts look alike.
       assert.equal(job.state, 'succeeded', job.error?.message);
       const models = await client.result(job.id, job.result?.models ?? []);
-      assert.throws(() => decryptModel(prepared.keyset, prepared.plan, models), (error) => {
-        assert.ok(error instanceof ModelError);
-        assert.match(error.message, /^the weight of class \d+ and feature \d+ is -?\d.*, beyond 32, the most this job can carry; the server returned something else than the trained model/);
-        return true;
-      });
+      assert.throws(
+        () => decryptModel(prepared.keyset, prepared.plan, models),
+        (error) => {
+          assert.ok(error instanceof ModelError);
+          assert.match(
+            error.message,
+            /^the weight of class \d+ and feature \d+ is -?\d.*, beyond 32, the most this job can carry; the server returned something else than the trained model/,
+          );
+          return true;
+        },
+      );
       await assertGood();
     });
 
     /** What the host keeps of the owner's blobs, with which a job would go on. */
-    const forgetInputs = (): Promise<void> => rm(join(stack.dataDir, 'cache', 'inputs'), { recursive: true, force: true });
+    const forgetInputs = (): Promise<void> =>
+      rm(join(stack.dataDir, 'cache', 'inputs'), { recursive: true, force: true });
 
     await t.test('a blob that is deleted after the job was accepted', async () => {
       const job = await afterSubmission(worker, client, prepared, async () => {
         await forgetInputs();
         await rm(store.pathOf(parseDigest(first)));
       });
-      assertFailed(job, /^BLOB_NOT_FOUND$/, new RegExp(`^${first} is not in .*; upload it with PUT before a job refers to it$`), /\.backward\.1\./);
+      assertFailed(
+        job,
+        /^BLOB_NOT_FOUND$/,
+        new RegExp(`^${first} is not in .*; upload it with PUT before a job refers to it$`),
+        /\.backward\.1\./,
+      );
       await upload(client, prepared, first);
       await assertGood();
     });
@@ -140,8 +169,17 @@ it('a stack survives what stands in blobs, and what becomes of its store', { tim
         await forgetInputs();
         await writeFile(path, bytes.slice().fill(0, 1000, 1010));
       });
-      assertFailed(job, /^BLOB_NOT_FOUND$/, new RegExp(`^${first} is not in .* any more: it was found damaged and set aside as .*/corrupt/`), /\.backward\.1\./);
-      assert.deepEqual(await readdir(join(store.root, 'corrupt')), [first.replace('sha256:', '')], 'the evidence is kept');
+      assertFailed(
+        job,
+        /^BLOB_NOT_FOUND$/,
+        new RegExp(`^${first} is not in .* any more: it was found damaged and set aside as .*/corrupt/`),
+        /\.backward\.1\./,
+      );
+      assert.deepEqual(
+        await readdir(join(store.root, 'corrupt')),
+        [first.replace('sha256:', '')],
+        'the evidence is kept',
+      );
       await client.putBlob(first, bytes);
       await assertGood();
     });
@@ -170,11 +208,19 @@ it('a stack survives what stands in blobs, and what becomes of its store', { tim
 
     await t.test('a disk that stays full', async (t) => {
       if (!canLimit(t, worker)) return;
-      for (const [name, task] of [['worker-1', /\.backward\.1\./], ['scheduler-1', /\.chain\./]] as const) {
+      for (const [name, task] of [
+        ['worker-1', /\.backward\.1\./],
+        ['scheduler-1', /\.chain\./],
+      ] as const) {
         const each = processOf(stack, name);
         const id = await freshJob(store, client, prepared, reference, () => limitFiles(each, 50_000));
         const job = await finished(client, id);
-        assertFailed(job, /^STORAGE_FULL$/, /^no room left in .*; free space or raise the quota on the machine that holds the store/, task);
+        assertFailed(
+          job,
+          /^STORAGE_FULL$/,
+          /^no room left in .*; free space or raise the quota on the machine that holds the store/,
+          task,
+        );
         limitFiles(each, 'unlimited');
         // Other tasks of the job may be at it still.
         const deadline = Date.now() + 10_000;
@@ -197,7 +243,12 @@ function canLimit(t: TestContext, process: StackProcess): boolean {
 }
 
 /** Submits while no worker runs, does something, and starts the worker: its caches are empty then. */
-async function afterSubmission(worker: StackProcess, client: BlindfitClient, { manifest }: Prepared, act: () => Promise<void>): Promise<JobView> {
+async function afterSubmission(
+  worker: StackProcess,
+  client: BlindfitClient,
+  { manifest }: Prepared,
+  act: () => Promise<void>,
+): Promise<JobView> {
   await worker.kill('SIGTERM');
   const { id } = await client.submit(manifest);
   await act();
@@ -213,8 +264,19 @@ async function upload(client: BlindfitClient, prepared: Prepared, digest: string
 }
 
 /** Submits a job none of whose results are in the store. */
-async function freshJob(store: FileBlobStore, client: BlindfitClient, { manifest, blobs }: Prepared, reference: JobView, act: () => void): Promise<string> {
-  const inputs = new Set([...blobs.keys(), ...Object.values(manifest.blobs.galoisKeys), manifest.blobs.relinearisationKey, reference.manifest]);
+async function freshJob(
+  store: FileBlobStore,
+  client: BlindfitClient,
+  { manifest, blobs }: Prepared,
+  reference: JobView,
+  act: () => void,
+): Promise<string> {
+  const inputs = new Set([
+    ...blobs.keys(),
+    ...Object.values(manifest.blobs.galoisKeys),
+    manifest.blobs.relinearisationKey,
+    reference.manifest,
+  ]);
   for await (const { digest } of store.list()) if (!inputs.has(digest)) await store.delete(digest);
   act();
   const job = await client.submit(manifest);

@@ -10,7 +10,8 @@ import { BlindfitClient } from '@blindfit/client';
 import { finished, prepareJob, syntheticData, waitFor } from './support.ts';
 
 const [server = '', token = '', directory = '', staying = '', cut = ''] = process.argv.slice(2);
-const say = (event: string, more: object = {}): void => void process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
+const say = (event: string, more: object = {}): void =>
+  void process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
 const client = new BlindfitClient({ server, token });
 
 async function seen(workers: number, timeoutMs: number): Promise<void> {
@@ -40,11 +41,16 @@ say('running');
 await seen(1, 90_000);
 say('cut-seen');
 const disturbed = await finished(client, id);
-say('disturbed', { stalled: await metric(staying, 'blindfit_tasks_stalled_total'), state: disturbed.state, models: disturbed.result?.models, error: disturbed.error?.message });
+say('disturbed', {
+  stalled: await metric(staying, 'blindfit_tasks_stalled_total'),
+  state: disturbed.state,
+  models: disturbed.result?.models,
+  error: disturbed.error?.message,
+});
 await seen(2, 240_000);
 const before = await metric(cut, 'blindfit_tasks_total');
 // It is seen again a little before its queue connection is: the worker that stayed may do a whole job by then.
-for (const deadline = Date.now() + 60_000; ; ) {
+for (const deadline = Date.now() + 60_000; ;) {
   const again = await finished(client, (await client.submit(prepared.manifest)).id);
   const tasks = (await metric(cut, 'blindfit_tasks_total')) - before;
   if (tasks === 0 && again.state === 'succeeded' && Date.now() < deadline) continue;

@@ -26,14 +26,18 @@ const HOSTS = { a: '10.77.0.1', b: '10.77.0.2', c: '10.77.0.3', d: '10.77.0.4', 
 type Host = keyof typeof HOSTS;
 
 const PREFIX = `blindfit-${process.pid}`;
-const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+const ip = (...args: string[]): string =>
+  execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
 /** Why namespaces cannot be made here, or false. */
 function noNamespaces(): string | false {
   try {
     ip('netns', 'add', `${PREFIX}-probe`);
   } catch (error) {
-    const reason = error instanceof Error && 'stderr' in error && String(error.stderr) !== '' ? String(error.stderr).trim() : String(error);
+    const reason =
+      error instanceof Error && 'stderr' in error && String(error.stderr) !== ''
+        ? String(error.stderr).trim()
+        : String(error);
     return `network namespaces cannot be made here (as root, with iproute2 installed, they can): ${reason}`;
   }
   try {
@@ -106,7 +110,10 @@ class Processes implements AsyncDisposable {
 
   /** Starts a program on a host. Its errors go to a file. */
   start(host: Host, name: string, command: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-    const child = spawn('ip', ['netns', 'exec', this.#network.nameOf(host), ...command], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('ip', ['netns', 'exec', this.#network.nameOf(host), ...command], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     child.stderr.pipe(createWriteStream(this.#log(name)));
     this.#running.push(child);
     return child;
@@ -130,10 +137,12 @@ class Processes implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const exits = this.#running.filter((child) => child.exitCode === null && child.signalCode === null).map(async (child) => {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    });
+    const exits = this.#running
+      .filter((child) => child.exitCode === null && child.signalCode === null)
+      .map(async (child) => {
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+      });
     await Promise.all(exits);
   }
 
@@ -142,54 +151,85 @@ class Processes implements AsyncDisposable {
   }
 }
 
-it('three hosts and the owner\'s: a worker is cut off for a minute and comes back, and the model is the same', { skip: SKIP }, async (t) => {
-  await using directory = await temporaryDirectory();
-  using network = new Network();
-  await using processes = new Processes(network, directory.path);
-  const api = `http://${HOSTS.a}:8080`;
-  const data = join(directory.path, 'redis');
-  await mkdir(data);
-  const redis = processes.start('a', 'redis', [await resolveRedisBinary(), '--bind', HOSTS.a, '--port', '6379', '--requirepass', TOKEN, '--dir', data, '--save', '', '--appendonly', 'yes']);
-  await processes.line(redis, 'redis', (line) => (line.includes('eady to accept connections') ? true : undefined));
+it(
+  "three hosts and the owner's: a worker is cut off for a minute and comes back, and the model is the same",
+  { skip: SKIP },
+  async (t) => {
+    await using directory = await temporaryDirectory();
+    using network = new Network();
+    await using processes = new Processes(network, directory.path);
+    const api = `http://${HOSTS.a}:8080`;
+    const data = join(directory.path, 'redis');
+    await mkdir(data);
+    const redis = processes.start('a', 'redis', [
+      await resolveRedisBinary(),
+      '--bind',
+      HOSTS.a,
+      '--port',
+      '6379',
+      '--requirepass',
+      TOKEN,
+      '--dir',
+      data,
+      '--save',
+      '',
+      '--appendonly',
+      'yes',
+    ]);
+    await processes.line(redis, 'redis', (line) => (line.includes('eady to accept connections') ? true : undefined));
 
-  const service = async (host: Host, command: string, store: string): Promise<void> => {
-    const child = processes.start(host, `${command}-${host}`, [process.execPath, MAIN, command, '--ready-json'], {
-      BLINDFIT_REDIS_URL: `redis://:${TOKEN}@${HOSTS.a}:6379`,
-      BLINDFIT_STORE: store,
-      BLINDFIT_TOKEN: TOKEN,
-      BLINDFIT_HOST: HOSTS[host],
-      BLINDFIT_PORT: '8080',
-      BLINDFIT_METRICS_PORT: '9464',
-      BLINDFIT_THREADS: '1',
-      BLINDFIT_KEY_MEMORY_MB: '2048',
-      BLINDFIT_CACHE_DIR: join(directory.path, `cache-${host}`),
+    const service = async (host: Host, command: string, store: string): Promise<void> => {
+      const child = processes.start(host, `${command}-${host}`, [process.execPath, MAIN, command, '--ready-json'], {
+        BLINDFIT_REDIS_URL: `redis://:${TOKEN}@${HOSTS.a}:6379`,
+        BLINDFIT_STORE: store,
+        BLINDFIT_TOKEN: TOKEN,
+        BLINDFIT_HOST: HOSTS[host],
+        BLINDFIT_PORT: '8080',
+        BLINDFIT_METRICS_PORT: '9464',
+        BLINDFIT_THREADS: '1',
+        BLINDFIT_KEY_MEMORY_MB: '2048',
+        BLINDFIT_CACHE_DIR: join(directory.path, `cache-${host}`),
+      });
+      await processes.line(child, `${command}-${host}`, (line) => (line.includes('"ready":true') ? true : undefined));
+    };
+    await Promise.all([
+      service('a', 'api', `file://${directory.path}/blobs`),
+      service('b', 'scheduler', api),
+      service('c', 'worker', api),
+      service('d', 'worker', api),
+    ]);
+
+    const owner = processes.start('o', 'owner', [
+      process.execPath,
+      OWNER,
+      api,
+      TOKEN,
+      directory.path,
+      `http://${HOSTS.c}:9464`,
+      `http://${HOSTS.d}:9464`,
+    ]);
+    const events = new Map<string, Record<string, unknown>>();
+    let cut: Promise<void> | undefined;
+    await processes.line(owner, 'owner', (line) => {
+      const said = JSON.parse(line) as Record<string, unknown> & { event: string };
+      events.set(said.event, said);
+      t.diagnostic(`${new Date().toISOString()} ${said.event}`);
+      if (said.event === 'running') {
+        network.cable('d', 'down');
+        cut = sleep(CUT_MS).then(() => network.cable('d', 'up'));
+      }
+      return said.event === 'back' ? true : undefined;
     });
-    await processes.line(child, `${command}-${host}`, (line) => (line.includes('"ready":true') ? true : undefined));
-  };
-  await Promise.all([service('a', 'api', `file://${directory.path}/blobs`), service('b', 'scheduler', api), service('c', 'worker', api), service('d', 'worker', api)]);
-
-  const owner = processes.start('o', 'owner', [process.execPath, OWNER, api, TOKEN, directory.path, `http://${HOSTS.c}:9464`, `http://${HOSTS.d}:9464`]);
-  const events = new Map<string, Record<string, unknown>>();
-  let cut: Promise<void> | undefined;
-  await processes.line(owner, 'owner', (line) => {
-    const said = JSON.parse(line) as Record<string, unknown> & { event: string };
-    events.set(said.event, said);
-    t.diagnostic(`${new Date().toISOString()} ${said.event}`);
-    if (said.event === 'running') {
-      network.cable('d', 'down');
-      cut = sleep(CUT_MS).then(() => network.cable('d', 'up'));
+    assert.ok(cut !== undefined);
+    await cut;
+    const [before, after, again] = [events.get('undisturbed'), events.get('disturbed'), events.get('back')];
+    assert.ok(Array.isArray(before?.['models']) && before['models'].length > 0);
+    for (const job of [before, after, again]) {
+      assert.equal(job?.['state'], 'succeeded', String(job?.['error']));
+      assert.deepEqual(job['models'], before['models']);
     }
-    return said.event === 'back' ? true : undefined;
-  });
-  assert.ok(cut !== undefined);
-  await cut;
-  const [before, after, again] = [events.get('undisturbed'), events.get('disturbed'), events.get('back')];
-  assert.ok(Array.isArray(before?.['models']) && before['models'].length > 0);
-  for (const job of [before, after, again]) {
-    assert.equal(job?.['state'], 'succeeded', String(job?.['error']));
-    assert.deepEqual(job['models'], before['models']);
-  }
-  assert.ok(events.has('cut-seen'), 'one worker was missed meanwhile');
-  assert.ok(Number(after?.['stalled']) > 0, 'what it was at was taken over by the other');
-  assert.ok(Number(again?.['tasks']) > 0, 'and back again it works');
-});
+    assert.ok(events.has('cut-seen'), 'one worker was missed meanwhile');
+    assert.ok(Number(after?.['stalled']) > 0, 'what it was at was taken over by the other');
+    assert.ok(Number(again?.['tasks']) > 0, 'and back again it works');
+  },
+);

@@ -41,7 +41,11 @@ export async function startReceiver(): Promise<Receiver> {
       const body = Buffer.concat(chunks);
       bodies.push(body);
       headers.push(request.headers);
-      if (request.method !== 'POST' || request.url !== '/v1/traces' || request.headers['content-type'] !== 'application/x-protobuf') {
+      if (
+        request.method !== 'POST' ||
+        request.url !== '/v1/traces' ||
+        request.headers['content-type'] !== 'application/x-protobuf'
+      ) {
         response.writeHead(400).end();
         return;
       }
@@ -105,10 +109,13 @@ function fields(bytes: Buffer): Map<number, Field[]> {
   return found;
 }
 
-const messages = (from: Map<number, Field[]>, number: number): Map<number, Field[]>[] => (from.get(number) ?? []).map((value) => fields(value as Buffer));
-const bytesOf = (from: Map<number, Field[]>, number: number): Buffer => (from.get(number)?.[0] as Buffer | undefined) ?? Buffer.alloc(0);
+const messages = (from: Map<number, Field[]>, number: number): Map<number, Field[]>[] =>
+  (from.get(number) ?? []).map((value) => fields(value as Buffer));
+const bytesOf = (from: Map<number, Field[]>, number: number): Buffer =>
+  (from.get(number)?.[0] as Buffer | undefined) ?? Buffer.alloc(0);
 const text = (from: Map<number, Field[]>, number: number): string => bytesOf(from, number).toString('utf8');
-const integer = (from: Map<number, Field[]>, number: number): bigint => (from.get(number)?.[0] as bigint | undefined) ?? 0n;
+const integer = (from: Map<number, Field[]>, number: number): bigint =>
+  (from.get(number)?.[0] as bigint | undefined) ?? 0n;
 
 function attributesOf(from: Map<number, Field[]>, number: number): Record<string, string | number | boolean> {
   return Object.fromEntries(
@@ -138,11 +145,15 @@ function decode(body: Buffer): ReceivedSpan[] {
           spanId: bytesOf(span, 2).toString('hex'),
           parentId: bytesOf(span, 4).toString('hex'),
           name: text(span, 5),
-          kind: (['internal', 'internal', 'server', 'client', 'producer', 'consumer'] as const)[Number(integer(span, 6))] ?? 'internal',
+          kind:
+            (['internal', 'internal', 'server', 'client', 'producer', 'consumer'] as const)[Number(integer(span, 6))] ??
+            'internal',
           start: Number(integer(span, 7)) / 1e6,
           end: Number(integer(span, 8)) / 1e6,
           attributes: attributesOf(span, 9),
-          links: messages(span, 13).map((link) => `${bytesOf(link, 1).toString('hex')}-${bytesOf(link, 2).toString('hex')}`),
+          links: messages(span, 13).map(
+            (link) => `${bytesOf(link, 1).toString('hex')}-${bytesOf(link, 2).toString('hex')}`,
+          ),
           error: integer(status, 3) === 2n ? text(status, 2) : undefined,
         };
       }),

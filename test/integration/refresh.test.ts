@@ -11,8 +11,8 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { prepareData, Progress } from '@blindfit/cli';
 import { parseModel, readCsv } from '@blindfit/data';
-import { DEFAULT_HYPERPARAMETERS, fitSigmoid, trainClear, type Hyperparameters } from '@blindfit/training';
 import { decryptModel, RefreshSession, stepBound } from '@blindfit/owner';
+import { DEFAULT_HYPERPARAMETERS, fitSigmoid, trainClear, type Hyperparameters } from '@blindfit/training';
 import { followTraining } from '../../cli/src/train/follow.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack } from './support.ts';
 
@@ -20,7 +20,9 @@ const MAIN = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
 const silent = new Progress({ mode: 'silent' });
 
 function largestError(weights: readonly ArrayLike<number>[], clear: readonly Float64Array[]): number {
-  return Math.max(...clear.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - (weights[k]?.[j] ?? NaN)))));
+  return Math.max(
+    ...clear.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - (weights[k]?.[j] ?? NaN)))),
+  );
 }
 
 describe('refresh', () => {
@@ -33,7 +35,11 @@ describe('refresh', () => {
       const { id } = await client.submit(prepared.manifest);
       const waiting = await waitFor(client, id, ({ state }) => state === 'awaiting-refresh');
       assert.equal(waiting.state, 'awaiting-refresh');
-      assert.deepEqual(waiting.refreshes.map(({ iteration }) => iteration), waiting.refreshes.map(() => 1), 'every chain waits after its first iteration');
+      assert.deepEqual(
+        waiting.refreshes.map(({ iteration }) => iteration),
+        waiting.refreshes.map(() => 1),
+        'every chain waits after its first iteration',
+      );
 
       // The owner answers for one chain only, and goes away; then everything dies.
       const first = new RefreshSession(keyset, plan, stepBound(data, hyperparameters));
@@ -48,13 +54,27 @@ describe('refresh', () => {
         await process.restart();
       }
       assert.equal((await client.refresh(id, body)).id, id, 'repeating an answer is harmless');
-      const again = await waitFor(client, id, ({ state, refreshes }) => state === 'awaiting-refresh' && refreshes.some(({ iteration }) => iteration === 2));
+      const again = await waitFor(
+        client,
+        id,
+        ({ state, refreshes }) => state === 'awaiting-refresh' && refreshes.some(({ iteration }) => iteration === 2),
+      );
       assert.equal(again.state, 'awaiting-refresh');
 
       // An owner who remembers nothing comes back.
-      const followed = await followTraining(client, again, { plan, session: new RefreshSession(keyset, plan, stepBound(data, hyperparameters)), cancel: false }, silent, new AbortController().signal);
+      const followed = await followTraining(
+        client,
+        again,
+        { plan, session: new RefreshSession(keyset, plan, stepBound(data, hyperparameters)), cancel: false },
+        silent,
+        new AbortController().signal,
+      );
       assert.equal(followed.job.state, 'succeeded', followed.job.error?.message);
-      assert.equal(followed.job.progress.tasksDone, followed.job.progress.tasksTotal, 'no task is lost or counts twice');
+      assert.equal(
+        followed.job.progress.tasksDone,
+        followed.job.progress.tasksTotal,
+        'no task is lost or counts twice',
+      );
       assert.deepEqual(followed.job.result?.operations, plan.operations);
       const weights = decryptModel(keyset, plan, await client.result(id, followed.job.result.models));
       const error = largestError(weights, prepared.clear);
@@ -69,13 +89,28 @@ describe('refresh', () => {
 
   it('survives kills of workers and schedulers between and during iterations', async (t) => {
     const data = syntheticData(80, 40, 3);
-    const hyperparameters: Hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 6, learningRate: 2, sigmoid: fitSigmoid(1, 8), batch: { size: 40, seed: 3 } };
+    const hyperparameters: Hyperparameters = {
+      ...DEFAULT_HYPERPARAMETERS,
+      iterations: 6,
+      learningRate: 2,
+      sigmoid: fitSigmoid(1, 8),
+      batch: { size: 40, seed: 3 },
+    };
     await withStack({ workers: 2, schedulers: 2, threads: 1 }, async (stack, client) => {
       using prepared = await prepareJob(client, SHARED_KEYS, data, hyperparameters, { refreshEvery: 2 });
       const { plan, keyset } = prepared;
       const submitted = await client.submit(prepared.manifest);
-      const owner = followTraining(client, submitted, { plan, session: new RefreshSession(keyset, plan, stepBound(data, hyperparameters)), cancel: false }, silent, new AbortController().signal);
-      for (const [iteration, name] of [[1, 'worker-1'], [3, 'scheduler-1']] as const) {
+      const owner = followTraining(
+        client,
+        submitted,
+        { plan, session: new RefreshSession(keyset, plan, stepBound(data, hyperparameters)), cancel: false },
+        silent,
+        new AbortController().signal,
+      );
+      for (const [iteration, name] of [
+        [1, 'worker-1'],
+        [3, 'scheduler-1'],
+      ] as const) {
         await waitFor(client, submitted.id, ({ progress }) => progress.iteration >= iteration);
         const process = stack.processes.find((candidate) => candidate.name === name);
         assert.ok(process);
@@ -85,7 +120,10 @@ describe('refresh', () => {
       const { job } = await owner;
       assert.equal(job.state, 'succeeded', job.error?.message);
       assert.deepEqual(job.result?.operations, plan.operations, 'no task counts twice');
-      const error = largestError(decryptModel(keyset, plan, await client.result(job.id, job.result.models)), prepared.clear);
+      const error = largestError(
+        decryptModel(keyset, plan, await client.result(job.id, job.result.models)),
+        prepared.clear,
+      );
       t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}`);
       assert.ok(error < 1e-4, `largest weight error ${error}`);
     });
@@ -94,20 +132,63 @@ describe('refresh', () => {
   it('the commands, on one stack and with one keyset', async (t) => {
     await withStack({}, async (stack, client, directory) => {
       await t.test('training stops when patience runs out, and the best weights are the model', async () => {
-        const [train, test, out] = ['train.csv', 'test.csv', 'model.json'].map((name) => join(directory, name)) as [string, string, string];
+        const [train, test, out] = ['train.csv', 'test.csv', 'model.json'].map((name) => join(directory, name)) as [
+          string,
+          string,
+          string,
+        ];
         await writeFile(train, csv(90, 1));
         // Nothing can be learned about labels that have nothing to do with the features.
-        await writeFile(test, csv(60, 2).split('\n').map((row, i) => `${(i * 7) % 3}${row.slice(1)}`).join('\n'));
+        await writeFile(
+          test,
+          csv(60, 2)
+            .split('\n')
+            .map((row, i) => `${(i * 7) % 3}${row.slice(1)}`)
+            .join('\n'),
+        );
         const child = spawn(
           process.execPath,
-          [MAIN, 'train', '--features', train, '--validation', test, '--preprocess', 'standardize', '--iterations', '30', '--refresh-every', '1', '--learning-rate', '5', '--patience', '2', '--keys', join(directory, 'keys'), '--out', out, '--json', '-', '--quiet'],
-          { env: { ...process.env, BLINDFIT_SERVER: stack.url, BLINDFIT_TOKEN: stack.token }, stdio: ['ignore', 'pipe', 'inherit'] },
+          [
+            MAIN,
+            'train',
+            '--features',
+            train,
+            '--validation',
+            test,
+            '--preprocess',
+            'standardize',
+            '--iterations',
+            '30',
+            '--refresh-every',
+            '1',
+            '--learning-rate',
+            '5',
+            '--patience',
+            '2',
+            '--keys',
+            join(directory, 'keys'),
+            '--out',
+            out,
+            '--json',
+            '-',
+            '--quiet',
+          ],
+          {
+            env: { ...process.env, BLINDFIT_SERVER: stack.url, BLINDFIT_TOKEN: stack.token },
+            stdio: ['ignore', 'pipe', 'inherit'],
+          },
         );
         let stdout = '';
         child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
         const [status] = (await once(child, 'close')) as [number];
         assert.equal(status, 0);
-        const report = JSON.parse(stdout) as { job: string; iteration: number; stoppedAfter: number; maxWeightError: number; accuracy: { encrypted: object; clear: object } };
+        const report = JSON.parse(stdout) as {
+          job: string;
+          iteration: number;
+          stoppedAfter: number;
+          maxWeightError: number;
+          accuracy: { encrypted: object; clear: object };
+        };
         assert.ok(report.stoppedAfter < 30 && report.stoppedAfter === report.iteration + 2, JSON.stringify(report));
         assert.ok(report.maxWeightError < 1e-4, 'the model is that of the clear twin at the best iteration');
         assert.deepEqual(report.accuracy.encrypted, report.accuracy.clear);
@@ -121,12 +202,30 @@ describe('refresh', () => {
         await writeFile(test, csv(60, 2));
         const keys = join(directory, 'keys');
         const env = { ...process.env, BLINDFIT_SERVER: stack.url, BLINDFIT_TOKEN: stack.token };
-        const start = (...args: string[]): ReturnType<typeof spawn> => spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+        const start = (...args: string[]): ReturnType<typeof spawn> =>
+          spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
         const newest = (await client.jobs({ limit: 1 }))[0]?.id;
-        const training = start('train', '--features', train, '--preprocess', 'standardize', '--iterations', '6', '--learning-rate', '4', '--refresh-every', '1', '--keys', keys, '--out', join(directory, 'lost.json'));
+        const training = start(
+          'train',
+          '--features',
+          train,
+          '--preprocess',
+          'standardize',
+          '--iterations',
+          '6',
+          '--learning-rate',
+          '4',
+          '--refresh-every',
+          '1',
+          '--keys',
+          keys,
+          '--out',
+          join(directory, 'lost.json'),
+        );
         const done = once(training, 'exit');
         let id = '';
-        while (id === '') id = (await client.jobs({ limit: 1 })).map((job) => job.id).find((each) => each !== newest) ?? '';
+        while (id === '')
+          id = (await client.jobs({ limit: 1 })).map((job) => job.id).find((each) => each !== newest) ?? '';
         await waitFor(client, id, ({ progress }) => progress.iteration >= 2);
         training.kill('SIGKILL');
         await done;
@@ -136,7 +235,17 @@ describe('refresh', () => {
         const elsewhere = join(directory, 'elsewhere');
         await mkdir(elsewhere);
         await cp(keys, join(elsewhere, 'keys'), { recursive: true });
-        const attached = start('attach', id, '--keys', join(elsewhere, 'keys'), '--validation', test, '--out', join(elsewhere, 'model.json'), '--json');
+        const attached = start(
+          'attach',
+          id,
+          '--keys',
+          join(elsewhere, 'keys'),
+          '--validation',
+          test,
+          '--out',
+          join(elsewhere, 'model.json'),
+          '--json',
+        );
         let [stdout, stderr] = ['', ''];
         attached.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
         attached.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
@@ -149,9 +258,15 @@ describe('refresh', () => {
 
         const model = parseModel(await readFile(join(elsewhere, 'model.json'), 'utf8'));
         const { job } = prepareData({ training: await readCsv(train), preprocessing: 'standardize' });
-        const clear = trainClear(job.x, job.samples, job.features, job.labels, { ...DEFAULT_HYPERPARAMETERS, iterations: 6, learningRate: 4 }).weights;
+        const clear = trainClear(job.x, job.samples, job.features, job.labels, {
+          ...DEFAULT_HYPERPARAMETERS,
+          iterations: 6,
+          learningRate: 4,
+        }).weights;
         const error = largestError(model.weights, clear);
-        t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}; accuracy ${report.accuracy.toFixed(3)}`);
+        t.diagnostic(
+          `largest weight error against the clear twin: ${error.toExponential(2)}; accuracy ${report.accuracy.toFixed(3)}`,
+        );
         assert.ok(error < 1e-4, `largest weight error ${error}`);
       });
     });
@@ -165,5 +280,9 @@ function csv(rows: number, seed: number): string {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 31 - 1;
   };
-  return Array.from({ length: rows }, (_, i) => [i % 3, ...Array.from({ length: 12 }, (_unused, j) => (random() + (j % 3 === i % 3 ? 0.6 : 0)).toFixed(4))].join(',')).join('\n');
+  return Array.from({ length: rows }, (_, i) =>
+    [i % 3, ...Array.from({ length: 12 }, (_unused, j) => (random() + (j % 3 === i % 3 ? 0.6 : 0)).toFixed(4))].join(
+      ',',
+    ),
+  ).join('\n');
 }

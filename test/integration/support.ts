@@ -4,10 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BlindfitClient } from '@blindfit/client';
-import { isFinal, type JobView, type Manifest } from '@blindfit/protocol';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/training';
 import { encryptJob, manifestFor, openKeyset, type JobData, type Keyset } from '@blindfit/owner';
+import { isFinal, type JobView, type Manifest } from '@blindfit/protocol';
 import { startStack, type RunningStack, type StackOptions } from '@blindfit/stack';
+import {
+  choosePlan,
+  DEFAULT_HYPERPARAMETERS,
+  trainClear,
+  type Hyperparameters,
+  type Plan,
+  type PlanRequest,
+} from '@blindfit/training';
 
 export async function temporaryDirectory(): Promise<{ path: string; [Symbol.asyncDispose](): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'blindfit-test-'));
@@ -46,17 +53,29 @@ export interface Prepared extends Disposable {
 export const SHARED_KEYS = fileURLToPath(new URL('../../.blindfit/test-keys', import.meta.url));
 
 /** Plans, makes keys unless they are there, encrypts and uploads. */
-export async function prepareJob(client: BlindfitClient, keysDirectory: string, data: JobData, hyperparameters: Partial<Hyperparameters> = {}, choices: Pick<PlanRequest, 'refreshEvery' | 'modelLevel'> = {}): Promise<Prepared> {
+export async function prepareJob(
+  client: BlindfitClient,
+  keysDirectory: string,
+  data: JobData,
+  hyperparameters: Partial<Hyperparameters> = {},
+  choices: Pick<PlanRequest, 'refreshEvery' | 'modelLevel'> = {},
+): Promise<Prepared> {
   const all = { ...DEFAULT_HYPERPARAMETERS, ...hyperparameters };
-  const plan = choosePlan({ shape: { samples: data.samples, features: data.features, classes: data.labels.length }, hyperparameters: all, ...choices });
+  const plan = choosePlan({
+    shape: { samples: data.samples, features: data.features, classes: data.labels.length },
+    hyperparameters: all,
+    ...choices,
+  });
   const keyset = await openKeyset({ directory: keysDirectory, plan, create: true });
   const stored = new Map<string, Uint8Array>();
-  const blobs = await encryptJob(keyset, plan, data, { store: async (blob) => {
+  const blobs = await encryptJob(keyset, plan, data, {
+    store: async (blob) => {
       stored.set(blob.digest, blob.bytes);
       await client.putBlob(blob.digest, blob.bytes);
     },
   });
-  for (const key of [keyset.relinearisationKey, ...keyset.galoisKeys.values()]) await client.putBlob(key.digest, await readFile(key.path));
+  for (const key of [keyset.relinearisationKey, ...keyset.galoisKeys.values()])
+    await client.putBlob(key.digest, await readFile(key.path));
   return {
     plan,
     keyset,
@@ -68,7 +87,12 @@ export async function prepareJob(client: BlindfitClient, keysDirectory: string, 
 }
 
 /** Waits until the job is as wanted, or final. @throws Error after `timeoutMs` */
-export async function waitFor(client: BlindfitClient, id: string, wanted: (job: JobView) => boolean, timeoutMs = 120_000): Promise<JobView> {
+export async function waitFor(
+  client: BlindfitClient,
+  id: string,
+  wanted: (job: JobView) => boolean,
+  timeoutMs = 120_000,
+): Promise<JobView> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const job = await client.job(id);
@@ -83,10 +107,19 @@ export function finished(client: BlindfitClient, id: string): Promise<JobView> {
 }
 
 /** @throws what `body` throws, and an Error when a service ended that nobody ended */
-export async function withStack<T>(options: Partial<StackOptions>, body: (stack: RunningStack, client: BlindfitClient, directory: string) => Promise<T>): Promise<T> {
+export async function withStack<T>(
+  options: Partial<StackOptions>,
+  body: (stack: RunningStack, client: BlindfitClient, directory: string) => Promise<T>,
+): Promise<T> {
   await using directory = await temporaryDirectory();
   const exits: string[] = [];
-  const stack = await startStack({ dataDir: join(directory.path, 'data'), threads: 2, log: () => undefined, onExit: (_name, reason) => void exits.push(reason), ...options });
+  const stack = await startStack({
+    dataDir: join(directory.path, 'data'),
+    threads: 2,
+    log: () => undefined,
+    onExit: (_name, reason) => void exits.push(reason),
+    ...options,
+  });
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   // More to the point than whatever the test found missing afterwards.
   const assertNoExits = (cause?: unknown): void => {

@@ -6,20 +6,34 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import type { BlindfitClient } from '@blindfit/client';
+import { decryptModel } from '@blindfit/owner';
 import type { JobView } from '@blindfit/protocol';
 import { openQueue, type JobData } from '@blindfit/queue';
-import { decryptModel } from '@blindfit/owner';
 import { parseRedisUrl } from '@blindfit/service';
-import { Redis } from 'ioredis';
-import { startRedis } from '@blindfit/stack';
-import type { RunningStack, StackProcess } from '@blindfit/stack';
-import { finished, prepareJob, SHARED_KEYS, syntheticData, temporaryDirectory, waitFor, withStack, type Prepared } from './support.ts';
+import { startRedis, type RunningStack, type StackProcess } from '@blindfit/stack';
+import {
+  finished,
+  prepareJob,
+  SHARED_KEYS,
+  syntheticData,
+  temporaryDirectory,
+  waitFor,
+  withStack,
+  type Prepared,
+} from './support.ts';
 
 /** Enough tasks to be disturbed in, on little data. */
 const DATA = syntheticData(200, 60, 20);
 
-async function submitAndDisturb(client: BlindfitClient, prepared: Prepared, key: string, when: (job: JobView) => boolean, disturb: () => Promise<void>): Promise<JobView> {
+async function submitAndDisturb(
+  client: BlindfitClient,
+  prepared: Prepared,
+  key: string,
+  when: (job: JobView) => boolean,
+  disturb: () => Promise<void>,
+): Promise<JobView> {
   const { id } = await client.submit(prepared.manifest, { idempotencyKey: key });
   const met = await waitFor(client, id, when);
   assert.equal(met.state, 'running', `the job must still run when it is disturbed, it is ${met.state}`);
@@ -35,7 +49,11 @@ function processOf(stack: RunningStack, name: string): StackProcess {
 
 function assertSameModel(job: JobView, reference: JobView): void {
   assert.equal(job.state, 'succeeded', job.error?.message);
-  assert.deepEqual(job.result?.models, reference.result?.models, 'the model is bit for bit that of the undisturbed run');
+  assert.deepEqual(
+    job.result?.models,
+    reference.result?.models,
+    'the model is bit for bit that of the undisturbed run',
+  );
   assert.deepEqual(job.result?.operations, reference.result?.operations, 'no task counts twice');
   assert.equal(job.progress.tasksDone, job.progress.tasksTotal);
 }
@@ -47,19 +65,36 @@ it('a job is disturbed on a stack of one worker and one scheduler', async (t) =>
 
     await t.test('undisturbed, it gives the model of the clear twin', async (t) => {
       assert.equal(reference.state, 'succeeded', reference.error?.message);
-      const weights = decryptModel(prepared.keyset, prepared.plan, await client.result(reference.id, reference.result?.models ?? []));
-      const error = Math.max(...weights.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - (prepared.clear[k]?.[j] ?? NaN)))));
+      const weights = decryptModel(
+        prepared.keyset,
+        prepared.plan,
+        await client.result(reference.id, reference.result?.models ?? []),
+      );
+      const error = Math.max(
+        ...weights.flatMap((row, k) =>
+          Array.from(row, (value, j) => Math.abs(value - (prepared.clear[k]?.[j] ?? NaN))),
+        ),
+      );
       t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}`);
       assert.ok(error < 1e-5, `largest weight error ${error}`);
     });
 
-    for (const [name, when, tasks] of [['worker-1', 'in a task', 1], ['scheduler-1', 'between iterations', 2]] as const) {
+    for (const [name, when, tasks] of [
+      ['worker-1', 'in a task', 1],
+      ['scheduler-1', 'between iterations', 2],
+    ] as const) {
       await t.test(`kill -9 of ${name} ${when}: same model, nothing counted twice`, async () => {
         const process = processOf(stack, name);
-        const job = await submitAndDisturb(client, prepared, `kill ${name}`, ({ progress }) => progress.tasksDone >= tasks, async () => {
-          await process.kill('SIGKILL');
-          await process.restart();
-        });
+        const job = await submitAndDisturb(
+          client,
+          prepared,
+          `kill ${name}`,
+          ({ progress }) => progress.tasksDone >= tasks,
+          async () => {
+            await process.kill('SIGKILL');
+            await process.restart();
+          },
+        );
         assertSameModel(job, reference);
       });
     }
@@ -93,7 +128,10 @@ it('a job is disturbed on a stack of one worker and one scheduler', async (t) =>
       assert.equal(cancelled.state, 'cancelled');
       await sleep(1000);
       assert.equal(await busy(), 0, 'no thread works on the cancelled job any more');
-      assertSameModel(await finished(client, (await client.submit(prepared.manifest, { idempotencyKey: 'next' })).id), reference);
+      assertSameModel(
+        await finished(client, (await client.submit(prepared.manifest, { idempotencyKey: 'next' })).id),
+        reference,
+      );
       assert.equal((await client.job(id)).state, 'cancelled');
     });
   });
@@ -104,9 +142,18 @@ describe('kill -9', () => {
     await withStack({ workers: 2, schedulers: 2, threads: 1 }, async (stack, client) => {
       using prepared = await prepareJob(client, SHARED_KEYS, DATA);
       const reference = await finished(client, (await client.submit(prepared.manifest)).id);
-      const disturbed = await submitAndDisturb(client, prepared, 'kill one of each', (job) => job.progress.tasksDone >= 1, async () => {
-        await Promise.all([processOf(stack, 'worker-1').kill('SIGKILL'), processOf(stack, 'scheduler-1').kill('SIGKILL')]);
-      });
+      const disturbed = await submitAndDisturb(
+        client,
+        prepared,
+        'kill one of each',
+        (job) => job.progress.tasksDone >= 1,
+        async () => {
+          await Promise.all([
+            processOf(stack, 'worker-1').kill('SIGKILL'),
+            processOf(stack, 'scheduler-1').kill('SIGKILL'),
+          ]);
+        },
+      );
       assertSameModel(disturbed, reference);
     });
   });
@@ -119,11 +166,17 @@ describe('kill -9', () => {
       await withStack({ redisUrl: redis.url }, async (_stack, client) => {
         using prepared = await prepareJob(client, SHARED_KEYS, DATA);
         const reference = await finished(client, (await client.submit(prepared.manifest)).id);
-        const disturbed = await submitAndDisturb(client, prepared, 'kill Redis', (job) => job.progress.tasksDone >= 1, async () => {
-          process.kill(redis.pid, 'SIGKILL');
-          await redis.exited;
-          redis = await startRedis({ dataDir, log: () => undefined });
-        });
+        const disturbed = await submitAndDisturb(
+          client,
+          prepared,
+          'kill Redis',
+          (job) => job.progress.tasksDone >= 1,
+          async () => {
+            process.kill(redis.pid, 'SIGKILL');
+            await redis.exited;
+            redis = await startRedis({ dataDir, log: () => undefined });
+          },
+        );
         assertSameModel(disturbed, reference);
       });
     } finally {

@@ -12,9 +12,18 @@ import { rules } from './files.ts';
 /** Labels by metric, as the tables of the page have them; a metric of several services has those of all. */
 function documented(): Map<string, Set<string>> {
   const metrics = new Map<string, Set<string>>();
-  for (const [, name = '', type = '', labels = ''] of read('docs/metrics.md').matchAll(/^\| `(blindfit_[a-z0-9_]+)` \| (\w+) \| ([^|]*) \|/gm)) {
-    const all = [...labels.split(', ').filter((label) => label.trim() !== '').map((label) => label.trim()), ...(type === 'histogram' ? ['le'] : [])];
-    for (const suffix of type === 'histogram' ? ['_bucket', '_count', '_sum'] : ['']) metrics.set(name + suffix, new Set([...(metrics.get(name + suffix) ?? []), ...all]));
+  for (const [, name = '', type = '', labels = ''] of read('docs/metrics.md').matchAll(
+    /^\| `(blindfit_[a-z0-9_]+)` \| (\w+) \| ([^|]*) \|/gm,
+  )) {
+    const all = [
+      ...labels
+        .split(', ')
+        .filter((label) => label.trim() !== '')
+        .map((label) => label.trim()),
+      ...(type === 'histogram' ? ['le'] : []),
+    ];
+    for (const suffix of type === 'histogram' ? ['_bucket', '_count', '_sum'] : [''])
+      metrics.set(name + suffix, new Set([...(metrics.get(name + suffix) ?? []), ...all]));
   }
   return metrics;
 }
@@ -27,7 +36,9 @@ it('every metric that dashboards and rules ask for is documented, with the label
   assert.ok(metrics.size > 60, `${metrics.size} series are documented`);
   const recorded = new Set(rules().map(({ record }) => record));
   const expressions = [
-    ...[...committed()].flatMap(([file, dashboard]) => expressionsOf(file, dashboard)).map(({ place, expr }) => ({ place, expr: filled(expr, { __rate_interval: '1m' }) })),
+    ...[...committed()]
+      .flatMap(([file, dashboard]) => expressionsOf(file, dashboard))
+      .map(({ place, expr }) => ({ place, expr: filled(expr, { __rate_interval: '1m' }) })),
     ...rules().map(({ record, alert, expr }) => ({ place: record ?? alert ?? '', expr })),
   ];
   const problems: string[] = [];
@@ -38,7 +49,8 @@ it('every metric that dashboards and rules ask for is documented, with the label
       const labels = metrics.get(metric);
       if (labels === undefined) problems.push(`${place}: docs/metrics.md has no ${metric}`);
       for (const [, label = ''] of text.matchAll(/[{,]\s*(\w+)\s*[=!]/g)) {
-        if (labels?.has(label) === false && !OF_TARGETS.includes(label)) problems.push(`${place}: ${metric} has no label ${label}`);
+        if (labels?.has(label) === false && !OF_TARGETS.includes(label))
+          problems.push(`${place}: ${metric} has no label ${label}`);
       }
     }
   }

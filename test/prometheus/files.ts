@@ -17,7 +17,10 @@ export interface Rule {
 
 /** Files of rules, or of their tests, in a folder; absolute paths. */
 export function yamlFiles(folder: 'rules' | 'tests'): string[] {
-  return readdirSync(join(DIRECTORY, folder)).filter((name) => name.endsWith('.yaml')).sort().map((name) => join(DIRECTORY, folder, name));
+  return readdirSync(join(DIRECTORY, folder))
+    .filter((name) => name.endsWith('.yaml'))
+    .sort()
+    .map((name) => join(DIRECTORY, folder, name));
 }
 
 export function readYaml(path: string): unknown {
@@ -26,7 +29,9 @@ export function readYaml(path: string): unknown {
 
 /** All rules, recording ones first. */
 export function rules(): Rule[] {
-  const all = yamlFiles('rules').flatMap((path) => (readYaml(path) as { groups: { rules: Rule[] }[] }).groups.flatMap((group) => group.rules));
+  const all = yamlFiles('rules').flatMap((path) =>
+    (readYaml(path) as { groups: { rules: Rule[] }[] }).groups.flatMap((group) => group.rules),
+  );
   return [...all.filter(({ record }) => record !== undefined), ...all.filter(({ alert }) => alert !== undefined)];
 }
 
@@ -36,7 +41,11 @@ export interface ScrapeConfig {
   authorization?: { credentials_file: string };
   static_configs?: { targets: string[] }[];
   file_sd_configs?: { files: string[] }[];
-  http_sd_configs?: { url: string; refresh_interval: string; authorization?: { type?: string; credentials_file: string } }[];
+  http_sd_configs?: {
+    url: string;
+    refresh_interval: string;
+    authorization?: { type?: string; credentials_file: string };
+  }[];
 }
 
 export interface Config {

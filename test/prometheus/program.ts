@@ -13,11 +13,19 @@ const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin
 const PATH = [...(process.env['PATH'] ?? '').split(delimiter).filter(isAbsolute), ...SYSTEM_PATH];
 const APT_TIMEOUT_MS = 3 * 60_000;
 
-export type Found = { readonly directory: string; readonly reason?: undefined } | { readonly directory?: undefined; readonly reason: string };
+export type Found =
+  | { readonly directory: string; readonly reason?: undefined }
+  | { readonly directory?: undefined; readonly reason: string };
 
 /** The directory that holds all of these programs. @param programs of one package, in the same directory */
 export async function findPrograms(packageName: string, programs: readonly string[]): Promise<Found> {
-  const cached = join(process.env['XDG_CACHE_HOME'] ?? join(process.env['HOME'] ?? homedir(), '.cache'), 'blindfit', `${packageName}-${process.arch}`, 'usr', 'bin');
+  const cached = join(
+    process.env['XDG_CACHE_HOME'] ?? join(process.env['HOME'] ?? homedir(), '.cache'),
+    'blindfit',
+    `${packageName}-${process.arch}`,
+    'usr',
+    'bin',
+  );
   for (const directory of [...PATH, cached]) {
     if (await hasAll(directory, programs)) return { directory };
   }
@@ -25,13 +33,24 @@ export async function findPrograms(packageName: string, programs: readonly strin
     return { directory: await unpack(packageName, programs, cached) };
   } catch (error) {
     const { stderr } = error as { stderr?: string };
-    const said = (stderr ?? '').split('\n').find((line) => line.startsWith('E:')) ?? (error instanceof Error ? error.message.split('\n')[0] : String(error));
-    return { reason: `${programs.join(' and ')} are not on PATH, and Debian's package ${packageName} cannot be had: ${said ?? ''}` };
+    const said =
+      (stderr ?? '').split('\n').find((line) => line.startsWith('E:')) ??
+      (error instanceof Error ? error.message.split('\n')[0] : String(error));
+    return {
+      reason: `${programs.join(' and ')} are not on PATH, and Debian's package ${packageName} cannot be had: ${said ?? ''}`,
+    };
   }
 }
 
 async function hasAll(directory: string, programs: readonly string[]): Promise<boolean> {
-  const checks = await Promise.all(programs.map((name) => access(join(directory, name), constants.X_OK).then(() => true, () => false)));
+  const checks = await Promise.all(
+    programs.map((name) =>
+      access(join(directory, name), constants.X_OK).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
   return checks.every(Boolean);
 }
 
@@ -45,9 +64,25 @@ async function unpack(packageName: string, programs: readonly string[], into: st
   try {
     await chmod(apt, 0o777);
     await mkdir(join(apt, 'lists', 'partial'), { recursive: true });
-    const options = ['-q', '-o', 'Debug::NoLocking=1', '-o', 'Acquire::Retries=2', '-o', 'Acquire::http::Timeout=20', '-o', `Dir::Cache=${apt}`];
+    const options = [
+      '-q',
+      '-o',
+      'Debug::NoLocking=1',
+      '-o',
+      'Acquire::Retries=2',
+      '-o',
+      'Acquire::http::Timeout=20',
+      '-o',
+      `Dir::Cache=${apt}`,
+    ];
     const own = ['-o', `Dir::State::lists=${apt}/lists`];
-    const tool = (name: string, args: readonly string[]) => run(name, args, { cwd: apt, timeout: APT_TIMEOUT_MS, maxBuffer: 1 << 24, env: { ...process.env, PATH: PATH.join(delimiter), LC_ALL: 'C' } });
+    const tool = (name: string, args: readonly string[]) =>
+      run(name, args, {
+        cwd: apt,
+        timeout: APT_TIMEOUT_MS,
+        maxBuffer: 1 << 24,
+        env: { ...process.env, PATH: PATH.join(delimiter), LC_ALL: 'C' },
+      });
     try {
       await tool('apt-get', ['download', ...options, packageName]);
     } catch {
@@ -58,7 +93,8 @@ async function unpack(packageName: string, programs: readonly string[], into: st
     const archive = (await readdir(apt)).find((name) => name.startsWith(`${packageName}_`) && name.endsWith('.deb'));
     if (archive === undefined) throw new Error(`apt-get downloaded no ${packageName}`);
     await tool('dpkg', ['-x', join(apt, archive), draft]);
-    if (!(await hasAll(join(draft, 'usr', 'bin'), programs))) throw new Error(`the package ${packageName} holds no ${programs.join(', ')}`);
+    if (!(await hasAll(join(draft, 'usr', 'bin'), programs)))
+      throw new Error(`the package ${packageName} holds no ${programs.join(', ')}`);
     await rm(home, { recursive: true, force: true });
     await rename(draft, home);
     return into;

@@ -8,8 +8,8 @@ import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { DOCS_URL } from '@blindfit/dashboards';
-import { committed } from '../../deploy/grafana/test/support.ts';
 import { linksOf } from '../../deploy/grafana/test/rules.ts';
+import { committed } from '../../deploy/grafana/test/support.ts';
 import { temporaryDirectory } from '../integration/support.ts';
 import { DIRECTORY, readYaml, rules, yamlFiles, type Config } from './files.ts';
 import { findPrograms } from './program.ts';
@@ -25,10 +25,12 @@ describe('promtool', async () => {
       t.skip(found.reason);
       return '';
     }
-    const { stdout, stderr } = await run(join(found.directory, 'promtool'), args, { cwd: directory }).catch((error: unknown) => {
-      const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
-      throw new Error(`promtool ${args.join(' ')}:\n${stdout}${stderr}`);
-    });
+    const { stdout, stderr } = await run(join(found.directory, 'promtool'), args, { cwd: directory }).catch(
+      (error: unknown) => {
+        const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+        throw new Error(`promtool ${args.join(' ')}:\n${stdout}${stderr}`);
+      },
+    );
     return stdout + stderr;
   };
 
@@ -43,13 +45,18 @@ describe('promtool', async () => {
     await using copy = await temporaryDirectory();
     await cp(DIRECTORY, copy.path, { recursive: true });
     await rm(join(copy.path, 'blindfit-token'), { force: true });
-    if (found.reason === undefined) await assert.rejects(promtool(t, copy.path, 'check', 'config', 'prometheus.yml'), /blindfit-token/);
+    if (found.reason === undefined)
+      await assert.rejects(promtool(t, copy.path, 'check', 'config', 'prometheus.yml'), /blindfit-token/);
     else t.skip(found.reason);
   });
 
   it('is not told of a scrape that would be refused: service discovery sends a token as it is, unless told what it is', () => {
     const files = readdirSync(DIRECTORY).filter((name) => name.endsWith('.yml'));
-    const lists = files.flatMap((name) => (readYaml(join(DIRECTORY, name)) as Config).scrape_configs.flatMap(({ http_sd_configs: found = [] }) => found.map(({ authorization }) => ({ name, authorization }))));
+    const lists = files.flatMap((name) =>
+      (readYaml(join(DIRECTORY, name)) as Config).scrape_configs.flatMap(({ http_sd_configs: found = [] }) =>
+        found.map(({ authorization }) => ({ name, authorization })),
+      ),
+    );
     assert.ok(lists.length > 0);
     for (const { name, authorization } of lists) assert.equal(authorization?.type, 'Bearer', name);
   });
@@ -78,11 +85,22 @@ describe('rules', () => {
     const tried = cases.flatMap((each) => each.alert_rule_test ?? []);
     for (const { alert } of alerts) {
       const own = tried.filter(({ alertname }) => alertname === alert);
-      assert.ok(own.some(({ exp_alerts: expected = [] }) => expected.length > 0), `no test makes ${alert ?? ''} fire`);
-      assert.ok(own.some(({ exp_alerts: expected = [] }) => expected.length === 0), `no test keeps ${alert ?? ''} quiet`);
+      assert.ok(
+        own.some(({ exp_alerts: expected = [] }) => expected.length > 0),
+        `no test makes ${alert ?? ''} fire`,
+      );
+      assert.ok(
+        own.some(({ exp_alerts: expected = [] }) => expected.length === 0),
+        `no test keeps ${alert ?? ''} quiet`,
+      );
     }
     const evaluated = cases.flatMap((each) => each.promql_expr_test ?? []).map(({ expr }) => expr);
-    for (const { record } of all) if (record !== undefined) assert.ok(evaluated.some((expr) => expr.includes(record)), `no test is about ${record}`);
+    for (const { record } of all)
+      if (record !== undefined)
+        assert.ok(
+          evaluated.some((expr) => expr.includes(record)),
+          `no test is about ${record}`,
+        );
   });
 
   it('recorded figures are named LEVEL:METRIC:OPERATIONS, and alerts Blindfit...', () => {
@@ -96,14 +114,21 @@ describe('rules', () => {
 
   it('every alert has a severity, a summary, a description, and a section of the runbook; every section has its alert', async () => {
     const runbook = await readFile(fileURLToPath(new URL('../../docs/runbook.md', import.meta.url)), 'utf8');
-    const sections = new Map(runbook.split(/^## /m).slice(1).map((text): [string, string] => [text.slice(0, text.indexOf('\n')), text]));
+    const sections = new Map(
+      runbook
+        .split(/^## /m)
+        .slice(1)
+        .map((text): [string, string] => [text.slice(0, text.indexOf('\n')), text]),
+    );
     assert.deepEqual([...sections.keys()].sort(), alerts.map(({ alert }) => alert ?? '').sort());
     for (const { alert = '', labels = {}, annotations = {} } of alerts) {
       assert.match(labels['severity'] ?? '', /^(critical|warning)$/, alert);
-      for (const name of ['summary', 'description']) assert.match(annotations[name] ?? '', /\w{3}/, `${alert}: ${name}`);
+      for (const name of ['summary', 'description'])
+        assert.match(annotations[name] ?? '', /\w{3}/, `${alert}: ${name}`);
       assert.equal(annotations['runbook_url'], `${DOCS_URL}/runbook.md#${alert.toLowerCase()}`);
       const section = sections.get(alert) ?? '';
-      for (const part of ['Means', 'Check', 'Do']) assert.match(section, new RegExp(`^\\*\\*${part}\\*\\* `, 'm'), `${alert} lacks "${part}"`);
+      for (const part of ['Means', 'Check', 'Do'])
+        assert.match(section, new RegExp(`^\\*\\*${part}\\*\\* `, 'm'), `${alert} lacks "${part}"`);
       assert.ok(section.includes(`(${labels['severity'] ?? ''})`), `the section of ${alert} says another severity`);
     }
   });

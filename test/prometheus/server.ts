@@ -49,9 +49,19 @@ export interface Prometheus extends AsyncDisposable {
 export async function startPrometheus(program: string, directory: string, config: string): Promise<Prometheus> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const child = spawn(program, [`--config.file=${config}`, `--storage.tsdb.path=${join(directory, 'tsdb')}`, `--web.listen-address=127.0.0.1:${port}`, '--log.level=warn'], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(
+    program,
+    [
+      `--config.file=${config}`,
+      `--storage.tsdb.path=${join(directory, 'tsdb')}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+      '--log.level=warn',
+    ],
+    { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
   let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4_000)));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4_000)));
   const ended = once(child, 'exit');
   ended.catch(() => undefined);
   const stop = async (): Promise<void> => {
@@ -60,7 +70,12 @@ export async function startPrometheus(program: string, directory: string, config
   };
 
   const deadline = Date.now() + 60_000;
-  while (!(await fetch(`${url}/-/ready`).then(({ ok }) => ok, () => false))) {
+  while (
+    !(await fetch(`${url}/-/ready`).then(
+      ({ ok }) => ok,
+      () => false,
+    ))
+  ) {
     if (child.exitCode !== null || Date.now() > deadline) {
       child.kill('SIGKILL');
       throw new Error(`Prometheus does not get ready:\n${said}`);
@@ -77,11 +92,17 @@ export async function startPrometheus(program: string, directory: string, config
   return {
     url,
     query: async (expr, at) => {
-      const data = (await ask('query', new URLSearchParams({ query: expr, ...(at === undefined ? {} : { time: String(at) }) }))) as { resultType: string; result: unknown };
+      const data = (await ask(
+        'query',
+        new URLSearchParams({ query: expr, ...(at === undefined ? {} : { time: String(at) }) }),
+      )) as { resultType: string; result: unknown };
       if (data.resultType === 'scalar') return [{ labels: {}, value: Number((data.result as [number, string])[1]) }];
-      return (data.result as { metric: Record<string, string>; value: [number, string] }[]).map(({ metric, value }) => ({ labels: metric, value: Number(value[1].replace('Inf', 'Infinity')) }));
+      return (data.result as { metric: Record<string, string>; value: [number, string] }[]).map(
+        ({ metric, value }) => ({ labels: metric, value: Number(value[1].replace('Inf', 'Infinity')) }),
+      );
     },
-    rules: async () => ((await ask('rules')) as { groups: { rules: RuleState[] }[] }).groups.flatMap(({ rules }) => rules),
+    rules: async () =>
+      ((await ask('rules')) as { groups: { rules: RuleState[] }[] }).groups.flatMap(({ rules }) => rules),
     targets: async () => ((await ask('targets?state=active')) as { activeTargets: TargetState[] }).activeTargets,
     log: () => said,
     [Symbol.asyncDispose]: stop,

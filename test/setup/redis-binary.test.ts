@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { RedisUnavailableError, resolveRedisBinary } from '@blindfit/stack';
-import { startRedis } from '@blindfit/stack';
+import { RedisUnavailableError, resolveRedisBinary, startRedis } from '@blindfit/stack';
 
 const run = promisify(execFile);
 const MODULE = new URL('../../libs/stack/src/redis-binary.ts', import.meta.url);
@@ -35,7 +34,9 @@ async function script(path: string, text: string): Promise<string> {
  */
 async function bareMachine(directory: string, lists: 'usual' | 'none'): Promise<NodeJS.ProcessEnv> {
   const status = await readFile('/var/lib/dpkg/status', 'utf8');
-  const kept = status.split('\n\n').filter((entry) => !/^Package: (redis-server|redis-tools|libjemalloc2|liblzf1)$/m.test(entry));
+  const kept = status
+    .split('\n\n')
+    .filter((entry) => !/^Package: (redis-server|redis-tools|libjemalloc2|liblzf1)$/m.test(entry));
   await writeFile(join(directory, 'status'), kept.join('\n\n'));
   const config = [`Dir::State::status "${directory}/status";`];
   if (lists === 'none') {
@@ -43,7 +44,12 @@ async function bareMachine(directory: string, lists: 'usual' | 'none'): Promise<
     config.push(`Dir::State::lists "${directory}/lists";`);
   }
   await writeFile(join(directory, 'apt.conf'), config.join('\n'));
-  return { PATH: '', HOME: directory, XDG_CACHE_HOME: join(directory, 'cache'), APT_CONFIG: join(directory, 'apt.conf') };
+  return {
+    PATH: '',
+    HOME: directory,
+    XDG_CACHE_HOME: join(directory, 'cache'),
+    APT_CONFIG: join(directory, 'apt.conf'),
+  };
 }
 
 test('fetches Redis from Debian, runs it with its own libraries, and keeps it', { skip: noApt }, async (t) => {
@@ -65,7 +71,11 @@ test('fetches Redis from Debian, runs it with its own libraries, and keeps it', 
   assert.match(maps, new RegExp(`${directory}/cache/.*/libjemalloc`));
 
   lines.length = 0;
-  assert.equal(await resolveRedisBinary({ env: { ...env, APT_CONFIG: '/nonexistent' }, log }), path, 'found again without apt');
+  assert.equal(
+    await resolveRedisBinary({ env: { ...env, APT_CONFIG: '/nonexistent' }, log }),
+    path,
+    'found again without apt',
+  );
   assert.deepEqual(lines, []);
 
   // A damaged copy is replaced.
@@ -78,10 +88,17 @@ test('fetches Redis from Debian, runs it with its own libraries, and keeps it', 
 test('fetches its own package lists where the system has none', { skip: noApt }, async (t) => {
   const directory = await temporaryDirectory(t);
   const lines: string[] = [];
-  const path = await resolveRedisBinary({ env: await bareMachine(directory, 'none'), log: (line) => void lines.push(line) });
+  const path = await resolveRedisBinary({
+    env: await bareMachine(directory, 'none'),
+    log: (line) => void lines.push(line),
+  });
   assert.match((await run(path, ['--version'])).stdout, /v=/);
   assert.match(lines.join('\n'), /fetching fresh lists/);
-  assert.deepEqual((await readdir(join(directory, 'lists'))).filter((name) => name !== 'partial'), [], 'the lists of the system are left alone');
+  assert.deepEqual(
+    (await readdir(join(directory, 'lists'))).filter((name) => name !== 'partial'),
+    [],
+    'the lists of the system are left alone',
+  );
 });
 
 test('fetches Redis as a user without any rights', { skip: noApt }, async (t) => {
@@ -91,12 +108,17 @@ test('fetches Redis as a user without any rights', { skip: noApt }, async (t) =>
   }
   const directory = await temporaryDirectory(t);
   const env = await bareMachine(directory, 'none');
-  for (const each of [directory, join(directory, 'lists'), join(directory, 'lists/partial')]) await chown(each, NOBODY, NOBODY);
+  for (const each of [directory, join(directory, 'lists'), join(directory, 'lists/partial')])
+    await chown(each, NOBODY, NOBODY);
   const asNobody = (code: string) =>
-    run('setpriv', [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', process.execPath, '--input-type=module', '-e', code], {
-      env: { ...env, PATH: '/usr/bin:/bin' },
-      cwd: '/',
-    });
+    run(
+      'setpriv',
+      [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', process.execPath, '--input-type=module', '-e', code],
+      {
+        env: { ...env, PATH: '/usr/bin:/bin' },
+        cwd: '/',
+      },
+    );
   try {
     await asNobody(`await import(${JSON.stringify(MODULE.href)})`);
   } catch (error) {

@@ -10,9 +10,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Queue, QueueEvents, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import { resolveRedisBinary } from '@blindfit/stack';
-import { processInfo } from '@blindfit/stack';
-import { RedisStartError, startRedis, type RunningRedis, type StartRedisOptions } from '@blindfit/stack';
+import {
+  resolveRedisBinary,
+  processInfo,
+  RedisStartError,
+  startRedis,
+  type RunningRedis,
+  type StartRedisOptions,
+} from '@blindfit/stack';
 import { parseRedisUrl } from '../../libs/service/src/redis-url.ts';
 
 const PARENT = fileURLToPath(new URL('./redis-parent.ts', import.meta.url));
@@ -52,20 +57,32 @@ test('keeps acknowledged writes over kill -9 of the server', async (t) => {
   const dataDir = join(await temporaryDirectory(t), 'not', 'there', 'yet');
   const first = await start(t, dataDir);
   await withClient(first, async (client) => {
-    for (const [name, value] of [['appendonly', 'yes'], ['appendfsync', 'always'], ['save', ''], ['maxmemory-policy', 'noeviction']] as const) {
+    for (const [name, value] of [
+      ['appendonly', 'yes'],
+      ['appendfsync', 'always'],
+      ['save', ''],
+      ['maxmemory-policy', 'noeviction'],
+    ] as const) {
       assert.deepEqual(await client.call('CONFIG', 'GET', name), [name, value]);
     }
     await client.set('key', 'value');
   });
   process.kill(first.pid, 'SIGKILL');
-  assert.match((await first.exited) ?? '', /^Redis was ended by SIGKILL\. The end of its log \(.*redis\.log\):\n.*ready to accept connections/is);
+  assert.match(
+    (await first.exited) ?? '',
+    /^Redis was ended by SIGKILL\. The end of its log \(.*redis\.log\):\n.*ready to accept connections/is,
+  );
   await first.stop();
 
   const second = await start(t, dataDir);
   assert.equal(await withClient(second, (client) => client.get('key')), 'value');
   await Promise.all([second.stop(), second.stop()]);
   assert.equal(await second.exited, undefined);
-  assert.deepEqual((await readdir(dataDir)).sort(), ['appendonlydir', 'redis.log', 'redis.log.old'], 'no socket, lock or password is left');
+  assert.deepEqual(
+    (await readdir(dataDir)).sort(),
+    ['appendonlydir', 'redis.log', 'redis.log.old'],
+    'no socket, lock or password is left',
+  );
 });
 
 test('serves BullMQ', async (t) => {
@@ -73,7 +90,10 @@ test('serves BullMQ', async (t) => {
   const connection = { ...parseRedisUrl(redis.url), maxRetriesPerRequest: null };
   const queue = new Queue<number>('squares', { connection, prefix: '{blindfit}' });
   const events = new QueueEvents('squares', { connection, prefix: '{blindfit}' });
-  const worker = new Worker<number, number>('squares', (job) => Promise.resolve(job.data ** 2), { connection, prefix: '{blindfit}' });
+  const worker = new Worker<number, number>('squares', (job) => Promise.resolve(job.data ** 2), {
+    connection,
+    prefix: '{blindfit}',
+  });
   await events.waitUntilReady();
   const job = await queue.add('square', 12);
   assert.equal(await job.waitUntilFinished(events), 144);
@@ -117,7 +137,10 @@ test('tells why the server ended while starting, and leaves the directory usable
   await writeFile(join(dataDir, 'appendonlydir/appendonly.aof.manifest'), 'garbage\n');
   await assert.rejects(start(t, dataDir), (error) => {
     assert.ok(error instanceof RedisStartError);
-    assert.match(error.message, /^Redis ended with exit status 1\. The end of its log \(.*redis\.log\):\n.*AOF manifest/s);
+    assert.match(
+      error.message,
+      /^Redis ended with exit status 1\. The end of its log \(.*redis\.log\):\n.*AOF manifest/s,
+    );
     return true;
   });
   await rm(join(dataDir, 'appendonlydir'), { recursive: true });
@@ -128,7 +151,10 @@ test('tells why the server ended while starting, and leaves the directory usable
 test('tells when the program cannot be started or dislikes its configuration', async (t) => {
   const dataDir = join(await temporaryDirectory(t), 'data');
   await assert.rejects(start(t, dataDir, { binary: '/nonexistent/redis-server' }), /could not be started: .*ENOENT/);
-  await assert.rejects(start(t, dataDir, { binary: '/bin/cat' }), /Redis ended with exit status 0.*appendfsync always/s);
+  await assert.rejects(
+    start(t, dataDir, { binary: '/bin/cat' }),
+    /Redis ended with exit status 0.*appendfsync always/s,
+  );
 });
 
 test('refuses a data directory that is in use', async (t) => {
@@ -136,14 +162,21 @@ test('refuses a data directory that is in use', async (t) => {
   const redis = await start(t, dataDir);
   await assert.rejects(start(t, dataDir), (error) => {
     assert.ok(error instanceof RedisStartError);
-    assert.match(error.message, new RegExp(`in use by process ${process.pid}\\b.*stop that process or choose another directory`));
+    assert.match(
+      error.message,
+      new RegExp(`in use by process ${process.pid}\\b.*stop that process or choose another directory`),
+    );
     return true;
   });
   assert.equal(await withClient(redis, (client) => client.ping()), 'PONG');
 
   await redis.stop();
   const results = await Promise.allSettled([start(t, dataDir), start(t, dataDir), start(t, dataDir)]);
-  assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1, 'one of several that start at once wins');
+  assert.equal(
+    results.filter(({ status }) => status === 'fulfilled').length,
+    1,
+    'one of several that start at once wins',
+  );
 });
 
 test('a pid file that names somebody else is no reason to stop them', async (t) => {

@@ -48,11 +48,19 @@ async function makeClone(t: TestContext): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'blindfit-test-'));
   t.after(() => rm(root, { recursive: true, force: true }));
   const json = (path: string, value: object) => writeFile(join(root, path), JSON.stringify(value));
-  for (const directory of ['scripts', 'cli/src', 'libs/part', 'bench/src']) await mkdir(join(root, directory), { recursive: true });
+  for (const directory of ['scripts', 'cli/src', 'libs/part', 'bench/src'])
+    await mkdir(join(root, directory), { recursive: true });
   await cp(SCRIPT, join(root, 'scripts/run.mjs'));
   await writeFile(join(root, 'cli/src/main.ts'), MAIN);
   const scripts = { blindfit: 'node scripts/run.mjs cli' };
-  await json('package.json', { name: 'clone', version: '1.0.0', private: true, type: 'module', workspaces: ['libs/*'], scripts });
+  await json('package.json', {
+    name: 'clone',
+    version: '1.0.0',
+    private: true,
+    type: 'module',
+    workspaces: ['libs/*'],
+    scripts,
+  });
   await json('libs/part/package.json', { name: 'part', version: '1.0.0' });
   await json('package-lock.json', {
     name: 'clone',
@@ -78,14 +86,19 @@ interface Ending {
 }
 
 function start(root: string, args: string[], options: SpawnOptions & { node?: string } = {}) {
-  const child = spawn(options.node ?? process.execPath, [join(root, 'scripts/run.mjs'), ...args], { env: ENV, stdio: 'pipe', ...options });
+  const child = spawn(options.node ?? process.execPath, [join(root, 'scripts/run.mjs'), ...args], {
+    env: ENV,
+    stdio: 'pipe',
+    ...options,
+  });
   const output = { stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
   const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
   const done: Promise<Ending> = closed.then(([code, signal]) => ({ code, signal, ...output }));
   const ready = async () => {
-    while (!output.stdout.includes('ready')) await Promise.race([once(child.stdout ?? child, 'data'), done.then(() => assert.fail(output.stderr))]);
+    while (!output.stdout.includes('ready'))
+      await Promise.race([once(child.stdout ?? child, 'data'), done.then(() => assert.fail(output.stderr))]);
   };
   return { child, done, ready };
 }
@@ -150,18 +163,34 @@ test('shows a failed installation in full, even under npm run --silent', async (
   const lock = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, object>;
   };
-  lock.packages['node_modules/absent'] = { version: '1.0.0', resolved: 'http://127.0.0.1:9/absent-1.0.0.tgz', integrity: 'sha512-AAAA' };
+  lock.packages['node_modules/absent'] = {
+    version: '1.0.0',
+    resolved: 'http://127.0.0.1:9/absent-1.0.0.tgz',
+    integrity: 'sha512-AAAA',
+  };
   lock.packages[''] = { ...lock.packages[''], dependencies: { absent: '1.0.0' } };
   await writeFile(join(root, 'package-lock.json'), JSON.stringify(lock));
-  const manifest = { name: 'clone', version: '1.0.0', type: 'module', workspaces: ['libs/*'], dependencies: { absent: '1.0.0' } };
-  await writeFile(join(root, 'package.json'), JSON.stringify({ ...manifest, scripts: { blindfit: 'node scripts/run.mjs cli' } }));
-  await assert.rejects(run('npm', ['run', '-s', 'blindfit'], { cwd: root, env: ENV }), ({ code, stdout, stderr }: Record<string, unknown>) => {
-    assert.equal(code, 1);
-    assert.equal(stdout, '');
-    assert.match(String(stderr), /ECONNREFUSED/);
-    assert.match(String(stderr), /npm ci failed with exit status 1.*npm registry cannot be reached/s);
-    return true;
-  });
+  const manifest = {
+    name: 'clone',
+    version: '1.0.0',
+    type: 'module',
+    workspaces: ['libs/*'],
+    dependencies: { absent: '1.0.0' },
+  };
+  await writeFile(
+    join(root, 'package.json'),
+    JSON.stringify({ ...manifest, scripts: { blindfit: 'node scripts/run.mjs cli' } }),
+  );
+  await assert.rejects(
+    run('npm', ['run', '-s', 'blindfit'], { cwd: root, env: ENV }),
+    ({ code, stdout, stderr }: Record<string, unknown>) => {
+      assert.equal(code, 1);
+      assert.equal(stdout, '');
+      assert.match(String(stderr), /ECONNREFUSED/);
+      assert.match(String(stderr), /npm ci failed with exit status 1.*npm registry cannot be reached/s);
+      return true;
+    },
+  );
   assert.deepEqual(await readdir(join(root, '.blindfit')), []);
 });
 
@@ -249,7 +278,10 @@ test('an older Node hands over to the one npm brought along', async (t) => {
   await install(root);
   const alone = await start(root, ['cli'], { node: older }).done;
   assert.equal(alone.code, 1);
-  assert.match(alone.stderr, /needs Node 24\.15 or newer\. This is Node v\d+\.\d+\.\d+, and npm has brought no other into .*\n.*install Node 24.*npm ci/s);
+  assert.match(
+    alone.stderr,
+    /needs Node 24\.15 or newer\. This is Node v\d+\.\d+\.\d+, and npm has brought no other into .*\n.*install Node 24.*npm ci/s,
+  );
 
   // npm 11 links it into .bin, npm 10 leaves it in its package.
   for (const directory of [`node-linux-${process.arch}/bin`, '.bin']) {

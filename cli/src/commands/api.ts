@@ -1,18 +1,48 @@
-import { operatorVariables, retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/service/settings';
 import type { Command } from 'commander';
-import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '@blindfit/service';
+import { operatorVariables, retentionMs, tracingOf, tracingVariables, variables } from '@blindfit/service/settings';
+import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 
-const { redisUrl, store, s3Endpoint, s3PathStyle, token, host, port, queuePrefix, maxBlobMb, retention, planThreads, stopSeconds, logLevel } = variables;
+const {
+  redisUrl,
+  store,
+  s3Endpoint,
+  s3PathStyle,
+  token,
+  host,
+  port,
+  queuePrefix,
+  maxBlobMb,
+  retention,
+  planThreads,
+  stopSeconds,
+  logLevel,
+} = variables;
 const TABLE = {
-  redisUrl, store, s3Endpoint, s3PathStyle, token, ...operatorVariables, host, port, queuePrefix, maxBlobMb, retention, planThreads, stopSeconds, logLevel, ...tracingVariables,
+  redisUrl,
+  store,
+  s3Endpoint,
+  s3PathStyle,
+  token,
+  ...operatorVariables,
+  host,
+  port,
+  queuePrefix,
+  maxBlobMb,
+  retention,
+  planThreads,
+  stopSeconds,
+  logLevel,
+  ...tracingVariables,
 };
 
 export function register(program: Command): void {
   const command = program
     .command('api')
     .summary('run the API server')
-    .description('Runs the API: takes blobs and jobs, tells their progress, hands out results. Any number may run on one Redis and one store.')
+    .description(
+      'Runs the API: takes blobs and jobs, tells their progress, hands out results. Any number may run on one Redis and one store.',
+    )
     .option('--ready-json', 'print one line of JSON to stdout when ready');
   addConfigFlags(command, TABLE)
     .addHelpText(

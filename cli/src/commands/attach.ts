@@ -1,10 +1,18 @@
 import { join } from 'node:path';
-import { accuracy, applyPreprocessing, argmaxScores, classIndices, requireKnownLabels, serialiseModel, withBias } from '@blindfit/data';
-import { planManifest, type JobView } from '@blindfit/protocol';
-import { readFeatures } from '@blindfit/images';
-import type { BlindfitClient } from '@blindfit/client';
-import { openKeyset, RefreshSession } from '@blindfit/owner';
 import { Option, type Command } from 'commander';
+import type { BlindfitClient } from '@blindfit/client';
+import {
+  accuracy,
+  applyPreprocessing,
+  argmaxScores,
+  classIndices,
+  requireKnownLabels,
+  serialiseModel,
+  withBias,
+} from '@blindfit/data';
+import { readFeatures } from '@blindfit/images';
+import { openKeyset, RefreshSession } from '@blindfit/owner';
+import { planManifest, type JobView } from '@blindfit/protocol';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { defaultDataDir } from '../data-dir.ts';
 import { CliError, UsageError } from '../errors.ts';
@@ -39,29 +47,53 @@ export function register(program: Command): void {
     .argument('<job>', 'id of the job')
     .option('--keys <dir>', 'the keys it was submitted with [<data directory>/keys]')
     .option('--validation <file>', 'held-out data, CSV or .bin as for "train": how good the model is so far')
-    .addOption(new Option('--patience <k>', 'stop the job when k looks at the held-out data in a row are no better than the best; its weights are the model [never]').argParser(number(1, 1000, true)))
+    .addOption(
+      new Option(
+        '--patience <k>',
+        'stop the job when k looks at the held-out data in a row are no better than the best; its weights are the model [never]',
+      ).argParser(number(1, 1000, true)),
+    )
     .option('--out <file>', 'the trained model', 'model.json')
     .option('--json', 'print what came out as JSON')
     .option('--quiet', 'no progress');
   addServerFlags(command)
     .addHelpText('after', '\nExample:\n  blindfit attach job-3k9x2m4c8v1z --keys keys --validation test.csv')
     .action(async (id: string, flags: AttachFlags) => {
-      if (flags.patience !== undefined && flags.validation === undefined) throw new UsageError('--patience needs held-out data', 'give --validation FILE');
+      if (flags.patience !== undefined && flags.validation === undefined)
+        throw new UsageError('--patience needs held-out data', 'give --validation FILE');
       await checkOutput('--out', flags.out);
       const ticket = await readTicket(flags.keys ?? join(defaultDataDir(), 'keys'), id);
       const heldOut = flags.validation === undefined ? undefined : await scorableOf(flags.validation, ticket);
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
-      await withClient(flags, (client) => withInterrupt((signal) => attach(client, ticket, heldOut, flags, progress, signal)).finally(() => progress.finish()));
+      await withClient(flags, (client) =>
+        withInterrupt((signal) => attach(client, ticket, heldOut, flags, progress, signal)).finally(() =>
+          progress.finish(),
+        ),
+      );
     });
 }
 
-async function attach(client: BlindfitClient, ticket: Ticket, heldOut: Scorable | undefined, flags: AttachFlags, progress: Progress, signal: AbortSignal): Promise<void> {
+async function attach(
+  client: BlindfitClient,
+  ticket: Ticket,
+  heldOut: Scorable | undefined,
+  flags: AttachFlags,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
   const job = await client.job(ticket.job);
   // The server could pair the job with a manifest whose plan makes decrypted weights mean something else.
-  if (job.manifest !== ticket.manifest) throw new CliError(`the server shows another manifest for ${job.id} than the one that was submitted`, 'do not trust this server');
+  if (job.manifest !== ticket.manifest)
+    throw new CliError(
+      `the server shows another manifest for ${job.id} than the one that was submitted`,
+      'do not trust this server',
+    );
   const { plan } = planManifest(JSON.parse(Buffer.from(await client.blob(ticket.manifest)).toString('utf8')));
   using keyset = await openKeyset({ directory: flags.keys ?? join(defaultDataDir(), 'keys'), plan, create: false });
-  const judge = heldOut === undefined ? undefined : (weights: readonly Float64Array[]) => evaluate(weights, heldOut, ticket.classes.length);
+  const judge =
+    heldOut === undefined
+      ? undefined
+      : (weights: readonly Float64Array[]) => evaluate(weights, heldOut, ticket.classes.length);
   const followed = await followTraining(
     client,
     job,
@@ -75,7 +107,13 @@ async function attach(client: BlindfitClient, ticket: Ticket, heldOut: Scorable 
     progress,
     signal,
   );
-  const { weights, iteration } = await outcomeOf(client, keyset, plan, followed, flags.patience === undefined ? undefined : judge);
+  const { weights, iteration } = await outcomeOf(
+    client,
+    keyset,
+    plan,
+    followed,
+    flags.patience === undefined ? undefined : judge,
+  );
   const { learningRate, initialWeight, sigmoid } = plan.hyperparameters;
   const model = serialiseModel({
     classes: ticket.classes,
@@ -93,15 +131,35 @@ async function attach(client: BlindfitClient, ticket: Ticket, heldOut: Scorable 
   });
   await writeOutput('--out', flags.out, model);
   const score = heldOut === undefined ? undefined : accuracy(argmaxScores(weights, heldOut.x), heldOut.actual);
-  process.stdout.write(flags.json === true ? `${JSON.stringify({ job: job.id, iteration, ...(followed.stoppedAfter === undefined ? {} : { stoppedAfter: followed.stoppedAfter }), refresh: followed.refresh, ...(score === undefined ? {} : { accuracy: score }), model: flags.out }, undefined, 2)}\n` : `${summary(followed.job, iteration, followed, score)}\n\nmodel: ${flags.out}\n`);
+  process.stdout.write(
+    flags.json === true
+      ? `${JSON.stringify({ job: job.id, iteration, ...(followed.stoppedAfter === undefined ? {} : { stoppedAfter: followed.stoppedAfter }), refresh: followed.refresh, ...(score === undefined ? {} : { accuracy: score }), model: flags.out }, undefined, 2)}\n`
+      : `${summary(followed.job, iteration, followed, score)}\n\nmodel: ${flags.out}\n`,
+  );
 }
 
-function summary(job: JobView, iteration: number, { refresh, stoppedAfter }: { readonly refresh: { readonly count: number; readonly seconds: number }; readonly stoppedAfter: number | undefined }, score: number | undefined): string {
+function summary(
+  job: JobView,
+  iteration: number,
+  {
+    refresh,
+    stoppedAfter,
+  }: {
+    readonly refresh: { readonly count: number; readonly seconds: number };
+    readonly stoppedAfter: number | undefined;
+  },
+  score: number | undefined,
+): string {
   return formatPairs([
     ['job', job.id],
-    ['model', `of iteration ${iteration} of ${job.hyperparameters.iterations}${stoppedAfter === undefined ? '' : `; stopped after ${stoppedAfter}`}`],
+    [
+      'model',
+      `of iteration ${iteration} of ${job.hyperparameters.iterations}${stoppedAfter === undefined ? '' : `; stopped after ${stoppedAfter}`}`,
+    ],
     ['refreshes answered here', `${formatCount(refresh.count)} in ${formatSeconds(refresh.seconds)}`],
-    ...(score === undefined ? [] : [['accuracy on held-out data', `${(100 * score).toFixed(2)} %`] as [string, string]]),
+    ...(score === undefined
+      ? []
+      : [['accuracy on held-out data', `${(100 * score).toFixed(2)} %`] as [string, string]]),
   ]);
 }
 

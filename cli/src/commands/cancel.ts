@@ -1,5 +1,5 @@
-import { reasonOf } from '@blindfit/service/settings';
 import type { Command } from 'commander';
+import { reasonOf } from '@blindfit/service/settings';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { CliError } from '../errors.ts';
 

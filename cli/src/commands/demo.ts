@@ -3,8 +3,8 @@ import { Option, type Command } from 'commander';
 import { preprocessingName, readIdxImages, withLabels, type IdxImages, type LabelledDataset } from '@blindfit/data';
 import { digitFiles, type Split } from '@blindfit/demo';
 import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/images';
-import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { renderReport, type SampleImage } from '@blindfit/report';
+import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
@@ -31,7 +31,11 @@ export function register(program: Command): void {
         'decrypts the model and compares it with training in the clear. Everything is taken down at the end.',
     )
     .addOption(new Option('--threads <n>', 'compute threads [all cores]').argParser(number(1, 256, true)))
-    .option('--report <file.html>', 'where to write a page with charts, confusion matrix and mistakes', 'demo-report.html')
+    .option(
+      '--report <file.html>',
+      'where to write a page with charts, confusion matrix and mistakes',
+      'demo-report.html',
+    )
     .option('--json', 'print the report as JSON')
     .action(async (flags: { threads?: number; report: string; json?: true }) => {
       await checkOutput('--report', flags.report);
@@ -52,9 +56,23 @@ export function register(program: Command): void {
       const report = await withInterrupt((signal) =>
         withTemporaryDirectory('blindfit-keys-', (keysDirectory) =>
           withServer({ threads }, say, signal, (client, running) =>
-            runTraining(client, { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory, name: 'demo' }, progress, running))).finally(() => progress.finish()));
+            runTraining(
+              client,
+              { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory, name: 'demo' },
+              progress,
+              running,
+            ),
+          ),
+        ).finally(() => progress.finish()),
+      );
       const images = await readIdxImages(digitFiles('heldout').images);
-      const page = await reportPage({ title: 'Demo digits', report, data, hyperparameters: DEFAULT_HYPERPARAMETERS, images: (index) => Promise.resolve(idxImage(images, index)) });
+      const page = await reportPage({
+        title: 'Demo digits',
+        report,
+        data,
+        hyperparameters: DEFAULT_HYPERPARAMETERS,
+        images: (index) => Promise.resolve(idxImage(images, index)),
+      });
       await writeOutput('--report', flags.report, renderReport(page));
       process.stdout.write(
         flags.json === true
@@ -76,5 +94,10 @@ async function digits(split: Split, progress: Progress, limit?: number): Promise
 }
 
 function idxImage({ rows, columns, pixels }: IdxImages, index: number): SampleImage {
-  return { width: columns, height: rows, channels: 1, data: pixels.subarray(index * rows * columns, (index + 1) * rows * columns) };
+  return {
+    width: columns,
+    height: rows,
+    channels: 1,
+    data: pixels.subarray(index * rows * columns, (index + 1) * rows * columns),
+  };
 }

@@ -44,20 +44,31 @@ label_index, an index into the list of classes in the metadata "blindfit.classes
       await checkOutput('--out', flags.out);
       const model = await readModel(flags.model);
       const trainedWith = backboneOf(model);
-      const backbone = await backboneFromFlags({ ...(trainedWith === undefined ? {} : { backbone: trainedWith }), ...flags });
+      const backbone = await backboneFromFlags({
+        ...(trainedWith === undefined ? {} : { backbone: trainedWith }),
+        ...flags,
+      });
       const exported = await exportTrained(model, backbone, flags.output);
       await writeOutput('--out', flags.out, exported.bytes);
       const { bytes, greyOnly, difference, checkedImages } = exported;
       if (flags.json === true) {
         const { classes } = model;
-        process.stdout.write(`${JSON.stringify({ out: flags.out, bytes: bytes.length, size: exported.size, channels: exported.channels, greyOnly, classes, checkedImages, difference }, undefined, 2)}\n`);
+        process.stdout.write(
+          `${JSON.stringify({ out: flags.out, bytes: bytes.length, size: exported.size, channels: exported.channels, greyOnly, classes, checkedImages, difference }, undefined, 2)}\n`,
+        );
       } else {
         process.stdout.write(
           `${formatPairs([
             ['model', `${flags.out}, ${formatBytes(bytes.length)}`],
-            ['input', `image: N x ${exported.channels === 'grey' ? 1 : 3} x ${exported.size} x ${exported.size}, ${exported.channels} in [0, 1]${greyOnly ? '; make colour images grey first, and give the plane three times' : ''}`],
+            [
+              'input',
+              `image: N x ${exported.channels === 'grey' ? 1 : 3} x ${exported.size} x ${exported.size}, ${exported.channels} in [0, 1]${greyOnly ? '; make colour images grey first, and give the plane three times' : ''}`,
+            ],
             ['outputs', `scores, probabilities, label_index: ${model.classes.length} classes`],
-            ['check', `onnxruntime agrees with "blindfit predict" on ${checkedImages} random images: scores within ${difference.toExponential(1)} of their range`],
+            [
+              'check',
+              `onnxruntime agrees with "blindfit predict" on ${checkedImages} random images: scores within ${difference.toExponential(1)} of their range`,
+            ],
           ])}\n`,
         );
       }

@@ -1,6 +1,13 @@
-import { extractFeatures, FEATURE_FORMATS, FeatureError, FeatureWriter } from '@blindfit/images';
 import type { Command } from 'commander';
-import { addBackboneFlags, addImageFlags, extractionFromFlags, requireLabels, type ExtractionFlags, type ExtractionSummary } from '../features/flags.ts';
+import { extractFeatures, FEATURE_FORMATS, FeatureError, FeatureWriter } from '@blindfit/images';
+import {
+  addBackboneFlags,
+  addImageFlags,
+  extractionFromFlags,
+  requireLabels,
+  type ExtractionFlags,
+  type ExtractionSummary,
+} from '../features/flags.ts';
 import { formatCount, formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
@@ -44,7 +51,11 @@ images are repeated for a CNN of three channels. What was computed is kept below
     .action(async (flags: FeaturesFlags) => {
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
       const written = await withInterrupt((signal) => write(flags, progress, signal)).finally(() => progress.finish());
-      process.stdout.write(flags.json === true ? `${JSON.stringify({ ...written, out: flags.out }, undefined, 2)}\n` : `${summaryText(written)}\nfeatures: ${flags.out}\n`);
+      process.stdout.write(
+        flags.json === true
+          ? `${JSON.stringify({ ...written, out: flags.out }, undefined, 2)}\n`
+          : `${summaryText(written)}\nfeatures: ${flags.out}\n`,
+      );
     });
 }
 
@@ -59,7 +70,8 @@ async function write(flags: FeaturesFlags, progress: Progress, signal: AbortSign
       samples++;
       features = row.features.length;
     }
-    if (samples === 0) throw new FeatureError('bad-image', `none of the images of ${extraction.source.description} can be read`);
+    if (samples === 0)
+      throw new FeatureError('bad-image', `none of the images of ${extraction.source.description} can be read`);
     await writer.finish();
     return { ...extraction.summary(), samples, features };
   } catch (error) {
@@ -69,7 +81,9 @@ async function write(flags: FeaturesFlags, progress: Progress, signal: AbortSign
 }
 
 function summaryText({ samples, features, seconds, imagesPerSecond, cached, skipped, backbone }: Written): string {
-  const parts = [`${formatCount(samples)} images, ${formatCount(features)} features each, with ${backbone} in ${formatSeconds(seconds)} (${formatCount(imagesPerSecond)} images/s)`];
+  const parts = [
+    `${formatCount(samples)} images, ${formatCount(features)} features each, with ${backbone} in ${formatSeconds(seconds)} (${formatCount(imagesPerSecond)} images/s)`,
+  ];
   if (cached > 0) parts.push(`${formatCount(cached)} were computed before`);
   if (skipped > 0) parts.push(`${formatCount(skipped)} could not be read and were skipped`);
   return parts.join('; ');

@@ -1,5 +1,5 @@
-import { JOB_STATES, type JobState, type JobView } from '@blindfit/protocol';
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { JOB_STATES, type JobState, type JobView } from '@blindfit/protocol';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { CliError, UsageError } from '../errors.ts';
 import { formatAge, formatCount, formatEta, formatSeconds } from '../format.ts';
@@ -19,7 +19,9 @@ export function register(program: Command): void {
   const command = program
     .command('jobs')
     .summary('list jobs, or show one')
-    .description('Lists the newest jobs, or shows one of them with its progress, timings and the reason of its failure. Jobs in state awaiting-refresh wait for their owner: "blindfit attach".')
+    .description(
+      'Lists the newest jobs, or shows one of them with its progress, timings and the reason of its failure. Jobs in state awaiting-refresh wait for their owner: "blindfit attach".',
+    )
     .argument('[job]', 'id of a job')
     .addOption(new Option('--state <state>', 'only jobs in this state').choices(JOB_STATES))
     .addOption(new Option('--limit <n>', 'at most this many, 1 to 1000').argParser(limitOf).default(20))
@@ -37,11 +39,16 @@ Examples:
   blindfit jobs job-3k9x2m4c8v1z --follow`,
     )
     .action(async (id: string | undefined, flags: JobsFlags) => {
-      if (id !== undefined && flags.all === true) throw new UsageError('--all is for the list of jobs', 'leave out the id, or --all');
-      if (id === undefined && flags.follow === true) throw new UsageError('--follow needs the id of a job', 'blindfit jobs lists them');
+      if (id !== undefined && flags.all === true)
+        throw new UsageError('--all is for the list of jobs', 'leave out the id, or --all');
+      if (id === undefined && flags.follow === true)
+        throw new UsageError('--follow needs the id of a job', 'blindfit jobs lists them');
       await withClient(flags, async (client) => {
         if (id === undefined) {
-          const jobs = await client.jobs({ limit: flags.all === true ? 1000 : flags.limit, ...(flags.state === undefined ? {} : { state: flags.state }) });
+          const jobs = await client.jobs({
+            limit: flags.all === true ? 1000 : flags.limit,
+            ...(flags.state === undefined ? {} : { state: flags.state }),
+          });
           print(flags.json === true ? json(jobs) : flags.all === true ? history(jobs) : listing(jobs));
           return;
         }
@@ -51,7 +58,8 @@ Examples:
           return;
         }
         const last = await withInterrupt((signal) => follow(client.events(id, { signal }), flags.json === true));
-        if (last !== undefined && last.state !== 'succeeded') throw new CliError(`${id} ${last.state}${last.error === undefined ? '' : `: ${last.error.message}`}`);
+        if (last !== undefined && last.state !== 'succeeded')
+          throw new CliError(`${id} ${last.state}${last.error === undefined ? '' : `: ${last.error.message}`}`);
       });
     });
 }
@@ -64,7 +72,13 @@ async function follow(views: AsyncIterable<JobView>, asJson: boolean): Promise<J
       last = job;
       if (asJson) print(JSON.stringify(job));
       const { phase, tasksDone, tasksTotal, iteration, iterations, etaSeconds } = job.progress;
-      progress.update({ phase, done: tasksDone, total: tasksTotal, text: `iteration ${iteration} of ${iterations}`, ...(etaSeconds === undefined ? {} : { etaSeconds }) });
+      progress.update({
+        phase,
+        done: tasksDone,
+        total: tasksTotal,
+        text: `iteration ${iteration} of ${iterations}`,
+        ...(etaSeconds === undefined ? {} : { etaSeconds }),
+      });
     }
   } finally {
     progress.finish();
@@ -146,20 +160,41 @@ function details(job: JobView): string {
     ['job', job.id],
     ...(job.name === undefined ? [] : [['name', job.name] as [string, string]]),
     ['state', job.state],
-    ['progress', `${job.kind === 'predict' ? '' : `iteration ${progress.iteration} of ${progress.iterations}, `}${formatCount(progress.tasksDone)} of ${formatCount(progress.tasksTotal)} tasks (${progress.phase})`],
+    [
+      'progress',
+      `${job.kind === 'predict' ? '' : `iteration ${progress.iteration} of ${progress.iterations}, `}${formatCount(progress.tasksDone)} of ${formatCount(progress.tasksTotal)} tasks (${progress.phase})`,
+    ],
     ['data', `${formatCount(shape.samples)} samples, ${shape.features} features, ${shape.classes} classes`],
-    ...(job.kind === 'predict' ? [['prediction', `with the model of ${job.model ?? 'another job'}, which nobody decrypts`] as [string, string]] : []),
-    [job.kind === 'predict' ? 'its training' : 'training', `${hyper.iterations} iterations, learning rate ${hyper.learningRate}, sigmoid of degree ${hyper.sigmoid.degree}`],
+    ...(job.kind === 'predict'
+      ? [['prediction', `with the model of ${job.model ?? 'another job'}, which nobody decrypts`] as [string, string]]
+      : []),
+    [
+      job.kind === 'predict' ? 'its training' : 'training',
+      `${hyper.iterations} iterations, learning rate ${hyper.learningRate}, sigmoid of degree ${hyper.sigmoid.degree}`,
+    ],
     ['parameters', job.parameters],
     ['submitted', `${job.createdAt} (${formatAge(job.createdAt)})`],
-    ...(job.refreshes.length === 0 ? [] : [['waits for its owner', `to refresh the weights after iteration ${[...new Set(job.refreshes.map(({ iteration }) => iteration))].join(', ')}: blindfit attach ${job.id}`] as [string, string]]),
+    ...(job.refreshes.length === 0
+      ? []
+      : [
+          [
+            'waits for its owner',
+            `to refresh the weights after iteration ${[...new Set(job.refreshes.map(({ iteration }) => iteration))].join(', ')}: blindfit attach ${job.id}`,
+          ] as [string, string],
+        ]),
   ];
   const time = timeOf(job);
   if (time !== '') pairs.push(['time', time]);
   if (result !== undefined) {
     const { seconds, operations } = result;
-    pairs.push([job.kind === 'predict' ? 'prediction took' : 'training took', `${formatSeconds(seconds.train)} (${formatSeconds(seconds.compute)} of computing; waited ${formatSeconds(seconds.queued)} in the queue and ${formatSeconds(seconds.refresh)} for its owner; keys loaded in ${formatSeconds(seconds.loadKeys)})`]);
-    pairs.push(['operations', `${formatCount(operations.rotations)} rotations, ${formatCount(operations.relinearisations)} relinearisations`]);
+    pairs.push([
+      job.kind === 'predict' ? 'prediction took' : 'training took',
+      `${formatSeconds(seconds.train)} (${formatSeconds(seconds.compute)} of computing; waited ${formatSeconds(seconds.queued)} in the queue and ${formatSeconds(seconds.refresh)} for its owner; keys loaded in ${formatSeconds(seconds.loadKeys)})`,
+    ]);
+    pairs.push([
+      'operations',
+      `${formatCount(operations.rotations)} rotations, ${formatCount(operations.relinearisations)} relinearisations`,
+    ]);
   }
   if (error !== undefined) pairs.push(['error', `${error.message} [${error.code}]`]);
   return formatPairs(pairs);
@@ -167,13 +202,15 @@ function details(job: JobView): string {
 
 /** How long a job ran, or will still run. */
 function timeOf({ startedAt, finishedAt, progress }: JobView): string {
-  if (startedAt !== undefined && finishedAt !== undefined) return formatSeconds((Date.parse(finishedAt) - Date.parse(startedAt)) / 1000);
+  if (startedAt !== undefined && finishedAt !== undefined)
+    return formatSeconds((Date.parse(finishedAt) - Date.parse(startedAt)) / 1000);
   return progress.etaSeconds === undefined ? '' : `${formatEta(progress.etaSeconds)} left`;
 }
 
 function limitOf(text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > 1000) throw new InvalidArgumentError('Allowed are whole numbers from 1 to 1000.');
+  if (!/^\d+$/.test(text) || value < 1 || value > 1000)
+    throw new InvalidArgumentError('Allowed are whole numbers from 1 to 1000.');
   return value;
 }
 

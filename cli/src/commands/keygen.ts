@@ -1,13 +1,19 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { choosePlan } from '@blindfit/training';
 import { openKeyset } from '@blindfit/owner';
+import { choosePlan } from '@blindfit/training';
 import { defaultDataDir } from '../data-dir.ts';
 import { formatBytes, formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
 import { formatPairs } from '../table.ts';
-import { addHyperparameterFlags, hyperparametersOf, number, planChoicesOf, type HyperparameterFlags } from '../train/flags.ts';
+import {
+  addHyperparameterFlags,
+  hyperparametersOf,
+  number,
+  planChoicesOf,
+  type HyperparameterFlags,
+} from '../train/flags.ts';
 
 interface KeygenFlags extends HyperparameterFlags {
   readonly samples: number;
@@ -21,14 +27,27 @@ export function register(program: Command): void {
   const command = program
     .command('keygen')
     .summary('make the keys for a job beforehand')
-    .description('Makes the secret key and the public keys that "train" would make for a job of this shape. Keys that are there are kept.')
-    .addOption(new Option('--samples <n>', 'rows of the training data').argParser(number(1, 1_000_000, true)).makeOptionMandatory())
-    .addOption(new Option('--features <d>', 'features of a row after preprocessing, without the bias').argParser(number(1, 4096, true)).makeOptionMandatory())
+    .description(
+      'Makes the secret key and the public keys that "train" would make for a job of this shape. Keys that are there are kept.',
+    )
+    .addOption(
+      new Option('--samples <n>', 'rows of the training data')
+        .argParser(number(1, 1_000_000, true))
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--features <d>', 'features of a row after preprocessing, without the bias')
+        .argParser(number(1, 4096, true))
+        .makeOptionMandatory(),
+    )
     .addOption(new Option('--classes <c>', 'classes').argParser(number(2, 1000, true)).makeOptionMandatory());
   addHyperparameterFlags(command)
     .option('--keys <dir>', 'where the keys are kept [<data directory>/keys]')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  blindfit keygen --samples 128 --features 400 --classes 10 --keys ./keys\n\nThe secret key is written with mode 0600. Whoever has it can read the data: back it up like one.')
+    .addHelpText(
+      'after',
+      '\nExample:\n  blindfit keygen --samples 128 --features 400 --classes 10 --keys ./keys\n\nThe secret key is written with mode 0600. Whoever has it can read the data: back it up like one.',
+    )
     .action(async (flags: KeygenFlags) => {
       const plan = choosePlan({
         shape: { samples: flags.samples, features: flags.features + 1, classes: flags.classes },
@@ -45,11 +64,14 @@ export function register(program: Command): void {
             signal.throwIfAborted();
             progress.update({ phase: 'making keys', done, total });
           },
-        }).finally(() => progress.finish()));
+        }).finally(() => progress.finish()),
+      );
       const bytes = [keyset.relinearisationKey, ...keyset.galoisKeys.values()].reduce((sum, key) => sum + key.size, 0);
       const { parameters, directory, seconds, galoisKeys } = keyset;
       if (flags.json === true) {
-        process.stdout.write(`${JSON.stringify({ directory, parameters: parameters.name, fingerprint: parameters.fingerprint, rotationSteps: [...galoisKeys.keys()], bytes, seconds }, undefined, 2)}\n`);
+        process.stdout.write(
+          `${JSON.stringify({ directory, parameters: parameters.name, fingerprint: parameters.fingerprint, rotationSteps: [...galoisKeys.keys()], bytes, seconds }, undefined, 2)}\n`,
+        );
         return;
       }
       process.stdout.write(

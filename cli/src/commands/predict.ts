@@ -1,16 +1,22 @@
 import { join } from 'node:path';
-import { modelFeatures, type Dataset } from '@blindfit/data';
 import type { Command } from 'commander';
+import { modelFeatures, type Dataset } from '@blindfit/data';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { defaultDataDir } from '../data-dir.ts';
 import { UsageError } from '../errors.ts';
-import { addBackboneFlags, addImageFlags, featuresFromFlags, hasImages, type ExtractionFlags } from '../features/flags.ts';
+import {
+  addBackboneFlags,
+  addImageFlags,
+  featuresFromFlags,
+  hasImages,
+  type ExtractionFlags,
+} from '../features/flags.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { encryptedScores, rawFeatures, servableJob } from '../predict/encrypted.ts';
 import { predictionsCsv, predictionsJson, predictionsText } from '../predict/output.ts';
-import { Progress } from '../progress.ts';
 import { predict, predictionsOf, type Predictions } from '../predict/predictions.ts';
 import { readSamples } from '../predict/read-samples.ts';
+import { Progress } from '../progress.ts';
 import { backboneOf, builtIn, readModel } from '../read-model.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 import { readTicket } from '../train/ticket.ts';
@@ -36,7 +42,10 @@ export function register(program: Command): void {
         'With --encrypted the servers classify: samples leave this machine encrypted, the model stays where "train --servable" had it trained, encrypted, and only the scores are decrypted, here.',
     )
     .option('--model <file.json>', 'the trained model')
-    .option('--features <file>', 'samples as features: CSV with rows "label,f1,...,fd", or "f1,...,fd" without labels, header optional; or a .bin file of "blindfit features"');
+    .option(
+      '--features <file>',
+      'samples as features: CSV with rows "label,f1,...,fd", or "f1,...,fd" without labels, header optional; or a .bin file of "blindfit features"',
+    );
   addBackboneFlags(addImageFlags(command))
     .option('--encrypted', 'predict on the servers, with the encrypted model of a job')
     .option('--job <job>', 'the job that trained it: one of "train --servable", which has succeeded')
@@ -61,31 +70,57 @@ Probabilities are those of one sigmoid a class, as trained, normalised to a sum 
       checkFlags(flags);
       if (flags.out !== undefined) await checkOutput('--out', flags.out);
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
-      const predictions = await (flags.encrypted === true ? predictEncrypted(flags, progress) : predictClear(flags, progress)).finally(() => progress.finish());
+      const predictions = await (
+        flags.encrypted === true ? predictEncrypted(flags, progress) : predictClear(flags, progress)
+      ).finally(() => progress.finish());
       if (flags.out !== undefined) await writeOutput('--out', flags.out, predictionsCsv(predictions));
       const written = flags.out === undefined ? '' : `\n\npredictions: ${flags.out}`;
-      process.stdout.write(flags.json === true ? `${JSON.stringify(predictionsJson(predictions), undefined, 2)}\n` : `${predictionsText(predictions)}${written}\n`);
+      process.stdout.write(
+        flags.json === true
+          ? `${JSON.stringify(predictionsJson(predictions), undefined, 2)}\n`
+          : `${predictionsText(predictions)}${written}\n`,
+      );
     });
 }
 
 /** @throws UsageError for flags that say nothing together */
 function checkFlags(flags: PredictFlags): void {
   if (flags.encrypted === true) {
-    if (flags.model !== undefined) throw new UsageError('--model is a model in the clear, --encrypted predicts with that of a job', 'give one of them: --model FILE.json, or --encrypted --job JOB');
-    if (flags.job === undefined) throw new UsageError('--encrypted needs the job that trained the model', 'give --job JOB; "blindfit jobs" lists them');
+    if (flags.model !== undefined)
+      throw new UsageError(
+        '--model is a model in the clear, --encrypted predicts with that of a job',
+        'give one of them: --model FILE.json, or --encrypted --job JOB',
+      );
+    if (flags.job === undefined)
+      throw new UsageError(
+        '--encrypted needs the job that trained the model',
+        'give --job JOB; "blindfit jobs" lists them',
+      );
   } else {
     for (const name of ['job', 'keys', 'name', 'server', 'data'] as const) {
-      if (flags[name] !== undefined) throw new UsageError(`--${name} goes with --encrypted`, 'a prediction in the clear needs no server and no keys: give --model FILE.json');
+      if (flags[name] !== undefined)
+        throw new UsageError(
+          `--${name} goes with --encrypted`,
+          'a prediction in the clear needs no server and no keys: give --model FILE.json',
+        );
     }
-    if (flags.model === undefined) throw new UsageError('there is no model to classify with', 'give --model FILE.json, or --encrypted --job JOB');
+    if (flags.model === undefined)
+      throw new UsageError('there is no model to classify with', 'give --model FILE.json, or --encrypted --job JOB');
   }
-  if (flags.features !== undefined && hasImages(flags)) throw new UsageError('--features excludes --images, --labels and --folder', 'name one set of samples');
-  if (flags.features === undefined && !hasImages(flags)) throw new UsageError('there are no samples to classify', 'give --features FILE, --images FILE.idx, or --folder DIR');
+  if (flags.features !== undefined && hasImages(flags))
+    throw new UsageError('--features excludes --images, --labels and --folder', 'name one set of samples');
+  if (flags.features === undefined && !hasImages(flags))
+    throw new UsageError(
+      'there are no samples to classify',
+      'give --features FILE, --images FILE.idx, or --folder DIR',
+    );
 }
 
 async function predictClear(flags: PredictFlags, progress: Progress): Promise<Predictions> {
   const model = await readModel(flags.model ?? '');
-  const { data, name } = await withInterrupt((signal) => samplesOf(flags, modelFeatures(model), backboneOf(model), progress, signal));
+  const { data, name } = await withInterrupt((signal) =>
+    samplesOf(flags, modelFeatures(model), backboneOf(model), progress, signal),
+  );
   return predict(model, data, name);
 }
 
@@ -95,10 +130,22 @@ async function predictEncrypted(flags: PredictFlags, progress: Progress): Promis
   return await withClient(flags, (client) =>
     withInterrupt(async (signal) => {
       const plan = await servableJob(client, ticket);
-      const { data, name } = await samplesOf(flags, rawFeatures(ticket, plan), builtIn(ticket.backbone), progress, signal);
-      const scores = await encryptedScores(client, { ticket, plan, keysDirectory, data, ...(flags.name === undefined ? {} : { name: flags.name }) }, progress, signal);
+      const { data, name } = await samplesOf(
+        flags,
+        rawFeatures(ticket, plan),
+        builtIn(ticket.backbone),
+        progress,
+        signal,
+      );
+      const scores = await encryptedScores(
+        client,
+        { ticket, plan, keysDirectory, data, ...(flags.name === undefined ? {} : { name: flags.name }) },
+        progress,
+        signal,
+      );
       return predictionsOf(ticket.classes, scores, data, name);
-    }));
+    }),
+  );
 }
 
 interface NamedSamples {
@@ -111,7 +158,13 @@ interface NamedSamples {
  * @param features of the model, before preprocessing
  * @param trainedWith the backbone of its training, unless a flag names another one
  */
-async function samplesOf(flags: PredictFlags, features: number, trainedWith: string | undefined, progress: Progress, signal: AbortSignal): Promise<NamedSamples> {
+async function samplesOf(
+  flags: PredictFlags,
+  features: number,
+  trainedWith: string | undefined,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<NamedSamples> {
   if (flags.features !== undefined) return { data: await readSamples(flags.features, features), name: undefined };
   const choice = { ...(trainedWith === undefined ? {} : { backbone: trainedWith }), ...flags };
   const { data, indices, source } = await featuresFromFlags(choice, progress, signal);

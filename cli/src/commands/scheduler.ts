@@ -1,9 +1,23 @@
-import { optional, tracingOf, tracingVariables, variables } from '@blindfit/service/settings';
 import type { Command } from 'commander';
-import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '@blindfit/service';
+import { optional, tracingOf, tracingVariables, variables } from '@blindfit/service/settings';
+import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 
-const { redisUrl, store, s3Endpoint, s3PathStyle, token, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds, logLevel } = variables;
+const {
+  redisUrl,
+  store,
+  s3Endpoint,
+  s3PathStyle,
+  token,
+  evaluator,
+  cacheDir,
+  cacheMb,
+  queuePrefix,
+  host,
+  metricsPort,
+  stopSeconds,
+  logLevel,
+} = variables;
 const threads = {
   ...variables.threads,
   description: 'Threads that add gradients up; they do without keys and have little to do',
@@ -11,14 +25,30 @@ const threads = {
   defaultText: '1',
 };
 const TABLE = {
-  redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds, logLevel, ...tracingVariables,
+  redisUrl,
+  store,
+  s3Endpoint,
+  s3PathStyle,
+  token: optional(token),
+  threads,
+  evaluator,
+  cacheDir,
+  cacheMb,
+  queuePrefix,
+  host,
+  metricsPort,
+  stopSeconds,
+  logLevel,
+  ...tracingVariables,
 };
 
 export function register(program: Command): void {
   const command = program
     .command('scheduler')
     .summary('run a scheduler')
-    .description('Runs a scheduler: cuts jobs into tasks, adds up what the workers found, and starts the next iteration. Needs no keys. Several may run.')
+    .description(
+      'Runs a scheduler: cuts jobs into tasks, adds up what the workers found, and starts the next iteration. Needs no keys. Several may run.',
+    )
     .option('--ready-json', 'print one line of JSON to stdout when ready');
   addConfigFlags(command, TABLE)
     .addHelpText(

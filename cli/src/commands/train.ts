@@ -1,24 +1,31 @@
 import { basename, join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { PreprocessingChoice } from '@blindfit/data';
-import { choosePlan } from '@blindfit/training';
 import { renderReport } from '@blindfit/report';
-import { Option } from 'commander';
+import { choosePlan } from '@blindfit/training';
 import { clientSettings } from '../connect.ts';
 import { defaultDataDir } from '../data-dir.ts';
-import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
 import { UsageError } from '../errors.ts';
+import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
 import { prepareData } from '../train/data.ts';
-import { addHyperparameterFlags, hyperparametersOf, number, planChoicesOf, preprocessingOf, preprocessingOption, type HyperparameterFlags } from '../train/flags.ts';
+import {
+  addHyperparameterFlags,
+  hyperparametersOf,
+  number,
+  planChoicesOf,
+  preprocessingOf,
+  preprocessingOption,
+  type HyperparameterFlags,
+} from '../train/flags.ts';
 import { addValidationImageFlags, loadData, type DataFlags } from '../train/load.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
-import { writeTicket } from '../train/ticket.ts';
 import { reportPage } from '../train/report-page.ts';
 import { modelText, reportJson, reportTable } from '../train/report.ts';
 import { runTraining } from '../train/run.ts';
 import { withServer } from '../train/server.ts';
+import { writeTicket } from '../train/ticket.ts';
 
 interface TrainFlags extends HyperparameterFlags, DataFlags {
   readonly preprocess?: PreprocessingChoice;
@@ -44,7 +51,10 @@ export function register(program: Command): void {
       'Encrypts features and labels on this machine, has them trained on by servers that hold no key to read them, and decrypts the model here.\n' +
         'Without --server a private stack is started for the job and taken down after it.',
     )
-    .option('--features <file>', 'training data: CSV with rows "label,f1,...,fd", header optional, or a .bin file of "blindfit features"')
+    .option(
+      '--features <file>',
+      'training data: CSV with rows "label,f1,...,fd", header optional, or a .bin file of "blindfit features"',
+    )
     .option('--validation <file>', 'held-out data of the same form; it never leaves this machine')
     .option('--classes <list>', 'the classes, comma-separated [all labels of the training data]')
     .addOption(preprocessingOption());
@@ -53,9 +63,19 @@ export function register(program: Command): void {
     .option('--keys <dir>', 'where the secret key and its public keys are kept [<data directory>/keys]')
     .option('--server <url>', 'address of an API [BLINDFIT_SERVER; without it an embedded stack]')
     .option('--token <token>', 'its bearer token; better in BLINDFIT_TOKEN, where other users cannot see it')
-    .addOption(new Option('--threads <n>', 'compute threads of the embedded stack [all cores]').argParser(number(1, 256, true)))
-    .addOption(new Option('--patience <k>', 'stop when k looks at the held-out data in a row are no better than the best; its weights are the model [never]').argParser(number(1, 1000, true)))
-    .option('--servable', 'keep a level in the trained model, so that "predict --encrypted" can use it without anybody decrypting it; needs --server')
+    .addOption(
+      new Option('--threads <n>', 'compute threads of the embedded stack [all cores]').argParser(number(1, 256, true)),
+    )
+    .addOption(
+      new Option(
+        '--patience <k>',
+        'stop when k looks at the held-out data in a row are no better than the best; its weights are the model [never]',
+      ).argParser(number(1, 1000, true)),
+    )
+    .option(
+      '--servable',
+      'keep a level in the trained model, so that "predict --encrypted" can use it without anybody decrypting it; needs --server',
+    )
     .option('--name <text>', 'shown in listings, and visible to the server')
     .option('--out <file>', 'the trained model', 'model.json')
     .option('--json <file>', 'write the report as JSON ("-": to standard output)')
@@ -74,8 +94,16 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
     )
     .action(async (flags: TrainFlags) => {
       const hyperparameters = hyperparametersOf(flags);
-      if (flags.patience !== undefined && flags.validation === undefined && flags.validationImages === undefined && flags.validationFolder === undefined) {
-        throw new UsageError('--patience needs held-out data', 'give --validation FILE, or --validation-images and --validation-labels, or --validation-folder');
+      if (
+        flags.patience !== undefined &&
+        flags.validation === undefined &&
+        flags.validationImages === undefined &&
+        flags.validationFolder === undefined
+      ) {
+        throw new UsageError(
+          '--patience needs held-out data',
+          'give --validation FILE, or --validation-images and --validation-labels, or --validation-folder',
+        );
       }
       await checkOutput('--out', flags.out);
       if (flags.json !== undefined && flags.json !== '-') await checkOutput('--json', flags.json);
@@ -83,10 +111,15 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
       const settings = clientSettings();
       const [server, token] = [flags.server ?? settings.server, flags.token ?? settings.token];
       if (flags.servable === true && server === undefined) {
-        throw new UsageError('--servable needs an API that stays: an embedded stack takes the encrypted model with it', 'give --server URL, for example that of "blindfit up"');
+        throw new UsageError(
+          '--servable needs an API that stays: an embedded stack takes the encrypted model with it',
+          'give --server URL, for example that of "blindfit up"',
+        );
       }
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
-      const { training, validation, source, pictures } = await withInterrupt((signal) => loadData(flags, progress, signal).finally(() => progress.finish()));
+      const { training, validation, source, pictures } = await withInterrupt((signal) =>
+        loadData(flags, progress, signal).finally(() => progress.finish()),
+      );
       const classes = flags.classes?.split(',').map((label) => label.trim());
       const data = prepareData({
         training,
@@ -101,7 +134,11 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
       const backbone = hasImages(flags) ? (flags.backbone ?? DEFAULT_BACKBONE) : undefined;
       const report = await withInterrupt((signal) =>
         withServer(
-          { ...(server === undefined ? {} : { server }), ...(token === undefined ? {} : { token }), ...(flags.threads === undefined ? {} : { threads: flags.threads }) },
+          {
+            ...(server === undefined ? {} : { server }),
+            ...(token === undefined ? {} : { token }),
+            ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+          },
           (line) => progress.log(line),
           signal,
           (client, running) =>
@@ -113,17 +150,40 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
                 keysDirectory,
                 ...choices,
                 ...(flags.patience === undefined ? {} : { patience: flags.patience }),
-                onSubmitted: (job, bound) => writeTicket(keysDirectory, { job: job.id, manifest: job.manifest, stepBound: bound, classes: data.classes, preprocessing: data.preprocessing, ...(backbone === undefined ? {} : { backbone }) }),
+                onSubmitted: (job, bound) =>
+                  writeTicket(keysDirectory, {
+                    job: job.id,
+                    manifest: job.manifest,
+                    stepBound: bound,
+                    classes: data.classes,
+                    preprocessing: data.preprocessing,
+                    ...(backbone === undefined ? {} : { backbone }),
+                  }),
                 ...(flags.name === undefined ? {} : { name: flags.name }),
               },
               progress,
               running,
             ),
-        ).finally(() => progress.finish()));
+        ).finally(() => progress.finish()),
+      );
       await writeOutput('--out', flags.out, modelText(report, data, hyperparameters, backbone));
       if (flags.report !== undefined) {
         const title = flags.name ?? basename(source);
-        await writeOutput('--report', flags.report, renderReport(await reportPage({ title, report, data, hyperparameters, ...(pictures === undefined ? {} : { name: (index) => pictures.name(index), images: (index) => pictures.image(index) }) })));
+        await writeOutput(
+          '--report',
+          flags.report,
+          renderReport(
+            await reportPage({
+              title,
+              report,
+              data,
+              hyperparameters,
+              ...(pictures === undefined
+                ? {}
+                : { name: (index) => pictures.name(index), images: (index) => pictures.image(index) }),
+            }),
+          ),
+        );
       }
       const json = `${JSON.stringify(reportJson(report, data, hyperparameters), undefined, 2)}\n`;
       if (flags.json === '-') {
@@ -131,6 +191,8 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
         return;
       }
       if (flags.json !== undefined) await writeOutput('--json', flags.json, json);
-      process.stdout.write(`${reportTable(report, data)}\n\nmodel: ${flags.out}\n${flags.report === undefined ? '' : `report: ${flags.report}\n`}`);
+      process.stdout.write(
+        `${reportTable(report, data)}\n\nmodel: ${flags.out}\n${flags.report === undefined ? '' : `report: ${flags.report}\n`}`,
+      );
     });
 }

@@ -1,11 +1,11 @@
-import { optional, variables } from '@blindfit/service/settings';
 import type { Command } from 'commander';
+import { optional, variables } from '@blindfit/service/settings';
+import { startStack, type RunningStack } from '@blindfit/stack';
 import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { removeConnection, tokenOf, writeConnection } from '../connection-file.ts';
 import { dataDirOf, defaultDataDir } from '../data-dir.ts';
 import { CliError, UsageError } from '../errors.ts';
 import { withInterrupt } from '../interrupt.ts';
-import { startStack, type RunningStack } from '@blindfit/stack';
 import { formatPairs } from '../table.ts';
 
 const TABLE = {
@@ -23,7 +23,9 @@ export function register(program: Command): void {
   const command = program
     .command('up')
     .summary('run everything on this machine')
-    .description('Runs a private Redis, the API, schedulers and workers on this machine until Ctrl-C. Jobs and blobs are kept for the next time.')
+    .description(
+      'Runs a private Redis, the API, schedulers and workers on this machine until Ctrl-C. Jobs and blobs are kept for the next time.',
+    )
     .option('--data <dir>', `where jobs, blobs, logs and the token are kept [default: ${defaultDataDir()}]`)
     .option('--workers <n>', 'number of workers', '1')
     .option('--schedulers <n>', 'number of schedulers', '1');
@@ -63,7 +65,10 @@ Examples:
         try {
           await writeConnection(dataDir, { server: stack.url, token: stack.token, pid: process.pid });
           process.stdout.write(`${welcome(stack)}\n`);
-          await Promise.race([new Promise<void>((end) => signal.addEventListener('abort', () => end(), { once: true })), failure.promise]);
+          await Promise.race([
+            new Promise<void>((end) => signal.addEventListener('abort', () => end(), { once: true })),
+            failure.promise,
+          ]);
           say('stopping; tasks under way are finished first, a second Ctrl-C ends at once');
         } finally {
           supervisor.stack = undefined;
@@ -116,7 +121,10 @@ ${formatPairs([
   ['data', stack.dataDir],
   ['logs', stack.logDir],
   ['evaluator', stack.evaluator],
-  ...[`api ${stack.url}`, ...others.map(({ name, url }) => `${name} ${url}`)].map((text, i): [string, string] => [i === 0 ? 'Prometheus' : '', `${text}/metrics`]),
+  ...[`api ${stack.url}`, ...others.map(({ name, url }) => `${name} ${url}`)].map((text, i): [string, string] => [
+    i === 0 ? 'Prometheus' : '',
+    `${text}/metrics`,
+  ]),
 ])}
 
 Commands of this user find it by themselves. For others:
@@ -129,7 +137,8 @@ Ctrl-C stops everything; jobs go on at the next start.
 
 function countOf(flag: string, text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > 64) throw new UsageError(`${flag}: ${JSON.stringify(text)} is not allowed; allowed: an integer from 1 to 64`);
+  if (!/^\d+$/.test(text) || value < 1 || value > 64)
+    throw new UsageError(`${flag}: ${JSON.stringify(text)} is not allowed; allowed: an integer from 1 to 64`);
   return value;
 }
 

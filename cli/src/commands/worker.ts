@@ -1,19 +1,55 @@
-import { optional, tracingOf, tracingVariables, variables } from '@blindfit/service/settings';
 import type { Command } from 'commander';
-import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 import { runService } from '@blindfit/service';
+import { optional, tracingOf, tracingVariables, variables } from '@blindfit/service/settings';
+import { addConfigFlags, configOf, givenFlags, TRACING_HELP } from '../config.ts';
 
-const { redisUrl, store, s3Endpoint, s3PathStyle, token, threads, keyMemoryMb, keyDiskMb, inputDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds, logLevel } = variables;
+const {
+  redisUrl,
+  store,
+  s3Endpoint,
+  s3PathStyle,
+  token,
+  threads,
+  keyMemoryMb,
+  keyDiskMb,
+  inputDiskMb,
+  evaluator,
+  cacheDir,
+  cacheMb,
+  queuePrefix,
+  host,
+  metricsPort,
+  stopSeconds,
+  logLevel,
+} = variables;
 const TABLE = {
-  redisUrl, store, s3Endpoint, s3PathStyle, token: optional(token), threads, keyMemoryMb, keyDiskMb, inputDiskMb, evaluator, cacheDir, cacheMb, queuePrefix, host, metricsPort, stopSeconds,
-  logLevel, ...tracingVariables,
+  redisUrl,
+  store,
+  s3Endpoint,
+  s3PathStyle,
+  token: optional(token),
+  threads,
+  keyMemoryMb,
+  keyDiskMb,
+  inputDiskMb,
+  evaluator,
+  cacheDir,
+  cacheMb,
+  queuePrefix,
+  host,
+  metricsPort,
+  stopSeconds,
+  logLevel,
+  ...tracingVariables,
 };
 
 export function register(program: Command): void {
   const command = program
     .command('worker')
     .summary('run a worker')
-    .description('Runs a worker: computes on ciphertexts, with as many threads as the machine has cores. Any number may run, on any number of machines.')
+    .description(
+      'Runs a worker: computes on ciphertexts, with as many threads as the machine has cores. Any number may run, on any number of machines.',
+    )
     .option('--ready-json', 'print one line of JSON to stdout when ready');
   addConfigFlags(command, TABLE)
     .addHelpText(

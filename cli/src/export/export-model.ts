@@ -1,8 +1,16 @@
 /** A backbone and a trained model as one ONNX graph, which is not believed before it has computed what we compute. */
-import { predictScores, type Model } from '@blindfit/data';
-import { exportModel, type ImageNormalisation } from '@blindfit/images';
-import { backboneInterface, extractDataset, type BackboneInterface, type FeatureModel, type ImageSource, type Pixels } from '@blindfit/images';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { predictScores, type Model } from '@blindfit/data';
+import {
+  exportModel,
+  type ImageNormalisation,
+  backboneInterface,
+  extractDataset,
+  type BackboneInterface,
+  type FeatureModel,
+  type ImageSource,
+  type Pixels,
+} from '@blindfit/images';
 import { CliError } from '../errors.ts';
 
 /** Random images that both compute. */
@@ -43,11 +51,15 @@ export async function exportTrained(model: Model, backbone: FeatureModel, output
     classes: model.classes,
   });
   const checkedImages = known.fixedBatch ?? CHECKED_IMAGES;
-  const images = Array.from({ length: checkedImages }, (_, index) => randomImage(size, planes === 1 || greyOnly ? 1 : 3, index + 1));
+  const images = Array.from({ length: checkedImages }, (_, index) =>
+    randomImage(size, planes === 1 || greyOnly ? 1 : 3, index + 1),
+  );
   const expected = await predictOurselves(model, backbone, known, images);
   const found = await predictWithOnnxruntime(bytes, images, planes, size);
   const largest = expected.reduce((most, value, at) => Math.max(most, Math.abs(value - (found[at] ?? Infinity))), 0);
-  const range = expected.reduce((most, value) => Math.max(most, value), -Infinity) - expected.reduce((least, value) => Math.min(least, value), Infinity);
+  const range =
+    expected.reduce((most, value) => Math.max(most, value), -Infinity) -
+    expected.reduce((least, value) => Math.min(least, value), Infinity);
   // Weights that are all equal give no range: then any score that differs is wrong.
   const difference = largest === 0 ? 0 : largest / range;
   if (!(difference <= TOLERANCE) || found.length !== expected.length) {
@@ -60,25 +72,40 @@ export async function exportTrained(model: Model, backbone: FeatureModel, output
 }
 
 /** Scores, images x classes, by the path that `predict` takes. */
-async function predictOurselves(model: Model, backbone: FeatureModel, { output }: BackboneInterface, images: readonly Pixels[]): Promise<Float64Array> {
+async function predictOurselves(
+  model: Model,
+  backbone: FeatureModel,
+  { output }: BackboneInterface,
+  images: readonly Pixels[],
+): Promise<Float64Array> {
   const source: ImageSource = {
     description: 'random images',
     count: images.length,
     labelled: false,
     name: (index) => `random image ${index + 1}`,
     label: () => undefined,
-    read: (index) => Promise.resolve({ digest: Buffer.alloc(32, index), decode: () => Promise.resolve(images[index] ?? randomImage(1, 1, 1)) }),
+    read: (index) =>
+      Promise.resolve({
+        digest: Buffer.alloc(32, index),
+        decode: () => Promise.resolve(images[index] ?? randomImage(1, 1, 1)),
+      }),
   };
   const { data } = await extractDataset({ source, backbone, output });
   return predictScores(model, data);
 }
 
-async function predictWithOnnxruntime(bytes: Uint8Array, images: readonly Pixels[], planes: number, size: number): Promise<Float64Array> {
+async function predictWithOnnxruntime(
+  bytes: Uint8Array,
+  images: readonly Pixels[],
+  planes: number,
+  size: number,
+): Promise<Float64Array> {
   const pixels = size * size;
   const input = new Float32Array(images.length * planes * pixels);
   images.forEach(({ data, channels }, index) => {
     for (let plane = 0; plane < planes; plane++) {
-      for (let at = 0; at < pixels; at++) input[(index * planes + plane) * pixels + at] = (data[at * channels + (channels === 1 ? 0 : plane)] ?? 0) / 255;
+      for (let at = 0; at < pixels; at++)
+        input[(index * planes + plane) * pixels + at] = (data[at * channels + (channels === 1 ? 0 : plane)] ?? 0) / 255;
     }
   });
   const session = await InferenceSession.create(bytes);
@@ -97,11 +124,16 @@ function randomImage(size: number, channels: 1 | 3, seed: number): Pixels {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 32;
   };
-  const waves = Array.from({ length: channels }, () => Array.from({ length: 3 }, () => [random() * 0.5, random() * 0.5, random() * 7] as const));
+  const waves = Array.from({ length: channels }, () =>
+    Array.from({ length: 3 }, () => [random() * 0.5, random() * 0.5, random() * 7] as const),
+  );
   const data = new Uint8Array(size * size * channels);
   for (let y = 0, at = 0; y < size; y++) {
     for (let x = 0; x < size; x++) {
-      for (const parts of waves) data[at++] = Math.round(127.5 + 40 * parts.reduce((sum, [fx, fy, phase]) => sum + Math.sin(fx * x + fy * y + phase), 0));
+      for (const parts of waves)
+        data[at++] = Math.round(
+          127.5 + 40 * parts.reduce((sum, [fx, fy, phase]) => sum + Math.sin(fx * x + fy * y + phase), 0),
+        );
     }
   }
   return { width: size, height: size, channels, data };

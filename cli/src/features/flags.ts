@@ -1,12 +1,21 @@
 /** The flags that choose images and a backbone, for every command that takes images. */
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { BACKBONES } from '@blindfit/images';
-import {
-  CHANNEL_ORDERS, extractDataset, loadBackbone, openFolderSource, openIdxSource,
-  type ChannelOrder, type ExtractedDataset, type ExtractOptions, type ExtractProgress, type FeatureModel, type ImageSource,
-} from '@blindfit/images';
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import {
+  BACKBONES,
+  CHANNEL_ORDERS,
+  extractDataset,
+  loadBackbone,
+  openFolderSource,
+  openIdxSource,
+  type ChannelOrder,
+  type ExtractedDataset,
+  type ExtractOptions,
+  type ExtractProgress,
+  type FeatureModel,
+  type ImageSource,
+} from '@blindfit/images';
 import { UsageError } from '../errors.ts';
 import { formatCount } from '../format.ts';
 import type { Progress } from '../progress.ts';
@@ -43,19 +52,39 @@ export function addImageFlags(command: Command): Command {
     .option('--images <file.idx>', 'images in IDX format, as MNIST has them, plain or gzip')
     .option('--labels <file.idx>', 'their labels')
     .option('--folder <dir>', 'or a folder with one subfolder per class that holds PNG, JPEG or WebP files')
-    .addOption(new Option('--limit <n>', 'take the first n images; of a folder the first of each class').argParser(number(1, 2 ** 24, true)));
+    .addOption(
+      new Option('--limit <n>', 'take the first n images; of a folder the first of each class').argParser(
+        number(1, 2 ** 24, true),
+      ),
+    );
 }
 
 /** Which CNN, and what its images are like. */
 export function addModelFlags(command: Command): Command {
   return command
-    .option('--backbone <name|file.onnx>', `the CNN that makes features of images: ${BACKBONES.map(({ name }) => name).join(', ')}, or an ONNX file [${DEFAULT_BACKBONE}]`)
+    .option(
+      '--backbone <name|file.onnx>',
+      `the CNN that makes features of images: ${BACKBONES.map(({ name }) => name).join(', ')}, or an ONNX file [${DEFAULT_BACKBONE}]`,
+    )
     .option('--weights <file.safetensors>', 'weights for a built-in backbone that needs them')
     .option('--output <name>', 'which output of the ONNX file holds the features [its only one]')
-    .addOption(new Option('--size <n>', 'height and width of the ONNX file’s images in pixels [as it says]').argParser(number(1, 4096, true)))
-    .addOption(new Option('--mean <list>', 'subtracted from pixels in [0, 1]: one number or one per channel, comma-separated [0]').argParser(numbers))
+    .addOption(
+      new Option('--size <n>', 'height and width of the ONNX file’s images in pixels [as it says]').argParser(
+        number(1, 4096, true),
+      ),
+    )
+    .addOption(
+      new Option(
+        '--mean <list>',
+        'subtracted from pixels in [0, 1]: one number or one per channel, comma-separated [0]',
+      ).argParser(numbers),
+    )
     .addOption(new Option('--std <list>', 'what they are then divided by [1]').argParser(numbers))
-    .addOption(new Option('--channels <order>', 'order of the channels [rgb, or grey if there is one]').choices([...CHANNEL_ORDERS]));
+    .addOption(
+      new Option('--channels <order>', 'order of the channels [rgb, or grey if there is one]').choices([
+        ...CHANNEL_ORDERS,
+      ]),
+    );
 }
 
 /** As {@link addModelFlags}, and how to run it. */
@@ -68,7 +97,8 @@ export function addBackboneFlags(command: Command): Command {
 function numbers(text: string): readonly number[] {
   return text.split(',').map((item) => {
     const value = Number(item);
-    if (item.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('Allowed are numbers, separated by commas.');
+    if (item.trim() === '' || !Number.isFinite(value))
+      throw new InvalidArgumentError('Allowed are numbers, separated by commas.');
     return value;
   });
 }
@@ -85,12 +115,15 @@ export function hasImages(flags: ImageFlags): boolean {
  */
 export async function sourceFromFlags({ images, labels, folder, limit }: ImageFlags): Promise<ImageSource> {
   const rest = limit === undefined ? {} : { limit };
-  if (images !== undefined && folder !== undefined) throw new UsageError('--images and --folder exclude each other', 'name one set of images');
+  if (images !== undefined && folder !== undefined)
+    throw new UsageError('--images and --folder exclude each other', 'name one set of images');
   if (folder !== undefined) {
-    if (labels !== undefined) throw new UsageError('--labels goes with --images', 'the images of a folder are labelled by their subfolders');
+    if (labels !== undefined)
+      throw new UsageError('--labels goes with --images', 'the images of a folder are labelled by their subfolders');
     return await openFolderSource({ folder, ...rest });
   }
-  if (images === undefined) throw new UsageError('there are no images to work on', 'give --images FILE.idx --labels FILE.idx, or --folder DIR');
+  if (images === undefined)
+    throw new UsageError('there are no images to work on', 'give --images FILE.idx --labels FILE.idx, or --folder DIR');
   return await openIdxSource({ images, ...(labels === undefined ? {} : { labels }), ...rest });
 }
 
@@ -110,7 +143,11 @@ export async function backboneFromFlags(flags: BackboneFlags): Promise<FeatureMo
 /** Where features are kept: `$XDG_CACHE_HOME/blindfit/features`, or `~/.cache/blindfit/features`. */
 export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
   const xdg = env['XDG_CACHE_HOME'];
-  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(env['HOME'] ?? homedir(), '.cache'), 'blindfit', 'features');
+  return join(
+    xdg !== undefined && isAbsolute(xdg) ? xdg : join(env['HOME'] ?? homedir(), '.cache'),
+    'blindfit',
+    'features',
+  );
 }
 
 /** How an extraction went. */
@@ -134,7 +171,11 @@ export interface Extraction {
  * Gets an extraction ready to run.
  * @throws UsageError, DatasetError, FeatureError or BackboneError
  */
-export async function extractionFromFlags(flags: ExtractionFlags, progress: Progress, signal: AbortSignal): Promise<Extraction> {
+export async function extractionFromFlags(
+  flags: ExtractionFlags,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Extraction> {
   const source = await sourceFromFlags(flags);
   const backbone = await backboneFromFlags(flags);
   const phase = `features of ${backbone.name}`;
@@ -154,17 +195,36 @@ export async function extractionFromFlags(flags: ExtractionFlags, progress: Prog
     onProgress: (now) => {
       last = now;
       const cached = now.cached === 0 ? '' : `, ${formatCount(now.cached)} from the cache`;
-      progress.update({ phase, done: now.done, total: now.total, text: `${formatCount(now.done)}/${formatCount(now.total)} images, ${formatCount(rate())} images/s${cached}` });
+      progress.update({
+        phase,
+        done: now.done,
+        total: now.total,
+        text: `${formatCount(now.done)}/${formatCount(now.total)} images, ${formatCount(rate())} images/s${cached}`,
+      });
     },
   };
-  return { source, backbone, options, summary: () => ({ ...last, backbone: backbone.name, seconds: (performance.now() - started) / 1000, imagesPerSecond: rate() }) };
+  return {
+    source,
+    backbone,
+    options,
+    summary: () => ({
+      ...last,
+      backbone: backbone.name,
+      seconds: (performance.now() - started) / 1000,
+      imagesPerSecond: rate(),
+    }),
+  };
 }
 
 /**
  * The features of all images of the flags, with labels where there are some.
  * @throws UsageError, DatasetError, FeatureError or BackboneError
  */
-export async function featuresFromFlags(flags: ExtractionFlags, progress: Progress, signal: AbortSignal): Promise<Extraction & ExtractedDataset> {
+export async function featuresFromFlags(
+  flags: ExtractionFlags,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Extraction & ExtractedDataset> {
   const extraction = await extractionFromFlags(flags, progress, signal);
   return { ...extraction, ...(await extractDataset(extraction.options)) };
 }
@@ -172,5 +232,8 @@ export async function featuresFromFlags(flags: ExtractionFlags, progress: Progre
 /** @throws UsageError */
 export function requireLabels(source: ImageSource): void {
   if (source.labelled) return;
-  throw new UsageError(`the images of ${source.description} have no labels`, 'give --labels FILE.idx with --images; the images of a --folder must lie in one subfolder per class');
+  throw new UsageError(
+    `the images of ${source.description} have no labels`,
+    'give --labels FILE.idx with --images; the images of a --folder must lie in one subfolder per class',
+  );
 }

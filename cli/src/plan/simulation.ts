@@ -1,6 +1,14 @@
 /** `blindfit plan --simulate`: one job on clusters of every size. */
+import {
+  efficiency,
+  losses,
+  predict,
+  remoteCluster,
+  type Calibration,
+  type Prediction,
+  type Spent,
+} from '@blindfit/forecast';
 import { choosePlan, type Plan, type PlanRequest } from '@blindfit/training';
-import { efficiency, losses, predict, remoteCluster, type Calibration, type Prediction, type Spent } from '@blindfit/forecast';
 import { formatSeconds } from '../format.ts';
 import { formatTable } from '../table.ts';
 
@@ -20,7 +28,11 @@ export interface Simulated {
  * A plan for every size, simulated.
  * @param ownerBytesPerSecond of the owner's line
  */
-export async function simulateAll(request: PlanRequest, costsOf: (plan: Plan) => Promise<Calibration>, ownerBytesPerSecond: number): Promise<Simulated[]> {
+export async function simulateAll(
+  request: PlanRequest,
+  costsOf: (plan: Plan) => Promise<Calibration>,
+  ownerBytesPerSecond: number,
+): Promise<Simulated[]> {
   const results: Simulated[] = [];
   let one: Prediction | undefined;
   for (const vcpus of SIMULATED_VCPUS) {
@@ -58,7 +70,9 @@ const WORTH_NAMING = 0.02;
 /** The largest reasons why a cluster is not as many times as fast as it has threads. */
 export function limitsOf({ losses }: Pick<Simulated, 'losses'>): string {
   const named = losses.filter(({ share }) => share >= WORTH_NAMING).slice(0, 3);
-  return named.length === 0 ? 'nothing' : named.map(({ what, share }) => `${NAMES[what]} ${Math.round(100 * share)} %`).join(', ');
+  return named.length === 0
+    ? 'nothing'
+    : named.map(({ what, share }) => `${NAMES[what]} ${Math.round(100 * share)} %`).join(', ');
 }
 
 export function simulationText(simulated: readonly Simulated[], ownerBytesPerSecond: number): string {
@@ -87,14 +101,22 @@ export function simulationText(simulated: readonly Simulated[], ownerBytesPerSec
     ]),
   );
   const last = simulated.at(-1);
-  const path = last === undefined ? '' : ` No number of threads trains by the last plan in less than ${formatSeconds(last.prediction.criticalPath)}.`;
+  const path =
+    last === undefined
+      ? ''
+      : ` No number of threads trains by the last plan in less than ${formatSeconds(last.prediction.criticalPath)}.`;
   return `${table}\n\nMachines like this one, an owner with ${Math.round((8 * ownerBytesPerSecond) / 1e6)} Mbit/s. Efficiency: the time of one vCPU over that of all together.${path}`;
 }
 
 export function simulationJson(simulated: readonly Simulated[]): Record<string, unknown>[] {
   return simulated.map(({ vcpus, plan, prediction, efficiency, losses }) => ({
     vcpus,
-    seconds: { train: prediction.training.makespan, trainFromCold: prediction.cold, criticalPath: prediction.criticalPath, ownerRefreshes: prediction.training.owner },
+    seconds: {
+      train: prediction.training.makespan,
+      trainFromCold: prediction.cold,
+      criticalPath: prediction.criticalPath,
+      ownerRefreshes: prediction.training.owner,
+    },
     efficiency,
     tasks: prediction.training.tasks,
     parameters: plan.parameters.name,

@@ -1,9 +1,9 @@
 /** The owner's side of an encrypted prediction: samples go out encrypted, scores come back encrypted, the model is never opened. */
 import type { BlindfitClient } from '@blindfit/client';
-import { isFinal, planManifest, type JobView } from '@blindfit/protocol';
 import { applyPreprocessing, DatasetError, inputFeatures, withBias, type Dataset } from '@blindfit/data';
-import { predictionPlan, type Plan } from '@blindfit/training';
 import { decryptScores, encryptSamples, ModelError, openKeyset, predictManifestFor } from '@blindfit/owner';
+import { isFinal, planManifest, type JobView } from '@blindfit/protocol';
+import { predictionPlan, type Plan } from '@blindfit/training';
 import { CliError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Progress } from '../progress.ts';
@@ -18,10 +18,22 @@ import { uploadKeys } from '../train/upload-keys.ts';
 export async function servableJob(client: BlindfitClient, ticket: Ticket): Promise<Plan> {
   const job = await client.job(ticket.job);
   // With the plan of another manifest the scores would mean something else.
-  if (job.manifest !== ticket.manifest) throw new CliError(`the server shows another manifest for ${job.id} than the one that was submitted`, 'do not trust this server');
+  if (job.manifest !== ticket.manifest)
+    throw new CliError(
+      `the server shows another manifest for ${job.id} than the one that was submitted`,
+      'do not trust this server',
+    );
   const { plan } = planManifest(JSON.parse(Buffer.from(await client.blob(ticket.manifest)).toString('utf8')));
-  if (plan.schedule.modelLevel !== 1) throw new CliError(`the model of ${job.id} has no level left to predict with`, 'train with "blindfit train --servable"');
-  if (!isFinal(job.state)) throw new CliError(`${job.id} is ${job.state} and has no model yet`, `wait for its end: blindfit jobs ${job.id} --follow`);
+  if (plan.schedule.modelLevel !== 1)
+    throw new CliError(
+      `the model of ${job.id} has no level left to predict with`,
+      'train with "blindfit train --servable"',
+    );
+  if (!isFinal(job.state))
+    throw new CliError(
+      `${job.id} is ${job.state} and has no model yet`,
+      `wait for its end: blindfit jobs ${job.id} --follow`,
+    );
   resultOf(job);
   return plan;
 }
@@ -47,13 +59,25 @@ export interface EncryptedRequest {
  * @returns samples x classes, row-major
  * @throws DatasetError `bad-shape` for other features than the training's; CliError when the job fails; and whatever keys, encryption and the API throw
  */
-export async function encryptedScores(client: BlindfitClient, request: EncryptedRequest, progress: Progress, signal: AbortSignal): Promise<Float64Array> {
+export async function encryptedScores(
+  client: BlindfitClient,
+  request: EncryptedRequest,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Float64Array> {
   const { ticket, data, plan: training } = request;
   const wanted = rawFeatures(ticket, training);
   if (data.d !== wanted) {
-    throw new DatasetError('bad-shape', `the model was trained on ${wanted} features and the data has ${data.d}; use data with the same features as the training`);
+    throw new DatasetError(
+      'bad-shape',
+      `the model was trained on ${wanted} features and the data has ${data.d}; use data with the same features as the training`,
+    );
   }
-  const samples = { x: withBias(applyPreprocessing(ticket.preprocessing, data)), samples: data.n, features: training.layout.features };
+  const samples = {
+    x: withBias(applyPreprocessing(ticket.preprocessing, data)),
+    samples: data.n,
+    features: training.layout.features,
+  };
   const { threads } = await client.cluster();
   const plan = predictionPlan(training, data.n, Math.max(1, threads));
   using keyset = await openKeyset({
@@ -77,7 +101,11 @@ export async function encryptedScores(client: BlindfitClient, request: Encrypted
   await uploadKeys(client, keyset, progress, signal);
   const submitted = await client.submit(predictManifestFor(plan, features, keyset, ticket.job, request.name));
   const { scores } = resultOf(await ended(client, submitted, progress, signal));
-  if (scores === undefined) throw new ModelError(`${submitted.id} has succeeded without scores`, 'the server is not to be trusted, or of another version');
+  if (scores === undefined)
+    throw new ModelError(
+      `${submitted.id} has succeeded without scores`,
+      'the server is not to be trusted, or of another version',
+    );
   let done = 0;
   const total = scores.length * plan.layout.pairs;
   return await decryptScores(keyset, plan, scores, async (digest) => {
@@ -88,7 +116,12 @@ export async function encryptedScores(client: BlindfitClient, request: Encrypted
 }
 
 /** The job as it ended; nobody could use the result of an abandoned one, so it is cancelled. */
-async function ended(client: BlindfitClient, submitted: JobView, progress: Progress, signal: AbortSignal): Promise<JobView> {
+async function ended(
+  client: BlindfitClient,
+  submitted: JobView,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<JobView> {
   let last = submitted;
   try {
     for await (const job of client.events(submitted.id, { signal })) {

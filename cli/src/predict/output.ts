@@ -12,19 +12,34 @@ const MAX_NAMED = 5;
 /** The first samples, and the score if there is one. */
 export function predictionsText({ classes, predictions, score, unknown }: Predictions): string {
   const labelled = predictions.some(({ actual }) => actual !== undefined);
-  const rows = predictions.slice(0, MAX_ROWS).map((prediction) => [
-    prediction.sample,
-    ...(labelled ? [prediction.actual ?? ''] : []),
-    prediction.predicted,
-    formatPercent(largest(prediction)),
-    labelled && prediction.actual !== prediction.predicted ? 'wrong' : '',
-  ]);
-  const parts = [formatTable([{ title: 'sample' }, ...(labelled ? [{ title: 'actual' }] : []), { title: 'predicted' }, { title: 'probability', align: 'right' }, { title: '' }], rows)];
+  const rows = predictions
+    .slice(0, MAX_ROWS)
+    .map((prediction) => [
+      prediction.sample,
+      ...(labelled ? [prediction.actual ?? ''] : []),
+      prediction.predicted,
+      formatPercent(largest(prediction)),
+      labelled && prediction.actual !== prediction.predicted ? 'wrong' : '',
+    ]);
+  const parts = [
+    formatTable(
+      [
+        { title: 'sample' },
+        ...(labelled ? [{ title: 'actual' }] : []),
+        { title: 'predicted' },
+        { title: 'probability', align: 'right' },
+        { title: '' },
+      ],
+      rows,
+    ),
+  ];
   const more = predictions.length - rows.length;
   if (more > 0) parts.push(`... and ${formatCount(more)} more; --out FILE writes all of them`);
   if (unknown.samples > 0) {
     const named = unknown.labels.slice(0, MAX_NAMED).join(', ') + (unknown.labels.length > MAX_NAMED ? ', ...' : '');
-    parts.push(`${formatCount(unknown.samples)} samples have labels that are none of the model's classes (${named}): they are not scored`);
+    parts.push(
+      `${formatCount(unknown.samples)} samples have labels that are none of the model's classes (${named}): they are not scored`,
+    );
   }
   if (score !== undefined) parts.push(scoreText(score, classes));
   return parts.join('\n\n');
@@ -44,7 +59,13 @@ function scoreText({ samples, accuracy, confusion }: Score, classes: readonly st
 /** One row a sample: its name, its label if it has one, the predicted class, that class's probability, and those of all classes. */
 export function predictionsCsv({ classes, predictions }: Predictions): string {
   const labelled = predictions.some(({ actual }) => actual !== undefined);
-  const header = ['sample', ...(labelled ? ['actual'] : []), 'predicted', 'probability', ...classes.map((name) => `p(${name})`)];
+  const header = [
+    'sample',
+    ...(labelled ? ['actual'] : []),
+    'predicted',
+    'probability',
+    ...classes.map((name) => `p(${name})`),
+  ];
   const rows = predictions.map((prediction) => [
     prediction.sample,
     ...(labelled ? [prediction.actual ?? ''] : []),

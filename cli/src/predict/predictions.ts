@@ -1,5 +1,13 @@
 /** What a model makes of samples, and how right it is about those whose class is known. */
-import { accuracy, argmaxRows, classProbabilities, confusionMatrix, predictScores, type Dataset, type Model } from '@blindfit/data';
+import {
+  accuracy,
+  argmaxRows,
+  classProbabilities,
+  confusionMatrix,
+  predictScores,
+  type Dataset,
+  type Model,
+} from '@blindfit/data';
 
 export interface Prediction {
   /** What its owner knows the sample by. */
@@ -42,7 +50,12 @@ export function predict(model: Model, data: Dataset, name?: (index: number) => s
  * @param data that were scored
  * @param name what to call sample `index`
  */
-export function predictionsOf(classes: readonly string[], z: Float64Array, data: Pick<Dataset, 'labels'>, name: (index: number) => string = (index) => String(index + 1)): Predictions {
+export function predictionsOf(
+  classes: readonly string[],
+  z: Float64Array,
+  data: Pick<Dataset, 'labels'>,
+  name: (index: number) => string = (index) => String(index + 1),
+): Predictions {
   const c = classes.length;
   const probabilities = classProbabilities(z, c);
   const best = argmaxRows(z, c);
@@ -55,9 +68,21 @@ export function predictionsOf(classes: readonly string[], z: Float64Array, data:
     classes,
     predictions: Array.from(best, (k, i) => {
       const label = data.labels?.[i];
-      return { sample: name(i), predicted: classes[k] ?? '', probabilities: Array.from(probabilities.subarray(i * c, (i + 1) * c)), ...(label === undefined ? {} : { actual: label }) };
+      return {
+        sample: name(i),
+        predicted: classes[k] ?? '',
+        probabilities: Array.from(probabilities.subarray(i * c, (i + 1) * c)),
+        ...(label === undefined ? {} : { actual: label }),
+      };
     }),
-    score: known.length === 0 ? undefined : { samples: known.length, accuracy: accuracy(predicted, actual), confusion: confusionMatrix(predicted, actual, c) },
+    score:
+      known.length === 0
+        ? undefined
+        : {
+            samples: known.length,
+            accuracy: accuracy(predicted, actual),
+            confusion: confusionMatrix(predicted, actual, c),
+          },
     unknown: { labels: [...new Set(unknownLabels)], samples: unknownLabels.length },
   };
 }

@@ -18,7 +18,11 @@ function withoutLabels({ features, labels, n, d }: LabelledDataset, file: string
   labels.forEach((label, i) => {
     const first = Number(label);
     if (label === '' || !Number.isFinite(first)) {
-      throw new DatasetError('not-a-number', `sample ${i + 1} begins with ${JSON.stringify(label)}, but rows of ${d + 1} cells are the model's ${d + 1} features, without a label`, { file });
+      throw new DatasetError(
+        'not-a-number',
+        `sample ${i + 1} begins with ${JSON.stringify(label)}, but rows of ${d + 1} cells are the model's ${d + 1} features, without a label`,
+        { file },
+      );
     }
     all[i * (d + 1)] = first;
     all.set(features.subarray(i * d, (i + 1) * d), i * (d + 1) + 1);

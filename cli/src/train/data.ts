@@ -1,10 +1,24 @@
 /** From data sets to what is encrypted: classes, preprocessing, the matrix with its bias column. All in the clear, all local. */
 import {
-  accuracy, applyPreprocessing, argmaxScores, classesOf, classIndices, fitPreprocessing, logLikelihoodLoss, oneHot, requireKnownLabels, scores, argmaxRows, withBias,
-  type LabelledDataset, type Preprocessing, type PreprocessingChoice, type Weights,
+  accuracy,
+  applyPreprocessing,
+  argmaxScores,
+  classesOf,
+  classIndices,
+  fitPreprocessing,
+  logLikelihoodLoss,
+  oneHot,
+  requireKnownLabels,
+  scores,
+  argmaxRows,
+  withBias,
+  type LabelledDataset,
+  type Preprocessing,
+  type PreprocessingChoice,
+  type Weights,
 } from '@blindfit/data';
-import { permutation, type JobShape } from '@blindfit/training';
 import type { JobData } from '@blindfit/owner';
+import { permutation, type JobShape } from '@blindfit/training';
 import { UsageError } from '../errors.ts';
 
 /** A data set ready to be scored: X with its bias column, and the class of every row. */
@@ -42,7 +56,10 @@ export function prepareData(request: DataRequest): TrainingData {
   if (validation !== undefined) {
     requireKnownLabels(validation.labels, classes, 'validation');
     if (validation.d !== training.d) {
-      throw new UsageError(`the validation data have ${validation.d} features and the training data ${training.d}`, 'both must have the same columns');
+      throw new UsageError(
+        `the validation data have ${validation.d} features and the training data ${training.d}`,
+        'both must have the same columns',
+      );
     }
   }
   const preprocessing = fitPreprocessing(request.preprocessing, training);
@@ -63,7 +80,9 @@ export function prepareData(request: DataRequest): TrainingData {
       x: train.x,
       samples: shape.samples,
       features: shape.features,
-      labels: classes.map((_, k) => Float64Array.from({ length: training.n }, (_unused, i) => targets[i * classes.length + k] ?? 0)),
+      labels: classes.map((_, k) =>
+        Float64Array.from({ length: training.n }, (_unused, i) => targets[i * classes.length + k] ?? 0),
+      ),
     },
   };
 }
@@ -100,5 +119,10 @@ export function shuffled({ x, samples, features, labels }: JobData, seed: number
   const order = permutation(samples, seed);
   const rows = new Float64Array(x.length);
   order.forEach((from, to) => rows.set(x.subarray(from * features, (from + 1) * features), to * features));
-  return { x: rows, samples, features, labels: labels.map((column) => Float64Array.from(order, (from) => column[from] ?? 0)) };
+  return {
+    x: rows,
+    samples,
+    features,
+    labels: labels.map((column) => Float64Array.from(order, (from) => column[from] ?? 0)),
+  };
 }

@@ -1,7 +1,16 @@
 /** The flags that say how to train, shared by `train` and `plan`. */
-import { DEFAULT_HYPERPARAMETERS, fitSigmoid, PAPER_HYPERPARAMETERS, PAPER_SIGMOID, SIGMOID_DEGREES, type Hyperparameters, type PlanRequest, type SigmoidPolynomial } from '@blindfit/training';
-import { DatasetError, maxComponents, parsePreprocessingKind, type PreprocessingChoice } from '@blindfit/data';
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { DatasetError, maxComponents, parsePreprocessingKind, type PreprocessingChoice } from '@blindfit/data';
+import {
+  DEFAULT_HYPERPARAMETERS,
+  fitSigmoid,
+  PAPER_HYPERPARAMETERS,
+  PAPER_SIGMOID,
+  SIGMOID_DEGREES,
+  type Hyperparameters,
+  type PlanRequest,
+  type SigmoidPolynomial,
+} from '@blindfit/training';
 
 export interface HyperparameterFlags {
   readonly preset?: 'paper';
@@ -28,16 +37,52 @@ export function number(min: number, max: number, whole = false): (text: string) 
 
 export function addHyperparameterFlags(command: Command): Command {
   return command
-    .addOption(new Option('--preset <name>', 'start from a published setting: "paper" is start 0.0128, no preprocessing, degree 3, 2 iterations, rate 1').choices(['paper']))
+    .addOption(
+      new Option(
+        '--preset <name>',
+        'start from a published setting: "paper" is start 0.0128, no preprocessing, degree 3, 2 iterations, rate 1',
+      ).choices(['paper']),
+    )
     .addOption(new Option('--iterations <n>', 'training iterations [2]').argParser(number(1, 1000, true)))
     .addOption(new Option('--learning-rate <r>', 'multiplies the step (1 + gamma_t) [1]').argParser(number(1e-4, 1e3)))
-    .addOption(new Option('--initial-weight <w>', 'every weight’s start; 0 saves levels and time [0]').argParser(number(-1, 1)))
-    .addOption(new Option('--sigmoid-degree <d>', `degree of the sigmoid polynomial: ${SIGMOID_DEGREES.join(', ')} [3]`).argParser(number(1, 7, true)))
-    .addOption(new Option('--sigmoid-range <z>', 'fit the polynomial on [-z, z]; degree 3 without it is the paper’s, on [-8, 8]').argParser(number(0.1, 64)))
-    .addOption(new Option('--precision <e>', 'largest absolute error of a weight to plan for [1e-5; half of it an iteration for more than 2]').argParser(number(1e-12, 0.1)))
-    .addOption(new Option('--batch-size <n>', 'learn from n samples an iteration, every batch once an epoch [all samples]').argParser(number(1, 1_000_000, true)))
-    .addOption(new Option('--batch-seed <n>', 'of the shuffling of the samples and of the order of batches [1]').argParser(number(0, 2 ** 32 - 1, true)))
-    .addOption(new Option('--refresh-every <n>', 'iterations after which the owner renews the levels of the weights; as many as --iterations: never [what is fastest]').argParser(number(1, 1000, true)));
+    .addOption(
+      new Option('--initial-weight <w>', 'every weight’s start; 0 saves levels and time [0]').argParser(number(-1, 1)),
+    )
+    .addOption(
+      new Option(
+        '--sigmoid-degree <d>',
+        `degree of the sigmoid polynomial: ${SIGMOID_DEGREES.join(', ')} [3]`,
+      ).argParser(number(1, 7, true)),
+    )
+    .addOption(
+      new Option(
+        '--sigmoid-range <z>',
+        'fit the polynomial on [-z, z]; degree 3 without it is the paper’s, on [-8, 8]',
+      ).argParser(number(0.1, 64)),
+    )
+    .addOption(
+      new Option(
+        '--precision <e>',
+        'largest absolute error of a weight to plan for [1e-5; half of it an iteration for more than 2]',
+      ).argParser(number(1e-12, 0.1)),
+    )
+    .addOption(
+      new Option(
+        '--batch-size <n>',
+        'learn from n samples an iteration, every batch once an epoch [all samples]',
+      ).argParser(number(1, 1_000_000, true)),
+    )
+    .addOption(
+      new Option('--batch-seed <n>', 'of the shuffling of the samples and of the order of batches [1]').argParser(
+        number(0, 2 ** 32 - 1, true),
+      ),
+    )
+    .addOption(
+      new Option(
+        '--refresh-every <n>',
+        'iterations after which the owner renews the levels of the weights; as many as --iterations: never [what is fastest]',
+      ).argParser(number(1, 1000, true)),
+    );
 }
 
 /** Flags over preset over defaults. @throws ParameterError for a degree that does not exist */
@@ -53,7 +98,10 @@ export function hyperparametersOf(flags: HyperparameterFlags): Hyperparameters {
 }
 
 /** What the flags ask of the planner, besides the hyperparameters. */
-export function planChoicesOf({ precision, refreshEvery }: HyperparameterFlags): Pick<PlanRequest, 'precision' | 'refreshEvery'> {
+export function planChoicesOf({
+  precision,
+  refreshEvery,
+}: HyperparameterFlags): Pick<PlanRequest, 'precision' | 'refreshEvery'> {
   return { ...(precision === undefined ? {} : { precision }), ...(refreshEvery === undefined ? {} : { refreshEvery }) };
 }
 
@@ -83,7 +131,11 @@ export const DEFAULT_COMPONENTS = 63;
  * samples and features for them, else standardised features. The quadratic gradient of whitened features is close to
  * Newton's step, so that the first iteration already comes near to the best there is.
  */
-export function preprocessingOf(flag: PreprocessingChoice | undefined, preset: 'paper' | undefined, training: { readonly n: number; readonly d: number }): PreprocessingChoice {
+export function preprocessingOf(
+  flag: PreprocessingChoice | undefined,
+  preset: 'paper' | undefined,
+  training: { readonly n: number; readonly d: number },
+): PreprocessingChoice {
   if (flag !== undefined) return flag;
   if (preset === 'paper') return 'none';
   const enough = training.d > DEFAULT_COMPONENTS && maxComponents(training.n, training.d) >= DEFAULT_COMPONENTS;

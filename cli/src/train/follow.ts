@@ -1,8 +1,8 @@
 /** Watches a job to its end, and answers the refreshes it asks for on the way: each is a look at the weights so far. */
 import { ApiProblemError, type BlindfitClient } from '@blindfit/client';
+import { ModelError, type RefreshSession } from '@blindfit/owner';
 import { isFinal, type JobView, type RefreshRequest } from '@blindfit/protocol';
 import type { Plan } from '@blindfit/training';
-import { ModelError, type RefreshSession } from '@blindfit/owner';
 import type { Progress } from '../progress.ts';
 import type { Evaluation } from './data.ts';
 
@@ -46,7 +46,13 @@ export interface RefreshCosts {
   readonly up: number;
 }
 
-export async function followTraining(client: BlindfitClient, submitted: JobView, options: FollowOptions, progress: Progress, signal: AbortSignal): Promise<Followed> {
+export async function followTraining(
+  client: BlindfitClient,
+  submitted: JobView,
+  options: FollowOptions,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Followed> {
   const follower = new Follower(client, submitted.id, options);
   let last = submitted;
   try {
@@ -55,22 +61,37 @@ export async function followTraining(client: BlindfitClient, submitted: JobView,
       progress.update(progressOf(job, follower.latest));
       last = await follower.answerAll(job, signal);
       if (follower.stoppedAfter !== undefined && !isFinal(last.state)) {
-        progress.log(`stopping after iteration ${follower.stoppedAfter}: ${options.patience ?? 0} evaluations were no better than that of iteration ${follower.best?.iteration ?? 0}`);
+        progress.log(
+          `stopping after iteration ${follower.stoppedAfter}: ${options.patience ?? 0} evaluations were no better than that of iteration ${follower.best?.iteration ?? 0}`,
+        );
         last = await client.cancel(submitted.id);
       }
     }
-    return { job: last, history: follower.history, best: follower.best, stoppedAfter: follower.stoppedAfter, refresh: { ...follower.costs } };
+    return {
+      job: last,
+      history: follower.history,
+      best: follower.best,
+      stoppedAfter: follower.stoppedAfter,
+      refresh: { ...follower.costs },
+    };
   } catch (error) {
     // Nobody could fetch the result of an abandoned run: free the workers.
-    if (options.cancel && (signal.aborted || error instanceof ModelError) && !isFinal(last.state)) await client.cancel(submitted.id).catch(() => undefined);
+    if (options.cancel && (signal.aborted || error instanceof ModelError) && !isFinal(last.state))
+      await client.cancel(submitted.id).catch(() => undefined);
     throw error;
   }
 }
 
-function progressOf(job: JobView, latest: (Evaluation & { readonly iteration: number }) | undefined): Parameters<Progress['update']>[0] {
+function progressOf(
+  job: JobView,
+  latest: (Evaluation & { readonly iteration: number }) | undefined,
+): Parameters<Progress['update']>[0] {
   const { phase, tasksDone, tasksTotal, iteration, iterations, classes, levelsLeft, etaSeconds } = job.progress;
   const refreshed = job.refreshes.length > 0 ? ', refreshing' : '';
-  const seen = latest === undefined ? '' : `, held out ${(100 * latest.accuracy).toFixed(2)} %, loss ${latest.loss.toFixed(3)} after ${latest.iteration}`;
+  const seen =
+    latest === undefined
+      ? ''
+      : `, held out ${(100 * latest.accuracy).toFixed(2)} %, loss ${latest.loss.toFixed(3)} after ${latest.iteration}`;
   return {
     phase: phase === 'queued' ? 'waiting for a worker' : 'training',
     done: tasksDone,
@@ -86,43 +107,51 @@ class Follower {
   best: Best | undefined;
   latest: (Evaluation & { readonly iteration: number }) | undefined;
   stoppedAfter: number | undefined;
-  private readonly client: BlindfitClient;
-  private readonly job: string;
-  private readonly options: FollowOptions;
+  readonly #client: BlindfitClient;
+  readonly #job: string;
+  readonly #options: FollowOptions;
   /** By iteration: rows of the classes seen so far. */
-  private readonly partial = new Map<number, (Float64Array | undefined)[]>();
-  private readonly answered = new Set<string>();
-  private withoutGain = 0;
+  readonly #partial = new Map<number, (Float64Array | undefined)[]>();
+  readonly #answered = new Set<string>();
+  #withoutGain = 0;
 
   constructor(client: BlindfitClient, job: string, options: FollowOptions) {
-    this.client = client;
-    this.job = job;
-    this.options = options;
+    this.#client = client;
+    this.#job = job;
+    this.#options = options;
   }
 
   /** Answers what is asked for, and what is asked for meanwhile. @returns the job as it is then */
   async answerAll(job: JobView, signal: AbortSignal): Promise<JobView> {
     let view = job;
     for (;;) {
-      const request = view.refreshes.find(({ id }) => !this.answered.has(id));
+      const request = view.refreshes.find(({ id }) => !this.#answered.has(id));
       if (request === undefined || this.stoppedAfter !== undefined) return view;
       signal.throwIfAborted();
-      view = await this.answer(request);
+      view = await this.#answer(request);
     }
   }
 
-  private async answer(request: RefreshRequest): Promise<JobView> {
-    const { client, options: { session } } = this;
+  async #answer(request: RefreshRequest): Promise<JobView> {
+    const { session } = this.#options;
+    const client = this.#client;
     const started = performance.now();
     const weights = await client.blob(request.weights);
-    const previous = session.knowsPrevious(request) || request.previous === undefined ? undefined : await client.blob(request.previous);
+    const previous =
+      session.knowsPrevious(request) || request.previous === undefined
+        ? undefined
+        : await client.blob(request.previous);
     const computing = performance.now();
     const answer = session.answer(request, weights, previous);
     const computed = performance.now();
-    this.take(request.iteration, answer.model);
+    this.#take(request.iteration, answer.model);
     await Promise.all([answer.weights, answer.momentum].map(({ digest, bytes }) => client.putBlob(digest, bytes)));
-    const view = await this.post(request, { id: request.id, weights: answer.weights.digest, momentum: answer.momentum.digest });
-    this.answered.add(request.id);
+    const view = await this.#post(request, {
+      id: request.id,
+      weights: answer.weights.digest,
+      momentum: answer.momentum.digest,
+    });
+    this.#answered.add(request.id);
     this.costs.count++;
     this.costs.computeSeconds += (computed - computing) / 1000;
     this.costs.seconds += (performance.now() - started) / 1000;
@@ -131,43 +160,43 @@ class Follower {
     return view;
   }
 
-  private async post(request: RefreshRequest, answer: Parameters<BlindfitClient['refresh']>[1]): Promise<JobView> {
+  async #post(request: RefreshRequest, answer: Parameters<BlindfitClient['refresh']>[1]): Promise<JobView> {
     try {
-      return await this.client.refresh(this.job, answer);
+      return await this.#client.refresh(this.#job, answer);
     } catch (error) {
       if (!(error instanceof ApiProblemError) || error.status !== 409) throw error;
       // Another client of the same owner was faster, or the job has ended.
-      const view = await this.client.job(this.job);
+      const view = await this.#client.job(this.#job);
       if (!isFinal(view.state) && view.refreshes.some(({ id }) => id === request.id)) throw error;
       return view;
     }
   }
 
   /** Keeps W_t of a chain; when all chains are there, looks at how good they are. */
-  private take(iteration: number, model: readonly (Float64Array | undefined)[]): void {
-    const rows = this.partial.get(iteration) ?? model.map(() => undefined);
+  #take(iteration: number, model: readonly (Float64Array | undefined)[]): void {
+    const rows = this.#partial.get(iteration) ?? model.map(() => undefined);
     model.forEach((row, k) => (rows[k] = row ?? rows[k]));
-    this.partial.set(iteration, rows);
+    this.#partial.set(iteration, rows);
     const weights = rows.filter((row) => row !== undefined);
     if (weights.length < rows.length) return;
-    this.partial.delete(iteration);
+    this.#partial.delete(iteration);
     while (this.history.length < iteration - 1) this.history.push(undefined);
     this.history[iteration - 1] = weights;
-    this.judge(iteration, weights);
+    this.#judge(iteration, weights);
   }
 
-  private judge(iteration: number, weights: readonly Float64Array[]): void {
-    const { evaluate, patience } = this.options;
+  #judge(iteration: number, weights: readonly Float64Array[]): void {
+    const { evaluate, patience } = this.#options;
     if (evaluate === undefined) return;
     const evaluation = evaluate(weights);
     this.latest = { ...evaluation, iteration };
     if (this.best === undefined || isBetter(evaluation, this.best.evaluation)) {
       this.best = { iteration, weights, evaluation };
-      this.withoutGain = 0;
+      this.#withoutGain = 0;
       return;
     }
-    this.withoutGain++;
-    if (patience !== undefined && this.withoutGain >= patience) this.stoppedAfter = iteration;
+    this.#withoutGain++;
+    if (patience !== undefined && this.#withoutGain >= patience) this.stoppedAfter = iteration;
   }
 }
 

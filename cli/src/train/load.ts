@@ -1,7 +1,7 @@
 /** Training and validation data of `train`, from feature files or straight from images. */
+import type { Command } from 'commander';
 import { withLabels, type LabelledDataset } from '@blindfit/data';
 import { readFeatures, type Pixels } from '@blindfit/images';
-import type { Command } from 'commander';
 import { UsageError } from '../errors.ts';
 import { featuresFromFlags, hasImages, requireLabels, type ExtractionFlags } from '../features/flags.ts';
 import type { Progress } from '../progress.ts';
@@ -48,11 +48,19 @@ export async function loadData(flags: DataFlags, progress: Progress, signal: Abo
   const { features, validation } = flags;
   const images = hasImages(flags);
   if (images === (features !== undefined)) {
-    throw new UsageError(images ? '--features and images exclude each other' : 'there are no training data', 'give --features FILE, or --images FILE.idx --labels FILE.idx, or --folder DIR');
+    throw new UsageError(
+      images ? '--features and images exclude each other' : 'there are no training data',
+      'give --features FILE, or --images FILE.idx --labels FILE.idx, or --folder DIR',
+    );
   }
   const held = validationFlags(flags);
-  if (validation !== undefined && held !== undefined) throw new UsageError('--validation and validation images exclude each other', 'name one set of held-out data');
-  if (held !== undefined && !images) throw new UsageError('validation images need training images', 'give the held-out data as --validation FILE, like --features');
+  if (validation !== undefined && held !== undefined)
+    throw new UsageError('--validation and validation images exclude each other', 'name one set of held-out data');
+  if (held !== undefined && !images)
+    throw new UsageError(
+      'validation images need training images',
+      'give the held-out data as --validation FILE, like --features',
+    );
   const fromFile = async (file: string): Promise<Loaded> => ({ data: await readFeatures(file), pictures: undefined });
   const fromImages = async (chosen: ExtractionFlags): Promise<Loaded> => {
     const { data, indices, source } = await featuresFromFlags(chosen, progress, signal);
@@ -67,13 +75,29 @@ export async function loadData(flags: DataFlags, progress: Progress, signal: Abo
     };
   };
   const training = features === undefined ? await fromImages(flags) : await fromFile(features);
-  const heldOut = validation !== undefined ? await fromFile(validation) : held === undefined ? undefined : await fromImages(held);
-  return { training: training.data, validation: heldOut?.data, source: features ?? flags.images ?? flags.folder ?? 'images', pictures: (heldOut ?? training).pictures };
+  const heldOut =
+    validation !== undefined ? await fromFile(validation) : held === undefined ? undefined : await fromImages(held);
+  return {
+    training: training.data,
+    validation: heldOut?.data,
+    source: features ?? flags.images ?? flags.folder ?? 'images',
+    pictures: (heldOut ?? training).pictures,
+  };
 }
 
 /** The flags of the held-out images, with the same backbone; undefined when there are none. */
-function validationFlags({ images, labels, folder, limit, validationImages, validationLabels, validationFolder, ...backbone }: DataFlags): ExtractionFlags | undefined {
-  if (validationImages === undefined && validationLabels === undefined && validationFolder === undefined) return undefined;
+function validationFlags({
+  images,
+  labels,
+  folder,
+  limit,
+  validationImages,
+  validationLabels,
+  validationFolder,
+  ...backbone
+}: DataFlags): ExtractionFlags | undefined {
+  if (validationImages === undefined && validationLabels === undefined && validationFolder === undefined)
+    return undefined;
   return {
     ...backbone,
     ...(validationImages === undefined ? {} : { images: validationImages }),

@@ -14,7 +14,8 @@ export async function checkOutput(flag: string, path: string): Promise<void> {
     if (existing?.isDirectory() === true) throw new CliError(`${flag} ${path} is a directory`, 'name a file in it');
     if (existing !== undefined) await access(path, constants.W_OK);
     // Devices and pipes are written to; files are replaced as a whole.
-    if (existing === undefined || existing.isFile()) await rmdir(await mkdtemp(besides(existing === undefined ? path : await realpath(path))));
+    if (existing === undefined || existing.isFile())
+      await rmdir(await mkdtemp(besides(existing === undefined ? path : await realpath(path))));
   } catch (error) {
     throw explained(flag, path, error);
   }
@@ -53,6 +54,15 @@ function undefinedIfMissing(error: unknown): undefined {
 
 function explained(flag: string, path: string, error: unknown): unknown {
   if (!(error instanceof Error && 'code' in error)) return error;
-  const reason = error.code === 'ENOENT' ? `there is no directory ${dirname(path)}` : error.code === 'ENOTDIR' ? `${dirname(path)} is no directory` : error.message;
-  return new CliError(`${flag} ${path} cannot be written: ${reason}`, 'name a file in an existing directory that you may write to, with space left', { cause: error });
+  const reason =
+    error.code === 'ENOENT'
+      ? `there is no directory ${dirname(path)}`
+      : error.code === 'ENOTDIR'
+        ? `${dirname(path)} is no directory`
+        : error.message;
+  return new CliError(
+    `${flag} ${path} cannot be written: ${reason}`,
+    'name a file in an existing directory that you may write to, with space left',
+    { cause: error },
+  );
 }

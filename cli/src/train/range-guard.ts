@@ -28,26 +28,47 @@ export interface Fix {
  * @param budgetMs how long proposals may be looked for
  * @throws CliError when the weights leave what the encrypted model can hold, with a proposal as well
  */
-export function guardRanges(clear: ClearTraining, limits: Limits, data: TrainingData, hyperparameters: Hyperparameters, log: (line: string) => void, budgetMs = BUDGET_MS): void {
+export function guardRanges(
+  clear: ClearTraining,
+  limits: Limits,
+  data: TrainingData,
+  hyperparameters: Hyperparameters,
+  log: (line: string) => void,
+  budgetMs = BUDGET_MS,
+): void {
   const { range } = hyperparameters.sigmoid;
   // The conditions are such that NaN does not pass.
   const diverges = !(clear.maxWeight < limits.maxWeight);
   if (!diverges && clear.maxLogit <= range) return;
   const fixes = findFixes(clear, limits, data, hyperparameters, budgetMs);
   if (diverges) {
-    throw new CliError(`training diverges: weights would reach ${sized(clear.maxWeight)}, and the encrypted model holds |w| < ${limits.maxWeight}`, advice(fixes, data));
+    throw new CliError(
+      `training diverges: weights would reach ${sized(clear.maxWeight)}, and the encrypted model holds |w| < ${limits.maxWeight}`,
+      advice(fixes, data),
+    );
   }
-  log(`warning: scores reach ${sized(clear.maxLogit)}, outside the sigmoid polynomial's range of ${range}, where the gradient is wrong; this run gives ${outcome(clear, data)} in the clear`);
+  log(
+    `warning: scores reach ${sized(clear.maxLogit)}, outside the sigmoid polynomial's range of ${range}, where the gradient is wrong; this run gives ${outcome(clear, data)} in the clear`,
+  );
   log(`hint: ${advice(fixes, data)}`);
 }
 
 /** The narrowest sigmoid range and the highest learning rate found that keep all numbers in range; none, one or both. */
-export function findFixes(clear: ClearTraining, limits: Limits, data: TrainingData, hyperparameters: Hyperparameters, budgetMs = BUDGET_MS): Fix[] {
+export function findFixes(
+  clear: ClearTraining,
+  limits: Limits,
+  data: TrainingData,
+  hyperparameters: Hyperparameters,
+  budgetMs = BUDGET_MS,
+): Fix[] {
   const deadline = performance.now() + budgetMs;
   const attempt = (changes: Partial<Hyperparameters>): { training: ClearTraining; fits: boolean } => {
     const changed = { ...hyperparameters, ...changes };
     const training = trainClear(data.job.x, data.shape.samples, data.shape.features, data.job.labels, changed);
-    return { training, fits: training.maxLogit * ROOM <= changed.sigmoid.range && training.maxWeight * ROOM < limits.maxWeight };
+    return {
+      training,
+      fits: training.maxLogit * ROOM <= changed.sigmoid.range && training.maxWeight * ROOM < limits.maxWeight,
+    };
   };
   const fixes: Fix[] = [];
   // Another polynomial is another path, so the range that covers this one has to be tried: and again from where that leads.
@@ -74,13 +95,18 @@ export function findFixes(clear: ClearTraining, limits: Limits, data: TrainingDa
 }
 
 function advice(fixes: readonly Fix[], data: TrainingData): string {
-  if (fixes.length === 0) return 'no wider --sigmoid-range and no lower --learning-rate was found to keep it in range; use fewer --iterations, or --preprocess pca:K, which tames it best';
-  return fixes.map(({ flag, training }) => `${flag} keeps it in range (${outcome(training, data)} in the clear)`).join('; ');
+  if (fixes.length === 0)
+    return 'no wider --sigmoid-range and no lower --learning-rate was found to keep it in range; use fewer --iterations, or --preprocess pca:K, which tames it best';
+  return fixes
+    .map(({ flag, training }) => `${flag} keeps it in range (${outcome(training, data)} in the clear)`)
+    .join('; ');
 }
 
 function outcome({ weights }: ClearTraining, data: TrainingData): string {
   const { train, validation } = accuraciesOf(weights, data);
-  return validation === undefined ? `${formatPercent(train)} of the training samples` : `${formatPercent(validation)} of the held-out samples`;
+  return validation === undefined
+    ? `${formatPercent(train)} of the training samples`
+    : `${formatPercent(validation)} of the held-out samples`;
 }
 
 function sized(value: number): string {

@@ -1,7 +1,21 @@
 /** What the HTML report shows, from what a training run knows. */
-import { argmaxRows, classProbabilities, confusionMatrix, preprocessingName, scores, type Weights } from '@blindfit/data';
+import {
+  argmaxRows,
+  classProbabilities,
+  confusionMatrix,
+  preprocessingName,
+  scores,
+  type Weights,
+} from '@blindfit/data';
+import {
+  MAX_MISTAKES,
+  type Curve,
+  type Curves,
+  type Mistake,
+  type ReportInput,
+  type SampleImage,
+} from '@blindfit/report';
 import type { Hyperparameters } from '@blindfit/training';
-import { MAX_MISTAKES, type Curve, type Curves, type Mistake, type ReportInput, type SampleImage } from '@blindfit/report';
 import { formatCount } from '../format.ts';
 import { evaluate, type Evaluation, type Scorable, type TrainingData } from './data.ts';
 import type { TrainingReport } from './run.ts';
@@ -18,7 +32,10 @@ export interface PageRequest {
 }
 
 /** @param now time that the page is dated */
-export async function reportPage({ title, report, data, hyperparameters, name, images }: PageRequest, now: Date = new Date()): Promise<ReportInput> {
+export async function reportPage(
+  { title, report, data, hyperparameters, name, images }: PageRequest,
+  now: Date = new Date(),
+): Promise<ReportInput> {
   const { parameters, seconds, bytes, operations } = report;
   const { iterations, learningRate, initialWeight, sigmoid, batch } = hyperparameters;
   const classes = data.classes.length;
@@ -37,29 +54,45 @@ export async function reportPage({ title, report, data, hyperparameters, name, i
     training: curvesOf(report.history, data.training, classes),
     ...(data.validation === undefined ? {} : { heldOut: curvesOf(report.history, data.validation, classes) }),
     maxWeightError: report.maxWeightError,
-    predictions: await predictionsOf(report.weights, shown, data.classes, name ?? ((index) => `sample ${index + 1}`), images),
+    predictions: await predictionsOf(
+      report.weights,
+      shown,
+      data.classes,
+      name ?? ((index) => `sample ${index + 1}`),
+      images,
+    ),
     phases: [
       { name: 'key generation', seconds: seconds.keygen },
       { name: 'encryption', seconds: seconds.encrypt },
       { name: 'upload', seconds: seconds.upload },
       { name: 'loading keys', seconds: seconds.loadKeys },
       { name: 'training', seconds: seconds.train },
-      ...(report.refresh.count === 0 ? [] : [{ name: 'of it, refreshes by the owner', seconds: report.refresh.seconds }]),
+      ...(report.refresh.count === 0
+        ? []
+        : [{ name: 'of it, refreshes by the owner', seconds: report.refresh.seconds }]),
       { name: 'download, decryption', seconds: seconds.download },
     ],
     traffic: [
       { name: 'encrypted data, up', bytes: bytes.data },
       { name: 'public keys, up', bytes: bytes.keys },
       { name: 'encrypted model, down', bytes: bytes.model },
-      ...(report.refresh.count === 0 ? [] : [{ name: 'refreshes, down', bytes: report.refresh.down }, { name: 'refreshes, up', bytes: report.refresh.up }]),
+      ...(report.refresh.count === 0
+        ? []
+        : [
+            { name: 'refreshes, down', bytes: report.refresh.down },
+            { name: 'refreshes, up', bytes: report.refresh.up },
+          ]),
     ],
-    operations: operations === undefined ? [] : [
-      { name: 'rotations', count: operations.rotations },
-      { name: 'relinearisations', count: operations.relinearisations },
-      { name: 'ciphertext products', count: operations.multiplications },
-      { name: 'plaintext products', count: operations.plainMultiplications },
-      { name: 'rescales', count: operations.rescales },
-    ],
+    operations:
+      operations === undefined
+        ? []
+        : [
+            { name: 'rotations', count: operations.rotations },
+            { name: 'relinearisations', count: operations.relinearisations },
+            { name: 'ciphertext products', count: operations.multiplications },
+            { name: 'plaintext products', count: operations.plainMultiplications },
+            { name: 'rescales', count: operations.rescales },
+          ],
     parameters: [
       ['scheme', 'CKKS (Microsoft SEAL)'],
       ['parameter set', parameters.name],
@@ -71,7 +104,12 @@ export async function reportPage({ title, report, data, hyperparameters, name, i
       ['secret key', 'on the owner’s machine only'],
     ],
     hyperparameters: [
-      ['iterations', report.stoppedAfter === undefined ? String(iterations) : `${report.stoppedAfter} of ${iterations}, stopped early; the model is that of iteration ${report.iteration}`],
+      [
+        'iterations',
+        report.stoppedAfter === undefined
+          ? String(iterations)
+          : `${report.stoppedAfter} of ${iterations}, stopped early; the model is that of iteration ${report.iteration}`,
+      ],
       ...(batch === undefined ? [] : [['mini-batches', `${batch.size} samples, seed ${batch.seed}`] as const]),
       ['learning rate', String(learningRate)],
       ['start', initialWeight === 0 ? 'all weights 0' : `all weights ${initialWeight}`],
@@ -85,7 +123,10 @@ function curvesOf({ encrypted, clear }: TrainingReport['history'], set: Scorable
   const measure = (history: readonly (Weights | undefined)[]): Evaluation[] =>
     history.map((weights) => (weights === undefined ? { accuracy: NaN, loss: NaN } : evaluate(weights, set, classes)));
   const measured = { encrypted: measure(encrypted), clear: measure(clear) };
-  const curve = (what: 'accuracy' | 'loss'): Curve => ({ encrypted: measured.encrypted.map((point) => point[what]), clear: measured.clear.map((point) => point[what]) });
+  const curve = (what: 'accuracy' | 'loss'): Curve => ({
+    encrypted: measured.encrypted.map((point) => point[what]),
+    clear: measured.clear.map((point) => point[what]),
+  });
   return { accuracy: curve('accuracy'), loss: curve('loss') };
 }
 
@@ -108,7 +149,13 @@ async function predictionsOf(
   const mistakes: Mistake[] = [];
   for (const i of wrong.slice(0, MAX_MISTAKES)) {
     const image = await images?.(i);
-    mistakes.push({ sample: name(i), actual: classes[actual[i] ?? -1] ?? '', predicted: classes[predicted[i] ?? -1] ?? '', probability: probability(i), ...(image === undefined ? {} : { image }) });
+    mistakes.push({
+      sample: name(i),
+      actual: classes[actual[i] ?? -1] ?? '',
+      predicted: classes[predicted[i] ?? -1] ?? '',
+      probability: probability(i),
+      ...(image === undefined ? {} : { image }),
+    });
   }
   return { confusion: confusionMatrix(predicted, actual, c), wrong: wrong.length, mistakes };
 }

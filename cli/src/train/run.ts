@@ -1,8 +1,19 @@
 /** The owner's side of a training job, from data to decrypted model. The servers see ciphertexts, shapes and timings. */
 import type { BlindfitClient } from '@blindfit/client';
+import {
+  decryptIterates,
+  decryptModel,
+  encryptJob,
+  manifestFor,
+  openKeyset,
+  RefreshSession,
+  stepBound,
+  type JobData,
+  type Keyset,
+  type StepBound,
+} from '@blindfit/owner';
 import type { JobResult, JobView } from '@blindfit/protocol';
 import { choosePlan, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/training';
-import { decryptIterates, decryptModel, encryptJob, manifestFor, openKeyset, RefreshSession, stepBound, type JobData, type Keyset, type StepBound } from '@blindfit/owner';
 import { CliError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Progress } from '../progress.ts';
@@ -31,10 +42,27 @@ export interface TrainingReport {
   /** The iteration after which patience ran out. */
   readonly stoppedAfter: number | undefined;
   /** W_t after every iteration: decrypted where refreshes or the result showed it, and of the clear twin. */
-  readonly history: { readonly encrypted: readonly (readonly Float64Array[] | undefined)[]; readonly clear: readonly (readonly Float64Array[])[] };
+  readonly history: {
+    readonly encrypted: readonly (readonly Float64Array[] | undefined)[];
+    readonly clear: readonly (readonly Float64Array[])[];
+  };
   readonly refresh: RefreshCosts;
-  readonly parameters: { readonly name: string; readonly ring: number; readonly log2QP: number; readonly levels: number; readonly scaleBits: number };
-  readonly seconds: { readonly keygen: number; readonly encrypt: number; readonly upload: number; readonly loadKeys: number; readonly train: number; readonly download: number; readonly iterations: readonly number[] };
+  readonly parameters: {
+    readonly name: string;
+    readonly ring: number;
+    readonly log2QP: number;
+    readonly levels: number;
+    readonly scaleBits: number;
+  };
+  readonly seconds: {
+    readonly keygen: number;
+    readonly encrypt: number;
+    readonly upload: number;
+    readonly loadKeys: number;
+    readonly train: number;
+    readonly download: number;
+    readonly iterations: readonly number[];
+  };
   readonly bytes: { readonly data: number; readonly keys: number; readonly model: number };
   /** Undefined when the training was stopped early. */
   readonly operations: JobResult['operations'] | undefined;
@@ -48,9 +76,15 @@ export interface TrainingReport {
  * @throws CliError when the job fails or is cancelled, and whatever planning, keys, encryption and the API throw
  * @param signal aborting it cancels the job
  */
-export async function runTraining(client: BlindfitClient, request: TrainingRequest, progress: Progress, signal: AbortSignal): Promise<TrainingReport> {
+export async function runTraining(
+  client: BlindfitClient,
+  request: TrainingRequest,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<TrainingReport> {
   const { hyperparameters, patience, modelLevel, precision, refreshEvery } = request;
-  const job = hyperparameters.batch === undefined ? request.data.job : shuffled(request.data.job, hyperparameters.batch.seed);
+  const job =
+    hyperparameters.batch === undefined ? request.data.job : shuffled(request.data.job, hyperparameters.batch.seed);
   const data = { ...request.data, job };
   const clear = trainClear(job.x, data.shape.samples, data.shape.features, job.labels, hyperparameters);
   const { threads } = await client.cluster();
@@ -83,7 +117,9 @@ export async function runTraining(client: BlindfitClient, request: TrainingReque
     {
       plan,
       session: new RefreshSession(keyset, plan, bound),
-      ...(validation === undefined ? {} : { evaluate: (weights) => evaluate(weights, validation, data.classes.length) }),
+      ...(validation === undefined
+        ? {}
+        : { evaluate: (weights) => evaluate(weights, validation, data.classes.length) }),
       ...(patience === undefined ? {} : { patience }),
       cancel: true,
     },
@@ -91,7 +127,15 @@ export async function runTraining(client: BlindfitClient, request: TrainingReque
     signal,
   );
   const downloading = performance.now();
-  const outcome = await outcomeOf(client, keyset, plan, followed, patience !== undefined && validation !== undefined ? (weights) => evaluate(weights, validation, data.classes.length) : undefined);
+  const outcome = await outcomeOf(
+    client,
+    keyset,
+    plan,
+    followed,
+    patience !== undefined && validation !== undefined
+      ? (weights) => evaluate(weights, validation, data.classes.length)
+      : undefined,
+  );
   const download = (performance.now() - downloading) / 1000;
   const { parameters } = plan;
   const { weights, iteration, result } = outcome;
@@ -102,8 +146,22 @@ export async function runTraining(client: BlindfitClient, request: TrainingReque
     stoppedAfter: followed.stoppedAfter,
     history: { encrypted: outcome.history, clear: clear.history.slice(0, Math.max(iteration, outcome.history.length)) },
     refresh: followed.refresh,
-    parameters: { name: parameters.name, ring: parameters.ring, log2QP: parameters.logQP, levels: parameters.maxLevel, scaleBits: parameters.scaleBits },
-    seconds: { keygen: keyset.seconds.generate, encrypt, upload, loadKeys: result?.seconds.loadKeys ?? 0, train: result?.seconds.train ?? elapsedOf(followed.job), download, iterations: result?.seconds.iterations ?? [] },
+    parameters: {
+      name: parameters.name,
+      ring: parameters.ring,
+      log2QP: parameters.logQP,
+      levels: parameters.maxLevel,
+      scaleBits: parameters.scaleBits,
+    },
+    seconds: {
+      keygen: keyset.seconds.generate,
+      encrypt,
+      upload,
+      loadKeys: result?.seconds.loadKeys ?? 0,
+      train: result?.seconds.train ?? elapsedOf(followed.job),
+      download,
+      iterations: result?.seconds.iterations ?? [],
+    },
     bytes: { ...bytes, model: outcome.modelBytes },
     operations: result?.operations,
     ...(result?.evaluators === undefined ? {} : { evaluators: result.evaluators }),
@@ -128,24 +186,46 @@ export interface Outcome {
  * @param judge tells how good weights are; given when the best ones are wanted
  * @throws CliError when the job has failed, or was cancelled by somebody else
  */
-export async function outcomeOf(client: BlindfitClient, keyset: Keyset, plan: Plan, followed: Followed, judge: ((weights: readonly Float64Array[]) => ReturnType<typeof evaluate>) | undefined): Promise<Outcome> {
+export async function outcomeOf(
+  client: BlindfitClient,
+  keyset: Keyset,
+  plan: Plan,
+  followed: Followed,
+  judge: ((weights: readonly Float64Array[]) => ReturnType<typeof evaluate>) | undefined,
+): Promise<Outcome> {
   const { job, best, stoppedAfter } = followed;
   if (stoppedAfter !== undefined && best !== undefined && job.state === 'cancelled') {
-    return { weights: best.weights, iteration: best.iteration, history: followed.history, result: undefined, modelBytes: 0 };
+    return {
+      weights: best.weights,
+      iteration: best.iteration,
+      history: followed.history,
+      result: undefined,
+      modelBytes: 0,
+    };
   }
   const result = resultOf(job);
   const models = await client.result(job.id, result.models);
   const last = decryptModel(keyset, plan, models);
-  const iterates = await Promise.all(result.iterates.map((row) => Promise.all(row.map((digest) => client.blob(digest)))));
+  const iterates = await Promise.all(
+    result.iterates.map((row) => Promise.all(row.map((digest) => client.blob(digest)))),
+  );
   const { iterations } = plan.hyperparameters;
-  const history = result.iterates.length > 0 ? decryptIterates(keyset, plan, iterates) : Array.from({ length: iterations }, (_, index) => (index === iterations - 1 ? last : followed.history[index]));
+  const history =
+    result.iterates.length > 0
+      ? decryptIterates(keyset, plan, iterates)
+      : Array.from({ length: iterations }, (_, index) => (index === iterations - 1 ? last : followed.history[index]));
   const modelBytes = models.reduce((sum, model) => sum + model.length, 0);
-  const kept = judge !== undefined && best !== undefined && !isBetter(judge(last), best.evaluation) ? best : { weights: last, iteration: iterations };
+  const kept =
+    judge !== undefined && best !== undefined && !isBetter(judge(last), best.evaluation)
+      ? best
+      : { weights: last, iteration: iterations };
   return { weights: kept.weights, iteration: kept.iteration, history, result, modelBytes };
 }
 
 function elapsedOf({ startedAt, finishedAt }: JobView): number {
-  return startedAt === undefined || finishedAt === undefined ? 0 : (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
+  return startedAt === undefined || finishedAt === undefined
+    ? 0
+    : (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
 }
 
 interface Uploaded {
@@ -157,7 +237,14 @@ interface Uploaded {
 }
 
 /** One ciphertext at a time, so that any amount of data fits in memory; keys come from their files. */
-async function encryptAndUpload(client: BlindfitClient, keyset: Keyset, plan: Plan, job: JobData, progress: Progress, signal: AbortSignal): Promise<Uploaded> {
+async function encryptAndUpload(
+  client: BlindfitClient,
+  keyset: Keyset,
+  plan: Plan,
+  job: JobData,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Uploaded> {
   const started = performance.now();
   let uploading = 0;
   let dataBytes = 0;
@@ -182,9 +269,15 @@ async function encryptAndUpload(client: BlindfitClient, keyset: Keyset, plan: Pl
 export function resultOf(job: JobView): JobResult {
   if (job.state === 'succeeded' && job.result !== undefined) return job.result;
   if (job.state === 'cancelled') throw new CliError(`${job.id} was cancelled`);
-  throw new CliError(`${job.id} ${job.state}: ${job.error?.message ?? 'no reason given'}`, job.error?.task === undefined ? undefined : `it happened in task ${job.error.task}; the worker's log says more`);
+  throw new CliError(
+    `${job.id} ${job.state}: ${job.error?.message ?? 'no reason given'}`,
+    job.error?.task === undefined ? undefined : `it happened in task ${job.error.task}; the worker's log says more`,
+  );
 }
 
 function largestDifference(a: readonly Float64Array[], b: readonly Float64Array[]): number {
-  return a.reduce((most, row, k) => row.reduce((max, value, j) => Math.max(max, Math.abs(value - (b[k]?.[j] ?? NaN))), most), 0);
+  return a.reduce(
+    (most, row, k) => row.reduce((max, value, j) => Math.max(max, Math.abs(value - (b[k]?.[j] ?? NaN))), most),
+    0,
+  );
 }

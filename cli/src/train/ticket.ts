@@ -4,10 +4,10 @@
  */
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parsePreprocessing, type Preprocessing } from '@blindfit/data';
-import { checker, DigestSchema, JobIdSchema } from '@blindfit/protocol';
-import type { StepBound } from '@blindfit/owner';
 import { Type } from 'typebox';
+import { parsePreprocessing, type Preprocessing } from '@blindfit/data';
+import type { StepBound } from '@blindfit/owner';
+import { checker, DigestSchema, JobIdSchema } from '@blindfit/protocol';
 import { CliError } from '../errors.ts';
 import { writeOutput } from './output.ts';
 
@@ -56,7 +56,9 @@ export async function readTicket(keysDirectory: string, job: string): Promise<Ti
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     throw new CliError(
-      missing ? `${path} is not there: these are not the keys ${job} was submitted with` : `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      missing
+        ? `${path} is not there: these are not the keys ${job} was submitted with`
+        : `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
       'give the directory of the keys with --keys; on another machine, a copy of all of it',
       { cause: error },
     );
@@ -64,8 +66,16 @@ export async function readTicket(keysDirectory: string, job: string): Promise<Ti
   try {
     const { preprocessing, backbone, ...rest } = check(JSON.parse(text));
     const { format: _format, ...ticket } = rest;
-    return { ...ticket, preprocessing: parsePreprocessing(preprocessing), ...(backbone === undefined ? {} : { backbone }) };
+    return {
+      ...ticket,
+      preprocessing: parsePreprocessing(preprocessing),
+      ...(backbone === undefined ? {} : { backbone }),
+    };
   } catch (error) {
-    throw new CliError(`${path} is damaged: ${error instanceof Error ? error.message : String(error)}`, 'restore it from a copy', { cause: error });
+    throw new CliError(
+      `${path} is damaged: ${error instanceof Error ? error.message : String(error)}`,
+      'restore it from a copy',
+      { cause: error },
+    );
   }
 }

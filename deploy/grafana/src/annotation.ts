@@ -5,5 +5,13 @@ import { DATASOURCE } from './variables.ts';
 export const FIRING = 'ALERTS{alertname=~"Blindfit.+", alertstate="firing"}';
 
 export function alertAnnotation(): AnnotationQueryBuilder {
-  return new AnnotationQueryBuilder().name('Alerts').datasource(DATASOURCE).enable(true).iconColor('red').expr(FIRING).titleFormat('{{alertname}}').textFormat('{{severity}} {{instance}}').step('60s');
+  return new AnnotationQueryBuilder()
+    .name('Alerts')
+    .datasource(DATASOURCE)
+    .enable(true)
+    .iconColor('red')
+    .expr(FIRING)
+    .titleFormat('{{alertname}}')
+    .textFormat('{{severity}} {{instance}}')
+    .step('60s');
 }

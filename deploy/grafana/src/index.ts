@@ -7,7 +7,11 @@ export { DOCS_URL, UIDS } from './links.ts';
 
 /** All dashboards, by the name of their file in `dashboards/`. */
 export function dashboards(): Map<string, ClassicDashboard> {
-  return new Map([['overview.json', overview()], ['job.json', job()], ['workers.json', workers()]]);
+  return new Map([
+    ['overview.json', overview()],
+    ['job.json', job()],
+    ['workers.json', workers()],
+  ]);
 }
 
 /** A dashboard as its file holds it. */

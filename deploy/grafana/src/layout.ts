@@ -1,6 +1,12 @@
 /** Panels in rows, one row of the grid after the other. */
 import type { Builder } from '@grafana/grafana-foundation-sdk/cog';
-import { DashboardCursorSync, RowBuilder, type DashboardLinkBuilder, type Panel, type VariableModel } from '@grafana/grafana-foundation-sdk/dashboard';
+import {
+  DashboardCursorSync,
+  RowBuilder,
+  type DashboardLinkBuilder,
+  type Panel,
+  type VariableModel,
+} from '@grafana/grafana-foundation-sdk/dashboard';
 import { alertAnnotation } from './annotation.ts';
 import { ClassicBuilder, type ClassicDashboard } from './classic.ts';
 import { menu, metricsPage, runbook, TAG } from './links.ts';
@@ -30,7 +36,15 @@ const COLUMNS = 24;
  * A dashboard with our menu, variables and annotations.
  * @throws RangeError when the panels of a line do not fill it: the next one would overlap or leave a gap
  */
-export function dashboard({ uid, title, description, from, variables, links = [], sections }: DashboardText): ClassicDashboard {
+export function dashboard({
+  uid,
+  title,
+  description,
+  from,
+  variables,
+  links = [],
+  sections,
+}: DashboardText): ClassicDashboard {
   const builder = new ClassicBuilder(title)
     .uid(uid)
     .description(description)
@@ -54,16 +68,26 @@ export function dashboard({ uid, title, description, from, variables, links = []
     for (const panel of section.panels) {
       const built = { ...panel.build(), id: ++id };
       line += built.gridPos?.w ?? 0;
-      if (line > COLUMNS) throw new RangeError(`${title}, ${section.title}: "${built.title ?? ''}" ends in column ${line} of ${COLUMNS}; make the panels of its line narrower`);
+      if (line > COLUMNS)
+        throw new RangeError(
+          `${title}, ${section.title}: "${built.title ?? ''}" ends in column ${line} of ${COLUMNS}; make the panels of its line narrower`,
+        );
       if (line === COLUMNS) line = 0;
       builder.withPanel({ build: () => built });
     }
-    if (line !== 0) throw new RangeError(`${title}, ${section.title}: the last line ends in column ${line} of ${COLUMNS}; make its panels wider`);
+    if (line !== 0)
+      throw new RangeError(
+        `${title}, ${section.title}: the last line ends in column ${line} of ${COLUMNS}; make its panels wider`,
+      );
   }
   return withoutPlacements(builder.build());
 }
 
 /** The SDK puts links and annotations into a menu, unseen, for want of another value; ours stand at the top. */
 function withoutPlacements<T>(of: T): T {
-  return JSON.parse(JSON.stringify(of, (key, value: unknown) => (key === 'placement' && value === 'inControlsMenu' ? undefined : value))) as T;
+  return JSON.parse(
+    JSON.stringify(of, (key, value: unknown) =>
+      key === 'placement' && value === 'inControlsMenu' ? undefined : value,
+    ),
+  ) as T;
 }

@@ -13,7 +13,10 @@ export const DOCS_URL = 'https://blindfit.example.org/docs';
 /** A section of the runbook. @param heading as it is written there; the page itself without one */
 export function runbook(heading?: string): DashboardLinkBuilder {
   const anchor = heading === undefined ? '' : `#${heading.toLowerCase().replaceAll(' ', '-')}`;
-  return toUrl(heading === undefined ? 'Runbook' : `Runbook: ${heading}`, `${DOCS_URL}/runbook.md${anchor}`).targetBlank(true);
+  return toUrl(
+    heading === undefined ? 'Runbook' : `Runbook: ${heading}`,
+    `${DOCS_URL}/runbook.md${anchor}`,
+  ).targetBlank(true);
 }
 
 /** What a metric means. */
@@ -23,12 +26,18 @@ export function metricsPage(): DashboardLinkBuilder {
 
 /** The dashboard of one job, over the same time. @param job a Grafana variable that holds its id */
 export function toJob(job: string): DashboardLinkBuilder {
-  return toUrl('Open this job', `/d/${UIDS.job}?var-blindfit_job=${job}&var-datasource=\${datasource}&\${__url_time_range}`);
+  return toUrl(
+    'Open this job',
+    `/d/${UIDS.job}?var-blindfit_job=${job}&var-datasource=\${datasource}&\${__url_time_range}`,
+  );
 }
 
 /** The dashboard of workers, narrowed to one process. @param instance a Grafana variable that holds its address */
 export function toWorker(instance: string): DashboardLinkBuilder {
-  return toUrl('Open this worker', `/d/${UIDS.workers}?var-instance=${instance}&var-datasource=\${datasource}&\${__url_time_range}`);
+  return toUrl(
+    'Open this worker',
+    `/d/${UIDS.workers}?var-instance=${instance}&var-datasource=\${datasource}&\${__url_time_range}`,
+  );
 }
 
 /** All dashboards, over the same time and from the same data source. */
@@ -38,7 +47,14 @@ export function toDashboard(title: string, uid: string): DashboardLinkBuilder {
 
 /** The menu at the top of every dashboard: our other dashboards. */
 export function menu(): DashboardLinkBuilder {
-  return new DashboardLinkBuilder('Blindfit').type(DashboardLinkType.Dashboards).tags([TAG]).icon('external link').asDropdown(false).includeVars(false).keepTime(true).tooltip('');
+  return new DashboardLinkBuilder('Blindfit')
+    .type(DashboardLinkType.Dashboards)
+    .tags([TAG])
+    .icon('external link')
+    .asDropdown(false)
+    .includeVars(false)
+    .keepTime(true)
+    .tooltip('');
 }
 
 function toUrl(title: string, url: string): DashboardLinkBuilder {

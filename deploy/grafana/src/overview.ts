@@ -1,5 +1,5 @@
-import type { ClassicDashboard } from './classic.ts';
 import { FIRING } from './annotation.ts';
+import type { ClassicDashboard } from './classic.ts';
 import { dashboard } from './layout.ts';
 import { runbook, toDashboard, toJob, UIDS } from './links.ts';
 import { graph, stat, table } from './panels.ts';
@@ -12,7 +12,8 @@ export function overview(): ClassicDashboard {
   return dashboard({
     uid: UIDS.overview,
     title: 'Blindfit: Overview',
-    description: 'Jobs, throughput, queues, refreshes and errors of a whole cluster. Figures of the cluster are read from Redis by the API and by every scheduler; the largest is shown, never the sum.',
+    description:
+      'Jobs, throughput, queues, refreshes and errors of a whole cluster. Figures of the cluster are read from Redis by the API and by every scheduler; the largest is shown, never the sum.',
     from: 'now-3h',
     variables: [],
     sections: [
@@ -20,49 +21,104 @@ export function overview(): ClassicDashboard {
         title: 'Now',
         panels: [
           stat({
-            title: 'Jobs running', width: 3, unit: 'none', empty: '0',
+            title: 'Jobs running',
+            width: 3,
+            unit: 'none',
+            empty: '0',
             description: 'Jobs that compute. Jobs that wait for their owner are not among them.',
             queries: [{ expr: 'max(blindfit_jobs{state="running"})', legend: 'running' }],
           }),
           stat({
-            title: 'Jobs queued', width: 3, unit: 'none', empty: '0', limits: [[null, 'text'], [10, 'yellow']],
-            description: 'Accepted, not started. It should be 0 but for moments: a scheduler starts a job at once, whatever the workers have to do.',
+            title: 'Jobs queued',
+            width: 3,
+            unit: 'none',
+            empty: '0',
+            limits: [
+              [null, 'text'],
+              [10, 'yellow'],
+            ],
+            description:
+              'Accepted, not started. It should be 0 but for moments: a scheduler starts a job at once, whatever the workers have to do.',
             queries: [{ expr: 'max(blindfit_jobs{state="queued"})', legend: 'queued' }],
             documents: [runbook('BlindfitNoScheduler')],
           }),
           stat({
-            title: 'Awaiting their owner', width: 3, unit: 'none', empty: '0', limits: [[null, 'text'], [1, 'blue']],
+            title: 'Awaiting their owner',
+            width: 3,
+            unit: 'none',
+            empty: '0',
+            limits: [
+              [null, 'text'],
+              [1, 'blue'],
+            ],
             description: 'Jobs that no chain can take further until their owner’s client has refreshed the weights.',
             queries: [{ expr: 'max(blindfit_jobs_awaiting_refresh)', legend: 'awaiting refresh' }],
             documents: [runbook('BlindfitAwaitingRefresh')],
           }),
           stat({
-            title: 'Workers', width: 3, unit: 'none', empty: '0', limits: [[null, 'red'], [1, 'green']],
+            title: 'Workers',
+            width: 3,
+            unit: 'none',
+            empty: '0',
+            limits: [
+              [null, 'red'],
+              [1, 'green'],
+            ],
             description: 'Worker processes seen in the last 30 seconds.',
             queries: [{ expr: 'max(blindfit_cluster_workers)', legend: 'workers' }],
             links: [toDashboard('Workers', UIDS.workers)],
             documents: [runbook('BlindfitNoWorkers')],
           }),
           stat({
-            title: 'Threads busy', width: 3, unit: 'percentunit', empty: 'No threads', max: 1,
+            title: 'Threads busy',
+            width: 3,
+            unit: 'percentunit',
+            empty: 'No threads',
+            max: 1,
             description: 'Share of the workers’ compute threads that work on a task at this moment.',
-            queries: [{ expr: 'sum(blindfit_threads_busy and on (job, instance) blindfit_tasks_stalled_total) / sum(blindfit_threads and on (job, instance) blindfit_tasks_stalled_total)', legend: 'busy' }],
+            queries: [
+              {
+                expr: 'sum(blindfit_threads_busy and on (job, instance) blindfit_tasks_stalled_total) / sum(blindfit_threads and on (job, instance) blindfit_tasks_stalled_total)',
+                legend: 'busy',
+              },
+            ],
             links: [toDashboard('Workers', UIDS.workers)],
           }),
           stat({
-            title: 'Oldest waiting task', width: 3, unit: 's', empty: 'None', limits: [[null, 'text'], [60, 'yellow'], [600, 'red']],
-            description: 'How long the task that has waited longest has been in the queue. Seconds are normal; minutes mean that there are too few workers.',
+            title: 'Oldest waiting task',
+            width: 3,
+            unit: 's',
+            empty: 'None',
+            limits: [
+              [null, 'text'],
+              [60, 'yellow'],
+              [600, 'red'],
+            ],
+            description:
+              'How long the task that has waited longest has been in the queue. Seconds are normal; minutes mean that there are too few workers.',
             queries: [{ expr: 'max(blindfit_queue_oldest_wait_seconds{queue="tasks"})', legend: 'oldest' }],
             documents: [runbook('BlindfitQueueLag')],
           }),
           stat({
-            title: 'Processes down', width: 3, unit: 'none', limits: [[null, 'green'], [1, 'red']],
+            title: 'Processes down',
+            width: 3,
+            unit: 'none',
+            limits: [
+              [null, 'green'],
+              [1, 'red'],
+            ],
             description: 'APIs, schedulers and workers that Prometheus knows of and cannot scrape.',
             queries: [{ expr: 'count(up{job=~"blindfit-(api|scheduler|worker)"} == 0) or vector(0)', legend: 'down' }],
             documents: [runbook('BlindfitTargetDown')],
           }),
           stat({
-            title: 'Alerts firing', width: 3, unit: 'none', limits: [[null, 'green'], [1, 'red']],
+            title: 'Alerts firing',
+            width: 3,
+            unit: 'none',
+            limits: [
+              [null, 'green'],
+              [1, 'red'],
+            ],
             description: 'Of the rules in deploy/prometheus/rules. The graphs mark when each of them fired.',
             queries: [{ expr: `count(${FIRING}) or vector(0)`, legend: 'firing' }],
             documents: [runbook()],
@@ -73,8 +129,12 @@ export function overview(): ClassicDashboard {
         title: 'Jobs',
         panels: [
           table({
-            title: 'Active jobs', width: 12, unit: 'none', empty: 'No job is active',
-            description: 'Jobs that are active, or ended less than ten minutes ago. A click on one opens its dashboard.',
+            title: 'Active jobs',
+            width: 12,
+            unit: 'none',
+            empty: 'No job is active',
+            description:
+              'Jobs that are active, or ended less than ten minutes ago. A click on one opens its dashboard.',
             queries: [
               { expr: 'max by (blindfit_job, state) (blindfit_job_state == 1)', legend: '' },
               { expr: 'max by (blindfit_job) (blindfit_job_progress_ratio)', legend: '' },
@@ -91,15 +151,28 @@ export function overview(): ClassicDashboard {
             ],
           }),
           graph({
-            title: 'Jobs by state', width: 6, unit: 'none', stacked: true, empty: 'No jobs',
+            title: 'Jobs by state',
+            width: 6,
+            unit: 'none',
+            stacked: true,
+            empty: 'No jobs',
             description: 'Jobs that have not ended, by state.',
-            queries: [{ expr: 'max by (state) (blindfit_jobs{state=~"queued|running|awaiting-refresh"})', legend: '{{state}}' }],
+            queries: [
+              { expr: 'max by (state) (blindfit_jobs{state=~"queued|running|awaiting-refresh"})', legend: '{{state}}' },
+            ],
           }),
           graph({
-            title: 'Jobs submitted and ended', width: 6, unit: 'none', bars: true, empty: 'No job was submitted or ended',
+            title: 'Jobs submitted and ended',
+            width: 6,
+            unit: 'none',
+            bars: true,
+            empty: 'No job was submitted or ended',
             description: 'Within the width of each bar: submissions by kind, and ends by how they ended.',
             queries: [
-              { expr: 'sum by (kind) (increase(blindfit_jobs_submitted_total[$__rate_interval]))', legend: 'submitted: {{kind}}' },
+              {
+                expr: 'sum by (kind) (increase(blindfit_jobs_submitted_total[$__rate_interval]))',
+                legend: 'submitted: {{kind}}',
+              },
               { expr: 'sum by (state) (increase(blindfit_jobs_ended_total[$__rate_interval]))', legend: '{{state}}' },
             ],
             documents: [runbook('BlindfitJobsFailing')],
@@ -110,20 +183,36 @@ export function overview(): ClassicDashboard {
         title: 'Throughput',
         panels: [
           graph({
-            title: 'Iterations', width: 8, unit: 'suffix: iterations/s', empty: 'Nothing is trained',
+            title: 'Iterations',
+            width: 8,
+            unit: 'suffix: iterations/s',
+            empty: 'Nothing is trained',
             description: 'Iterations finished in a second, each counted once for each pair of classes.',
             queries: [{ expr: 'sum(rate(blindfit_iterations_total[$__rate_interval]))', legend: 'iterations' }],
             documents: [runbook('BlindfitNoProgress')],
           }),
           graph({
-            title: 'Samples', width: 8, unit: 'suffix: samples/s', empty: 'Nothing is trained',
-            description: 'Rows of the batches of finished iterations in a second, each counted once for each pair of classes: comparable between jobs of different size.',
+            title: 'Samples',
+            width: 8,
+            unit: 'suffix: samples/s',
+            empty: 'Nothing is trained',
+            description:
+              'Rows of the batches of finished iterations in a second, each counted once for each pair of classes: comparable between jobs of different size.',
             queries: [{ expr: 'sum(rate(blindfit_samples_total[$__rate_interval]))', legend: 'samples' }],
           }),
           graph({
-            title: 'Tasks by kind', width: 8, unit: 'suffix: tasks/s', stacked: true, empty: 'No tasks',
+            title: 'Tasks by kind',
+            width: 8,
+            unit: 'suffix: tasks/s',
+            stacked: true,
+            empty: 'No tasks',
             description: 'Tasks that workers completed in a second.',
-            queries: [{ expr: 'sum by (kind) (rate(blindfit_tasks_total{outcome="completed"}[$__rate_interval]))', legend: '{{kind}}' }],
+            queries: [
+              {
+                expr: 'sum by (kind) (rate(blindfit_tasks_total{outcome="completed"}[$__rate_interval]))',
+                legend: '{{kind}}',
+              },
+            ],
             links: [toDashboard('Workers', UIDS.workers)],
           }),
         ],
@@ -132,22 +221,49 @@ export function overview(): ClassicDashboard {
         title: 'Queues',
         panels: [
           graph({
-            title: 'Queue depth', width: 8, unit: 'none', empty: 'No queues',
-            description: 'Entries that wait, are tried again later, or are worked on. Autoscaling of workers looks at the waiting tasks.',
-            queries: [{ expr: 'max by (queue, state) (blindfit_queue_jobs{state=~"waiting|prioritized|delayed|active"})', legend: '{{queue}} {{state}}' }],
+            title: 'Queue depth',
+            width: 8,
+            unit: 'none',
+            empty: 'No queues',
+            description:
+              'Entries that wait, are tried again later, or are worked on. Autoscaling of workers looks at the waiting tasks.',
+            queries: [
+              {
+                expr: 'max by (queue, state) (blindfit_queue_jobs{state=~"waiting|prioritized|delayed|active"})',
+                legend: '{{queue}} {{state}}',
+              },
+            ],
           }),
           graph({
-            title: 'Queue lag', width: 8, unit: 's', empty: 'No queues', limits: [[null, 'text'], [600, 'red']],
-            description: 'Age of the oldest waiting entry of each queue; 0 when none waits. Above the line for long: start more workers.',
+            title: 'Queue lag',
+            width: 8,
+            unit: 's',
+            empty: 'No queues',
+            limits: [
+              [null, 'text'],
+              [600, 'red'],
+            ],
+            description:
+              'Age of the oldest waiting entry of each queue; 0 when none waits. Above the line for long: start more workers.',
             queries: [{ expr: 'max by (queue) (blindfit_queue_oldest_wait_seconds)', legend: '{{queue}}' }],
             documents: [runbook('BlindfitQueueLag')],
           }),
           graph({
-            title: 'Wait of tasks', width: 8, unit: 's', empty: 'No task was taken',
-            description: 'How long the tasks that were taken had waited: half of them no longer than the median, 95 % no longer than the other.',
+            title: 'Wait of tasks',
+            width: 8,
+            unit: 's',
+            empty: 'No task was taken',
+            description:
+              'How long the tasks that were taken had waited: half of them no longer than the median, 95 % no longer than the other.',
             queries: [
-              { expr: 'histogram_quantile(0.5, sum by (le) (rate(blindfit_task_wait_seconds_bucket[$__rate_interval])))', legend: 'median' },
-              { expr: 'histogram_quantile(0.95, sum by (le) (rate(blindfit_task_wait_seconds_bucket[$__rate_interval])))', legend: '95 %' },
+              {
+                expr: 'histogram_quantile(0.5, sum by (le) (rate(blindfit_task_wait_seconds_bucket[$__rate_interval])))',
+                legend: 'median',
+              },
+              {
+                expr: 'histogram_quantile(0.95, sum by (le) (rate(blindfit_task_wait_seconds_bucket[$__rate_interval])))',
+                legend: '95 %',
+              },
             ],
           }),
         ],
@@ -156,22 +272,44 @@ export function overview(): ClassicDashboard {
         title: 'Refreshes',
         panels: [
           graph({
-            title: 'Jobs that wait for their owner', width: 8, unit: 'none', empty: 'No jobs',
-            description: 'Jobs that no chain can take further. They hold no process and lose nothing, however long it takes.',
+            title: 'Jobs that wait for their owner',
+            width: 8,
+            unit: 'none',
+            empty: 'No jobs',
+            description:
+              'Jobs that no chain can take further. They hold no process and lose nothing, however long it takes.',
             queries: [{ expr: 'max(blindfit_jobs_awaiting_refresh)', legend: 'jobs' }],
           }),
           graph({
-            title: 'Longest wait at present', width: 8, unit: 's', empty: 'No jobs', limits: [[null, 'text'], [3600, 'orange']],
-            description: 'Age of the oldest refresh request that nobody has answered; 0 when there is none. Above the line the owner’s client is probably not running.',
+            title: 'Longest wait at present',
+            width: 8,
+            unit: 's',
+            empty: 'No jobs',
+            limits: [
+              [null, 'text'],
+              [3600, 'orange'],
+            ],
+            description:
+              'Age of the oldest refresh request that nobody has answered; 0 when there is none. Above the line the owner’s client is probably not running.',
             queries: [{ expr: 'max(blindfit_refresh_oldest_wait_seconds)', legend: 'oldest request' }],
             documents: [runbook('BlindfitAwaitingRefresh')],
           }),
           graph({
-            title: 'Answered refreshes', width: 8, unit: 's', empty: 'No refresh was answered',
-            description: 'From the request to the owner’s answer: half of them no longer than the median, 95 % no longer than the other.',
+            title: 'Answered refreshes',
+            width: 8,
+            unit: 's',
+            empty: 'No refresh was answered',
+            description:
+              'From the request to the owner’s answer: half of them no longer than the median, 95 % no longer than the other.',
             queries: [
-              { expr: 'histogram_quantile(0.5, sum by (le) (rate(blindfit_refresh_wait_seconds_bucket[$__rate_interval])))', legend: 'median' },
-              { expr: 'histogram_quantile(0.95, sum by (le) (rate(blindfit_refresh_wait_seconds_bucket[$__rate_interval])))', legend: '95 %' },
+              {
+                expr: 'histogram_quantile(0.5, sum by (le) (rate(blindfit_refresh_wait_seconds_bucket[$__rate_interval])))',
+                legend: 'median',
+              },
+              {
+                expr: 'histogram_quantile(0.95, sum by (le) (rate(blindfit_refresh_wait_seconds_bucket[$__rate_interval])))',
+                legend: '95 %',
+              },
             ],
           }),
         ],
@@ -180,25 +318,51 @@ export function overview(): ClassicDashboard {
         title: 'Errors',
         panels: [
           graph({
-            title: 'Tasks that did not succeed', width: 8, unit: 'suffix: tasks/s', stacked: true, empty: 'Every task succeeded',
-            description: 'Retried: tried again shortly. Failed: for good, and their job with them. Cancelled: their job had ended.',
-            queries: [{ expr: 'sum by (outcome) (rate(blindfit_tasks_total{outcome!="completed"}[$__rate_interval]))', legend: '{{outcome}}' }],
+            title: 'Tasks that did not succeed',
+            width: 8,
+            unit: 'suffix: tasks/s',
+            stacked: true,
+            empty: 'Every task succeeded',
+            description:
+              'Retried: tried again shortly. Failed: for good, and their job with them. Cancelled: their job had ended.',
+            queries: [
+              {
+                expr: 'sum by (outcome) (rate(blindfit_tasks_total{outcome!="completed"}[$__rate_interval]))',
+                legend: '{{outcome}}',
+              },
+            ],
             documents: [runbook('BlindfitTasksFailing')],
           }),
           graph({
-            title: 'Stalled', width: 8, unit: 'none', bars: true, empty: 'Nothing stalled',
-            description: 'Tasks and job steps taken back from a process that died or stopped answering, and locks that could not be renewed. Nothing is lost; another process does them.',
+            title: 'Stalled',
+            width: 8,
+            unit: 'none',
+            bars: true,
+            empty: 'Nothing stalled',
+            description:
+              'Tasks and job steps taken back from a process that died or stopped answering, and locks that could not be renewed. Nothing is lost; another process does them.',
             queries: [
               { expr: 'sum(increase(blindfit_tasks_stalled_total[$__rate_interval]))', legend: 'tasks' },
               { expr: 'sum(increase(blindfit_steps_stalled_total[$__rate_interval]))', legend: 'job steps' },
               { expr: 'sum(increase(blindfit_lock_renewals_lost_total[$__rate_interval]))', legend: 'locks of tasks' },
-              { expr: 'sum(increase(blindfit_scheduler_lock_renewals_lost_total[$__rate_interval]))', legend: 'locks of job steps' },
+              {
+                expr: 'sum(increase(blindfit_scheduler_lock_renewals_lost_total[$__rate_interval]))',
+                legend: 'locks of job steps',
+              },
             ],
             documents: [runbook('BlindfitTasksStalled')],
           }),
           graph({
-            title: 'Longest time without progress', width: 8, unit: 's', empty: 'No job runs', limits: [[null, 'text'], [900, 'red']],
-            description: 'Of the jobs that run and do not wait for their owner: the longest time since one of their tasks or iterations was recorded.',
+            title: 'Longest time without progress',
+            width: 8,
+            unit: 's',
+            empty: 'No job runs',
+            limits: [
+              [null, 'text'],
+              [900, 'red'],
+            ],
+            description:
+              'Of the jobs that run and do not wait for their owner: the longest time since one of their tasks or iterations was recorded.',
             queries: [{ expr: 'max(blindfit_job_oldest_progress_seconds)', legend: 'oldest progress' }],
             documents: [runbook('BlindfitNoProgress')],
           }),
@@ -208,22 +372,48 @@ export function overview(): ClassicDashboard {
         title: 'API',
         panels: [
           graph({
-            title: 'Requests', width: 6, unit: 'reqps', stacked: true, empty: 'No requests',
-            description: 'By status. 401 is a wrong token, 404 and 409 are usual answers, 5xx are errors of the server.',
-            queries: [{ expr: 'sum by (status) (rate(blindfit_http_request_duration_seconds_count[$__rate_interval]))', legend: '{{status}}' }],
+            title: 'Requests',
+            width: 6,
+            unit: 'reqps',
+            stacked: true,
+            empty: 'No requests',
+            description:
+              'By status. 401 is a wrong token, 404 and 409 are usual answers, 5xx are errors of the server.',
+            queries: [
+              {
+                expr: 'sum by (status) (rate(blindfit_http_request_duration_seconds_count[$__rate_interval]))',
+                legend: '{{status}}',
+              },
+            ],
             documents: [runbook('BlindfitApiErrors')],
           }),
           graph({
-            title: 'Latency', width: 6, unit: 's', empty: 'No requests',
-            description: 'From the request line to the last byte of the answer, uploads and downloads included, streams of events left out.',
+            title: 'Latency',
+            width: 6,
+            unit: 's',
+            empty: 'No requests',
+            description:
+              'From the request line to the last byte of the answer, uploads and downloads included, streams of events left out.',
             queries: [
-              { expr: `histogram_quantile(0.5, sum by (le) (rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`, legend: 'median' },
-              { expr: `histogram_quantile(0.95, sum by (le) (rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`, legend: '95 %' },
-              { expr: `histogram_quantile(0.99, sum by (le) (rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`, legend: '99 %' },
+              {
+                expr: `histogram_quantile(0.5, sum by (le) (rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`,
+                legend: 'median',
+              },
+              {
+                expr: `histogram_quantile(0.95, sum by (le) (rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`,
+                legend: '95 %',
+              },
+              {
+                expr: `histogram_quantile(0.99, sum by (le) (rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`,
+                legend: '99 %',
+              },
             ],
           }),
           graph({
-            title: 'Traffic of blobs', width: 6, unit: 'Bps', empty: 'No API',
+            title: 'Traffic of blobs',
+            width: 6,
+            unit: 'Bps',
+            empty: 'No API',
             description: 'Ciphertexts and keys that clients, schedulers and workers send to the API and get from it.',
             queries: [
               { expr: 'sum(rate(blindfit_api_blob_received_bytes_total[$__rate_interval]))', legend: 'received' },
@@ -231,7 +421,10 @@ export function overview(): ClassicDashboard {
             ],
           }),
           graph({
-            title: 'Clients that watch a job', width: 6, unit: 'none', empty: 'No API',
+            title: 'Clients that watch a job',
+            width: 6,
+            unit: 'none',
+            empty: 'No API',
             description: 'Open streams of events.',
             queries: [{ expr: 'sum(blindfit_api_event_streams)', legend: 'streams' }],
           }),
@@ -241,26 +434,54 @@ export function overview(): ClassicDashboard {
         title: 'Redis and store',
         panels: [
           graph({
-            title: 'Connections to Redis', width: 6, unit: 'none', empty: 'No process', max: 1,
+            title: 'Connections to Redis',
+            width: 6,
+            unit: 'none',
+            empty: 'No process',
+            max: 1,
             description: 'The smallest over all processes: 1 while every one of them is connected, 0 when one is not.',
             queries: [{ expr: 'min(blindfit_redis_up)', legend: 'connected' }],
             documents: [runbook('BlindfitRedisUnreachable')],
           }),
           graph({
-            title: 'Redis memory', width: 6, unit: 'percentunit', empty: 'Redis cannot be asked', max: 1, limits: [[null, 'text'], [0.85, 'red']],
-            description: 'Share of maxmemory, or of the machine’s memory where none is set. A full Redis with noeviction refuses writes, and every job stops.',
-            queries: [{ expr: 'max(blindfit_redis_memory_used_bytes / blindfit_redis_memory_limit_bytes)', legend: 'used' }],
+            title: 'Redis memory',
+            width: 6,
+            unit: 'percentunit',
+            empty: 'Redis cannot be asked',
+            max: 1,
+            limits: [
+              [null, 'text'],
+              [0.85, 'red'],
+            ],
+            description:
+              'Share of maxmemory, or of the machine’s memory where none is set. A full Redis with noeviction refuses writes, and every job stops.',
+            queries: [
+              { expr: 'max(blindfit_redis_memory_used_bytes / blindfit_redis_memory_limit_bytes)', legend: 'used' },
+            ],
             documents: [runbook('BlindfitRedisMemoryNearLimit')],
           }),
           graph({
-            title: 'Free space of the store', width: 6, unit: 'percentunit', empty: 'The store is no directory', max: 1, limits: [[null, 'red'], [0.05, 'orange'], [0.15, 'text']],
+            title: 'Free space of the store',
+            width: 6,
+            unit: 'percentunit',
+            empty: 'The store is no directory',
+            max: 1,
+            limits: [
+              [null, 'red'],
+              [0.05, 'orange'],
+              [0.15, 'text'],
+            ],
             description: 'Of the file system that holds the blobs.',
             queries: [{ expr: 'min(blindfit_store_free_bytes / blindfit_store_size_bytes)', legend: 'free' }],
             documents: [runbook('BlindfitStoreNearlyFull')],
           }),
           graph({
-            title: 'Blobs', width: 6, unit: 'bytes', empty: 'Nothing was collected yet',
-            description: 'Left in the store at the last collection, which comes a minute after the API’s start and every hour.',
+            title: 'Blobs',
+            width: 6,
+            unit: 'bytes',
+            empty: 'Nothing was collected yet',
+            description:
+              'Left in the store at the last collection, which comes a minute after the API’s start and every hour.',
             queries: [{ expr: 'max(blindfit_blob_bytes)', legend: 'in the store' }],
           }),
         ],

@@ -1,14 +1,43 @@
 /** The kinds of panels the dashboards are made of, each with what all panels of a kind have in common. */
+import { PanelBuilder as BarGauge } from '@grafana/grafana-foundation-sdk/bargauge';
+import type { Builder } from '@grafana/grafana-foundation-sdk/cog';
 import {
-  BarGaugeDisplayMode, BigValueColorMode, BigValueGraphMode, BigValueTextMode, GraphDrawStyle, GraphThresholdsStyleConfigBuilder, GraphThresholdsStyleMode, LegendDisplayMode, LegendPlacement,
-  ReduceDataOptionsBuilder, SortOrder, StackingConfigBuilder, StackingMode, TooltipDisplayMode, VisibilityMode, VizLegendOptionsBuilder, VizOrientation, VizTooltipOptionsBuilder,
+  BarGaugeDisplayMode,
+  BigValueColorMode,
+  BigValueGraphMode,
+  BigValueTextMode,
+  GraphDrawStyle,
+  GraphThresholdsStyleConfigBuilder,
+  GraphThresholdsStyleMode,
+  LegendDisplayMode,
+  LegendPlacement,
+  ReduceDataOptionsBuilder,
+  SortOrder,
+  StackingConfigBuilder,
+  StackingMode,
+  TooltipDisplayMode,
+  VisibilityMode,
+  VizLegendOptionsBuilder,
+  VizOrientation,
+  VizTooltipOptionsBuilder,
 } from '@grafana/grafana-foundation-sdk/common';
 import {
-  FieldColorBuilder, FieldColorModeId, MappingType, ThresholdsConfigBuilder, ThresholdsMode, type DashboardLinkBuilder, type DynamicConfigValue, type Panel, type ValueMapping,
+  FieldColorBuilder,
+  FieldColorModeId,
+  MappingType,
+  ThresholdsConfigBuilder,
+  ThresholdsMode,
+  type DashboardLinkBuilder,
+  type DynamicConfigValue,
+  type Panel,
+  type ValueMapping,
 } from '@grafana/grafana-foundation-sdk/dashboard';
-import type { Builder } from '@grafana/grafana-foundation-sdk/cog';
-import { PanelBuilder as BarGauge } from '@grafana/grafana-foundation-sdk/bargauge';
-import { HeatmapColorMode, HeatmapColorOptionsBuilder, PanelBuilder as Heatmap, YAxisConfigBuilder } from '@grafana/grafana-foundation-sdk/heatmap';
+import {
+  HeatmapColorMode,
+  HeatmapColorOptionsBuilder,
+  PanelBuilder as Heatmap,
+  YAxisConfigBuilder,
+} from '@grafana/grafana-foundation-sdk/heatmap';
 import { DataqueryBuilder, PromQueryFormat } from '@grafana/grafana-foundation-sdk/prometheus';
 import { PanelBuilder as Stat } from '@grafana/grafana-foundation-sdk/stat';
 import { PanelBuilder as StateTimeline } from '@grafana/grafana-foundation-sdk/statetimeline';
@@ -62,15 +91,48 @@ interface AnyPanel extends Builder<Panel> {
   withTarget(query: DataqueryBuilder): this;
 }
 
-function common<T extends AnyPanel>(panel: T, text: PanelText, height: number, query: (builder: DataqueryBuilder) => DataqueryBuilder): T {
-  const { title, description, unit, width, queries, empty = 'No data', limits = [[null, 'text']], links = [], documents = [] } = text;
+function common<T extends AnyPanel>(
+  panel: T,
+  text: PanelText,
+  height: number,
+  query: (builder: DataqueryBuilder) => DataqueryBuilder,
+): T {
+  const {
+    title,
+    description,
+    unit,
+    width,
+    queries,
+    empty = 'No data',
+    limits = [[null, 'text']],
+    links = [],
+    documents = [],
+  } = text;
   panel
-    .title(title).description(description).unit(unit).span(width).height(height).datasource(DATASOURCE).noValue(empty)
-    .thresholds(new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(limits.map(([value, color]) => ({ value, color }))))
+    .title(title)
+    .description(description)
+    .unit(unit)
+    .span(width)
+    .height(height)
+    .datasource(DATASOURCE)
+    .noValue(empty)
+    .thresholds(
+      new ThresholdsConfigBuilder()
+        .mode(ThresholdsMode.Absolute)
+        .steps(limits.map(([value, color]) => ({ value, color }))),
+    )
     .dataLinks([...links])
     .links([...documents]);
   for (const [at, { expr, legend }] of queries.entries()) {
-    panel.withTarget(query(new DataqueryBuilder().refId(String.fromCharCode(65 + at)).datasource(DATASOURCE).expr(expr).legendFormat(legend)));
+    panel.withTarget(
+      query(
+        new DataqueryBuilder()
+          .refId(String.fromCharCode(65 + at))
+          .datasource(DATASOURCE)
+          .expr(expr)
+          .legendFormat(legend),
+      ),
+    );
   }
   return panel;
 }
@@ -97,12 +159,19 @@ export function graph(text: GraphText): TimeSeries {
     // A gap means that nothing was scraped, and should look like it.
     .spanNulls(false)
     .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.PaletteClassicByName))
-    .legend(new VizLegendOptionsBuilder().showLegend(true).displayMode(LegendDisplayMode.Table).placement(LegendPlacement.Bottom).calcs(['mean', 'lastNotNull', 'max']))
+    .legend(
+      new VizLegendOptionsBuilder()
+        .showLegend(true)
+        .displayMode(LegendDisplayMode.Table)
+        .placement(LegendPlacement.Bottom)
+        .calcs(['mean', 'lastNotNull', 'max']),
+    )
     .tooltip(new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi).sort(SortOrder.Descending));
   if (text.bars === true) panel.drawStyle(GraphDrawStyle.Bars);
   if (text.stacked === true) panel.stacking(new StackingConfigBuilder().mode(StackingMode.Normal).group('A'));
   if (text.max !== undefined) panel.max(text.max);
-  if (text.limits !== undefined) panel.thresholdsStyle(new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Dashed));
+  if (text.limits !== undefined)
+    panel.thresholdsStyle(new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Dashed));
   return panel;
 }
 
@@ -144,7 +213,13 @@ export function timeline(text: PanelText): StateTimeline {
     .showValue(VisibilityMode.Never)
     .mergeValues(true)
     .rowHeight(0.8)
-    .legend(new VizLegendOptionsBuilder().showLegend(false).displayMode(LegendDisplayMode.List).placement(LegendPlacement.Bottom).calcs([]))
+    .legend(
+      new VizLegendOptionsBuilder()
+        .showLegend(false)
+        .displayMode(LegendDisplayMode.List)
+        .placement(LegendPlacement.Bottom)
+        .calcs([]),
+    )
     .tooltip(new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Single).sort(SortOrder.None))
     .mappings([valueNames({ 1: 'yes' })])
     .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.Fixed).fixedColor('blue'));
@@ -179,7 +254,11 @@ export function table(text: PanelText & { readonly columns: readonly Column[] })
     .withTransformation({
       id: 'organize',
       options: {
-        excludeByName: Object.fromEntries(['Time', ...text.columns.filter(({ title }) => title === undefined).map(({ field }) => field)].map((field) => [field, true])),
+        excludeByName: Object.fromEntries(
+          ['Time', ...text.columns.filter(({ title }) => title === undefined).map(({ field }) => field)].map(
+            (field) => [field, true],
+          ),
+        ),
         indexByName: Object.fromEntries(shown.map(({ field }, at) => [field, at])),
         renameByName: Object.fromEntries(shown.map(({ field, title }) => [field, title ?? field])),
       },
@@ -195,5 +274,8 @@ export function table(text: PanelText & { readonly columns: readonly Column[] })
 
 /** Texts for values, e.g. `{ 0: 'down', 1: 'up' }`. */
 export function valueNames(names: Readonly<Record<number, string>>): ValueMapping {
-  return { type: MappingType.ValueToText, options: Object.fromEntries(Object.entries(names).map(([value, text], index) => [value, { text, index }])) };
+  return {
+    type: MappingType.ValueToText,
+    options: Object.fromEntries(Object.entries(names).map(([value, text], index) => [value, { text, index }])),
+  };
 }

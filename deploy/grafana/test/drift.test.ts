@@ -10,6 +10,10 @@ it('dashboards/*.json are what node deploy/grafana/src/generate.ts writes', () =
   const files = dashboards();
   assert.deepEqual(readdirSync(DIRECTORY).sort(), [...files.keys()].sort());
   for (const [name, dashboard] of files) {
-    assert.equal(readFileSync(join(DIRECTORY, name), 'utf8'), fileOf(dashboard), `${name} is behind its source; run: node deploy/grafana/src/generate.ts`);
+    assert.equal(
+      readFileSync(join(DIRECTORY, name), 'utf8'),
+      fileOf(dashboard),
+      `${name} is behind its source; run: node deploy/grafana/src/generate.ts`,
+    );
   }
 });

@@ -1,6 +1,6 @@
 /** PromQL, read by the parser of Prometheus' own expression field. */
-import { parser } from '@prometheus-io/lezer-promql';
 import type { SyntaxNode, Tree } from '@lezer/common';
+import { parser } from '@prometheus-io/lezer-promql';
 
 /** @returns what is wrong with an expression without Grafana's variables, or undefined */
 export function syntaxProblem(expr: string): string | undefined {
@@ -10,7 +10,11 @@ export function syntaxProblem(expr: string): string | undefined {
       if (node.type.isError) at ??= node.from;
     },
   });
-  return expr.trim() === '' ? 'it is empty' : at === undefined ? undefined : `it cannot be parsed from "${expr.slice(at, at + 20)}" on`;
+  return expr.trim() === ''
+    ? 'it is empty'
+    : at === undefined
+      ? undefined
+      : `it cannot be parsed from "${expr.slice(at, at + 20)}" on`;
 }
 
 /** One use of a metric. */
@@ -57,7 +61,12 @@ export function withoutThresholds(expr: string): string {
   parser.parse(expr).iterate({
     enter: ({ node }) => {
       const [operator, right] = [node.firstChild?.nextSibling, node.lastChild];
-      if (node.name === 'BinaryExpr' && ['Gtr', 'Lss', 'Gte', 'Lte', 'Eql', 'EqlSingle', 'Neq'].includes(operator?.name ?? '') && right?.name === 'NumberDurationLiteral') cuts.push([operator?.from ?? 0, right.to]);
+      if (
+        node.name === 'BinaryExpr' &&
+        ['Gtr', 'Lss', 'Gte', 'Lte', 'Eql', 'EqlSingle', 'Neq'].includes(operator?.name ?? '') &&
+        right?.name === 'NumberDurationLiteral'
+      )
+        cuts.push([operator?.from ?? 0, right.to]);
       const called = node.name === 'FunctionCall' ? node.getChild('FunctionIdentifier') : null;
       if (called !== null && expr.slice(called.from, called.to) === 'absent') cuts.push([called.from, called.to]);
     },

@@ -21,13 +21,19 @@ const each = (dashboard: DashboardJson, problem: (panel: PanelJson) => string | 
   });
 
 /** Of every target of every panel. */
-const eachTarget = (dashboard: DashboardJson, problem: (expr: string, panel: PanelJson) => string | undefined | false): string[] =>
-  panelsOf(dashboard).flatMap((panel) => (panel.targets ?? []).flatMap(({ refId = '', expr = '' }) => {
-    const said = problem(expr, panel);
-    return said === undefined || said === false ? [] : [`panel "${panel.title ?? ''}", query ${refId}: ${said}`];
-  }));
+const eachTarget = (
+  dashboard: DashboardJson,
+  problem: (expr: string, panel: PanelJson) => string | undefined | false,
+): string[] =>
+  panelsOf(dashboard).flatMap((panel) =>
+    (panel.targets ?? []).flatMap(({ refId = '', expr = '' }) => {
+      const said = problem(expr, panel);
+      return said === undefined || said === false ? [] : [`panel "${panel.title ?? ''}", query ${refId}: ${said}`];
+    }),
+  );
 
-const variablesOf = (dashboard: DashboardJson, type: string) => (dashboard.templating.list ?? []).filter((variable) => (variable.type as string) === type);
+const variablesOf = (dashboard: DashboardJson, type: string) =>
+  (dashboard.templating.list ?? []).filter((variable) => (variable.type as string) === type);
 
 export const RULES: Readonly<Record<string, Rule>> = {
   'template-datasource-rule': (dashboard) => {
@@ -41,7 +47,10 @@ export const RULES: Readonly<Record<string, Rule>> = {
   },
 
   // The linter's template-job-rule and template-instance-rule want variables for these two labels, so that one Prometheus can hold several clusters. Ours are told apart by any label.
-  'template-filters-rule': (dashboard) => (variablesOf(dashboard, 'adhoc').some(({ datasource }) => datasource?.uid === UID) ? [] : ['there must be a variable of type adhoc on the chosen data source']),
+  'template-filters-rule': (dashboard) =>
+    variablesOf(dashboard, 'adhoc').some(({ datasource }) => datasource?.uid === UID)
+      ? []
+      : ['there must be a variable of type adhoc on the chosen data source'],
 
   'template-label-promql-rule': (dashboard) =>
     variablesOf(dashboard, 'query').flatMap(({ name, query }) => {
@@ -51,46 +60,99 @@ export const RULES: Readonly<Record<string, Rule>> = {
       return problem === undefined ? [] : [`variable ${name}: ${problem}`];
     }),
 
-  'template-on-time-change-reload-rule': (dashboard) => variablesOf(dashboard, 'query').filter(({ refresh }) => (refresh as number) !== 2).map(({ name }) => `variable ${name} must be read again when the time range changes`),
+  'template-on-time-change-reload-rule': (dashboard) =>
+    variablesOf(dashboard, 'query')
+      .filter(({ refresh }) => (refresh as number) !== 2)
+      .map(({ name }) => `variable ${name} must be read again when the time range changes`),
 
-  'template-uses-datasource-rule': (dashboard) => variablesOf(dashboard, 'query').filter(({ datasource }) => datasource?.uid !== UID).map(({ name }) => `variable ${name} does not use the chosen data source`),
+  'template-uses-datasource-rule': (dashboard) =>
+    variablesOf(dashboard, 'query')
+      .filter(({ datasource }) => datasource?.uid !== UID)
+      .map(({ name }) => `variable ${name} does not use the chosen data source`),
 
-  'template-used-rule': (dashboard) => variablesOf(dashboard, 'query').filter(({ name }) => !panelsOf(dashboard).every(({ targets = [] }) => targets.some(({ expr = '' }) => new RegExp(`\\$${name}\\b`).test(expr)))).map(({ name }) => `not every panel heeds the variable ${name}`),
+  'template-used-rule': (dashboard) =>
+    variablesOf(dashboard, 'query')
+      .filter(
+        ({ name }) =>
+          !panelsOf(dashboard).every(({ targets = [] }) =>
+            targets.some(({ expr = '' }) => new RegExp(`\\$${name}\\b`).test(expr)),
+          ),
+      )
+      .map(({ name }) => `not every panel heeds the variable ${name}`),
 
-  'panel-datasource-rule': (dashboard) => each(dashboard, ({ datasource, targets = [] }) => [datasource, ...targets.map((target) => target.datasource)].some((of) => of?.uid !== UID || of.type !== 'prometheus') && 'it must use the chosen data source'),
+  'panel-datasource-rule': (dashboard) =>
+    each(
+      dashboard,
+      ({ datasource, targets = [] }) =>
+        [datasource, ...targets.map((target) => target.datasource)].some(
+          (of) => of?.uid !== UID || of.type !== 'prometheus',
+        ) && 'it must use the chosen data source',
+    ),
 
-  'panel-title-description-rule': (dashboard) => each(dashboard, ({ title = '', description = '' }) => (title === '' || description === '') && 'it must have a title and a description'),
+  'panel-title-description-rule': (dashboard) =>
+    each(
+      dashboard,
+      ({ title = '', description = '' }) =>
+        (title === '' || description === '') && 'it must have a title and a description',
+    ),
 
   'panel-units-rule': (dashboard) =>
     each(dashboard, ({ fieldConfig }) => {
       const unit = fieldConfig?.defaults.unit;
-      const overrides = (fieldConfig?.overrides ?? []).flatMap(({ properties }) => properties.filter(({ id }) => id === 'unit').map(({ value }) => value as unknown));
-      const bad = [unit, ...overrides].filter((one) => typeof one !== 'string' || !(KNOWN_UNITS.has(one) || one.startsWith('suffix:')));
+      const overrides = (fieldConfig?.overrides ?? []).flatMap(({ properties }) =>
+        properties.filter(({ id }) => id === 'unit').map(({ value }) => value as unknown),
+      );
+      const bad = [unit, ...overrides].filter(
+        (one) => typeof one !== 'string' || !(KNOWN_UNITS.has(one) || one.startsWith('suffix:')),
+      );
       return bad.length > 0 && `${bad.map(String).join(', ')}: Grafana has no such unit`;
     }),
 
-  'panel-no-targets-rule': (dashboard) => each(dashboard, ({ targets = [] }) => targets.length === 0 && 'it has no query'),
+  'panel-no-targets-rule': (dashboard) =>
+    each(dashboard, ({ targets = [] }) => targets.length === 0 && 'it has no query'),
 
-  'panel-legend-rule': (dashboard) => each(dashboard, ({ type, targets = [] }) => type !== 'table' && targets.some(({ legendFormat = '' }) => legendFormat === '' || legendFormat === '__auto') && 'every query must name its series'),
+  'panel-legend-rule': (dashboard) =>
+    each(
+      dashboard,
+      ({ type, targets = [] }) =>
+        type !== 'table' &&
+        targets.some(({ legendFormat = '' }) => legendFormat === '' || legendFormat === '__auto') &&
+        'every query must name its series',
+    ),
 
   'panel-legend-label-rule': (dashboard) =>
     each(dashboard, ({ targets = [] }) => {
-      const missing = targets.flatMap(({ legendFormat = '', expr = '' }) => Array.from(legendFormat.matchAll(/\{\{(\w+)\}\}/g), (match) => match[1] ?? '').filter((label) => !new RegExp(`by \\([^)]*\\b${label}\\b[^)]*\\)`).test(expr)));
+      const missing = targets.flatMap(({ legendFormat = '', expr = '' }) =>
+        Array.from(legendFormat.matchAll(/\{\{(\w+)\}\}/g), (match) => match[1] ?? '').filter(
+          (label) => !new RegExp(`by \\([^)]*\\b${label}\\b[^)]*\\)`).test(expr),
+        ),
+      );
       return missing.length > 0 && `a legend uses ${missing.join(', ')}, which the query does not keep`;
     }),
 
-  'panel-empty-state-rule': (dashboard) => each(dashboard, ({ fieldConfig }) => (fieldConfig?.defaults.noValue ?? '') === '' && 'it must say something when there are no data'),
+  'panel-empty-state-rule': (dashboard) =>
+    each(
+      dashboard,
+      ({ fieldConfig }) =>
+        (fieldConfig?.defaults.noValue ?? '') === '' && 'it must say something when there are no data',
+    ),
 
   'panel-thresholds-rule': (dashboard) =>
     each(dashboard, ({ fieldConfig }) => {
       const [first, ...rest] = fieldConfig?.defaults.thresholds?.steps ?? [];
-      const rising = rest.every(({ value }, at) => value !== null && (at === 0 || value > (rest[at - 1]?.value ?? Infinity)));
+      const rising = rest.every(
+        ({ value }, at) => value !== null && (at === 0 || value > (rest[at - 1]?.value ?? Infinity)),
+      );
       return (first?.value !== null || !rising) && 'its thresholds must start from nothing and rise';
     }),
 
   'target-promql-rule': (dashboard) => eachTarget(dashboard, (expr) => syntaxProblem(filled(expr, VARIABLES))),
 
-  'target-variables-rule': (dashboard) => eachTarget(dashboard, (expr) => /\$/.test(filled(expr, VARIABLES)) && `it has a variable that nobody knows: ${expr}`),
+  'target-variables-rule': (dashboard) =>
+    eachTarget(
+      dashboard,
+      (expr) => /\$/.test(filled(expr, VARIABLES)) && `it has a variable that nobody knows: ${expr}`,
+    ),
 
   'target-rate-interval-rule': (dashboard) =>
     eachTarget(dashboard, (expr) => {
@@ -100,29 +162,49 @@ export const RULES: Readonly<Record<string, Rule>> = {
 
   'target-counter-agg-rule': (dashboard) =>
     eachTarget(dashboard, (expr) => {
-      const bare = selectorsOf(filled(expr, VARIABLES)).filter(({ metric, functions }) => /_(total|count|bucket|sum)$/.test(metric) && !functions.some((name) => ['rate', 'irate', 'increase'].includes(name)));
-      return bare.length > 0 && `the counter ${bare.map(({ metric }) => metric).join(', ')} must be within rate, irate or increase`;
+      const bare = selectorsOf(filled(expr, VARIABLES)).filter(
+        ({ metric, functions }) =>
+          /_(total|count|bucket|sum)$/.test(metric) &&
+          !functions.some((name) => ['rate', 'irate', 'increase'].includes(name)),
+      );
+      return (
+        bare.length > 0 &&
+        `the counter ${bare.map(({ metric }) => metric).join(', ')} must be within rate, irate or increase`
+      );
     }),
 
   'target-gauge-rate-rule': (dashboard) =>
     eachTarget(dashboard, (expr) => {
-      const wrong = selectorsOf(filled(expr, VARIABLES)).filter(({ metric, functions }) => !/_(total|count|bucket|sum)$/.test(metric) && functions.some((name) => ['rate', 'irate', 'increase'].includes(name)));
+      const wrong = selectorsOf(filled(expr, VARIABLES)).filter(
+        ({ metric, functions }) =>
+          !/_(total|count|bucket|sum)$/.test(metric) &&
+          functions.some((name) => ['rate', 'irate', 'increase'].includes(name)),
+      );
       return wrong.length > 0 && `${wrong.map(({ metric }) => metric).join(', ')} is no counter: it has no rate`;
     }),
 
   // A scrape of several APIs and schedulers gives the same figure several times.
-  'target-aggregation-rule': (dashboard) => eachTarget(dashboard, (expr) => !/\b(sum|max|min|count)\b/.test(expr) && `it must be aggregated over processes: ${expr}`),
+  'target-aggregation-rule': (dashboard) =>
+    eachTarget(
+      dashboard,
+      (expr) => !/\b(sum|max|min|count)\b/.test(expr) && `it must be aggregated over processes: ${expr}`,
+    ),
 
-  'uneditable-dashboard-rule': ({ editable }) => (editable === false ? [] : ['it must not be editable: changes to a provisioned dashboard cannot be saved']),
+  'uneditable-dashboard-rule': ({ editable }) =>
+    editable === false ? [] : ['it must not be editable: changes to a provisioned dashboard cannot be saved'],
 
   'dashboard-uid-rule': ({ uid = '' }, all) => [
     ...(/^blindfit-[a-z]+$/.test(uid) ? [] : [`the uid ${JSON.stringify(uid)} is not blindfit-NAME`]),
     ...(all.filter((other) => other.uid === uid).length === 1 ? [] : [`the uid ${uid} is not unique`]),
   ],
 
-  'dashboard-time-rule': ({ time, refresh }) => (/^now-\d+[hmd]$/.test(time?.from ?? '') && time?.to === 'now' && refresh === '30s' ? [] : ['it must show the time up to now, and be read again every 30 s']),
+  'dashboard-time-rule': ({ time, refresh }) =>
+    /^now-\d+[hmd]$/.test(time?.from ?? '') && time?.to === 'now' && refresh === '30s'
+      ? []
+      : ['it must show the time up to now, and be read again every 30 s'],
 
-  'panel-id-rule': ({ panels = [] }) => (new Set(panels.map(({ id }) => id)).size === panels.length ? [] : ['two panels have the same id']),
+  'panel-id-rule': ({ panels = [] }) =>
+    new Set(panels.map(({ id }) => id)).size === panels.length ? [] : ['two panels have the same id'],
 
   'panel-overlap-rule': ({ panels = [] }) => {
     const taken = new Map<string, string>();
@@ -145,12 +227,16 @@ export const RULES: Readonly<Record<string, Rule>> = {
 
   'link-rule': (dashboard, all) => {
     const uids = new Set(all.map(({ uid }) => uid));
-    const names = new Map(all.map(({ uid, templating }) => [uid, new Set((templating.list ?? []).map(({ name }) => name))]));
+    const names = new Map(
+      all.map(({ uid, templating }) => [uid, new Set((templating.list ?? []).map(({ name }) => name))]),
+    );
     return linksOf(dashboard).flatMap((url) => {
       const match = /^\/d\/([^?]+)\?(.*)$/.exec(url);
       if (match === null) return url.startsWith('https://') ? [] : [`${url} leads nowhere`];
       const [, uid = '', query = ''] = match;
-      const unknown = Array.from(query.matchAll(/var-(\w+)=/g), (each) => each[1] ?? '').filter((name) => names.get(uid)?.has(name) !== true);
+      const unknown = Array.from(query.matchAll(/var-(\w+)=/g), (each) => each[1] ?? '').filter(
+        (name) => names.get(uid)?.has(name) !== true,
+      );
       return [
         ...(uids.has(uid) ? [] : [`${url}: there is no dashboard ${uid}`]),
         ...(uids.has(uid) ? unknown.map((name) => `${url}: ${uid} has no variable ${name}`) : []),
@@ -168,7 +254,9 @@ export function linksOf(dashboard: DashboardJson): string[] {
     ...panelsOf(dashboard).flatMap(({ links: own = [], fieldConfig }) => [
       ...own,
       ...(fieldConfig?.defaults.links ?? []),
-      ...(fieldConfig?.overrides ?? []).flatMap(({ properties }) => properties.filter(({ id }) => id === 'links').flatMap(({ value }) => value as { url?: string }[])),
+      ...(fieldConfig?.overrides ?? []).flatMap(({ properties }) =>
+        properties.filter(({ id }) => id === 'links').flatMap(({ value }) => value as { url?: string }[]),
+      ),
     ]),
   ];
   return links.flatMap(({ url }) => (url === undefined ? [] : [url]));

@@ -15,7 +15,9 @@ export interface Target {
 }
 
 /** A panel, as Grafana reads it. */
-export type PanelJson = Omit<Exclude<NonNullable<ClassicDashboard['panels']>[number], { type: 'row' }>, 'targets'> & { readonly targets?: readonly Target[] };
+export type PanelJson = Omit<Exclude<NonNullable<ClassicDashboard['panels']>[number], { type: 'row' }>, 'targets'> & {
+  readonly targets?: readonly Target[];
+};
 export type DashboardJson = ClassicDashboard;
 
 /** The committed dashboards, by file. */
@@ -38,12 +40,16 @@ export interface Expression {
 /** Every expression of a dashboard: of panels, of variables (their selectors) and of annotations. */
 export function expressionsOf(file: string, dashboard: DashboardJson): Expression[] {
   return [
-    ...panelsOf(dashboard).flatMap(({ title = '', targets = [] }) => targets.map(({ refId = '', expr = '' }) => ({ place: `${file}: ${title} ${refId}`, expr }))),
+    ...panelsOf(dashboard).flatMap(({ title = '', targets = [] }) =>
+      targets.map(({ refId = '', expr = '' }) => ({ place: `${file}: ${title} ${refId}`, expr })),
+    ),
     ...(dashboard.templating.list ?? []).flatMap((variable) => {
       const { selector } = labelValues(variable.query) ?? {};
       return selector === undefined ? [] : [{ place: `${file}: variable ${variable.name}`, expr: selector }];
     }),
-    ...(dashboard.annotations.list ?? []).flatMap(({ name, expr }) => (expr === undefined ? [] : [{ place: `${file}: annotation ${name}`, expr }])),
+    ...(dashboard.annotations.list ?? []).flatMap(({ name, expr }) =>
+      expr === undefined ? [] : [{ place: `${file}: annotation ${name}`, expr }],
+    ),
   ];
 }
 

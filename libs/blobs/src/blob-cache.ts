@@ -1,8 +1,7 @@
 import { utimes } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-
-import type { BlobInfo, BlobSource, BlobStore, PutOptions, PutResult } from './blob-store.ts';
 import type { Digest } from '@blindfit/base';
+import type { BlobInfo, BlobSource, BlobStore, PutOptions, PutResult } from './blob-store.ts';
 import { BlobNotFoundError, CorruptBlobError } from './errors.ts';
 import { FileBlobStore } from './file-store.ts';
 import { verifyBytes } from './verify.ts';

@@ -1,14 +1,36 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { access, constants, mkdir, open, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import {
+  access,
+  constants,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  statfs,
+  utimes,
+  type FileHandle,
+} from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
-
-import { openSource } from './blob-store.ts';
-import type { BlobInfo, BlobSource, CollectableBlobStore, PutOptions, PutResult } from './blob-store.ts';
-import { digestOfHex, hexOf } from '@blindfit/base';
-import type { Digest } from '@blindfit/base';
-import { BlobNotFoundError, BlobSizeMismatchError, BlobTooLargeError, CorruptBlobError, DigestMismatchError, StorageFullError } from './errors.ts';
+import { digestOfHex, hexOf, type Digest } from '@blindfit/base';
+import {
+  openSource,
+  type BlobInfo,
+  type BlobSource,
+  type CollectableBlobStore,
+  type PutOptions,
+  type PutResult,
+} from './blob-store.ts';
+import {
+  BlobNotFoundError,
+  BlobSizeMismatchError,
+  BlobTooLargeError,
+  CorruptBlobError,
+  DigestMismatchError,
+  StorageFullError,
+} from './errors.ts';
 import { verifyBytes, verifyStream } from './verify.ts';
 
 /** A temporary file nobody has written to for this long belongs to a process that died. Milliseconds. */
@@ -195,7 +217,13 @@ export class FileBlobStore implements CollectableBlobStore {
   }
 
   /** Writes the source to a temporary file; returns its size once the digest is known to be right. */
-  async #receive(path: string, digest: Digest, source: AsyncIterable<Uint8Array>, declared: number | undefined, maxBytes: number): Promise<number> {
+  async #receive(
+    path: string,
+    digest: Digest,
+    source: AsyncIterable<Uint8Array>,
+    declared: number | undefined,
+    maxBytes: number,
+  ): Promise<number> {
     const hash = createHash('sha256');
     let size = 0;
     const file = await open(path, 'wx');
@@ -221,7 +249,12 @@ export class FileBlobStore implements CollectableBlobStore {
     const file = await open(this.pathOf(digest)).catch(undefinedIfMissing);
     if (file !== undefined) return file;
     const damaged = await stat(this.#setAsideAt(digest)).catch(undefinedIfMissing);
-    throw new BlobNotFoundError(digest, damaged === undefined ? this.root : `${this.root} any more: it was found damaged and set aside as ${this.#setAsideAt(digest)}`);
+    throw new BlobNotFoundError(
+      digest,
+      damaged === undefined
+        ? this.root
+        : `${this.root} any more: it was found damaged and set aside as ${this.#setAsideAt(digest)}`,
+    );
   }
 
   /** Moves damaged bytes out of the way, so that the next `put` can heal the blob and the evidence stays. */

@@ -1,12 +1,15 @@
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-
-import { Agent, errors as undiciErrors, request } from 'undici';
-import type { Dispatcher } from 'undici';
-
-import { openSource } from './blob-store.ts';
-import type { BlobInfo, BlobSource, BlobStore, PutOptions, PutResult } from './blob-store.ts';
+import { Agent, errors as undiciErrors, request, type Dispatcher } from 'undici';
 import type { Digest } from '@blindfit/base';
+import {
+  openSource,
+  type BlobInfo,
+  type BlobSource,
+  type BlobStore,
+  type PutOptions,
+  type PutResult,
+} from './blob-store.ts';
 import {
   BlobNotFoundError,
   BlobSizeMismatchError,
@@ -90,7 +93,11 @@ export class HttpBlobStore implements BlobStore {
       if (existing !== undefined) return { created: false, size: existing.size };
     }
     const repeatable = source instanceof Uint8Array || typeof source === 'function';
-    return await this.#retry(digest, () => this.#putOnce(digest, source, declared, maxBytes), repeatable ? this.#attempts : 1);
+    return await this.#retry(
+      digest,
+      () => this.#putOnce(digest, source, declared, maxBytes),
+      repeatable ? this.#attempts : 1,
+    );
   }
 
   async get(digest: Digest): Promise<Uint8Array> {
@@ -133,7 +140,12 @@ export class HttpBlobStore implements BlobStore {
     return response;
   }
 
-  async #putOnce(digest: Digest, source: BlobSource, declared: number | undefined, maxBytes: number): Promise<PutResult> {
+  async #putOnce(
+    digest: Digest,
+    source: BlobSource,
+    declared: number | undefined,
+    maxBytes: number,
+  ): Promise<PutResult> {
     // A source that fails is the caller's own error: it must come out as it is and not be retried as if it were
     // the network's.
     let sourceFailure: { error: unknown } | undefined;
@@ -146,14 +158,18 @@ export class HttpBlobStore implements BlobStore {
           if (declared !== undefined && size > declared) throw new BlobSizeMismatchError(digest, declared, 'more');
           yield chunk;
         }
-        if (declared !== undefined && size < declared) throw new BlobSizeMismatchError(digest, declared, `only ${size}`);
+        if (declared !== undefined && size < declared)
+          throw new BlobSizeMismatchError(digest, declared, `only ${size}`);
       } catch (error) {
         sourceFailure = { error };
         throw error;
       }
     }
     const body = source instanceof Uint8Array ? source : Readable.from(watched(), { objectMode: false });
-    const headers = { 'content-type': 'application/octet-stream', ...(declared === undefined ? {} : { 'content-length': String(declared) }) };
+    const headers = {
+      'content-type': 'application/octet-stream',
+      ...(declared === undefined ? {} : { 'content-length': String(declared) }),
+    };
     let response: Response;
     try {
       response = await this.#send('PUT', digest, headers, body);
@@ -168,9 +184,16 @@ export class HttpBlobStore implements BlobStore {
     return { created: response.statusCode === 201, size };
   }
 
-  async #send(method: 'HEAD' | 'GET' | 'PUT', digest: Digest, headers: Record<string, string> = {}, body: Uint8Array | Readable | null = null): Promise<Response> {
+  async #send(
+    method: 'HEAD' | 'GET' | 'PUT',
+    digest: Digest,
+    headers: Record<string, string> = {},
+    body: Uint8Array | Readable | null = null,
+  ): Promise<Response> {
     const authorization = this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
-    const response = await transient(() => request(this.#url(digest), { dispatcher: this.#agent, method, headers: { ...authorization, ...headers }, body }));
+    const response = await transient(() =>
+      request(this.#url(digest), { dispatcher: this.#agent, method, headers: { ...authorization, ...headers }, body }),
+    );
     // 507 is a server error that no retry mends.
     if ((response.statusCode >= 500 && response.statusCode !== 507) || response.statusCode === 429) {
       throw new TransientError((await this.#failure(digest, response)).message);
@@ -182,18 +205,25 @@ export class HttpBlobStore implements BlobStore {
   async #failure(digest: Digest, response: Response): Promise<StorageError> {
     const { statusCode: status } = response;
     const problem = parseJson(await readText(response.body).catch(() => ''));
-    if (status === 404 && (problem['code'] ?? 'BLOB_NOT_FOUND') === 'BLOB_NOT_FOUND') return new BlobNotFoundError(digest, this.base);
+    if (status === 404 && (problem['code'] ?? 'BLOB_NOT_FOUND') === 'BLOB_NOT_FOUND')
+      return new BlobNotFoundError(digest, this.base);
     const text = (key: string): string | undefined => (typeof problem[key] === 'string' ? problem[key] : undefined);
     if (status === 413) return new BlobTooLargeError(digest);
     if (status === 422 && text('code') === 'DIGEST_MISMATCH') return new DigestMismatchError(digest, 'something else');
     if (status === 507) return new StorageFullError(this.base, undefined, text('detail'));
     const reason = text('detail') ?? text('title') ?? 'no reason given';
-    const hint = status === 401 || status === 403 ? 'set BLINDFIT_TOKEN to the token that the API was started with' : text('hint');
+    const hint =
+      status === 401 || status === 403 ? 'set BLINDFIT_TOKEN to the token that the API was started with' : text('hint');
     return new StoreRefusedError(this.#url(digest), status, reason, hint);
   }
 
   #notOurs(digest: Digest, response: Response, what: string): StoreRefusedError {
-    return new StoreRefusedError(this.#url(digest), response.statusCode, what, `check that ${this.base} is a Blindfit API`);
+    return new StoreRefusedError(
+      this.#url(digest),
+      response.statusCode,
+      what,
+      `check that ${this.base} is a Blindfit API`,
+    );
   }
 
   #url(digest: Digest): string {
@@ -208,7 +238,9 @@ export class HttpBlobStore implements BlobStore {
         if (!(error instanceof TransientError)) throw error;
         if (attempt >= attempts) {
           // Damaged bytes on every attempt are not an unreachable store.
-          throw error.cause instanceof StorageError ? error.cause : new StoreUnavailableError(this.#url(digest), attempts, error.cause ?? error);
+          throw error.cause instanceof StorageError
+            ? error.cause
+            : new StoreUnavailableError(this.#url(digest), attempts, error.cause ?? error);
         }
         const wait = Math.min(MAX_BACKOFF_MS, this.#backoffMs * 2 ** (attempt - 1));
         await sleep(wait * (0.5 + Math.random() / 2));

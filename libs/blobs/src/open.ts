@@ -1,5 +1,4 @@
 import { fileURLToPath } from 'node:url';
-
 import type { BlobStore } from './blob-store.ts';
 import { InvalidStoreUrlError } from './errors.ts';
 import { FileBlobStore } from './file-store.ts';
@@ -22,7 +21,11 @@ export async function openBlobStore(url: string, options: OpenBlobStoreOptions =
   if (parsed === null) throw new InvalidStoreUrlError(url, 'it is not a URL');
   switch (parsed.protocol) {
     case 'file:':
-      if (parsed.host !== '') throw new InvalidStoreUrlError(url, `a file URL names no host; did you mean file:///${parsed.host}${parsed.pathname}?`);
+      if (parsed.host !== '')
+        throw new InvalidStoreUrlError(
+          url,
+          `a file URL names no host; did you mean file:///${parsed.host}${parsed.pathname}?`,
+        );
       return await FileBlobStore.open(fileURLToPath(parsed));
     case 's3:': {
       const address = parseS3Url(url);
@@ -32,7 +35,8 @@ export async function openBlobStore(url: string, options: OpenBlobStoreOptions =
     }
     case 'http:':
     case 'https:': {
-      if (parsed.username !== '' || parsed.password !== '') throw new InvalidStoreUrlError(parsed.origin, 'credentials belong in the token, not in the URL');
+      if (parsed.username !== '' || parsed.password !== '')
+        throw new InvalidStoreUrlError(parsed.origin, 'credentials belong in the token, not in the URL');
       // A hundred modules; most threads and processes read a directory.
       const { HttpBlobStore } = await import('./http-store.ts');
       return new HttpBlobStore(parsed, { token: options.token });

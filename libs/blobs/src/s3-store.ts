@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -15,17 +14,29 @@ import {
   PutObjectCommand,
   S3Client,
   UploadPartCommand,
+  type _Object,
+  type CompletedPart,
+  type GetObjectCommandOutput,
+  type MultipartUpload as MultipartUploadInfo,
 } from '@aws-sdk/client-s3';
-import type { _Object, CompletedPart, GetObjectCommandOutput, MultipartUpload as MultipartUploadInfo } from '@aws-sdk/client-s3';
-
-import { openSource } from './blob-store.ts';
-import type { BlobInfo, BlobSource, CollectableBlobStore, PutOptions, PutResult } from './blob-store.ts';
-import { digestOf, digestOfHex, hexOf } from '@blindfit/base';
-import type { Digest } from '@blindfit/base';
-import { BlobNotFoundError, BlobSizeMismatchError, BlobTooLargeError, CorruptBlobError, DigestMismatchError } from './errors.ts';
+import { digestOf, digestOfHex, hexOf, type Digest } from '@blindfit/base';
+import {
+  openSource,
+  type BlobInfo,
+  type BlobSource,
+  type CollectableBlobStore,
+  type PutOptions,
+  type PutResult,
+} from './blob-store.ts';
+import {
+  BlobNotFoundError,
+  BlobSizeMismatchError,
+  BlobTooLargeError,
+  CorruptBlobError,
+  DigestMismatchError,
+} from './errors.ts';
 import { explainS3, isMissing, isPassing, s3ErrorOf } from './s3-errors.ts';
-import { s3UrlOf } from './s3-url.ts';
-import type { S3Address } from './s3-url.ts';
+import { s3UrlOf, type S3Address } from './s3-url.ts';
 import { verifyBytes, verifyStream } from './verify.ts';
 
 /** S3 takes no smaller part but the last. Bytes. */
@@ -168,7 +179,11 @@ export class S3BlobStore implements CollectableBlobStore {
     for await (const blob of this.#objects('blobs')) {
       while (mark.done !== true && mark.value.hex < blob.hex) mark = await marks.next();
       const touched = mark.done !== true && mark.value.hex === blob.hex ? mark.value.modified : blob.modified;
-      yield { digest: digestOfHex(blob.hex), size: blob.size, modified: touched > blob.modified ? touched : blob.modified };
+      yield {
+        digest: digestOfHex(blob.hex),
+        size: blob.size,
+        modified: touched > blob.modified ? touched : blob.modified,
+      };
     }
   }
 
@@ -176,14 +191,18 @@ export class S3BlobStore implements CollectableBlobStore {
   async removeLeftovers(): Promise<void> {
     const old = Date.now() - STALE_MS;
     for (const { Key: key, UploadId: id, Initiated: since } of await this.#uploads()) {
-      if (key !== undefined && id !== undefined && since !== undefined && since.getTime() < old) await this.#abort(key, id);
+      if (key !== undefined && id !== undefined && since !== undefined && since.getTime() < old)
+        await this.#abort(key, id);
     }
-    for await (const { hex, modified } of this.#objects('aside')) if (modified.getTime() < old) await this.#remove(this.#key('aside', digestOfHex(hex)));
+    for await (const { hex, modified } of this.#objects('aside'))
+      if (modified.getTime() < old) await this.#remove(this.#key('aside', digestOfHex(hex)));
   }
 
   async check(): Promise<void> {
     // Not the bucket's HEAD, whose answer has no body to say what is wrong.
-    await this.#call(() => this.#client.send(new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: `${this.#prefix}aside/` })));
+    await this.#call(() =>
+      this.#client.send(new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: `${this.#prefix}aside/` })),
+    );
   }
 
   close(): Promise<void> {
@@ -192,7 +211,12 @@ export class S3BlobStore implements CollectableBlobStore {
   }
 
   /** Reads the source part by part; nothing appears under the name before the digest of all of it is known to be right. */
-  async #receive(digest: Digest, source: AsyncIterable<Uint8Array>, declared: number | undefined, maxBytes: number): Promise<PutResult> {
+  async #receive(
+    digest: Digest,
+    source: AsyncIterable<Uint8Array>,
+    declared: number | undefined,
+    maxBytes: number,
+  ): Promise<PutResult> {
     const key = this.#key('blobs', digest);
     const hash = createHash('sha256');
     let size = 0;
@@ -210,7 +234,7 @@ export class S3BlobStore implements CollectableBlobStore {
         if (size > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
         if (declared !== undefined && size > declared) throw new BlobSizeMismatchError(digest, declared, 'more');
         hash.update(chunk);
-        for (let at = 0; at < chunk.length; ) {
+        for (let at = 0; at < chunk.length;) {
           const piece = chunk.subarray(at, at + this.#partBytes - bytes);
           // A full part goes only when there is more, or the last one might be empty.
           if (piece.length === 0) {
@@ -237,7 +261,11 @@ export class S3BlobStore implements CollectableBlobStore {
   }
 
   async #startUpload(key: string): Promise<MultipartUpload> {
-    const { UploadId: id } = await this.#call(() => this.#client.send(new CreateMultipartUploadCommand({ Bucket: this.#bucket, Key: key, ContentType: 'application/octet-stream' })));
+    const { UploadId: id } = await this.#call(() =>
+      this.#client.send(
+        new CreateMultipartUploadCommand({ Bucket: this.#bucket, Key: key, ContentType: 'application/octet-stream' }),
+      ),
+    );
     const target = { Bucket: this.#bucket, Key: key, UploadId: id ?? '' };
     const parts: CompletedPart[] = [];
     const running = new Set<Promise<void>>();
@@ -246,7 +274,9 @@ export class S3BlobStore implements CollectableBlobStore {
       add: async (body) => {
         while (running.size >= this.#partsAtOnce) await Promise.race(running);
         const PartNumber = ++number;
-        const sent = this.#call(() => this.#client.send(new UploadPartCommand({ ...target, PartNumber, Body: body }))).then(({ ETag: etag }) => {
+        const sent = this.#call(() =>
+          this.#client.send(new UploadPartCommand({ ...target, PartNumber, Body: body })),
+        ).then(({ ETag: etag }) => {
           parts.push({ PartNumber, ETag: etag });
           running.delete(sent);
         });
@@ -257,7 +287,11 @@ export class S3BlobStore implements CollectableBlobStore {
       complete: async () => {
         await Promise.all(running);
         parts.sort((a, b) => (a.PartNumber ?? 0) - (b.PartNumber ?? 0));
-        const created = await this.#conditional((condition) => this.#client.send(new CompleteMultipartUploadCommand({ ...target, MultipartUpload: { Parts: parts }, ...condition })));
+        const created = await this.#conditional((condition) =>
+          this.#client.send(
+            new CompleteMultipartUploadCommand({ ...target, MultipartUpload: { Parts: parts }, ...condition }),
+          ),
+        );
         if (!created) await this.#abort(key, target.UploadId);
         return created;
       },
@@ -270,13 +304,25 @@ export class S3BlobStore implements CollectableBlobStore {
 
   /** If it fails, `removeLeftovers` finds the upload later. */
   async #abort(key: string, id: string): Promise<void> {
-    await this.#client.send(new AbortMultipartUploadCommand({ Bucket: this.#bucket, Key: key, UploadId: id })).catch(() => undefined);
+    await this.#client
+      .send(new AbortMultipartUploadCommand({ Bucket: this.#bucket, Key: key, UploadId: id }))
+      .catch(() => undefined);
   }
 
   /** @returns false when there is such an object already */
   #write(key: string, body: Uint8Array): Promise<boolean> {
     return this.#conditional((condition) =>
-      this.#client.send(new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: body, ContentLength: body.length, ContentType: 'application/octet-stream', ...condition })));
+      this.#client.send(
+        new PutObjectCommand({
+          Bucket: this.#bucket,
+          Key: key,
+          Body: body,
+          ContentLength: body.length,
+          ContentType: 'application/octet-stream',
+          ...condition,
+        }),
+      ),
+    );
   }
 
   async #conditional(send: (condition: { IfNoneMatch?: string }) => Promise<unknown>): Promise<boolean> {
@@ -300,11 +346,24 @@ export class S3BlobStore implements CollectableBlobStore {
   }
 
   async #mark(digest: Digest): Promise<void> {
-    await this.#call(() => this.#client.send(new PutObjectCommand({ Bucket: this.#bucket, Key: this.#key('touched', digest), Body: new Uint8Array(), ContentLength: 0 })));
+    await this.#call(() =>
+      this.#client.send(
+        new PutObjectCommand({
+          Bucket: this.#bucket,
+          Key: this.#key('touched', digest),
+          Body: new Uint8Array(),
+          ContentLength: 0,
+        }),
+      ),
+    );
   }
 
   async #copy(from: string, to: string): Promise<void> {
-    await this.#call(() => this.#client.send(new CopyObjectCommand({ Bucket: this.#bucket, Key: to, CopySource: encodeURI(`${this.#bucket}/${from}`) })));
+    await this.#call(() =>
+      this.#client.send(
+        new CopyObjectCommand({ Bucket: this.#bucket, Key: to, CopySource: encodeURI(`${this.#bucket}/${from}`) }),
+      ),
+    );
   }
 
   async #remove(key: string): Promise<void> {
@@ -313,7 +372,9 @@ export class S3BlobStore implements CollectableBlobStore {
 
   async #head(key: string): Promise<{ size: number; modified: Date } | undefined> {
     try {
-      const { ContentLength: size, LastModified: modified } = await this.#client.send(new HeadObjectCommand({ Bucket: this.#bucket, Key: key }));
+      const { ContentLength: size, LastModified: modified } = await this.#client.send(
+        new HeadObjectCommand({ Bucket: this.#bucket, Key: key }),
+      );
       return { size: size ?? 0, modified: modified ?? new Date() };
     } catch (error) {
       if (isMissing(error)) return undefined;
@@ -323,7 +384,13 @@ export class S3BlobStore implements CollectableBlobStore {
 
   async #open(digest: Digest, range?: string): Promise<GetObjectCommandOutput> {
     try {
-      return await this.#client.send(new GetObjectCommand({ Bucket: this.#bucket, Key: this.#key('blobs', digest), ...(range === undefined ? {} : { Range: range }) }));
+      return await this.#client.send(
+        new GetObjectCommand({
+          Bucket: this.#bucket,
+          Key: this.#key('blobs', digest),
+          ...(range === undefined ? {} : { Range: range }),
+        }),
+      );
     } catch (error) {
       if (isMissing(error)) throw new BlobNotFoundError(digest, this.url);
       throw explainS3(error, this.#place);
@@ -336,7 +403,8 @@ export class S3BlobStore implements CollectableBlobStore {
       try {
         return await once();
       } catch (error) {
-        if (attempt >= this.#attempts || !(error instanceof CorruptBlobError || isPassing(error))) throw explainS3(error, this.#place);
+        if (attempt >= this.#attempts || !(error instanceof CorruptBlobError || isPassing(error)))
+          throw explainS3(error, this.#place);
         await backoff(attempt);
       }
     }
@@ -345,7 +413,9 @@ export class S3BlobStore implements CollectableBlobStore {
   /** The first thousand; none where the server cannot list them. */
   async #uploads(): Promise<MultipartUploadInfo[]> {
     try {
-      const { Uploads: uploads } = await this.#client.send(new ListMultipartUploadsCommand({ Bucket: this.#bucket, Prefix: this.#prefix }));
+      const { Uploads: uploads } = await this.#client.send(
+        new ListMultipartUploadsCommand({ Bucket: this.#bucket, Prefix: this.#prefix }),
+      );
       return uploads ?? [];
     } catch (error) {
       if (s3ErrorOf(error).status === 501) return [];
@@ -357,7 +427,15 @@ export class S3BlobStore implements CollectableBlobStore {
     const prefix = `${this.#prefix}${kind}/sha256/`;
     let token: string | undefined;
     do {
-      const page = await this.#call(() => this.#client.send(new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: prefix, ...(token === undefined ? {} : { ContinuationToken: token }) })));
+      const page = await this.#call(() =>
+        this.#client.send(
+          new ListObjectsV2Command({
+            Bucket: this.#bucket,
+            Prefix: prefix,
+            ...(token === undefined ? {} : { ContinuationToken: token }),
+          }),
+        ),
+      );
       for (const each of page.Contents ?? []) {
         const found = infoOf(each, prefix);
         if (found !== undefined) yield found;
@@ -393,7 +471,10 @@ interface MultipartUpload {
   abort(): Promise<void>;
 }
 
-function infoOf({ Key: key = '', Size: size = 0, LastModified: modified }: _Object, prefix: string): { hex: string; size: number; modified: Date } | undefined {
+function infoOf(
+  { Key: key = '', Size: size = 0, LastModified: modified }: _Object,
+  prefix: string,
+): { hex: string; size: number; modified: Date } | undefined {
   const hex = key.slice(prefix.length);
   return /^[0-9a-f]{64}$/.test(hex) && modified !== undefined ? { hex, size, modified } : undefined;
 }

@@ -19,17 +19,25 @@ const PREFIX = /^[A-Za-z0-9!_.*'()/-]*$/;
 export function parseS3Url(url: string): S3Address {
   const parsed = URL.parse(url);
   if (parsed?.protocol !== 's3:') throw new InvalidStoreUrlError(url, 'it is not an s3 URL');
-  if (parsed.username !== '' || parsed.password !== '') throw new InvalidStoreUrlError('s3:', 'credentials belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, not in the URL');
-  if (!BUCKET.test(parsed.host)) throw new InvalidStoreUrlError(url, 'a bucket has 3 to 63 lower-case letters, digits, dots and hyphens');
+  if (parsed.username !== '' || parsed.password !== '')
+    throw new InvalidStoreUrlError(
+      's3:',
+      'credentials belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, not in the URL',
+    );
+  if (!BUCKET.test(parsed.host))
+    throw new InvalidStoreUrlError(url, 'a bucket has 3 to 63 lower-case letters, digits, dots and hyphens');
   const path = parsed.pathname.replace(/^\/+|\/+$/g, '');
   if (!PREFIX.test(path)) throw new InvalidStoreUrlError(url, "a prefix has letters, digits and any of !_.*'()/-");
   for (const name of parsed.searchParams.keys()) {
-    if (name !== 'endpoint' && name !== 'path-style') throw new InvalidStoreUrlError(url, `its parameter '${name}' is not known (only endpoint and path-style)`);
+    if (name !== 'endpoint' && name !== 'path-style')
+      throw new InvalidStoreUrlError(url, `its parameter '${name}' is not known (only endpoint and path-style)`);
   }
   const endpoint = parsed.searchParams.get('endpoint');
-  if (endpoint !== null && !/^https?:$/.test(URL.parse(endpoint)?.protocol ?? '')) throw new InvalidStoreUrlError(url, 'its endpoint is not an http or https URL');
+  if (endpoint !== null && !/^https?:$/.test(URL.parse(endpoint)?.protocol ?? ''))
+    throw new InvalidStoreUrlError(url, 'its endpoint is not an http or https URL');
   const style = parsed.searchParams.get('path-style');
-  if (style !== null && style !== 'true' && style !== 'false') throw new InvalidStoreUrlError(url, 'path-style is true or false');
+  if (style !== null && style !== 'true' && style !== 'false')
+    throw new InvalidStoreUrlError(url, 'path-style is true or false');
   return {
     bucket: parsed.host,
     prefix: path === '' ? '' : `${path}/`,
@@ -44,10 +52,16 @@ export function s3UrlOf({ bucket, prefix }: Pick<S3Address, 'bucket' | 'prefix'>
 }
 
 /** Adds settings, unless they are `auto`, to an s3 URL that does not name them itself; leaves any other URL alone. */
-export function withS3Settings(url: string, settings: { readonly endpoint?: string; readonly pathStyle?: string }): string {
+export function withS3Settings(
+  url: string,
+  settings: { readonly endpoint?: string; readonly pathStyle?: string },
+): string {
   const parsed = URL.parse(url);
   if (parsed?.protocol !== 's3:') return url;
-  for (const [name, value] of [['endpoint', settings.endpoint], ['path-style', settings.pathStyle]] as const) {
+  for (const [name, value] of [
+    ['endpoint', settings.endpoint],
+    ['path-style', settings.pathStyle],
+  ] as const) {
     if (value !== undefined && value !== 'auto' && !parsed.searchParams.has(name)) parsed.searchParams.set(name, value);
   }
   return parsed.href;

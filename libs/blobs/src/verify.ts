@@ -1,9 +1,6 @@
 import { createHash } from 'node:crypto';
-import { Transform, pipeline } from 'node:stream';
-import type { Readable } from 'node:stream';
-
-import { digestOf, digestOfHex } from '@blindfit/base';
-import type { Digest } from '@blindfit/base';
+import { Transform, pipeline, type Readable } from 'node:stream';
+import { digestOf, digestOfHex, type Digest } from '@blindfit/base';
 import { CorruptBlobError } from './errors.ts';
 
 /**
@@ -20,7 +17,12 @@ export function verifyBytes(bytes: Uint8Array, digest: Digest, where: string): v
  * Passes a stream through while hashing it. The last chunk is held back until the hash is known, so whoever reads
  * the result either gets the true blob or an error, never all bytes of a damaged one.
  */
-export function verifyStream(source: Readable, digest: Digest, where: string, onCorrupt?: () => Promise<void>): Readable {
+export function verifyStream(
+  source: Readable,
+  digest: Digest,
+  where: string,
+  onCorrupt?: () => Promise<void>,
+): Readable {
   const hash = createHash('sha256');
   let held: Uint8Array | undefined;
   const check = new Transform({
@@ -38,7 +40,11 @@ export function verifyStream(source: Readable, digest: Digest, where: string, on
       }
       const error = new CorruptBlobError(digest, actual, where);
       if (onCorrupt === undefined) done(error);
-      else onCorrupt().then(() => done(error), () => done(error));
+      else
+        onCorrupt().then(
+          () => done(error),
+          () => done(error),
+        );
     },
   });
   // pipeline (not pipe) closes the source when the reader goes away; errors reach the reader through `check`.

@@ -1,16 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-
-import { BlobCache, FileBlobStore } from '@blindfit/blobs';
-import type { CacheEvent } from '@blindfit/blobs';
+import { test, type TestContext } from 'node:test';
 import type { Digest } from '@blindfit/base';
-
+import { BlobCache, FileBlobStore, type CacheEvent } from '@blindfit/blobs';
 import { HttpBlobStore } from '../src/http-store.ts';
-import { startBlobServer } from './blob-server.ts';
-import type { BlobServer } from './blob-server.ts';
+import { startBlobServer, type BlobServer } from './blob-server.ts';
 import { chunked, filesUnder, randomBlob, readAll, temporaryDirectory } from './support.ts';
 
 interface Setup {
@@ -87,7 +82,8 @@ test('concurrent gets of one blob fetch it once', async (t) => {
   const { files, server, cache, counts } = await setup(t, 1e6);
   const { bytes, digest } = randomBlob(100_000);
   await files.put(digest, bytes);
-  for (const got of await Promise.all(Array.from({ length: 20 }, () => cache.get(digest)))) assert.deepEqual(got, bytes);
+  for (const got of await Promise.all(Array.from({ length: 20 }, () => cache.get(digest))))
+    assert.deepEqual(got, bytes);
   assert.deepEqual(server.requests, ['GET']);
   assert.deepEqual(counts(), { miss: 1, hit: 19 });
 });
@@ -96,7 +92,10 @@ test('a failed fetch fails all who wait for it and is forgotten', async (t) => {
   const { files, cache } = await setup(t, 1e6);
   const { bytes, digest } = randomBlob(1000);
   const results = await Promise.allSettled([cache.get(digest), cache.get(digest)]);
-  assert.deepEqual(results.map((result) => result.status === 'rejected' && (result.reason as { code?: string }).code), ['BLOB_NOT_FOUND', 'BLOB_NOT_FOUND']);
+  assert.deepEqual(
+    results.map((result) => result.status === 'rejected' && (result.reason as { code?: string }).code),
+    ['BLOB_NOT_FOUND', 'BLOB_NOT_FOUND'],
+  );
   await files.put(digest, bytes);
   assert.deepEqual(await cache.get(digest), bytes);
 });
@@ -207,7 +206,10 @@ test('delete removes the cached copy as well', async (t) => {
   const cache = await BlobCache.open(files, { directory: join(directory, 'new'), maxBytes: 1e6 });
   const { bytes, digest } = randomBlob(1000);
   await cache.put(digest, bytes);
-  assert.deepEqual((await Array.fromAsync(cache.list())).map((blob) => blob.digest), [digest]);
+  assert.deepEqual(
+    (await Array.fromAsync(cache.list())).map((blob) => blob.digest),
+    [digest],
+  );
   await cache.delete(digest);
   assert.deepEqual(await filesUnder(directory), []);
   await assert.rejects(cache.get(digest), { code: 'BLOB_NOT_FOUND' });

@@ -1,9 +1,7 @@
 import { Readable } from 'node:stream';
-
-import { StorageError } from '@blindfit/blobs';
-import { parseDigest } from '@blindfit/base';
-import type { FileBlobStore } from '@blindfit/blobs';
 import fastify from 'fastify';
+import { parseDigest } from '@blindfit/base';
+import { StorageError, type FileBlobStore } from '@blindfit/blobs';
 
 /** A blob API over a directory, real HTTP and all, that can be told to misbehave. */
 export interface BlobServer {
@@ -17,11 +15,22 @@ export interface BlobServer {
   close(): Promise<void>;
 }
 
-const STATUS: Record<string, number> = { BLOB_NOT_FOUND: 404, DIGEST_MISMATCH: 422, BLOB_TOO_LARGE: 413, BLOB_SIZE_MISMATCH: 400 };
+const STATUS: Record<string, number> = {
+  BLOB_NOT_FOUND: 404,
+  DIGEST_MISMATCH: 422,
+  BLOB_TOO_LARGE: 413,
+  BLOB_SIZE_MISMATCH: 400,
+};
 
 export async function startBlobServer(store: FileBlobStore, token: string, maxBytes: number): Promise<BlobServer> {
   const app = fastify({ exposeHeadRoutes: false, forceCloseConnections: true });
-  const server: BlobServer = { url: '', requests: [], answer: () => undefined, damage: () => undefined, close: () => app.close() };
+  const server: BlobServer = {
+    url: '',
+    requests: [],
+    answer: () => undefined,
+    damage: () => undefined,
+    close: () => app.close(),
+  };
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   app.setErrorHandler(async (error, _request, reply) => {
@@ -33,7 +42,8 @@ export async function startBlobServer(store: FileBlobStore, token: string, maxBy
     const answer = server.answer(request.method);
     if (answer === 'reset') request.raw.socket.destroy();
     else if (answer !== undefined) await reply.code(answer).send({ detail: 'as told' });
-    else if (request.headers.authorization !== `Bearer ${token}`) await reply.code(401).send({ detail: 'who are you?' });
+    else if (request.headers.authorization !== `Bearer ${token}`)
+      await reply.code(401).send({ detail: 'who are you?' });
   });
 
   app.head<{ Params: { digest: string } }>('/v1/blobs/:digest', async (request, reply) => {
@@ -52,7 +62,11 @@ export async function startBlobServer(store: FileBlobStore, token: string, maxBy
   });
   app.put<{ Params: { digest: string } }>('/v1/blobs/:digest', async (request, reply) => {
     const digest = parseDigest(request.params.digest);
-    const result = await store.put(digest, request.raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>, { maxBytes });
+    const result = await store.put(
+      digest,
+      request.raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>,
+      { maxBytes },
+    );
     return reply.code(result.created ? 201 : 200).send({ digest, ...result });
   });
   server.url = await app.listen({ host: '127.0.0.1', port: 0 });

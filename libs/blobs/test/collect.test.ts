@@ -2,10 +2,8 @@ import assert from 'node:assert/strict';
 import { chmod, readdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-
-import { FileBlobStore } from '@blindfit/blobs';
 import type { Digest } from '@blindfit/base';
-
+import { FileBlobStore } from '@blindfit/blobs';
 import { filesUnder, randomBlob, temporaryDirectory } from './support.ts';
 
 const DAY = 86_400_000;
@@ -64,7 +62,10 @@ test('collect removes what is older, and only that', async (t) => {
 
 test('a put or a touch at any moment of a collection: what they say they leave is there afterwards', async (t) => {
   const root = await temporaryDirectory(t);
-  const [collector, owner] = [await FileBlobStore.open(root, { durable: false }), await FileBlobStore.open(root, { durable: false })];
+  const [collector, owner] = [
+    await FileBlobStore.open(root, { durable: false }),
+    await FileBlobStore.open(root, { durable: false }),
+  ];
   const outcomes = new Map<string, number>();
   for (let round = 0; round < 1500; round++) {
     const { bytes, digest } = randomBlob(100);
@@ -77,7 +78,9 @@ test('a put or a touch at any moment of a collection: what they say they leave i
     };
     const [collected, kept] = await Promise.all([
       pause(Math.max(0, (round % 13) - 6)).then(() => collector.collect(digest, dayAgo())),
-      pause(Math.max(0, 6 - (round % 13))).then(() => (use === 'put' ? owner.put(digest, bytes).then(() => true) : owner.touch(digest))),
+      pause(Math.max(0, 6 - (round % 13))).then(() =>
+        use === 'put' ? owner.put(digest, bytes).then(() => true) : owner.touch(digest),
+      ),
     ]);
     const there = (await owner.has(digest)) !== undefined;
     if (kept) {
@@ -91,8 +94,16 @@ test('a put or a touch at any moment of a collection: what they say they leave i
     outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
   }
   assert.deepEqual(await readdir(join(root, 'tmp')), []);
-  for (const outcome of ['put: collected, there', 'put: not collected, there', 'touch: collected, gone', 'touch: not collected, there']) {
-    assert.ok(outcomes.has(outcome), `the rounds meet every case: ${outcome} is not in ${JSON.stringify([...outcomes])}`);
+  for (const outcome of [
+    'put: collected, there',
+    'put: not collected, there',
+    'touch: collected, gone',
+    'touch: not collected, there',
+  ]) {
+    assert.ok(
+      outcomes.has(outcome),
+      `the rounds meet every case: ${outcome} is not in ${JSON.stringify([...outcomes])}`,
+    );
   }
   t.diagnostic(JSON.stringify(Object.fromEntries(outcomes)));
 });
@@ -105,7 +116,8 @@ test('a file of another user, whose times one may not change, is written anew by
   await store.put(digest, bytes);
   await age(store, digest);
   await chmod(root, 0o777);
-  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) if (entry.isDirectory()) await chmod(join(entry.parentPath, entry.name), 0o777);
+  for (const entry of await readdir(root, { recursive: true, withFileTypes: true }))
+    if (entry.isDirectory()) await chmod(join(entry.parentPath, entry.name), 0o777);
   const nobody = 65_534;
   process.setegid?.(nobody);
   process.seteuid?.(nobody);

@@ -1,12 +1,8 @@
 /** What every kind of store promises, over all of them. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
-import type { TestContext } from 'node:test';
-
+import { describe, test, type TestContext } from 'node:test';
 import { digestOf } from '@blindfit/base';
-import { FileBlobStore, isCollectable, openBlobStore } from '@blindfit/blobs';
-import type { BlobStore } from '@blindfit/blobs';
-
+import { FileBlobStore, isCollectable, openBlobStore, type BlobStore } from '@blindfit/blobs';
 import { HttpBlobStore } from '../src/http-store.ts';
 import { startBlobServer } from './blob-server.ts';
 import { BUCKET, CREDENTIALS, startS3Server } from './s3-server.ts';
@@ -18,7 +14,11 @@ const MIB = 2 ** 20;
 const stores: Record<string, (t: TestContext) => Promise<BlobStore>> = {
   directory: async (t) => FileBlobStore.open(await temporaryDirectory(t)),
   http: async (t) => {
-    const server = await startBlobServer(await FileBlobStore.open(await temporaryDirectory(t)), 'a token of the test', 100 * MIB);
+    const server = await startBlobServer(
+      await FileBlobStore.open(await temporaryDirectory(t)),
+      'a token of the test',
+      100 * MIB,
+    );
     t.after(() => server.close());
     return new HttpBlobStore(server.url, { token: 'a token of the test', backoffMs: 5 });
   },
@@ -34,13 +34,18 @@ for (const [name, open] of Object.entries(stores)) {
     await test('keeps what the interface promises', async (t) => {
       const store = await open(t);
       t.after(() => store.close());
-      const give: Record<string, (bytes: Uint8Array) => Parameters<BlobStore['put']>[1]> = { array: (bytes) => bytes, stream: (bytes) => chunked(bytes, 100_000), 'function': (bytes) => () => chunked(bytes, 100_000) };
+      const give: Record<string, (bytes: Uint8Array) => Parameters<BlobStore['put']>[1]> = {
+        array: (bytes) => bytes,
+        stream: (bytes) => chunked(bytes, 100_000),
+        function: (bytes) => () => chunked(bytes, 100_000),
+      };
 
       for (const size of [0, 1, 300_000, 8 * MIB, 20 * MIB + 1]) {
         for (const [kind, source] of Object.entries(give)) {
           if (size > MIB && kind === 'function') continue;
           await t.test(`${size} bytes from ${kind}`, async () => {
-            const { bytes, digest } = size === 0 ? { bytes: new Uint8Array(), digest: digestOf(new Uint8Array()) } : randomBlob(size);
+            const { bytes, digest } =
+              size === 0 ? { bytes: new Uint8Array(), digest: digestOf(new Uint8Array()) } : randomBlob(size);
             const before = await store.has(digest);
             assert.deepEqual(await store.put(digest, source(bytes)), { created: before === undefined, size });
             assert.deepEqual(await store.has(digest), { size });
@@ -61,13 +66,17 @@ for (const [name, open] of Object.entries(stores)) {
         assert.equal(await store.touch(digest), false);
         await store.put(digest, bytes);
         assert.equal(await store.touch(digest), true);
-        assert.deepEqual(await store.put(digest, () => assert.fail('the source was opened')), { created: false, size: 100_000 });
+        assert.deepEqual(await store.put(digest, () => assert.fail('the source was opened')), {
+          created: false,
+          size: 100_000,
+        });
       });
 
       await t.test('a missing blob is BLOB_NOT_FOUND', async () => {
         const { digest } = randomBlob(32); // a single byte may well be there: blobs of one were put above
         assert.equal(await store.has(digest), undefined);
-        for (const call of [() => store.get(digest), () => store.stream(digest), () => store.readHead(digest, 1)]) await assert.rejects(call, { code: 'BLOB_NOT_FOUND' });
+        for (const call of [() => store.get(digest), () => store.stream(digest), () => store.readHead(digest, 1)])
+          await assert.rejects(call, { code: 'BLOB_NOT_FOUND' });
       });
 
       for (const size of [100_000, 17 * MIB]) {
@@ -106,7 +115,10 @@ for (const [name, open] of Object.entries(stores)) {
         await store.delete(digest);
         await store.delete(digest);
         assert.equal(await store.has(digest), undefined);
-        assert.equal((await Array.fromAsync(store.list())).find((each) => each.digest === digest), undefined);
+        assert.equal(
+          (await Array.fromAsync(store.list())).find((each) => each.digest === digest),
+          undefined,
+        );
       });
 
       await t.test('collects what is older, and only that', async () => {

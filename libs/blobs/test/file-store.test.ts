@@ -3,11 +3,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-
+import { digestOf, type Digest } from '@blindfit/base';
 import { FileBlobStore, StorageFullError, openBlobStore } from '@blindfit/blobs';
-import { digestOf } from '@blindfit/base';
-import type { Digest } from '@blindfit/base';
-
 import { chunked, filesUnder, randomBlob, readAll, temporaryDirectory } from './support.ts';
 
 test('put, has, get, stream, readHead, list, delete', async (t) => {
@@ -15,14 +12,21 @@ test('put, has, get, stream, readHead, list, delete', async (t) => {
   const store = await FileBlobStore.open(root);
   const { bytes, digest } = randomBlob(300_000);
   assert.equal(await store.has(digest), undefined);
-  assert.deepEqual(await store.put(digest, chunked(bytes), { size: bytes.length, maxBytes: bytes.length }), { created: true, size: 300_000 });
+  assert.deepEqual(await store.put(digest, chunked(bytes), { size: bytes.length, maxBytes: bytes.length }), {
+    created: true,
+    size: 300_000,
+  });
 
   const hex = digest.slice(7);
   assert.equal(store.pathOf(digest), join(root, 'blobs', 'sha256', hex.slice(0, 2), hex));
   assert.deepEqual(await filesUnder(root), [store.pathOf(digest)]);
   assert.deepEqual(await store.has(digest), { size: 300_000 });
   assert.deepEqual(await store.get(digest), bytes);
-  assert.equal(Object.getPrototypeOf(await store.get(digest)), Uint8Array.prototype, 'a plain Uint8Array, not a Buffer');
+  assert.equal(
+    Object.getPrototypeOf(await store.get(digest)),
+    Uint8Array.prototype,
+    'a plain Uint8Array, not a Buffer',
+  );
   assert.deepEqual(await readAll(await store.stream(digest)), bytes);
   assert.deepEqual(await store.readHead(digest, 10), bytes.slice(0, 10));
   assert.deepEqual(await store.readHead(digest, 1e9), bytes);
@@ -50,7 +54,8 @@ test('the empty blob is a blob', async (t) => {
 test('a missing blob is BLOB_NOT_FOUND', async (t) => {
   const store = await FileBlobStore.open(await temporaryDirectory(t));
   const { digest } = randomBlob(1);
-  for (const call of [() => store.get(digest), () => store.stream(digest), () => store.readHead(digest, 1)]) await assert.rejects(call, { code: 'BLOB_NOT_FOUND' });
+  for (const call of [() => store.get(digest), () => store.stream(digest), () => store.readHead(digest, 1)])
+    await assert.rejects(call, { code: 'BLOB_NOT_FOUND' });
 });
 
 test('what is not exactly the announced blob leaves nothing behind', async (t) => {
@@ -62,9 +67,15 @@ test('what is not exactly the announced blob leaves nothing behind', async (t) =
     yield* chunked(bytes.subarray(0, 50_000));
     throw new Error('the line went dead');
   }
-  await assert.rejects(store.put(digest, other.bytes), { code: 'DIGEST_MISMATCH', expected: digest, actual: other.digest });
+  await assert.rejects(store.put(digest, other.bytes), {
+    code: 'DIGEST_MISMATCH',
+    expected: digest,
+    actual: other.digest,
+  });
   await assert.rejects(store.put(digest, chunked(bytes.subarray(0, 99_999))), { code: 'DIGEST_MISMATCH' });
-  await assert.rejects(store.put(digest, chunked(bytes.subarray(0, 99_999)), { size: 100_000 }), { code: 'BLOB_SIZE_MISMATCH' });
+  await assert.rejects(store.put(digest, chunked(bytes.subarray(0, 99_999)), { size: 100_000 }), {
+    code: 'BLOB_SIZE_MISMATCH',
+  });
   await assert.rejects(store.put(digest, chunked(bytes), { size: 99_999 }), { code: 'BLOB_SIZE_MISMATCH' });
   await assert.rejects(store.put(digest, breaking()), { message: 'the line went dead' });
   await assert.rejects(store.put(digest, bytes, { maxBytes: 99_999 }), { code: 'BLOB_TOO_LARGE' });
@@ -97,7 +108,9 @@ test('concurrent puts of the same blob are safe, and later ones leave their sour
   const root = await temporaryDirectory(t);
   const [store, second] = [await FileBlobStore.open(root), await FileBlobStore.open(root)];
   const { bytes, digest } = randomBlob(500_000);
-  const results = await Promise.all(Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? store : second).put(digest, chunked(bytes))));
+  const results = await Promise.all(
+    Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? store : second).put(digest, chunked(bytes))),
+  );
   assert.ok(results.some((result) => result.created));
   assert.ok(results.every((result) => result.size === 500_000));
   assert.deepEqual(await filesUnder(root), [store.pathOf(digest)]);
@@ -121,7 +134,8 @@ for (const how of ['get', 'stream'] as const) {
     await assert.rejects(
       async () => {
         if (how === 'get') await store.get(digest);
-        else for await (const chunk of (await store.stream(digest)) as AsyncIterable<Uint8Array>) passed += chunk.length;
+        else
+          for await (const chunk of (await store.stream(digest)) as AsyncIterable<Uint8Array>) passed += chunk.length;
       },
       { code: 'BLOB_CORRUPT' },
     );
@@ -142,7 +156,8 @@ test('a stream nobody reads releases its file', async (t) => {
   for (let i = 0; i < 20; i++) (await store.stream(digest)).destroy();
   for (let i = 0; i < 20; i++) for await (const chunk of await store.stream(digest)) if (chunk !== undefined) break;
   const deadline = Date.now() + 5_000;
-  while ((await filesOpen()).length > before && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+  while ((await filesOpen()).length > before && Date.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 10));
   assert.equal((await filesOpen()).length, before);
 
   async function filesOpen(): Promise<string[]> {
@@ -194,7 +209,17 @@ test('a full disk is STORAGE_FULL with the path and the room left, and leaves no
 test('a file size limit (EFBIG) is STORAGE_FULL too', async (t) => {
   const root = await temporaryDirectory(t);
   // 100 blocks of 512 or 1024 bytes, depending on the shell.
-  const child = spawnSync('sh', ['-c', 'ulimit -f 100 && exec "$0" "$1" "$2"', process.execPath, join(import.meta.dirname, 'put-under-limit.ts'), root], { encoding: 'utf8' });
+  const child = spawnSync(
+    'sh',
+    [
+      '-c',
+      'ulimit -f 100 && exec "$0" "$1" "$2"',
+      process.execPath,
+      join(import.meta.dirname, 'put-under-limit.ts'),
+      root,
+    ],
+    { encoding: 'utf8' },
+  );
   assert.equal(child.status, 0, child.stderr);
   assert.deepEqual(JSON.parse(child.stdout), { code: 'STORAGE_FULL', cause: 'EFBIG', small: true });
   assert.equal((await filesUnder(root)).length, 1);
@@ -206,7 +231,19 @@ test('openBlobStore picks by URL and explains what it cannot open', async (t) =>
   const store = await openBlobStore(`file://${root}/with%20space`);
   await store.put(digest, bytes);
   assert.deepEqual(await (await FileBlobStore.open(join(root, 'with space'))).get(digest), bytes);
-  for (const url of ['', '/var/lib/blobs', 'file://var/lib', 's3://', 's3://b', 's3://Bucket_1', 's3://bucket?region=x', 's3://bucket?endpoint=x', 's3://user:secret@bucket', 'ftp://host/blobs', 'http://user:secret@host/']) {
+  for (const url of [
+    '',
+    '/var/lib/blobs',
+    'file://var/lib',
+    's3://',
+    's3://b',
+    's3://Bucket_1',
+    's3://bucket?region=x',
+    's3://bucket?endpoint=x',
+    's3://user:secret@bucket',
+    'ftp://host/blobs',
+    'http://user:secret@host/',
+  ]) {
     await assert.rejects(openBlobStore(url), (error: unknown) => {
       assert.ok(error instanceof Error && 'code' in error);
       assert.equal(error.code, 'INVALID_STORE_URL');

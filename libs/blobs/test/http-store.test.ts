@@ -1,21 +1,20 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
-import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-
-import { FileBlobStore, StorageError, openBlobStore } from '@blindfit/blobs';
+import { createServer, type AddressInfo } from 'node:net';
+import { test, type TestContext } from 'node:test';
 import { digestOf } from '@blindfit/base';
-
+import { FileBlobStore, StorageError, openBlobStore } from '@blindfit/blobs';
 import { HttpBlobStore, type HttpBlobStoreOptions } from '../src/http-store.ts';
-import { startBlobServer } from './blob-server.ts';
-import type { BlobServer } from './blob-server.ts';
+import { startBlobServer, type BlobServer } from './blob-server.ts';
 import { chunked, randomBlob, readAll, temporaryDirectory } from './support.ts';
 
 const TOKEN = 'correct horse battery staple';
 
-async function setup(t: TestContext, options: HttpBlobStoreOptions = {}, maxBytes = 10_000_000): Promise<{ server: BlobServer; files: FileBlobStore; store: HttpBlobStore }> {
+async function setup(
+  t: TestContext,
+  options: HttpBlobStoreOptions = {},
+  maxBytes = 10_000_000,
+): Promise<{ server: BlobServer; files: FileBlobStore; store: HttpBlobStore }> {
   const files = await FileBlobStore.open(await temporaryDirectory(t));
   const server = await startBlobServer(files, TOKEN, maxBytes);
   const store = new HttpBlobStore(`${server.url}/`, { token: TOKEN, backoffMs: 5, ...options });
@@ -68,7 +67,8 @@ test('streams, functions and small blobs are put as well', async (t) => {
 test('a missing blob is BLOB_NOT_FOUND, at once', async (t) => {
   const { server, store } = await setup(t);
   const { digest } = randomBlob(1);
-  for (const call of [() => store.get(digest), () => store.stream(digest), () => store.readHead(digest, 1)]) await assert.rejects(call, { code: 'BLOB_NOT_FOUND' });
+  for (const call of [() => store.get(digest), () => store.stream(digest), () => store.readHead(digest, 1)])
+    await assert.rejects(call, { code: 'BLOB_NOT_FOUND' });
   assert.equal(server.requests.length, 3);
 });
 
@@ -78,7 +78,10 @@ test('refusals keep their meaning and are not retried', async (t) => {
   const large = randomBlob(300_000);
   await assert.rejects(store.put(digest, randomBlob(100_000).bytes), { code: 'DIGEST_MISMATCH' });
   await assert.rejects(store.put(large.digest, large.bytes), { code: 'BLOB_TOO_LARGE' });
-  await assert.rejects(store.put(large.digest, () => chunked(large.bytes)), { code: 'BLOB_TOO_LARGE' });
+  await assert.rejects(
+    store.put(large.digest, () => chunked(large.bytes)),
+    { code: 'BLOB_TOO_LARGE' },
+  );
   server.answer = () => 507;
   await assert.rejects(store.put(digest, bytes), { code: 'STORAGE_FULL' });
   server.answer = () => undefined;
@@ -104,7 +107,9 @@ test('limits of the caller are checked before and while sending', async (t) => {
   await assert.rejects(store.put(digest, bytes, { maxBytes: 99_999 }), { code: 'BLOB_TOO_LARGE' });
   await assert.rejects(store.put(digest, chunked(bytes), { maxBytes: 99_999 }), { code: 'BLOB_TOO_LARGE' });
   await assert.rejects(store.put(digest, chunked(bytes), { size: 99_999 }), { code: 'BLOB_SIZE_MISMATCH' });
-  await assert.rejects(store.put(digest, chunked(bytes.subarray(1)), { size: 100_000 }), { code: 'BLOB_SIZE_MISMATCH' });
+  await assert.rejects(store.put(digest, chunked(bytes.subarray(1)), { size: 100_000 }), {
+    code: 'BLOB_SIZE_MISMATCH',
+  });
   assert.equal(await files.has(digest), undefined);
 });
 
@@ -148,7 +153,10 @@ test('the error of a source comes out as it is', async (t) => {
     throw new RangeError('the camera fell over');
   }
   server.requests.length = 0;
-  await assert.rejects(store.put(randomBlob(1).digest, breaking, { size: 100_000 }), { name: 'RangeError', message: 'the camera fell over' });
+  await assert.rejects(store.put(randomBlob(1).digest, breaking, { size: 100_000 }), {
+    name: 'RangeError',
+    message: 'the camera fell over',
+  });
   assert.ok(server.requests.filter((method) => method === 'PUT').length <= 1, 'not retried');
 });
 
@@ -172,7 +180,10 @@ test('an unreachable server is STORE_UNAVAILABLE with its address and the reason
   await assert.rejects(store.get(digest), (error: unknown) => {
     assert.ok(error instanceof StorageError);
     assert.equal(error.code, 'STORE_UNAVAILABLE');
-    assert.match(error.message, /http:\/\/127\.0\.0\.1:1\/v1\/blobs\/sha256:.* failed 2 times: .*(ECONNREFUSED|bad port)/);
+    assert.match(
+      error.message,
+      /http:\/\/127\.0\.0\.1:1\/v1\/blobs\/sha256:.* failed 2 times: .*(ECONNREFUSED|bad port)/,
+    );
     return true;
   });
   await store.close();
@@ -182,7 +193,10 @@ test('a server that accepts and says nothing does not block for ever', async (t)
   const silent = createServer(() => undefined).listen(0, '127.0.0.1');
   t.after(() => silent.close());
   await new Promise((resolve) => silent.once('listening', resolve));
-  const store = new HttpBlobStore(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`, { attempts: 1, idleTimeoutMs: 300 });
+  const store = new HttpBlobStore(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`, {
+    attempts: 1,
+    idleTimeoutMs: 300,
+  });
   await assert.rejects(store.has(randomBlob(1).digest), { code: 'STORE_UNAVAILABLE' });
 });
 

@@ -5,18 +5,20 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { Agent, createServer, request as httpRequest } from 'node:http';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Agent, createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-
 import { HeadObjectCommand, S3Client } from '@aws-sdk/client-s3';
 
 export const BUCKET = 'blindfit-test';
 /** The only ones that s3rver knows. */
-export const CREDENTIALS = { AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVER', AWS_REGION: 'us-east-1' } as const;
+export const CREDENTIALS = {
+  AWS_ACCESS_KEY_ID: 'S3RVER',
+  AWS_SECRET_ACCESS_KEY: 'S3RVER',
+  AWS_REGION: 'us-east-1',
+} as const;
 
 export interface S3Request {
   readonly method: string;
@@ -38,8 +40,23 @@ export interface S3Server {
 
 export async function startS3Server(directory: string): Promise<S3Server> {
   const cli = createRequire(import.meta.url).resolve('@20minutes/s3rver/lib/cli.js');
-  const args = ['--directory', directory, '--address', '127.0.0.1', '--port', '0', '--silent', '--allow-mismatched-signatures', '--configure-bucket', BUCKET];
-  const child = spawn(process.execPath, ['-e', `require(${JSON.stringify(cli)}).parseAsync(process.argv)`, 's3rver', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const args = [
+    '--directory',
+    directory,
+    '--address',
+    '127.0.0.1',
+    '--port',
+    '0',
+    '--silent',
+    '--allow-mismatched-signatures',
+    '--configure-bucket',
+    BUCKET,
+  ];
+  const child = spawn(
+    process.execPath,
+    ['-e', `require(${JSON.stringify(cli)}).parseAsync(process.argv)`, 's3rver', ...args],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   const port = await new Promise<number>((resolve, reject) => {
     child.once('exit', (status) => reject(new Error(`s3rver ended with status ${status}`)));
     createInterface(child.stdout).on('line', (line) => {
@@ -59,20 +76,23 @@ export async function startS3Server(directory: string): Promise<S3Server> {
 
   const pass = (request: IncomingMessage, response: ServerResponse, failure: Failure | undefined): Promise<void> =>
     new Promise((resolve) => {
-      const upstream = httpRequest({ host: '127.0.0.1', port, agent, method: request.method, path: request.url, headers: request.headers }, (answer) => {
-        response.writeHead(answer.statusCode ?? 500, answer.headers);
-        let sent = 0;
-        answer.on('data', (chunk: Buffer) => {
-          if (failure === 'flip' && sent === 0) chunk[0] = (chunk[0] ?? 0) ^ 1;
-          if (failure === 'truncate' && sent > 100_000) return;
-          sent += chunk.length;
-          response.write(chunk);
-          // Late enough for the head of the answer to have been read.
-          if (failure === 'truncate' && sent > 100_000) setTimeout(() => response.destroy(), 50);
-        });
-        answer.once('end', () => failure !== 'truncate' && response.end());
-        answer.once('error', () => response.destroy());
-      });
+      const upstream = httpRequest(
+        { host: '127.0.0.1', port, agent, method: request.method, path: request.url, headers: request.headers },
+        (answer) => {
+          response.writeHead(answer.statusCode ?? 500, answer.headers);
+          let sent = 0;
+          answer.on('data', (chunk: Buffer) => {
+            if (failure === 'flip' && sent === 0) chunk[0] = (chunk[0] ?? 0) ^ 1;
+            if (failure === 'truncate' && sent > 100_000) return;
+            sent += chunk.length;
+            response.write(chunk);
+            // Late enough for the head of the answer to have been read.
+            if (failure === 'truncate' && sent > 100_000) setTimeout(() => response.destroy(), 50);
+          });
+          answer.once('end', () => failure !== 'truncate' && response.end());
+          answer.once('error', () => response.destroy());
+        },
+      );
       upstream.once('error', () => response.destroy());
       request.once('error', () => upstream.destroy());
       // A connection that ends before its body does not end the body.
@@ -83,7 +103,10 @@ export async function startS3Server(directory: string): Promise<S3Server> {
 
   const exists = async (path: string): Promise<boolean> => {
     const Key = decodeURIComponent(path.slice(`/${BUCKET}/`.length).split('?')[0] ?? '');
-    return await behind.send(new HeadObjectCommand({ Bucket: BUCKET, Key })).then(() => true, () => false);
+    return await behind.send(new HeadObjectCommand({ Bucket: BUCKET, Key })).then(
+      () => true,
+      () => false,
+    );
   };
 
   /** Of two writes of a name, one after the other. */
@@ -104,8 +127,13 @@ export async function startS3Server(directory: string): Promise<S3Server> {
     requests.push({ method, path });
     const failure = server.fail({ method, path });
     if (failure === 'reset') request.socket.destroy();
-    else if (typeof failure === 'object') void text(request).then(() => refuse(response, failure.status, failure.code), () => undefined);
-    else if (request.headers['if-none-match'] === '*' && (method === 'PUT' || method === 'POST')) void passIfNone(request, response, path);
+    else if (typeof failure === 'object')
+      void text(request).then(
+        () => refuse(response, failure.status, failure.code),
+        () => undefined,
+      );
+    else if (request.headers['if-none-match'] === '*' && (method === 'PUT' || method === 'POST'))
+      void passIfNone(request, response, path);
     else void pass(request, response, failure);
   }).listen(0, '127.0.0.1');
   await once(proxy, 'listening');

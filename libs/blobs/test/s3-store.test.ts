@@ -1,17 +1,13 @@
 /** What only a store in S3 can meet: other writers of a name, servers that are busy or break off, buckets that are not there. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-
-import { isCollectable, openBlobStore, withS3Settings } from '@blindfit/blobs';
-import type { CollectableBlobStore } from '@blindfit/blobs';
-
-import { BUCKET, CREDENTIALS, startS3Server } from './s3-server.ts';
-import type { S3Request, S3Server } from './s3-server.ts';
+import { isCollectable, openBlobStore, withS3Settings, type CollectableBlobStore } from '@blindfit/blobs';
+import { BUCKET, CREDENTIALS, startS3Server, type S3Request, type S3Server } from './s3-server.ts';
 import { chunked, randomBlob } from './support.ts';
 
 Object.assign(process.env, CREDENTIALS);
@@ -45,7 +41,11 @@ beforeEach(() => {
 const isWrite = ({ method, path }: S3Request): boolean => method === 'PUT' && path.includes('/blobs/');
 const isUpload = ({ path }: S3Request): boolean => path.includes('uploadId=');
 /** The first `count` requests that fit fail. */
-function failing(count: number, fits: (request: S3Request) => boolean, failure: ReturnType<S3Server['fail']>): S3Server['fail'] {
+function failing(
+  count: number,
+  fits: (request: S3Request) => boolean,
+  failure: ReturnType<S3Server['fail']>,
+): S3Server['fail'] {
   return (request) => (fits(request) && count-- > 0 ? failure : undefined);
 }
 /** Uploads that were begun and nobody tried to abort or to complete in the end: s3rver itself cannot abort any. */
@@ -64,7 +64,11 @@ test('of several writers of a name one creates it, also in parts, and no part is
     const { bytes, digest } = randomBlob(size);
     const others = await Promise.all([open(), open(), open()]);
     const results = await Promise.all(others.map((each) => each.put(digest, bytes)));
-    assert.deepEqual(results.map(({ created }) => created).sort(), [false, false, true], 'If-None-Match lets one through');
+    assert.deepEqual(
+      results.map(({ created }) => created).sort(),
+      [false, false, true],
+      'If-None-Match lets one through',
+    );
     assert.ok(Buffer.from(bytes).equals(await store.get(digest)));
     for (const each of others) await each.close();
   }
@@ -83,7 +87,12 @@ test('a server without conditional writes is written to without', async () => {
 
 test('a busy server, conflicts and broken connections are tried again, also for streams that can be read once', async () => {
   const small = randomBlob(1000);
-  for (const failure of [{ status: 503, code: 'SlowDown' }, { status: 500, code: 'InternalError' }, { status: 409, code: 'ConditionalRequestConflict' }, 'reset'] as const) {
+  for (const failure of [
+    { status: 503, code: 'SlowDown' },
+    { status: 500, code: 'InternalError' },
+    { status: 409, code: 'ConditionalRequestConflict' },
+    'reset',
+  ] as const) {
     server.fail = failing(2, isWrite, failure);
     await store.put(small.digest, chunked(small.bytes));
     assert.deepEqual(await store.get(small.digest), small.bytes);
@@ -117,7 +126,8 @@ test('an answer that breaks off or is damaged is asked for again; a stream of it
 
 test('an upload that fails for good is unavailable, and its parts go', async () => {
   const { bytes, digest } = randomBlob(17 * MIB);
-  server.fail = (request) => (isUpload(request) && request.path.includes('partNumber=2') ? { status: 503, code: 'SlowDown' } : undefined);
+  server.fail = (request) =>
+    isUpload(request) && request.path.includes('partNumber=2') ? { status: 503, code: 'SlowDown' } : undefined;
   await assert.rejects(store.put(digest, bytes), (error: unknown) => {
     assert.ok(error instanceof Error && 'code' in error && 'hint' in error);
     assert.equal(error.code, 'STORE_UNAVAILABLE');
@@ -145,11 +155,17 @@ test('a source that breaks off in the middle of an upload leaves no part', async
 test('a touch at any moment of a collection: what it says it leaves is there afterwards', async (t) => {
   const outcomes = new Map<string, number>();
   const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
-  const round = async (number: number, { bytes, digest }: ReturnType<typeof randomBlob>, olderThan: Date): Promise<void> => {
+  const round = async (
+    number: number,
+    { bytes, digest }: ReturnType<typeof randomBlob>,
+    olderThan: Date,
+  ): Promise<void> => {
     const use = number % 2 === 0 ? 'put' : 'touch';
     const [collected, kept] = await Promise.all([
       pause(number % 4).then(() => store.collect(digest, olderThan)),
-      pause(4 * (number % 7)).then(() => (use === 'put' ? store.put(digest, bytes).then(() => true) : store.touch(digest))),
+      pause(4 * (number % 7)).then(() =>
+        use === 'put' ? store.put(digest, bytes).then(() => true) : store.touch(digest),
+      ),
     ]);
     const there = (await store.has(digest)) !== undefined;
     if (kept) {
@@ -167,7 +183,10 @@ test('a touch at any moment of a collection: what it says it leaves is there aft
     const olderThan = new Date(Math.floor(Date.now() / 1000) * 1000);
     await Promise.all(blobs.map((blob, i) => round(10 * batch + i, blob, olderThan)));
   }
-  assert.ok(outcomes.has('put: not collected, there') && outcomes.has('touch: not collected, there'), JSON.stringify([...outcomes]));
+  assert.ok(
+    outcomes.has('put: not collected, there') && outcomes.has('touch: not collected, there'),
+    JSON.stringify([...outcomes]),
+  );
   t.diagnostic(JSON.stringify(Object.fromEntries(outcomes)));
 });
 
@@ -175,10 +194,20 @@ test('what is missing is said: bucket, credentials, rights, server', async (t) =
   const { bytes, digest } = randomBlob(1000);
   const nowhere = await open('s3://no-such-bucket');
   for (const call of [() => nowhere.check(), () => nowhere.put(digest, bytes), () => nowhere.get(digest)]) {
-    await assert.rejects(call, { code: 'STORE_REFUSED', status: 404, message: /no bucket no-such-bucket/, hint: /create the bucket/ });
+    await assert.rejects(call, {
+      code: 'STORE_REFUSED',
+      status: 404,
+      message: /no bucket no-such-bucket/,
+      hint: /create the bucket/,
+    });
   }
   server.fail = () => ({ status: 403, code: 'AccessDenied' });
-  await assert.rejects(store.check(), { code: 'STORE_REFUSED', status: 403, message: /AccessDenied/, hint: /s3:ListBucket/ });
+  await assert.rejects(store.check(), {
+    code: 'STORE_REFUSED',
+    status: 403,
+    message: /AccessDenied/,
+    hint: /s3:ListBucket/,
+  });
   await assert.rejects(store.has(digest), { code: 'STORE_REFUSED', status: 403 });
   server.fail = () => undefined;
 
@@ -186,11 +215,24 @@ test('what is missing is said: bucket, credentials, rights, server', async (t) =
   t.after(() => Object.assign(process.env, environment));
   process.env['AWS_ACCESS_KEY_ID'] = 'STRANGER';
   const stranger = await open();
-  await assert.rejects(stranger.check(), { code: 'STORE_REFUSED', status: 403, message: /InvalidAccessKeyId/, hint: /AWS_ACCESS_KEY_ID/ });
+  await assert.rejects(stranger.check(), {
+    code: 'STORE_REFUSED',
+    status: 403,
+    message: /InvalidAccessKeyId/,
+    hint: /AWS_ACCESS_KEY_ID/,
+  });
   delete process.env['AWS_ACCESS_KEY_ID'];
   delete process.env['AWS_SECRET_ACCESS_KEY'];
-  Object.assign(process.env, { AWS_EC2_METADATA_DISABLED: 'true', AWS_CONFIG_FILE: '/dev/null', AWS_SHARED_CREDENTIALS_FILE: '/dev/null' });
-  await assert.rejects((await open()).check(), { code: 'STORE_SETUP', message: /no credentials were found/, hint: /AWS_ACCESS_KEY_ID/ });
+  Object.assign(process.env, {
+    AWS_EC2_METADATA_DISABLED: 'true',
+    AWS_CONFIG_FILE: '/dev/null',
+    AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+  });
+  await assert.rejects((await open()).check(), {
+    code: 'STORE_SETUP',
+    message: /no credentials were found/,
+    hint: /AWS_ACCESS_KEY_ID/,
+  });
   Object.assign(process.env, environment);
   delete process.env['AWS_REGION'];
   const aws = await openBlobStore('s3://some-bucket');
@@ -203,8 +245,14 @@ test('what is missing is said: bucket, credentials, rights, server', async (t) =
 
 test('settings go into s3 URLs that do not name them, and into no others', () => {
   const settings = { endpoint: 'http://h:9000', pathStyle: 'false' };
-  assert.equal(withS3Settings('s3://bucket/a', settings), 's3://bucket/a?endpoint=http%3A%2F%2Fh%3A9000&path-style=false');
-  assert.equal(withS3Settings('s3://bucket/a?endpoint=http://x', settings), 's3://bucket/a?endpoint=http%3A%2F%2Fx&path-style=false');
+  assert.equal(
+    withS3Settings('s3://bucket/a', settings),
+    's3://bucket/a?endpoint=http%3A%2F%2Fh%3A9000&path-style=false',
+  );
+  assert.equal(
+    withS3Settings('s3://bucket/a?endpoint=http://x', settings),
+    's3://bucket/a?endpoint=http%3A%2F%2Fx&path-style=false',
+  );
   assert.equal(withS3Settings('s3://bucket/a', { endpoint: 'auto', pathStyle: 'auto' }), 's3://bucket/a');
   assert.equal(withS3Settings('file:///a', settings), 'file:///a');
 });
@@ -215,7 +263,10 @@ test('the SDK is loaded by those who use it, and by nobody else', () => {
   const loads = (url: string): string => {
     const script = `const { openBlobStore } = await import(${JSON.stringify(storage)}); await openBlobStore(${JSON.stringify(url)});
       const { createRequire } = await import('node:module'); console.log(Object.keys(createRequire(${JSON.stringify(import.meta.url)}).cache).includes(${JSON.stringify(sdk)}));`;
-    const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', env: { ...process.env, ...CREDENTIALS } });
+    const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      env: { ...process.env, ...CREDENTIALS },
+    });
     assert.equal(child.status, 0, child.stderr);
     return child.stdout.trim();
   };

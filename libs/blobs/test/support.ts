@@ -3,9 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-
-import { digestOf } from '@blindfit/base';
-import type { Digest } from '@blindfit/base';
+import { digestOf, type Digest } from '@blindfit/base';
 
 /** A directory of its own for one test, removed afterwards. */
 export async function temporaryDirectory(t: TestContext): Promise<string> {

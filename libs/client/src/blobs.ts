@@ -45,14 +45,19 @@ export async function putBlob(
   if (await hasBlob(connection, blob.digest, signal)) return false;
   const body = await blob.bytes();
   const headers = { 'content-type': 'application/octet-stream' };
-  await connection.call({ method: 'PUT', path: pathOf(blob.digest), headers, body, signal, ...(onSent === undefined ? {} : { onSent }) }, (answer) =>
-    answer.body.dump(),
+  await connection.call(
+    { method: 'PUT', path: pathOf(blob.digest), headers, body, signal, ...(onSent === undefined ? {} : { onSent }) },
+    (answer) => answer.body.dump(),
   );
   return true;
 }
 
 /** Uploads many blobs, a few at a time; the first failure ends the others. */
-export async function putBlobs(connection: Connection, blobs: Iterable<BlobUpload> | AsyncIterable<BlobUpload>, options: PutBlobsOptions = {}): Promise<void> {
+export async function putBlobs(
+  connection: Connection,
+  blobs: Iterable<BlobUpload> | AsyncIterable<BlobUpload>,
+  options: PutBlobsOptions = {},
+): Promise<void> {
   const failed = new AbortController();
   const signal = options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
   const total = options.bytesTotal ?? (Array.isArray(blobs) ? totalOf(blobs as readonly BlobUpload[]) : undefined);

@@ -1,6 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { checker, JobViewSchema, type JobState, type JobView, type Manifest, type PredictManifest, type RefreshAnswer } from '@blindfit/protocol';
 import { Type, type Static } from 'typebox';
+import {
+  checker,
+  JobViewSchema,
+  type JobState,
+  type JobView,
+  type Manifest,
+  type PredictManifest,
+  type RefreshAnswer,
+} from '@blindfit/protocol';
 import { hasBlob, putBlob, putBlobs, type BlobUpload, type PutBlobsOptions } from './blobs.ts';
 import { Connection, readBytes, TransientError, type ConnectionOptions } from './connection.ts';
 import { ApiProblemError, ResultDamagedError } from './errors.ts';
@@ -59,7 +67,10 @@ export class BlindfitClient {
   }
 
   /** Uploads many blobs, a few at a time, skipping what the server has. The first failure ends the others. */
-  async putBlobs(blobs: Iterable<BlobUpload> | AsyncIterable<BlobUpload>, options: PutBlobsOptions = {}): Promise<void> {
+  async putBlobs(
+    blobs: Iterable<BlobUpload> | AsyncIterable<BlobUpload>,
+    options: PutBlobsOptions = {},
+  ): Promise<void> {
     await putBlobs(this.#connection, blobs, options);
   }
 
@@ -68,8 +79,15 @@ export class BlindfitClient {
    * @param options.idempotencyKey submitting again with the same key gives the same job. @default a random one
    * @param options.traceparent the span (W3C Trace Context) that the trace of the job shall continue, where the servers trace
    */
-  async submit(manifest: Manifest | PredictManifest, options: { readonly idempotencyKey?: string; readonly traceparent?: string } = {}): Promise<JobView> {
-    const headers = { 'content-type': 'application/json', 'idempotency-key': options.idempotencyKey ?? randomUUID(), ...(options.traceparent === undefined ? {} : { traceparent: options.traceparent }) };
+  async submit(
+    manifest: Manifest | PredictManifest,
+    options: { readonly idempotencyKey?: string; readonly traceparent?: string } = {},
+  ): Promise<JobView> {
+    const headers = {
+      'content-type': 'application/json',
+      'idempotency-key': options.idempotencyKey ?? randomUUID(),
+      ...(options.traceparent === undefined ? {} : { traceparent: options.traceparent }),
+    };
     const body = new TextEncoder().encode(JSON.stringify(manifest));
     return await this.#json({ method: 'POST', path: '/v1/jobs', headers, body }, asJob);
   }
@@ -83,7 +101,10 @@ export class BlindfitClient {
     const query = new URLSearchParams();
     if (options.limit !== undefined) query.set('limit', String(options.limit));
     if (options.state !== undefined) query.set('state', options.state);
-    const { jobs } = await this.#json({ method: 'GET', path: query.size === 0 ? '/v1/jobs' : `/v1/jobs?${query.toString()}` }, asJobs);
+    const { jobs } = await this.#json(
+      { method: 'GET', path: query.size === 0 ? '/v1/jobs' : `/v1/jobs?${query.toString()}` },
+      asJobs,
+    );
     return jobs;
   }
 
@@ -103,7 +124,15 @@ export class BlindfitClient {
   /** Answers a refresh a job waits for; both blobs are uploaded. Repeating it changes nothing. @returns the job as it is then */
   async refresh(id: string, answer: RefreshAnswer): Promise<JobView> {
     const headers = { 'content-type': 'application/json' };
-    return await this.#json({ method: 'POST', path: `${pathOf(id)}/refresh`, headers, body: new TextEncoder().encode(JSON.stringify(answer)) }, asJob);
+    return await this.#json(
+      {
+        method: 'POST',
+        path: `${pathOf(id)}/refresh`,
+        headers,
+        body: new TextEncoder().encode(JSON.stringify(answer)),
+      },
+      asJob,
+    );
   }
 
   async cluster(): Promise<Cluster> {
@@ -138,7 +167,9 @@ export class BlindfitClient {
   /** A blob of the server's store, e.g. one of a result's iterates or scores. @throws ResultDamagedError when the bytes do not match the digest */
   async blob(digest: string): Promise<Uint8Array> {
     const path = `/v1/blobs/${digest}`;
-    return await this.#connection.call({ method: 'GET', path, accept: [200] }, async (answer) => verified(await readBytes(answer, MAX_MODEL_BYTES), path, 0, digest));
+    return await this.#connection.call({ method: 'GET', path, accept: [200] }, async (answer) =>
+      verified(await readBytes(answer, MAX_MODEL_BYTES), path, 0, digest),
+    );
   }
 
   /** Waits for running calls and closes the connections. */

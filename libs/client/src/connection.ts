@@ -1,9 +1,15 @@
 /** Requests to one API: bearer token, retries, and answers turned into values or errors. */
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checker, ContractError, ProblemSchema, type Problem } from '@blindfit/protocol';
 import { Agent, errors as undiciErrors, request, type Dispatcher } from 'undici';
-import { ApiProblemError, ClientError, InvalidServerError, ServerUnreachableError, UnexpectedAnswerError } from './errors.ts';
+import { checker, ContractError, ProblemSchema, type Problem } from '@blindfit/protocol';
+import {
+  ApiProblemError,
+  ClientError,
+  InvalidServerError,
+  ServerUnreachableError,
+  UnexpectedAnswerError,
+} from './errors.ts';
 
 /** Largest JSON answer that is read. Bytes. */
 const MAX_JSON_BYTES = 64 * 2 ** 20;
@@ -94,7 +100,11 @@ export class Connection {
         request(this.base + call.path, {
           dispatcher: this.#agent,
           method: call.method,
-          headers: { ...this.#headers, ...call.headers, ...(body === undefined ? {} : { 'content-length': String(body.length) }) },
+          headers: {
+            ...this.#headers,
+            ...call.headers,
+            ...(body === undefined ? {} : { 'content-length': String(body.length) }),
+          },
           // In pieces, because the time-out for the answer would otherwise run while a slow line is still sending.
           ...(body === undefined ? {} : { body: Readable.from(pieces(body, onSent), { objectMode: false }) }),
           ...(call.signal === undefined ? {} : { signal: call.signal }),
@@ -127,8 +137,10 @@ export class Connection {
     try {
       return check(JSON.parse(text));
     } catch (error) {
-      if (error instanceof SyntaxError) throw new UnexpectedAnswerError(this.base + path, answer.statusCode, `no JSON but ${excerpt(text)}`, error);
-      if (error instanceof ContractError) throw new UnexpectedAnswerError(this.base + path, answer.statusCode, error.message, error);
+      if (error instanceof SyntaxError)
+        throw new UnexpectedAnswerError(this.base + path, answer.statusCode, `no JSON but ${excerpt(text)}`, error);
+      if (error instanceof ContractError)
+        throw new UnexpectedAnswerError(this.base + path, answer.statusCode, error.message, error);
       throw error;
     }
   }
@@ -139,20 +151,37 @@ export class Connection {
 
   async #failure(call: Call, answer: Answer): Promise<ClientError> {
     const { statusCode: status } = answer;
-    const text = await readBytes(answer, 64 * 1024).then((bytes) => Buffer.from(bytes).toString('utf8'), () => '');
+    const text = await readBytes(answer, 64 * 1024).then(
+      (bytes) => Buffer.from(bytes).toString('utf8'),
+      () => '',
+    );
     const problem = problemIn(text, answer.headers['content-type']);
     // The API speaks to whoever writes requests by hand; our users have a variable to set.
     if (status === 401) {
       const detail = problem?.detail ?? 'the bearer token is missing or wrong';
       const hint = 'set BLINDFIT_TOKEN to the token that the API was started with';
-      return new ApiProblemError({ status, code: problem?.code ?? 'UNAUTHORIZED', title: problem?.title ?? 'Not authorized', detail, hint });
+      return new ApiProblemError({
+        status,
+        code: problem?.code ?? 'UNAUTHORIZED',
+        title: problem?.title ?? 'Not authorized',
+        detail,
+        hint,
+      });
     }
     if (problem !== undefined) return new ApiProblemError(problem);
     const location = answer.headers['location'];
     if (status >= 300 && status < 400 && typeof location === 'string') {
-      return new UnexpectedAnswerError(this.base + call.path, status, `it redirects to ${location}, and tokens are not sent after redirects`);
+      return new UnexpectedAnswerError(
+        this.base + call.path,
+        status,
+        `it redirects to ${location}, and tokens are not sent after redirects`,
+      );
     }
-    return new UnexpectedAnswerError(this.base + call.path, status, text === '' ? 'nothing more was said' : excerpt(text));
+    return new UnexpectedAnswerError(
+      this.base + call.path,
+      status,
+      text === '' ? 'nothing more was said' : excerpt(text),
+    );
   }
 }
 
@@ -181,7 +210,12 @@ export async function transient<T>(step: () => Promise<T>, signal?: AbortSignal)
     return await step();
   } catch (error) {
     signal?.throwIfAborted();
-    if (error instanceof TransientError || error instanceof ClientError || error instanceof undiciErrors.InvalidArgumentError) throw error;
+    if (
+      error instanceof TransientError ||
+      error instanceof ClientError ||
+      error instanceof undiciErrors.InvalidArgumentError
+    )
+      throw error;
     throw new TransientError(error);
   }
 }
@@ -198,8 +232,10 @@ function* pieces(bytes: Uint8Array, onSent?: (bytes: number) => void): Generator
 function baseOf(server: string): string {
   const url = URL.parse(server);
   if (url === null) throw new InvalidServerError(`${JSON.stringify(server)} is no URL`);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new InvalidServerError(`${url.protocol}// is not spoken here`);
-  if (url.username !== '' || url.password !== '') throw new InvalidServerError('it holds credentials, which belong into BLINDFIT_TOKEN');
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw new InvalidServerError(`${url.protocol}// is not spoken here`);
+  if (url.username !== '' || url.password !== '')
+    throw new InvalidServerError('it holds credentials, which belong into BLINDFIT_TOKEN');
   if (url.search !== '' || url.hash !== '') throw new InvalidServerError("it has a part after '?' or '#'");
   return (url.origin + url.pathname).replace(/\/+$/, '');
 }

@@ -77,7 +77,9 @@ export class ResultDamagedError extends ClientError {
 /** `INVALID_SERVER`: the address cannot be that of an API. */
 export class InvalidServerError extends ClientError {
   constructor(reason: string) {
-    super('INVALID_SERVER', `the address of the API cannot be used: ${reason}`, { hint: 'write it as http://HOST:PORT or https://HOST' });
+    super('INVALID_SERVER', `the address of the API cannot be used: ${reason}`, {
+      hint: 'write it as http://HOST:PORT or https://HOST',
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 /** A job's progress as it happens, over server-sent events, however often the connection breaks. */
-import { isFinal, type JobView } from '@blindfit/protocol';
 import { createParser } from 'eventsource-parser';
+import { isFinal, type JobView } from '@blindfit/protocol';
 import { transient, TransientError, type Answer, type Call, type Connection } from './connection.ts';
 import { UnexpectedAnswerError } from './errors.ts';
 
@@ -76,11 +76,20 @@ export async function* jobEvents(
 }
 
 /** The events of one answer; undefined for any other sign of life. */
-async function* eventsOf(connection: Connection, path: string, answer: Answer, signal?: AbortSignal): AsyncGenerator<ServerEvent | undefined, void> {
+async function* eventsOf(
+  connection: Connection,
+  path: string,
+  answer: Answer,
+  signal?: AbortSignal,
+): AsyncGenerator<ServerEvent | undefined, void> {
   const type = answer.headers['content-type'];
   if (typeof type !== 'string' || !type.startsWith('text/event-stream')) {
     await answer.body.dump();
-    throw new UnexpectedAnswerError(connection.base + path, answer.statusCode, `not a stream of events but ${String(type)}`);
+    throw new UnexpectedAnswerError(
+      connection.base + path,
+      answer.statusCode,
+      `not a stream of events but ${String(type)}`,
+    );
   }
   const ready: ServerEvent[] = [];
   const parser = createParser({
@@ -106,6 +115,11 @@ function parse(connection: Connection, path: string, data: string, check: (value
   try {
     return check(JSON.parse(data));
   } catch (error) {
-    throw new UnexpectedAnswerError(connection.base + path, 200, error instanceof Error ? error.message : String(error), error);
+    throw new UnexpectedAnswerError(
+      connection.base + path,
+      200,
+      error instanceof Error ? error.message : String(error),
+      error,
+    );
   }
 }

@@ -3,16 +3,20 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-
-import { ApiProblemError, ServerUnreachableError, UnexpectedAnswerError, type BlobUpload } from '@blindfit/client';
 import type { FastifyInstance } from 'fastify';
-
+import { ApiProblemError, ServerUnreachableError, UnexpectedAnswerError, type BlobUpload } from '@blindfit/client';
 import { clientOf, digestOf, problem, PROBLEM, randomBlob, serve } from './support.ts';
 
 /** Blob routes as the API has them. */
-function blobRoutes(app: FastifyInstance, blobs: Map<string, Buffer>, beforePut: (attempt: number) => number | 'drop' = () => 201): { puts: string[] } {
+function blobRoutes(
+  app: FastifyInstance,
+  blobs: Map<string, Buffer>,
+  beforePut: (attempt: number) => number | 'drop' = () => 201,
+): { puts: string[] } {
   const puts: string[] = [];
-  app.head<{ Params: { digest: string } }>('/v1/blobs/:digest', (request, reply) => reply.code(blobs.has(request.params.digest) ? 200 : 404).send());
+  app.head<{ Params: { digest: string } }>('/v1/blobs/:digest', (request, reply) =>
+    reply.code(blobs.has(request.params.digest) ? 200 : 404).send(),
+  );
   app.put<{ Params: { digest: string }; Body: Buffer }>('/v1/blobs/:digest', async (request, reply) => {
     puts.push(request.params.digest);
     const status = beforePut(puts.length);
@@ -20,7 +24,11 @@ function blobRoutes(app: FastifyInstance, blobs: Map<string, Buffer>, beforePut:
       request.raw.socket.destroy();
       return reply.hijack();
     }
-    if (status >= 400) return reply.code(status).type(PROBLEM).send(problem(status, `E${status}`, 'on purpose', 'a hint'));
+    if (status >= 400)
+      return reply
+        .code(status)
+        .type(PROBLEM)
+        .send(problem(status, `E${status}`, 'on purpose', 'a hint'));
     assert.equal(digestOf(request.body), request.params.digest);
     blobs.set(request.params.digest, request.body);
     return reply.code(status).send({});
@@ -58,7 +66,10 @@ test('sends what is missing and asks first', async (t) => {
 test('retries what may pass: 503 and cut connections', async (t) => {
   const blobs = new Map<string, Buffer>();
   const blob = randomBlob(1_000_000);
-  const url = await serve(t, (app) => void blobRoutes(app, blobs, (attempt) => ([503, 'drop', 429, 503] as const)[attempt - 1] ?? 201));
+  const url = await serve(
+    t,
+    (app) => void blobRoutes(app, blobs, (attempt) => ([503, 'drop', 429, 503] as const)[attempt - 1] ?? 201),
+  );
   assert.equal(await clientOf(t, url).putBlob(blob.digest, blob.bytes), true);
   assert.deepEqual(blobs.get(blob.digest), blob.bytes);
 });
@@ -87,11 +98,21 @@ test('does not retry a full disk, nor what is wrong with the request', async (t)
 
 test('a wrong token is said so, also where the answer has no body', async (t) => {
   const url = await serve(t, (app) => {
-    app.addHook('onRequest', (_request, reply) => reply.code(401).type(PROBLEM).send(problem(401, 'UNAUTHORIZED', 'the bearer token is another')));
+    app.addHook('onRequest', (_request, reply) =>
+      reply
+        .code(401)
+        .type(PROBLEM)
+        .send(problem(401, 'UNAUTHORIZED', 'the bearer token is another')),
+    );
   });
   const client = clientOf(t, url);
   for (const call of [() => client.hasBlob(randomBlob(1).digest), () => client.job('job-0123456789ab')]) {
-    await assert.rejects(call, { name: 'ApiProblemError', status: 401, code: 'UNAUTHORIZED', hint: /set BLINDFIT_TOKEN/ });
+    await assert.rejects(call, {
+      name: 'ApiProblemError',
+      status: 401,
+      code: 'UNAUTHORIZED',
+      hint: /set BLINDFIT_TOKEN/,
+    });
   }
 });
 
@@ -103,7 +124,10 @@ test('a server that is not there is named, with what to do', async (t) => {
   for (const host of ['127.0.0.1', 'localhost']) {
     await assert.rejects(clientOf(t, `http://${host}:${port}/`, { attempts: 2 }).cluster(), (error) => {
       assert.ok(error instanceof ServerUnreachableError);
-      assert.equal(error.message, `the Blindfit API at http://${host}:${port} cannot be reached (2 attempts): nothing listens there (ECONNREFUSED)`);
+      assert.equal(
+        error.message,
+        `the Blindfit API at http://${host}:${port} cannot be reached (2 attempts): nothing listens there (ECONNREFUSED)`,
+      );
       assert.match(error.hint ?? '', /BLINDFIT_SERVER.*blindfit up/);
       return true;
     });
@@ -114,7 +138,10 @@ test('a server that never answers counts as unreachable', async (t) => {
   const listener = createServer((socket) => void socket.on('error', () => undefined).resume()).listen(0, '127.0.0.1');
   await once(listener, 'listening');
   t.after(() => listener.close());
-  const client = clientOf(t, `http://127.0.0.1:${(listener.address() as AddressInfo).port}`, { attempts: 2, idleTimeoutMs: 200 });
+  const client = clientOf(t, `http://127.0.0.1:${(listener.address() as AddressInfo).port}`, {
+    attempts: 2,
+    idleTimeoutMs: 200,
+  });
   await assert.rejects(client.cluster(), { name: 'ServerUnreachableError', message: /no answer came in time/ });
 });
 
@@ -137,7 +164,10 @@ test('a slow upload is no silence', async (t) => {
   }).listen(0, '127.0.0.1');
   await once(listener, 'listening');
   t.after(() => listener.close());
-  const client = clientOf(t, `http://127.0.0.1:${(listener.address() as AddressInfo).port}`, { attempts: 1, idleTimeoutMs: 1000 });
+  const client = clientOf(t, `http://127.0.0.1:${(listener.address() as AddressInfo).port}`, {
+    attempts: 1,
+    idleTimeoutMs: 1000,
+  });
   const started = Date.now();
   assert.equal(await client.putBlob(blob.digest, blob.bytes), true);
   assert.ok(Date.now() - started > 1200, 'the server was slow enough for the test to mean something');
@@ -150,9 +180,18 @@ test('what is no Blindfit API is told apart', async (t) => {
     app.get('/v1/jobs/:id', (_request, reply) => reply.redirect('https://elsewhere.example/', 302));
   });
   const client = clientOf(t, url);
-  await assert.rejects(client.cluster(), { name: 'UnexpectedAnswerError', message: /v1\/cluster answered 200: no JSON but "<html>hello/ });
-  await assert.rejects(client.jobs(), (error) => error instanceof UnexpectedAnswerError && /not a list of jobs: \/jobs\/0/.test(error.message));
-  await assert.rejects(client.job('job-0123456789ab'), { name: 'UnexpectedAnswerError', message: /redirects to https:\/\/elsewhere/ });
+  await assert.rejects(client.cluster(), {
+    name: 'UnexpectedAnswerError',
+    message: /v1\/cluster answered 200: no JSON but "<html>hello/,
+  });
+  await assert.rejects(
+    client.jobs(),
+    (error) => error instanceof UnexpectedAnswerError && /not a list of jobs: \/jobs\/0/.test(error.message),
+  );
+  await assert.rejects(client.job('job-0123456789ab'), {
+    name: 'UnexpectedAnswerError',
+    message: /redirects to https:\/\/elsewhere/,
+  });
   await assert.rejects(client.cancel('job-0123456789ab'), { name: 'UnexpectedAnswerError', status: 404 });
 });
 
@@ -164,7 +203,10 @@ test('addresses that cannot work are refused', (t) => {
     ['http://user:secret@host/', /credentials/],
     ['http://host/?a=b', /part after/],
   ] as const) {
-    assert.throws(() => clientOf(t, server), (error) => error instanceof Error && message.test(error.message) && !error.message.includes('secret'));
+    assert.throws(
+      () => clientOf(t, server),
+      (error) => error instanceof Error && message.test(error.message) && !error.message.includes('secret'),
+    );
   }
 });
 
@@ -220,8 +262,15 @@ test('putBlobs keeps to its concurrency, skips what is there and reports bytes',
 
 test('the first failure of putBlobs ends the rest', async (t) => {
   let puts = 0;
-  const url = await serve(t, (app) => void blobRoutes(app, new Map(), (attempt) => ((puts = attempt), attempt === 5 ? 507 : 201)));
-  const list = Array.from({ length: 100 }, () => randomBlob(1000)).map(({ bytes, digest }) => ({ digest, size: 1000, bytes: () => bytes }));
+  const url = await serve(
+    t,
+    (app) => void blobRoutes(app, new Map(), (attempt) => ((puts = attempt), attempt === 5 ? 507 : 201)),
+  );
+  const list = Array.from({ length: 100 }, () => randomBlob(1000)).map(({ bytes, digest }) => ({
+    digest,
+    size: 1000,
+    bytes: () => bytes,
+  }));
   const client = clientOf(t, url);
   await assert.rejects(client.putBlobs(list, { concurrency: 2 }), { status: 507 });
   assert.ok(puts <= 6);

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
-
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyReply } from 'fastify';
 import { ApiProblemError } from '@blindfit/client';
 import type { JobView, Manifest, RefreshAnswer, RefreshRequest } from '@blindfit/protocol';
-import type { FastifyReply } from 'fastify';
-
 import { clientOf, digestOf, jobView, problem, PROBLEM, randomBlob, serve } from './support.ts';
 
 const ID = 'job-0123456789ab';
@@ -42,12 +40,20 @@ test('lists, shows and cancels jobs; problems keep their code and hint', async (
       asked.push(request.url);
       return reply.send({ jobs: [jobView(), jobView('failed')] });
     });
-    app.get('/v1/jobs/:id', (_request, reply) => reply.code(404).type(PROBLEM).send(problem(404, 'JOB_NOT_FOUND', 'there is none', 'list them')));
+    app.get('/v1/jobs/:id', (_request, reply) =>
+      reply
+        .code(404)
+        .type(PROBLEM)
+        .send(problem(404, 'JOB_NOT_FOUND', 'there is none', 'list them')),
+    );
     app.delete(`/v1/jobs/${ID}`, (_request, reply) => reply.send(jobView('cancelled')));
     app.get('/v1/cluster', (_request, reply) => reply.send({ workers: 2, threads: 8 }));
   });
   const client = clientOf(t, url);
-  assert.deepEqual((await client.jobs()).map(({ state }) => state), ['running', 'failed']);
+  assert.deepEqual(
+    (await client.jobs()).map(({ state }) => state),
+    ['running', 'failed'],
+  );
   await client.jobs({ limit: 5, state: 'running' });
   assert.deepEqual(asked, ['/v1/jobs', '/v1/jobs?limit=5&state=running']);
   assert.equal((await client.cancel(ID)).state, 'cancelled');
@@ -64,7 +70,11 @@ test('a cancellation whose answer is lost counts, one that comes too late does n
   let state: 'cancelled' | 'succeeded' = 'cancelled';
   const url = await serve(t, (app) => {
     app.delete(`/v1/jobs/${ID}`, (request, reply) => {
-      if (++deletes > 1) return reply.code(409).type(PROBLEM).send(problem(409, 'JOB_FINISHED', 'too late'));
+      if (++deletes > 1)
+        return reply
+          .code(409)
+          .type(PROBLEM)
+          .send(problem(409, 'JOB_FINISHED', 'too late'));
       request.raw.socket.destroy();
       return reply.hijack();
     });
@@ -78,18 +88,32 @@ test('a cancellation whose answer is lost counts, one that comes too late does n
 });
 
 test('a job tells what its owner is asked to refresh; an answer that is lost is repeated as it was', async (t) => {
-  const request: RefreshRequest = { id: 'ab'.repeat(16), chain: 1, iteration: 3, weights: randomBlob(10).digest, previous: randomBlob(10).digest, since: new Date(0).toISOString() };
+  const request: RefreshRequest = {
+    id: 'ab'.repeat(16),
+    chain: 1,
+    iteration: 3,
+    weights: randomBlob(10).digest,
+    previous: randomBlob(10).digest,
+    since: new Date(0).toISOString(),
+  };
   const answer: RefreshAnswer = { id: request.id, weights: randomBlob(10).digest, momentum: randomBlob(10).digest };
   const bodies: unknown[] = [];
   const url = await serve(t, (app) => {
-    app.get(`/v1/jobs/${ID}`, (_request, reply) => reply.send({ ...jobView('awaiting-refresh'), refreshes: [request] }));
+    app.get(`/v1/jobs/${ID}`, (_request, reply) =>
+      reply.send({ ...jobView('awaiting-refresh'), refreshes: [request] }),
+    );
     app.post(`/v1/jobs/${ID}/refresh`, (incoming, reply) => {
       bodies.push(incoming.body);
       if (bodies.length === 1) {
         incoming.raw.socket.destroy();
         return reply.hijack();
       }
-      return bodies.length === 2 ? reply.code(503).type(PROBLEM).send(problem(503, 'REDIS_UNAVAILABLE', 'away')) : reply.send(jobView('running'));
+      return bodies.length === 2
+        ? reply
+            .code(503)
+            .type(PROBLEM)
+            .send(problem(503, 'REDIS_UNAVAILABLE', 'away'))
+        : reply.send(jobView('running'));
     });
   });
   const client = clientOf(t, url);
@@ -101,18 +125,32 @@ test('a job tells what its owner is asked to refresh; an answer that is lost is 
 });
 
 test('an answer that is refused is not repeated, and what is no job is not believed', async (t) => {
-  const answer: RefreshAnswer = { id: 'ab'.repeat(16), weights: randomBlob(10).digest, momentum: randomBlob(10).digest };
-  const refusals = [problem(409, 'REFRESH_NOT_AWAITED', 'nobody waits for it', 'look at the job'), problem(409, 'JOB_FINISHED', 'too late'), problem(422, 'BLOBS_MISSING', 'weights is missing')];
+  const answer: RefreshAnswer = {
+    id: 'ab'.repeat(16),
+    weights: randomBlob(10).digest,
+    momentum: randomBlob(10).digest,
+  };
+  const refusals = [
+    problem(409, 'REFRESH_NOT_AWAITED', 'nobody waits for it', 'look at the job'),
+    problem(409, 'JOB_FINISHED', 'too late'),
+    problem(422, 'BLOBS_MISSING', 'weights is missing'),
+  ];
   let asked = 0;
   const url = await serve(t, (app) => {
     app.post('/v1/jobs/:id/refresh', (request, reply) => {
       const refusal = refusals[asked++];
       if (refusal !== undefined) return reply.code(refusal.status).type(PROBLEM).send(refusal);
-      return (request.params as { id: string }).id === ID ? reply.send({ taken: true }) : reply.code(404).type(PROBLEM).send(problem(404, 'JOB_NOT_FOUND', 'there is none'));
+      return (request.params as { id: string }).id === ID
+        ? reply.send({ taken: true })
+        : reply
+            .code(404)
+            .type(PROBLEM)
+            .send(problem(404, 'JOB_NOT_FOUND', 'there is none'));
     });
   });
   const client = clientOf(t, url);
-  for (const { status, code } of refusals) await assert.rejects(client.refresh(ID, answer), { name: 'ApiProblemError', status, code });
+  for (const { status, code } of refusals)
+    await assert.rejects(client.refresh(ID, answer), { name: 'ApiProblemError', status, code });
   await assert.rejects(client.refresh(ID, answer), { name: 'UnexpectedAnswerError', message: /not a job/ });
   await assert.rejects(client.refresh('../../v1/blobs', answer), { name: 'ApiProblemError', code: 'JOB_NOT_FOUND' });
   assert.equal(asked, 5);
@@ -137,11 +175,19 @@ test('results are checked against their digests', async (t) => {
 });
 
 /** A job's event stream that the test writes by hand. */
-function stream(reply: FastifyReply): { send(view: JobView, id?: number): void; raw(text: string): void; cut(): void; end(): void } {
+function stream(reply: FastifyReply): {
+  send(view: JobView, id?: number): void;
+  raw(text: string): void;
+  cut(): void;
+  end(): void;
+} {
   reply.hijack();
   reply.raw.writeHead(200, { 'content-type': 'text/event-stream' });
   return {
-    send: (view, id) => void reply.raw.write(`${id === undefined ? '' : `id: ${id}\n`}event: progress\ndata: ${JSON.stringify(view)}\n\n`),
+    send: (view, id) =>
+      void reply.raw.write(
+        `${id === undefined ? '' : `id: ${id}\n`}event: progress\ndata: ${JSON.stringify(view)}\n\n`,
+      ),
     raw: (text) => void reply.raw.write(text),
     cut: () => void reply.raw.destroy(),
     end: () => void reply.raw.end(),
@@ -164,13 +210,18 @@ test('events survive cuts, silence and server errors, and end with the job', asy
         case 1: {
           const out = stream(reply);
           out.send(jobView('running', 1), 7);
-          out.raw(`: still here\n\nevent: progress\nid: 8\ndata: ${JSON.stringify(jobView('running', 2))}`.slice(0, -20));
+          out.raw(
+            `: still here\n\nevent: progress\nid: 8\ndata: ${JSON.stringify(jobView('running', 2))}`.slice(0, -20),
+          );
           await sleep(50);
           out.cut(); // in the middle of an event, which must not count
           return;
         }
         case 2:
-          return reply.code(503).type(PROBLEM).send(problem(503, 'REDIS_UNAVAILABLE', 'away'));
+          return reply
+            .code(503)
+            .type(PROBLEM)
+            .send(problem(503, 'REDIS_UNAVAILABLE', 'away'));
         case 3:
           stream(reply).send(jobView('running', 1), 7); // known already; then silence
           return;
@@ -222,7 +273,16 @@ test('events wait for a server that restarts, and give up on one that stays away
     });
   });
   const client = clientOf(t, url);
-  setTimeout(() => void serve(t, (app) => void app.get(`/v1/jobs/${ID}/events`, (_request, reply) => stream(reply).send(jobView('cancelled', 1))), Number(new URL(url).port)), 300);
+  setTimeout(
+    () =>
+      void serve(
+        t,
+        (app) =>
+          void app.get(`/v1/jobs/${ID}/events`, (_request, reply) => stream(reply).send(jobView('cancelled', 1))),
+        Number(new URL(url).port),
+      ),
+    300,
+  );
   assert.deepEqual(await collect(client.events(ID)), ['running 1', 'cancelled 1']);
 
   const nobody = clientOf(t, 'http://127.0.0.1:1');
@@ -238,7 +298,12 @@ test('events can be aborted while waiting, and refuse what is wrong for good', a
     });
     app.get('/v1/jobs/job-html/events', (_request, reply) => reply.type('text/html').send('<html>'));
     app.get('/v1/jobs/job-odd/events', (_request, reply) => stream(reply).raw('event: progress\ndata: {"id": 3}\n\n'));
-    app.get('/v1/jobs/job-none/events', (_request, reply) => reply.code(404).type(PROBLEM).send(problem(404, 'JOB_NOT_FOUND', 'there is none')));
+    app.get('/v1/jobs/job-none/events', (_request, reply) =>
+      reply
+        .code(404)
+        .type(PROBLEM)
+        .send(problem(404, 'JOB_NOT_FOUND', 'there is none')),
+    );
   });
   const client = clientOf(t, url);
   const stop = new AbortController();
@@ -260,7 +325,10 @@ test('events can be aborted while waiting, and refuse what is wrong for good', a
     break;
   }
   await closed;
-  await assert.rejects(collect(client.events('job-html')), { name: 'UnexpectedAnswerError', message: /not a stream of events but text\/html/ });
+  await assert.rejects(collect(client.events('job-html')), {
+    name: 'UnexpectedAnswerError',
+    message: /not a stream of events but text\/html/,
+  });
   await assert.rejects(collect(client.events('job-odd')), { name: 'UnexpectedAnswerError', message: /not a job/ });
   await assert.rejects(collect(client.events('job-none')), { name: 'ApiProblemError', code: 'JOB_NOT_FOUND' });
 });

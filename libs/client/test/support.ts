@@ -1,16 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
-
+import fastify, { type FastifyInstance } from 'fastify';
 import { BlindfitClient, type BlindfitClientOptions } from '@blindfit/client';
 import type { JobState, JobView } from '@blindfit/protocol';
-import fastify, { type FastifyInstance } from 'fastify';
 
 export const TOKEN = 'the-token-of-the-tests';
 
 /** A server whose routes the test adds, listening until the test ends. */
 export async function serve(t: TestContext, addRoutes: (app: FastifyInstance) => void, port = 0): Promise<string> {
   const app = fastify({ forceCloseConnections: true, bodyLimit: 2 ** 30 });
-  app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body),
+  );
   addRoutes(app);
   const url = await app.listen({ host: '127.0.0.1', port });
   t.after(() => app.close());
@@ -33,8 +34,20 @@ export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
-export function problem(status: number, code: string, detail: string, hint?: string): { type: string; title: string; status: number; code: string; detail: string; hint?: string } {
-  return { type: `urn:blindfit:problem:${code}`, title: 'Problem', status, code, detail, ...(hint === undefined ? {} : { hint }) };
+export function problem(
+  status: number,
+  code: string,
+  detail: string,
+  hint?: string,
+): { type: string; title: string; status: number; code: string; detail: string; hint?: string } {
+  return {
+    type: `urn:blindfit:problem:${code}`,
+    title: 'Problem',
+    status,
+    code,
+    detail,
+    ...(hint === undefined ? {} : { hint }),
+  };
 }
 
 export const PROBLEM = 'application/problem+json';
@@ -46,7 +59,12 @@ export function jobView(state: JobState = 'running', tasksDone = 0): JobView {
     state,
     manifest: digestOf(new Uint8Array()),
     shape: { samples: 128, features: 401, classes: 10 },
-    hyperparameters: { iterations: 2, learningRate: 1, initialWeight: 0, sigmoid: { degree: 3, range: 8, odd: [0.1, -0.0004] } },
+    hyperparameters: {
+      iterations: 2,
+      learningRate: 1,
+      initialWeight: 0,
+      sigmoid: { degree: 3, range: 8, odd: [0.1, -0.0004] },
+    },
     parameters: 'N14QP380',
     createdAt: new Date(0).toISOString(),
     progress: { phase: 'training', iteration: 0, iterations: 2, tasksDone, tasksTotal: 10, levelsLeft: 3 },

@@ -1,6 +1,6 @@
 /** What a thread computes with, for one parameter set: node-seal or the native evaluator. */
-import type { EvaluationKeyBlobs } from '@blindfit/protocol';
 import type { Ciphertext, CiphertextCodec, Evaluator } from '@blindfit/he';
+import type { EvaluationKeyBlobs } from '@blindfit/protocol';
 import type { Plan } from '@blindfit/training';
 import type { CiphertextPlace } from './parse-ciphertext.ts';
 

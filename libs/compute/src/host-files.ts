@@ -19,22 +19,22 @@ const FULL_MS = 10_000;
 const SURVEY_SHARE = 1 / 16;
 
 export class HostFiles {
-  private readonly directory: string;
-  private readonly suffix: string;
-  private readonly maxBytes: number;
+  readonly #directory: string;
+  readonly #suffix: string;
+  readonly #maxBytes: number;
   /** As far as offers know: bytes there, bytes added since they were counted, and when that was. */
-  private known: { bytes: number; added: number; at: number } | undefined;
+  #known: { bytes: number; added: number; at: number } | undefined;
 
   /** @param directory of this host, private to its user @param maxBytes of all files; those in use count, too, but stay */
   constructor(directory: string, suffix: string, maxBytes: number) {
-    this.directory = directory;
-    this.suffix = suffix;
-    this.maxBytes = maxBytes;
+    this.#directory = directory;
+    this.#suffix = suffix;
+    this.#maxBytes = maxBytes;
   }
 
   /** Where a file is, or undefined when there is none yet. Marks it as used. */
   async find(name: string): Promise<string | undefined> {
-    const path = join(this.directory, `${name}${this.suffix}`);
+    const path = join(this.#directory, `${name}${this.#suffix}`);
     const now = new Date();
     try {
       await utimes(path, now, now);
@@ -52,11 +52,11 @@ export class HostFiles {
    * @returns its path, or undefined when somebody else is at it: look again later
    */
   async make(name: string, content: () => Promise<Uint8Array>): Promise<string | undefined> {
-    await mkdir(this.directory, { recursive: true, mode: 0o700 });
-    const claim = join(this.directory, `${name}.claim`);
-    if (!(await this.claim(claim))) return undefined;
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    const claim = join(this.#directory, `${name}.claim`);
+    if (!(await this.#claim(claim))) return undefined;
     try {
-      return await this.write(name, [await content()]);
+      return await this.#write(name, [await content()]);
     } finally {
       await rm(claim, { force: true });
     }
@@ -85,52 +85,58 @@ export class HostFiles {
   async offer(name: string, pieces: readonly Uint8Array[]): Promise<string | undefined> {
     const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
     try {
-      await mkdir(this.directory, { recursive: true, mode: 0o700 });
-      if (!(await this.hasRoom(bytes))) return undefined;
-      const path = await this.write(name, pieces);
-      if (this.known !== undefined) this.known.added += bytes;
+      await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+      if (!(await this.#hasRoom(bytes))) return undefined;
+      const path = await this.#write(name, pieces);
+      if (this.#known !== undefined) this.#known.added += bytes;
       return path;
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
-      this.known = { bytes: this.maxBytes, added: 0, at: Date.now() };
+      this.#known = { bytes: this.#maxBytes, added: 0, at: Date.now() };
       return undefined;
     }
   }
 
   /** Removes the least recently used files beyond the budget. @param keep names that stay */
   async trim(keep: ReadonlySet<string>): Promise<void> {
-    await this.evict(await this.survey(), this.maxBytes, ({ name }) => keep.has(name));
+    await this.#evict(await this.#survey(), this.#maxBytes, ({ name }) => keep.has(name));
   }
 
-  private async hasRoom(bytes: number): Promise<boolean> {
-    const { known, maxBytes } = this;
+  async #hasRoom(bytes: number): Promise<boolean> {
+    const known = this.#known;
+    const maxBytes = this.#maxBytes;
     const fits = (held: number): boolean => held + bytes <= maxBytes;
     if (known !== undefined && known.added <= maxBytes * SURVEY_SHARE) {
       if (fits(known.bytes + known.added)) return true;
       if (Date.now() - known.at < FULL_MS) return false;
     }
-    const files = await this.survey();
+    const files = await this.#survey();
     const idleSince = Date.now() - IDLE_MS;
-    const held = await this.evict(files, Math.min(maxBytes - bytes, maxBytes * (1 - SURVEY_SHARE)), ({ used }) => used > idleSince);
-    this.known = { bytes: held, added: 0, at: Date.now() };
+    const held = await this.#evict(
+      files,
+      Math.min(maxBytes - bytes, maxBytes * (1 - SURVEY_SHARE)),
+      ({ used }) => used > idleSince,
+    );
+    this.#known = { bytes: held, added: 0, at: Date.now() };
     return fits(held);
   }
 
   /** All files; what a killed process was writing is removed. */
-  private async survey(): Promise<HostFile[]> {
+  async #survey(): Promise<HostFile[]> {
     const files: HostFile[] = [];
-    for (const name of await readdir(this.directory)) {
-      const path = join(this.directory, name);
+    for (const name of await readdir(this.#directory)) {
+      const path = join(this.#directory, name);
       const info = await stat(path).catch(() => undefined);
       if (info === undefined) continue;
-      if (name.endsWith(this.suffix)) files.push({ path, name: name.slice(0, -this.suffix.length), bytes: info.size, used: info.mtimeMs });
+      if (name.endsWith(this.#suffix))
+        files.push({ path, name: name.slice(0, -this.#suffix.length), bytes: info.size, used: info.mtimeMs });
       else if (Date.now() - info.mtimeMs > STALE_CLAIM_MS) await rm(path, { force: true });
     }
     return files;
   }
 
   /** Removes the least recently used until `maxBytes` are left. @returns bytes left */
-  private async evict(files: readonly HostFile[], maxBytes: number, stays: (file: HostFile) => boolean): Promise<number> {
+  async #evict(files: readonly HostFile[], maxBytes: number, stays: (file: HostFile) => boolean): Promise<number> {
     let bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     for (const file of [...files].sort((a, b) => a.used - b.used)) {
       if (bytes <= maxBytes) break;
@@ -142,9 +148,9 @@ export class HostFiles {
   }
 
   /** Whole or not at all, whoever reads at the same time. @returns its path */
-  private async write(name: string, pieces: readonly Uint8Array[]): Promise<string> {
-    const path = join(this.directory, `${name}${this.suffix}`);
-    const part = join(this.directory, `${randomUUID()}.part`);
+  async #write(name: string, pieces: readonly Uint8Array[]): Promise<string> {
+    const path = join(this.#directory, `${name}${this.#suffix}`);
+    const part = join(this.#directory, `${randomUUID()}.part`);
     try {
       const file = await open(part, 'wx', 0o600);
       try {
@@ -160,7 +166,7 @@ export class HostFiles {
   }
 
   /** The claim names its holder, so that one left behind by a killed process does not count. */
-  private async claim(path: string): Promise<boolean> {
+  async #claim(path: string): Promise<boolean> {
     try {
       const file = await open(path, 'wx', 0o600);
       await file.writeFile(String(process.pid));
@@ -169,8 +175,15 @@ export class HostFiles {
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error;
     }
-    const [holder, info] = await Promise.all([readFile(path, 'utf8').catch(() => ''), stat(path).catch(() => undefined)]);
-    if (info !== undefined && (Date.now() - info.mtimeMs > STALE_CLAIM_MS || (holder !== '' && !isAlive(Number(holder))))) await rm(path, { force: true });
+    const [holder, info] = await Promise.all([
+      readFile(path, 'utf8').catch(() => ''),
+      stat(path).catch(() => undefined),
+    ]);
+    if (
+      info !== undefined &&
+      (Date.now() - info.mtimeMs > STALE_CLAIM_MS || (holder !== '' && !isAlive(Number(holder))))
+    )
+      await rm(path, { force: true });
     return false;
   }
 }
@@ -185,7 +198,7 @@ interface HostFile {
 
 /** In one go: what is written 2 MiB and more at a time lies in huge pages on file systems that have them, and is mapped so. (writeFile writes 512 KiB at a time.) */
 async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
+  for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
 }
 
 function isAlive(pid: number): boolean {

@@ -20,10 +20,19 @@ export interface InputGrid {
 }
 
 /** One ciphertext of a grid, owned by the cache. @throws WireError naming its place */
-export function input({ session, engine }: Tools, { name, digests, place }: InputGrid, shard: number, column: number): Promise<Ciphertext> {
+export function input(
+  { session, engine }: Tools,
+  { name, digests, place }: InputGrid,
+  shard: number,
+  column: number,
+): Promise<Ciphertext> {
   const digest = digests[shard]?.[column];
   if (digest === undefined) throw new WireError(`no ${name} at shard ${shard}, place ${column}`);
-  return session.phases.during('load inputs', () => named(`blobs.${name}[${shard}][${column}]`, digest, () => session.ciphertexts.get(engine, session.store, digest, place)));
+  return session.phases.during('load inputs', () =>
+    named(`blobs.${name}[${shard}][${column}]`, digest, () =>
+      session.ciphertexts.get(engine, session.store, digest, place),
+    ),
+  );
 }
 
 /**
@@ -31,7 +40,12 @@ export function input({ session, engine }: Tools, { name, digests, place }: Inpu
  * @param circuit makes a ciphertext from all cells of a shard
  * @returns digests by shard
  */
-export async function byShard(tools: Tools, features: InputGrid, shards: readonly number[], circuit: (cells: readonly Ciphertext[], shard: number) => Promise<Ciphertext> | Ciphertext): Promise<string[]> {
+export async function byShard(
+  tools: Tools,
+  features: InputGrid,
+  shards: readonly number[],
+  circuit: (cells: readonly Ciphertext[], shard: number) => Promise<Ciphertext> | Ciphertext,
+): Promise<string[]> {
   const outputs: string[] = [];
   for (const shard of shards) {
     const cells: Ciphertext[] = [];

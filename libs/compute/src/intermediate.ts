@@ -1,7 +1,6 @@
 /** Intermediate results: ciphertexts that tasks hand to each other through the store. */
-import { discard } from '@blindfit/he';
-import { type Ciphertext, type CiphertextCodec } from '@blindfit/he';
 import { parseDigest } from '@blindfit/base';
+import { discard, type Ciphertext, type CiphertextCodec } from '@blindfit/he';
 import { named } from './errors.ts';
 import { parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';
 import type { Session } from './session.ts';
@@ -20,11 +19,16 @@ export function load(context: Tools, digest: string, place: CiphertextPlace): Pr
       // Shared with concurrent readers of the same blob only, and a thread reads one after another.
       discard(bytes);
       return ciphertext;
-    }));
+    }),
+  );
 }
 
 /** As {@link load}; all or none. */
-export async function loadAll(context: Tools, digests: readonly string[], place: CiphertextPlace): Promise<Ciphertext[]> {
+export async function loadAll(
+  context: Tools,
+  digests: readonly string[],
+  place: CiphertextPlace,
+): Promise<Ciphertext[]> {
   const loaded: Ciphertext[] = [];
   try {
     for (const digest of digests) loaded.push(await load(context, digest, place));

@@ -1,8 +1,8 @@
 /** Evaluation keys of one thread: loaded once per keyset, the least recently used dropped when the budget is full. */
-import { HeError, unwrap, type WireFields } from '@blindfit/he';
-import { type EvaluationKeys, type Scheme } from '@blindfit/he/seal';
 import { parseDigest } from '@blindfit/base';
 import { type BlobStore } from '@blindfit/blobs';
+import { HeError, unwrap, type WireFields } from '@blindfit/he';
+import { type EvaluationKeys, type Scheme } from '@blindfit/he/seal';
 import type { KeyedJob } from './engine.ts';
 import { named } from './errors.ts';
 import type { ThreadStatistics } from './messages.ts';
@@ -10,7 +10,11 @@ import type { ThreadStatistics } from './messages.ts';
 export class KeyBudgetError extends HeError {
   constructor(needed: number, budget: number) {
     const mb = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
-    super('KEY_BUDGET', `the job's evaluation keys need ${mb(needed)} in a thread that may hold ${mb(budget)}`, 'raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads');
+    super(
+      'KEY_BUDGET',
+      `the job's evaluation keys need ${mb(needed)} in a thread that may hold ${mb(budget)}`,
+      'raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads',
+    );
   }
 }
 
@@ -20,40 +24,45 @@ interface Entry {
 }
 
 export class KeyCache {
-  private readonly budget: number;
-  private readonly statistics: ThreadStatistics;
+  readonly #budget: number;
+  readonly #statistics: ThreadStatistics;
   /** In order of use, the oldest first. */
-  private readonly entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, Entry>();
 
   constructor(budget: number, statistics: ThreadStatistics) {
-    this.budget = budget;
-    this.statistics = statistics;
+    this.#budget = budget;
+    this.#statistics = statistics;
   }
 
-  async get({ manifest, plan }: KeyedJob, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<EvaluationKeys> {
+  async get(
+    { manifest, plan }: KeyedJob,
+    scheme: Scheme,
+    store: BlobStore,
+    checkpoint: () => void,
+  ): Promise<EvaluationKeys> {
     const id = keysetId({ manifest, plan });
-    const known = this.entries.get(id);
+    const known = this.#entries.get(id);
     if (known !== undefined) {
-      this.entries.delete(id);
-      this.entries.set(id, known);
-      this.statistics.keyHits++;
+      this.#entries.delete(id);
+      this.#entries.set(id, known);
+      this.#statistics.keyHits++;
       return known.keys;
     }
-    this.statistics.keyMisses++;
+    this.#statistics.keyMisses++;
     const bytes = loadedKeyBytes(plan.parameters.dataBits.length, plan.parameters.ring) * (plan.steps.length + 1);
-    this.makeRoom(bytes);
+    this.#makeRoom(bytes);
     const keys = await loadKeys({ manifest, plan }, scheme, store, checkpoint);
-    this.entries.set(id, { keys, bytes });
+    this.#entries.set(id, { keys, bytes });
     return keys;
   }
 
-  private makeRoom(bytes: number): void {
-    if (bytes > this.budget) throw new KeyBudgetError(bytes, this.budget);
-    let held = [...this.entries.values()].reduce((sum, entry) => sum + entry.bytes, 0);
-    for (const [id, entry] of this.entries) {
-      if (held + bytes <= this.budget) break;
+  #makeRoom(bytes: number): void {
+    if (bytes > this.#budget) throw new KeyBudgetError(bytes, this.#budget);
+    let held = [...this.#entries.values()].reduce((sum, entry) => sum + entry.bytes, 0);
+    for (const [id, entry] of this.#entries) {
+      if (held + bytes <= this.#budget) break;
       free(entry.keys);
-      this.entries.delete(id);
+      this.#entries.delete(id);
       held -= entry.bytes;
     }
   }
@@ -61,7 +70,11 @@ export class KeyCache {
 
 /** Tells the keysets of a thread apart. */
 export function keysetId({ manifest: { blobs }, plan }: KeyedJob): string {
-  return [plan.parameters.fingerprint, blobs.relinearisationKey, ...plan.steps.map((step) => blobs.galoisKeys[String(step)] ?? '')].join(' ');
+  return [
+    plan.parameters.fingerprint,
+    blobs.relinearisationKey,
+    ...plan.steps.map((step) => blobs.galoisKeys[String(step)] ?? ''),
+  ].join(' ');
 }
 
 /** Memory of one loaded key: a row per data prime, each of two polynomials over all primes. */
@@ -74,18 +87,30 @@ function free(keys: EvaluationKeys): void {
   for (const key of keys.galois.values()) key.delete();
 }
 
-async function loadKeys({ manifest, plan }: KeyedJob, scheme: Scheme, store: BlobStore, checkpoint: () => void): Promise<EvaluationKeys> {
+async function loadKeys(
+  { manifest, plan }: KeyedJob,
+  scheme: Scheme,
+  store: BlobStore,
+  checkpoint: () => void,
+): Promise<EvaluationKeys> {
   const { blobs } = manifest;
-  const payload = async (digest: string, fields: WireFields): Promise<Uint8Array> => unwrap(await store.get(parseDigest(digest)), { parameters: plan.parameters, fields });
+  const payload = async (digest: string, fields: WireFields): Promise<Uint8Array> =>
+    unwrap(await store.get(parseDigest(digest)), { parameters: plan.parameters, fields });
   const relinearisation = await named('blobs.relinearisationKey', blobs.relinearisationKey, async () =>
-    scheme.loadRelinearisationKey(await payload(blobs.relinearisationKey, { kind: 'relinearisation-key' })));
+    scheme.loadRelinearisationKey(await payload(blobs.relinearisationKey, { kind: 'relinearisation-key' })),
+  );
   const galois = new Map<number, ReturnType<Scheme['loadGaloisKey']>>();
   const keys = { relinearisation, galois };
   try {
     for (const step of plan.steps) {
       checkpoint();
       const digest = blobs.galoisKeys[String(step)] ?? '';
-      galois.set(step, await named(`blobs.galoisKeys.${step}`, digest, async () => scheme.loadGaloisKey(await payload(digest, { kind: 'galois-key', step }), step)));
+      galois.set(
+        step,
+        await named(`blobs.galoisKeys.${step}`, digest, async () =>
+          scheme.loadGaloisKey(await payload(digest, { kind: 'galois-key', step }), step),
+        ),
+      );
     }
     return keys;
   } catch (error) {

@@ -2,41 +2,46 @@
  * The owner's ciphertexts for the native evaluator: fetched, inflated, verified and expanded from their seeds once a host, then mapped by every
  * thread that needs them. Every iteration and pair of classes reads all of X, so this is where the time of large jobs would go.
  */
-import type { NativeCiphertext, NativeScheme } from '@blindfit/he/native';
 import { hexOf, parseDigest } from '@blindfit/base';
+import type { NativeCiphertext, NativeScheme } from '@blindfit/he/native';
 import type { Input } from './engine.ts';
 import type { HostFiles } from './host-files.ts';
 import type { ThreadStatistics } from './messages.ts';
 import { fits, parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';
 
 export class MappedInputs {
-  private readonly files: HostFiles;
-  private readonly statistics: ThreadStatistics;
+  readonly #files: HostFiles;
+  readonly #statistics: ThreadStatistics;
 
   constructor(files: HostFiles, statistics: ThreadStatistics) {
-    this.files = files;
-    this.statistics = statistics;
+    this.#files = files;
+    this.#statistics = statistics;
   }
 
   /** @throws as {@link parseCiphertext}; what `read` throws */
-  async get(scheme: NativeScheme, digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Input> {
+  async get(
+    scheme: NativeScheme,
+    digest: string,
+    place: CiphertextPlace,
+    read: () => Promise<Uint8Array>,
+  ): Promise<Input> {
     const name = hexOf(parseDigest(digest));
-    const found = await this.map(scheme, await this.files.find(name));
+    const found = await this.#map(scheme, await this.#files.find(name));
     if (found !== undefined && fits(found, place)) {
-      this.statistics.inputHits++;
+      this.#statistics.inputHits++;
       return { ciphertext: found, mapped: true };
     }
     // Of a file that does not fit the place, the blob says what is wrong.
     found?.[Symbol.dispose]();
-    this.statistics.inputMisses++;
+    this.#statistics.inputMisses++;
     const ciphertext = parseCiphertext(scheme, await read(), place);
-    const made = await this.map(scheme, await this.files.offer(name, scheme.fileOf(ciphertext)));
+    const made = await this.#map(scheme, await this.#files.offer(name, scheme.fileOf(ciphertext)));
     if (made === undefined) return { ciphertext, mapped: false };
     ciphertext[Symbol.dispose]();
     return { ciphertext: made, mapped: true };
   }
 
-  private async map(scheme: NativeScheme, path: string | undefined): Promise<NativeCiphertext | undefined> {
-    return path === undefined ? undefined : this.files.open(path, (at) => scheme.mapCiphertext(at));
+  async #map(scheme: NativeScheme, path: string | undefined): Promise<NativeCiphertext | undefined> {
+    return path === undefined ? undefined : this.#files.open(path, (at) => scheme.mapCiphertext(at));
   }
 }

@@ -1,6 +1,6 @@
 /** What the pool and its threads say to each other. */
-import type { JobManifest, KeylessTask, Task, TaskPhase, TaskResult } from '@blindfit/protocol';
 import type { ResolvedEvaluator } from '@blindfit/he/native';
+import type { JobManifest, KeylessTask, Task, TaskPhase, TaskResult } from '@blindfit/protocol';
 
 export type Work = Task | KeylessTask;
 

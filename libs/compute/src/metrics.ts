@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { TaskResult } from '@blindfit/protocol';
 import { noOperations } from '@blindfit/he';
 import { type ResolvedEvaluator } from '@blindfit/he/native';
+import type { TaskResult } from '@blindfit/protocol';
 import type { ThreadStatistics } from './messages.ts';
 import type { ThreadPool } from './pool.ts';
 
@@ -10,30 +10,59 @@ import type { ThreadPool } from './pool.ts';
  * aggregate over threads.
  */
 export class ComputeMetrics {
-  private readonly operations: Counter<'operation'>;
-  private readonly keyLoads: Counter<'outcome'>;
-  private readonly keySeconds: Counter;
-  private readonly caches: Counter<'cache' | 'outcome'>;
-  private readonly bytes: Counter<'direction'>;
-  private readonly heap: Gauge<'thread'>;
-  private readonly levels: Histogram;
+  readonly #operations: Counter<'operation'>;
+  readonly #keyLoads: Counter<'outcome'>;
+  readonly #keySeconds: Counter;
+  readonly #caches: Counter<'cache' | 'outcome'>;
+  readonly #bytes: Counter<'direction'>;
+  readonly #heap: Gauge<'thread'>;
+  readonly #levels: Histogram;
 
   constructor(registry: Registry) {
     const registers = [registry];
-    this.operations = new Counter({ name: 'blindfit_he_operations_total', help: 'Homomorphic operations.', labelNames: ['operation'], registers });
-    this.keyLoads = new Counter({ name: 'blindfit_key_cache_requests_total', help: 'Requests for a keyset in a thread.', labelNames: ['outcome'], registers });
-    this.keySeconds = new Counter({ name: 'blindfit_key_load_seconds_total', help: 'Time spent setting up parameters and loading evaluation keys.', registers });
-    this.caches = new Counter({ name: 'blindfit_cache_requests_total', help: 'Requests to the caches of blobs, of expanded inputs in files and of ciphertexts in a thread.', labelNames: ['cache', 'outcome'], registers });
-    this.bytes = new Counter({ name: 'blindfit_blob_bytes_total', help: 'Bytes of intermediate results read and written.', labelNames: ['direction'], registers });
-    this.heap = new Gauge({ name: 'blindfit_wasm_heap_bytes', help: 'WebAssembly memory of a compute thread.', labelNames: ['thread'], registers });
+    this.#operations = new Counter({
+      name: 'blindfit_he_operations_total',
+      help: 'Homomorphic operations.',
+      labelNames: ['operation'],
+      registers,
+    });
+    this.#keyLoads = new Counter({
+      name: 'blindfit_key_cache_requests_total',
+      help: 'Requests for a keyset in a thread.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.#keySeconds = new Counter({
+      name: 'blindfit_key_load_seconds_total',
+      help: 'Time spent setting up parameters and loading evaluation keys.',
+      registers,
+    });
+    this.#caches = new Counter({
+      name: 'blindfit_cache_requests_total',
+      help: 'Requests to the caches of blobs, of expanded inputs in files and of ciphertexts in a thread.',
+      labelNames: ['cache', 'outcome'],
+      registers,
+    });
+    this.#bytes = new Counter({
+      name: 'blindfit_blob_bytes_total',
+      help: 'Bytes of intermediate results read and written.',
+      labelNames: ['direction'],
+      registers,
+    });
+    this.#heap = new Gauge({
+      name: 'blindfit_wasm_heap_bytes',
+      help: 'WebAssembly memory of a compute thread.',
+      labelNames: ['thread'],
+      registers,
+    });
     // Shown from the start: the first of its kind would be no increase otherwise.
-    for (const operation of Object.keys(noOperations())) this.operations.inc({ operation }, 0);
+    for (const operation of Object.keys(noOperations())) this.#operations.inc({ operation }, 0);
     for (const outcome of ['hit', 'miss']) {
-      this.keyLoads.inc({ outcome }, 0);
-      for (const cache of ['ciphertext', 'input-file', 'blob']) this.caches.inc({ cache, outcome }, 0);
+      this.#keyLoads.inc({ outcome }, 0);
+      for (const cache of ['ciphertext', 'input-file', 'blob']) this.#caches.inc({ cache, outcome }, 0);
     }
-    for (const direction of ['read', 'written']) this.bytes.inc({ direction }, 0);
-    this.levels = new Histogram({
+    for (const direction of ['read', 'written']) this.#bytes.inc({ direction }, 0);
+    this.#levels = new Histogram({
       name: 'blindfit_ciphertext_level',
       help: 'Levels of the ciphertexts that tasks wrote: how many multiplications each still has.',
       buckets: Array.from({ length: 21 }, (_, level) => level),
@@ -42,12 +71,18 @@ export class ComputeMetrics {
   }
 
   /** Adds the gauges of a pool; the pool reports to {@link thread}, so it is made after the metrics. */
-  watch(registry: Registry, pool: Pick<ThreadPool, 'size' | 'busy' | 'busySeconds'>, evaluator: ResolvedEvaluator): void {
+  watch(
+    registry: Registry,
+    pool: Pick<ThreadPool, 'size' | 'busy' | 'busySeconds'>,
+    evaluator: ResolvedEvaluator,
+  ): void {
     const registers = [registry];
-    new Gauge({ name: 'blindfit_evaluator_info', help: 'Always 1; the labels say what evaluates the circuits, and on which kernel.', labelNames: ['evaluator', 'kernel'], registers }).set(
-      { evaluator: evaluator.kind, kernel: evaluator.kind === 'native' ? evaluator.kernel : 'wasm' },
-      1,
-    );
+    new Gauge({
+      name: 'blindfit_evaluator_info',
+      help: 'Always 1; the labels say what evaluates the circuits, and on which kernel.',
+      labelNames: ['evaluator', 'kernel'],
+      registers,
+    }).set({ evaluator: evaluator.kind, kernel: evaluator.kind === 'native' ? evaluator.kernel : 'wasm' }, 1);
     new Gauge({ name: 'blindfit_threads', help: 'Compute threads of this process.', registers }).set(pool.size);
     new Gauge({
       name: 'blindfit_threads_busy',
@@ -70,22 +105,23 @@ export class ComputeMetrics {
   }
 
   computed({ operations, loadKeysSeconds }: TaskResult): void {
-    for (const [operation, count] of Object.entries(operations)) this.operations.inc({ operation }, count);
-    this.keySeconds.inc(loadKeysSeconds);
+    for (const [operation, count] of Object.entries(operations)) this.#operations.inc({ operation }, count);
+    this.#keySeconds.inc(loadKeysSeconds);
   }
 
   readonly thread = (index: number, delta: ThreadStatistics): void => {
-    this.keyLoads.inc({ outcome: 'hit' }, delta.keyHits);
-    this.keyLoads.inc({ outcome: 'miss' }, delta.keyMisses);
-    this.caches.inc({ cache: 'ciphertext', outcome: 'hit' }, delta.ciphertextHits);
-    this.caches.inc({ cache: 'ciphertext', outcome: 'miss' }, delta.ciphertextMisses);
-    this.caches.inc({ cache: 'input-file', outcome: 'hit' }, delta.inputHits);
-    this.caches.inc({ cache: 'input-file', outcome: 'miss' }, delta.inputMisses);
-    this.caches.inc({ cache: 'blob', outcome: 'hit' }, delta.blobHits);
-    this.caches.inc({ cache: 'blob', outcome: 'miss' }, delta.blobMisses);
-    this.bytes.inc({ direction: 'read' }, delta.bytesRead);
-    this.bytes.inc({ direction: 'written' }, delta.bytesWritten);
-    this.heap.set({ thread: String(index) }, delta.heapBytes);
-    for (const [level, count] of delta.levelsWritten.entries()) for (let i = 0; i < count; i++) this.levels.observe(level);
+    this.#keyLoads.inc({ outcome: 'hit' }, delta.keyHits);
+    this.#keyLoads.inc({ outcome: 'miss' }, delta.keyMisses);
+    this.#caches.inc({ cache: 'ciphertext', outcome: 'hit' }, delta.ciphertextHits);
+    this.#caches.inc({ cache: 'ciphertext', outcome: 'miss' }, delta.ciphertextMisses);
+    this.#caches.inc({ cache: 'input-file', outcome: 'hit' }, delta.inputHits);
+    this.#caches.inc({ cache: 'input-file', outcome: 'miss' }, delta.inputMisses);
+    this.#caches.inc({ cache: 'blob', outcome: 'hit' }, delta.blobHits);
+    this.#caches.inc({ cache: 'blob', outcome: 'miss' }, delta.blobMisses);
+    this.#bytes.inc({ direction: 'read' }, delta.bytesRead);
+    this.#bytes.inc({ direction: 'written' }, delta.bytesWritten);
+    this.#heap.set({ thread: String(index) }, delta.heapBytes);
+    for (const [level, count] of delta.levelsWritten.entries())
+      for (let i = 0; i < count; i++) this.#levels.observe(level);
   };
 }

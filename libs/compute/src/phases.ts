@@ -7,26 +7,26 @@ type Phase = TaskPhase['phase'];
 const MAX_STRETCHES = 48;
 
 export class Phases {
-  private readonly stretches: { phase: Phase; start: number; end: number }[] = [];
-  private readonly epoch: number;
-  private phase: Phase;
-  private since = 0;
-  private readonly origin = performance.now();
+  readonly #stretches: { phase: Phase; start: number; end: number }[] = [];
+  readonly #epoch: number;
+  #phase: Phase;
+  #since = 0;
+  readonly #origin = performance.now();
 
   /** @param epoch milliseconds since the epoch, now: a monotonic clock goes on from there */
   constructor(epoch: number, first: Phase) {
-    this.epoch = epoch;
-    this.phase = first;
+    this.#epoch = epoch;
+    this.#phase = first;
   }
 
   /** What is done from now on. @returns what was done until now */
   enter(phase: Phase): Phase {
-    const now = performance.now() - this.origin;
-    const before = this.phase;
+    const now = performance.now() - this.#origin;
+    const before = this.#phase;
     if (phase === before) return before;
-    this.close(now);
-    this.phase = phase;
-    this.since = now;
+    this.#close(now);
+    this.#phase = phase;
+    this.#since = now;
     return before;
   }
 
@@ -42,17 +42,17 @@ export class Phases {
 
   /** Ends the last phase. @returns all stretches, in order */
   end(): TaskPhase[] {
-    this.close(performance.now() - this.origin);
-    return this.stretches;
+    this.#close(performance.now() - this.#origin);
+    return this.#stretches;
   }
 
-  private close(now: number): void {
+  #close(now: number): void {
     // Nothing of the kind took place: a cached ciphertext is there at once.
-    if (now - this.since < 0.05) return;
-    const { phase } = this;
-    const last = this.stretches.at(-1);
-    const [start, end] = [this.epoch + this.since, this.epoch + now];
+    if (now - this.#since < 0.05) return;
+    const phase = this.#phase;
+    const last = this.#stretches.at(-1);
+    const [start, end] = [this.#epoch + this.#since, this.#epoch + now];
     if (last?.phase === phase) last.end = end;
-    else if (this.stretches.length < MAX_STRETCHES) this.stretches.push({ phase, start, end });
+    else if (this.#stretches.length < MAX_STRETCHES) this.#stretches.push({ phase, start, end });
   }
 }

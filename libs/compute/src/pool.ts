@@ -5,7 +5,18 @@
 import { Worker } from 'node:worker_threads';
 import { describeError, TaskCancelledError, TaskError } from './errors.ts';
 import { Manifests } from './manifests.ts';
-import type { ComputeResult, DoneMessage, FailedMessage, ManifestAnswer, PoolMessage, ThreadData, ThreadMessage, ThreadOptions, ThreadStatistics, Work } from './messages.ts';
+import type {
+  ComputeResult,
+  DoneMessage,
+  FailedMessage,
+  ManifestAnswer,
+  PoolMessage,
+  ThreadData,
+  ThreadMessage,
+  ThreadOptions,
+  ThreadStatistics,
+  Work,
+} from './messages.ts';
 
 export interface PoolOptions extends ThreadOptions {
   readonly threads: number;
@@ -29,37 +40,41 @@ interface Thread {
   readonly worker: Worker;
   readonly flag: Int32Array;
   statistics: ThreadStatistics | undefined;
-  current: (Waiting & { readonly run: number; readonly started: number; readonly stopListening: () => void }) | undefined;
+  current:
+    (Waiting & { readonly run: number; readonly started: number; readonly stopListening: () => void }) | undefined;
 }
 
 export class ThreadPool {
-  private readonly options: PoolOptions;
-  private readonly manifests: Manifests;
-  private readonly threads: (Thread | undefined)[] = [];
-  private readonly queue: Waiting[] = [];
+  readonly #options: PoolOptions;
+  readonly #manifests: Manifests;
+  readonly #threads: (Thread | undefined)[] = [];
+  readonly #queue: Waiting[] = [];
   /** By thread: milliseconds spent on tasks that are over. */
-  private readonly busyMs: number[] = [];
-  private runs = 0;
-  private closed = false;
+  readonly #busyMs: number[] = [];
+  #runs = 0;
+  #closed = false;
 
   constructor(options: PoolOptions) {
-    this.options = options;
-    this.manifests = new Manifests(options);
-    for (let i = 0; i < options.threads; i++) this.threads.push(this.spawn(i));
+    this.#options = options;
+    this.#manifests = new Manifests(options);
+    for (let i = 0; i < options.threads; i++) this.#threads.push(this.#spawn(i));
   }
 
   get size(): number {
-    return this.threads.length;
+    return this.#threads.length;
   }
 
   get busy(): number {
-    return this.threads.filter((thread) => thread?.current !== undefined).length;
+    return this.#threads.filter((thread) => thread?.current !== undefined).length;
   }
 
   /** By thread: seconds spent on tasks so far, those under way included. */
   get busySeconds(): number[] {
     const now = performance.now();
-    return this.threads.map((thread, index) => ((this.busyMs[index] ?? 0) + (thread?.current === undefined ? 0 : now - thread.current.started)) / 1000);
+    return this.#threads.map(
+      (thread, index) =>
+        ((this.#busyMs[index] ?? 0) + (thread?.current === undefined ? 0 : now - thread.current.started)) / 1000,
+    );
   }
 
   /**
@@ -68,34 +83,36 @@ export class ThreadPool {
    *   second, whichever comes first
    */
   run(work: Work, signal?: AbortSignal): Promise<ComputeResult> {
-    if (this.closed) return Promise.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
+    if (this.#closed) return Promise.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
     if (signal?.aborted === true) return Promise.reject(new TaskCancelledError());
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { work, signal, resolve, reject, leave: () => this.leave(waiting) };
+      const waiting: Waiting = { work, signal, resolve, reject, leave: () => this.#leave(waiting) };
       signal?.addEventListener('abort', waiting.leave, { once: true });
-      this.queue.push(waiting);
-      this.dispatch();
+      this.#queue.push(waiting);
+      this.#dispatch();
     });
   }
 
   /** Ends the threads; tasks that still run fail with a passing error, so that someone else does them. */
   async close(): Promise<void> {
-    this.closed = true;
-    for (const waiting of this.queue.splice(0)) waiting.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
-    for (const thread of this.threads) await thread?.worker.terminate();
+    this.#closed = true;
+    for (const waiting of this.#queue.splice(0))
+      waiting.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
+    for (const thread of this.#threads) await thread?.worker.terminate();
   }
 
   /** Cancelled before a thread was free. */
-  private leave(waiting: Waiting): void {
-    const at = this.queue.indexOf(waiting);
+  #leave(waiting: Waiting): void {
+    const at = this.#queue.indexOf(waiting);
     if (at < 0) return;
-    this.queue.splice(at, 1);
+    this.#queue.splice(at, 1);
     waiting.reject(new TaskCancelledError());
   }
 
-  private spawn(index: number): Thread {
+  #spawn(index: number): Thread {
     const cancelFlag = new SharedArrayBuffer(4);
-    const { storeUrl, token, cacheDirectory, cacheBytes, keyBytes, keyDiskBytes, inputDiskBytes, evaluator, threads } = this.options;
+    const { storeUrl, token, cacheDirectory, cacheBytes, keyBytes, keyDiskBytes, inputDiskBytes, evaluator, threads } =
+      this.#options;
     const data: ThreadData = {
       storeUrl,
       ...(token === undefined ? {} : { token }),
@@ -107,27 +124,33 @@ export class ThreadPool {
       evaluator,
       cancelFlag,
     };
-    const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: data, name: `he-${index}`, resourceLimits: { maxYoungGenerationSizeMb: 8 } });
+    const worker = new Worker(new URL('./thread.ts', import.meta.url), {
+      workerData: data,
+      name: `he-${index}`,
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
+    });
     const thread: Thread = { worker, flag: new Int32Array(cancelFlag), statistics: undefined, current: undefined };
-    worker.on('message', (message: ThreadMessage) => ('asked' in message ? void this.answer(worker, message.asked) : this.finish(index, thread, message)));
-    worker.on('error', (error) => this.lost(index, thread, error instanceof Error ? error.message : String(error)));
-    worker.on('exit', (code) => this.lost(index, thread, `it exited with code ${code}`));
+    worker.on('message', (message: ThreadMessage) =>
+      'asked' in message ? void this.#answer(worker, message.asked) : this.#finish(index, thread, message),
+    );
+    worker.on('error', (error) => this.#lost(index, thread, error instanceof Error ? error.message : String(error)));
+    worker.on('exit', (code) => this.#lost(index, thread, `it exited with code ${code}`));
     return thread;
   }
 
-  private dispatch(): void {
-    for (const [index, current] of this.threads.entries()) {
+  #dispatch(): void {
+    for (const [index, current] of this.#threads.entries()) {
       if (current?.current !== undefined) continue;
-      const next = this.queue.shift();
+      const next = this.#queue.shift();
       if (next === undefined) return;
       next.signal?.removeEventListener('abort', next.leave);
-      const thread = current ?? (this.threads[index] = this.spawn(index));
-      const run = ++this.runs;
+      const thread = current ?? (this.#threads[index] = this.#spawn(index));
+      const run = ++this.#runs;
       Atomics.store(thread.flag, 0, 0);
       let patience: NodeJS.Timeout | undefined;
       const cancel = (): void => {
         Atomics.store(thread.flag, 0, 1);
-        patience = setTimeout(() => this.abandon(index, thread, run), CANCEL_PATIENCE_MS);
+        patience = setTimeout(() => this.#abandon(index, thread, run), CANCEL_PATIENCE_MS);
       };
       next.signal?.addEventListener('abort', cancel, { once: true });
       const stopListening = (): void => {
@@ -139,73 +162,78 @@ export class ThreadPool {
     }
   }
 
-  private async answer(worker: Worker, digest: string): Promise<void> {
-    const answer: ManifestAnswer = await this.manifests.get(digest).then((manifest) => ({ manifest }), (error: unknown) => ({ error: describeError(error) }));
+  async #answer(worker: Worker, digest: string): Promise<void> {
+    const answer: ManifestAnswer = await this.#manifests.get(digest).then(
+      (manifest) => ({ manifest }),
+      (error: unknown) => ({ error: describeError(error) }),
+    );
     worker.postMessage(answer);
   }
 
-  private finish(index: number, thread: Thread, message: DoneMessage | FailedMessage): void {
-    this.report(index, thread, message.statistics);
+  #finish(index: number, thread: Thread, message: DoneMessage | FailedMessage): void {
+    this.#report(index, thread, message.statistics);
     const { current } = thread;
     if (current?.run !== message.run) return;
-    this.release(index, thread);
+    this.#release(index, thread);
     current.stopListening();
     if ('result' in message) {
       current.resolve(message.result);
     } else {
       const { code, message: text, permanent } = message.error;
       current.reject(code === 'TASK_CANCELLED' ? new TaskCancelledError() : new TaskError(code, text, permanent));
-      if (message.fatal) this.replace(index, thread);
+      if (message.fatal) this.#replace(index, thread);
     }
-    this.dispatch();
+    this.#dispatch();
   }
 
   /** A thread that does not reach a place where it can stop is ended; only its caches are lost. */
-  private abandon(index: number, thread: Thread, run: number): void {
+  #abandon(index: number, thread: Thread, run: number): void {
     const { current } = thread;
     if (current?.run !== run) return;
-    this.release(index, thread);
+    this.#release(index, thread);
     current.stopListening();
     current.reject(new TaskCancelledError());
-    this.replace(index, thread);
-    this.dispatch();
+    this.#replace(index, thread);
+    this.#dispatch();
   }
 
   /**
    * A thread died: its task fails in a way that may pass. Another takes its place with the next task and not before, or
    * threads that cannot start at all would be started for ever.
    */
-  private lost(index: number, thread: Thread, reason: string): void {
-    if (this.threads[index] !== thread) return;
-    this.threads[index] = undefined;
+  #lost(index: number, thread: Thread, reason: string): void {
+    if (this.#threads[index] !== thread) return;
+    this.#threads[index] = undefined;
     const { current } = thread;
-    this.release(index, thread);
+    this.#release(index, thread);
     current?.stopListening();
     current?.reject(new TaskError('THREAD_LOST', `the compute thread died: ${reason}`, false));
     void thread.worker.terminate();
-    if (!this.closed) this.dispatch();
+    if (!this.#closed) this.#dispatch();
   }
 
   /** Its task is over, one way or another. */
-  private release(index: number, thread: Thread): void {
-    if (thread.current !== undefined) this.busyMs[index] = (this.busyMs[index] ?? 0) + performance.now() - thread.current.started;
+  #release(index: number, thread: Thread): void {
+    if (thread.current !== undefined)
+      this.#busyMs[index] = (this.#busyMs[index] ?? 0) + performance.now() - thread.current.started;
     thread.current = undefined;
   }
 
-  private replace(index: number, thread: Thread): void {
-    this.threads[index] = undefined;
+  #replace(index: number, thread: Thread): void {
+    this.#threads[index] = undefined;
     void thread.worker.terminate();
-    if (!this.closed) this.threads[index] = this.spawn(index);
+    if (!this.#closed) this.#threads[index] = this.#spawn(index);
   }
 
-  private report(index: number, thread: Thread, now: ThreadStatistics): void {
+  #report(index: number, thread: Thread, now: ThreadStatistics): void {
     const before = thread.statistics;
     thread.statistics = now;
     const delta = { ...now };
     if (before !== undefined) {
-      for (const key of Object.keys(delta) as (keyof ThreadStatistics)[]) if (key !== 'heapBytes' && key !== 'levelsWritten') delta[key] = now[key] - before[key];
+      for (const key of Object.keys(delta) as (keyof ThreadStatistics)[])
+        if (key !== 'heapBytes' && key !== 'levelsWritten') delta[key] = now[key] - before[key];
       delta.levelsWritten = now.levelsWritten.map((count, level) => count - (before.levelsWritten[level] ?? 0));
     }
-    this.options.onStatistics?.(index, delta);
+    this.#options.onStatistics?.(index, delta);
   }
 }

@@ -1,7 +1,7 @@
 /** Scores of one pair of classes on some shards: a task of a prediction job. */
+import { WireError, type Evaluator } from '@blindfit/he';
 import type { PlannedPrediction, PredictTask } from '@blindfit/protocol';
 import { expandModel, predictScores, type PredictionPlan } from '@blindfit/training';
-import { WireError, type Evaluator } from '@blindfit/he';
 import type { Engine } from './engine.ts';
 import { byShard } from './inputs.ts';
 import { free, load } from './intermediate.ts';
@@ -24,11 +24,14 @@ export async function runPredict(context: Context, task: PredictTask): Promise<s
   if (missing !== undefined) throw new WireError(`there is no shard ${missing}`, `0 to ${layout.shards - 1}`);
   using model = await load(context, task.model, { level: place.level });
   // A larger scale would leave no room for the scores, and show as nonsense to the owner only.
-  if (!(model.scale > 0 && model.scale <= place.maxScale)) throw new WireError(`a model of scale ${model.scale}`, `at most ${place.maxScale}`);
+  if (!(model.scale > 0 && model.scale <= place.maxScale))
+    throw new WireError(`a model of scale ${model.scale}`, `at most ${place.maxScale}`);
   const weights = expandModel(evaluator, layout, model, task.pair);
   try {
     const features = { name: 'features', digests: planned.manifest.blobs.features, place: plan.features };
-    return await byShard(context, features, task.shards, (cells) => predictScores(evaluator, { layout, features: cells, weights }));
+    return await byShard(context, features, task.shards, (cells) =>
+      predictScores(evaluator, { layout, features: cells, weights }),
+    );
   } finally {
     free(weights);
   }

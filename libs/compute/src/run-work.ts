@@ -1,7 +1,40 @@
 /** From a task's digests to the digests of its results: loads, runs the circuit, stores. */
-import type { BackwardTask, ChainHistory, FinishTask, ForwardTask, KeylessTask, PackTask, PlannedJob, PlannedManifest, PredictTask, PrepareTask, PublishTask, StartTask, StepTask, Task } from '@blindfit/protocol';
 import { addOperations, noOperations, WireError, type Ciphertext, type Evaluator } from '@blindfit/he';
-import { backward, cellsOf, chainsOf, expand, finalTerms, finalWeights, forward, momentumSchedule, momentumTerms, nesterovStep, packModel, startErrors, startScores, stepFactor, type MomentumTerms, type Plan, type Segment } from '@blindfit/training';
+import type {
+  BackwardTask,
+  ChainHistory,
+  FinishTask,
+  ForwardTask,
+  KeylessTask,
+  PackTask,
+  PlannedJob,
+  PlannedManifest,
+  PredictTask,
+  PrepareTask,
+  PublishTask,
+  StartTask,
+  StepTask,
+  Task,
+} from '@blindfit/protocol';
+import {
+  backward,
+  cellsOf,
+  chainsOf,
+  expand,
+  finalTerms,
+  finalWeights,
+  forward,
+  momentumSchedule,
+  momentumTerms,
+  nesterovStep,
+  packModel,
+  startErrors,
+  startScores,
+  stepFactor,
+  type MomentumTerms,
+  type Plan,
+  type Segment,
+} from '@blindfit/training';
 import type { Engine } from './engine.ts';
 import { byShard, input, type InputGrid } from './inputs.ts';
 import { free, load, loadAll } from './intermediate.ts';
@@ -34,7 +67,13 @@ export async function runWork(session: Session, work: Work): Promise<ComputeResu
   phases.enter('circuit');
   const outputs = await computeFor(planned, { session, engine, evaluator }, work);
   return {
-    outputs, operations: addOperations(noOperations(), evaluator.counts), evaluator: session.evaluator, startedAt, finishedAt: Date.now(), loadKeysSeconds, phases: phases.end(),
+    outputs,
+    operations: addOperations(noOperations(), evaluator.counts),
+    evaluator: session.evaluator,
+    startedAt,
+    finishedAt: Date.now(),
+    loadKeysSeconds,
+    phases: phases.end(),
   };
 }
 
@@ -42,10 +81,19 @@ function needsKeys(work: Work): work is Task {
   return work.kind === 'start' || work.kind === 'forward' || work.kind === 'backward' || work.kind === 'predict';
 }
 
-function computeFor(planned: PlannedJob, tools: Pick<Context, 'session' | 'engine' | 'evaluator'>, work: Work): Promise<string[]> {
-  if (planned.kind === 'train' && work.kind !== 'predict') return compute({ ...tools, planned, plan: planned.plan }, work);
-  if (planned.kind === 'predict' && work.kind === 'predict') return runPredict({ ...tools, planned, plan: planned.plan }, work);
-  throw new WireError(`a task of kind ${work.kind} of a job of kind ${planned.kind}`, 'the task names the manifest of another job');
+function computeFor(
+  planned: PlannedJob,
+  tools: Pick<Context, 'session' | 'engine' | 'evaluator'>,
+  work: Work,
+): Promise<string[]> {
+  if (planned.kind === 'train' && work.kind !== 'predict')
+    return compute({ ...tools, planned, plan: planned.plan }, work);
+  if (planned.kind === 'predict' && work.kind === 'predict')
+    return runPredict({ ...tools, planned, plan: planned.plan }, work);
+  throw new WireError(
+    `a task of kind ${work.kind} of a job of kind ${planned.kind}`,
+    'the task names the manifest of another job',
+  );
 }
 
 function compute(context: Context, work: Exclude<Work, PredictTask>): Promise<string[]> {
@@ -70,19 +118,38 @@ function runStart(context: Context, task: StartTask): Promise<string[]> {
   const { evaluator, plan } = context;
   const { sigmoid, initialWeight } = plan.hyperparameters;
   return byShard(context, gridOf(context, 'features'), task.shards, (features) =>
-    startScores(evaluator, { layout: plan.layout, sigmoid, features, initialWeight, level: plan.iterations[0]?.errors ?? 0, scale: plan.labels.scale }));
+    startScores(evaluator, {
+      layout: plan.layout,
+      sigmoid,
+      features,
+      initialWeight,
+      level: plan.iterations[0]?.errors ?? 0,
+      scale: plan.labels.scale,
+    }),
+  );
 }
 
 async function runForward(context: Context, task: ForwardTask): Promise<string[]> {
   const { evaluator, plan } = context;
-  const { layout, hyperparameters: { sigmoid } } = plan;
+  const {
+    layout,
+    hyperparameters: { sigmoid },
+  } = plan;
   const level = plan.iterations[task.iteration - 1]?.weights;
-  if (level === undefined) throw new WireError(`iteration ${task.iteration} has no forward task`, `2 to ${plan.iterations.length} have`);
+  if (level === undefined)
+    throw new WireError(`iteration ${task.iteration} has no forward task`, `2 to ${plan.iterations.length} have`);
   using packed = await load(context, task.weights, { level });
   const weights = expand(evaluator, layout, packed, task.pair, plan.grouping.pairsPerChain);
   try {
     return await byShard(context, gridOf(context, 'features'), task.shards, async (features, shard) =>
-      forward(evaluator, { layout, sigmoid, features, weights, labels: await input(context, gridOf(context, 'labels'), shard, task.pair) }));
+      forward(evaluator, {
+        layout,
+        sigmoid,
+        features,
+        weights,
+        labels: await input(context, gridOf(context, 'labels'), shard, task.pair),
+      }),
+    );
   } finally {
     free(weights);
   }
@@ -94,10 +161,12 @@ async function runBackward(context: Context, task: BackwardTask): Promise<string
   try {
     const gradientFeatures = new Map<number, Ciphertext[]>();
     for (const block of task.blocks) {
-      if (block >= plan.layout.blocks) throw new WireError(`there is no block ${block}`, `0 to ${plan.layout.blocks - 1}`);
+      if (block >= plan.layout.blocks)
+        throw new WireError(`there is no block ${block}`, `0 to ${plan.layout.blocks - 1}`);
       const features: Ciphertext[] = [];
       for (const shard of task.shards) {
-        for (const cell of cellsOf(plan.layout, block)) features.push(await input(context, gridOf(context, 'gradientFeatures'), shard, cell));
+        for (const cell of cellsOf(plan.layout, block))
+          features.push(await input(context, gridOf(context, 'gradientFeatures'), shard, cell));
       }
       gradientFeatures.set(block, features);
     }
@@ -114,7 +183,8 @@ async function errorsOf(context: Context, task: BackwardTask): Promise<Ciphertex
   const level = plan.iterations[task.iteration - 1]?.errors;
   if (level === undefined) throw new WireError(`no iteration ${task.iteration}`, `1 to ${plan.iterations.length}`);
   const given = task.errors ?? task.scores;
-  if (given !== undefined && given.length !== task.shards.length) throw new WireError(`${given.length} errors for ${task.shards.length} shards`);
+  if (given !== undefined && given.length !== task.shards.length)
+    throw new WireError(`${given.length} errors for ${task.shards.length} shards`);
   const errors: Ciphertext[] = [];
   try {
     for (const [index, shard] of task.shards.entries()) {
@@ -166,9 +236,19 @@ async function step(context: Context, work: StepTask): Promise<Ciphertext[]> {
   const { evaluator, plan } = context;
   const { layout, hyperparameters } = plan;
   const segment = segmentOf(plan, work);
-  const terms = momentumTerms(momentumSchedule(hyperparameters.iterations), segment, work.iteration, { history: work.history, fresh: work.fresh }, hyperparameters.initialWeight);
+  const terms = momentumTerms(
+    momentumSchedule(hyperparameters.iterations),
+    segment,
+    work.iteration,
+    { history: work.history, fresh: work.fresh },
+    hyperparameters.initialWeight,
+  );
   const level = plan.iterations[work.iteration - 1]?.gradient ?? -1;
-  const gradients = await loadAll(context, work.gradients.map(({ digest }) => digest), { level });
+  const gradients = await loadAll(
+    context,
+    work.gradients.map(({ digest }) => digest),
+    { level },
+  );
   const momentum = await loadTerms(context, terms, segment, work);
   try {
     return [
@@ -191,7 +271,12 @@ async function finish(context: Context, work: FinishTask): Promise<Ciphertext[]>
   const { evaluator, plan } = context;
   const { layout, hyperparameters } = plan;
   const segment = segmentOf(plan, work);
-  const final = finalTerms(momentumSchedule(hyperparameters.iterations), segment, { history: work.history, fresh: work.fresh }, hyperparameters.initialWeight);
+  const final = finalTerms(
+    momentumSchedule(hyperparameters.iterations),
+    segment,
+    { history: work.history, fresh: work.fresh },
+    hyperparameters.initialWeight,
+  );
   using newest = await load(context, work.history.at(-1) ?? '', { level: plan.schedule.modelLevel });
   const momentum = await loadTerms(context, final, segment, work);
   try {
@@ -222,7 +307,12 @@ function segmentOf(plan: Plan, { segment }: ChainHistory): Segment {
 }
 
 /** Terms over digests become terms over ciphertexts. */
-async function loadTerms(context: Context, { momentum }: MomentumTerms<string>, segment: Segment, { history, fresh }: ChainHistory): Promise<{ coefficient: number; weights: Ciphertext }[]> {
+async function loadTerms(
+  context: Context,
+  { momentum }: MomentumTerms<string>,
+  segment: Segment,
+  { history, fresh }: ChainHistory,
+): Promise<{ coefficient: number; weights: Ciphertext }[]> {
   const { iterations } = context.plan;
   const top = iterations[segment.first - 1];
   const levelOf = (digest: string): number => {
@@ -233,7 +323,8 @@ async function loadTerms(context: Context, { momentum }: MomentumTerms<string>, 
   };
   const loaded: { coefficient: number; weights: Ciphertext }[] = [];
   try {
-    for (const { coefficient, weights } of momentum) loaded.push({ coefficient, weights: await load(context, weights, { level: levelOf(weights) }) });
+    for (const { coefficient, weights } of momentum)
+      loaded.push({ coefficient, weights: await load(context, weights, { level: levelOf(weights) }) });
     return loaded;
   } catch (error) {
     free(loaded.map((term) => term.weights));

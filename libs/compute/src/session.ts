@@ -1,12 +1,11 @@
 /** What one thread keeps between tasks: its store, plans, schemes, keys and parsed ciphertexts. */
 import { join } from 'node:path';
-import { PlanCache, type JobManifest, type PlannedJob } from '@blindfit/protocol/plan';
-import { loadSeal } from '@blindfit/he/seal';
-import { discard } from '@blindfit/he';
-import { evaluatorName, loadAddon } from '@blindfit/he/native';
-import { wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
-import { BlobCache, openBlobStore, type BlobStore } from '@blindfit/blobs';
 import { digestOf, type Digest } from '@blindfit/base';
+import { BlobCache, openBlobStore, type BlobStore } from '@blindfit/blobs';
+import { discard, wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
+import { evaluatorName, loadAddon } from '@blindfit/he/native';
+import { loadSeal } from '@blindfit/he/seal';
+import { PlanCache, type JobManifest, type PlannedJob } from '@blindfit/protocol/plan';
 import { CiphertextCache } from './ciphertext-cache.ts';
 import type { Engine } from './engine.ts';
 import { TaskCancelledError } from './errors.ts';
@@ -29,7 +28,20 @@ const KEY_DISK_BYTES = 8 * 2 ** 30;
 const INPUT_DISK_BYTES = 4 * 2 ** 30;
 
 export function noStatistics(): ThreadStatistics {
-  return { keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, inputHits: 0, inputMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0, levelsWritten: [] };
+  return {
+    keyHits: 0,
+    keyMisses: 0,
+    ciphertextHits: 0,
+    ciphertextMisses: 0,
+    inputHits: 0,
+    inputMisses: 0,
+    blobHits: 0,
+    blobMisses: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+    heapBytes: 0,
+    levelsWritten: [],
+  };
 }
 
 export class Session {
@@ -38,21 +50,26 @@ export class Session {
   readonly ciphertexts: CiphertextCache;
   /** Of the task at hand. */
   phases = new Phases(0, 'load inputs');
-  private readonly flag: Int32Array;
-  private readonly plans: PlanCache;
-  private readonly engines = new Map<string, Engine>();
-  private readonly openEngine: (parameters: Parameters) => Promise<Engine> | Engine;
-  private readonly usesSeal: boolean;
+  readonly #flag: Int32Array;
+  readonly #plans: PlanCache;
+  readonly #engines = new Map<string, Engine>();
+  readonly #openEngine: (parameters: Parameters) => Promise<Engine> | Engine;
+  readonly #usesSeal: boolean;
   /** What computes here, for people. */
   readonly evaluator: string;
 
-  private constructor(data: ThreadData, readManifest: (digest: string) => Promise<JobManifest>, store: BlobStore, statistics: ThreadStatistics) {
-    this.plans = new PlanCache(readManifest, MAX_PLANS);
+  private constructor(
+    data: ThreadData,
+    readManifest: (digest: string) => Promise<JobManifest>,
+    store: BlobStore,
+    statistics: ThreadStatistics,
+  ) {
+    this.#plans = new PlanCache(readManifest, MAX_PLANS);
     this.store = store;
     this.statistics = statistics;
-    this.flag = new Int32Array(data.cancelFlag);
-    this.openEngine = engineOpener(data, store, statistics);
-    this.usesSeal = data.evaluator.kind === 'seal';
+    this.#flag = new Int32Array(data.cancelFlag);
+    this.#openEngine = engineOpener(data, store, statistics);
+    this.#usesSeal = data.evaluator.kind === 'seal';
     this.evaluator = evaluatorName(data.evaluator);
     this.ciphertexts = new CiphertextCache(CIPHERTEXT_BYTES[data.evaluator.kind], statistics);
   }
@@ -77,32 +94,36 @@ export class Session {
 
   /** @throws TaskCancelledError once the pool has raised the flag */
   readonly checkpoint = (): void => {
-    if (Atomics.load(this.flag, 0) === 1) throw new TaskCancelledError();
+    if (Atomics.load(this.#flag, 0) === 1) throw new TaskCancelledError();
   };
 
   /** The plan of a manifest. */
   planned(digest: string): Promise<PlannedJob> {
-    return this.plans.get(digest);
+    return this.#plans.get(digest);
   }
 
   async engine(parameters: Parameters): Promise<Engine> {
-    const known = this.engines.get(parameters.fingerprint);
+    const known = this.#engines.get(parameters.fingerprint);
     if (known !== undefined) return known;
     // Evicted engines are not freed: keys and ciphertexts made with them may still be cached. There are few.
-    evictOldest(this.engines, MAX_ENGINES);
-    const engine = await this.openEngine(parameters);
-    this.engines.set(parameters.fingerprint, engine);
+    evictOldest(this.#engines, MAX_ENGINES);
+    const engine = await this.#openEngine(parameters);
+    this.#engines.set(parameters.fingerprint, engine);
     return engine;
   }
 
   /** Stores a result under the digest of its bytes. */
   write(codec: CiphertextCodec, ciphertext: Ciphertext): Promise<string> {
-    return this.phases.during('store result', () => this.put(codec, ciphertext));
+    return this.phases.during('store result', () => this.#put(codec, ciphertext));
   }
 
-  private async put(codec: CiphertextCodec, ciphertext: Ciphertext): Promise<string> {
+  async #put(codec: CiphertextCodec, ciphertext: Ciphertext): Promise<string> {
     const payload = codec.saveCiphertext(ciphertext);
-    const bytes = wrap(codec.parameters, { kind: 'ciphertext', level: ciphertext.level, scale: ciphertext.scale }, payload);
+    const bytes = wrap(
+      codec.parameters,
+      { kind: 'ciphertext', level: ciphertext.level, scale: ciphertext.scale },
+      payload,
+    );
     discard(payload);
     const digest = digestOf(bytes);
     this.statistics.bytesWritten += bytes.length;
@@ -123,18 +144,30 @@ export class Session {
   async finishTask(): Promise<void> {
     this.ciphertexts.trim();
     // Asking would load it.
-    if (this.usesSeal) this.statistics.heapBytes = (await loadSeal()).heapBytes();
+    if (this.#usesSeal) this.statistics.heapBytes = (await loadSeal()).heapBytes();
   }
 }
 
 /** All engines of a thread share their keys' budget. */
-function engineOpener({ evaluator, keyBytes, keyDiskBytes, inputDiskBytes, cacheDirectory }: ThreadData, store: BlobStore, statistics: ThreadStatistics): (parameters: Parameters) => Promise<Engine> | Engine {
+function engineOpener(
+  { evaluator, keyBytes, keyDiskBytes, inputDiskBytes, cacheDirectory }: ThreadData,
+  store: BlobStore,
+  statistics: ThreadStatistics,
+): (parameters: Parameters) => Promise<Engine> | Engine {
   if (evaluator.kind === 'seal') {
     const keys = new KeyCache(keyBytes, statistics);
     return (parameters) => SealEngine.open(parameters, keys, store);
   }
   const addon = loadAddon(evaluator.path);
-  const keys = new MappedKeys(new HostFiles(join(cacheDirectory, 'keys'), '.key', keyDiskBytes ?? KEY_DISK_BYTES), store, keyBytes, statistics);
-  const inputs = new MappedInputs(new HostFiles(join(cacheDirectory, 'inputs'), '.ct', inputDiskBytes ?? INPUT_DISK_BYTES), statistics);
+  const keys = new MappedKeys(
+    new HostFiles(join(cacheDirectory, 'keys'), '.key', keyDiskBytes ?? KEY_DISK_BYTES),
+    store,
+    keyBytes,
+    statistics,
+  );
+  const inputs = new MappedInputs(
+    new HostFiles(join(cacheDirectory, 'inputs'), '.ct', inputDiskBytes ?? INPUT_DISK_BYTES),
+    statistics,
+  );
   return (parameters) => new NativeEngine(addon, parameters, keys, inputs);
 }

@@ -8,13 +8,26 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
-import type { Manifest } from '@blindfit/protocol';
-import { evaluatorName } from '@blindfit/he/native';
-import { Parameters, parseHeader, WIRE_HEADER_BYTES, wrap, type WireFields } from '@blindfit/he';
-import { type Scheme } from '@blindfit/he/seal';
 import { parseDigest } from '@blindfit/base';
+import { Parameters, parseHeader, WIRE_HEADER_BYTES, wrap, type WireFields } from '@blindfit/he';
+import { evaluatorName } from '@blindfit/he/native';
+import { type Scheme } from '@blindfit/he/seal';
+import type { Manifest } from '@blindfit/protocol';
 import { TaskError, type Work } from '../src/index.ts';
-import { EVALUATORS, firstTask, makeJob, makePlace, makePool, planFor, putBytes, putManifest, smallPlan, type Job, type Place, type Watched } from './setup.ts';
+import {
+  EVALUATORS,
+  firstTask,
+  makeJob,
+  makePlace,
+  makePool,
+  planFor,
+  putBytes,
+  putManifest,
+  smallPlan,
+  type Job,
+  type Place,
+  type Watched,
+} from './setup.ts';
 
 const SEAL_HEADER = 16;
 const MB = 2 ** 20;
@@ -44,7 +57,11 @@ const payloadOf = (bytes: Uint8Array): Uint8Array => bytes.slice(WIRE_HEADER_BYT
 /** The payload of the labels of the first pair of classes. */
 const labels = async (of: Job = job): Promise<Uint8Array> => payloadOf(await blob(labelsDigest(of)));
 
-const labelFields = (): WireFields => ({ kind: 'ciphertext', level: job.plan.labels.level, scale: job.plan.labels.scale });
+const labelFields = (): WireFields => ({
+  kind: 'ciphertext',
+  level: job.plan.labels.level,
+  scale: job.plan.labels.scale,
+});
 
 /** SEAL's header with the size that the payload really has. */
 function withSealSize(payload: Uint8Array): Uint8Array {
@@ -95,7 +112,9 @@ async function squared(level: number): Promise<Uint8Array> {
 
 async function runWith(change: (blobs: Manifest['blobs']) => Partial<Manifest['blobs']>): Promise<unknown> {
   const manifest: Manifest = { ...job.manifest, blobs: { ...job.manifest.blobs, ...change(job.manifest.blobs) } };
-  return await watched.pool.run(firstTask({ plan: job.plan, digest: await putManifest(place, manifest) })).catch((error: unknown) => error);
+  return await watched.pool
+    .run(firstTask({ plan: job.plan, digest: await putManifest(place, manifest) }))
+    .catch((error: unknown) => error);
 }
 
 /** Puts the payload in the place of the first labels. */
@@ -115,7 +134,10 @@ async function keyPayload(step: number, of: Job = job): Promise<Uint8Array> {
 
 async function assertStillGood(): Promise<void> {
   assert.deepEqual((await watched.pool.run(firstTask(job))).outputs, expected);
-  assert.ok(watched.statistics.heapBytes <= heap + 64 * MB, `${watched.statistics.heapBytes} bytes of WebAssembly memory, ${heap} before`);
+  assert.ok(
+    watched.statistics.heapBytes <= heap + 64 * MB,
+    `${watched.statistics.heapBytes} bytes of WebAssembly memory, ${heap} before`,
+  );
 }
 
 function assertRefused(outcome: unknown, code: string, message: RegExp): void {
@@ -139,7 +161,12 @@ for (const evaluator of EVALUATORS) {
     after(() => watched[Symbol.asyncDispose]());
 
     describe('a ciphertext', () => {
-      const cases: readonly { readonly name: string; readonly code?: string; readonly message: RegExp; readonly run: () => Promise<unknown> }[] = [
+      const cases: readonly {
+        readonly name: string;
+        readonly code?: string;
+        readonly message: RegExp;
+        readonly run: () => Promise<unknown>;
+      }[] = [
         {
           name: 'cut off',
           message: /the SEAL ciphertext has \d+ bytes; its header says \d+: it was cut off or damaged/,
@@ -150,13 +177,31 @@ for (const evaluator of EVALUATORS) {
           message: /the SEAL ciphertext (cannot be decompressed|is damaged or cut off)/,
           run: async () => runWithLabels(withSealSize((await labels()).slice(0, -1000))),
         },
-        { name: 'that is empty', message: /the SEAL ciphertext is cut off after 0 bytes/, run: () => runWithLabels(new Uint8Array()) },
-        { name: 'without SEAL’s header', message: /does not start with SEAL's header/, run: async () => runWithLabels(changed(await labels(), 0, 0)) },
-        { name: 'of another SEAL', message: /was saved by SEAL 3; SEAL 4 is read/, run: async () => runWithLabels(changed(await labels(), 3, 3)) },
-        { name: 'compressed in another way', message: /has compression mode 1; allowed: 0 \(none\) and 2 \(zstd\)/, run: async () => runWithLabels(changed(await labels(), 5, 1)) },
+        {
+          name: 'that is empty',
+          message: /the SEAL ciphertext is cut off after 0 bytes/,
+          run: () => runWithLabels(new Uint8Array()),
+        },
+        {
+          name: 'without SEAL’s header',
+          message: /does not start with SEAL's header/,
+          run: async () => runWithLabels(changed(await labels(), 0, 0)),
+        },
+        {
+          name: 'of another SEAL',
+          message: /was saved by SEAL 3; SEAL 4 is read/,
+          run: async () => runWithLabels(changed(await labels(), 3, 3)),
+        },
+        {
+          name: 'compressed in another way',
+          message: /has compression mode 1; allowed: 0 \(none\) and 2 \(zstd\)/,
+          run: async () => runWithLabels(changed(await labels(), 5, 1)),
+        },
         {
           name: 'with coefficients that no prime allows',
-          ...(native ? { message: /the ciphertext has a coefficient that is not below its prime, in row 0/ } : { code: 'HE_SEAL', message: /SEAL refused to load a ciphertext: ciphertext data is invalid/ }),
+          ...(native
+            ? { message: /the ciphertext has a coefficient that is not below its prime, in row 0/ }
+            : { code: 'HE_SEAL', message: /SEAL refused to load a ciphertext: ciphertext data is invalid/ }),
           run: async () =>
             runWithLabels(
               await rewritten((scheme, payload) => {
@@ -167,15 +212,24 @@ for (const evaluator of EVALUATORS) {
         },
         {
           name: 'of other parameters under our header',
-          ...(native ? { message: /the parms_id is of other parameters/ } : { code: 'HE_SEAL', message: /SEAL refused to load a ciphertext: ciphertext data is invalid/ }),
+          ...(native
+            ? { message: /the parms_id is of other parameters/ }
+            : { code: 'HE_SEAL', message: /SEAL refused to load a ciphertext: ciphertext data is invalid/ }),
           run: async () => runWithLabels(await labels(foreign)),
         },
         {
           name: 'with the header of other parameters',
           message: /the parameter set is [0-9a-f]{64}; [0-9a-f]{64} is expected/,
-          run: () => runWith(({ labels: [first = [], ...rest] }) => ({ labels: [[labelsDigest(foreign), ...first.slice(1)], ...rest] })),
+          run: () =>
+            runWith(({ labels: [first = [], ...rest] }) => ({
+              labels: [[labelsDigest(foreign), ...first.slice(1)], ...rest],
+            })),
         },
-        { name: 'of three polynomials', message: /a payload of \d+ bytes; at most \d+ for this object/, run: async () => runWithLabels(await squared(job.plan.labels.level)) },
+        {
+          name: 'of three polynomials',
+          message: /a payload of \d+ bytes; at most \d+ for this object/,
+          run: async () => runWithLabels(await squared(job.plan.labels.level)),
+        },
         {
           name: 'at another level than its header says',
           message: /a ciphertext of level 0, .* inside; its header says level [1-9]/,
@@ -200,10 +254,26 @@ for (const evaluator of EVALUATORS) {
               }),
             ),
         },
-        { name: 'at the wrong level', message: /the level is 0; [1-9] is expected/, run: async () => runWithLabels(await labels(), { ...labelFields(), level: 0 }) },
-        { name: 'that is a key', message: /the blob kind is galois-key; ciphertext is expected/, run: async () => runWithLabels(await keyPayload(1), { kind: 'galois-key', step: 1 }) },
-        { name: 'of a key’s content', message: /a payload of \d+ bytes; at most \d+ for this object/, run: async () => runWithLabels(await keyPayload(1)) },
-        { name: 'of a megabyte that inflates to gigabytes', message: /the SEAL ciphertext inflates to more than \d+ bytes; that is the most/, run: () => runWithLabels(bomb(3000)) },
+        {
+          name: 'at the wrong level',
+          message: /the level is 0; [1-9] is expected/,
+          run: async () => runWithLabels(await labels(), { ...labelFields(), level: 0 }),
+        },
+        {
+          name: 'that is a key',
+          message: /the blob kind is galois-key; ciphertext is expected/,
+          run: async () => runWithLabels(await keyPayload(1), { kind: 'galois-key', step: 1 }),
+        },
+        {
+          name: 'of a key’s content',
+          message: /a payload of \d+ bytes; at most \d+ for this object/,
+          run: async () => runWithLabels(await keyPayload(1)),
+        },
+        {
+          name: 'of a megabyte that inflates to gigabytes',
+          message: /the SEAL ciphertext inflates to more than \d+ bytes; that is the most/,
+          run: () => runWithLabels(bomb(3000)),
+        },
         {
           name: 'that hides a bomb inside',
           message: /the SEAL ciphertext has something compressed inside, at byte 89; only the whole may be compressed/,
@@ -252,7 +322,12 @@ for (const evaluator of EVALUATORS) {
 
     describe('a key', () => {
       const [first, second] = [1, 2];
-      const cases: readonly { readonly name: string; readonly code?: string; readonly message: RegExp; readonly run: () => Promise<unknown> }[] = [
+      const cases: readonly {
+        readonly name: string;
+        readonly code?: string;
+        readonly message: RegExp;
+        readonly run: () => Promise<unknown>;
+      }[] = [
         {
           name: 'for another rotation',
           message: native
@@ -262,7 +337,12 @@ for (const evaluator of EVALUATORS) {
         },
         {
           name: 'of other parameters',
-          ...(native ? { message: /^blobs\.galoisKeys\.1 .*the parms_id .* is of other parameters/ } : { code: 'HE_SEAL', message: /^blobs\.galoisKeys\.1 .*SEAL refused to load the rotation key for step 1: / }),
+          ...(native
+            ? { message: /^blobs\.galoisKeys\.1 .*the parms_id .* is of other parameters/ }
+            : {
+                code: 'HE_SEAL',
+                message: /^blobs\.galoisKeys\.1 .*SEAL refused to load the rotation key for step 1: /,
+              }),
           run: async () => runWithKey(first, await keyPayload([...foreign.keyset.galoisKeys.keys()][0] ?? 0, foreign)),
         },
         {
@@ -270,8 +350,16 @@ for (const evaluator of EVALUATORS) {
           message: /^blobs\.galoisKeys\.1 .*the SEAL key (cannot be decompressed|is damaged or cut off)/,
           run: async () => runWithKey(first, withSealSize((await keyPayload(first)).slice(0, -100_000))),
         },
-        { name: 'that is a ciphertext', message: /^blobs\.galoisKeys\.1 .*the SEAL key is damaged or cut off/, run: async () => runWithKey(first, await labels()) },
-        { name: 'that inflates to gigabytes', message: /^blobs\.galoisKeys\.1 .*the SEAL key inflates to more than \d+ bytes/, run: () => runWithKey(first, bomb(3000)) },
+        {
+          name: 'that is a ciphertext',
+          message: /^blobs\.galoisKeys\.1 .*the SEAL key is damaged or cut off/,
+          run: async () => runWithKey(first, await labels()),
+        },
+        {
+          name: 'that inflates to gigabytes',
+          message: /^blobs\.galoisKeys\.1 .*the SEAL key inflates to more than \d+ bytes/,
+          run: () => runWithKey(first, bomb(3000)),
+        },
         {
           name: 'that inflates to as much as a key has, of nothing',
           message: /^blobs\.galoisKeys\.1 .*the SEAL key is damaged or cut off/,
@@ -284,9 +372,14 @@ for (const evaluator of EVALUATORS) {
         },
         {
           name: 'for rotation where relinearisation is due',
-          message: native ? /^blobs\.relinearisationKey .*it is a key for another rotation: / : /^blobs\.relinearisationKey .*the relinearisation key is empty/,
+          message: native
+            ? /^blobs\.relinearisationKey .*it is a key for another rotation: /
+            : /^blobs\.relinearisationKey .*the relinearisation key is empty/,
           run: async () => {
-            const digest = await putBytes(place, wrap(job.plan.parameters, { kind: 'relinearisation-key' }, await keyPayload(second)));
+            const digest = await putBytes(
+              place,
+              wrap(job.plan.parameters, { kind: 'relinearisation-key' }, await keyPayload(second)),
+            );
             return runWith(() => ({ relinearisationKey: digest }));
           },
         },
@@ -306,14 +399,42 @@ for (const evaluator of EVALUATORS) {
       it('that is none of this job’s is refused', async () => {
         const [digest = ''] = expected;
         assert.equal(parseHeader(await blob(digest)).level, job.plan.iterations[0]?.gradient);
-        assertRefused(await run({ kind: 'forward', ...common, manifest: job.digest, iteration: 2, weights: labelsDigest(foreign) }), 'HE_WIRE', /^an intermediate result \(sha256:.*\): the parameter set is/);
-        assertRefused(await run({ kind: 'pack', ...common, manifest: job.digest, level: 0, to: 0, chains: [digest, digest] }), 'HE_WIRE', /^an intermediate result \(sha256:.*\): the level is/);
-        assertRefused(await run({ kind: 'forward', ...common, manifest: job.digest, iteration: 9, weights: digest }), 'HE_WIRE', /iteration 9 has no forward task; 2 to 2 have/);
+        assertRefused(
+          await run({ kind: 'forward', ...common, manifest: job.digest, iteration: 2, weights: labelsDigest(foreign) }),
+          'HE_WIRE',
+          /^an intermediate result \(sha256:.*\): the parameter set is/,
+        );
+        assertRefused(
+          await run({ kind: 'pack', ...common, manifest: job.digest, level: 0, to: 0, chains: [digest, digest] }),
+          'HE_WIRE',
+          /^an intermediate result \(sha256:.*\): the level is/,
+        );
+        assertRefused(
+          await run({ kind: 'forward', ...common, manifest: job.digest, iteration: 9, weights: digest }),
+          'HE_WIRE',
+          /iteration 9 has no forward task; 2 to 2 have/,
+        );
         const chain = { job: common.job, manifest: job.digest, chain: 0 };
-        assertRefused(await run({ kind: 'finish', ...chain, segment: 1, history: [digest] }), 'HE_WIRE', /there is no segment 1; 0 to 0/);
-        assertRefused(await run({ kind: 'finish', ...chain, segment: 0, history: [digest, digest] }), 'HE_WIRE', /^an intermediate result \(sha256:.*\): the level is/);
-        assertRefused(await run({ kind: 'publish', ...chain, iteration: 1, weights: digest, level: 0 }), 'HE_WIRE', /^an intermediate result \(sha256:.*\): the level is/);
-        assertRefused(await run({ kind: 'backward', ...common, shards: [7], blocks: [0], manifest: job.digest, iteration: 1 }), 'HE_WIRE', /no labels at shard 7, place 0/);
+        assertRefused(
+          await run({ kind: 'finish', ...chain, segment: 1, history: [digest] }),
+          'HE_WIRE',
+          /there is no segment 1; 0 to 0/,
+        );
+        assertRefused(
+          await run({ kind: 'finish', ...chain, segment: 0, history: [digest, digest] }),
+          'HE_WIRE',
+          /^an intermediate result \(sha256:.*\): the level is/,
+        );
+        assertRefused(
+          await run({ kind: 'publish', ...chain, iteration: 1, weights: digest, level: 0 }),
+          'HE_WIRE',
+          /^an intermediate result \(sha256:.*\): the level is/,
+        );
+        assertRefused(
+          await run({ kind: 'backward', ...common, shards: [7], blocks: [0], manifest: job.digest, iteration: 1 }),
+          'HE_WIRE',
+          /no labels at shard 7, place 0/,
+        );
         await assertStillGood();
       });
 
@@ -321,15 +442,33 @@ for (const evaluator of EVALUATORS) {
         const square = await squared(0);
         square.fill(0, 200); // what is left compresses well
         const { level, scale } = { level: 0, scale: 2 ** 20 };
-        const digest = await putBytes(place, wrap(job.plan.parameters, { kind: 'ciphertext', level, scale }, compressed(square.subarray(SEAL_HEADER))));
-        const outcome = await run({ kind: 'pack', ...common, manifest: job.digest, level, to: 0, chains: [digest, digest] });
-        assertRefused(outcome, 'HE_WIRE', /a ciphertext of level 0, scale 1048576, size 3 inside; its header says level 0, scale 1048576; size must be 2/);
+        const digest = await putBytes(
+          place,
+          wrap(job.plan.parameters, { kind: 'ciphertext', level, scale }, compressed(square.subarray(SEAL_HEADER))),
+        );
+        const outcome = await run({
+          kind: 'pack',
+          ...common,
+          manifest: job.digest,
+          level,
+          to: 0,
+          chains: [digest, digest],
+        });
+        assertRefused(
+          outcome,
+          'HE_WIRE',
+          /a ciphertext of level 0, scale 1048576, size 3 inside; its header says level 0, scale 1048576; size must be 2/,
+        );
         await assertStillGood();
       });
 
       it('that is gone is named', async () => {
         const weights = `sha256:${'0'.repeat(64)}`;
-        assertRefused(await run({ kind: 'forward', ...common, manifest: job.digest, iteration: 2, weights }), 'BLOB_NOT_FOUND', /sha256:0{64} is not in /);
+        assertRefused(
+          await run({ kind: 'forward', ...common, manifest: job.digest, iteration: 2, weights }),
+          'BLOB_NOT_FOUND',
+          /sha256:0{64} is not in /,
+        );
         await assertStillGood();
       });
     });
@@ -337,8 +476,15 @@ for (const evaluator of EVALUATORS) {
     it('a manifest of insecure parameters is refused by threads as well', async () => {
       const dataBits = [...job.manifest.parameters.dataBits, 60, 60];
       assert.throws(() => Parameters.of({ ...job.manifest.parameters, dataBits }), /128/);
-      const digest = await putManifest(place, { ...job.manifest, parameters: { ...job.manifest.parameters, dataBits } });
-      assertRefused(await watched.pool.run(firstTask({ plan: job.plan, digest })).catch((error: unknown) => error), 'HE_PARAMETERS', /128/);
+      const digest = await putManifest(place, {
+        ...job.manifest,
+        parameters: { ...job.manifest.parameters, dataBits },
+      });
+      assertRefused(
+        await watched.pool.run(firstTask({ plan: job.plan, digest })).catch((error: unknown) => error),
+        'HE_PARAMETERS',
+        /128/,
+      );
       await assertStillGood();
     });
   });

@@ -5,11 +5,30 @@ import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { expectedError } from '@blindfit/training';
-import { decryptModel, trainEncryptedLocally } from '@blindfit/owner';
 import { digestOf, parseDigest, type Digest } from '@blindfit/base';
+import { decryptModel, trainEncryptedLocally } from '@blindfit/owner';
+import { expectedError } from '@blindfit/training';
 import { TaskCancelledError, TaskError, type PoolOptions, type ThreadPool } from '../src/index.ts';
-import { dataFor, EVALUATORS, firstTask, HERE, largestError, makeJob, makePlace, makePool, planFor, putBytes, putManifest, SEAL, smallPlan, threadsOf, trainOn, type Job, type Place, type Trained } from './setup.ts';
+import {
+  dataFor,
+  EVALUATORS,
+  firstTask,
+  HERE,
+  largestError,
+  makeJob,
+  makePlace,
+  makePool,
+  planFor,
+  putBytes,
+  putManifest,
+  SEAL,
+  smallPlan,
+  threadsOf,
+  trainOn,
+  type Job,
+  type Place,
+  type Trained,
+} from './setup.ts';
 
 let place: Place;
 let small: Job;
@@ -42,12 +61,22 @@ async function rejection(promise: Promise<unknown>): Promise<TaskError> {
 }
 
 describe('results', () => {
-  const train = async (t: TestContext, pool: ThreadPool, job: Job): Promise<{ trained: Trained; weights: Float64Array[] }> => {
+  const train = async (
+    t: TestContext,
+    pool: ThreadPool,
+    job: Job,
+  ): Promise<{ trained: Trained; weights: Float64Array[] }> => {
     const { plan, keyset, clear } = job;
     const trained = await trainOn(pool, job);
-    const weights = decryptModel(keyset, plan, await Promise.all(trained.models.map((digest) => place.store.get(parseDigest(digest)))));
+    const weights = decryptModel(
+      keyset,
+      plan,
+      await Promise.all(trained.models.map((digest) => place.store.get(parseDigest(digest)))),
+    );
     const error = largestError(weights, clear);
-    t.diagnostic(`${plan.parameters.name}: largest error ${error.toExponential(2)}, planned ${expectedError(plan).toExponential(2)}`);
+    t.diagnostic(
+      `${plan.parameters.name}: largest error ${error.toExponential(2)}, planned ${expectedError(plan).toExponential(2)}`,
+    );
     assert.ok(error > 0 && error < expectedError(plan));
     assert.deepEqual(trained.operations, plan.operations);
     return { trained, weights };
@@ -64,18 +93,22 @@ describe('results', () => {
     assert.deepEqual(again.outputs, trained.outputs);
   });
 
-  it('of a whole training run are the same to the byte on every evaluator', { skip: HERE.kind === 'native' ? false : HERE.why }, async () => {
-    for (const job of [small, constant]) {
-      const runs: (Trained | undefined)[] = [];
-      for (const evaluator of EVALUATORS) {
-        await using watched = makePool(place, { evaluator });
-        runs.push(await trainOn(watched.pool, job));
+  it(
+    'of a whole training run are the same to the byte on every evaluator',
+    { skip: HERE.kind === 'native' ? false : HERE.why },
+    async () => {
+      for (const job of [small, constant]) {
+        const runs: (Trained | undefined)[] = [];
+        for (const evaluator of EVALUATORS) {
+          await using watched = makePool(place, { evaluator });
+          runs.push(await trainOn(watched.pool, job));
+        }
+        const [onSeal, onNative] = runs;
+        assert.ok(onSeal !== undefined && onNative !== undefined && onSeal.outputs.flat().length > 5);
+        assert.deepEqual(onNative, onSeal);
       }
-      const [onSeal, onNative] = runs;
-      assert.ok(onSeal !== undefined && onNative !== undefined && onSeal.outputs.flat().length > 5);
-      assert.deepEqual(onNative, onSeal);
-    }
-  });
+    },
+  );
 
   it('decrypt to those of the clear twin: constant start, several blocks, N = 8192', async (t) => {
     await using watched = makePool(place);
@@ -90,7 +123,10 @@ describe('results', () => {
 
 describe('keys', () => {
   const keyBytes = (job: Job): number => {
-    const { dataBits: { length }, ring } = job.plan.parameters;
+    const {
+      dataBits: { length },
+      ring,
+    } = job.plan.parameters;
     return 2 * length * (length + 1) * ring * 8 * (job.plan.steps.length + 1);
   };
 
@@ -110,50 +146,76 @@ describe('keys', () => {
     assert.equal(watched.statistics.keyMisses, 6);
     assert.equal(watched.statistics.keyHits, 0);
     const grown = watched.statistics.heapBytes - heap;
-    assert.ok(grown < keyBytes(small) / 2, `what is evicted is freed: four more loads of ${keyBytes(small)} bytes took ${grown}`);
+    assert.ok(
+      grown < keyBytes(small) / 2,
+      `what is evicted is freed: four more loads of ${keyBytes(small)} bytes took ${grown}`,
+    );
   });
 
-  it('of the native evaluator are made once on a host, dropped beyond the disk budget, and made anew when damaged', { skip: HERE.kind !== 'native' }, async () => {
-    const cacheDirectory = join(place.path, 'host');
-    const files = async (): Promise<string[]> => (await readdir(join(cacheDirectory, 'keys'))).sort();
-    const run = async (job: Job, options: Partial<PoolOptions> = {}): Promise<readonly string[]> => {
-      await using watched = makePool(place, { cacheDirectory, threads: 2, ...options });
-      const [first, second] = await Promise.all([watched.pool.run(firstTask(job)), watched.pool.run(firstTask(job))]);
-      assert.deepEqual(first.outputs, second.outputs);
-      return first.outputs;
-    };
-    const outputs = await run(small);
-    const made = await files();
-    assert.equal(made.length, small.plan.steps.length + 1, 'a file a key, whatever the threads, and no claims or parts');
-    const times = await Promise.all(made.map(async (name) => (await stat(join(cacheDirectory, 'keys', name))).birthtimeMs));
-    assert.deepEqual(await run(small), outputs);
-    assert.deepEqual(await Promise.all(made.map(async (name) => (await stat(join(cacheDirectory, 'keys', name))).birthtimeMs)), times, 'nothing is made twice');
-    // A damaged header, a file cut off, and one of nothing.
-    const [damaged = '', cut = '', empty = ''] = made.map((name) => join(cacheDirectory, 'keys', name));
-    const bytes = await readFile(damaged);
-    bytes[20] = (bytes[20] ?? 0) ^ 1;
-    await rm(damaged);
-    await writeFile(damaged, bytes);
-    await truncate(cut, 5000);
-    await writeFile(empty, '');
-    assert.deepEqual(await run(small), outputs);
-    // Another keyset, with room for hardly more than one.
-    await run(other, { keyDiskBytes: 1.2 * keyBytes(small) });
-    const left = await files();
-    assert.ok(left.length < 2 * made.length && other.plan.steps.length + 1 <= left.length, `${left.length} files left`);
-    assert.deepEqual(await run(small), outputs);
-    // Whoever made a key and died left a claim behind.
-    for (const name of await files()) await rm(join(cacheDirectory, 'keys', name));
-    await writeFile(join(cacheDirectory, 'keys', damaged.slice(damaged.lastIndexOf('/') + 1).replace(/\.key$/, '.claim')), '999999999');
-    assert.deepEqual(await run(small), outputs);
-  });
+  it(
+    'of the native evaluator are made once on a host, dropped beyond the disk budget, and made anew when damaged',
+    { skip: HERE.kind !== 'native' },
+    async () => {
+      const cacheDirectory = join(place.path, 'host');
+      const files = async (): Promise<string[]> => (await readdir(join(cacheDirectory, 'keys'))).sort();
+      const run = async (job: Job, options: Partial<PoolOptions> = {}): Promise<readonly string[]> => {
+        await using watched = makePool(place, { cacheDirectory, threads: 2, ...options });
+        const [first, second] = await Promise.all([watched.pool.run(firstTask(job)), watched.pool.run(firstTask(job))]);
+        assert.deepEqual(first.outputs, second.outputs);
+        return first.outputs;
+      };
+      const outputs = await run(small);
+      const made = await files();
+      assert.equal(
+        made.length,
+        small.plan.steps.length + 1,
+        'a file a key, whatever the threads, and no claims or parts',
+      );
+      const times = await Promise.all(
+        made.map(async (name) => (await stat(join(cacheDirectory, 'keys', name))).birthtimeMs),
+      );
+      assert.deepEqual(await run(small), outputs);
+      assert.deepEqual(
+        await Promise.all(made.map(async (name) => (await stat(join(cacheDirectory, 'keys', name))).birthtimeMs)),
+        times,
+        'nothing is made twice',
+      );
+      // A damaged header, a file cut off, and one of nothing.
+      const [damaged = '', cut = '', empty = ''] = made.map((name) => join(cacheDirectory, 'keys', name));
+      const bytes = await readFile(damaged);
+      bytes[20] = (bytes[20] ?? 0) ^ 1;
+      await rm(damaged);
+      await writeFile(damaged, bytes);
+      await truncate(cut, 5000);
+      await writeFile(empty, '');
+      assert.deepEqual(await run(small), outputs);
+      // Another keyset, with room for hardly more than one.
+      await run(other, { keyDiskBytes: 1.2 * keyBytes(small) });
+      const left = await files();
+      assert.ok(
+        left.length < 2 * made.length && other.plan.steps.length + 1 <= left.length,
+        `${left.length} files left`,
+      );
+      assert.deepEqual(await run(small), outputs);
+      // Whoever made a key and died left a claim behind.
+      for (const name of await files()) await rm(join(cacheDirectory, 'keys', name));
+      await writeFile(
+        join(cacheDirectory, 'keys', damaged.slice(damaged.lastIndexOf('/') + 1).replace(/\.key$/, '.claim')),
+        '999999999',
+      );
+      assert.deepEqual(await run(small), outputs);
+    },
+  );
 
   it('that are too many for a thread are refused with the remedy, and smaller work goes on', async () => {
     await using watched = makePool(place, { keyBytes: 1.5 * keyBytes(small) });
     const error = await rejection(watched.pool.run(firstTask(large)));
     assert.equal(error.code, 'KEY_BUDGET');
     assert.ok(error.permanent);
-    assert.match(error.message, /need \d+ MiB in a thread that may hold \d+ MiB; raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads/);
+    assert.match(
+      error.message,
+      /need \d+ MiB in a thread that may hold \d+ MiB; raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads/,
+    );
     await watched.pool.run(firstTask(small));
   });
 
@@ -166,12 +228,16 @@ describe('keys', () => {
 describe('inputs of the native evaluator', { skip: HERE.kind !== 'native' }, () => {
   const directory = (): string => join(place.path, 'inputs-host');
   const files = async (): Promise<string[]> => (await readdir(join(directory(), 'inputs'))).sort();
-  const train = async (options: Partial<PoolOptions> = {}): Promise<{ readonly outputs: Trained['outputs']; readonly hits: number; readonly misses: number }> => {
+  const train = async (
+    options: Partial<PoolOptions> = {},
+  ): Promise<{ readonly outputs: Trained['outputs']; readonly hits: number; readonly misses: number }> => {
     await using watched = makePool(place, { cacheDirectory: directory(), ...options });
     const { outputs } = await trainOn(watched.pool, constant);
     return { outputs, hits: watched.statistics.inputHits, misses: watched.statistics.inputMisses };
   };
-  const inputsOf = ({ manifest: { blobs } }: Job): string[] => [...new Set([...blobs.features, ...blobs.gradientFeatures, ...blobs.labels].flat())];
+  const inputsOf = ({ manifest: { blobs } }: Job): string[] => [
+    ...new Set([...blobs.features, ...blobs.gradientFeatures, ...blobs.labels].flat()),
+  ];
 
   it('are expanded once on a host, also for processes to come, and anew when a file is damaged', async () => {
     const first = await train();
@@ -215,11 +281,17 @@ describe('inputs of the native evaluator', { skip: HERE.kind !== 'native' }, () 
     const longAgo = new Date(Date.now() - 3_600_000);
     for (const name of old) await utimes(join(directory(), 'inputs', name), longAgo, longAgo);
     const sizes = await Promise.all(old.map(async (name) => (await stat(join(directory(), 'inputs', name))).size));
-    await using watched = makePool(place, { cacheDirectory: directory(), inputDiskBytes: sizes.reduce((sum, size) => sum + size, 0) });
+    await using watched = makePool(place, {
+      cacheDirectory: directory(),
+      inputDiskBytes: sizes.reduce((sum, size) => sum + size, 0),
+    });
     await watched.pool.run(firstTask(small));
     const now = await files();
     const kept = new Set(old);
-    assert.ok(now.some((name) => !kept.has(name)), 'the other job has files');
+    assert.ok(
+      now.some((name) => !kept.has(name)),
+      'the other job has files',
+    );
     assert.ok(now.length < old.length + watched.statistics.inputMisses, 'some have gone for them');
   });
 });
@@ -231,12 +303,17 @@ describe('cancelling', () => {
     return performance.now() - started;
   };
 
-  for (const [when, delay] of [['while SEAL is set up', 100], ['while keys load', 100], ['while it computes', 100]] as const) {
+  for (const [when, delay] of [
+    ['while SEAL is set up', 100],
+    ['while keys load', 100],
+    ['while it computes', 100],
+  ] as const) {
     it(`takes less than a second ${when}, and the next task runs`, async () => {
       // node-seal takes long enough to be met in the middle of things.
       await using watched = makePool(place, { evaluator: SEAL });
       const task = firstTask(large);
-      if (when !== 'while SEAL is set up') await watched.pool.run({ kind: 'prepare', job: task.job, manifest: large.digest });
+      if (when !== 'while SEAL is set up')
+        await watched.pool.run({ kind: 'prepare', job: task.job, manifest: large.digest });
       if (when === 'while it computes') await watched.pool.run(task);
       const aborter = new AbortController();
       const running = watched.pool.run(task, aborter.signal);
@@ -266,7 +343,9 @@ describe('cancelling', () => {
 
 describe('a thread that dies', () => {
   it('costs its task only, in a way that may pass, and the next one runs', async () => {
-    const { result, threads } = await threadsOf(() => Promise.resolve(makePool(place, { threads: 2, evaluator: SEAL })));
+    const { result, threads } = await threadsOf(() =>
+      Promise.resolve(makePool(place, { threads: 2, evaluator: SEAL })),
+    );
     await using watched = result;
     const reference = await watched.pool.run(firstTask(small));
     const [lost, kept] = [rejection(watched.pool.run(firstTask(large))), watched.pool.run(firstTask(small))];
@@ -310,7 +389,10 @@ describe('a store', () => {
       const empty = await rejection(watched.pool.run(firstTask(small)));
       assert.equal(empty.code, 'BLOB_NOT_FOUND');
       assert.ok(empty.permanent);
-      assert.match(empty.message, new RegExp(`${small.digest} is not in .*upload it with PUT before a job refers to it`));
+      assert.match(
+        empty.message,
+        new RegExp(`${small.digest} is not in .*upload it with PUT before a job refers to it`),
+      );
     });
     assert.equal(threads.length, 1);
   });
@@ -330,12 +412,27 @@ describe('manifests', () => {
       };
       for (let time = 0; time < 2; time++) {
         await refused(digestOf(late), 'BLOB_NOT_FOUND', /is not in .*upload it with PUT/);
-        await refused(await putBytes(place, bytesOf('{"format":')), 'CONTRACT', /the manifest is not valid: it is not JSON/);
-        await refused(await putManifest(place, { ...manifest, block: { ...manifest.block, rows: 0.5 } }), 'CONTRACT', /the manifest is not valid: \/block\/rows must be integer/);
-        await refused(await putManifest(place, { ...manifest, blobs: { ...manifest.blobs, labels: [] } }), 'CONTRACT', /\/blobs\/labels must not have fewer than 1 items/);
+        await refused(
+          await putBytes(place, bytesOf('{"format":')),
+          'CONTRACT',
+          /the manifest is not valid: it is not JSON/,
+        );
+        await refused(
+          await putManifest(place, { ...manifest, block: { ...manifest.block, rows: 0.5 } }),
+          'CONTRACT',
+          /the manifest is not valid: \/block\/rows must be integer/,
+        );
+        await refused(
+          await putManifest(place, { ...manifest, blobs: { ...manifest.blobs, labels: [] } }),
+          'CONTRACT',
+          /\/blobs\/labels must not have fewer than 1 items/,
+        );
       }
       await putBytes(place, late);
-      const [first, again] = [await watched.pool.run({ ...firstTask(small), manifest: digestOf(late) }), await watched.pool.run(firstTask(small))];
+      const [first, again] = [
+        await watched.pool.run({ ...firstTask(small), manifest: digestOf(late) }),
+        await watched.pool.run(firstTask(small)),
+      ];
       assert.deepEqual(first.outputs, again.outputs);
     });
     assert.equal(threads.length, 1, 'no thread was lost by it');

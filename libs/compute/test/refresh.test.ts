@@ -1,13 +1,23 @@
 /** Jobs that go on past their levels: segments, refreshes by the owner, chains of several pairs, mini-batches. 128-bit parameters. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { ForwardTask, StepTask } from '@blindfit/protocol';
-import { chainsOf, expectedError, fitSigmoid, type Plan } from '@blindfit/training';
+import { parseDigest } from '@blindfit/base';
 import { parseHeader, wrap, WIRE_HEADER_BYTES } from '@blindfit/he';
 import { decryptModel, trainEncryptedLocally } from '@blindfit/owner';
-import { parseDigest } from '@blindfit/base';
+import type { ForwardTask, StepTask } from '@blindfit/protocol';
+import { chainsOf, expectedError, fitSigmoid, type Plan } from '@blindfit/training';
 import { TaskError, type Work } from '../src/index.ts';
-import { firstTask, largestError, makeJob, makePlace, makePool, planWith, putBytes, trainOn, type Place } from './setup.ts';
+import {
+  firstTask,
+  largestError,
+  makeJob,
+  makePlace,
+  makePool,
+  planWith,
+  putBytes,
+  trainOn,
+  type Place,
+} from './setup.ts';
 
 const LINE = { sigmoid: fitSigmoid(1, 8) };
 
@@ -22,24 +32,50 @@ after(async () => {
 });
 
 describe('training across refreshes matches training in the clear', () => {
-  const cases: readonly { readonly name: string; readonly plan: Plan; readonly chains: readonly (readonly number[])[]; readonly counts: readonly number[]; readonly shards: number }[] = [
+  const cases: readonly {
+    readonly name: string;
+    readonly plan: Plan;
+    readonly chains: readonly (readonly number[])[];
+    readonly counts: readonly number[];
+    readonly shards: number;
+  }[] = [
     {
       name: 'a refresh after every iteration, chains of two pairs, an odd number of classes, two blocks',
-      plan: planWith({ samples: 40, features: 20, classes: 5 }, { ...LINE, iterations: 4 }, 8192, { rows: 256, columns: 16 }, { refreshEvery: 1, modelLevel: 0 }, { pairsPerChain: 2, blocksPerTask: 1 }),
+      plan: planWith(
+        { samples: 40, features: 20, classes: 5 },
+        { ...LINE, iterations: 4 },
+        8192,
+        { rows: 256, columns: 16 },
+        { refreshEvery: 1, modelLevel: 0 },
+        { pairsPerChain: 2, blocksPerTask: 1 },
+      ),
       chains: [[0, 1], [2]],
       counts: [1, 1, 1, 1],
       shards: 1,
     },
     {
       name: 'a constant start, a last segment that is shorter, a model to predict with',
-      plan: planWith({ samples: 40, features: 20, classes: 3 }, { ...LINE, iterations: 3, initialWeight: 0.0128 }, 16384, { rows: 256, columns: 32 }, { refreshEvery: 2, modelLevel: 1 }),
+      plan: planWith(
+        { samples: 40, features: 20, classes: 3 },
+        { ...LINE, iterations: 3, initialWeight: 0.0128 },
+        16384,
+        { rows: 256, columns: 32 },
+        { refreshEvery: 2, modelLevel: 1 },
+      ),
       chains: [[0], [1]],
       counts: [2, 1],
       shards: 1,
     },
     {
       name: 'mini-batches of several shards, the last one smaller, over two epochs',
-      plan: planWith({ samples: 72, features: 20, classes: 2 }, { ...LINE, iterations: 6, batch: { size: 32, seed: 3 } }, 8192, { rows: 16, columns: 256 }, { refreshEvery: 1, modelLevel: 0 }, { shardsPerTask: 1 }),
+      plan: planWith(
+        { samples: 72, features: 20, classes: 2 },
+        { ...LINE, iterations: 6, batch: { size: 32, seed: 3 } },
+        8192,
+        { rows: 16, columns: 256 },
+        { refreshEvery: 1, modelLevel: 0 },
+        { shardsPerTask: 1 },
+      ),
       chains: [[0]],
       counts: [1, 1, 1, 1, 1, 1],
       shards: 5,
@@ -62,7 +98,10 @@ describe('training across refreshes matches training in the clear', () => {
   for (const { name, plan, chains, counts, shards } of cases) {
     it(`${name} (${plan.parameters.name})`, async (t) => {
       assert.deepEqual(chainsOf(plan), chains, 'what this case is about');
-      assert.deepEqual(plan.segments.map(({ count }) => count), counts);
+      assert.deepEqual(
+        plan.segments.map(({ count }) => count),
+        counts,
+      );
       assert.equal(plan.layout.shards, shards);
       using job = await makeJob(place, plan);
       await using watched = makePool(place);
@@ -83,7 +122,13 @@ describe('training across refreshes matches training in the clear', () => {
 
 describe('what the owner sent at a refresh', () => {
   it('is taken at its place and no other, whoever says what it is', async () => {
-    const plan = planWith({ samples: 40, features: 20, classes: 2 }, { ...LINE, iterations: 2 }, 8192, { rows: 128, columns: 32 }, { refreshEvery: 1, modelLevel: 0 });
+    const plan = planWith(
+      { samples: 40, features: 20, classes: 2 },
+      { ...LINE, iterations: 2 },
+      8192,
+      { rows: 128, columns: 32 },
+      { refreshEvery: 1, modelLevel: 0 },
+    );
     using job = await makeJob(place, plan);
     await using watched = makePool(place);
     const { pool, statistics } = watched;
@@ -91,14 +136,34 @@ describe('what the owner sent at a refresh', () => {
     assert.ok(second?.weights !== undefined);
     const fresh = async (level: number, scale = plan.refreshScale): Promise<string> => {
       const fields = { kind: 'ciphertext', level, scale } as const;
-      return putBytes(place, wrap(plan.parameters, fields, job.keyset.secret.encryptToBytes(new Float64Array(plan.parameters.slots).fill(0.01), level, scale)));
+      return putBytes(
+        place,
+        wrap(
+          plan.parameters,
+          fields,
+          job.keyset.secret.encryptToBytes(new Float64Array(plan.parameters.slots).fill(0.01), level, scale),
+        ),
+      );
     };
     const [weights, momentum] = [await fresh(second.weights), await fresh(second.gradient + 1)];
     const common = { job: 'job-000000000000', manifest: job.digest };
-    const forward = { kind: 'forward', ...common, iteration: 2, pair: 0, shards: [0] } satisfies Omit<ForwardTask, 'weights'>;
+    const forward = { kind: 'forward', ...common, iteration: 2, pair: 0, shards: [0] } satisfies Omit<
+      ForwardTask,
+      'weights'
+    >;
     const { outputs: errors } = await pool.run({ ...forward, weights });
-    const { outputs: [gradient = ''] } = await pool.run({ kind: 'backward', ...common, iteration: 2, pair: 0, shards: [0], blocks: [0], errors });
-    const step = { kind: 'step', ...common, chain: 0, segment: 1, iteration: 2, history: [], gradients: [{ pair: 0, digest: gradient }] } satisfies StepTask;
+    const {
+      outputs: [gradient = ''],
+    } = await pool.run({ kind: 'backward', ...common, iteration: 2, pair: 0, shards: [0], blocks: [0], errors });
+    const step = {
+      kind: 'step',
+      ...common,
+      chain: 0,
+      segment: 1,
+      iteration: 2,
+      history: [],
+      gradients: [{ pair: 0, digest: gradient }],
+    } satisfies StepTask;
     const good = await pool.run({ ...step, fresh: { weights, momentum } });
     const heap = statistics.heapBytes;
 
@@ -109,15 +174,27 @@ describe('what the owner sent at a refresh', () => {
       assert.ok(error.permanent);
     };
     await refused({ ...forward, weights: momentum }, /^an intermediate result \(sha256:.*\): the level is/);
-    await refused({ ...step, fresh: { weights: momentum, momentum: weights } }, /^an intermediate result \(sha256:.*\): the level is/);
+    await refused(
+      { ...step, fresh: { weights: momentum, momentum: weights } },
+      /^an intermediate result \(sha256:.*\): the level is/,
+    );
     await refused({ ...step, fresh: { weights, momentum: `sha256:${'0'.repeat(64)}` } }, /sha256:0{64} is not in /);
     // A header that tells what is wanted, and something else behind it.
     const header = { kind: 'ciphertext', level: second.gradient + 1, scale: plan.refreshScale } as const;
-    const disguised = await putBytes(place, wrap(plan.parameters, header, (await place.store.get(parseDigest(weights))).subarray(WIRE_HEADER_BYTES)));
-    await refused({ ...step, fresh: { weights, momentum: disguised } }, /a ciphertext of level \d, .* inside; its header says level/);
+    const disguised = await putBytes(
+      place,
+      wrap(plan.parameters, header, (await place.store.get(parseDigest(weights))).subarray(WIRE_HEADER_BYTES)),
+    );
+    await refused(
+      { ...step, fresh: { weights, momentum: disguised } },
+      /a ciphertext of level \d, .* inside; its header says level/,
+    );
 
     assert.deepEqual((await pool.run({ ...step, fresh: { weights, momentum } })).outputs, good.outputs);
     assert.ok((await pool.run(firstTask(job))).outputs.length === 1);
-    assert.ok(statistics.heapBytes <= heap + 64 * 2 ** 20, `${statistics.heapBytes} bytes of WebAssembly memory, ${heap} before`);
+    assert.ok(
+      statistics.heapBytes <= heap + 64 * 2 ** 20,
+      `${statistics.heapBytes} bytes of WebAssembly memory, ${heap} before`,
+    );
   });
 });

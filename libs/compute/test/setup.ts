@@ -5,13 +5,46 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Worker } from 'node:worker_threads';
-import { canonicalJson, type BackwardTask, type ChainHistory, type ForwardTask, type KeylessTask, type Manifest, type TaskResult } from '@blindfit/protocol';
-import { addOperations, noOperations, type OperationCounts, type Ring } from '@blindfit/he';
-import { resolveEvaluator, type ResolvedEvaluator } from '@blindfit/he/native';
-import { batchOf, chainsOf, choosePlan, DEFAULT_HYPERPARAMETERS, derivePlan, fitSigmoid, groups, layoutOf, shardsOfBatch, trainClear, type BlockShape, type Grouping, type Hyperparameters, type JobShape, type Plan, type Schedule } from '@blindfit/training';
-import { encryptJob, manifestFor, openKeyset, RefreshSession, stepBound, type JobData, type Keyset } from '@blindfit/owner';
 import { digestOf, parseDigest, type Digest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
+import { addOperations, noOperations, type OperationCounts, type Ring } from '@blindfit/he';
+import { resolveEvaluator, type ResolvedEvaluator } from '@blindfit/he/native';
+import {
+  encryptJob,
+  manifestFor,
+  openKeyset,
+  RefreshSession,
+  stepBound,
+  type JobData,
+  type Keyset,
+} from '@blindfit/owner';
+import {
+  canonicalJson,
+  type BackwardTask,
+  type ChainHistory,
+  type ForwardTask,
+  type KeylessTask,
+  type Manifest,
+  type TaskResult,
+} from '@blindfit/protocol';
+import {
+  batchOf,
+  chainsOf,
+  choosePlan,
+  DEFAULT_HYPERPARAMETERS,
+  derivePlan,
+  fitSigmoid,
+  groups,
+  layoutOf,
+  shardsOfBatch,
+  trainClear,
+  type BlockShape,
+  type Grouping,
+  type Hyperparameters,
+  type JobShape,
+  type Plan,
+  type Schedule,
+} from '@blindfit/training';
 import { ThreadPool, type PoolOptions, type ThreadStatistics, type Work } from '../src/index.ts';
 
 /** A directory with a store, which vanishes. */
@@ -24,7 +57,12 @@ export interface Place extends AsyncDisposable {
 export async function makePlace(): Promise<Place> {
   const path = await mkdtemp(join(tmpdir(), 'blindfit-compute-'));
   const store = await FileBlobStore.open(join(path, 'blobs'));
-  return { path, store, storeUrl: pathToFileURL(store.root).href, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+  return {
+    path,
+    store,
+    storeUrl: pathToFileURL(store.root).href,
+    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }),
+  };
 }
 
 /** Two iterations with 128-bit security in the small ring: a straight line for a sigmoid saves the levels. */
@@ -32,16 +70,42 @@ export function smallPlan(samples = 40, features = 20, classes = 3): Plan {
   return planFor(samples, features, classes, { sigmoid: fitSigmoid(1, 8) }, 8192, 1e-2);
 }
 
-export function planFor(samples: number, features: number, classes: number, hyperparameters: Partial<Hyperparameters>, ring: Ring, precision = 1e-5): Plan {
-  return choosePlan({ shape: { samples, features, classes }, hyperparameters: { ...DEFAULT_HYPERPARAMETERS, ...hyperparameters }, ring, precision });
+export function planFor(
+  samples: number,
+  features: number,
+  classes: number,
+  hyperparameters: Partial<Hyperparameters>,
+  ring: Ring,
+  precision = 1e-5,
+): Plan {
+  return choosePlan({
+    shape: { samples, features, classes },
+    hyperparameters: { ...DEFAULT_HYPERPARAMETERS, ...hyperparameters },
+    ring,
+    precision,
+  });
 }
 
 /** As {@link planFor}, with block, schedule and grouping set by hand. @param grouping @default one task for everything, a chain for every pair */
-export function planWith(shape: JobShape, hyperparameters: Partial<Hyperparameters>, ring: Ring, block: BlockShape, schedule: Schedule, grouping: Partial<Grouping> = {}): Plan {
+export function planWith(
+  shape: JobShape,
+  hyperparameters: Partial<Hyperparameters>,
+  ring: Ring,
+  block: BlockShape,
+  schedule: Schedule,
+  grouping: Partial<Grouping> = {},
+): Plan {
   const all: Hyperparameters = { ...DEFAULT_HYPERPARAMETERS, ...hyperparameters };
   const { parameters } = choosePlan({ shape, hyperparameters: all, ring, precision: 1e-1, ...schedule });
   const layout = layoutOf(block, shape.samples, shape.features, shape.classes, all.batch?.size);
-  return derivePlan(parameters, block, shape, all, { blocksPerTask: layout.blocks, shardsPerTask: layout.shardsPerBatch, pairsPerChain: 1, ...grouping }, schedule);
+  return derivePlan(
+    parameters,
+    block,
+    shape,
+    all,
+    { blocksPerTask: layout.blocks, shardsPerTask: layout.shardsPerBatch, pairsPerChain: 1, ...grouping },
+    schedule,
+  );
 }
 
 /** Standardised-looking features behind a bias column, with classes that differ. */
@@ -55,7 +119,9 @@ export function dataFor({ layout: { samples, features, classes } }: Plan): JobDa
     const [i, j] = [Math.floor(at / features), at % features];
     return j === 0 ? 1 : random() + (j % classes === i % classes ? 0.5 : 0);
   });
-  const labels = Array.from({ length: classes }, (_, k) => Float64Array.from({ length: samples }, (_unused, i) => (i % classes === k ? 1 : 0)));
+  const labels = Array.from({ length: classes }, (_, k) =>
+    Float64Array.from({ length: samples }, (_unused, i) => (i % classes === k ? 1 : 0)),
+  );
   return { x, samples, features, labels };
 }
 
@@ -83,10 +149,20 @@ export async function makeJob(place: Place, plan: Plan, keys = SHARED_KEYS): Pro
       await place.store.put(digest, bytes);
     },
   });
-  for (const { digest, path } of [keyset.relinearisationKey, ...keyset.galoisKeys.values()]) await place.store.put(digest, await readFile(path));
+  for (const { digest, path } of [keyset.relinearisationKey, ...keyset.galoisKeys.values()])
+    await place.store.put(digest, await readFile(path));
   const manifest = manifestFor(plan, blobs, keyset);
   const { weights } = trainClear(data.x, data.samples, data.features, data.labels, plan.hyperparameters);
-  return { plan, keyset, store: place.store, data, manifest, digest: await putManifest(place, manifest), clear: weights, [Symbol.dispose]: () => keyset[Symbol.dispose]() };
+  return {
+    plan,
+    keyset,
+    store: place.store,
+    data,
+    manifest,
+    digest: await putManifest(place, manifest),
+    clear: weights,
+    [Symbol.dispose]: () => keyset[Symbol.dispose](),
+  };
 }
 
 export async function putManifest(place: Place, manifest: Manifest): Promise<Digest> {
@@ -114,7 +190,18 @@ export interface Watched extends AsyncDisposable {
 
 export function makePool(place: Place, options: Partial<PoolOptions> = {}): Watched {
   const statistics: ThreadStatistics = {
-    keyHits: 0, keyMisses: 0, ciphertextHits: 0, ciphertextMisses: 0, inputHits: 0, inputMisses: 0, blobHits: 0, blobMisses: 0, bytesRead: 0, bytesWritten: 0, heapBytes: 0, levelsWritten: [],
+    keyHits: 0,
+    keyMisses: 0,
+    ciphertextHits: 0,
+    ciphertextMisses: 0,
+    inputHits: 0,
+    inputMisses: 0,
+    blobHits: 0,
+    blobMisses: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+    heapBytes: 0,
+    levelsWritten: [],
   };
   const pool = new ThreadPool({
     storeUrl: place.storeUrl,
@@ -125,9 +212,11 @@ export function makePool(place: Place, options: Partial<PoolOptions> = {}): Watc
     evaluator: HERE,
     onStatistics: (_thread, delta) => {
       for (const name of Object.keys(statistics) as (keyof ThreadStatistics)[]) {
-        if (name !== 'levelsWritten') statistics[name] = name === 'heapBytes' ? delta[name] : statistics[name] + delta[name];
+        if (name !== 'levelsWritten')
+          statistics[name] = name === 'heapBytes' ? delta[name] : statistics[name] + delta[name];
       }
-      for (const [level, count] of delta.levelsWritten.entries()) statistics.levelsWritten[level] = (statistics.levelsWritten[level] ?? 0) + count;
+      for (const [level, count] of delta.levelsWritten.entries())
+        statistics.levelsWritten[level] = (statistics.levelsWritten[level] ?? 0) + count;
     },
     ...options,
   });
@@ -152,7 +241,15 @@ export async function threadsOf<T>(body: () => Promise<T>): Promise<{ result: T;
 export function firstTask({ plan, digest }: Pick<Job, 'plan' | 'digest'>): BackwardTask {
   const { layout } = plan;
   const all = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
-  return { kind: 'backward', job: 'job-000000000000', manifest: digest, iteration: 1, pair: 0, shards: all(layout.shards), blocks: all(layout.blocks) };
+  return {
+    kind: 'backward',
+    job: 'job-000000000000',
+    manifest: digest,
+    iteration: 1,
+    pair: 0,
+    shards: all(layout.shards),
+    blocks: all(layout.blocks),
+  };
 }
 
 export interface Trained {
@@ -177,14 +274,18 @@ export async function trainOn(pool: ThreadPool, job: Job): Promise<Trained> {
     return result.outputs;
   };
   const only = async (work: KeylessTask | ForwardTask | BackwardTask): Promise<string> => (await run(work))[0] ?? '';
-  const shardsOf = (iteration: number): number[] => shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, iteration));
+  const shardsOf = (iteration: number): number[] =>
+    shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, iteration));
   const shardGroups = (iteration: number): number[][] => {
     const shards = shardsOf(iteration);
     return groups(shards.length, grouping.shardsPerTask).map((places) => places.map((place) => shards[place] ?? 0));
   };
   const scores = new Map<number, string>();
   if (hyperparameters.initialWeight !== 0) {
-    for (const shards of shardGroups(1)) (await run({ kind: 'start', ...common, iteration: 1, shards })).forEach((score, at) => scores.set(shards[at] ?? 0, score));
+    for (const shards of shardGroups(1))
+      (await run({ kind: 'start', ...common, iteration: 1, shards })).forEach((score, at) =>
+        scores.set(shards[at] ?? 0, score),
+      );
   }
   const session = new RefreshSession(job.keyset, plan, stepBound(job.data, hyperparameters));
   const chains: { weights: string; history: readonly string[] }[] = [];
@@ -199,10 +300,21 @@ export async function trainOn(pool: ThreadPool, job: Job): Promise<Trained> {
         const weights = history.at(-1) ?? fresh?.weights;
         for (const pair of pairs) {
           for (const shards of shardGroups(iteration)) {
-            const errors = weights === undefined ? undefined : await run({ kind: 'forward', ...common, iteration, pair, shards, weights });
-            const from = errors !== undefined ? { errors } : scores.size === 0 ? {} : { scores: shards.map((shard) => scores.get(shard) ?? '') };
+            const errors =
+              weights === undefined
+                ? undefined
+                : await run({ kind: 'forward', ...common, iteration, pair, shards, weights });
+            const from =
+              errors !== undefined
+                ? { errors }
+                : scores.size === 0
+                  ? {}
+                  : { scores: shards.map((shard) => scores.get(shard) ?? '') };
             for (const blocks of groups(layout.blocks, grouping.blocksPerTask)) {
-              gradients.push({ pair, digest: await only({ kind: 'backward', ...common, iteration, pair, shards, blocks, ...from }) });
+              gradients.push({
+                pair,
+                digest: await only({ kind: 'backward', ...common, iteration, pair, shards, blocks, ...from }),
+              });
             }
           }
         }
@@ -213,20 +325,40 @@ export async function trainOn(pool: ThreadPool, job: Job): Promise<Trained> {
         break;
       }
       const published = async (weights: string, iteration: number, level: number | undefined): Promise<Uint8Array> =>
-        job.store.get(parseDigest(await only({ kind: 'publish', ...common, chain, iteration, weights, level: level ?? -1 })));
+        job.store.get(
+          parseDigest(await only({ kind: 'publish', ...common, chain, iteration, weights, level: level ?? -1 })),
+        );
       const [newest = '', before = fresh?.weights] = [history.at(-1), history.at(-2)];
       const levels = plan.iterations[last - 1];
-      const previous = before === undefined ? undefined : await published(before, last - 1, history.length > 1 ? plan.iterations[last - 2]?.gradient : levels?.weights);
-      const answer = session.answer({ chain, iteration: last }, await published(newest, last, levels?.gradient), previous);
+      const previous =
+        before === undefined
+          ? undefined
+          : await published(
+              before,
+              last - 1,
+              history.length > 1 ? plan.iterations[last - 2]?.gradient : levels?.weights,
+            );
+      const answer = session.answer(
+        { chain, iteration: last },
+        await published(newest, last, levels?.gradient),
+        previous,
+      );
       for (const { digest, bytes } of [answer.weights, answer.momentum]) await job.store.put(digest, bytes);
       fresh = { weights: answer.weights.digest, momentum: answer.momentum.digest };
     }
   }
   if (segments.length === 1) {
-    for (const [index, { gradient: level }] of plan.iterations.entries()) await run({ kind: 'pack', ...common, level, to: 0, chains: chains.map(({ history }) => history[index] ?? '') });
+    for (const [index, { gradient: level }] of plan.iterations.entries())
+      await run({ kind: 'pack', ...common, level, to: 0, chains: chains.map(({ history }) => history[index] ?? '') });
   }
   const { modelLevel } = schedule;
-  const models = await run({ kind: 'pack', ...common, level: modelLevel, to: modelLevel, chains: chains.map(({ weights }) => weights) });
+  const models = await run({
+    kind: 'pack',
+    ...common,
+    level: modelLevel,
+    to: modelLevel,
+    chains: chains.map(({ weights }) => weights),
+  });
   return { models, outputs, operations };
 }
 

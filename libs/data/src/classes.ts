@@ -21,7 +21,8 @@ export function classesOf(labels: readonly string[], explicit?: readonly string[
   const missing = missingIntegers(present);
   if (missing.total > 0) {
     const many = missing.total > 1;
-    const list = present.length > MAX_SUGGESTED ? `${present.slice(0, MAX_SUGGESTED).join(',')},...` : present.join(',');
+    const list =
+      present.length > MAX_SUGGESTED ? `${present.slice(0, MAX_SUGGESTED).join(',')},...` : present.join(',');
     throw new DatasetError(
       'bad-classes',
       `no training sample has the label${many ? 's' : ''} ${listed(missing.first, 10, missing.total)}, though ${present[0] ?? ''} to ${present.at(-1) ?? ''} occur; ` +
@@ -71,7 +72,11 @@ export function requireKnownLabels(labels: readonly string[], classes: readonly 
   );
 }
 
-function checkExplicit(explicit: readonly string[], labels: readonly string[], present: readonly string[]): readonly string[] {
+function checkExplicit(
+  explicit: readonly string[],
+  labels: readonly string[],
+  present: readonly string[],
+): readonly string[] {
   const names = explicit.map(normaliseLabel);
   for (const name of names) {
     const problem = labelProblem(name);
@@ -80,7 +85,10 @@ function checkExplicit(explicit: readonly string[], labels: readonly string[], p
   const classes = sortClasses(new Set(names));
   if (classes.length !== names.length) {
     const repeated = classes.filter((name) => names.indexOf(name) !== names.lastIndexOf(name));
-    throw new DatasetError('bad-classes', `the list of classes names ${listed(repeated)} more than once; name each class once`);
+    throw new DatasetError(
+      'bad-classes',
+      `the list of classes names ${listed(repeated)} more than once; name each class once`,
+    );
   }
   atLeastTwo(classes);
   requireKnownLabels(labels, classes, 'training');

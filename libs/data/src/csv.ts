@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { CsvError, parse } from 'csv-parse';
-import { createDataset, type LabelledDataset } from './dataset.ts';
 import { asFileError, DatasetError, quoted } from './dataset-error.ts';
+import { createDataset, type LabelledDataset } from './dataset.ts';
 import { labelProblem, normaliseLabel, parseDecimal } from './labels.ts';
 import { MAX_CSV_RECORD_BYTES, MAX_DATASET_VALUES, MAX_SAMPLES } from './limits.ts';
 
@@ -54,7 +54,12 @@ export async function readCsv(path: string): Promise<LabelledDataset> {
       const hint = 'put a cell that holds commas or quotes in double quotes, and write a quote inside it twice';
       // An unclosed quote shows only at the end of the file: say where to start looking.
       const start = `the trouble starts after line ${rows.lastLine}`;
-      throw new DatasetError('malformed-csv', `${error.message}; ${start}: ${hint}`, { file: path, line }, { cause: error });
+      throw new DatasetError(
+        'malformed-csv',
+        `${error.message}; ${start}: ${hint}`,
+        { file: path, line },
+        { cause: error },
+      );
     }
     throw asFileError(error, path);
   }
@@ -99,7 +104,11 @@ class RowCollector {
     if (this.#width === 0) {
       if (cells.length < 2) {
         const hint = 'a row is label,f1,...,fd with commas between the cells';
-        throw new DatasetError('no-features', `found the single cell ${quoted(cells[0] ?? '')} and no features; ${hint}`, place);
+        throw new DatasetError(
+          'no-features',
+          `found the single cell ${quoted(cells[0] ?? '')} and no features; ${hint}`,
+          place,
+        );
       }
       this.#width = cells.length;
       this.#firstLine = line;
@@ -111,7 +120,11 @@ class RowCollector {
     }
     if (cells.length !== this.#width) {
       const expected = `expected ${this.#width} cells as in line ${this.#firstLine}`;
-      throw new DatasetError('ragged-row', `${expected}, found ${cells.length}; every row needs a label and the same features`, place);
+      throw new DatasetError(
+        'ragged-row',
+        `${expected}, found ${cells.length}; every row needs a label and the same features`,
+        place,
+      );
     }
     const label = normaliseLabel(cells[0] ?? '');
     const problem = labelProblem(label);
@@ -149,7 +162,9 @@ class RowCollector {
   #isHeader(cells: readonly string[], line: number): boolean {
     const features = cells.slice(1);
     const isNumber = features.map((cell) => !Number.isNaN(parseDecimal(cell)));
-    const nameAt = features.findIndex((cell, j) => !isNumber[j] && cell !== '' && !/^[+-]?(?:nan|inf|infinity)$/i.test(cell));
+    const nameAt = features.findIndex(
+      (cell, j) => !isNumber[j] && cell !== '' && !/^[+-]?(?:nan|inf|infinity)$/i.test(cell),
+    );
     if (nameAt < 0) {
       const first = Number(features[0]);
       return (

@@ -36,13 +36,17 @@ export function createDataset(features: Float64Array, d: number, labels?: readon
   }
   if (features.length === 0) throw new DatasetError('empty', 'a dataset needs at least one sample');
   if (features.length > MAX_DATASET_VALUES) {
-    throw new DatasetError('too-large', `a dataset may hold ${MAX_DATASET_VALUES} values, this one has ${features.length}`);
+    throw new DatasetError(
+      'too-large',
+      `a dataset may hold ${MAX_DATASET_VALUES} values, this one has ${features.length}`,
+    );
   }
   if (features.length % d !== 0) {
     throw new DatasetError('bad-shape', `${features.length} values do not make whole rows of ${d} features`);
   }
   const n = features.length / d;
-  if (n > MAX_SAMPLES) throw new DatasetError('too-large', `a dataset may hold ${MAX_SAMPLES} samples, this one has ${n}`);
+  if (n > MAX_SAMPLES)
+    throw new DatasetError('too-large', `a dataset may hold ${MAX_SAMPLES} samples, this one has ${n}`);
   const bad = features.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) {
     throw new DatasetError(

@@ -16,10 +16,16 @@ export function scores(weights: Weights, x: Float64Array): Float64Array {
   if (width === 0) throw new DatasetError('bad-shape', 'the weights need at least one class and one column');
   const odd = weights.findIndex((row) => row.length !== width);
   if (odd >= 0) {
-    throw new DatasetError('bad-shape', `the weights of class ${odd} have ${weights[odd]?.length ?? 0} columns, those of class 0 have ${width}`);
+    throw new DatasetError(
+      'bad-shape',
+      `the weights of class ${odd} have ${weights[odd]?.length ?? 0} columns, those of class 0 have ${width}`,
+    );
   }
   if (x.length === 0 || x.length % width !== 0) {
-    throw new DatasetError('bad-shape', `${x.length} values do not make whole samples for weights of ${width} columns (bias included)`);
+    throw new DatasetError(
+      'bad-shape',
+      `${x.length} values do not make whole samples for weights of ${width} columns (bias included)`,
+    );
   }
   const n = x.length / width;
   const z = new Float64Array(n * c);
@@ -28,7 +34,10 @@ export function scores(weights: Weights, x: Float64Array): Float64Array {
       let sum = 0;
       for (let j = 0; j < width; j++) sum += (x[i * width + j] ?? NaN) * (row[j] ?? NaN);
       if (!Number.isFinite(sum)) {
-        throw new DatasetError('not-finite', `the score of sample ${i} for class ${k} is ${sum}; weights or features are not finite or far too large`);
+        throw new DatasetError(
+          'not-finite',
+          `the score of sample ${i} for class ${k} is ${sum}; weights or features are not finite or far too large`,
+        );
       }
       z[i * c + k] = sum;
     });
@@ -104,7 +113,10 @@ export function confusionMatrix(predicted: ArrayLike<number>, actual: ArrayLike<
     const p = predicted[i] ?? -1;
     const row = matrix[actual[i] ?? -1];
     if (row?.[p] === undefined) {
-      throw new DatasetError('bad-shape', `sample ${i} has classes ${String(actual[i])} and ${p}; class indices must be 0 to ${c - 1}`);
+      throw new DatasetError(
+        'bad-shape',
+        `sample ${i} has classes ${String(actual[i])} and ${p}; class indices must be 0 to ${c - 1}`,
+      );
     }
     row[p]++;
   }
@@ -126,7 +138,9 @@ export function logLikelihoodLoss(z: Float64Array, y: Float64Array, c: number): 
   }
   let loss = 0;
   // log(1 + e^z) - y z, written so that no exponential can overflow.
-  z.forEach((score, at) => (loss += Math.max(score, 0) + Math.log1p(Math.exp(-Math.abs(score))) - (y[at] ?? NaN) * score));
+  z.forEach(
+    (score, at) => (loss += Math.max(score, 0) + Math.log1p(Math.exp(-Math.abs(score))) - (y[at] ?? NaN) * score),
+  );
   return loss / (z.length / c);
 }
 

@@ -2,8 +2,8 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { createDataset, type Dataset } from './dataset.ts';
 import { asFileError, DatasetError } from './dataset-error.ts';
+import { createDataset, type Dataset } from './dataset.ts';
 import { MAX_DATASET_VALUES, MAX_IDX_BYTES, MAX_SAMPLES } from './limits.ts';
 
 const IMAGES_MAGIC = 0x00000803;
@@ -91,7 +91,12 @@ async function readIdx(path: string, magic: number): Promise<{ dimensions: reado
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (code.startsWith('Z_')) {
-      throw new DatasetError('bad-idx', 'the gzip data is damaged or cut short; fetch the file again', { file: path }, { cause: error });
+      throw new DatasetError(
+        'bad-idx',
+        'the gzip data is damaged or cut short; fetch the file again',
+        { file: path },
+        { cause: error },
+      );
     }
     throw asFileError(error, path);
   }
@@ -144,11 +149,17 @@ class IdxBody {
   finish(): { dimensions: readonly number[]; bytes: Uint8Array } {
     if (this.#length === 0) throw this.#error('empty', 'the file is empty');
     if (this.#dimensions === undefined) {
-      throw this.#error('bad-idx', `${this.#length} bytes are too few for the header of ${this.#headerLength}; the file is cut short`);
+      throw this.#error(
+        'bad-idx',
+        `${this.#length} bytes are too few for the header of ${this.#headerLength}; the file is cut short`,
+      );
     }
     const found = this.#length - this.#headerLength;
     if (found < this.#expected) {
-      throw this.#error('bad-idx', `only ${found} bytes of data follow, not the ${this.#announced()}; the file is cut short`);
+      throw this.#error(
+        'bad-idx',
+        `only ${found} bytes of data follow, not the ${this.#announced()}; the file is cut short`,
+      );
     }
     const bytes = new Uint8Array(this.#expected);
     let at = 0;
@@ -164,7 +175,10 @@ class IdxBody {
     const found = bytes.readUInt32BE(0);
     if (found !== this.#magic) {
       const what = KINDS.get(found) ?? 'no IDX file of unsigned bytes';
-      throw this.#error('bad-idx', `this is ${what} (it starts with 0x${hex(found)}); expected ${wanted} (0x${hex(this.#magic)})`);
+      throw this.#error(
+        'bad-idx',
+        `this is ${what} (it starts with 0x${hex(found)}); expected ${wanted} (0x${hex(this.#magic)})`,
+      );
     }
     const dimensions = Array.from({ length: this.#magic & 0xff }, (_, i) => bytes.readUInt32BE(4 + 4 * i));
     const [count = 0, ...sides] = dimensions;

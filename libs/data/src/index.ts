@@ -3,13 +3,39 @@ export { readCsv } from './csv.ts';
 export { DATASET_ERROR_CODES, DatasetError, type DatasetErrorCode, type DatasetErrorPlace } from './dataset-error.ts';
 export { createDataset, withLabels, type Dataset, type LabelledDataset } from './dataset.ts';
 export { withBias } from './design-matrix.ts';
-export { accuracy, argmaxRows, argmaxScores, classProbabilities, confusionMatrix, logLikelihoodLoss, scores, type Weights } from './evaluate.ts';
+export {
+  accuracy,
+  argmaxRows,
+  argmaxScores,
+  classProbabilities,
+  confusionMatrix,
+  logLikelihoodLoss,
+  scores,
+  type Weights,
+} from './evaluate.ts';
 export { centrePixels, readIdxImages, readIdxLabels, type IdxImages } from './idx.ts';
 export type { JsonObject, JsonValue } from './json.ts';
 export { isIntegerLabel, normaliseLabel } from './labels.ts';
-export { MODEL_FORMAT, modelFeatures, parseModel, predictLabels, predictScores, serialiseModel, type Model } from './model.ts';
+export {
+  MODEL_FORMAT,
+  modelFeatures,
+  parseModel,
+  predictLabels,
+  predictScores,
+  serialiseModel,
+  type Model,
+} from './model.ts';
 export { maxComponents } from './pca.ts';
-export { applyPreprocessing, DEAD_FEATURE_RATIO, fitPreprocessing, inputFeatures, outputFeatures, parsePreprocessing, preprocessingName, type Preprocessing } from './preprocessing.ts';
+export {
+  applyPreprocessing,
+  DEAD_FEATURE_RATIO,
+  fitPreprocessing,
+  inputFeatures,
+  outputFeatures,
+  parsePreprocessing,
+  preprocessingName,
+  type Preprocessing,
+} from './preprocessing.ts';
 export {
   parsePreprocessingKind,
   PREPROCESSING_KINDS,

@@ -23,7 +23,9 @@ export function jsonProblem(value: unknown, path: string, depth = 0): string | u
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : `${path} is ${value}`;
   if (Array.isArray(value)) {
     // Array.from, because a hole in an array would pass every() unseen and become null.
-    return firstProblem(Array.from(value as readonly unknown[]), (item, i) => jsonProblem(item, `${path}[${i}]`, depth + 1));
+    return firstProblem(Array.from(value as readonly unknown[]), (item, i) =>
+      jsonProblem(item, `${path}[${i}]`, depth + 1),
+    );
   }
   if (isPlainObject(value)) {
     return firstProblem(Object.entries(value), ([key, item]) => jsonProblem(item, `${path}.${key}`, depth + 1));
@@ -31,7 +33,10 @@ export function jsonProblem(value: unknown, path: string, depth = 0): string | u
   return `${path} is ${typeof value === 'object' ? 'an object with a class' : typeof value}`;
 }
 
-function firstProblem<T>(items: readonly T[], check: (item: T, index: number) => string | undefined): string | undefined {
+function firstProblem<T>(
+  items: readonly T[],
+  check: (item: T, index: number) => string | undefined,
+): string | undefined {
   for (const [index, item] of items.entries()) {
     const problem = check(item, index);
     if (problem !== undefined) return problem;

@@ -30,7 +30,9 @@ export function isIntegerLabel(label: string): boolean {
 export function labelProblem(label: string): string | undefined {
   if (label === '') return 'the label is empty; every sample needs one';
   if (/^nan$/i.test(label)) return 'the label is NaN, a missing value; give the sample a label or remove it';
-  if (label.length > MAX_LABEL_LENGTH) return `the label has ${label.length} characters; at most ${MAX_LABEL_LENGTH} are allowed`;
-  if (/\p{Cc}|\uFFFD/u.test(label)) return 'the label holds control characters or is not valid UTF-8; use plain UTF-8 text';
+  if (label.length > MAX_LABEL_LENGTH)
+    return `the label has ${label.length} characters; at most ${MAX_LABEL_LENGTH} are allowed`;
+  if (/\p{Cc}|\uFFFD/u.test(label))
+    return 'the label holds control characters or is not valid UTF-8; use plain UTF-8 text';
   return undefined;
 }

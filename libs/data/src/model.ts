@@ -1,10 +1,16 @@
-import type { Dataset } from './dataset.ts';
 import { DatasetError, listed } from './dataset-error.ts';
+import type { Dataset } from './dataset.ts';
 import { withBias } from './design-matrix.ts';
 import { argmaxRows, scores } from './evaluate.ts';
 import { isPlainObject, jsonProblem, kindOf, type JsonObject } from './json.ts';
 import { isIntegerLabel, labelProblem, normaliseLabel } from './labels.ts';
-import { applyPreprocessing, inputFeatures, outputFeatures, parsePreprocessing, type Preprocessing } from './preprocessing.ts';
+import {
+  applyPreprocessing,
+  inputFeatures,
+  outputFeatures,
+  parsePreprocessing,
+  type Preprocessing,
+} from './preprocessing.ts';
 
 /** The `format` of the model files this version reads and writes. */
 export const MODEL_FORMAT = 'blindfit-model/1';
@@ -34,7 +40,12 @@ export function parseModel(text: string, file?: string): Model {
   try {
     value = JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text);
   } catch (error) {
-    throw new DatasetError('bad-model', `not a model file: it is not JSON (${error instanceof Error ? error.message : String(error)})`, { file }, { cause: error });
+    throw new DatasetError(
+      'bad-model',
+      `not a model file: it is not JSON (${error instanceof Error ? error.message : String(error)})`,
+      { file },
+      { cause: error },
+    );
   }
   if (!isPlainObject(value)) throw bad(`expected a JSON object, found ${kindOf(value)}`, file);
   if (value['format'] !== MODEL_FORMAT) {
@@ -80,7 +91,10 @@ export function modelFeatures(model: Model): number {
 export function predictScores(model: Model, data: Dataset): Float64Array {
   const d = modelFeatures(model);
   if (data.d !== d) {
-    throw new DatasetError('bad-shape', `the model was trained on ${d} features and the data has ${data.d}; use data with the same features as the training`);
+    throw new DatasetError(
+      'bad-shape',
+      `the model was trained on ${d} features and the data has ${data.d}; use data with the same features as the training`,
+    );
   }
   return scores(model.weights, withBias(applyPreprocessing(model.preprocessing, data)));
 }
@@ -100,9 +114,14 @@ function validate(value: Readonly<Record<string, unknown>>, file?: string): Mode
   const preprocessing = parseModelPreprocessing(value['preprocessing'], file);
   const d = (weights[0]?.length ?? 1) - 1;
   const prepared = outputFeatures(preprocessing) ?? d;
-  if (prepared !== d) throw bad(`the preprocessing ${preprocessing.kind === 'pca' ? 'gives' : 'is for'} ${prepared} features and the weights are for ${d} (and a bias)`, file);
+  if (prepared !== d)
+    throw bad(
+      `the preprocessing ${preprocessing.kind === 'pca' ? 'gives' : 'is for'} ${prepared} features and the weights are for ${d} (and a bias)`,
+      file,
+    );
   const { training } = value;
-  if (!isPlainObject(training)) throw bad(`training must be an object, {} if nothing is known; it is ${kindOf(training)}`, file);
+  if (!isPlainObject(training))
+    throw bad(`training must be an object, {} if nothing is known; it is ${kindOf(training)}`, file);
   const problem = jsonProblem(training, 'training');
   if (problem !== undefined) throw bad(`${problem}, which JSON cannot hold; remove it or write it as text`, file);
   // jsonProblem has just shown that this is JSON.
@@ -111,7 +130,10 @@ function validate(value: Readonly<Record<string, unknown>>, file?: string): Mode
 
 function parseClasses(value: unknown, file?: string): readonly string[] {
   if (!Array.isArray(value) || value.length < 2) {
-    throw bad(`classes must be an array of at least 2 labels; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`, file);
+    throw bad(
+      `classes must be an array of at least 2 labels; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`,
+      file,
+    );
   }
   const classes = Array.from(value as readonly unknown[], (item, k) => {
     if (typeof item === 'string' || (typeof item === 'number' && Number.isSafeInteger(item))) {
@@ -129,15 +151,22 @@ function parseClasses(value: unknown, file?: string): readonly string[] {
 
 function parseWeights(value: unknown, c: number, file?: string): readonly (readonly number[])[] {
   if (!Array.isArray(value) || value.length !== c) {
-    throw bad(`weights must be an array of ${c} rows, one per class; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`, file);
+    throw bad(
+      `weights must be an array of ${c} rows, one per class; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`,
+      file,
+    );
   }
   let width = 0;
   const rows = Array.from(value as readonly unknown[], (row, k) => {
     if (!Array.isArray(row) || row.length < 2) {
-      throw bad(`weights[${k}] must be an array of a bias and at least one weight; it is ${Array.isArray(row) ? `of ${row.length}` : kindOf(row)}`, file);
+      throw bad(
+        `weights[${k}] must be an array of a bias and at least one weight; it is ${Array.isArray(row) ? `of ${row.length}` : kindOf(row)}`,
+        file,
+      );
     }
     if (k === 0) width = row.length;
-    if (row.length !== width) throw bad(`weights[${k}] has ${row.length} numbers and weights[0] has ${width}; all classes need the same`, file);
+    if (row.length !== width)
+      throw bad(`weights[${k}] has ${row.length} numbers and weights[0] has ${width}; all classes need the same`, file);
     return Object.freeze(
       Array.from(row as readonly unknown[], (weight, j) => {
         if (typeof weight === 'number' && Number.isFinite(weight)) return weight;
@@ -152,7 +181,8 @@ function parseModelPreprocessing(value: unknown, file?: string): Preprocessing {
   try {
     return parsePreprocessing(value);
   } catch (error) {
-    if (error instanceof DatasetError) throw new DatasetError('bad-model', `not a valid model: ${error.message}`, { file }, { cause: error });
+    if (error instanceof DatasetError)
+      throw new DatasetError('bad-model', `not a valid model: ${error.message}`, { file }, { cause: error });
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
-import type { Dataset } from './dataset.ts';
 import { DatasetError } from './dataset-error.ts';
+import type { Dataset } from './dataset.ts';
 
 /** Largest eigenvalue problem that is solved: about 20 s of one core, and wider than the usual CNN's last layer. */
 const MAX_SIDE = 2048;
@@ -25,7 +25,13 @@ export function maxComponents(n: number, d: number): number {
  * @returns k rows of d numbers
  * @throws DatasetError `bad-argument` for a k the data cannot give, `too-large`
  */
-export function principalComponents(data: Dataset, mean: readonly number[], k: number, whiten: boolean, floor: number): number[][] {
+export function principalComponents(
+  data: Dataset,
+  mean: readonly number[],
+  k: number,
+  whiten: boolean,
+  floor: number,
+): number[][] {
   const { n, d } = data;
   const most = Math.min(n - 1, d);
   if (!Number.isSafeInteger(k) || k < 1 || k > most) {
@@ -38,15 +44,24 @@ export function principalComponents(data: Dataset, mean: readonly number[], k: n
   }
   const side = Math.min(n, d);
   if (side > MAX_SIDE) {
-    throw new DatasetError('too-large', `principal components of ${n} samples of ${d} features would take minutes to hours; at most ${MAX_SIDE} features (or samples) are allowed, use standardize`);
+    throw new DatasetError(
+      'too-large',
+      `principal components of ${n} samples of ${d} features would take minutes to hours; at most ${MAX_SIDE} features (or samples) are allowed, use standardize`,
+    );
   }
   // All arithmetic is on values of at most 1 (2 when centred), so that no square leaves the range of a double.
   const unit = data.features.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) || 1;
   const centred = new Float64Array(data.features.length);
-  for (let at = 0; at < centred.length; at++) centred[at] = (data.features[at] ?? 0) / unit - (mean[at % d] ?? 0) / unit;
+  for (let at = 0; at < centred.length; at++)
+    centred[at] = (data.features[at] ?? 0) / unit - (mean[at % d] ?? 0) / unit;
   const byFeature = d <= n;
-  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(byFeature ? covariance(centred, n, d) : gram(centred, n, d), { assumeSymmetric: true });
-  const order = realEigenvalues.map((_, index) => index).sort((a, b) => (realEigenvalues[b] ?? 0) - (realEigenvalues[a] ?? 0));
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(
+    byFeature ? covariance(centred, n, d) : gram(centred, n, d),
+    { assumeSymmetric: true },
+  );
+  const order = realEigenvalues
+    .map((_, index) => index)
+    .sort((a, b) => (realEigenvalues[b] ?? 0) - (realEigenvalues[a] ?? 0));
   // The solver's own error in a deviation is 1e-7 of the largest one at worst.
   const dead = floor * Math.max(1, Math.sqrt(Math.max(0, realEigenvalues[order[0] ?? 0] ?? 0)));
   return order.slice(0, k).map((index) => {
@@ -58,7 +73,10 @@ export function principalComponents(data: Dataset, mean: readonly number[], k: n
     return component.map((value) => {
       const scaled = value * factor;
       if (Number.isFinite(scaled)) return scaled;
-      throw new DatasetError('not-finite', 'the features are too small to be whitened; use pca without whitening, or features in another unit');
+      throw new DatasetError(
+        'not-finite',
+        'the features are too small to be whitened; use pca without whitening, or features in another unit',
+      );
     });
   });
 }

@@ -1,5 +1,5 @@
-import { createDataset, type Dataset, type LabelledDataset } from './dataset.ts';
 import { DatasetError } from './dataset-error.ts';
+import { createDataset, type Dataset, type LabelledDataset } from './dataset.ts';
 import { isPlainObject, kindOf } from './json.ts';
 import { principalComponents } from './pca.ts';
 import { PREPROCESSING_KINDS, PREPROCESSING_SPELLINGS, type PreprocessingChoice } from './preprocessing-choice.ts';
@@ -15,7 +15,12 @@ export type Preprocessing =
   | { readonly kind: 'none' }
   | { readonly kind: 'center'; readonly mean: readonly number[] }
   | { readonly kind: 'standardize'; readonly mean: readonly number[]; readonly scale: readonly number[] }
-  | { readonly kind: 'pca'; readonly whiten: boolean; readonly mean: readonly number[]; readonly components: readonly (readonly number[])[] };
+  | {
+      readonly kind: 'pca';
+      readonly whiten: boolean;
+      readonly mean: readonly number[];
+      readonly components: readonly (readonly number[])[];
+    };
 
 /**
  * A feature is dead if its standard deviation is at most this part of its largest absolute value. Real features carry
@@ -46,11 +51,16 @@ export function fitPreprocessing(choice: PreprocessingChoice, data: Dataset): Pr
 
 function fitPca(choice: unknown, data: Dataset): Preprocessing {
   if (!isPlainObject(choice) || choice['kind'] !== 'pca') {
-    throw new DatasetError('bad-argument', `unknown preprocessing ${kindOf(choice)}; use one of ${PREPROCESSING_SPELLINGS}`);
+    throw new DatasetError(
+      'bad-argument',
+      `unknown preprocessing ${kindOf(choice)}; use one of ${PREPROCESSING_SPELLINGS}`,
+    );
   }
   const whiten = choice['whiten'] === true;
   const { mean } = moments(data);
-  const components = principalComponents(data, mean, Number(choice['k']), whiten, DEAD_FEATURE_RATIO).map((row) => Object.freeze(row));
+  const components = principalComponents(data, mean, Number(choice['k']), whiten, DEAD_FEATURE_RATIO).map((row) =>
+    Object.freeze(row),
+  );
   return Object.freeze({ kind: 'pca', whiten, mean: Object.freeze(mean), components: Object.freeze(components) });
 }
 
@@ -137,7 +147,8 @@ export function parsePreprocessing(value: unknown): Preprocessing {
         throw bad(`has ${mean.length} means and ${scale.length} scales; there must be one of each per feature`);
       }
       const negative = scale.findIndex((factor) => factor < 0);
-      if (negative >= 0) throw bad(`scale[${negative}] is ${String(scale[negative])}; a scale must be 0 (a dead feature) or positive`);
+      if (negative >= 0)
+        throw bad(`scale[${negative}] is ${String(scale[negative])}; a scale must be 0 (a dead feature) or positive`);
       return Object.freeze({ kind, mean, scale });
     }
     case 'pca': {
@@ -176,10 +187,14 @@ function moments(data: Dataset): { mean: number[]; scale: number[] } {
 }
 
 function numbers(value: unknown, name: string): readonly number[] {
-  if (!Array.isArray(value) || value.length === 0) throw bad(`${name} must be an array of numbers, one per feature; it is ${Array.isArray(value) ? 'empty' : kindOf(value)}`);
+  if (!Array.isArray(value) || value.length === 0)
+    throw bad(
+      `${name} must be an array of numbers, one per feature; it is ${Array.isArray(value) ? 'empty' : kindOf(value)}`,
+    );
   return Object.freeze(
     Array.from(value as readonly unknown[], (item, j) => {
-      if (typeof item !== 'number' || !Number.isFinite(item)) throw bad(`${name}[${j}] must be a finite number; it is ${kindOf(item)}`);
+      if (typeof item !== 'number' || !Number.isFinite(item))
+        throw bad(`${name}[${j}] must be a finite number; it is ${kindOf(item)}`);
       return item;
     }),
   );
@@ -187,12 +202,15 @@ function numbers(value: unknown, name: string): readonly number[] {
 
 function componentRows(value: unknown, d: number): readonly (readonly number[])[] {
   if (!Array.isArray(value) || value.length === 0 || value.length > d) {
-    throw bad(`components must be an array of 1 to ${d} rows for ${d} features; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`);
+    throw bad(
+      `components must be an array of 1 to ${d} rows for ${d} features; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`,
+    );
   }
   return Object.freeze(
     Array.from(value as readonly unknown[], (item, i) => {
       const row = numbers(item, `components[${i}]`);
-      if (row.length !== d) throw bad(`components[${i}] has ${row.length} numbers and there are ${d} means; there must be one per feature`);
+      if (row.length !== d)
+        throw bad(`components[${i}] has ${row.length} numbers and there are ${d} means; there must be one per feature`);
       return row;
     }),
   );

@@ -19,20 +19,43 @@ suite('createDataset', () => {
     { name: 'no values', features: [], d: 1, code: 'empty', message: /at least one sample/ },
     { name: 'no features', features: [1], d: 0, code: 'bad-shape', message: /at least 1; got 0/ },
     { name: 'half a feature', features: [1], d: 0.5, code: 'bad-shape', message: /got 0.5/ },
-    { name: 'half a row', features: [1, 2, 3], d: 2, code: 'bad-shape', message: /3 values do not make whole rows of 2/ },
+    {
+      name: 'half a row',
+      features: [1, 2, 3],
+      d: 2,
+      code: 'bad-shape',
+      message: /3 values do not make whole rows of 2/,
+    },
     { name: 'NaN', features: [1, 2, 3, NaN], d: 2, code: 'not-finite', message: /sample 1, feature 1 .* is NaN/ },
-    { name: 'infinity', features: [1, 2, -Infinity, 4], d: 2, code: 'not-finite', message: /sample 1, feature 0 .* is -Infinity/ },
-    { name: 'too few labels', features: [1, 2], d: 1, labels: ['a'], code: 'bad-shape', message: /2 samples but 1 labels/ },
+    {
+      name: 'infinity',
+      features: [1, 2, -Infinity, 4],
+      d: 2,
+      code: 'not-finite',
+      message: /sample 1, feature 0 .* is -Infinity/,
+    },
+    {
+      name: 'too few labels',
+      features: [1, 2],
+      d: 1,
+      labels: ['a'],
+      code: 'bad-shape',
+      message: /2 samples but 1 labels/,
+    },
   ];
   for (const { name, features, d, labels, ...expected } of bad) {
-    test(`refuses ${name}`, () => assert.throws(() => createDataset(Float64Array.from(features), d, labels), isDatasetError(expected)));
+    test(`refuses ${name}`, () =>
+      assert.throws(() => createDataset(Float64Array.from(features), d, labels), isDatasetError(expected)));
   }
 });
 
 test('withLabels shares the features and counts the labels', () => {
   const data = createDataset(Float64Array.of(1, 2), 1);
   assert.equal(withLabels(data, ['a', 'b']).features, data.features);
-  assert.throws(() => withLabels(data, ['a', 'b', 'c']), isDatasetError({ code: 'bad-shape', message: /2 samples but 3 labels/ }));
+  assert.throws(
+    () => withLabels(data, ['a', 'b', 'c']),
+    isDatasetError({ code: 'bad-shape', message: /2 samples but 3 labels/ }),
+  );
 });
 
 suite('withBias', () => {

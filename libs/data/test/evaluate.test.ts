@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { accuracy, argmaxScores, classProbabilities, confusionMatrix, logLikelihoodLoss, scores } from '../src/index.ts';
+import {
+  accuracy,
+  argmaxScores,
+  classProbabilities,
+  confusionMatrix,
+  logLikelihoodLoss,
+  scores,
+} from '../src/index.ts';
 import { isDatasetError, type ExpectedError } from './support.ts';
 
 suite('scores and argmaxScores', () => {
@@ -14,22 +21,62 @@ suite('scores and argmaxScores', () => {
 
   const bad: ({ name: string; weights: number[][]; x: number[] } & ExpectedError)[] = [
     { name: 'no classes', weights: [], x: [1], code: 'bad-shape', message: /at least one class/ },
-    { name: 'ragged weights', weights: [[1, 2], [3]], x: [1, 2], code: 'bad-shape', message: /class 1 have 1 columns, those of class 0 have 2/ },
-    { name: 'half a sample', weights: [[1, 2]], x: [1, 2, 3], code: 'bad-shape', message: /3 values do not make whole samples/ },
+    {
+      name: 'ragged weights',
+      weights: [[1, 2], [3]],
+      x: [1, 2],
+      code: 'bad-shape',
+      message: /class 1 have 1 columns, those of class 0 have 2/,
+    },
+    {
+      name: 'half a sample',
+      weights: [[1, 2]],
+      x: [1, 2, 3],
+      code: 'bad-shape',
+      message: /3 values do not make whole samples/,
+    },
     { name: 'no samples', weights: [[1, 2]], x: [], code: 'bad-shape', message: /0 values/ },
     { name: 'NaN weights', weights: [[1], [NaN]], x: [1], code: 'not-finite', message: /sample 0 for class 1 is NaN/ },
     { name: 'overflow', weights: [[1e300, 1e300]], x: [1, 1e10], code: 'not-finite', message: /is Infinity/ },
   ];
   for (const { name, weights: rows, x: values, ...expected } of bad) {
-    test(`refuse ${name}`, () => assert.throws(() => argmaxScores(rows, Float64Array.from(values)), isDatasetError(expected)));
+    test(`refuse ${name}`, () =>
+      assert.throws(() => argmaxScores(rows, Float64Array.from(values)), isDatasetError(expected)));
   }
 });
 
 suite('accuracy and confusionMatrix', () => {
   const table: { predicted: number[]; actual: number[]; accuracy: number; confusion: number[][] }[] = [
-    { predicted: [0], actual: [0], accuracy: 1, confusion: [[1, 0, 0], [0, 0, 0], [0, 0, 0]] },
-    { predicted: [1, 1], actual: [0, 2], accuracy: 0, confusion: [[0, 1, 0], [0, 0, 0], [0, 1, 0]] },
-    { predicted: [0, 1, 2, 2], actual: [0, 1, 2, 1], accuracy: 0.75, confusion: [[1, 0, 0], [0, 1, 1], [0, 0, 1]] },
+    {
+      predicted: [0],
+      actual: [0],
+      accuracy: 1,
+      confusion: [
+        [1, 0, 0],
+        [0, 0, 0],
+        [0, 0, 0],
+      ],
+    },
+    {
+      predicted: [1, 1],
+      actual: [0, 2],
+      accuracy: 0,
+      confusion: [
+        [0, 1, 0],
+        [0, 0, 0],
+        [0, 1, 0],
+      ],
+    },
+    {
+      predicted: [0, 1, 2, 2],
+      actual: [0, 1, 2, 1],
+      accuracy: 0.75,
+      confusion: [
+        [1, 0, 0],
+        [0, 1, 1],
+        [0, 0, 1],
+      ],
+    },
   ];
   for (const row of table) {
     test(`${row.predicted.join()} for ${row.actual.join()}`, () => {
@@ -71,19 +118,40 @@ suite('logLikelihoodLoss', () => {
   }
   test('refuses shapes that do not fit', () => {
     const one = Float64Array.of(1, 2, 3);
-    assert.throws(() => logLikelihoodLoss(one, one, 2), isDatasetError({ code: 'bad-shape', message: /3 scores .* rows of 2/ }));
-    assert.throws(() => logLikelihoodLoss(one, Float64Array.of(1), 1), isDatasetError({ code: 'bad-shape', message: /lengths 3 and 1/ }));
+    assert.throws(
+      () => logLikelihoodLoss(one, one, 2),
+      isDatasetError({ code: 'bad-shape', message: /3 scores .* rows of 2/ }),
+    );
+    assert.throws(
+      () => logLikelihoodLoss(one, Float64Array.of(1), 1),
+      isDatasetError({ code: 'bad-shape', message: /lengths 3 and 1/ }),
+    );
   });
 });
 
 suite('classProbabilities', () => {
-  const near = (found: Float64Array, expected: number[]): void => found.forEach((value, at) => assert.ok(Math.abs(value - (expected[at] ?? NaN)) < 1e-12, `${at}: ${value}`));
+  const near = (found: Float64Array, expected: number[]): void =>
+    found.forEach((value, at) => assert.ok(Math.abs(value - (expected[at] ?? NaN)) < 1e-12, `${at}: ${value}`));
   test('are the sigmoids of each row, normalised', () => {
     const s = (z: number): number => 1 / (1 + Math.exp(-z));
     const sum = s(1) + s(-2) + s(0.5);
-    near(classProbabilities(Float64Array.of(1, -2, 0.5, 0, 0, 0), 3), [s(1) / sum, s(-2) / sum, s(0.5) / sum, 1 / 3, 1 / 3, 1 / 3]);
+    near(classProbabilities(Float64Array.of(1, -2, 0.5, 0, 0, 0), 3), [
+      s(1) / sum,
+      s(-2) / sum,
+      s(0.5) / sum,
+      1 / 3,
+      1 / 3,
+      1 / 3,
+    ]);
   });
   test('have no range', () => {
-    near(classProbabilities(Float64Array.of(-1e3, -1001, 1e3, -1e3, 1e300, 1e300), 2), [1 / (1 + Math.exp(-1)), 1 / (1 + Math.E), 1, 0, 0.5, 0.5]);
+    near(classProbabilities(Float64Array.of(-1e3, -1001, 1e3, -1e3, 1e300, 1e300), 2), [
+      1 / (1 + Math.exp(-1)),
+      1 / (1 + Math.E),
+      1,
+      0,
+      0.5,
+      0.5,
+    ]);
   });
 });

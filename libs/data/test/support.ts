@@ -30,7 +30,10 @@ export function isDatasetError(expected: ExpectedError, file?: string): (error: 
     assert.ok(error instanceof DatasetError, `not a DatasetError but ${String(error)}`);
     assert.match(error.message, expected.message);
     const { code, line, column } = error;
-    assert.deepEqual({ code, line, column, file: error.file }, { code: expected.code, line: expected.line, column: expected.column, file });
+    assert.deepEqual(
+      { code, line, column, file: error.file },
+      { code: expected.code, line: expected.line, column: expected.column, file },
+    );
     for (const part of [file, line && `line ${line}`, column && `column ${column}`]) {
       if (part) assert.ok(error.message.includes(part), `${JSON.stringify(error.message)} does not name ${part}`);
     }

@@ -4,8 +4,8 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { evaluatorName, resolveEvaluator, type ResolvedEvaluator } from '@blindfit/he/native';
 import { type Parameters } from '@blindfit/he';
+import { evaluatorName, resolveEvaluator, type ResolvedEvaluator } from '@blindfit/he/native';
 import { OPERATIONS, type Calibration, type Machine } from './calibration.ts';
 import type { Costs, MeasureReply, MeasureRequest } from './measure-messages.ts';
 
@@ -47,27 +47,48 @@ export async function calibrate(parameters: Parameters, options: CalibrateOption
 
 async function thisMachine(evaluator: ResolvedEvaluator): Promise<Machine> {
   // Pinned there, and nobody else loads it.
-  const { dependencies } = JSON.parse(await readFile(new URL('../package.json', import.meta.resolve('@blindfit/he')), 'utf8')) as { dependencies: Record<string, string> };
-  return { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads: availableParallelism(), seal: dependencies['node-seal'] ?? 'unknown', node: process.version, evaluator: evaluatorName(evaluator) };
+  const { dependencies } = JSON.parse(
+    await readFile(new URL('../package.json', import.meta.resolve('@blindfit/he')), 'utf8'),
+  ) as { dependencies: Record<string, string> };
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    threads: availableParallelism(),
+    seal: dependencies['node-seal'] ?? 'unknown',
+    node: process.version,
+    evaluator: evaluatorName(evaluator),
+  };
 }
 
 function fileNameOf(machine: Machine, { fingerprint }: Parameters): string {
-  return createHash('sha256').update(JSON.stringify([machine, fingerprint])).digest('hex').slice(0, 32);
+  return createHash('sha256')
+    .update(JSON.stringify([machine, fingerprint]))
+    .digest('hex')
+    .slice(0, 32);
 }
 
 /** @returns undefined for a file that is not there, or not one of ours: it is replaced */
 async function readCalibration(path: string): Promise<Calibration | undefined> {
   try {
     const value = JSON.parse(await readFile(path, 'utf8')) as Partial<Calibration>;
-    const complete = value.format === 'blindfit-calibration/1' && OPERATIONS.every((name) => (value.operations?.[name].length ?? 0) > 0);
+    const complete =
+      value.format === 'blindfit-calibration/1' &&
+      OPERATIONS.every((name) => (value.operations?.[name].length ?? 0) > 0);
     return complete ? (value as Calibration) : undefined;
   } catch {
     return undefined;
   }
 }
 
-async function measure(machine: Machine, evaluator: ResolvedEvaluator, parameters: Parameters, onProgress: (done: number, total: number) => void): Promise<Calibration> {
-  const threads = Array.from({ length: Math.min(MAX_THREADS, machine.threads) }, () => new MeasureThread(parameters, evaluator));
+async function measure(
+  machine: Machine,
+  evaluator: ResolvedEvaluator,
+  parameters: Parameters,
+  onProgress: (done: number, total: number) => void,
+): Promise<Calibration> {
+  const threads = Array.from(
+    { length: Math.min(MAX_THREADS, machine.threads) },
+    () => new MeasureThread(parameters, evaluator),
+  );
   try {
     const [first] = threads;
     if (first === undefined) throw new Error('no threads');
@@ -78,14 +99,23 @@ async function measure(machine: Machine, evaluator: ResolvedEvaluator, parameter
     const ratios: number[] = [];
     for (let i = 0; i < BURSTS && threads.length > 1; i++) {
       const alone = await first.rate({ kind: 'burst', seconds: BURST_SECONDS });
-      const together = await Promise.all(threads.map((thread) => thread.rate({ kind: 'burst', seconds: BURST_SECONDS })));
+      const together = await Promise.all(
+        threads.map((thread) => thread.rate({ kind: 'burst', seconds: BURST_SECONDS })),
+      );
       ratios.push(alone / (together.reduce((sum, rate) => sum + rate, 0) / together.length));
       onProgress(total - BURSTS + i + 1, total);
     }
     ratios.sort((a, b) => a - b);
     const contention = Math.max(1, ratios[Math.floor(ratios.length / 2)] ?? 1);
     onProgress(total, total);
-    return { format: 'blindfit-calibration/1', machine, fingerprint: parameters.fingerprint, measuredAt: new Date().toISOString(), ...costs, contention };
+    return {
+      format: 'blindfit-calibration/1',
+      machine,
+      fingerprint: parameters.fingerprint,
+      measuredAt: new Date().toISOString(),
+      ...costs,
+      contention,
+    };
   } finally {
     await Promise.all(threads.map((thread) => thread.end()));
   }
@@ -93,42 +123,47 @@ async function measure(machine: Machine, evaluator: ResolvedEvaluator, parameter
 
 /** One thread, as a worker's. */
 class MeasureThread {
-  private readonly worker: Worker;
+  readonly #worker: Worker;
 
   constructor(parameters: Parameters, evaluator: ResolvedEvaluator) {
-    this.worker = new Worker(new URL('./measure-thread.ts', import.meta.url), { workerData: { literal: parameters.toJSON(), security: parameters.security, evaluator } });
+    this.#worker = new Worker(new URL('./measure-thread.ts', import.meta.url), {
+      workerData: { literal: parameters.toJSON(), security: parameters.security, evaluator },
+    });
   }
 
   async costs(onProgress: (done: number, total: number) => void): Promise<Costs> {
-    const reply = await this.ask({ kind: 'operations' }, onProgress);
+    const reply = await this.#ask({ kind: 'operations' }, onProgress);
     if (reply.kind !== 'costs') throw new Error(`a measuring thread answered ${reply.kind}`);
     return reply.costs;
   }
 
   /** Operations per second. */
   async rate(request: MeasureRequest): Promise<number> {
-    const reply = await this.ask(request, () => undefined);
+    const reply = await this.#ask(request, () => undefined);
     if (reply.kind !== 'done') throw new Error(`a measuring thread answered ${reply.kind}`);
     return reply.rate;
   }
 
   async end(): Promise<void> {
-    await this.worker.terminate();
+    await this.#worker.terminate();
   }
 
-  private ask(request: MeasureRequest, onProgress: (done: number, total: number) => void): Promise<MeasureReply> {
+  #ask(request: MeasureRequest, onProgress: (done: number, total: number) => void): Promise<MeasureReply> {
     return new Promise((resolve, reject) => {
       const done = (body: () => void) => (): void => {
-        this.worker.off('message', onMessage).off('error', reject).off('exit', onExit);
+        this.#worker.off('message', onMessage).off('error', reject).off('exit', onExit);
         body();
       };
       const onMessage = (reply: MeasureReply): void => {
         if (reply.kind === 'progress') onProgress(reply.done, reply.total);
-        else done(() => (reply.kind === 'failed' ? reject(new Error(`measuring failed: ${reply.message}`)) : resolve(reply)))();
+        else
+          done(() =>
+            reply.kind === 'failed' ? reject(new Error(`measuring failed: ${reply.message}`)) : resolve(reply),
+          )();
       };
       const onExit = (): void => reject(new Error('a measuring thread died'));
-      this.worker.on('message', onMessage).once('error', reject).once('exit', onExit);
-      this.worker.postMessage(request);
+      this.#worker.on('message', onMessage).once('error', reject).once('exit', onExit);
+      this.#worker.postMessage(request);
     });
   }
 }

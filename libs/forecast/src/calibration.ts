@@ -8,8 +8,27 @@ import { keySwitchTransforms } from '@blindfit/he';
  * a second class in the imaginary part.
  */
 export const OPERATIONS = [
-  'rotate', 'relinearise', 'rescale', 'rescaleProduct', 'multiply', 'square', 'multiplyPlain', 'add', 'addPlain', 'negate', 'copy', 'drop',
-  'encode', 'encodePair', 'monomial', 'readInput', 'read', 'write', 'encrypt', 'encryptPair', 'decrypt',
+  'rotate',
+  'relinearise',
+  'rescale',
+  'rescaleProduct',
+  'multiply',
+  'square',
+  'multiplyPlain',
+  'add',
+  'addPlain',
+  'negate',
+  'copy',
+  'drop',
+  'encode',
+  'encodePair',
+  'monomial',
+  'readInput',
+  'read',
+  'write',
+  'encrypt',
+  'encryptPair',
+  'decrypt',
 ] as const;
 export type Operation = (typeof OPERATIONS)[number];
 

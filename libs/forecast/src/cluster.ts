@@ -25,7 +25,13 @@ const WORKERS_PER_SCHEDULER = 8;
 /** Everything on one machine: files for a store, and an owner next to it. */
 export function localCluster(threads: number): Cluster {
   const link = { latency: 0.002, bytesPerSecond: 300e6 };
-  return { threads, schedulerThreads: schedulersFor(threads), store: { latency: 0, bytesPerSecond: Infinity }, owner: link, shared: true };
+  return {
+    threads,
+    schedulerThreads: schedulersFor(threads),
+    store: { latency: 0, bytesPerSecond: Infinity },
+    owner: link,
+    shared: true,
+  };
 }
 
 /**
@@ -33,7 +39,13 @@ export function localCluster(threads: number): Cluster {
  * @param ownerBytesPerSecond either way
  */
 export function remoteCluster(threads: number, ownerBytesPerSecond: number): Cluster {
-  return { threads, schedulerThreads: schedulersFor(threads), store: { latency: 0.001, bytesPerSecond: 125e6 }, owner: { latency: 0.02, bytesPerSecond: ownerBytesPerSecond }, shared: false };
+  return {
+    threads,
+    schedulerThreads: schedulersFor(threads),
+    store: { latency: 0.001, bytesPerSecond: 125e6 },
+    owner: { latency: 0.02, bytesPerSecond: ownerBytesPerSecond },
+    shared: false,
+  };
 }
 
 function schedulersFor(threads: number): number {

@@ -1,7 +1,8 @@
 /** What goes between `calibrate.ts` and its threads. */
 import type { Calibration } from './calibration.ts';
 
-export type MeasureRequest = { readonly kind: 'prepare' } | { readonly kind: 'operations' } | { readonly kind: 'burst'; readonly seconds: number };
+export type MeasureRequest =
+  { readonly kind: 'prepare' } | { readonly kind: 'operations' } | { readonly kind: 'burst'; readonly seconds: number };
 
 export type Costs = Pick<Calibration, 'operations' | 'context' | 'keyLoad' | 'keyMake' | 'keyBytes' | 'packBlock'>;
 

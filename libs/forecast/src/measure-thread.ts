@@ -4,13 +4,22 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { decodePair, encodePair, layoutOf } from '@blindfit/training';
-import { loadAddon, NativeEvaluator, NativeScheme, type ResolvedEvaluator } from '@blindfit/he/native';
-import { Parameters, unwrap, wrap, type Ciphertext, type CiphertextCodec, type Evaluator, type ParametersLiteral, type SecurityLevel } from '@blindfit/he';
-import { Scheme, SealEvaluator } from '@blindfit/he/seal';
-import { SecretKeyHolder } from '@blindfit/owner';
 import { digestOf } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
+import {
+  Parameters,
+  unwrap,
+  wrap,
+  type Ciphertext,
+  type CiphertextCodec,
+  type Evaluator,
+  type ParametersLiteral,
+  type SecurityLevel,
+} from '@blindfit/he';
+import { loadAddon, NativeEvaluator, NativeScheme, type ResolvedEvaluator } from '@blindfit/he/native';
+import { Scheme, SealEvaluator } from '@blindfit/he/seal';
+import { SecretKeyHolder } from '@blindfit/owner';
+import { decodePair, encodePair, layoutOf } from '@blindfit/training';
 import { OPERATIONS, type Measured, type Operation } from './calibration.ts';
 import type { Costs, MeasureRequest, MeasureReply } from './measure-messages.ts';
 
@@ -49,10 +58,16 @@ interface Bench extends Engine {
 let bench: Promise<Bench> | undefined;
 
 async function open(): Promise<Bench> {
-  const { literal, security, evaluator } = workerData as { literal: ParametersLiteral; security: SecurityLevel; evaluator: ResolvedEvaluator };
+  const { literal, security, evaluator } = workerData as {
+    literal: ParametersLiteral;
+    security: SecurityLevel;
+    evaluator: ResolvedEvaluator;
+  };
   const parameters = Parameters.of(literal, security);
   // SEAL itself is loaded before the clock runs: a thread of a worker does that once in its life.
-  (await Scheme.open(Parameters.of({ ring: 1024, dataBits: [30], specialBits: 30, scaleBits: 20 }, 'none')))[Symbol.dispose]();
+  (await Scheme.open(Parameters.of({ ring: 1024, dataBits: [30], specialBits: 30, scaleBits: 20 }, 'none')))[
+    Symbol.dispose
+  ]();
   const contextStarted = computed();
   const scheme = await Scheme.open(parameters);
   const sealContext = (computed() - contextStarted) / 1000;
@@ -61,7 +76,10 @@ async function open(): Promise<Bench> {
   const galoisKey = secret.galoisKey(STEP);
   const keyMake = (computed() - keyStarted) / 1000;
   const keys = { relinearisation: secret.relinearisationKey(), galois: galoisKey };
-  const { engine, context } = evaluator.kind === 'native' ? await nativeEngine(evaluator.path, parameters, keys) : { engine: sealEngine(scheme, keys), context: sealContext };
+  const { engine, context } =
+    evaluator.kind === 'native'
+      ? await nativeEngine(evaluator.path, parameters, keys)
+      : { engine: sealEngine(scheme, keys), context: sealContext };
   return { ...engine, parameters, owner: scheme, secret, galoisKey, seconds: { context, keyMake } };
 }
 
@@ -73,12 +91,19 @@ interface KeyBytes {
 function sealEngine(scheme: Scheme, keys: KeyBytes): Engine {
   return {
     codec: scheme,
-    evaluator: new SealEvaluator(scheme, { relinearisation: scheme.loadRelinearisationKey(keys.relinearisation), galois: new Map([[STEP, scheme.loadGaloisKey(keys.galois, STEP)]]) }),
+    evaluator: new SealEvaluator(scheme, {
+      relinearisation: scheme.loadRelinearisationKey(keys.relinearisation),
+      galois: new Map([[STEP, scheme.loadGaloisKey(keys.galois, STEP)]]),
+    }),
     loadKey: (bytes) => scheme.loadGaloisKey(bytes, STEP).delete(),
   };
 }
 
-async function nativeEngine(addon: string, parameters: Parameters, keys: KeyBytes): Promise<{ engine: Engine; context: number }> {
+async function nativeEngine(
+  addon: string,
+  parameters: Parameters,
+  keys: KeyBytes,
+): Promise<{ engine: Engine; context: number }> {
   const started = computed();
   const scheme = new NativeScheme(loadAddon(addon), parameters);
   const context = (computed() - started) / 1000;
@@ -90,7 +115,10 @@ async function nativeEngine(addon: string, parameters: Parameters, keys: KeyByte
     await rm(path);
     return key;
   };
-  const evaluator = new NativeEvaluator(scheme, { relinearisation: await opened(keys.relinearisation), galois: new Map([[STEP, await opened(keys.galois, STEP)]]) });
+  const evaluator = new NativeEvaluator(scheme, {
+    relinearisation: await opened(keys.relinearisation),
+    galois: new Map([[STEP, await opened(keys.galois, STEP)]]),
+  });
   await rm(directory, { recursive: true });
   const loadKey = async (bytes: Uint8Array): Promise<void> => {
     const path = join(tmpdir(), `blindfit-calibration-${randomUUID()}.key`);
@@ -109,7 +137,11 @@ function smallScale({ dataBits }: Parameters): number {
 }
 
 /** Seconds of what `body` does between `prepare` and `clean`: the lower quartile, because others on the machine only ever add. */
-function timed<T>(body: (prepared: T) => unknown, prepare: () => T, clean: (prepared: T) => unknown = () => undefined): number {
+function timed<T>(
+  body: (prepared: T) => unknown,
+  prepare: () => T,
+  clean: (prepared: T) => unknown = () => undefined,
+): number {
   const times: number[] = [];
   const started = performance.now();
   while (times.length < MIN_RUNS || (times.length < MAX_RUNS && performance.now() - started < PATIENCE_MS)) {
@@ -179,7 +211,8 @@ async function measureAll(report: (done: number, total: number) => void): Promis
       const writing = await waited(write, () => store.delete(digestOf(result)));
       await store.put(digestOf(seeded), seeded);
       await store.put(digestOf(result), result);
-      const load = async (bytes: Uint8Array): Promise<Ciphertext> => codec.loadCiphertext(unwrap(await store.get(digestOf(bytes)), { parameters, fields }));
+      const load = async (bytes: Uint8Array): Promise<Ciphertext> =>
+        codec.loadCiphertext(unwrap(await store.get(digestOf(bytes)), { parameters, fields }));
       let power = 0;
       const costs: Partial<Record<Operation, number>> = {
         rotate: timed(() => evaluator.rotate(a, STEP), once),
@@ -222,10 +255,17 @@ async function measureAll(report: (done: number, total: number) => void): Promis
     report(steps - 1, steps);
     const key = wrap(parameters, { kind: 'galois-key', step: STEP }, galoisKey);
     await store.put(digestOf(key), key);
-    const keyLoad = await waited(async () => loadKey(unwrap(await store.get(digestOf(key)), { parameters, fields: { kind: 'galois-key', step: STEP } })));
+    const keyLoad = await waited(async () =>
+      loadKey(unwrap(await store.get(digestOf(key)), { parameters, fields: { kind: 'galois-key', step: STEP } })),
+    );
     report(steps, steps);
     const operations = Object.fromEntries(
-      OPERATIONS.map((name) => [name, levels.flatMap((level): Measured[] => (table.get(level)?.[name] === undefined ? [] : [{ level, seconds: table.get(level)?.[name] ?? 0 }]))]),
+      OPERATIONS.map((name) => [
+        name,
+        levels.flatMap((level): Measured[] =>
+          table.get(level)?.[name] === undefined ? [] : [{ level, seconds: table.get(level)?.[name] ?? 0 }],
+        ),
+      ]),
     ) as Record<Operation, Measured[]>;
     return { operations, ...seconds, keyLoad, keyBytes: key.length, packBlock: packBlock(parameters) };
   } finally {
@@ -233,11 +273,16 @@ async function measureAll(report: (done: number, total: number) => void): Promis
   }
 }
 
-function lesser(a: Partial<Record<Operation, number>>, b: Partial<Record<Operation, number>>): Partial<Record<Operation, number>> {
-  return Object.fromEntries(OPERATIONS.flatMap((name): [Operation, number][] => {
-    const seconds = Math.min(a[name] ?? Infinity, b[name] ?? Infinity);
-    return seconds === Infinity ? [] : [[name, seconds]];
-  }));
+function lesser(
+  a: Partial<Record<Operation, number>>,
+  b: Partial<Record<Operation, number>>,
+): Partial<Record<Operation, number>> {
+  return Object.fromEntries(
+    OPERATIONS.flatMap((name): [Operation, number][] => {
+      const seconds = Math.min(a[name] ?? Infinity, b[name] ?? Infinity);
+      return seconds === Infinity ? [] : [[name, seconds]];
+    }),
+  );
 }
 
 /** Seconds to place one block of a pair's weights in a packed ciphertext's slots, or to read it from there. */
@@ -247,7 +292,10 @@ function packBlock({ ring, slots }: Parameters): number {
   const layout = layoutOf({ rows: slots / columns, columns }, 1, blocks * columns, 2);
   const weights = new Float64Array(layout.features).fill(0.5);
   const into = [new Float64Array(layout.features), new Float64Array(layout.features)];
-  const both = timed(() => decodePair(layout, ring, encodePair(layout, ring, weights, weights), 0, into), () => undefined);
+  const both = timed(
+    () => decodePair(layout, ring, encodePair(layout, ring, weights, weights), 0, into),
+    () => undefined,
+  );
   return both / 2 / blocks;
 }
 
@@ -260,7 +308,9 @@ function computed(): number {
 /** Rotations and products per second of computing. */
 async function burst(seconds: number): Promise<number> {
   const { parameters, codec, secret, evaluator } = await (bench ??= open());
-  using a = codec.loadCiphertext(secret.encryptToBytes(new Float64Array(1), parameters.maxLevel, smallScale(parameters)));
+  using a = codec.loadCiphertext(
+    secret.encryptToBytes(new Float64Array(1), parameters.maxLevel, smallScale(parameters)),
+  );
   const started = performance.now();
   const before = computed();
   let done = 0;
@@ -280,12 +330,24 @@ async function answer(request: MeasureRequest): Promise<MeasureReply> {
     case 'burst':
       return { kind: 'done', rate: await burst(request.seconds) };
     case 'operations':
-      return { kind: 'costs', costs: await measureAll((done, total) => port?.postMessage({ kind: 'progress', done, total } satisfies MeasureReply)) };
+      return {
+        kind: 'costs',
+        costs: await measureAll((done, total) =>
+          port?.postMessage({ kind: 'progress', done, total } satisfies MeasureReply),
+        ),
+      };
   }
 }
 
-port.on('message', (request: MeasureRequest) =>
-  void answer(request).then(
-    (reply) => port.postMessage(reply),
-    (error: unknown) => port.postMessage({ kind: 'failed', message: error instanceof Error ? error.message : String(error) } satisfies MeasureReply),
-  ));
+port.on(
+  'message',
+  (request: MeasureRequest) =>
+    void answer(request).then(
+      (reply) => port.postMessage(reply),
+      (error: unknown) =>
+        port.postMessage({
+          kind: 'failed',
+          message: error instanceof Error ? error.message : String(error),
+        } satisfies MeasureReply),
+    ),
+);

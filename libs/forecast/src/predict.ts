@@ -23,14 +23,20 @@ export interface Prediction {
 const INPUT_BYTES = { seal: 192 * 2 ** 20, native: 4 * 2 ** 30 };
 
 export function predict(plan: Plan, calibration: Calibration, cluster: Cluster): Prediction {
-  if (calibration.fingerprint !== plan.parameters.fingerprint) throw new Error('the calibration is of other parameters than the plan');
+  if (calibration.fingerprint !== plan.parameters.fingerprint)
+    throw new Error('the calibration is of other parameters than the plan');
   const costs = new TaskCosts(plan, calibration, cluster);
   const graph = taskGraph(plan, costs);
   const { threads, schedulerThreads } = cluster;
   // Where workers have all cores, others take from theirs.
   const others = cluster.shared && threads >= calibration.machine.threads ? shareOfOthers(graph) : 0;
   const contention = contentionOf(calibration, threads) * (1 + others);
-  const options = { threads, schedulerThreads, contention, inputBytes: INPUT_BYTES[calibration.machine.evaluator.startsWith('native') ? 'native' : 'seal'] };
+  const options = {
+    threads,
+    schedulerThreads,
+    contention,
+    inputBytes: INPUT_BYTES[calibration.machine.evaluator.startsWith('native') ? 'native' : 'seal'],
+  };
   return {
     training: simulate(graph, options),
     loadKeys: contention * costs.setup,
@@ -57,19 +63,30 @@ function contentionOf({ contention, machine }: Calibration, threads: number): nu
   return 1 + ((contention - 1) * (Math.min(threads, machine.threads) - 1)) / (machine.threads - 1);
 }
 
-function ownerSeconds({ layout, features, gradientFeatures, labels, steps, bytes }: Plan, calibration: Calibration, { owner }: Cluster): Prediction['owner'] {
+function ownerSeconds(
+  { layout, features, gradientFeatures, labels, steps, bytes }: Plan,
+  calibration: Calibration,
+  { owner }: Cluster,
+): Prediction['owner'] {
   const cells = layout.shards * layout.cells;
   const blobs = layout.shards * (2 * layout.cells + layout.pairs) + steps.length + 1;
   return {
     keys: (steps.length + 1) * calibration.keyMake,
-    encrypt: cells * (secondsOf(calibration, 'encrypt', features.level) + secondsOf(calibration, 'encrypt', gradientFeatures.level))
-      + layout.shards * layout.pairs * secondsOf(calibration, 'encryptPair', labels.level),
+    encrypt:
+      cells *
+        (secondsOf(calibration, 'encrypt', features.level) +
+          secondsOf(calibration, 'encrypt', gradientFeatures.level)) +
+      layout.shards * layout.pairs * secondsOf(calibration, 'encryptPair', labels.level),
     upload: blobs * owner.latency + transferSeconds(owner, bytes.data + bytes.keys),
   };
 }
 
 /** What keeps a number of threads from being that many times as fast as one, largest first. Shares of the threads' time; with the efficiency they make 1. */
-export function losses(one: Simulation, many: Simulation, threads: number): { readonly what: keyof Spent; readonly share: number }[] {
+export function losses(
+  one: Simulation,
+  many: Simulation,
+  threads: number,
+): { readonly what: keyof Spent; readonly share: number }[] {
   const all = threads * many.makespan;
   return (Object.keys(many.spent) as (keyof Spent)[])
     .map((what) => ({ what, share: (many.spent[what] - one.spent[what]) / all }))

@@ -2,8 +2,8 @@
  * A discrete-event simulation of a job: threads that take tasks in the order in which they became ready, schedulers, one
  * owner, and a queue that takes its time. Nothing is random.
  */
-import type { Node, Place } from './task-graph.ts';
 import type { Kept } from './task-costs.ts';
+import type { Node, Place } from './task-graph.ts';
 
 export interface SimulationOptions {
   readonly threads: number;
@@ -66,7 +66,18 @@ type Ledger = { -readonly [Name in keyof Spent]: Spent[Name] };
 /** @throws Error when a node waits for one that comes after it */
 export function simulate(graph: readonly Node[], options: SimulationOptions): Simulation {
   const { threads, schedulerThreads, contention = 1, setup = 0, inputBytes = Infinity } = options;
-  const spent: Ledger = { compute: 0, contention: 0, store: 0, inputs: 0, queue: 0, setup: 0, idleTasks: 0, idleScheduler: 0, idleOwner: 0, idleQueue: 0 };
+  const spent: Ledger = {
+    compute: 0,
+    contention: 0,
+    store: 0,
+    inputs: 0,
+    queue: 0,
+    setup: 0,
+    idleTasks: 0,
+    idleScheduler: 0,
+    idleOwner: 0,
+    idleQueue: 0,
+  };
   const followers: number[][] = graph.map(() => []);
   const waiting = graph.map((node, index) => {
     for (const before of node.after) {
@@ -75,11 +86,21 @@ export function simulate(graph: readonly Node[], options: SimulationOptions): Si
     }
     return node.after.length;
   });
-  const workers = Array.from({ length: threads }, (): Thread => ({ started: false, inputs: new Map(), bytes: 0, monomials: new Set() }));
+  const workers = Array.from({ length: threads }, (): Thread => ({
+    started: false,
+    inputs: new Map(),
+    bytes: 0,
+    monomials: new Set(),
+  }));
   const free = new Heap(threads);
   workers.forEach((_, index) => free.push(index, index));
   const places = { scheduler: schedulerThreads, owner: 1 };
-  const queues: Record<Place, Fifo> = { worker: new Fifo(), scheduler: new Fifo(), owner: new Fifo(), queue: new Fifo() };
+  const queues: Record<Place, Fifo> = {
+    worker: new Fifo(),
+    scheduler: new Fifo(),
+    owner: new Fifo(),
+    queue: new Fifo(),
+  };
   const activity = new Activity();
   const running = new Heap(graph.length);
   const threadOf = new Map<number, number>();
@@ -105,7 +126,8 @@ export function simulate(graph: readonly Node[], options: SimulationOptions): Si
   };
   const start = (index: number, seconds: number): void => running.push(index, now + seconds);
   const dispatch = (): void => {
-    for (let index = queues.queue.take(); index !== undefined; index = queues.queue.take()) start(index, graph[index]?.seconds.queue ?? 0);
+    for (let index = queues.queue.take(); index !== undefined; index = queues.queue.take())
+      start(index, graph[index]?.seconds.queue ?? 0);
     while (free.size > 0) {
       const index = queues.worker.take();
       const node = index === undefined ? undefined : graph[index];
@@ -196,23 +218,23 @@ function make(thread: Thread, { key, seconds }: Kept): number {
 
 /** What every chain is busy with, so that idle threads know whom they wait for. */
 class Activity {
-  private readonly chains = new Map<number, Record<Place, number>>();
+  readonly #chains = new Map<number, Record<Place, number>>();
 
   begin({ chain = -1, place }: Node): void {
-    const counts = this.chains.get(chain) ?? { worker: 0, scheduler: 0, owner: 0, queue: 0 };
+    const counts = this.#chains.get(chain) ?? { worker: 0, scheduler: 0, owner: 0, queue: 0 };
     counts[place]++;
-    this.chains.set(chain, counts);
+    this.#chains.set(chain, counts);
   }
 
   end({ chain = -1, place }: Node): void {
-    const counts = this.chains.get(chain);
+    const counts = this.#chains.get(chain);
     if (counts !== undefined) counts[place]--;
   }
 
   /** Idle time, in equal parts, to what the chains are at. */
   share(seconds: number, take: (place: Place, seconds: number) => void): void {
     const at: Place[] = [];
-    for (const counts of this.chains.values()) {
+    for (const counts of this.#chains.values()) {
       const place = (['worker', 'scheduler', 'owner', 'queue'] as const).find((each) => counts[each] > 0);
       if (place !== undefined) at.push(place);
     }
@@ -221,78 +243,78 @@ class Activity {
 }
 
 class Fifo {
-  private items: number[] = [];
-  private next = 0;
+  #items: number[] = [];
+  #next = 0;
 
   add(item: number): void {
-    this.items.push(item);
+    this.#items.push(item);
   }
 
   take(): number | undefined {
-    const item = this.items[this.next];
+    const item = this.#items[this.#next];
     if (item === undefined) {
-      this.items = [];
-      this.next = 0;
+      this.#items = [];
+      this.#next = 0;
       return undefined;
     }
-    this.next++;
+    this.#next++;
     return item;
   }
 }
 
 /** Items by key, and by item where keys are equal. */
 class Heap {
-  private readonly keys: Float64Array;
-  private readonly items: Int32Array;
+  readonly #keys: Float64Array;
+  readonly #items: Int32Array;
   size = 0;
 
   constructor(capacity: number) {
-    this.keys = new Float64Array(capacity);
-    this.items = new Int32Array(capacity);
+    this.#keys = new Float64Array(capacity);
+    this.#items = new Int32Array(capacity);
   }
 
   /** The least key; only while there is one. */
   get least(): number {
-    return this.keys[0] ?? Infinity;
+    return this.#keys[0] ?? Infinity;
   }
 
   push(item: number, key: number): void {
     let at = this.size++;
-    this.set(at, item, key);
+    this.#set(at, item, key);
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (!this.isLess(at, parent)) break;
-      this.swap(at, parent);
+      if (!this.#isLess(at, parent)) break;
+      this.#swap(at, parent);
       at = parent;
     }
   }
 
   pop(): { item: number; key: number } {
-    const first = { item: this.items[0] ?? -1, key: this.keys[0] ?? Infinity };
-    this.swap(0, --this.size);
+    const first = { item: this.#items[0] ?? -1, key: this.#keys[0] ?? Infinity };
+    this.#swap(0, --this.size);
     let at = 0;
     for (;;) {
       let least = at;
-      for (const child of [2 * at + 1, 2 * at + 2]) if (child < this.size && this.isLess(child, least)) least = child;
+      for (const child of [2 * at + 1, 2 * at + 2]) if (child < this.size && this.#isLess(child, least)) least = child;
       if (least === at) return first;
-      this.swap(at, least);
+      this.#swap(at, least);
       at = least;
     }
   }
 
-  private isLess(a: number, b: number): boolean {
-    const difference = (this.keys[a] ?? 0) - (this.keys[b] ?? 0);
-    return difference < 0 || (difference === 0 && (this.items[a] ?? 0) < (this.items[b] ?? 0));
+  #isLess(a: number, b: number): boolean {
+    const difference = (this.#keys[a] ?? 0) - (this.#keys[b] ?? 0);
+    return difference < 0 || (difference === 0 && (this.#items[a] ?? 0) < (this.#items[b] ?? 0));
   }
 
-  private set(at: number, item: number, key: number): void {
-    this.items[at] = item;
-    this.keys[at] = key;
+  #set(at: number, item: number, key: number): void {
+    this.#items[at] = item;
+    this.#keys[at] = key;
   }
 
-  private swap(a: number, b: number): void {
-    const [item, key] = [this.items[a] ?? 0, this.keys[a] ?? 0];
-    this.set(a, this.items[b] ?? 0, this.keys[b] ?? 0);
-    this.set(b, item, key);
+  #swap(a: number, b: number): void {
+    const [item, key] = [this.#items[a] ?? 0, this.#keys[a] ?? 0];
+    this.#set(a, this.#items[b] ?? 0, this.#keys[b] ?? 0);
+    this.#set(b, item, key);
   }
 }

@@ -24,14 +24,18 @@ test('measures every operation, keeps what it measured, and measures again when 
   }
   assert.ok(secondsOf(first, 'rotate', 3) > secondsOf(first, 'rotate', 0), 'more primes cost more');
   assert.ok(secondsOf(first, 'rotate', 3) > secondsOf(first, 'add', 3), 'a key switch is the costliest operation');
-  for (const name of ['context', 'keyLoad', 'keyMake', 'packBlock'] as const) assert.ok(first[name] > 0 && first[name] < 60, name);
+  for (const name of ['context', 'keyLoad', 'keyMake', 'packBlock'] as const)
+    assert.ok(first[name] > 0 && first[name] < 60, name);
   assert.ok(first.contention >= 1);
   assert.equal(first.machine.threads, availableParallelism());
   assert.match(first.machine.seal, /^\d+\.\d+\.\d+$/);
   assert.deepEqual(steps.at(-1), [steps.at(-1)?.[1], steps.at(-1)?.[1]]);
 
   const calls = steps.length;
-  assert.deepEqual(await calibrate(PARAMETERS, { directory, onProgress: () => assert.fail('nothing is measured') }), first);
+  assert.deepEqual(
+    await calibrate(PARAMETERS, { directory, onProgress: () => assert.fail('nothing is measured') }),
+    first,
+  );
   assert.equal(steps.length, calls);
   const [file = ''] = await readdir(directory);
   assert.match(file, /^[0-9a-f]{32}\.json$/);
@@ -46,8 +50,24 @@ test('measures every operation, keeps what it measured, and measures again when 
 
 test('costs between measured levels follow the model of the operation', () => {
   const even = madeUp(PARAMETERS, { rotate: 1 });
-  const calibration = { ...even, operations: { ...even.operations, rotate: [{ level: 0, seconds: 7 }, { level: 2, seconds: 23 }], add: [{ level: 1, seconds: 4 }] } };
+  const calibration = {
+    ...even,
+    operations: {
+      ...even.operations,
+      rotate: [
+        { level: 0, seconds: 7 },
+        { level: 2, seconds: 23 },
+      ],
+      add: [{ level: 1, seconds: 4 }],
+    },
+  };
   // k^2 + 4 k + 2 on k primes: 7, 14, 23, 34.
-  assert.deepEqual([0, 1, 2, 3].map((level) => secondsOf(calibration, 'rotate', level)), [7, 14, 23, 34]);
-  assert.deepEqual([0, 1, 3].map((level) => secondsOf(calibration, 'add', level)), [2, 4, 8]);
+  assert.deepEqual(
+    [0, 1, 2, 3].map((level) => secondsOf(calibration, 'rotate', level)),
+    [7, 14, 23, 34],
+  );
+  assert.deepEqual(
+    [0, 1, 3].map((level) => secondsOf(calibration, 'add', level)),
+    [2, 4, 8],
+  );
 });

@@ -3,7 +3,8 @@ import { describe, it } from 'node:test';
 import { criticalPath, simulate, type Node, type Spent } from '../src/index.ts';
 import { node, randomFrom } from './support.ts';
 
-const near = (actual: number, expected: number): void => assert.ok(Math.abs(actual - expected) < 1e-9, `${actual} instead of ${expected}`);
+const near = (actual: number, expected: number): void =>
+  assert.ok(Math.abs(actual - expected) < 1e-9, `${actual} instead of ${expected}`);
 const total = (spent: Spent): number => (Object.values(spent) as number[]).reduce((sum, value) => sum + value, 0);
 
 describe('by hand', () => {
@@ -72,7 +73,10 @@ describe('by hand', () => {
   });
 
   it('refuses a node that waits for a later one', () => {
-    assert.throws(() => simulate([node('worker', 1, [1]), node('worker', 1)], { threads: 1, schedulerThreads: 1 }), /node 0 waits for node 1/);
+    assert.throws(
+      () => simulate([node('worker', 1, [1]), node('worker', 1)], { threads: 1, schedulerThreads: 1 }),
+      /node 0 waits for node 1/,
+    );
   });
 });
 
@@ -82,10 +86,18 @@ describe('random graphs', () => {
       const random = randomFrom(seed);
       const graph: Node[] = [];
       for (let i = 0; i < 120; i++) {
-        const after = Array.from({ length: Math.floor(3 * random()) }, () => Math.floor(random() * i)).filter((before) => before < i);
-        graph.push(node(random() < 0.85 ? 'worker' : 'queue', random(), [...new Set(after)], { chain: Math.floor(4 * random()) }));
+        const after = Array.from({ length: Math.floor(3 * random()) }, () => Math.floor(random() * i)).filter(
+          (before) => before < i,
+        );
+        graph.push(
+          node(random() < 0.85 ? 'worker' : 'queue', random(), [...new Set(after)], {
+            chain: Math.floor(4 * random()),
+          }),
+        );
       }
-      const work = graph.filter(({ place }) => place === 'worker').reduce((sum, { seconds }) => sum + seconds.compute, 0);
+      const work = graph
+        .filter(({ place }) => place === 'worker')
+        .reduce((sum, { seconds }) => sum + seconds.compute, 0);
       const path = criticalPath(graph);
       for (const threads of [1, 2, 3, 8, 64]) {
         const result = simulate(graph, { threads, schedulerThreads: 1 });
@@ -104,7 +116,13 @@ describe('random graphs', () => {
     for (let round = 0; round < 5; round++) {
       const first = graph.length;
       for (let i = 0; i < 37; i++) graph.push(node('worker', 0.3, barrier));
-      graph.push(node('scheduler', 0.05, Array.from({ length: 37 }, (_, i) => first + i)));
+      graph.push(
+        node(
+          'scheduler',
+          0.05,
+          Array.from({ length: 37 }, (_, i) => first + i),
+        ),
+      );
       barrier = [graph.length - 1];
     }
     let before = Infinity;

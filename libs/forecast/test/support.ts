@@ -2,20 +2,38 @@ import type { Parameters } from '@blindfit/he';
 import { OPERATIONS, type Calibration, type Measured, type Node, type Operation } from '../src/index.ts';
 
 /** Costs that no machine has: those given, at every level alike, and nothing for the rest. */
-export function madeUp({ fingerprint, maxLevel }: Parameters, seconds: Partial<Record<Operation, number>>, more: Partial<Calibration> = {}): Calibration {
-  const at = (cost: number): Measured[] => Array.from({ length: maxLevel + 1 }, (_, level) => ({ level, seconds: cost }));
+export function madeUp(
+  { fingerprint, maxLevel }: Parameters,
+  seconds: Partial<Record<Operation, number>>,
+  more: Partial<Calibration> = {},
+): Calibration {
+  const at = (cost: number): Measured[] =>
+    Array.from({ length: maxLevel + 1 }, (_, level) => ({ level, seconds: cost }));
   return {
     format: 'blindfit-calibration/1',
     machine: { cpu: 'none', threads: 2, seal: '0', node: '0', evaluator: 'none' },
     fingerprint,
     measuredAt: '2026-01-01T00:00:00.000Z',
-    operations: Object.fromEntries(OPERATIONS.map((name) => [name, at(seconds[name] ?? 0)])) as Record<Operation, Measured[]>,
-    context: 0, keyLoad: 0, keyMake: 0, packBlock: 0, keyBytes: 0, contention: 1,
+    operations: Object.fromEntries(OPERATIONS.map((name) => [name, at(seconds[name] ?? 0)])) as Record<
+      Operation,
+      Measured[]
+    >,
+    context: 0,
+    keyLoad: 0,
+    keyMake: 0,
+    packBlock: 0,
+    keyBytes: 0,
+    contention: 1,
     ...more,
   };
 }
 
-export function node(place: Node['place'], seconds: number, after: readonly number[] = [], more: Partial<Node> = {}): Node {
+export function node(
+  place: Node['place'],
+  seconds: number,
+  after: readonly number[] = [],
+  more: Partial<Node> = {},
+): Node {
   const own = place === 'queue' ? { compute: 0, store: 0, queue: seconds } : { compute: seconds, store: 0, queue: 0 };
   return { kind: 'test', place, seconds: own, inputs: [], monomials: [], after, ...more };
 }

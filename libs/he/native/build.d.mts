@@ -8,4 +8,6 @@ export interface TranslationUnit {
 export function translationUnits(arch?: string): TranslationUnit[];
 
 /** The addon for this machine, built if it is not there yet; or why there is none. */
-export function buildNative(options?: { readonly quiet?: boolean }): Promise<{ readonly path: string } | { readonly reason: string }>;
+export function buildNative(options?: {
+  readonly quiet?: boolean;
+}): Promise<{ readonly path: string } | { readonly reason: string }>;

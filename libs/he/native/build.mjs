@@ -5,7 +5,20 @@
 
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, homedir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -19,7 +32,17 @@ const NAME = 'blindfit-he.node';
 /** Where an image has it, compiled when the image was made (`--ship`): there is no compiler in it. */
 const SHIPPED = join(HERE, 'built', NAME);
 
-const FLAGS = ['-std=c++20', '-O3', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', '-Wno-psabi', '-DNDEBUG', '-DNAPI_VERSION=8'];
+const FLAGS = [
+  '-std=c++20',
+  '-O3',
+  '-fPIC',
+  '-fvisibility=hidden',
+  '-Wall',
+  '-Wextra',
+  '-Wno-psabi',
+  '-DNDEBUG',
+  '-DNAPI_VERSION=8',
+];
 // The addon stays loaded when a thread that used it ends: another may be about to.
 const LINK = ['-shared', '-static-libstdc++', '-static-libgcc', '-Wl,-z,nodelete', '-pthread'];
 // GCC 12 takes the undefined operands in its own AVX-512 headers for mistakes.
@@ -27,15 +50,38 @@ const QUIET = ['-Wno-uninitialized', '-Wno-maybe-uninitialized'];
 /** Instructions each kernel may use; which of them runs is decided by the processor. */
 const KERNEL_FLAGS = {
   'kernel-avx2.cpp': ['-mavx2', '-mfma', '-mbmi2'],
-  'kernel-avx512.cpp': ['-mavx2', '-mfma', '-mbmi2', '-mavx512f', '-mavx512dq', '-mavx512vl', '-mavx512bw', '-mprefer-vector-width=512', ...QUIET],
-  'kernel-ifma.cpp': ['-mavx2', '-mfma', '-mbmi2', '-mavx512f', '-mavx512dq', '-mavx512vl', '-mavx512bw', '-mavx512ifma', '-mprefer-vector-width=512', ...QUIET],
+  'kernel-avx512.cpp': [
+    '-mavx2',
+    '-mfma',
+    '-mbmi2',
+    '-mavx512f',
+    '-mavx512dq',
+    '-mavx512vl',
+    '-mavx512bw',
+    '-mprefer-vector-width=512',
+    ...QUIET,
+  ],
+  'kernel-ifma.cpp': [
+    '-mavx2',
+    '-mfma',
+    '-mbmi2',
+    '-mavx512f',
+    '-mavx512dq',
+    '-mavx512vl',
+    '-mavx512bw',
+    '-mavx512ifma',
+    '-mprefer-vector-width=512',
+    ...QUIET,
+  ],
 };
 
 const run = promisify(execFile);
 
 /** The sources for a machine, and the flags of each. */
 export function translationUnits(arch = process.arch) {
-  return readdirSync(SOURCES).filter((name) => name.endsWith('.cpp') && (arch === 'x64' || KERNEL_FLAGS[name] === undefined)).sort()
+  return readdirSync(SOURCES)
+    .filter((name) => name.endsWith('.cpp') && (arch === 'x64' || KERNEL_FLAGS[name] === undefined))
+    .sort()
     .map((name) => ({ name, path: join(SOURCES, name), flags: KERNEL_FLAGS[name] ?? [] }));
 }
 
@@ -66,7 +112,9 @@ function compilerIdentity(path) {
 }
 
 function fingerprint(compiler) {
-  const hash = createHash('sha256').update(`${compilerIdentity(compiler)}\n${process.arch}\n${JSON.stringify([FLAGS, LINK, KERNEL_FLAGS])}\n`);
+  const hash = createHash('sha256').update(
+    `${compilerIdentity(compiler)}\n${process.arch}\n${JSON.stringify([FLAGS, LINK, KERNEL_FLAGS])}\n`,
+  );
   for (const name of readdirSync(SOURCES).sort()) hash.update(`${name}\n`).update(readFileSync(join(SOURCES, name)));
   return hash.digest('hex').slice(0, 24);
 }
@@ -74,7 +122,11 @@ function fingerprint(compiler) {
 /** Where built addons are kept: in the checkout, or in the user's cache where that is read-only. */
 function cacheDirectories() {
   const inCheckout = join(ROOT, '.blindfit', 'native');
-  const inCache = join(process.env.XDG_CACHE_HOME || join(process.env.HOME || homedir(), '.cache'), 'blindfit', 'native');
+  const inCache = join(
+    process.env.XDG_CACHE_HOME || join(process.env.HOME || homedir(), '.cache'),
+    'blindfit',
+    'native',
+  );
   return [inCheckout, inCache];
 }
 
@@ -91,9 +143,11 @@ function writable(path) {
 /** Runs tasks, `width` at a time. */
 async function inParallel(tasks, width) {
   const queue = [...tasks];
-  await Promise.all(Array.from({ length: Math.min(width, queue.length) }, async () => {
-    for (let task = queue.shift(); task !== undefined; task = queue.shift()) await task();
-  }));
+  await Promise.all(
+    Array.from({ length: Math.min(width, queue.length) }, async () => {
+      for (let task = queue.shift(); task !== undefined; task = queue.shift()) await task();
+    }),
+  );
 }
 
 function firstLines(error) {
@@ -111,7 +165,11 @@ export async function buildNative({ quiet = false } = {}) {
   if (existsSync(SHIPPED)) return { path: SHIPPED };
   const compiler = findCompiler();
   if (compiler === undefined) {
-    return { reason: process.env.CXX ? `the compiler ${process.env.CXX} (from CXX) is not there` : 'no C++ compiler was found: install g++, or set CXX' };
+    return {
+      reason: process.env.CXX
+        ? `the compiler ${process.env.CXX} (from CXX) is not there`
+        : 'no C++ compiler was found: install g++, or set CXX',
+    };
   }
   let name;
   try {
@@ -130,10 +188,19 @@ export async function buildNative({ quiet = false } = {}) {
   const target = join(directory, name);
   const work = mkdtempSync(join(directory, 'build-'));
   try {
-    const units = translationUnits().map((unit) => ({ ...unit, object: join(work, unit.name.replace(/\.cpp$/, '.o')) }));
+    const units = translationUnits().map((unit) => ({
+      ...unit,
+      object: join(work, unit.name.replace(/\.cpp$/, '.o')),
+    }));
     // The longest first, so that two cores end together.
     units.sort((a, b) => b.flags.length - a.flags.length || statSync(b.path).size - statSync(a.path).size);
-    await inParallel(units.map((unit) => () => run(compiler, [...FLAGS, ...unit.flags, '-isystem', headers(), '-c', unit.path, '-o', unit.object])), availableParallelism());
+    await inParallel(
+      units.map(
+        (unit) => () =>
+          run(compiler, [...FLAGS, ...unit.flags, '-isystem', headers(), '-c', unit.path, '-o', unit.object]),
+      ),
+      availableParallelism(),
+    );
     const built = join(work, 'out');
     mkdirSync(built);
     await run(compiler, [...LINK, ...units.map((unit) => unit.object), '-o', join(built, NAME)]);

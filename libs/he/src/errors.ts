@@ -42,7 +42,11 @@ export class WireError extends HeError {
 /** A key that the circuit needs is not in the keyset. */
 export class MissingKeyError extends HeError {
   constructor(what: string, available: string) {
-    super('HE_MISSING_KEY', `the keyset has no ${what}`, `it has ${available}; make a keyset with all the steps the plan lists`);
+    super(
+      'HE_MISSING_KEY',
+      `the keyset has no ${what}`,
+      `it has ${available}; make a keyset with all the steps the plan lists`,
+    );
   }
 }
 

@@ -6,15 +6,25 @@ import type { Parameters } from './parameters.ts';
 const SCALE_TOLERANCE = 2 ** -44;
 
 /** @throws CircuitError when levels or scales differ */
-export function assertSame(operation: string, a: { level: number; scale: number }, b: { level: number; scale: number }): void {
+export function assertSame(
+  operation: string,
+  a: { level: number; scale: number },
+  b: { level: number; scale: number },
+): void {
   if (a.level !== b.level) throw new CircuitError(`cannot ${operation}: levels ${a.level} and ${b.level}`);
   if (Math.abs(a.scale / b.scale - 1) > SCALE_TOLERANCE) {
-    throw new CircuitError(`cannot ${operation}: scales 2^${Math.log2(a.scale).toFixed(6)} and 2^${Math.log2(b.scale).toFixed(6)}`);
+    throw new CircuitError(
+      `cannot ${operation}: scales 2^${Math.log2(a.scale).toFixed(6)} and 2^${Math.log2(b.scale).toFixed(6)}`,
+    );
   }
 }
 
 /** A scale that fills the modulus leaves no room for the value. @throws CircuitError where SEAL would refuse */
 export function assertRoom({ dataBits }: Parameters, scale: number, level: number): void {
   const bits = dataBits.slice(0, level + 1).reduce((sum, each) => sum + each, 0);
-  if (Math.log2(scale) >= bits) throw new CircuitError(`a scale of 2^${Math.log2(scale).toFixed(1)} at level ${level}`, `the modulus there has ${bits} bits`);
+  if (Math.log2(scale) >= bits)
+    throw new CircuitError(
+      `a scale of 2^${Math.log2(scale).toFixed(1)} at level ${level}`,
+      `the modulus there has ${bits} bits`,
+    );
 }

@@ -47,7 +47,10 @@ export class Parameters implements ParametersLiteral {
     }
     for (const bits of [...dataBits, specialBits]) {
       if (!Number.isInteger(bits) || bits < MIN_PRIME_BITS || bits > MAX_PRIME_BITS) {
-        throw new ParameterError(`a prime of ${bits} bits`, `whole numbers from ${MIN_PRIME_BITS} to ${MAX_PRIME_BITS} are allowed`);
+        throw new ParameterError(
+          `a prime of ${bits} bits`,
+          `whole numbers from ${MIN_PRIME_BITS} to ${MAX_PRIME_BITS} are allowed`,
+        );
       }
     }
     if (!Number.isInteger(scaleBits) || scaleBits < 10 || scaleBits > 59) {

@@ -65,5 +65,8 @@ export function multiplySlots(a: PairedSlots, b: PairedSlots): PairedSlots {
 }
 
 export function addSlots(a: PairedSlots, b: PairedSlots): PairedSlots {
-  return { first: a.first.map((value, slot) => value + (b.first[slot] ?? 0)), second: a.second.map((value, slot) => value + (b.second[slot] ?? 0)) };
+  return {
+    first: a.first.map((value, slot) => value + (b.first[slot] ?? 0)),
+    second: a.second.map((value, slot) => value + (b.second[slot] ?? 0)),
+  };
 }

@@ -3,10 +3,22 @@ import { describe, it } from 'node:test';
 import { addMultiple } from '../src/seal/add-multiple.ts';
 
 /** Odd numbers serve as well as primes: only their size matters here. */
-const MODULI = [3n, 65_537n, 2n ** 30n - 35n, 2n ** 40n - 87n, 2n ** 45n - 55n, 2n ** 49n + 69n, 2n ** 50n - 27n, 2n ** 50n + 55n, 2n ** 60n - 93n];
+const MODULI = [
+  3n,
+  65_537n,
+  2n ** 30n - 35n,
+  2n ** 40n - 87n,
+  2n ** 45n - 55n,
+  2n ** 49n + 69n,
+  2n ** 50n - 27n,
+  2n ** 50n + 55n,
+  2n ** 60n - 93n,
+];
 
 function random(below: bigint): bigint {
-  return (BigInt(Math.floor(Math.random() * 2 ** 31)) * 2n ** 31n + BigInt(Math.floor(Math.random() * 2 ** 31))) % below;
+  return (
+    (BigInt(Math.floor(Math.random() * 2 ** 31)) * 2n ** 31n + BigInt(Math.floor(Math.random() * 2 ** 31))) % below
+  );
 }
 
 describe('target += other * constant modulo a prime', () => {

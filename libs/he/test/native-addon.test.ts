@@ -39,7 +39,7 @@ describe('the native addon', { skip: typeof addon === 'string' ? addon : false }
         const wanted = a.map((value, k) => {
           const q = bench.moduli[Math.floor(k / n)] ?? 1n;
           const unit = tables[Math.floor(k / n)]?.imaginaryUnit ?? 0n;
-          const plus = (k % n < n / 2) === (sign === 1);
+          const plus = k % n < n / 2 === (sign === 1);
           return (value + (b[k] ?? 0n) * (plus ? unit : q - unit)) % q;
         });
         assert.deepEqual(Buffer.from(out.buffer), Buffer.from(wanted.buffer), `sign ${sign}, ${kernel}`);
@@ -65,7 +65,10 @@ describe('the native addon', { skip: typeof addon === 'string' ? addon : false }
     const seeded = bench.seededCiphertext();
     const expanded = ring.readCiphertext(seeded);
     assert.ok(seeded.length < 0.6 * expanded.data.byteLength);
-    assert.deepEqual(Buffer.from(ring.writeCiphertext(expanded.data, expanded.polys, expanded.level, expanded.scale)), Buffer.from(bench.resaved(seeded)));
+    assert.deepEqual(
+      Buffer.from(ring.writeCiphertext(expanded.data, expanded.polys, expanded.level, expanded.scale)),
+      Buffer.from(bench.resaved(seeded)),
+    );
     assert.throws(() => ring.readCiphertext(bytes.subarray(0, bytes.length - 1)), /an object of \d+ bytes at byte 0/);
     assert.throws(() => ring.packKey(bytes, 0), /parms_id/);
   });
@@ -104,7 +107,10 @@ describe('the native addon', { skip: typeof addon === 'string' ? addon : false }
       ['it is empty', Buffer.alloc(0)],
     ] as const) {
       writeFileSync(other, bytes);
-      assert.throws(() => ring.openCiphertext(other), new RegExp(`the ciphertext file ${other} cannot be used: .*${what}`));
+      assert.throws(
+        () => ring.openCiphertext(other),
+        new RegExp(`the ciphertext file ${other} cannot be used: .*${what}`),
+      );
     }
     using others = await NativeBench.open(addon, { ...LITERAL, dataBits: [50, 44, 60, 40] }, 'none');
     assert.throws(() => others.createRing().openCiphertext(path), /is of other parameters/);
@@ -116,27 +122,57 @@ describe('the native addon', { skip: typeof addon === 'string' ? addon : false }
     using bench = await NativeBench.open(addon, LITERAL, 'none');
     const ring = bench.createRing();
     const words = 2 * 2 * bench.ring;
-    const [a, b, out] = [new BigUint64Array(words).fill(1n), new BigUint64Array(words).fill(2n), new BigUint64Array(words)];
-    assert.throws(() => ring.add(out.subarray(1), a, b, 2, 1), { name: 'RangeError', message: `out has ${words - 1} words, ${words} are needed` });
-    assert.throws(() => ring.add(out, a, new Float64Array(words) as unknown as BigUint64Array, 2, 1), { name: 'TypeError', message: 'b must be a BigUint64Array' });
-    assert.throws(() => ring.add(out, a, b, 2, 4), { name: 'RangeError', message: 'level must be a whole number from 0 to 3' });
+    const [a, b, out] = [
+      new BigUint64Array(words).fill(1n),
+      new BigUint64Array(words).fill(2n),
+      new BigUint64Array(words),
+    ];
+    assert.throws(() => ring.add(out.subarray(1), a, b, 2, 1), {
+      name: 'RangeError',
+      message: `out has ${words - 1} words, ${words} are needed`,
+    });
+    assert.throws(() => ring.add(out, a, new Float64Array(words) as unknown as BigUint64Array, 2, 1), {
+      name: 'TypeError',
+      message: 'b must be a BigUint64Array',
+    });
+    assert.throws(() => ring.add(out, a, b, 2, 4), {
+      name: 'RangeError',
+      message: 'level must be a whole number from 0 to 3',
+    });
     assert.throws(() => ring.add(out, a, b, 2, NaN), RangeError);
     assert.throws(() => ring.rescale(out, a, 2, 0), RangeError);
     const shared = new BigUint64Array(words + 8);
-    assert.throws(() => ring.add(shared.subarray(8), shared.subarray(0, words), b, 2, 1), { name: 'RangeError', message: 'out overlaps a' });
-    assert.throws(() => ring.addTimesJ.call({} as typeof ring, out, a, b, 1, 1), { name: 'TypeError', message: 'not a NativeRing' });
+    assert.throws(() => ring.add(shared.subarray(8), shared.subarray(0, words), b, 2, 1), {
+      name: 'RangeError',
+      message: 'out overlaps a',
+    });
+    assert.throws(() => ring.addTimesJ.call({} as typeof ring, out, a, b, 1, 1), {
+      name: 'TypeError',
+      message: 'not a NativeRing',
+    });
     const [relinearisation, galois] = [join(directory, 'relinearisation'), join(directory, 'galois')];
     writeFileSync(relinearisation, ring.packKey(bench.keyBytes(bench.relinearisation), 0));
     writeFileSync(galois, ring.packKey(bench.keyBytes(bench.galoisKey(1)), (bench.element(1) - 1) / 2));
     const key = ring.openKey(relinearisation);
-    assert.throws(() => ring.rotate([out], [a], 1, 3, key), { name: 'RangeError', message: 'the key is for relinearisation, one for the Galois element 3 is needed' });
-    assert.throws(() => ring.rotate([a], [a], 1, 3, ring.openKey(galois)), { name: 'RangeError', message: 'out must not be a' });
+    assert.throws(() => ring.rotate([out], [a], 1, 3, key), {
+      name: 'RangeError',
+      message: 'the key is for relinearisation, one for the Galois element 3 is needed',
+    });
+    assert.throws(() => ring.rotate([a], [a], 1, 3, ring.openKey(galois)), {
+      name: 'RangeError',
+      message: 'out must not be a',
+    });
     assert.throws(() => ring.rotate([out], [a], 1, 4, key), { name: 'RangeError', message: 'element must be odd' });
     using other = await NativeBench.open(addon, { ...LITERAL, dataBits: [50, 45, 60, 41] }, 'none');
     assert.throws(() => other.createRing().openKey(galois), /is of other parameters/);
     assert.throws(() => ring.openKey(join(directory, 'none')), /cannot open the key file/);
-    assert.throws(() => addon.createRing(1000, BigUint64Array.of(), BigUint64Array.of(), new BigUint64Array(4)), { name: 'RangeError' });
-    assert.throws(() => addon.createRing(1024, BigUint64Array.of(12289n, 12290n), new BigUint64Array(4), new BigUint64Array(4)), /12290 is not a prime/);
+    assert.throws(() => addon.createRing(1000, BigUint64Array.of(), BigUint64Array.of(), new BigUint64Array(4)), {
+      name: 'RangeError',
+    });
+    assert.throws(
+      () => addon.createRing(1024, BigUint64Array.of(12289n, 12290n), new BigUint64Array(4), new BigUint64Array(4)),
+      /12290 is not a prime/,
+    );
     assert.throws(() => bench.createRing('mmx' as 'avx2'), /the kernel "mmx" does not run here/);
     assert.ok(out.every((word) => word === 0n) && a.every((word) => word === 1n));
   });
@@ -154,7 +190,10 @@ describe('building the native addon', () => {
       }
     };
     assert.match(failing({ PATH: directory }), /^no C\+\+ compiler was found: install g\+\+, or set CXX\n$/);
-    assert.match(failing({ PATH: directory, CXX: '/nowhere/g++' }), /the compiler \/nowhere\/g\+\+ \(from CXX\) is not there/);
+    assert.match(
+      failing({ PATH: directory, CXX: '/nowhere/g++' }),
+      /the compiler \/nowhere\/g\+\+ \(from CXX\) is not there/,
+    );
     assert.match(failing({ CXX: process.execPath }), /failed: /);
   });
 });

@@ -4,8 +4,8 @@ import type { Ciphertext as RawCiphertext, GaloisKeys, RelinKeys } from 'node-se
 import { Parameters, type ParametersLiteral, type SecurityLevel } from '@blindfit/he';
 import { Scheme } from '@blindfit/he/seal';
 import { buildNative } from '../native/build.mjs';
-import { KERNELS, type Kernel, type NativeAddon, type NativeRing, type Words } from '../src/native/addon.ts';
 import { plaintextBytes } from '../src/formats/plaintext-bytes.ts';
+import { KERNELS, type Kernel, type NativeAddon, type NativeRing, type Words } from '../src/native/addon.ts';
 
 /** The addon, or why there is none here: a test that needs it is skipped with that reason. */
 export async function loadAddon(): Promise<NativeAddon | string> {
@@ -15,17 +15,17 @@ export async function loadAddon(): Promise<NativeAddon | string> {
 
 /** Numbers that follow from a seed: xorshift32. */
 export class Random {
-  private state: number;
+  #state: number;
 
   constructor(seed: number) {
-    this.state = (seed * 2654435761 + 1) >>> 0 || 1;
+    this.#state = (seed * 2654435761 + 1) >>> 0 || 1;
   }
 
   next(): number {
-    this.state ^= this.state << 13;
-    this.state ^= this.state >>> 17;
-    this.state ^= this.state << 5;
-    return (this.state >>>= 0);
+    this.#state ^= this.#state << 13;
+    this.#state ^= this.#state >>> 17;
+    this.#state ^= this.#state << 5;
+    return (this.#state >>>= 0);
   }
 
   below(limit: number): number {
@@ -38,9 +38,16 @@ export const PATTERNS = ['random', 'zero', 'one', 'largest', 'equal', 'mixed'] a
 export type Pattern = (typeof PATTERNS)[number];
 
 /** polys x (level + 1) x N canonical values. */
-export function makeValues(random: Random, pattern: Pattern, ring: number, moduli: readonly bigint[], polys: number): Words {
+export function makeValues(
+  random: Random,
+  pattern: Pattern,
+  ring: number,
+  moduli: readonly bigint[],
+  polys: number,
+): Words {
   const values = new BigUint64Array(polys * moduli.length * ring);
-  for (let row = 0; row < polys * moduli.length; row++) fillRow(random, pattern, moduli[row % moduli.length] ?? 0n, values.subarray(row * ring, (row + 1) * ring));
+  for (let row = 0; row < polys * moduli.length; row++)
+    fillRow(random, pattern, moduli[row % moduli.length] ?? 0n, values.subarray(row * ring, (row + 1) * ring));
   return values;
 }
 
@@ -64,7 +71,8 @@ function fillRow(random: Random, pattern: Pattern, q: bigint, row: Words): void 
       if (random.below(2) === 0) return fillRow(random, PATTERNS[random.below(5)] ?? 'random', q, row);
       fillRandom(random, q, row);
       const extremes = [0n, 1n, q - 1n, q - 2n, q >> 1n, (q >> 1n) + 1n];
-      for (let i = random.below(7); i < row.length; i += 1 + random.below(9)) row[i] = extremes[random.below(extremes.length)] ?? 0n;
+      for (let i = random.below(7); i < row.length; i += 1 + random.below(9))
+        row[i] = extremes[random.below(extremes.length)] ?? 0n;
     }
   }
 }
@@ -109,15 +117,15 @@ export class NativeBench implements Disposable {
   /** Data primes, then the special one. */
   readonly moduli: readonly bigint[];
   readonly relinearisation: RelinKeys;
-  private readonly generator: InstanceType<Scheme['seal']['KeyGenerator']>;
-  private readonly galois = new Map<number, GaloisKeys>();
+  readonly #generator: InstanceType<Scheme['seal']['KeyGenerator']>;
+  readonly #galois = new Map<number, GaloisKeys>();
 
   private constructor(scheme: Scheme, addon: NativeAddon) {
     this.scheme = scheme;
     this.addon = addon;
     this.moduli = [...scheme.primes, scheme.specialPrime];
-    this.generator = new scheme.seal.KeyGenerator(scheme.context);
-    this.relinearisation = this.generator.createRelinKeys();
+    this.#generator = new scheme.seal.KeyGenerator(scheme.context);
+    this.relinearisation = this.#generator.createRelinKeys();
   }
 
   static async open(addon: NativeAddon, literal: ParametersLiteral, security: SecurityLevel): Promise<NativeBench> {
@@ -125,9 +133,9 @@ export class NativeBench implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const key of this.galois.values()) key.delete();
+    for (const key of this.#galois.values()) key.delete();
     this.relinearisation.delete();
-    this.generator.delete();
+    this.#generator.delete();
     this.scheme[Symbol.dispose]();
   }
 
@@ -163,8 +171,9 @@ export class NativeBench implements Disposable {
 
   /** Kept and freed by the bench. */
   galoisKey(step: number): GaloisKeys {
-    let key = this.galois.get(step);
-    if (key === undefined) this.galois.set(step, (key = this.generator.createGaloisKeysWithSteps(Int32Array.of(step))));
+    let key = this.#galois.get(step);
+    if (key === undefined)
+      this.#galois.set(step, (key = this.#generator.createGaloisKeysWithSteps(Int32Array.of(step))));
     return key;
   }
 
@@ -198,8 +207,8 @@ export class NativeBench implements Disposable {
   /** A fresh one, encrypted with the secret key: its second polynomial is a seed. */
   seededCiphertext(): Uint8Array {
     const { seal, context } = this.scheme;
-    using secret = this.generator.secretKey();
-    using publicKey = this.generator.createPublicKey();
+    using secret = this.#generator.secretKey();
+    using publicKey = this.#generator.createPublicKey();
     using encryptor = new seal.Encryptor(context, publicKey, secret);
     using plain = this.scheme.encode(new Float64Array(this.ring / 2).fill(0.5), this.maxLevel, 2 ** 20);
     using ciphertext = encryptor.encryptSymmetricSerializable(plain.raw);
@@ -208,7 +217,7 @@ export class NativeBench implements Disposable {
 
   /** The key of a rotation by 1, its second polynomials as seeds. */
   seededKey(): Uint8Array {
-    using key = this.generator.createGaloisKeysSerializableWithSteps(Int32Array.of(1));
+    using key = this.#generator.createGaloisKeysSerializableWithSteps(Int32Array.of(1));
     return key.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array;
   }
 

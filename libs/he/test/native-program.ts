@@ -1,7 +1,16 @@
 /** Builds the C++ tests of the addon, once for each state of their sources. */
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +26,11 @@ export const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recove
 
 /** A program's path on PATH. */
 export function onPath(program: string): string | undefined {
-  return (process.env['PATH'] ?? '').split(delimiter).filter((entry) => entry !== '').map((entry) => join(entry, program)).find((path) => existsSync(path));
+  return (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .filter((entry) => entry !== '')
+    .map((entry) => join(entry, program))
+    .find((path) => existsSync(path));
 }
 
 /** Why a compiler cannot make programs with these flags; undefined when it can. */
@@ -25,10 +38,16 @@ export function compilerProblem(compiler: string, flags: readonly string[], sour
   const work = mkdtempSync(join(tmpdir(), 'blindfit-native-'));
   try {
     writeFileSync(join(work, 'probe.cpp'), source);
-    execFileSync(compiler, ['-std=c++20', ...flags, join(work, 'probe.cpp'), '-o', join(work, 'probe')], { stdio: ['ignore', 'ignore', 'pipe'] });
+    execFileSync(compiler, ['-std=c++20', ...flags, join(work, 'probe.cpp'), '-o', join(work, 'probe')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     return undefined;
   } catch (error) {
-    return `${compiler} cannot build with ${flags.join(' ')}: ${String((error as { stderr?: unknown }).stderr ?? error).trim().split('\n')[0] ?? ''}`;
+    return `${compiler} cannot build with ${flags.join(' ')}: ${
+      String((error as { stderr?: unknown }).stderr ?? error)
+        .trim()
+        .split('\n')[0] ?? ''
+    }`;
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -40,7 +59,9 @@ function identity(compiler: string): string {
 
 /** The sources of the addon but for Node's part of it. */
 function library(portableOnly: boolean): TranslationUnit[] {
-  return translationUnits(portableOnly ? 'portable' : process.arch).filter(({ name }) => name !== 'addon.cpp' && name !== 'napi-values.cpp');
+  return translationUnits(portableOnly ? 'portable' : process.arch).filter(
+    ({ name }) => name !== 'addon.cpp' && name !== 'napi-values.cpp',
+  );
 }
 
 interface Programs {
@@ -56,28 +77,41 @@ interface Programs {
 }
 
 /** @returns the directory the programs are in */
-export async function buildPrograms({ compiler, flags, portableOnly = false, programs, fuzzers = {} }: Programs): Promise<string> {
+export async function buildPrograms({
+  compiler,
+  flags,
+  portableOnly = false,
+  programs,
+  fuzzers = {},
+}: Programs): Promise<string> {
   const common = ['-std=c++20', '-g1', ...(portableOnly ? ['-DBLINDFIT_PORTABLE_ONLY'] : []), ...flags];
   const hash = createHash('sha256').update(JSON.stringify([identity(compiler), common, programs, fuzzers]));
   for (const folder of ['src', 'test']) {
-    for (const name of readdirSync(join(NATIVE, folder)).sort()) hash.update(name).update(readFileSync(join(NATIVE, folder, name)));
+    for (const name of readdirSync(join(NATIVE, folder)).sort())
+      hash.update(name).update(readFileSync(join(NATIVE, folder, name)));
   }
   const target = join(CACHE, hash.digest('hex').slice(0, 24));
   if (existsSync(target)) return target;
   mkdirSync(CACHE, { recursive: true });
   const work = mkdtempSync(join(CACHE, 'build-'));
   try {
-    const tests = [...new Set([...Object.values(programs), ...Object.values(fuzzers)].flat())].map((name) => ({ name, path: join(NATIVE, 'test', name), flags: [] }));
+    const tests = [...new Set([...Object.values(programs), ...Object.values(fuzzers)].flat())].map((name) => ({
+      name,
+      path: join(NATIVE, 'test', name),
+      flags: [],
+    }));
     const units = [...library(portableOnly), ...tests];
     const object = (name: string): string => join(work, name.replace(/\.cpp$/, '.o'));
     const queue = [...units].sort((a, b) => b.flags.length - a.flags.length);
-    await Promise.all(Array.from({ length: availableParallelism() }, async () => {
-      for (let unit = queue.shift(); unit !== undefined; unit = queue.shift()) {
-        // Optimising vector kernels under sanitizers takes longer than running them as they are.
-        const flags = unit.flags.length > 0 ? [...unit.flags, '-O0'] : unit.flags;
-        await run(compiler, [...common, ...flags, '-c', unit.path, '-o', object(unit.name)]);
-      }
-    }));
+    await Promise.all(
+      Array.from({ length: availableParallelism() }, async () => {
+        for (let unit = queue.shift(); unit !== undefined; unit = queue.shift()) {
+          // Optimising vector kernels under sanitizers takes longer than running them as they are.
+          const flags = unit.flags.length > 0 ? [...unit.flags, '-O0'] : unit.flags;
+          await run(compiler, [...common, ...flags, '-c', unit.path, '-o', object(unit.name)]);
+        }
+      }),
+    );
     const built = join(work, 'out');
     mkdirSync(built);
     const shared = library(portableOnly).map(({ name }) => object(name));

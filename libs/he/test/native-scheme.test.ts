@@ -7,8 +7,8 @@ import { after, describe, it } from 'node:test';
 import * as he from '@blindfit/he';
 import * as nativeBackend from '@blindfit/he/native';
 import * as sealBackend from '@blindfit/he/seal';
-import * as training from '@blindfit/training';
 import { SecretKeyHolder } from '@blindfit/owner';
+import * as training from '@blindfit/training';
 import { CkksEncoder } from '../src/native/ckks-encoder.ts';
 import { parmsId, sealPrimes } from '../src/native/seal-constants.ts';
 import { randomVector } from './setup.ts';
@@ -39,14 +39,19 @@ for (const { literal, security } of SETS) {
       seal[Symbol.dispose]();
     });
     const same = (expected: he.Ciphertext, actual: he.Ciphertext, what: string): void => {
-      assert.ok(Buffer.compare(seal.saveCiphertext(expected), native.saveCiphertext(actual)) === 0, `${what}: the bytes differ from node-seal's`);
+      assert.ok(
+        Buffer.compare(seal.saveCiphertext(expected), native.saveCiphertext(actual)) === 0,
+        `${what}: the bytes differ from node-seal's`,
+      );
     };
 
     it('chooses SEAL’s primes and parms_ids', () => {
       const expected = seal.description();
       const primes = sealPrimes(parameters);
       assert.deepEqual(primes, [...expected.primes]);
-      const ids = Array.from({ length: maxLevel + 1 }, (_, level) => [...parmsId(parameters.ring, primes.slice(0, level + 1), addon.blake2b256)]).flat();
+      const ids = Array.from({ length: maxLevel + 1 }, (_, level) => [
+        ...parmsId(parameters.ring, primes.slice(0, level + 1), addon.blake2b256),
+      ]).flat();
       assert.deepEqual(ids, [...expected.parmsIds]);
       assert.deepEqual([...parmsId(parameters.ring, primes, addon.blake2b256)], [...expected.keyParmsId]);
     });
@@ -64,12 +69,19 @@ for (const { literal, security } of SETS) {
       for (const level of new Set([0, 1, maxLevel])) {
         for (const scale of [2 ** 25, parameters.scale, parameters.scale * 1.000123]) {
           for (const [name, values] of vectors) {
-            if (Math.log2(scale) + 21 >= literal.dataBits.slice(0, level + 1).reduce((sum, bits) => sum + bits, 0)) continue;
+            if (Math.log2(scale) + 21 >= literal.dataBits.slice(0, level + 1).reduce((sum, bits) => sum + bits, 0))
+              continue;
             using plain = seal.encode(values, level, scale);
             const found = new BigUint64Array((level + 1) * parameters.ring);
             native.ring.fromCoefficients(found, encoder.coefficients(values, scale), level);
             const expected = seal.valuesOf(plain, found.length);
-            assert.ok(Buffer.compare(new Uint8Array(expected.buffer, expected.byteOffset, expected.byteLength), new Uint8Array(found.buffer)) === 0, `${name} at level ${level}, scale ${scale}`);
+            assert.ok(
+              Buffer.compare(
+                new Uint8Array(expected.buffer, expected.byteOffset, expected.byteLength),
+                new Uint8Array(found.buffer),
+              ) === 0,
+              `${name} at level ${level}, scale ${scale}`,
+            );
             cases++;
           }
         }
@@ -79,7 +91,12 @@ for (const { literal, security } of SETS) {
 
     it('expands the seeds of ciphertexts and keys', () => {
       for (let level = 0; level <= maxLevel; level++) {
-        const bytes = secret.encryptToBytes(randomVector(slots, level + 3), level, 2 ** 25, randomVector(slots, level + 4));
+        const bytes = secret.encryptToBytes(
+          randomVector(slots, level + 3),
+          level,
+          2 ** 25,
+          randomVector(slots, level + 4),
+        );
         using expected = seal.loadCiphertext(bytes);
         using actual = native.loadCiphertext(bytes);
         same(expected, actual, `a seeded ciphertext at level ${level}`);
@@ -87,12 +104,21 @@ for (const { literal, security } of SETS) {
       const { none } = seal.seal.ComprModeType;
       const relinearisation = secret.relinearisationKey();
       const whole = seal.loadRelinearisationKey(relinearisation);
-      assert.ok(Buffer.compare(native.packKey(relinearisation, undefined), native.packKey(whole.saveToArray(none) as Uint8Array, undefined)) === 0, 'the relinearisation key');
+      assert.ok(
+        Buffer.compare(
+          native.packKey(relinearisation, undefined),
+          native.packKey(whole.saveToArray(none) as Uint8Array, undefined),
+        ) === 0,
+        'the relinearisation key',
+      );
       whole.delete();
       for (const step of [0, 1, slots / 2]) {
         const bytes = secret.galoisKey(step);
         const key = seal.loadGaloisKey(bytes, step);
-        assert.ok(Buffer.compare(native.packKey(bytes, step), native.packKey(key.saveToArray(none) as Uint8Array, step)) === 0, `the key for step ${step}`);
+        assert.ok(
+          Buffer.compare(native.packKey(bytes, step), native.packKey(key.saveToArray(none) as Uint8Array, step)) === 0,
+          `the key for step ${step}`,
+        );
         key.delete();
         assert.throws(() => native.packKey(bytes, 2), /another rotation/);
       }
@@ -109,28 +135,59 @@ for (const { literal, security } of SETS) {
         writeFileSync(path, native.packKey(bytes, step));
         return native.ring.openKey(path);
       };
-      const onSeal = new sealBackend.SealEvaluator(seal, { relinearisation: seal.loadRelinearisationKey(relinearisation), galois: new Map([...galois].map(([step, bytes]) => [step, seal.loadGaloisKey(bytes, step)])) });
-      const onNative = new nativeBackend.NativeEvaluator(native, { relinearisation: keyFile(relinearisation), galois: new Map([...galois].map(([step, bytes]) => [step, keyFile(bytes, step)])) });
+      const onSeal = new sealBackend.SealEvaluator(seal, {
+        relinearisation: seal.loadRelinearisationKey(relinearisation),
+        galois: new Map([...galois].map(([step, bytes]) => [step, seal.loadGaloisKey(bytes, step)])),
+      });
+      const onNative = new nativeBackend.NativeEvaluator(native, {
+        relinearisation: keyFile(relinearisation),
+        galois: new Map([...galois].map(([step, bytes]) => [step, keyFile(bytes, step)])),
+      });
       const scale = 2 ** (Math.min(...literal.dataBits.slice(1)) === 33 ? 40 : 40);
-      const bytes = (seed: number, level: number): Uint8Array => secret.encryptToBytes(randomVector(slots, seed), level, scale, randomVector(slots, seed + 1));
-      const features = Array.from({ length: layout.blocks }, (_, block) => secret.encryptToBytes(randomVector(slots, block), 6, scale));
+      const bytes = (seed: number, level: number): Uint8Array =>
+        secret.encryptToBytes(randomVector(slots, seed), level, scale, randomVector(slots, seed + 1));
+      const features = Array.from({ length: layout.blocks }, (_, block) =>
+        secret.encryptToBytes(randomVector(slots, block), 6, scale),
+      );
       const inputs = { labels: bytes(50, 3), packed: bytes(60, 6), gradient: features };
       for (const sigmoid of [training.PAPER_SIGMOID, training.fitSigmoid(5, 8)]) {
         const run = (evaluator: he.Evaluator, codec: he.CiphertextCodec): Uint8Array[] => {
           const load = (from: Uint8Array): he.Ciphertext => codec.loadCiphertext(from);
           const packed = load(inputs.packed);
           const weights = training.expand(evaluator, layout, packed, 1, 2);
-          const errors = training.forward(evaluator, { layout, sigmoid, features: features.map(load), weights, labels: load(inputs.labels) });
-          const gradient = training.backward(evaluator, { layout, errors: [errors], gradientFeatures: new Map(features.map((from, block) => [block, [load(from)]])) });
+          const errors = training.forward(evaluator, {
+            layout,
+            sigmoid,
+            features: features.map(load),
+            weights,
+            labels: load(inputs.labels),
+          });
+          const gradient = training.backward(evaluator, {
+            layout,
+            errors: [errors],
+            gradientFeatures: new Map(features.map((from, block) => [block, [load(from)]])),
+          });
           const step = training.nesterovStep(evaluator, {
-            layout, pairs: [0, 1], gradients: [{ pair: 0, ciphertext: gradient }, { pair: 1, ciphertext: gradient }], factor: 1.5,
-            momentum: [{ coefficient: 0.3, weights: packed }], constant: 0.01,
+            layout,
+            pairs: [0, 1],
+            gradients: [
+              { pair: 0, ciphertext: gradient },
+              { pair: 1, ciphertext: gradient },
+            ],
+            factor: 1.5,
+            momentum: [{ coefficient: 0.3, weights: packed }],
+            constant: 0.01,
           });
           return [errors, gradient, step].map((ciphertext) => codec.saveCiphertext(ciphertext));
         };
         const expected = run(onSeal, seal);
         const actual = run(onNative, native);
-        expected.forEach((each, index) => assert.ok(Buffer.compare(each, actual[index] ?? new Uint8Array()) === 0, `result ${index} with a sigmoid of degree ${sigmoid.degree}`));
+        expected.forEach((each, index) =>
+          assert.ok(
+            Buffer.compare(each, actual[index] ?? new Uint8Array()) === 0,
+            `result ${index} with a sigmoid of degree ${sigmoid.degree}`,
+          ),
+        );
         assert.deepEqual(onNative.counts, onSeal.counts);
       }
       t.diagnostic(`${JSON.stringify(onNative.counts)} on ${native.ring.kernels.join(', ')}`);

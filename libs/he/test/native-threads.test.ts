@@ -15,7 +15,9 @@ const directory = realpathSync(mkdtempSync(join(tmpdir(), 'blindfit-native-')));
 after(() => rmSync(directory, { recursive: true, force: true }));
 
 function mappings(path: string): number {
-  return readFileSync('/proc/self/maps', 'utf8').split('\n').filter((line) => line.endsWith(path)).length;
+  return readFileSync('/proc/self/maps', 'utf8')
+    .split('\n')
+    .filter((line) => line.endsWith(path)).length;
 }
 
 describe('threads with the native addon', { skip: typeof addon === 'string' ? addon : false }, () => {
@@ -23,7 +25,11 @@ describe('threads with the native addon', { skip: typeof addon === 'string' ? ad
     assert.ok(typeof addon !== 'string');
     const built = await buildNative();
     assert.ok('path' in built);
-    using bench = await NativeBench.open(addon, { ring: 4096, dataBits: [50, 45, 45, 45], specialBits: 50, scaleBits: 30 }, 'none');
+    using bench = await NativeBench.open(
+      addon,
+      { ring: 4096, dataBits: [50, 45, 45, 45], specialBits: 50, scaleBits: 30 },
+      'none',
+    );
     const level = bench.maxLevel;
     const ring = bench.createRing();
     const keyPath = join(directory, 'key');
@@ -33,7 +39,16 @@ describe('threads with the native addon', { skip: typeof addon === 'string' ? ad
     const key = ring.openKey(keyPath);
     ring.rotate([expected], [operand], level, bench.element(1), key);
     const task = (reopen: boolean): WorkerTask => ({
-      addonPath: built.path, ring: bench.ring, primes: BigUint64Array.from(bench.moduli), ...bench.parmsIds(), keyPath, element: bench.element(1), level, operand, expected, reopen,
+      addonPath: built.path,
+      ring: bench.ring,
+      primes: BigUint64Array.from(bench.moduli),
+      ...bench.parmsIds(),
+      keyPath,
+      element: bench.element(1),
+      level,
+      operand,
+      expected,
+      reopen,
     });
     const start = (reopen: boolean): { worker: Worker; right: () => number } => {
       const worker = new Worker(new URL('./native-worker.ts', import.meta.url), { workerData: task(reopen) });
@@ -67,6 +82,9 @@ describe('threads with the native addon', { skip: typeof addon === 'string' ? ad
     assert.equal(mappings(keyPath), 1);
     key.close();
     assert.equal(mappings(keyPath), 0, 'the mapping goes with the last thread that had it');
-    assert.throws(() => ring.rotate([new BigUint64Array(operand.length)], [operand], level, bench.element(1), key), /the key is closed/);
+    assert.throws(
+      () => ring.rotate([new BigUint64Array(operand.length)], [operand], level, bench.element(1), key),
+      /the key is closed/,
+    );
   });
 });

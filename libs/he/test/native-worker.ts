@@ -20,7 +20,10 @@ export interface WorkerTask {
 
 const task = workerData as WorkerTask;
 const addon = createRequire(import.meta.url)(task.addonPath) as NativeAddon;
-const open = (): { ring: ReturnType<NativeAddon['createRing']>; key: ReturnType<ReturnType<NativeAddon['createRing']>['openKey']> } => {
+const open = (): {
+  ring: ReturnType<NativeAddon['createRing']>;
+  key: ReturnType<ReturnType<NativeAddon['createRing']>['openKey']>;
+} => {
   const ring = addon.createRing(task.ring, task.primes, task.parmsIds, task.keyParmsId);
   return { ring, key: ring.openKey(task.keyPath) };
 };

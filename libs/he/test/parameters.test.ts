@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { assertSecure, GUIDELINES_2024, maxLogQP, ParameterError, Parameters, RINGS, SEAL_128, type ParametersLiteral } from '@blindfit/he';
+import {
+  assertSecure,
+  GUIDELINES_2024,
+  maxLogQP,
+  ParameterError,
+  Parameters,
+  RINGS,
+  SEAL_128,
+  type ParametersLiteral,
+} from '@blindfit/he';
 import { Scheme } from '@blindfit/he/seal';
 
 const GOOD: ParametersLiteral = { ring: 16384, dataBits: [55, 45, 45, 45, 45, 45, 45], specialBits: 55, scaleBits: 45 };
@@ -29,8 +38,16 @@ describe('parameters', () => {
   });
 
   const bad: readonly [string, Partial<ParametersLiteral>, RegExp][] = [
-    ['a modulus over the 2024 table though SEAL would take it', { dataBits: [55, 50, 50, 50, 50, 50, 50], specialBits: 60, ring: 8192 }, /415 is not 128-bit secure at N = 8192; at most 214/],
-    ['435 bits at 16384: between the tables', { dataBits: [60, 45, 45, 45, 45, 45, 45, 45], specialBits: 60 }, /435 is not 128-bit secure.*at most 430 bits \(guidelines of 2024: 430, SEAL: 438\)/],
+    [
+      'a modulus over the 2024 table though SEAL would take it',
+      { dataBits: [55, 50, 50, 50, 50, 50, 50], specialBits: 60, ring: 8192 },
+      /415 is not 128-bit secure at N = 8192; at most 214/,
+    ],
+    [
+      '435 bits at 16384: between the tables',
+      { dataBits: [60, 45, 45, 45, 45, 45, 45, 45], specialBits: 60 },
+      /435 is not 128-bit secure.*at most 430 bits \(guidelines of 2024: 430, SEAL: 438\)/,
+    ],
     ['a ring that is no power of two', { ring: 10000 }, /ring 10000.*1024, 2048/],
     ['no primes', { dataBits: [] }, /0 data primes/],
     ['a prime too wide', { specialBits: 61 }, /61 bits.*20 to 60/],
@@ -39,7 +56,11 @@ describe('parameters', () => {
     ['NaN', { scaleBits: Number.NaN }, /scale of NaN/],
   ];
   for (const [name, change, message] of bad) {
-    it(`refuses ${name}`, () => assert.throws(() => Parameters.of({ ...GOOD, ...change }), (error) => error instanceof ParameterError && message.test(error.message)));
+    it(`refuses ${name}`, () =>
+      assert.throws(
+        () => Parameters.of({ ...GOOD, ...change }),
+        (error) => error instanceof ParameterError && message.test(error.message),
+      ));
   }
 
   it('opens in SEAL with the levels it says', async () => {

@@ -8,7 +8,12 @@ const fields: WireFields = { kind: 'ciphertext', level: 1, scale: 2 ** 40 };
 const payload = Uint8Array.from({ length: 100 }, (_, i) => i);
 
 describe('wire format', () => {
-  for (const each of [fields, { kind: 'relinearisation-key' }, { kind: 'galois-key', step: 4096 }, { kind: 'galois-key', step: 0 }] as const) {
+  for (const each of [
+    fields,
+    { kind: 'relinearisation-key' },
+    { kind: 'galois-key', step: 4096 },
+    { kind: 'galois-key', step: 0 },
+  ] as const) {
     it(`round trip of a ${each.kind}`, () => {
       const blob = wrap(parameters, each, payload);
       assert.equal(blob.length, WIRE_HEADER_BYTES + payload.length);
@@ -31,12 +36,21 @@ describe('wire format', () => {
     ['another parameter set', () => unwrap(blob, { parameters: other, fields }), /parameter set/],
     ['another level', () => unwrap(blob, { parameters, fields: { ...fields, level: 0 } }), /level is 1.*0 is expected/],
     ['another scale', () => unwrap(blob, { parameters, fields: { ...fields, scale: 2 ** 41 } }), /scale/],
-    ['another kind', () => unwrap(blob, { parameters, fields: { kind: 'galois-key' } }), /kind is ciphertext.*galois-key/],
+    [
+      'another kind',
+      () => unwrap(blob, { parameters, fields: { kind: 'galois-key' } }),
+      /kind is ciphertext.*galois-key/,
+    ],
     ['truncation', () => unwrap(blob.subarray(0, 120), { parameters, fields }), /size is 120.*156/],
     ['bytes appended', () => unwrap(Uint8Array.from([...blob, 0]), { parameters, fields }), /size is 157/],
-    ['a payload larger than SEAL could make', () => unwrap(wrap(parameters, fields, new Uint8Array(300_000)), { parameters, fields }), /payload of 300000 bytes.*at most/],
+    [
+      'a payload larger than SEAL could make',
+      () => unwrap(wrap(parameters, fields, new Uint8Array(300_000)), { parameters, fields }),
+      /payload of 300000 bytes.*at most/,
+    ],
   ];
   for (const [name, attempt, message] of refusals) {
-    it(`refuses ${name}`, () => assert.throws(attempt, (error) => error instanceof WireError && message.test(error.message)));
+    it(`refuses ${name}`, () =>
+      assert.throws(attempt, (error) => error instanceof WireError && message.test(error.message)));
   }
 });

@@ -42,7 +42,8 @@ export async function createFile(path: string, bytes: Uint8Array): Promise<void>
 
 /** Removes what killed processes were writing. */
 export async function removeParts(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) if (name.endsWith(PART)) await rm(join(directory, name), { force: true });
+  for (const name of await readdir(directory))
+    if (name.endsWith(PART)) await rm(join(directory, name), { force: true });
 }
 
 /** A new directory entry is on disk only after this. */

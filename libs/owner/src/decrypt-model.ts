@@ -1,9 +1,17 @@
-import { chainsOf, decodeModel, decodePair, momentumCoefficients, momentumSchedule, type Plan } from '@blindfit/training';
+import {
+  chainsOf,
+  decodeModel,
+  decodePair,
+  momentumCoefficients,
+  momentumSchedule,
+  type Plan,
+} from '@blindfit/training';
 import { decryptBlob } from './decrypt-blob.ts';
 import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 
-const GARBAGE = 'the server returned something else than the trained model, or the job was planned for other data: check the job, and train again';
+const GARBAGE =
+  'the server returned something else than the trained model, or the job was planned for other data: check the job, and train again';
 
 /**
  * Opens a trained model. Encryption gives no integrity: a server may return anything, so everything is checked that
@@ -14,8 +22,16 @@ const GARBAGE = 'the server returned something else than the trained model, or t
  */
 export function decryptModel(keyset: Keyset, plan: Plan, blobs: readonly Uint8Array[]): Float64Array[] {
   const { layout } = plan;
-  if (blobs.length !== layout.models) throw new ModelError(`a model of ${blobs.length} ciphertexts`, `${layout.models} are needed for ${layout.classes} classes of ${layout.features} features`);
-  const weights = decodeModel(layout, plan.parameters.ring, blobs.map((blob) => decryptBlob(keyset, 'model', blob, plan.schedule.modelLevel)));
+  if (blobs.length !== layout.models)
+    throw new ModelError(
+      `a model of ${blobs.length} ciphertexts`,
+      `${layout.models} are needed for ${layout.classes} classes of ${layout.features} features`,
+    );
+  const weights = decodeModel(
+    layout,
+    plan.parameters.ring,
+    blobs.map((blob) => decryptBlob(keyset, 'model', blob, plan.schedule.modelLevel)),
+  );
   checkRange(plan, weights);
   return weights;
 }
@@ -25,10 +41,16 @@ export function decryptModel(keyset: Keyset, plan: Plan, blobs: readonly Uint8Ar
  * @returns by class; undefined for classes of other chains
  * @throws as {@link decryptModel}
  */
-export function decryptChain(keyset: Keyset, plan: Plan, chain: number, blob: Uint8Array): (Float64Array | undefined)[] {
+export function decryptChain(
+  keyset: Keyset,
+  plan: Plan,
+  chain: number,
+  blob: Uint8Array,
+): (Float64Array | undefined)[] {
   const { layout, parameters } = plan;
   const pairs = chainsOf(plan)[chain];
-  if (pairs === undefined) throw new ModelError(`weights of chain ${chain}`, `the job has ${chainsOf(plan).length} chains`);
+  if (pairs === undefined)
+    throw new ModelError(`weights of chain ${chain}`, `the job has ${chainsOf(plan).length} chains`);
   const slots = decryptBlob(keyset, 'model', blob, 0);
   const all = Array.from({ length: layout.classes }, () => new Float64Array(layout.features));
   for (const pair of pairs) decodePair(layout, parameters.ring, slots, pair, all);
@@ -40,7 +62,11 @@ export function decryptChain(keyset: Keyset, plan: Plan, chain: number, blob: Ui
 function checkRange(plan: Plan, weights: readonly (Float64Array | undefined)[]): void {
   weights.forEach((row, label) => {
     const feature = row?.findIndex((value) => !(Math.abs(value) <= plan.maxWeight)) ?? -1;
-    if (feature >= 0) throw new ModelError(`the weight of class ${label} and feature ${feature} is ${row?.[feature] ?? 'missing'}, beyond ${plan.maxWeight}, the most this job can carry`, GARBAGE);
+    if (feature >= 0)
+      throw new ModelError(
+        `the weight of class ${label} and feature ${feature} is ${row?.[feature] ?? 'missing'}, beyond ${plan.maxWeight}, the most this job can carry`,
+        GARBAGE,
+      );
   });
 }
 
@@ -51,12 +77,22 @@ function checkRange(plan: Plan, weights: readonly (Float64Array | undefined)[]):
  * @returns weights by iteration: classes x features
  * @throws as {@link decryptModel}
  */
-export function decryptIterates(keyset: Keyset, plan: Plan, iterates: readonly (readonly Uint8Array[])[]): Float64Array[][] {
+export function decryptIterates(
+  keyset: Keyset,
+  plan: Plan,
+  iterates: readonly (readonly Uint8Array[])[],
+): Float64Array[][] {
   const { iterations, initialWeight } = plan.hyperparameters;
   const etas = momentumSchedule(iterations);
-  let before: readonly Float64Array[] = Array.from({ length: plan.layout.classes }, () => new Float64Array(plan.layout.features).fill(initialWeight));
+  let before: readonly Float64Array[] = Array.from({ length: plan.layout.classes }, () =>
+    new Float64Array(plan.layout.features).fill(initialWeight),
+  );
   return iterates.map((blobs, index) => {
-    const current = decodeModel(plan.layout, plan.parameters.ring, blobs.map((blob) => decryptBlob(keyset, 'model', blob, 0)));
+    const current = decodeModel(
+      plan.layout,
+      plan.parameters.ring,
+      blobs.map((blob) => decryptBlob(keyset, 'model', blob, 0)),
+    );
     checkRange(plan, current);
     const { newest, older } = momentumCoefficients(etas, index + 1);
     const weights = current.map((row, k) => row.map((value, j) => newest * value + older * (before[k]?.[j] ?? 0)));

@@ -5,7 +5,8 @@ import type { Keyset } from './keyset.ts';
 
 /** Places without a sample hold zero, but for noise; with other keys, or an overflow, they hold anything. */
 const MOST_OF_NOTHING = 0.05;
-const GARBAGE = 'the server returned something else than scores, the model is of other keys, or its weights are too large for these samples: check the job and its preprocessing';
+const GARBAGE =
+  'the server returned something else than scores, the model is of other keys, or its weights are too large for these samples: check the job and its preprocessing';
 
 /**
  * Opens the scores of a prediction, one ciphertext at a time. Encryption gives no integrity: a server may return anything,
@@ -15,11 +16,19 @@ const GARBAGE = 'the server returned something else than scores, the model is of
  * @returns samples x classes, row-major
  * @throws WireError, SealError when a blob is no ciphertext of this keyset; ModelError when it holds no plausible scores
  */
-export async function decryptScores(keyset: Keyset, plan: PredictionPlan, scores: readonly (readonly string[])[], fetch: (digest: string) => Promise<Uint8Array>): Promise<Float64Array> {
+export async function decryptScores(
+  keyset: Keyset,
+  plan: PredictionPlan,
+  scores: readonly (readonly string[])[],
+  fetch: (digest: string) => Promise<Uint8Array>,
+): Promise<Float64Array> {
   const { layout } = plan;
   const ragged = scores.find((row) => row.length !== layout.pairs);
   if (scores.length !== layout.shards || ragged !== undefined) {
-    throw new ModelError(`scores of ${scores.length} x ${ragged?.length ?? layout.pairs} ciphertexts`, `${layout.shards} x ${layout.pairs} are needed for ${layout.samples} samples and ${layout.classes} classes`);
+    throw new ModelError(
+      `scores of ${scores.length} x ${ragged?.length ?? layout.pairs} ciphertexts`,
+      `${layout.shards} x ${layout.pairs} are needed for ${layout.samples} samples and ${layout.classes} classes`,
+    );
   }
   const result = new Float64Array(layout.samples * layout.classes);
   for (const [shard, row] of scores.entries()) {
@@ -28,11 +37,17 @@ export async function decryptScores(keyset: Keyset, plan: PredictionPlan, scores
       for (let place = 0; place < layout.samplesPerShard; place++) {
         const slot = place * layout.width;
         const sample = sampleAt(layout, shard, place);
-        const classes = isFullPair(layout, pair) ? ([[first, 2 * pair], [second, 2 * pair + 1]] as const) : ([[first, 2 * pair]] as const);
+        const classes = isFullPair(layout, pair)
+          ? ([
+              [first, 2 * pair],
+              [second, 2 * pair + 1],
+            ] as const)
+          : ([[first, 2 * pair]] as const);
         for (const [slots, label] of classes) {
           const score = slots[slot] ?? NaN;
           if (sample !== undefined) result[sample * layout.classes + label] = checked(plan, score, sample, label);
-          else if (!(Math.abs(score) <= MOST_OF_NOTHING)) throw new ModelError(`the score of class ${label} is ${score} where there is no sample`, GARBAGE);
+          else if (!(Math.abs(score) <= MOST_OF_NOTHING))
+            throw new ModelError(`the score of class ${label} is ${score} where there is no sample`, GARBAGE);
         }
       }
     }
@@ -42,5 +57,8 @@ export async function decryptScores(keyset: Keyset, plan: PredictionPlan, scores
 
 function checked({ maxScore }: PredictionPlan, score: number, sample: number, label: number): number {
   if (Math.abs(score) <= maxScore) return score;
-  throw new ModelError(`the score of sample ${sample + 1} for class ${label} is ${score}, beyond ${maxScore}, the most a prediction can carry`, GARBAGE);
+  throw new ModelError(
+    `the score of sample ${sample + 1} for class ${label} is ${score}, beyond ${maxScore}, the most a prediction can carry`,
+    GARBAGE,
+  );
 }

@@ -12,7 +12,12 @@ import { Check } from 'typebox/value';
 import { errnoOf, writePart } from './atomic-file.ts';
 import { KeysetError } from './errors.ts';
 
-const HolderSchema = Type.Object({ token: Type.String(), host: Type.String(), pid: Type.Integer(), started: Type.String() });
+const HolderSchema = Type.Object({
+  token: Type.String(),
+  host: Type.String(),
+  pid: Type.Integer(),
+  started: Type.String(),
+});
 type Holder = Static<typeof HolderSchema>;
 
 const POLL_MS = 100;
@@ -31,7 +36,12 @@ export interface DirectoryLock extends AsyncDisposable {
  */
 export async function lockDirectory(directory: string, patience = 600_000): Promise<DirectoryLock> {
   const path = join(directory, 'lock');
-  const me: Holder = { token: randomUUID(), host: hostname(), pid: process.pid, started: (await processOf(process.pid)).started };
+  const me: Holder = {
+    token: randomUUID(),
+    host: hostname(),
+    pid: process.pid,
+    started: (await processOf(process.pid)).started,
+  };
   const deadline = performance.now() + patience;
   while (!(await take(directory, path, me))) {
     const holder = await readHolder(path);
@@ -41,7 +51,11 @@ export async function lockDirectory(directory: string, patience = 600_000): Prom
       continue;
     }
     if (performance.now() > deadline) {
-      throw new KeysetError('KEYSET_BUSY', `process ${holder.pid} on ${holder.host} has been making keys in ${directory} for too long`, `end it, or delete ${path} if it is gone`);
+      throw new KeysetError(
+        'KEYSET_BUSY',
+        `process ${holder.pid} on ${holder.host} has been making keys in ${directory} for too long`,
+        `end it, or delete ${path} if it is gone`,
+      );
     }
     await sleep(POLL_MS);
   }

@@ -1,9 +1,19 @@
 /** Encrypts the training data of a job, ciphertext by ciphertext, so that any amount of it fits in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Manifest } from '@blindfit/protocol';
-import { batchOfShard, batchRange, cellAt, encodeFeatures, encodeGradientFeatures, encodeLabels, isFullPair, quadraticGradientRow, type Plan } from '@blindfit/training';
-import { wrap } from '@blindfit/he';
 import { digestOf, type Digest } from '@blindfit/base';
+import { wrap } from '@blindfit/he';
+import type { Manifest } from '@blindfit/protocol';
+import {
+  batchOfShard,
+  batchRange,
+  cellAt,
+  encodeFeatures,
+  encodeGradientFeatures,
+  encodeLabels,
+  isFullPair,
+  quadraticGradientRow,
+  type Plan,
+} from '@blindfit/training';
 import { JobDataError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 
@@ -50,7 +60,12 @@ export function countBlobs({ layout }: Plan): number {
  * @returns the digests, in the places the manifest has for them
  * @throws JobDataError when the data do not fit the plan; whatever `store` throws
  */
-export async function encryptJob(keyset: Keyset, plan: Plan, data: JobData, options: EncryptOptions): Promise<DataBlobs> {
+export async function encryptJob(
+  keyset: Keyset,
+  plan: Plan,
+  data: JobData,
+  options: EncryptOptions,
+): Promise<DataBlobs> {
   assertFits(keyset, plan, data);
   const { layout, parameters } = plan;
   // Every batch has its own.
@@ -61,16 +76,29 @@ export async function encryptJob(keyset: Keyset, plan: Plan, data: JobData, opti
   const total = countBlobs(plan);
   let done = 0;
 
-  const encrypt = async (name: keyof DataBlobs, shard: number, index: number, first: Float64Array, second?: Float64Array): Promise<Digest> => {
+  const encrypt = async (
+    name: keyof DataBlobs,
+    shard: number,
+    index: number,
+    first: Float64Array,
+    second?: Float64Array,
+  ): Promise<Digest> => {
     const { level, scale } = plan[name];
-    const bytes = wrap(parameters, { kind: 'ciphertext', level, scale }, keyset.secret.encryptToBytes(first, level, scale, second));
+    const bytes = wrap(
+      parameters,
+      { kind: 'ciphertext', level, scale },
+      keyset.secret.encryptToBytes(first, level, scale, second),
+    );
     const digest = digestOf(bytes);
     await options.store({ name, shard, index, place: `blobs.${name}[${shard}][${index}]`, digest, bytes });
     options.onProgress?.(++done, total);
     await nextTurn();
     return digest;
   };
-  const grid = async (columns: number, cell: (shard: number, index: number) => Promise<Digest>): Promise<Digest[][]> => {
+  const grid = async (
+    columns: number,
+    cell: (shard: number, index: number) => Promise<Digest>,
+  ): Promise<Digest[][]> => {
     const rows: Digest[][] = [];
     for (let shard = 0; shard < layout.shards; shard++) {
       const row: Digest[] = [];
@@ -81,17 +109,31 @@ export async function encryptJob(keyset: Keyset, plan: Plan, data: JobData, opti
   };
 
   options.onProgress?.(0, total);
-  const features = await grid(layout.cells, (shard, cell) => encrypt('features', shard, cell, encodeFeatures(layout, data.x, shard, cell)));
+  const features = await grid(layout.cells, (shard, cell) =>
+    encrypt('features', shard, cell, encodeFeatures(layout, data.x, shard, cell)),
+  );
   const gradientFeatures = await grid(layout.cells, (shard, cell) => {
     // Staggering moves samples, never columns: b can be multiplied in slot by slot, and no second matrix is needed.
     const slots = encodeGradientFeatures(layout, data.x, shard, cell);
     const { block } = cellAt(layout, cell);
     const b = rows[batchOfShard(layout, shard)] ?? new Float64Array();
-    return encrypt('gradientFeatures', shard, cell, slots.map((value, slot) => value * (b[block * layout.columns + (slot % layout.columns)] ?? 0)));
+    return encrypt(
+      'gradientFeatures',
+      shard,
+      cell,
+      slots.map((value, slot) => value * (b[block * layout.columns + (slot % layout.columns)] ?? 0)),
+    );
   });
   const labels = await grid(layout.pairs, (shard, pair) => {
-    const labelsOf = (label: number): Float64Array => encodeLabels(layout, data.labels[label] ?? new Float64Array(), shard);
-    return encrypt('labels', shard, pair, labelsOf(2 * pair), isFullPair(layout, pair) ? labelsOf(2 * pair + 1) : undefined);
+    const labelsOf = (label: number): Float64Array =>
+      encodeLabels(layout, data.labels[label] ?? new Float64Array(), shard);
+    return encrypt(
+      'labels',
+      shard,
+      pair,
+      labelsOf(2 * pair),
+      isFullPair(layout, pair) ? labelsOf(2 * pair + 1) : undefined,
+    );
   });
   return { features, gradientFeatures, labels };
 }
@@ -99,7 +141,8 @@ export async function encryptJob(keyset: Keyset, plan: Plan, data: JobData, opti
 function assertFits(keyset: Keyset, plan: Plan, { x, samples, features, labels }: JobData): void {
   const { layout, parameters } = plan;
   const same = (what: string, found: number | string, wanted: number | string): void => {
-    if (found !== wanted) throw new JobDataError(`${what}: ${found}`, `the plan is for ${wanted}; plan again for these data`);
+    if (found !== wanted)
+      throw new JobDataError(`${what}: ${found}`, `the plan is for ${wanted}; plan again for these data`);
   };
   same('parameters of the keyset', keyset.parameters.name, parameters.name);
   same('fingerprint of the keyset', keyset.parameters.fingerprint, parameters.fingerprint);
@@ -108,10 +151,18 @@ function assertFits(keyset: Keyset, plan: Plan, { x, samples, features, labels }
   same('classes', labels.length, layout.classes);
   same('numbers in x', x.length, samples * features);
   const wrong = x.findIndex((value) => !Number.isFinite(value));
-  if (wrong >= 0) throw new JobDataError(`x[${Math.floor(wrong / features)}][${wrong % features}] is ${x[wrong] ?? 'missing'}`, 'finite numbers only');
+  if (wrong >= 0)
+    throw new JobDataError(
+      `x[${Math.floor(wrong / features)}][${wrong % features}] is ${x[wrong] ?? 'missing'}`,
+      'finite numbers only',
+    );
   labels.forEach((column, label) => {
     same(`labels of class ${label}`, column.length, samples);
     const sample = column.findIndex((value) => value !== 0 && value !== 1);
-    if (sample >= 0) throw new JobDataError(`the label of class ${label} for sample ${sample} is ${column[sample] ?? 'missing'}`, 'allowed: 0 and 1');
+    if (sample >= 0)
+      throw new JobDataError(
+        `the label of class ${label} for sample ${sample} is ${column[sample] ?? 'missing'}`,
+        'allowed: 0 and 1',
+      );
   });
 }

@@ -1,8 +1,8 @@
 /** Encrypts the samples of a prediction, ciphertext by ciphertext, so that any number of them fits in memory. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { encodeFeatures, type PredictionPlan } from '@blindfit/training';
-import { wrap } from '@blindfit/he';
 import { digestOf, type Digest } from '@blindfit/base';
+import { wrap } from '@blindfit/he';
+import { encodeFeatures, type PredictionPlan } from '@blindfit/training';
 import type { EncryptOptions, JobData } from './encrypt-job.ts';
 import { JobDataError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
@@ -15,17 +15,27 @@ export type Samples = Pick<JobData, 'x' | 'samples' | 'features'>;
  * @returns the digests by shard, then by cell, as the manifest has them
  * @throws JobDataError when the samples do not fit the plan; whatever `store` throws
  */
-export async function encryptSamples(keyset: Keyset, plan: PredictionPlan, { x, samples, features }: Samples, options: EncryptOptions): Promise<Digest[][]> {
+export async function encryptSamples(
+  keyset: Keyset,
+  plan: PredictionPlan,
+  { x, samples, features }: Samples,
+  options: EncryptOptions,
+): Promise<Digest[][]> {
   const { layout, parameters } = plan;
   const same = (what: string, found: number | string, wanted: number | string): void => {
-    if (found !== wanted) throw new JobDataError(`${what}: ${found}`, `the plan is for ${wanted}; plan again for these samples`);
+    if (found !== wanted)
+      throw new JobDataError(`${what}: ${found}`, `the plan is for ${wanted}; plan again for these samples`);
   };
   same('fingerprint of the keyset', keyset.parameters.fingerprint, parameters.fingerprint);
   same('samples', samples, layout.samples);
   same('features (bias included)', features, layout.features);
   same('numbers in x', x.length, samples * features);
   const wrong = x.findIndex((value) => !Number.isFinite(value));
-  if (wrong >= 0) throw new JobDataError(`x[${Math.floor(wrong / features)}][${wrong % features}] is ${x[wrong] ?? 'missing'}`, 'finite numbers only');
+  if (wrong >= 0)
+    throw new JobDataError(
+      `x[${Math.floor(wrong / features)}][${wrong % features}] is ${x[wrong] ?? 'missing'}`,
+      'finite numbers only',
+    );
   const total = layout.shards * layout.cells;
   const { level, scale } = plan.features;
   const grid: Digest[][] = [];
@@ -33,9 +43,20 @@ export async function encryptSamples(keyset: Keyset, plan: PredictionPlan, { x, 
   for (let shard = 0; shard < layout.shards; shard++) {
     const row: Digest[] = [];
     for (let cell = 0; cell < layout.cells; cell++) {
-      const bytes = wrap(parameters, { kind: 'ciphertext', level, scale }, keyset.secret.encryptToBytes(encodeFeatures(layout, x, shard, cell), level, scale));
+      const bytes = wrap(
+        parameters,
+        { kind: 'ciphertext', level, scale },
+        keyset.secret.encryptToBytes(encodeFeatures(layout, x, shard, cell), level, scale),
+      );
       const digest = digestOf(bytes);
-      await options.store({ name: 'features', shard, index: cell, place: `blobs.features[${shard}][${cell}]`, digest, bytes });
+      await options.store({
+        name: 'features',
+        shard,
+        index: cell,
+        place: `blobs.features[${shard}][${cell}]`,
+        digest,
+        bytes,
+      });
       row.push(digest);
       options.onProgress?.(shard * layout.cells + cell + 1, total);
       await nextTurn();

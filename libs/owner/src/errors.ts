@@ -8,7 +8,8 @@ import { HeError } from '@blindfit/he';
  * - `KEYSET_ACCESS`: the operating system refused to read or write.
  * - `KEYSET_BUSY`: another process has been making keys there for too long.
  */
-export type KeysetErrorCode = 'KEYSET_MISSING' | 'KEYSET_EXPOSED' | 'KEYSET_FOREIGN' | 'KEYSET_CORRUPT' | 'KEYSET_ACCESS' | 'KEYSET_BUSY';
+export type KeysetErrorCode =
+  'KEYSET_MISSING' | 'KEYSET_EXPOSED' | 'KEYSET_FOREIGN' | 'KEYSET_CORRUPT' | 'KEYSET_ACCESS' | 'KEYSET_BUSY';
 
 /** A directory of keys that cannot be used as it is. */
 export class KeysetError extends HeError {

@@ -8,11 +8,11 @@ import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type, type Static } from 'typebox';
-import { checker, ContractError, DigestSchema, ParametersSchema } from '@blindfit/protocol';
+import { digestOf, parseDigest, type Digest } from '@blindfit/base';
 import { HeError, wrap, type Parameters, type WireFields } from '@blindfit/he';
 import { Scheme } from '@blindfit/he/seal';
+import { checker, ContractError, DigestSchema, ParametersSchema } from '@blindfit/protocol';
 import { type Plan } from '@blindfit/training';
-import { digestOf, parseDigest, type Digest } from '@blindfit/base';
 import { errnoOf, removeParts, replaceFile } from './atomic-file.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { KeysetError } from './errors.ts';
@@ -107,83 +107,86 @@ interface WantedKey {
 
 class Opening {
   readonly directory: string;
-  private readonly options: OpenKeysetOptions;
-  private readonly scheme: Scheme;
-  private readonly parameters: Parameters;
-  private readonly started = performance.now();
-  private readonly secretPath: string;
-  private readonly indexPath: string;
-  private stored: StoredSecret | undefined;
-  private generating = 0;
+  readonly #options: OpenKeysetOptions;
+  readonly #scheme: Scheme;
+  readonly #parameters: Parameters;
+  readonly #started = performance.now();
+  readonly #secretPath: string;
+  readonly #indexPath: string;
+  #stored: StoredSecret | undefined;
+  #generating = 0;
 
   constructor(options: OpenKeysetOptions, scheme: Scheme) {
-    this.options = options;
-    this.scheme = scheme;
-    this.parameters = scheme.parameters;
-    this.directory = join(resolve(options.directory), keysetName(this.parameters));
-    this.secretPath = join(this.directory, 'secret.key');
-    this.indexPath = join(this.directory, 'keyset.json');
+    this.#options = options;
+    this.#scheme = scheme;
+    this.#parameters = scheme.parameters;
+    this.directory = join(resolve(options.directory), keysetName(this.#parameters));
+    this.#secretPath = join(this.directory, 'secret.key');
+    this.#indexPath = join(this.directory, 'keyset.json');
   }
 
   async run(): Promise<Keyset> {
-    this.stored = await readSecret(this.secretPath, this.scheme);
-    if (this.stored === undefined) await this.assertMayCreate();
+    this.#stored = await readSecret(this.#secretPath, this.#scheme);
+    if (this.#stored === undefined) await this.#assertMayCreate();
     // What is complete is opened without a lock, and without writing.
-    const found = this.stored === undefined ? undefined : await this.findKeys(await this.readIndex(this.stored));
-    if (this.stored !== undefined && found?.missing.length === 0) return this.finish(this.stored, found.files);
-    return await this.makeKeys();
+    const found = this.#stored === undefined ? undefined : await this.#findKeys(await this.#readIndex(this.#stored));
+    if (this.#stored !== undefined && found?.missing.length === 0) return this.#finish(this.#stored, found.files);
+    return await this.#makeKeys();
   }
 
   /** Frees what `run` left in SEAL's memory when it failed. */
   abandon(): void {
-    this.stored?.secret[Symbol.dispose]();
-    this.scheme[Symbol.dispose]();
+    this.#stored?.secret[Symbol.dispose]();
+    this.#scheme[Symbol.dispose]();
   }
 
-  private async makeKeys(): Promise<Keyset> {
+  async #makeKeys(): Promise<Keyset> {
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
     await using lock = await lockDirectory(this.directory);
     await removeParts(this.directory);
     // Another process may have been here since.
-    this.stored ??= (await readSecret(this.secretPath, this.scheme)) ?? (await this.timed(() => createSecret(this.secretPath, this.scheme)));
-    const { stored } = this;
-    let index = await this.readIndex(stored);
-    const { files, missing } = await this.findKeys(index);
-    if (missing.length > 0) this.options.onProgress?.(0, missing.length);
+    this.#stored ??=
+      (await readSecret(this.#secretPath, this.#scheme)) ??
+      (await this.#timed(() => createSecret(this.#secretPath, this.#scheme)));
+    const stored = this.#stored;
+    let index = await this.#readIndex(stored);
+    const { files, missing } = await this.#findKeys(index);
+    if (missing.length > 0) this.#options.onProgress?.(0, missing.length);
     for (const [done, key] of missing.entries()) {
       await nextTurn();
-      await this.timed(async () => {
-        const bytes = wrap(this.parameters, key.fields, key.make(stored.secret));
+      await this.#timed(async () => {
+        const bytes = wrap(this.#parameters, key.fields, key.make(stored.secret));
         const file = { path: key.path, digest: digestOf(bytes), size: bytes.length };
         await replaceFile(key.path, bytes);
         index = key.withRecord(index, { digest: file.digest, size: file.size });
-        await replaceFile(this.indexPath, Buffer.from(`${JSON.stringify(index, undefined, 2)}\n`));
+        await replaceFile(this.#indexPath, Buffer.from(`${JSON.stringify(index, undefined, 2)}\n`));
         files.set(key, file);
       });
       await lock.refresh();
-      this.options.onProgress?.(done + 1, missing.length);
+      this.#options.onProgress?.(done + 1, missing.length);
     }
-    return this.finish(stored, files);
+    return this.#finish(stored, files);
   }
 
-  private finish(stored: StoredSecret, files: ReadonlyMap<WantedKey, KeyFile>): Keyset {
-    const { scheme } = this;
+  #finish(stored: StoredSecret, files: ReadonlyMap<WantedKey, KeyFile>): Keyset {
+    const scheme = this.#scheme;
     let relinearisationKey: KeyFile | undefined;
     const galoisKeys = new Map<number, KeyFile>();
     for (const [{ fields }, file] of files) {
       if (fields.step === undefined) relinearisationKey = file;
       else galoisKeys.set(fields.step, file);
     }
-    if (relinearisationKey === undefined) throw new KeysetError('KEYSET_MISSING', `${this.directory} has no relinearisation key`, 'open it again');
-    const total = (performance.now() - this.started) / 1000;
+    if (relinearisationKey === undefined)
+      throw new KeysetError('KEYSET_MISSING', `${this.directory} has no relinearisation key`, 'open it again');
+    const total = (performance.now() - this.#started) / 1000;
     return {
       directory: this.directory,
-      parameters: this.parameters,
+      parameters: this.#parameters,
       scheme,
       secret: stored.secret,
       relinearisationKey,
       galoisKeys: new Map([...galoisKeys].sort(([a], [b]) => a - b)),
-      seconds: { generate: this.generating, load: total - this.generating },
+      seconds: { generate: this.#generating, load: total - this.#generating },
       [Symbol.dispose]() {
         stored.secret[Symbol.dispose]();
         scheme[Symbol.dispose]();
@@ -192,25 +195,36 @@ class Opening {
   }
 
   /** There is no secret key: may one be made? A lost one must not be papered over by a new one. */
-  private async assertMayCreate(): Promise<void> {
-    const { directory, options, parameters } = this;
+  async #assertMayCreate(): Promise<void> {
+    const { directory } = this;
+    const options = this.#options;
+    const parameters = this.#parameters;
     const entries = await readdir(resolve(options.directory)).catch(() => []);
     const names = entries.filter((name) => /^N\d+QP\d+L\d+S\d+-[0-9a-f]{8}$/.test(name));
     if (!options.create) {
-      throw new KeysetError('KEYSET_MISSING', `there is no keyset for ${parameters.name} in ${resolve(options.directory)}`, names.length === 0 ? 'make one first, or name the directory that has it' : `keysets there: ${names.join(', ')}`);
+      throw new KeysetError(
+        'KEYSET_MISSING',
+        `there is no keyset for ${parameters.name} in ${resolve(options.directory)}`,
+        names.length === 0 ? 'make one first, or name the directory that has it' : `keysets there: ${names.join(', ')}`,
+      );
     }
-    const index = await stat(this.indexPath).catch(() => undefined);
+    const index = await stat(this.#indexPath).catch(() => undefined);
     if (index !== undefined) {
       // Unless another process made the key just now.
-      this.stored = await readSecret(this.secretPath, this.scheme);
-      if (this.stored === undefined) {
-        throw new KeysetError('KEYSET_MISSING', `${directory} has public keys, but its secret.key is gone`, 'restore secret.key from your backup, or move the whole directory away to start anew');
+      this.#stored = await readSecret(this.#secretPath, this.#scheme);
+      if (this.#stored === undefined) {
+        throw new KeysetError(
+          'KEYSET_MISSING',
+          `${directory} has public keys, but its secret.key is gone`,
+          'restore secret.key from your backup, or move the whole directory away to start anew',
+        );
       }
     }
   }
 
-  private async readIndex(stored: StoredSecret): Promise<KeysetIndex> {
-    const { parameters, indexPath } = this;
+  async #readIndex(stored: StoredSecret): Promise<KeysetIndex> {
+    const parameters = this.#parameters;
+    const indexPath = this.#indexPath;
     const { fingerprint } = parameters;
     let index: KeysetIndex;
     try {
@@ -218,25 +232,44 @@ class Opening {
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') {
         const { ring, dataBits, specialBits, scaleBits } = parameters;
-        return { format: FORMAT, parameters: { ring, dataBits: [...dataBits], specialBits, scaleBits }, fingerprint, secretKey: stored.name, createdAt: new Date().toISOString(), galoisKeys: {} };
+        return {
+          format: FORMAT,
+          parameters: { ring, dataBits: [...dataBits], specialBits, scaleBits },
+          fingerprint,
+          secretKey: stored.name,
+          createdAt: new Date().toISOString(),
+          galoisKeys: {},
+        };
       }
       if (!(error instanceof SyntaxError || error instanceof ContractError)) throw error;
-      throw new KeysetError('KEYSET_CORRUPT', `${indexPath} is damaged: ${error.message}`, 'delete it: the public keys are then made anew from the secret key');
+      throw new KeysetError(
+        'KEYSET_CORRUPT',
+        `${indexPath} is damaged: ${error.message}`,
+        'delete it: the public keys are then made anew from the secret key',
+      );
     }
     if (index.fingerprint !== fingerprint || JSON.stringify(index.parameters) !== JSON.stringify(parameters)) {
-      throw new KeysetError('KEYSET_FOREIGN', `${indexPath} is of other parameters than ${parameters.name}`, 'delete it: the public keys are then made anew from the secret key');
+      throw new KeysetError(
+        'KEYSET_FOREIGN',
+        `${indexPath} is of other parameters than ${parameters.name}`,
+        'delete it: the public keys are then made anew from the secret key',
+      );
     }
     if (index.secretKey !== stored.name) {
-      throw new KeysetError('KEYSET_FOREIGN', `${indexPath} lists the public keys of another secret key than ${this.secretPath}`, 'restore the secret key that belongs to it, or delete keyset.json: the public keys are then made anew');
+      throw new KeysetError(
+        'KEYSET_FOREIGN',
+        `${indexPath} lists the public keys of another secret key than ${this.#secretPath}`,
+        'restore the secret key that belongs to it, or delete keyset.json: the public keys are then made anew',
+      );
     }
     return index;
   }
 
   /** Which keys are there, byte for byte as the index says. */
-  private async findKeys(index: KeysetIndex): Promise<{ files: Map<WantedKey, KeyFile>; missing: WantedKey[] }> {
+  async #findKeys(index: KeysetIndex): Promise<{ files: Map<WantedKey, KeyFile>; missing: WantedKey[] }> {
     const files = new Map<WantedKey, KeyFile>();
     const missing: WantedKey[] = [];
-    for (const key of this.wantedKeys()) {
+    for (const key of this.#wantedKeys()) {
       const record = key.record(index);
       if (record !== undefined && (await digestOfFile(key.path)) === record.digest) {
         files.set(key, { path: key.path, digest: parseDigest(record.digest), size: record.size });
@@ -247,8 +280,8 @@ class Opening {
     return { files, missing };
   }
 
-  private wantedKeys(): WantedKey[] {
-    const galois = [...new Set(this.options.plan.steps)].map((step): WantedKey => ({
+  #wantedKeys(): WantedKey[] {
+    const galois = [...new Set(this.#options.plan.steps)].map((step): WantedKey => ({
       fields: { kind: 'galois-key', step },
       path: join(this.directory, `galois-${step}.key`),
       make: (secret) => secret.galoisKey(step),
@@ -265,12 +298,12 @@ class Opening {
     return [relinearisation, ...galois];
   }
 
-  private async timed<T>(body: () => Promise<T>): Promise<T> {
+  async #timed<T>(body: () => Promise<T>): Promise<T> {
     const start = performance.now();
     try {
       return await body();
     } finally {
-      this.generating += (performance.now() - start) / 1000;
+      this.#generating += (performance.now() - start) / 1000;
     }
   }
 }
@@ -279,7 +312,8 @@ class Opening {
 async function digestOfFile(path: string): Promise<Digest | undefined> {
   const hash = createHash('sha256');
   try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) hash.update(chunk);
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>)
+      hash.update(chunk);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;

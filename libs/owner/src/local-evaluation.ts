@@ -3,9 +3,39 @@
  * grouping, on real ciphertexts. For tests and benchmarks; its results and operation counts are those of a cluster.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { addOperations, noOperations, WIRE_HEADER_BYTES, wrap, type Ciphertext, type Evaluator, type OperationCounts } from '@blindfit/he';
+import {
+  addOperations,
+  noOperations,
+  WIRE_HEADER_BYTES,
+  wrap,
+  type Ciphertext,
+  type Evaluator,
+  type OperationCounts,
+} from '@blindfit/he';
 import { type ResolvedEvaluator } from '@blindfit/he/native';
-import { backward, batchOf, cellsOf, chainsOf, expand, finalTerms, finalWeights, forward, groups, momentumSchedule, momentumTerms, nesterovStep, packModel, shardsOfBatch, startErrors, startScores, stepFactor, type PairCiphertext, type Plan, type Refreshed as FreshState, type Segment } from '@blindfit/training';
+import {
+  backward,
+  batchOf,
+  cellsOf,
+  chainsOf,
+  expand,
+  finalTerms,
+  finalWeights,
+  forward,
+  groups,
+  momentumSchedule,
+  momentumTerms,
+  nesterovStep,
+  packModel,
+  shardsOfBatch,
+  startErrors,
+  startScores,
+  stepFactor,
+  type PairCiphertext,
+  type Plan,
+  type Refreshed as FreshState,
+  type Segment,
+} from '@blindfit/training';
 import { decryptModel } from './decrypt-model.ts';
 import { encryptJob, type DataBlobs, type JobData } from './encrypt-job.ts';
 import type { Keyset } from './keyset.ts';
@@ -21,7 +51,12 @@ export interface LocalTraining {
   readonly iterates: Uint8Array[][];
   readonly operations: OperationCounts;
   /** Wall-clock time, by phase; the circuits are in `train`. */
-  readonly seconds: { readonly encrypt: number; readonly loadKeys: number; readonly train: number; readonly decrypt: number };
+  readonly seconds: {
+    readonly encrypt: number;
+    readonly loadKeys: number;
+    readonly train: number;
+    readonly decrypt: number;
+  };
 }
 
 /** Ciphertexts by shard, then by cell or pair. */
@@ -33,7 +68,12 @@ type Grids = Record<keyof DataBlobs, Ciphertext[][]>;
  * @param resolved what computes @default node-seal
  * @throws JobDataError, HeError
  */
-export async function trainEncryptedLocally(keyset: Keyset, plan: Plan, data: JobData, resolved: ResolvedEvaluator = { kind: 'seal', why: 'the reference' }): Promise<LocalTraining> {
+export async function trainEncryptedLocally(
+  keyset: Keyset,
+  plan: Plan,
+  data: JobData,
+  resolved: ResolvedEvaluator = { kind: 'seal', why: 'the reference' },
+): Promise<LocalTraining> {
   using stack = new DisposableStack();
   let since = performance.now();
   const lap = (): number => {
@@ -53,16 +93,27 @@ export async function trainEncryptedLocally(keyset: Keyset, plan: Plan, data: Jo
   });
   const encrypt = lap();
   const session = new RefreshSession(keyset, plan, stepBound(data, plan.hyperparameters));
-  const refresh = (chain: number, iteration: number, weights: Ciphertext, previous: Ciphertext | undefined): FreshState<Ciphertext> => {
+  const refresh = (
+    chain: number,
+    iteration: number,
+    weights: Ciphertext,
+    previous: Ciphertext | undefined,
+  ): FreshState<Ciphertext> => {
     const published = (ciphertext: Ciphertext): Uint8Array => {
       using lowered = evaluator.dropTo(ciphertext, 0);
       return toBlob(lowered);
     };
-    const answer = session.answer({ chain, iteration }, published(weights), previous === undefined ? undefined : published(previous));
-    const loaded = ({ bytes }: { bytes: Uint8Array }): Ciphertext => stack.use(codec.loadCiphertext(bytes.subarray(WIRE_HEADER_BYTES)));
+    const answer = session.answer(
+      { chain, iteration },
+      published(weights),
+      previous === undefined ? undefined : published(previous),
+    );
+    const loaded = ({ bytes }: { bytes: Uint8Array }): Ciphertext =>
+      stack.use(codec.loadCiphertext(bytes.subarray(WIRE_HEADER_BYTES)));
     return { weights: loaded(answer.weights), momentum: loaded(answer.momentum) };
   };
-  const toBlob = (model: Ciphertext): Uint8Array => wrap(plan.parameters, { kind: 'ciphertext', level: model.level, scale: model.scale }, codec.saveCiphertext(model));
+  const toBlob = (model: Ciphertext): Uint8Array =>
+    wrap(plan.parameters, { kind: 'ciphertext', level: model.level, scale: model.scale }, codec.saveCiphertext(model));
   const { models, iterates } = await trainAll(evaluator, plan, grids, stack, refresh);
   const blobs = models.map(toBlob);
   const iterateBlobs = iterates.map((row) => row.map(toBlob));
@@ -77,22 +128,50 @@ export async function trainEncryptedLocally(keyset: Keyset, plan: Plan, data: Jo
   };
 }
 
-type Refresh = (chain: number, iteration: number, weights: Ciphertext, previous: Ciphertext | undefined) => FreshState<Ciphertext>;
+type Refresh = (
+  chain: number,
+  iteration: number,
+  weights: Ciphertext,
+  previous: Ciphertext | undefined,
+) => FreshState<Ciphertext>;
 
-async function trainAll(evaluator: Evaluator, plan: Plan, grids: Grids, stack: DisposableStack, refresh: Refresh): Promise<{ models: Ciphertext[]; iterates: Ciphertext[][] }> {
+async function trainAll(
+  evaluator: Evaluator,
+  plan: Plan,
+  grids: Grids,
+  stack: DisposableStack,
+  refresh: Refresh,
+): Promise<{ models: Ciphertext[]; iterates: Ciphertext[][] }> {
   const { layout, hyperparameters, labels, grouping, schedule } = plan;
   const { sigmoid, initialWeight } = hyperparameters;
   const scores = new Map<number, Ciphertext>();
   if (initialWeight !== 0) {
     for (const shard of shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, 1))) {
-      scores.set(shard, stack.use(startScores(evaluator, { layout, sigmoid, features: grids.features[shard] ?? [], initialWeight, level: plan.iterations[0]?.errors ?? 0, scale: labels.scale })));
+      scores.set(
+        shard,
+        stack.use(
+          startScores(evaluator, {
+            layout,
+            sigmoid,
+            features: grids.features[shard] ?? [],
+            initialWeight,
+            level: plan.iterations[0]?.errors ?? 0,
+            scale: labels.scale,
+          }),
+        ),
+      );
       await nextTurn();
     }
   }
   const chains: Trained[] = [];
-  for (const [chain, pairs] of chainsOf(plan).entries()) chains.push(await trainChain(evaluator, plan, grids, scores, { chain, pairs }, stack, refresh));
-  const pack = (level: number, of: (trained: Trained) => Ciphertext): Ciphertext[] => packModel(evaluator, layout, chains.map(of), grouping.pairsPerChain, level).map((model) => stack.use(model));
-  const iterates = plan.segments.length > 1 ? [] : plan.iterations.map((_, index) => pack(0, ({ history, weights }) => history[index] ?? weights));
+  for (const [chain, pairs] of chainsOf(plan).entries())
+    chains.push(await trainChain(evaluator, plan, grids, scores, { chain, pairs }, stack, refresh));
+  const pack = (level: number, of: (trained: Trained) => Ciphertext): Ciphertext[] =>
+    packModel(evaluator, layout, chains.map(of), grouping.pairsPerChain, level).map((model) => stack.use(model));
+  const iterates =
+    plan.segments.length > 1
+      ? []
+      : plan.iterations.map((_, index) => pack(0, ({ history, weights }) => history[index] ?? weights));
   return { models: pack(schedule.modelLevel, ({ weights }) => weights), iterates };
 }
 
@@ -126,14 +205,43 @@ async function trainChain(
     const history: Ciphertext[] = [];
     for (let iteration = segment.first; iteration < segment.first + segment.count; iteration++) {
       using temporary = new DisposableStack();
-      const gradients = await gradientsOf(evaluator, plan, grids, scores, pairs, iteration, history.at(-1) ?? fresh?.weights, temporary);
+      const gradients = await gradientsOf(
+        evaluator,
+        plan,
+        grids,
+        scores,
+        pairs,
+        iteration,
+        history.at(-1) ?? fresh?.weights,
+        temporary,
+      );
       const factor = stepFactor(hyperparameters, layout.batchSize, iteration);
-      history.push(stack.use(nesterovStep(evaluator, { layout, pairs, gradients, factor, ...momentumTerms(etas, segment, iteration, { history, fresh }, initialWeight) })));
+      history.push(
+        stack.use(
+          nesterovStep(evaluator, {
+            layout,
+            pairs,
+            gradients,
+            factor,
+            ...momentumTerms(etas, segment, iteration, { history, fresh }, initialWeight),
+          }),
+        ),
+      );
     }
     const newest = history.at(-1);
     if (newest === undefined) throw new RangeError('a segment without iterations');
     if (isLast(plan, segment)) {
-      return { weights: stack.use(finalWeights(evaluator, { layout, pairs, newest, ...finalTerms(etas, segment, { history, fresh }, initialWeight) })), history };
+      return {
+        weights: stack.use(
+          finalWeights(evaluator, {
+            layout,
+            pairs,
+            newest,
+            ...finalTerms(etas, segment, { history, fresh }, initialWeight),
+          }),
+        ),
+        history,
+      };
     }
     fresh = refresh(chain, segment.first + segment.count - 1, newest, history.at(-2) ?? fresh?.weights);
   }
@@ -161,9 +269,21 @@ async function gradientsOf(
     for (const places of groups(batch.length, grouping.shardsPerTask)) {
       using task = new DisposableStack();
       const shards = places.map((place) => batch[place] ?? 0);
-      const errors = await errorsOf(evaluator, plan, grids, scores, { pair, shards, newest, level: iterations[iteration - 1]?.errors ?? 0 }, task);
+      const errors = await errorsOf(
+        evaluator,
+        plan,
+        grids,
+        scores,
+        { pair, shards, newest, level: iterations[iteration - 1]?.errors ?? 0 },
+        task,
+      );
       for (const blocks of groups(layout.blocks, grouping.blocksPerTask)) {
-        const gradientFeatures = new Map(blocks.map((block) => [block, shards.flatMap((shard) => cellsOf(layout, block).map((cell) => at(grids.gradientFeatures, shard, cell)))]));
+        const gradientFeatures = new Map(
+          blocks.map((block) => [
+            block,
+            shards.flatMap((shard) => cellsOf(layout, block).map((cell) => at(grids.gradientFeatures, shard, cell))),
+          ]),
+        );
         gradients.push({ pair, ciphertext: stack.use(backward(evaluator, { layout, errors, gradientFeatures })) });
         await nextTurn();
       }
@@ -178,17 +298,32 @@ async function errorsOf(
   plan: Plan,
   grids: Grids,
   scores: ReadonlyMap<number, Ciphertext>,
-  task: { readonly pair: number; readonly shards: readonly number[]; readonly newest: Ciphertext | undefined; readonly level: number },
+  task: {
+    readonly pair: number;
+    readonly shards: readonly number[];
+    readonly newest: Ciphertext | undefined;
+    readonly level: number;
+  },
   stack: DisposableStack,
 ): Promise<Ciphertext[]> {
-  const { layout, grouping, hyperparameters: { sigmoid } } = plan;
+  const {
+    layout,
+    grouping,
+    hyperparameters: { sigmoid },
+  } = plan;
   const { pair, shards, newest, level } = task;
-  const weights = newest === undefined ? [] : expand(evaluator, layout, newest, pair, grouping.pairsPerChain).map((block) => stack.use(block));
+  const weights =
+    newest === undefined
+      ? []
+      : expand(evaluator, layout, newest, pair, grouping.pairsPerChain).map((block) => stack.use(block));
   const errors: Ciphertext[] = [];
   for (const shard of shards) {
     const labels = at(grids.labels, shard, pair);
     const start = scores.get(shard);
-    if (newest !== undefined) errors.push(stack.use(forward(evaluator, { layout, sigmoid, weights, labels, features: grids.features[shard] ?? [] })));
+    if (newest !== undefined)
+      errors.push(
+        stack.use(forward(evaluator, { layout, sigmoid, weights, labels, features: grids.features[shard] ?? [] })),
+      );
     else if (start !== undefined) errors.push(stack.use(startErrors(evaluator, sigmoid, labels, start)));
     else errors.push(stack.use(evaluator.dropTo(labels, level)));
     await nextTurn();

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { unwrap, type CiphertextCodec, type Evaluator, type WireFields } from '@blindfit/he';
 import { loadAddon, NativeEvaluator, NativeScheme, type NativeKey, type ResolvedEvaluator } from '@blindfit/he/native';
 import { SealEvaluator, type Scheme } from '@blindfit/he/seal';
-import { unwrap, type CiphertextCodec, type Evaluator, type WireFields } from '@blindfit/he';
 import { type Plan } from '@blindfit/training';
 import type { KeyFile, Keyset } from './keyset.ts';
 
@@ -16,15 +16,26 @@ export interface LocalEvaluator {
 }
 
 /** @param stack frees what was loaded */
-export function openLocalEvaluator(keyset: Keyset, plan: Plan, resolved: ResolvedEvaluator, stack: DisposableStack): Promise<LocalEvaluator> {
+export function openLocalEvaluator(
+  keyset: Keyset,
+  plan: Plan,
+  resolved: ResolvedEvaluator,
+  stack: DisposableStack,
+): Promise<LocalEvaluator> {
   return resolved.kind === 'seal' ? onSeal(keyset, plan, stack) : onNative(keyset, plan, resolved.path, stack);
 }
 
 async function onSeal(keyset: Keyset, plan: Plan, stack: DisposableStack): Promise<LocalEvaluator> {
   const { scheme } = keyset;
-  const relinearisation = stack.adopt(scheme.loadRelinearisationKey(await relinearisationPayload(keyset)), (key) => key.delete());
+  const relinearisation = stack.adopt(scheme.loadRelinearisationKey(await relinearisationPayload(keyset)), (key) =>
+    key.delete(),
+  );
   const galois = new Map<number, ReturnType<Scheme['loadGaloisKey']>>();
-  for await (const { step, payload } of galoisPayloads(keyset, plan)) galois.set(step, stack.adopt(scheme.loadGaloisKey(payload, step), (key) => key.delete()));
+  for await (const { step, payload } of galoisPayloads(keyset, plan))
+    galois.set(
+      step,
+      stack.adopt(scheme.loadGaloisKey(payload, step), (key) => key.delete()),
+    );
   return { codec: scheme, evaluator: new SealEvaluator(scheme, { relinearisation, galois }) };
 }
 
@@ -33,7 +44,9 @@ async function onNative(keyset: Keyset, plan: Plan, addon: string, stack: Dispos
   const directory = mkdtempSync(join(tmpdir(), 'blindfit-keys-'));
   stack.defer(() => rmSync(directory, { recursive: true, force: true }));
   const open = (payload: Uint8Array, step?: number): NativeKey =>
-    stack.adopt(scheme.createKey(join(directory, String(step ?? 'relinearisation')), payload, step), (key) => key.close());
+    stack.adopt(scheme.createKey(join(directory, String(step ?? 'relinearisation')), payload, step), (key) =>
+      key.close(),
+    );
   const relinearisation = open(await relinearisationPayload(keyset));
   const galois = new Map<number, NativeKey>();
   for await (const { step, payload } of galoisPayloads(keyset, plan)) galois.set(step, open(payload, step));
@@ -49,7 +62,10 @@ function relinearisationPayload(keyset: Keyset): Promise<Uint8Array> {
 }
 
 /** One key at a time. */
-async function* galoisPayloads(keyset: Keyset, plan: Plan): AsyncGenerator<{ readonly step: number; readonly payload: Uint8Array }> {
+async function* galoisPayloads(
+  keyset: Keyset,
+  plan: Plan,
+): AsyncGenerator<{ readonly step: number; readonly payload: Uint8Array }> {
   for (const step of plan.steps) {
     const file = keyset.galoisKeys.get(step);
     // The evaluator says so where the key is needed.

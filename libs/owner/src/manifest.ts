@@ -1,5 +1,5 @@
-import type { EvaluationKeyBlobs, Manifest, PredictManifest } from '@blindfit/protocol';
 import { MissingKeyError, type Parameters } from '@blindfit/he';
+import type { EvaluationKeyBlobs, Manifest, PredictManifest } from '@blindfit/protocol';
 import { type Plan, type PredictionPlan } from '@blindfit/training';
 import type { DataBlobs } from './encrypt-job.ts';
 import type { Keyset } from './keyset.ts';
@@ -19,8 +19,16 @@ export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?:
     block: { rows: layout.rows, columns: layout.columns, turns: layout.turns },
     grouping: { ...plan.grouping },
     schedule: { ...plan.schedule },
-    hyperparameters: { ...hyperparameters, sigmoid: { ...hyperparameters.sigmoid, odd: [...hyperparameters.sigmoid.odd] } },
-    blobs: { features: blobs.features, gradientFeatures: blobs.gradientFeatures, labels: blobs.labels, ...keysOf(plan, keyset) },
+    hyperparameters: {
+      ...hyperparameters,
+      sigmoid: { ...hyperparameters.sigmoid, odd: [...hyperparameters.sigmoid.odd] },
+    },
+    blobs: {
+      features: blobs.features,
+      gradientFeatures: blobs.gradientFeatures,
+      labels: blobs.labels,
+      ...keysOf(plan, keyset),
+    },
   };
 }
 
@@ -31,7 +39,13 @@ export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?:
  * @param name shown in listings, and visible to the server
  * @throws MissingKeyError when the keyset was opened for another plan
  */
-export function predictManifestFor(plan: PredictionPlan, features: PredictManifest['blobs']['features'], keyset: Keyset, model: string, name?: string): PredictManifest {
+export function predictManifestFor(
+  plan: PredictionPlan,
+  features: PredictManifest['blobs']['features'],
+  keyset: Keyset,
+  model: string,
+  name?: string,
+): PredictManifest {
   const { layout } = plan;
   return {
     format: 'blindfit-predict/1',
@@ -53,7 +67,11 @@ function keysOf({ steps }: Pick<Plan, 'steps'>, keyset: Keyset): EvaluationKeyBl
   const galoisKeys: Record<string, string> = {};
   for (const step of steps) {
     const key = keyset.galoisKeys.get(step);
-    if (key === undefined) throw new MissingKeyError(step === 0 ? 'conjugation key' : `rotation key for step ${step}`, `steps ${[...keyset.galoisKeys.keys()].join(', ')}`);
+    if (key === undefined)
+      throw new MissingKeyError(
+        step === 0 ? 'conjugation key' : `rotation key for step ${step}`,
+        `steps ${[...keyset.galoisKeys.keys()].join(', ')}`,
+      );
     galoisKeys[String(step)] = key.digest;
   }
   return { relinearisationKey: keyset.relinearisationKey.digest, galoisKeys };

@@ -2,11 +2,22 @@
  * The owner's part of a refresh: SEAL cannot renew levels, so weights whose levels have run out are decrypted here,
  * checked, and encrypted anew at the top (docs/encryption.md, "Refresh"). The servers learn nothing.
  */
-import { expectedRefresh, type RefreshRequest } from '@blindfit/protocol';
-import { chainsOf, encodeChain, evaluateOdd, momentumCoefficients, momentumSchedule, quadraticGradientRow, stepFactor, batchRange, batchSize, type Hyperparameters, type Plan } from '@blindfit/training';
-import { discard } from '@blindfit/he';
-import { wrap, type WireFields } from '@blindfit/he';
 import { digestOf, type Digest } from '@blindfit/base';
+import { discard, wrap, type WireFields } from '@blindfit/he';
+import { expectedRefresh, type RefreshRequest } from '@blindfit/protocol';
+import {
+  chainsOf,
+  encodeChain,
+  evaluateOdd,
+  momentumCoefficients,
+  momentumSchedule,
+  quadraticGradientRow,
+  stepFactor,
+  batchRange,
+  batchSize,
+  type Hyperparameters,
+  type Plan,
+} from '@blindfit/training';
 import { decryptChain } from './decrypt-model.ts';
 import type { JobData } from './encrypt-job.ts';
 import { ModelError } from './errors.ts';
@@ -40,7 +51,8 @@ export function stepBound({ x, samples, features }: JobData, hyperparameters: Hy
   const size = batchSize(hyperparameters, samples);
   const { sigmoid } = hyperparameters;
   let error = 1;
-  for (let i = 0; i <= 100; i++) error = Math.max(error, 0.5 + Math.abs(evaluateOdd(sigmoid, (sigmoid.range * i) / 100)));
+  for (let i = 0; i <= 100; i++)
+    error = Math.max(error, 0.5 + Math.abs(evaluateOdd(sigmoid, (sigmoid.range * i) / 100)));
   const bound = new Array<number>(features).fill(0);
   for (let batch = 0; batch * size < samples; batch++) {
     const { from, to } = batchRange(samples, size, batch);
@@ -56,22 +68,25 @@ export function stepBound({ x, samples, features }: JobData, hyperparameters: Hy
 
 /** Answers the refreshes of one job. Remembers what it saw last of every chain, for the momentum and to check what comes next against it. */
 export class RefreshSession {
-  private readonly keyset: Keyset;
-  private readonly plan: Plan;
-  private readonly bound: StepBound;
-  private readonly etas: readonly number[];
-  private readonly last = new Map<number, { readonly iteration: number; readonly weights: ChainWeights; readonly model: ChainWeights }>();
+  readonly #keyset: Keyset;
+  readonly #plan: Plan;
+  readonly #bound: StepBound;
+  readonly #etas: readonly number[];
+  readonly #last = new Map<
+    number,
+    { readonly iteration: number; readonly weights: ChainWeights; readonly model: ChainWeights }
+  >();
 
   constructor(keyset: Keyset, plan: Plan, bound: StepBound) {
-    this.keyset = keyset;
-    this.plan = plan;
-    this.bound = bound;
-    this.etas = momentumSchedule(plan.hyperparameters.iterations);
+    this.#keyset = keyset;
+    this.#plan = plan;
+    this.#bound = bound;
+    this.#etas = momentumSchedule(plan.hyperparameters.iterations);
   }
 
   /** Whether V of the iteration before is known here, so that `previous` need not be downloaded. */
   knowsPrevious({ chain, iteration }: Pick<RefreshRequest, 'chain' | 'iteration'>): boolean {
-    return iteration === 1 || this.last.get(chain)?.iteration === iteration - 1;
+    return iteration === 1 || this.#last.get(chain)?.iteration === iteration - 1;
   }
 
   /**
@@ -81,29 +96,44 @@ export class RefreshSession {
    */
   answer(request: Pick<RefreshRequest, 'chain' | 'iteration'>, weights: Uint8Array, previous?: Uint8Array): Refreshed {
     const { chain, iteration } = request;
-    const current = decryptChain(this.keyset, this.plan, chain, weights);
-    const before = this.before(request, previous);
-    this.check(request, current, before);
-    const { newest, older } = momentumCoefficients(this.etas, iteration);
+    const current = decryptChain(this.#keyset, this.#plan, chain, weights);
+    const before = this.#before(request, previous);
+    this.#check(request, current, before);
+    const { newest, older } = momentumCoefficients(this.#etas, iteration);
     const model = current.map((row, k) => row?.map((value, j) => newest * value + older * (before[k]?.[j] ?? 0)));
-    this.last.set(chain, { iteration, weights: current, model });
-    const expected = expectedRefresh(this.plan, iteration);
-    return { weights: this.encrypt(chain, current, expected.weights), momentum: this.encrypt(chain, model, expected.momentum), model };
+    this.#last.set(chain, { iteration, weights: current, model });
+    const expected = expectedRefresh(this.#plan, iteration);
+    return {
+      weights: this.#encrypt(chain, current, expected.weights),
+      momentum: this.#encrypt(chain, model, expected.momentum),
+      model,
+    };
   }
 
   /** V_{t-1}. */
-  private before({ chain, iteration }: Pick<RefreshRequest, 'chain' | 'iteration'>, blob: Uint8Array | undefined): ChainWeights {
-    const { layout, hyperparameters } = this.plan;
-    if (iteration === 1) return Array.from({ length: layout.classes }, () => new Float64Array(layout.features).fill(hyperparameters.initialWeight));
-    const known = this.last.get(chain);
+  #before(
+    { chain, iteration }: Pick<RefreshRequest, 'chain' | 'iteration'>,
+    blob: Uint8Array | undefined,
+  ): ChainWeights {
+    const { layout, hyperparameters } = this.#plan;
+    if (iteration === 1)
+      return Array.from({ length: layout.classes }, () =>
+        new Float64Array(layout.features).fill(hyperparameters.initialWeight),
+      );
+    const known = this.#last.get(chain);
     if (known?.iteration === iteration - 1) return known.weights;
-    if (blob === undefined) throw new ModelError(`no weights of iteration ${iteration - 1}`, 'the request for a refresh must name them');
-    return decryptChain(this.keyset, this.plan, chain, blob);
+    if (blob === undefined)
+      throw new ModelError(`no weights of iteration ${iteration - 1}`, 'the request for a refresh must name them');
+    return decryptChain(this.#keyset, this.#plan, chain, blob);
   }
 
   /** Encryption gives no integrity: a server may return anything. What a step cannot have led to is refused. */
-  private check({ chain, iteration }: Pick<RefreshRequest, 'chain' | 'iteration'>, current: ChainWeights, before: ChainWeights): void {
-    const known = this.last.get(chain);
+  #check(
+    { chain, iteration }: Pick<RefreshRequest, 'chain' | 'iteration'>,
+    current: ChainWeights,
+    before: ChainWeights,
+  ): void {
+    const known = this.#last.get(chain);
     const exact = known?.iteration === iteration - 1;
     const from = exact ? known.model : before;
     // Without W_{t-1} its distance from V_{t-1} counts as well: momentum adds up at most one step per iteration.
@@ -111,7 +141,7 @@ export class RefreshSession {
     current.forEach((row, label) => {
       row?.forEach((value, feature) => {
         const start = from[label]?.[feature] ?? 0;
-        const allowed = steps * (this.bound[feature] ?? Infinity) + 1e-3 * (1 + Math.abs(start));
+        const allowed = steps * (this.#bound[feature] ?? Infinity) + 1e-3 * (1 + Math.abs(start));
         if (Math.abs(value - start) <= allowed) return;
         throw new ModelError(
           `after iteration ${iteration} the weight of class ${label} and feature ${feature} is ${value}, and ${start} before it`,
@@ -121,11 +151,11 @@ export class RefreshSession {
     });
   }
 
-  private encrypt(chain: number, weights: ChainWeights, fields: WireFields): RefreshBlob {
-    const { parameters, layout } = this.plan;
+  #encrypt(chain: number, weights: ChainWeights, fields: WireFields): RefreshBlob {
+    const { parameters, layout } = this.#plan;
     const { level = 0, scale = 1 } = fields.kind === 'ciphertext' ? fields : {};
-    const slots = encodeChain(layout, parameters.ring, chainsOf(this.plan)[chain] ?? [], weights);
-    const payload = this.keyset.secret.encryptToBytes(slots.first, level, scale, slots.second);
+    const slots = encodeChain(layout, parameters.ring, chainsOf(this.#plan)[chain] ?? [], weights);
+    const payload = this.#keyset.secret.encryptToBytes(slots.first, level, scale, slots.second);
     const bytes = wrap(parameters, fields, payload);
     discard(payload);
     return { digest: digestOf(bytes), bytes };

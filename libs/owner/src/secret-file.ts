@@ -36,16 +36,23 @@ export async function readSecret(path: string, scheme: Scheme): Promise<StoredSe
   const bytes = await readPrivate(path);
   if (bytes === undefined) return undefined;
   try {
-    if (bytes.length <= HEADER_BYTES || !bytes.subarray(0, 8).equals(MAGIC)) throw new KeysetError('KEYSET_CORRUPT', `${path} is no secret key of Blindfit`, RESTORE);
+    if (bytes.length <= HEADER_BYTES || !bytes.subarray(0, 8).equals(MAGIC))
+      throw new KeysetError('KEYSET_CORRUPT', `${path} is no secret key of Blindfit`, RESTORE);
     if (bytes.subarray(24, 56).toString('hex') !== scheme.parameters.fingerprint) {
-      throw new KeysetError('KEYSET_FOREIGN', `${path} is a key of other parameters than ${scheme.parameters.name}`, 'move it back to the directory it comes from');
+      throw new KeysetError(
+        'KEYSET_FOREIGN',
+        `${path} is a key of other parameters than ${scheme.parameters.name}`,
+        'move it back to the directory it comes from',
+      );
     }
     const payload = bytes.subarray(HEADER_BYTES);
-    if (!bytes.subarray(56, 88).equals(createHash('sha256').update(payload).digest())) throw new KeysetError('KEYSET_CORRUPT', `${path} is damaged`, RESTORE);
+    if (!bytes.subarray(56, 88).equals(createHash('sha256').update(payload).digest()))
+      throw new KeysetError('KEYSET_CORRUPT', `${path} is damaged`, RESTORE);
     try {
       return { secret: SecretKeyHolder.load(scheme, payload), name: bytes.subarray(8, 24).toString('hex') };
     } catch (error) {
-      if (error instanceof SealError) throw new KeysetError('KEYSET_CORRUPT', `${path} is damaged: ${error.message}`, RESTORE);
+      if (error instanceof SealError)
+        throw new KeysetError('KEYSET_CORRUPT', `${path} is damaged: ${error.message}`, RESTORE);
       throw error;
     }
   } finally {
@@ -84,7 +91,11 @@ async function readPrivate(path: string): Promise<Buffer | undefined> {
     // The open file is asked, so that it cannot be exchanged between the question and the reading.
     const mode = (await file.stat()).mode & 0o777;
     if ((mode & 0o077) !== 0) {
-      throw new KeysetError('KEYSET_EXPOSED', `others may read the secret key ${path} (mode ${mode.toString(8).padStart(4, '0')})`, `run: chmod 600 ${path}; if others use this machine, make a new keyset`);
+      throw new KeysetError(
+        'KEYSET_EXPOSED',
+        `others may read the secret key ${path} (mode ${mode.toString(8).padStart(4, '0')})`,
+        `run: chmod 600 ${path}; if others use this machine, make a new keyset`,
+      );
     }
     return await file.readFile();
   } finally {

@@ -2,32 +2,33 @@
  * The owner's secret: everything that needs it is here, and no server-side package may import this one.
  */
 import type { Decryptor, Encryptor, KeyGenerator, MainModule, SecretKey } from 'node-seal';
-import { compressedPayload, CONJUGATION, type Ciphertext } from '@blindfit/he';
-import { discard } from '@blindfit/he';
+import { compressedPayload, CONJUGATION, type Ciphertext, discard, type PairedSlots } from '@blindfit/he';
 import { plainArray, sealCall, SealCiphertext, SealPlaintext, type Scheme } from '@blindfit/he/seal';
-import type { PairedSlots } from '@blindfit/he';
 
 export class SecretKeyHolder implements Disposable {
   readonly scheme: Scheme;
-  private readonly secret: SecretKey;
-  private readonly generator: KeyGenerator;
-  private readonly encryptor: Encryptor;
-  private readonly decryptor: Decryptor;
+  readonly #secret: SecretKey;
+  readonly #generator: KeyGenerator;
+  readonly #encryptor: Encryptor;
+  readonly #decryptor: Decryptor;
 
   private constructor(scheme: Scheme, generator: KeyGenerator) {
     this.scheme = scheme;
-    this.generator = generator;
-    this.secret = generator.secretKey();
+    this.#generator = generator;
+    this.#secret = generator.secretKey();
     const { seal } = scheme;
     const publicKey = generator.createPublicKey();
-    this.encryptor = new seal.Encryptor(scheme.context, publicKey, this.secret);
+    this.#encryptor = new seal.Encryptor(scheme.context, publicKey, this.#secret);
     publicKey.delete();
-    this.decryptor = new seal.Decryptor(scheme.context, this.secret);
+    this.#decryptor = new seal.Decryptor(scheme.context, this.#secret);
   }
 
   /** A fresh secret key from the operating system's randomness. */
   static generate(scheme: Scheme): SecretKeyHolder {
-    return new SecretKeyHolder(scheme, sealCall('generate a secret key', () => new scheme.seal.KeyGenerator(scheme.context)));
+    return new SecretKeyHolder(
+      scheme,
+      sealCall('generate a secret key', () => new scheme.seal.KeyGenerator(scheme.context)),
+    );
   }
 
   /** @throws SealError when the bytes are no secret key of the scheme's parameters */
@@ -42,23 +43,26 @@ export class SecretKeyHolder implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.decryptor.delete();
-    this.encryptor.delete();
-    this.secret.delete();
-    this.generator.delete();
+    this.#decryptor.delete();
+    this.#encryptor.delete();
+    this.#secret.delete();
+    this.#generator.delete();
   }
 
   /** SEAL's bytes of the secret key: for a file of mode 0600 and nothing else. */
   save(): Uint8Array {
-    return sealCall('save the secret key', () => this.secret.saveToArray(this.scheme.seal.ComprModeType.zstd) as Uint8Array);
+    return sealCall(
+      'save the secret key',
+      () => this.#secret.saveToArray(this.scheme.seal.ComprModeType.zstd) as Uint8Array,
+    );
   }
 
   /** The relinearisation key, seed-compressed: half the size of a loaded one. */
   relinearisationKey(): Uint8Array {
     return sealCall('make the relinearisation key', () => {
-      const key = this.generator.createRelinKeysSerializable();
+      const key = this.#generator.createRelinKeysSerializable();
       try {
-        return this.compressed(key);
+        return this.#compressed(key);
       } finally {
         key.delete();
       }
@@ -69,9 +73,9 @@ export class SecretKeyHolder implements Disposable {
   galoisKey(step: number): Uint8Array {
     const what = step === CONJUGATION ? 'the conjugation key' : `the rotation key for step ${step}`;
     return sealCall(`make ${what}`, () => {
-      const key = this.generator.createGaloisKeysSerializableWithSteps(Int32Array.of(step));
+      const key = this.#generator.createGaloisKeysSerializableWithSteps(Int32Array.of(step));
       try {
-        return this.compressed(key);
+        return this.#compressed(key);
       } finally {
         key.delete();
       }
@@ -82,16 +86,16 @@ export class SecretKeyHolder implements Disposable {
   encryptToBytes(first: Float64Array, level: number, scale: number, second?: Float64Array): Uint8Array {
     using plain = this.scheme.encode(first, level, scale, second);
     return sealCall('encrypt', () => {
-      const ciphertext = this.encryptor.encryptSymmetricSerializable(plain.raw);
+      const ciphertext = this.#encryptor.encryptSymmetricSerializable(plain.raw);
       try {
-        return this.compressed(ciphertext);
+        return this.#compressed(ciphertext);
       } finally {
         ciphertext.delete();
       }
     });
   }
 
-  private compressed(object: { saveToArray(mode: MainModule['ComprModeType']['none']): unknown }): Uint8Array {
+  #compressed(object: { saveToArray(mode: MainModule['ComprModeType']['none']): unknown }): Uint8Array {
     const plain = object.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array;
     const bytes = compressedPayload(plain);
     discard(plain);
@@ -101,9 +105,8 @@ export class SecretKeyHolder implements Disposable {
   decrypt(ciphertext: Ciphertext): PairedSlots {
     if (!(ciphertext instanceof SealCiphertext)) throw new TypeError('not a SEAL ciphertext');
     const raw = new this.scheme.seal.Plaintext();
-    sealCall('decrypt', () => this.decryptor.decrypt(ciphertext.raw, raw));
+    sealCall('decrypt', () => this.#decryptor.decrypt(ciphertext.raw, raw));
     using plain = new SealPlaintext(raw, ciphertext.level);
     return this.scheme.decode(plain);
   }
 }
-

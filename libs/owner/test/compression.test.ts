@@ -4,7 +4,7 @@ import { Parameters } from '@blindfit/he';
 import { Scheme } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '../src/index.ts';
 
-it('compresses as SEAL does: SEAL itself reads the owner\'s ciphertexts and keys', async () => {
+it("compresses as SEAL does: SEAL itself reads the owner's ciphertexts and keys", async () => {
   using scheme = await Scheme.open(Parameters.of({ ring: 2048, dataBits: [28], specialBits: 25, scaleBits: 20 }));
   using secret = SecretKeyHolder.generate(scheme);
   const { seal, context } = scheme;

@@ -1,9 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ContractError, expectedBlobs, planManifest } from '@blindfit/protocol';
 import * as he from '@blindfit/he';
+import { ContractError, expectedBlobs, planManifest } from '@blindfit/protocol';
 import * as training from '@blindfit/training';
-import { countBlobs, decryptModel, encryptJob, JobDataError, manifestFor, ModelError, openKeyset, type DataBlobs, type EncryptedBlob, type Keyset } from '../src/index.ts';
+import {
+  countBlobs,
+  decryptModel,
+  encryptJob,
+  JobDataError,
+  manifestFor,
+  ModelError,
+  openKeyset,
+  type DataBlobs,
+  type EncryptedBlob,
+  type Keyset,
+} from '../src/index.ts';
 import { largestError, planOf, randomData, temporaryDirectory } from './setup.ts';
 
 interface Case {
@@ -11,7 +22,15 @@ interface Case {
   readonly plan: training.Plan;
 }
 
-const SMALL_PLAN = planOf({ samples: 21, features: 40, classes: 3, iterations: 1, initialWeight: 0.0128, ring: 1024, block: { rows: 16, columns: 32 } });
+const SMALL_PLAN = planOf({
+  samples: 21,
+  features: 40,
+  classes: 3,
+  iterations: 1,
+  initialWeight: 0.0128,
+  ring: 1024,
+  block: { rows: 16, columns: 32 },
+});
 const CASES: readonly Case[] = [
   { name: 'N8192, 128 bit', plan: planOf({ samples: 20, features: 6, classes: 3, iterations: 1, security: '128' }) },
   { name: 'N1024, no security, several shards and blocks', plan: SMALL_PLAN },
@@ -45,7 +64,10 @@ for (const { name, plan } of CASES) {
     const restored = new Float64Array(samples * features);
     let worst = 0;
     for (const { name: part, shard, index, bytes } of blobs) {
-      const payload = he.unwrap(bytes, { parameters: plan.parameters, fields: { kind: 'ciphertext', level: plan[part].level, scale: plan[part].scale } });
+      const payload = he.unwrap(bytes, {
+        parameters: plan.parameters,
+        fields: { kind: 'ciphertext', level: plan[part].level, scale: plan[part].scale },
+      });
       using ciphertext = keyset.scheme.loadCiphertext(payload);
       assert.deepEqual([ciphertext.level, ciphertext.scale], [plan[part].level, plan[part].scale]);
       const actual = keyset.secret.decrypt(ciphertext);
@@ -55,7 +77,10 @@ for (const { name, plan } of CASES) {
       };
       const expected = {
         features: () => ({ first: training.encodeFeatures(layout, data.x, shard, index), second: none }),
-        gradientFeatures: () => ({ first: training.encodeGradientFeatures(layout, gradient, shard, index), second: none }),
+        gradientFeatures: () => ({
+          first: training.encodeGradientFeatures(layout, gradient, shard, index),
+          second: none,
+        }),
         labels: () => ({ first: labelsOf(2 * index), second: labelsOf(2 * index + 1) }),
       }[part]();
       worst = Math.max(worst, largestError(actual.first, expected.first), largestError(actual.second, expected.second));
@@ -69,10 +94,16 @@ for (const { name, plan } of CASES) {
 
     // In the manifest's order, under the digests that the grids name.
     const { features: f, gradientFeatures: g, labels: y } = grids;
-    assert.deepEqual(blobs.map((blob) => blob.digest), [f, g, y].flat(2));
+    assert.deepEqual(
+      blobs.map((blob) => blob.digest),
+      [f, g, y].flat(2),
+    );
     assert.equal(blobs.length, countBlobs(plan));
     assert.equal(new Set(blobs.map((blob) => blob.digest)).size, blobs.length);
-    assert.ok(blobs.reduce((sum, blob) => sum + blob.bytes.length, 0) < plan.bytes.data + 2000 * blobs.length, 'as many bytes as planned');
+    assert.ok(
+      blobs.reduce((sum, blob) => sum + blob.bytes.length, 0) < plan.bytes.data + 2000 * blobs.length,
+      'as many bytes as planned',
+    );
   });
 }
 
@@ -91,11 +122,16 @@ describe('the manifest', () => {
     const byPlace = new Map(blobs.map((blob) => [blob.place, blob]));
     for (const expected of expectedBlobs(planned)) {
       const blob = byPlace.get(expected.place);
-      const size = blob?.bytes.length ?? [keyset.relinearisationKey, ...keyset.galoisKeys.values()].find((key) => key.digest === expected.digest)?.size;
+      const size =
+        blob?.bytes.length ??
+        [keyset.relinearisationKey, ...keyset.galoisKeys.values()].find((key) => key.digest === expected.digest)?.size;
       assert.notEqual(size, undefined, expected.place);
       if (blob !== undefined) {
         assert.equal(blob.digest, expected.digest);
-        he.checkHeader(he.parseHeader(blob.bytes), blob.bytes.length, { parameters: plan.parameters, fields: expected.fields });
+        he.checkHeader(he.parseHeader(blob.bytes), blob.bytes.length, {
+          parameters: plan.parameters,
+          fields: expected.fields,
+        });
       }
     }
     assert.throws(() => planManifest({ ...manifest, blobs: { ...manifest.blobs, labels: [] } }), ContractError);
@@ -104,8 +140,15 @@ describe('the manifest', () => {
   it('needs all rotation keys of the plan', async () => {
     await using home = await temporaryDirectory();
     const plan = SMALL_PLAN;
-    using keyset = await openKeyset({ directory: home.path, plan: { parameters: plan.parameters, steps: plan.steps.slice(1) }, create: true });
-    assert.throws(() => manifestFor(plan, { features: [], gradientFeatures: [], labels: [] }, keyset), he.MissingKeyError);
+    using keyset = await openKeyset({
+      directory: home.path,
+      plan: { parameters: plan.parameters, steps: plan.steps.slice(1) },
+      create: true,
+    });
+    assert.throws(
+      () => manifestFor(plan, { features: [], gradientFeatures: [], labels: [] }, keyset),
+      he.MissingKeyError,
+    );
   });
 });
 
@@ -116,7 +159,11 @@ describe('encrypting a job', () => {
 
   it('reports progress, waits for the store, stops when it fails, and lets the event loop run', async () => {
     await using home = await temporaryDirectory();
-    using keyset = await openKeyset({ directory: home.path, plan: { parameters: plan.parameters, steps: [] }, create: true });
+    using keyset = await openKeyset({
+      directory: home.path,
+      plan: { parameters: plan.parameters, steps: [] },
+      create: true,
+    });
     const total = countBlobs(plan);
     const progress: number[] = [];
     let storing = 0;
@@ -134,19 +181,30 @@ describe('encrypting a job', () => {
       },
     });
     clearInterval(timer);
-    assert.deepEqual(progress, Array.from({ length: total + 1 }, (_, i) => i));
+    assert.deepEqual(
+      progress,
+      Array.from({ length: total + 1 }, (_, i) => i),
+    );
     assert.ok(turns >= total / 2, `${turns} turns for ${total} ciphertexts`);
 
     let stored = 0;
     const full = new Error('the disk is full');
-    await assert.rejects(encryptJob(keyset, plan, data, { store: () => (++stored === 3 ? Promise.reject(full) : Promise.resolve()) }), full);
+    await assert.rejects(
+      encryptJob(keyset, plan, data, { store: () => (++stored === 3 ? Promise.reject(full) : Promise.resolve()) }),
+      full,
+    );
     assert.equal(stored, 3);
   });
 
   it('refuses data that do not fit the plan', async () => {
     await using home = await temporaryDirectory();
-    using keyset = await openKeyset({ directory: home.path, plan: { parameters: plan.parameters, steps: [] }, create: true });
-    const withValue = (array: Float64Array, at: number, value: number): Float64Array => array.map((v, i) => (i === at ? value : v));
+    using keyset = await openKeyset({
+      directory: home.path,
+      plan: { parameters: plan.parameters, steps: [] },
+      create: true,
+    });
+    const withValue = (array: Float64Array, at: number, value: number): Float64Array =>
+      array.map((v, i) => (i === at ? value : v));
     const store = (): Promise<void> => Promise.reject(new Error('nothing may be stored'));
     const [first, ...others] = data.labels;
     assert.ok(first);
@@ -158,12 +216,25 @@ describe('encrypting a job', () => {
       [/x\[2\]\[5\] is NaN; finite numbers only/, { ...data, x: withValue(data.x, 85, NaN) }],
       [/x\[0\]\[0\] is -Infinity/, { ...data, x: withValue(data.x, 0, -Infinity) }],
       [/labels of class 0: 20; the plan is for 21/, { ...data, labels: [first.subarray(1), ...others] }],
-      [/label of class 0 for sample 4 is 0.5; allowed: 0 and 1/, { ...data, labels: [withValue(first, 4, 0.5), ...others] }],
+      [
+        /label of class 0 for sample 4 is 0.5; allowed: 0 and 1/,
+        { ...data, labels: [withValue(first, 4, 0.5), ...others] },
+      ],
     ];
     for (const [message, wrong] of cases) {
-      await assert.rejects(encryptJob(keyset, plan, wrong, { store }), (error) => error instanceof JobDataError && message.test(error.message));
+      await assert.rejects(
+        encryptJob(keyset, plan, wrong, { store }),
+        (error) => error instanceof JobDataError && message.test(error.message),
+      );
     }
-    const otherPlan = planOf({ samples: 21, features: 40, classes: 3, iterations: 1, ring: 1024, block: { rows: 16, columns: 32 } });
+    const otherPlan = planOf({
+      samples: 21,
+      features: 40,
+      classes: 3,
+      iterations: 1,
+      ring: 1024,
+      block: { rows: 16, columns: 32 },
+    });
     await assert.rejects(encryptJob(keyset, otherPlan, data, { store }), /parameters of the keyset/);
   });
 });
@@ -172,20 +243,34 @@ describe('decrypting a model', () => {
   const plan = SMALL_PLAN;
   const { layout, parameters } = plan;
   const { ring } = parameters;
-  const weights = Array.from({ length: layout.classes }, (_, k) => Float64Array.from({ length: layout.features }, (_v, j) => Math.cos(3 * k + j) * 20));
+  const weights = Array.from({ length: layout.classes }, (_, k) =>
+    Float64Array.from({ length: layout.features }, (_v, j) => Math.cos(3 * k + j) * 20),
+  );
   const blank = new Float64Array(layout.features);
 
   /** The packed model of `weights`, encrypted at a level, as a server would return it. */
   function modelBlobs(keyset: Keyset, level = 0, scale = 2 ** 44.3, values = weights): Uint8Array[] {
-    const models = Array.from({ length: layout.models }, (): he.PairedSlots => ({ first: new Float64Array(ring / 2), second: new Float64Array(ring / 2) }));
+    const models = Array.from({ length: layout.models }, (): he.PairedSlots => ({
+      first: new Float64Array(ring / 2),
+      second: new Float64Array(ring / 2),
+    }));
     for (let pair = 0; pair < layout.pairs; pair++) {
       const index = Math.floor(pair / layout.pairsPerModel);
       const packed = training.encodePair(layout, ring, values[2 * pair] ?? blank, values[2 * pair + 1] ?? blank);
       const model = models[index];
       assert.ok(model);
-      models[index] = he.addSlots(model, he.multiplySlots(packed, he.monomialSlots(ring, training.pairExponent(layout, pair))));
+      models[index] = he.addSlots(
+        model,
+        he.multiplySlots(packed, he.monomialSlots(ring, training.pairExponent(layout, pair))),
+      );
     }
-    return models.map(({ first, second }) => he.wrap(parameters, { kind: 'ciphertext', level, scale }, keyset.secret.encryptToBytes(first, level, scale, second)));
+    return models.map(({ first, second }) =>
+      he.wrap(
+        parameters,
+        { kind: 'ciphertext', level, scale },
+        keyset.secret.encryptToBytes(first, level, scale, second),
+      ),
+    );
   }
 
   it('returns the weights', async (t) => {
@@ -218,24 +303,51 @@ describe('decrypting a model', () => {
       [he.WireError, /not a Blindfit blob/, [new Uint8Array(1000)]],
       [he.WireError, /a blob of 5 bytes/, [new Uint8Array(5)]],
       [he.WireError, /the blob size/, [good.subarray(0, -1)]],
-      [he.WireError, /the blob kind is galois-key; ciphertext is expected/, [he.wrap(parameters, { ...fields, kind: 'galois-key' }, payload)]],
+      [
+        he.WireError,
+        /the blob kind is galois-key; ciphertext is expected/,
+        [he.wrap(parameters, { ...fields, kind: 'galois-key' }, payload)],
+      ],
       [he.WireError, /the level is 1; 0 is expected/, modelBlobs(keyset, 1)],
       [he.WireError, /the parameter set/, [he.wrap(otherSet, fields, payload)]],
       [he.WireError, /a payload of \d+ bytes/, [he.wrap(parameters, fields, new Uint8Array(100_000))]],
       [ModelError, /a model of scale NaN/, [he.wrap(parameters, { ...fields, scale: NaN }, payload)]],
       [ModelError, /a model of scale -1/, [he.wrap(parameters, { ...fields, scale: -1 }, payload)]],
       [ModelError, /by its header, scale 2 and 2 polynomials/, [he.wrap(parameters, { ...fields, scale: 2 }, payload)]],
-      [ModelError, /at level 1/, modelBlobs(keyset, 1).map((blob) => he.wrap(parameters, fields, blob.subarray(he.WIRE_HEADER_BYTES)))],
+      [
+        ModelError,
+        /at level 1/,
+        modelBlobs(keyset, 1).map((blob) => he.wrap(parameters, fields, blob.subarray(he.WIRE_HEADER_BYTES))),
+      ],
       [he.WireError, /does not start with SEAL's header/, [he.wrap(parameters, fields, new Uint8Array(1000).fill(1))]],
-      [he.HeError, /load a ciphertext|cannot be decompressed|the weight of class/, [he.wrap(parameters, fields, garbage)]],
+      [
+        he.HeError,
+        /load a ciphertext|cannot be decompressed|the weight of class/,
+        [he.wrap(parameters, fields, garbage)],
+      ],
       [ModelError, /the weight of class 0 and feature \d+ is .*beyond 32.*returned something else/, modelBlobs(other)],
-      [ModelError, /the weight of class 0 and feature 0 is (40|39\.9)/, modelBlobs(keyset, 0, scale / 8, weights.map((row) => row.map((value) => 2 * value)))],
+      [
+        ModelError,
+        /the weight of class 0 and feature 0 is (40|39\.9)/,
+        modelBlobs(
+          keyset,
+          0,
+          scale / 8,
+          weights.map((row) => row.map((value) => 2 * value)),
+        ),
+      ],
     ];
     for (const [type, message, blobs] of cases) {
-      assert.throws(() => decryptModel(keyset, plan, blobs), (error) => {
-        assert.ok(error instanceof type && message.test(error.message), `${String(error)} is not ${type.name} ${String(message)}`);
-        return true;
-      });
+      assert.throws(
+        () => decryptModel(keyset, plan, blobs),
+        (error) => {
+          assert.ok(
+            error instanceof type && message.test(error.message),
+            `${String(error)} is not ${type.name} ${String(message)}`,
+          );
+          return true;
+        },
+      );
     }
   });
 });

@@ -11,12 +11,16 @@ import { fileURLToPath } from 'node:url';
 import { Parameters, parseHeader, type ParametersLiteral } from '@blindfit/he';
 import { lockDirectory } from '../src/directory-lock.ts';
 import { keysetName, KeysetError, openKeyset, type Keyset, type KeysetErrorCode } from '../src/index.ts';
-import { SMALL, STEPS } from './small-ring.ts';
 import { largestError, temporaryDirectory } from './setup.ts';
+import { SMALL, STEPS } from './small-ring.ts';
 
 const parameters = Parameters.of(SMALL, 'none');
-const open = (directory: string, steps: readonly number[] = [], create = false, literal: ParametersLiteral = SMALL): Promise<Keyset> =>
-  openKeyset({ directory, plan: { parameters: Parameters.of(literal, 'none'), steps }, create });
+const open = (
+  directory: string,
+  steps: readonly number[] = [],
+  create = false,
+  literal: ParametersLiteral = SMALL,
+): Promise<Keyset> => openKeyset({ directory, plan: { parameters: Parameters.of(literal, 'none'), steps }, create });
 
 /** Makes a keyset and closes it. @returns its directory */
 async function make(directory: string, steps: readonly number[] = [1], literal?: ParametersLiteral): Promise<string> {
@@ -42,7 +46,12 @@ async function assertFiles(keyset: Keyset): Promise<void> {
 }
 
 async function assertTidy(directory: string): Promise<void> {
-  assert.deepEqual((await readdir(directory)).filter((name) => !/^(secret\.key|keyset\.json|relinearisation\.key|galois-\d+\.key)$/.test(name)), []);
+  assert.deepEqual(
+    (await readdir(directory)).filter(
+      (name) => !/^(secret\.key|keyset\.json|relinearisation\.key|galois-\d+\.key)$/.test(name),
+    ),
+    [],
+  );
 }
 
 async function assertRefused(code: KeysetErrorCode, text: RegExp, body: () => Promise<unknown>): Promise<void> {
@@ -63,7 +72,15 @@ interface Child {
 
 /** @param hold stops the child after that many keys */
 function startChild(directory: string, hold?: number): Child {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('./make-keys.ts', import.meta.url)), directory, ...(hold === undefined ? [] : [String(hold)])], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(
+    process.execPath,
+    [
+      fileURLToPath(new URL('./make-keys.ts', import.meta.url)),
+      directory,
+      ...(hold === undefined ? [] : [String(hold)]),
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   const ended = new Promise<number | null>((resolve, reject) => {
     child.on('exit', resolve);
     child.on('error', reject);
@@ -80,7 +97,12 @@ describe('a keyset', () => {
     let ciphertext: Uint8Array;
     const values = Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i));
     {
-      using keyset = await openKeyset({ directory: parent, plan: { parameters, steps: [4, 0, 1] }, create: true, onProgress: (done, total) => progress.push(`${done}/${total}`) });
+      using keyset = await openKeyset({
+        directory: parent,
+        plan: { parameters, steps: [4, 0, 1] },
+        create: true,
+        onProgress: (done, total) => progress.push(`${done}/${total}`),
+      });
       assert.equal(keyset.directory, join(parent, keysetName(parameters)));
       assert.match(keyset.directory, /\/N2048QP295L5S45-[0-9a-f]{8}$/);
       assert.deepEqual(progress, ['0/4', '1/4', '2/4', '3/4', '4/4']);
@@ -92,7 +114,8 @@ describe('a keyset', () => {
     }
     const directory = join(parent, keysetName(parameters));
     await assertTidy(directory);
-    for (const path of [join(home.path, 'a'), parent, directory]) assert.equal((await stat(path)).mode & 0o777, 0o700, path);
+    for (const path of [join(home.path, 'a'), parent, directory])
+      assert.equal((await stat(path)).mode & 0o777, 0o700, path);
     assert.equal((await stat(join(directory, 'secret.key'))).mode & 0o777, 0o600);
     const index = JSON.parse(await readFile(join(directory, 'keyset.json'), 'utf8')) as Record<string, unknown>;
     assert.equal(index['format'], 'blindfit-keys/1');
@@ -101,7 +124,12 @@ describe('a keyset', () => {
 
     const before = await readFile(join(directory, 'secret.key'));
     progress.length = 0;
-    using again = await openKeyset({ directory: parent, plan: { parameters, steps: [0, 1, 4] }, create: false, onProgress: () => progress.push('made') });
+    using again = await openKeyset({
+      directory: parent,
+      plan: { parameters, steps: [0, 1, 4] },
+      create: false,
+      onProgress: () => progress.push('made'),
+    });
     assert.deepEqual(progress, [], 'nothing was missing');
     assert.equal(again.seconds.generate, 0);
     assert.deepEqual(digestsOf(again), first);
@@ -115,10 +143,20 @@ describe('a keyset', () => {
   it('makes the steps that are missing, and only those', async () => {
     await using home = await temporaryDirectory();
     const directory = await make(home.path, [1, 2]);
-    const times = async () => Promise.all(['secret.key', 'relinearisation.key', 'galois-1.key', 'galois-2.key'].map(async (name) => (await stat(join(directory, name))).mtimeMs));
+    const times = async () =>
+      Promise.all(
+        ['secret.key', 'relinearisation.key', 'galois-1.key', 'galois-2.key'].map(
+          async (name) => (await stat(join(directory, name))).mtimeMs,
+        ),
+      );
     const before = await times();
     const totals: number[] = [];
-    using keyset = await openKeyset({ directory: home.path, plan: { parameters, steps: [0, 1, 2, 8] }, create: false, onProgress: (_done, total) => totals.push(total) });
+    using keyset = await openKeyset({
+      directory: home.path,
+      plan: { parameters, steps: [0, 1, 2, 8] },
+      create: false,
+      onProgress: (_done, total) => totals.push(total),
+    });
     assert.deepEqual(totals, [2, 2, 2]);
     assert.deepEqual(await times(), before);
     await assertFiles(keyset);
@@ -135,7 +173,12 @@ describe('a keyset', () => {
     await writeFile(path(8), 'written by a process that was killed before it could list it');
     await writeFile(join(directory, 'half.part'), 'half a file');
     const totals: number[] = [];
-    using keyset = await openKeyset({ directory: home.path, plan: { parameters, steps: [1, 2, 4, 8] }, create: false, onProgress: (_done, total) => totals.push(total) });
+    using keyset = await openKeyset({
+      directory: home.path,
+      plan: { parameters, steps: [1, 2, 4, 8] },
+      create: false,
+      onProgress: (_done, total) => totals.push(total),
+    });
     assert.equal(totals[0], 3);
     assert.deepEqual(await readFile(path(4)), untouched);
     await assertFiles(keyset);
@@ -155,7 +198,8 @@ describe('a keyset', () => {
       const directory = join(home.path, keysetName(parameters));
       const secret = await readFile(join(directory, 'secret.key'));
       const listed = async (): Promise<Record<string, unknown>> =>
-        (JSON.parse(await readFile(join(directory, 'keyset.json'), 'utf8')) as { galoisKeys: Record<string, unknown> }).galoisKeys;
+        (JSON.parse(await readFile(join(directory, 'keyset.json'), 'utf8')) as { galoisKeys: Record<string, unknown> })
+          .galoisKeys;
       const before = killAfter === 0 ? {} : await listed();
       assert.ok(Object.keys(before).length >= killAfter - 1, 'what was reported is listed');
       using keyset = await open(home.path, STEPS);
@@ -163,7 +207,8 @@ describe('a keyset', () => {
       await assertTidy(directory);
       assert.deepEqual(await readFile(join(directory, 'secret.key')), secret);
       const after = await listed();
-      for (const [step, record] of Object.entries(before)) assert.deepEqual(after[step], record, `the key of step ${step} was kept`);
+      for (const [step, record] of Object.entries(before))
+        assert.deepEqual(after[step], record, `the key of step ${step} was kept`);
     });
   }
 
@@ -183,19 +228,24 @@ describe('a keyset', () => {
 
   it('is made by one of several processes that start at once', async () => {
     await using home = await temporaryDirectory();
-    const results = await Promise.all([0, 1, 2].map(async () => {
-      const child = startChild(home.path);
-      let last = '';
-      let made = 0;
-      for await (const line of child.lines) {
-        if (/^\d+\//.test(line) && !line.startsWith('0/')) made++;
-        last = line;
-      }
-      assert.equal(await child.ended, 0);
-      return { last, made };
-    }));
+    const results = await Promise.all(
+      [0, 1, 2].map(async () => {
+        const child = startChild(home.path);
+        let last = '';
+        let made = 0;
+        for await (const line of child.lines) {
+          if (/^\d+\//.test(line) && !line.startsWith('0/')) made++;
+          last = line;
+        }
+        assert.equal(await child.ended, 0);
+        return { last, made };
+      }),
+    );
     assert.equal(new Set(results.map((result) => result.last)).size, 1, 'all see the same keys');
-    assert.deepEqual(results.map((result) => result.made).sort((a, b) => a - b), [0, 0, STEPS.length + 1]);
+    assert.deepEqual(
+      results.map((result) => result.made).sort((a, b) => a - b),
+      [0, 0, STEPS.length + 1],
+    );
     using keyset = await open(home.path, STEPS);
     await assertFiles(keyset);
     assert.equal(JSON.stringify(digestsOf(keyset)), results[0]?.last);
@@ -232,7 +282,9 @@ describe('a keyset is refused', () => {
     await assertRefused('KEYSET_MISSING', /no keyset for N2048QP295L5S45/, () => open(join(home.path, 'nowhere')));
     assert.deepEqual(await readdir(home.path), [], 'nothing was made');
     await make(home.path);
-    await assertRefused('KEYSET_MISSING', /keysets there: N2048QP295L5S45-/, () => open(home.path, [], false, { ...SMALL, specialBits: 59 }));
+    await assertRefused('KEYSET_MISSING', /keysets there: N2048QP295L5S45-/, () =>
+      open(home.path, [], false, { ...SMALL, specialBits: 59 }),
+    );
   });
 
   it('when the secret key is damaged, empty or something else', async () => {
@@ -240,7 +292,17 @@ describe('a keyset is refused', () => {
     const path = join(await make(home.path), 'secret.key');
     const good = await readFile(path);
     const damaged = (at: number): Buffer => Buffer.from(good.map((byte, i) => (i === at ? byte ^ 1 : byte)));
-    for (const bytes of [damaged(0), damaged(7), damaged(60), damaged(100), damaged(good.length - 1), good.subarray(0, -1), good.subarray(0, 88), Buffer.alloc(0), Buffer.alloc(5000, 7)]) {
+    for (const bytes of [
+      damaged(0),
+      damaged(7),
+      damaged(60),
+      damaged(100),
+      damaged(good.length - 1),
+      good.subarray(0, -1),
+      good.subarray(0, 88),
+      Buffer.alloc(0),
+      Buffer.alloc(5000, 7),
+    ]) {
       await writeFile(path, bytes);
       await assertRefused('KEYSET_CORRUPT', /secret\.key is .*backup/, () => open(home.path, [1], true));
       assert.deepEqual(await readFile(path), bytes, 'never overwritten');
@@ -261,9 +323,13 @@ describe('a keyset is refused', () => {
     await put(otherParameters, 'keyset.json');
     await assertRefused('KEYSET_FOREIGN', /keyset\.json is of other parameters/, () => open(home.path));
     await put(sameParameters, 'keyset.json');
-    await assertRefused('KEYSET_FOREIGN', /keyset\.json lists the public keys of another secret key/, () => open(home.path));
+    await assertRefused('KEYSET_FOREIGN', /keyset\.json lists the public keys of another secret key/, () =>
+      open(home.path),
+    );
     await put(otherParameters, 'secret.key');
-    await assertRefused('KEYSET_FOREIGN', /secret\.key is a key of other parameters than N2048QP295L5S45/, () => open(home.path));
+    await assertRefused('KEYSET_FOREIGN', /secret\.key is a key of other parameters than N2048QP295L5S45/, () =>
+      open(home.path),
+    );
   });
 
   it('when the index is damaged; without an index the public keys are made anew', async () => {
@@ -271,7 +337,13 @@ describe('a keyset is refused', () => {
     const directory = await make(home.path);
     const path = join(directory, 'keyset.json');
     const good = await readFile(path, 'utf8');
-    for (const text of ['', '{', '{}', good.replace('blindfit-keys/1', 'blindfit-keys/2'), good.replace(/sha256:/, 'sha257:')]) {
+    for (const text of [
+      '',
+      '{',
+      '{}',
+      good.replace('blindfit-keys/1', 'blindfit-keys/2'),
+      good.replace(/sha256:/, 'sha257:'),
+    ]) {
       await writeFile(path, text);
       await assertRefused('KEYSET_CORRUPT', /keyset\.json is damaged.*delete it/, () => open(home.path));
     }
@@ -292,7 +364,9 @@ describe('a keyset is refused', () => {
     await using home = await temporaryDirectory();
     const file = join(home.path, 'file');
     await writeFile(file, '');
-    await assertRefused('KEYSET_ACCESS', /cannot use the keyset in .*ENOTDIR.*choose another directory/, () => open(join(file, 'keys'), [1], true));
+    await assertRefused('KEYSET_ACCESS', /cannot use the keyset in .*ENOTDIR.*choose another directory/, () =>
+      open(join(file, 'keys'), [1], true),
+    );
     // Root may write anywhere.
     if (process.getuid?.() !== 0) {
       const locked = join(home.path, 'locked');
@@ -303,7 +377,8 @@ describe('a keyset is refused', () => {
 });
 
 describe('the lock of a directory', () => {
-  const holder = (fields: object): string => JSON.stringify({ token: 'other', host: hostname(), pid: process.pid, started: '1', ...fields });
+  const holder = (fields: object): string =>
+    JSON.stringify({ token: 'other', host: hostname(), pid: process.pid, started: '1', ...fields });
 
   it('is taken from a process that is gone, also if another has its number', async () => {
     await using home = await temporaryDirectory();

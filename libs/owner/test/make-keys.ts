@@ -14,4 +14,6 @@ using keyset = await openKeyset({
     if (String(done) === hold) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   },
 });
-process.stdout.write(`${JSON.stringify([keyset.relinearisationKey.digest, ...[...keyset.galoisKeys.values()].map((key) => key.digest)])}\n`);
+process.stdout.write(
+  `${JSON.stringify([keyset.relinearisationKey.digest, ...[...keyset.galoisKeys.values()].map((key) => key.digest)])}\n`,
+);

@@ -6,7 +6,17 @@ import * as training from '@blindfit/training';
 import { decryptChain, ModelError, openKeyset, RefreshSession, stepBound, type Keyset } from '../src/index.ts';
 import { planOf, randomData, temporaryDirectory } from './setup.ts';
 
-const OPTIONS = { samples: 40, features: 20, classes: 5, iterations: 4, learningRate: 3, refreshEvery: 1, ring: 2048, block: { rows: 64, columns: 16 }, grouping: { pairsPerChain: 2 } } as const;
+const OPTIONS = {
+  samples: 40,
+  features: 20,
+  classes: 5,
+  iterations: 4,
+  learningRate: 3,
+  refreshEvery: 1,
+  ring: 2048,
+  block: { rows: 64, columns: 16 },
+  grouping: { pairsPerChain: 2 },
+} as const;
 const DATA = randomData(OPTIONS.samples, OPTIONS.features, OPTIONS.classes);
 
 /** Weights of a chain as the server would publish them. */
@@ -14,7 +24,11 @@ function published(keyset: Keyset, plan: training.Plan, chain: number, weights: 
   const slots = training.encodeChain(plan.layout, plan.parameters.ring, training.chainsOf(plan)[chain] ?? [], weights);
   const bytes = keyset.secret.encryptToBytes(slots.first, 0, plan.refreshScale, slots.second);
   using ciphertext = keyset.scheme.loadCiphertext(bytes);
-  return he.wrap(plan.parameters, { kind: 'ciphertext', level: 0, scale: plan.refreshScale }, keyset.scheme.saveCiphertext(ciphertext));
+  return he.wrap(
+    plan.parameters,
+    { kind: 'ciphertext', level: 0, scale: plan.refreshScale },
+    keyset.scheme.saveCiphertext(ciphertext),
+  );
 }
 
 /** V = M of every iteration, recomputed in the clear. */
@@ -44,21 +58,40 @@ describe('a refresh', () => {
     for (const iteration of [1, 2, 3]) {
       for (const [chain, pairs] of training.chainsOf(plan).entries()) {
         assert.ok(session.knowsPrevious({ chain, iteration }));
-        const { weights, momentum, model } = session.answer({ chain, iteration }, published(keyset, plan, chain, at(iteration)));
-        for (const [blob, level] of [[weights, 5], [momentum, 1]] as const) {
+        const { weights, momentum, model } = session.answer(
+          { chain, iteration },
+          published(keyset, plan, chain, at(iteration)),
+        );
+        for (const [blob, level] of [
+          [weights, 5],
+          [momentum, 1],
+        ] as const) {
           assert.deepEqual(he.parseHeader(blob.bytes).level, level);
           assert.equal(he.parseHeader(blob.bytes).scale, plan.refreshScale);
         }
         // What the server goes on with is V, whoever opens it.
         using fresh = keyset.scheme.loadCiphertext(weights.bytes.subarray(he.WIRE_HEADER_BYTES));
         using lowered = new sealBackend.SealEvaluator(keyset.scheme).dropTo(fresh, 0);
-        const opened = decryptChain(keyset, plan, chain, he.wrap(plan.parameters, { kind: 'ciphertext', level: 0, scale: plan.refreshScale }, keyset.scheme.saveCiphertext(lowered)));
+        const opened = decryptChain(
+          keyset,
+          plan,
+          chain,
+          he.wrap(
+            plan.parameters,
+            { kind: 'ciphertext', level: 0, scale: plan.refreshScale },
+            keyset.scheme.saveCiphertext(lowered),
+          ),
+        );
         for (let label = 0; label < OPTIONS.classes; label++) {
           const own = pairs.includes(Math.floor(label / 2));
           assert.equal(model[label] !== undefined, own);
           assert.equal(opened[label] !== undefined, own);
-          model[label]?.forEach((value, j) => (error = Math.max(error, Math.abs(value - (history[iteration - 1]?.[label]?.[j] ?? NaN)))));
-          opened[label]?.forEach((value, j) => (error = Math.max(error, Math.abs(value - (at(iteration)[label]?.[j] ?? NaN)))));
+          model[label]?.forEach(
+            (value, j) => (error = Math.max(error, Math.abs(value - (history[iteration - 1]?.[label]?.[j] ?? NaN)))),
+          );
+          opened[label]?.forEach(
+            (value, j) => (error = Math.max(error, Math.abs(value - (at(iteration)[label]?.[j] ?? NaN)))),
+          );
         }
       }
     }
@@ -88,23 +121,33 @@ describe('a refresh', () => {
       made.answer({ chain: 0, iteration: 1 }, published(keyset, plan, 0, at(1)));
       return made;
     };
-    const damaged = (change: (row: Float64Array) => void): Float64Array[] => at(2).map((row, k) => {
-      const copy = row.slice();
-      if (k === 1) change(copy);
-      return copy;
-    });
+    const damaged = (change: (row: Float64Array) => void): Float64Array[] =>
+      at(2).map((row, k) => {
+        const copy = row.slice();
+        if (k === 1) change(copy);
+        return copy;
+      });
     const far = (bound[3] ?? 0) * 1.2 + Math.abs(history[0]?.[1]?.[3] ?? 0) + 0.1;
     assert.ok(far < plan.maxWeight, 'this is about a value that is in range');
     const cases: readonly [Float64Array[], RegExp][] = [
-      [damaged((row) => (row[3] = far)), /after iteration 2 the weight of class 1 and feature 3 is .*one step moves it by .* at most.*not continued/],
+      [
+        damaged((row) => (row[3] = far)),
+        /after iteration 2 the weight of class 1 and feature 3 is .*one step moves it by .* at most.*not continued/,
+      ],
       [damaged((row) => (row[7] = 40)), /the weight of class 1 and feature 7 is .*beyond 32/],
       [damaged((row) => row.fill(31)), /the weight of class 1 and feature 0 is/],
     ];
     for (const [weights, message] of cases) {
-      assert.throws(() => session().answer({ chain: 0, iteration: 2 }, published(keyset, plan, 0, weights)), (error) => error instanceof ModelError && message.test(error.message));
+      assert.throws(
+        () => session().answer({ chain: 0, iteration: 2 }, published(keyset, plan, 0, weights)),
+        (error) => error instanceof ModelError && message.test(error.message),
+      );
     }
     session().answer({ chain: 0, iteration: 2 }, published(keyset, plan, 0, at(2)));
-    assert.throws(() => session().answer({ chain: 7, iteration: 2 }, published(keyset, plan, 0, at(2))), /chain 7.*2 chains/);
+    assert.throws(
+      () => session().answer({ chain: 7, iteration: 2 }, published(keyset, plan, 0, at(2))),
+      /chain 7.*2 chains/,
+    );
     // Bytes of another key decrypt to noise.
     await using elsewhere = await temporaryDirectory();
     using foreign = await openKeyset({ directory: elsewhere.path, plan, create: true });

@@ -50,12 +50,28 @@ export function planOf(options: PlanOptions): training.Plan {
     sigmoid: degree === 3 ? training.PAPER_SIGMOID : training.fitSigmoid(degree, 8),
     ...(options.batch === undefined ? {} : { batch: options.batch }),
   };
-  const schedule: training.Schedule = { refreshEvery: options.refreshEvery ?? hyperparameters.iterations, modelLevel: options.modelLevel ?? 0 };
-  const chosen = training.choosePlan({ shape, hyperparameters, security, ...schedule, ...(ring === undefined ? {} : { ring }) });
+  const schedule: training.Schedule = {
+    refreshEvery: options.refreshEvery ?? hyperparameters.iterations,
+    modelLevel: options.modelLevel ?? 0,
+  };
+  const chosen = training.choosePlan({
+    shape,
+    hyperparameters,
+    security,
+    ...schedule,
+    ...(ring === undefined ? {} : { ring }),
+  });
   if (options.block === undefined) return chosen;
   const layout = training.layoutOf(options.block, samples, features, classes, options.batch?.size);
   const whole = { blocksPerTask: layout.blocks, shardsPerTask: layout.shardsPerBatch, pairsPerChain: 1 };
-  return training.derivePlan(chosen.parameters, options.block, shape, hyperparameters, { ...whole, ...options.grouping }, schedule);
+  return training.derivePlan(
+    chosen.parameters,
+    options.block,
+    shape,
+    hyperparameters,
+    { ...whole, ...options.grouping },
+    schedule,
+  );
 }
 
 /** Uniform features in [-1, 1) behind a bias column, and one class a sample. */

@@ -1,5 +1,5 @@
-import { Compile } from 'typebox/compile';
 import type { Static, TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
 import { ContractError } from './contract-error.ts';
 
 /** Makes a checker that returns the value typed. It lists the first few problems, each with its place. */
@@ -7,7 +7,10 @@ export function checker<S extends TSchema>(what: string, schema: S): (value: unk
   const compiled = Compile(schema);
   return (value) => {
     if (compiled.Check(value)) return value;
-    const problems = compiled.Errors(value).slice(0, 5).map((error) => `${error.instancePath || '/'} ${error.message}`);
+    const problems = compiled
+      .Errors(value)
+      .slice(0, 5)
+      .map((error) => `${error.instancePath || '/'} ${error.message}`);
     throw new ContractError(what, problems);
   };
 }

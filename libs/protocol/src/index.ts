@@ -1,14 +1,87 @@
 export { ContractError } from './contract-error.ts';
-export { type ExpectedBlob, type JobManifest, type PlannedManifest, type PlannedPrediction, type PlannedJob, planOf, predictionPlanOf, trainingPlanOf, expectedBlobs, expectedRefresh } from './manifest-plan.ts';
+export {
+  type ExpectedBlob,
+  type JobManifest,
+  type PlannedManifest,
+  type PlannedPrediction,
+  type PlannedJob,
+  planOf,
+  predictionPlanOf,
+  trainingPlanOf,
+  expectedBlobs,
+  expectedRefresh,
+} from './manifest-plan.ts';
 export { PlanCache } from './plan-cache.ts';
 export { checker } from './check.ts';
 export { canonicalJson } from './canonical-json.ts';
 export { DigestSchema, type DigestText } from './digest.ts';
 export { OperationsSchema, type Operations } from './operations.ts';
-export { whole, ParametersSchema, HyperparametersSchema, grid, EvaluationKeysSchema, type EvaluationKeyBlobs, TRAIN_FORMAT, ManifestSchema, type Manifest } from './manifest.ts';
-export { readManifest, readJobManifest, parseJobManifest, planJob, planPrediction, planManifest } from './read-manifest.ts';
+export {
+  whole,
+  ParametersSchema,
+  HyperparametersSchema,
+  grid,
+  EvaluationKeysSchema,
+  type EvaluationKeyBlobs,
+  TRAIN_FORMAT,
+  ManifestSchema,
+  type Manifest,
+} from './manifest.ts';
+export {
+  readManifest,
+  readJobManifest,
+  parseJobManifest,
+  planJob,
+  planPrediction,
+  planManifest,
+} from './read-manifest.ts';
 export { countTasks, countPredictTasks } from './task-count.ts';
-export { JOB_STATES, JobStateSchema, type JobState, isFinal, JOB_KINDS, type JobKind, JobIdSchema, ProgressSchema, type Progress, JobResultSchema, type JobResult, RefreshRequestSchema, type RefreshRequest, RefreshAnswerSchema, type RefreshAnswer, JobErrorSchema, type JobError, JobViewSchema, type JobView, ProblemSchema, type Problem } from './job.ts';
+export {
+  JOB_STATES,
+  JobStateSchema,
+  type JobState,
+  isFinal,
+  JOB_KINDS,
+  type JobKind,
+  JobIdSchema,
+  ProgressSchema,
+  type Progress,
+  JobResultSchema,
+  type JobResult,
+  RefreshRequestSchema,
+  type RefreshRequest,
+  RefreshAnswerSchema,
+  type RefreshAnswer,
+  JobErrorSchema,
+  type JobError,
+  JobViewSchema,
+  type JobView,
+  ProblemSchema,
+  type Problem,
+} from './job.ts';
 export { PREDICT_FORMAT, PredictManifestSchema, type PredictManifest } from './predict-manifest.ts';
-export { StartTaskSchema, ForwardTaskSchema, BackwardTaskSchema, PredictTaskSchema, TaskSchema, type StartTask, type ForwardTask, type BackwardTask, type PredictTask, type Task, type TaskKind, type ChainHistory, type StepTask, type FinishTask, type PublishTask, type PackTask, type PrepareTask, type KeylessTask, TaskResultSchema, type TaskResult, PHASES, type TaskPhase } from './tasks.ts';
+export {
+  StartTaskSchema,
+  ForwardTaskSchema,
+  BackwardTaskSchema,
+  PredictTaskSchema,
+  TaskSchema,
+  type StartTask,
+  type ForwardTask,
+  type BackwardTask,
+  type PredictTask,
+  type Task,
+  type TaskKind,
+  type ChainHistory,
+  type StepTask,
+  type FinishTask,
+  type PublishTask,
+  type PackTask,
+  type PrepareTask,
+  type KeylessTask,
+  TaskResultSchema,
+  type TaskResult,
+  PHASES,
+  type TaskPhase,
+} from './tasks.ts';
 export { TraceparentSchema } from './traceparent.ts';

@@ -21,8 +21,13 @@ const timestamp = () => Type.String({ format: 'date-time' });
 const seconds = () => Type.Number({ minimum: 0 });
 
 export const ProgressSchema = Type.Object({
-  phase: Type.String({ description: 'queued, start, training, packing, done; of a prediction queued, predicting, done' }),
-  iteration: Type.Integer({ minimum: 0, description: 'iterations that every pair of classes has finished; a prediction has one' }),
+  phase: Type.String({
+    description: 'queued, start, training, packing, done; of a prediction queued, predicting, done',
+  }),
+  iteration: Type.Integer({
+    minimum: 0,
+    description: 'iterations that every pair of classes has finished; a prediction has one',
+  }),
   iterations: Type.Integer({ minimum: 1 }),
   tasksDone: Type.Integer({ minimum: 0 }),
   tasksTotal: Type.Integer({ minimum: 0 }),
@@ -63,16 +68,19 @@ export const JobResultSchema = Type.Object({
 export type JobResult = Static<typeof JobResultSchema>;
 
 /** Weights whose levels have run out: the owner decrypts them, encrypts them anew and posts them back. */
-export const RefreshRequestSchema = Type.Object({
-  /** Names this request and no other: the answer repeats it. */
-  id: Type.String({ pattern: '^[0-9a-f]{32}$' }),
-  chain: Type.Integer({ minimum: 0, description: 'which pairs of classes' }),
-  iteration: Type.Integer({ minimum: 1, description: 'the last finished one, t' }),
-  weights: DigestSchema,
-  /** Packed V_{t-1}; absent when it is the public start. */
-  previous: Type.Optional(DigestSchema),
-  since: timestamp(),
-}, { description: 'A refresh a job waits for: packed V_t of a chain, and V_{t-1}' });
+export const RefreshRequestSchema = Type.Object(
+  {
+    /** Names this request and no other: the answer repeats it. */
+    id: Type.String({ pattern: '^[0-9a-f]{32}$' }),
+    chain: Type.Integer({ minimum: 0, description: 'which pairs of classes' }),
+    iteration: Type.Integer({ minimum: 1, description: 'the last finished one, t' }),
+    weights: DigestSchema,
+    /** Packed V_{t-1}; absent when it is the public start. */
+    previous: Type.Optional(DigestSchema),
+    since: timestamp(),
+  },
+  { description: 'A refresh a job waits for: packed V_t of a chain, and V_{t-1}' },
+);
 export type RefreshRequest = Static<typeof RefreshRequestSchema>;
 
 export const RefreshAnswerSchema = Type.Object(
@@ -85,7 +93,11 @@ export const RefreshAnswerSchema = Type.Object(
 );
 export type RefreshAnswer = Static<typeof RefreshAnswerSchema>;
 
-export const JobErrorSchema = Type.Object({ code: Type.String(), message: Type.String(), task: Type.Optional(Type.String()) });
+export const JobErrorSchema = Type.Object({
+  code: Type.String(),
+  message: Type.String(),
+  task: Type.Optional(Type.String()),
+});
 export type JobError = Static<typeof JobErrorSchema>;
 
 export const JobViewSchema = Type.Object(
@@ -98,7 +110,9 @@ export const JobViewSchema = Type.Object(
     shape: Type.Object({ samples: Type.Integer(), features: Type.Integer(), classes: Type.Integer() }),
     /** Of a prediction: those its model was trained with. */
     hyperparameters: HyperparametersSchema,
-    model: Type.Optional(Type.Unsafe<string>({ ...JobIdSchema, description: 'of a prediction: the job that trained its model' })),
+    model: Type.Optional(
+      Type.Unsafe<string>({ ...JobIdSchema, description: 'of a prediction: the job that trained its model' }),
+    ),
     parameters: Type.String({ description: 'name of the parameter set' }),
     createdAt: timestamp(),
     startedAt: Type.Optional(timestamp()),
@@ -122,9 +136,16 @@ export const ProblemSchema = Type.Object(
     detail: Type.String({ description: 'What went wrong this time' }),
     hint: Type.Optional(Type.String({ description: 'What to do about it' })),
     blobs: Type.Optional(
-      Type.Array(Type.Object({ place: Type.String({ examples: ['blobs.features[0][3]'] }), digest: Type.String(), reason: Type.String() }), {
-        description: 'The first blobs of a manifest that are missing or do not fit, by their place in it',
-      }),
+      Type.Array(
+        Type.Object({
+          place: Type.String({ examples: ['blobs.features[0][3]'] }),
+          digest: Type.String(),
+          reason: Type.String(),
+        }),
+        {
+          description: 'The first blobs of a manifest that are missing or do not fit, by their place in it',
+        },
+      ),
     ),
   },
   { description: 'A problem (RFC 9457)' },

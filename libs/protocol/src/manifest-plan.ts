@@ -1,6 +1,18 @@
 /** The manifest against the planner: what the API accepts and what workers and schedulers compute by. */
-import { batchSize, checkDataShape, checkShape, derivePlan, derivePredictionPlan, layoutOf, MAX_BLOCKS, MAX_SHARDS, type Layout, type Plan, type PredictionPlan } from '@blindfit/training';
 import { Parameters, type WireFields } from '@blindfit/he';
+import {
+  batchSize,
+  checkDataShape,
+  checkShape,
+  derivePlan,
+  derivePredictionPlan,
+  layoutOf,
+  MAX_BLOCKS,
+  MAX_SHARDS,
+  type Layout,
+  type Plan,
+  type PredictionPlan,
+} from '@blindfit/training';
 import { ContractError } from './contract-error.ts';
 import type { EvaluationKeyBlobs, Manifest } from './manifest.ts';
 import type { PredictManifest } from './predict-manifest.ts';
@@ -64,7 +76,13 @@ export function trainingPlanOf(manifest: Manifest): PlannedManifest {
   const { shape, blobs } = manifest;
   const parameters = Parameters.of(manifest.parameters);
   checkShape(shape, manifest.hyperparameters);
-  const layout = layoutOf(manifest.block, shape.samples, shape.features, shape.classes, batchSize(manifest.hyperparameters, shape.samples));
+  const layout = layoutOf(
+    manifest.block,
+    shape.samples,
+    shape.features,
+    shape.classes,
+    batchSize(manifest.hyperparameters, shape.samples),
+  );
   checkSize(layout, 'train on fewer samples or features');
   // Before the plan, whose cost grows with the number of blobs: a small manifest must not ask for the plan of a huge job.
   throwMisfit([
@@ -72,28 +90,41 @@ export function trainingPlanOf(manifest: Manifest): PlannedManifest {
     ...gridProblems('gradientFeatures', blobs.gradientFeatures, layout.shards, layout.cells),
     ...gridProblems('labels', blobs.labels, layout.shards, layout.pairs),
   ]);
-  const plan = derivePlan(parameters, manifest.block, shape, manifest.hyperparameters, manifest.grouping, manifest.schedule);
+  const plan = derivePlan(
+    parameters,
+    manifest.block,
+    shape,
+    manifest.hyperparameters,
+    manifest.grouping,
+    manifest.schedule,
+  );
   throwMisfit(keyProblems(blobs, plan.steps));
   return { kind: 'train', manifest, plan };
 }
 
 function checkSize({ shards, cells }: Layout, what: string): void {
   if (shards <= MAX_SHARDS && shards * cells <= MAX_BLOCKS) return;
-  throwMisfit([`${shards} shards of ${cells} blocks are more than the ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks of a job: ${what}`]);
+  throwMisfit([
+    `${shards} shards of ${cells} blocks are more than the ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks of a job: ${what}`,
+  ]);
 }
 
 function gridProblems(name: string, rows: readonly (readonly string[])[], shards: number, columns: number): string[] {
   const problems: string[] = [];
   if (rows.length !== shards) problems.push(`blobs.${name} has ${rows.length} shards, ${shards} are needed`);
   const ragged = rows.findIndex((row) => row.length !== columns);
-  if (ragged >= 0) problems.push(`blobs.${name}[${ragged}] has ${rows[ragged]?.length ?? 0} entries, ${columns} are needed`);
+  if (ragged >= 0)
+    problems.push(`blobs.${name}[${ragged}] has ${rows[ragged]?.length ?? 0} entries, ${columns} are needed`);
   return problems;
 }
 
 function keyProblems({ galoisKeys }: EvaluationKeyBlobs, steps: readonly number[]): string[] {
   const problems: string[] = [];
   const missing = steps.filter((step) => galoisKeys[String(step)] === undefined);
-  if (missing.length > 0) problems.push(`blobs.galoisKeys lacks the rotation steps ${missing.join(', ')}; needed: ${steps.join(', ')} (0 is the conjugation)`);
+  if (missing.length > 0)
+    problems.push(
+      `blobs.galoisKeys lacks the rotation steps ${missing.join(', ')}; needed: ${steps.join(', ')} (0 is the conjugation)`,
+    );
   const extra = Object.keys(galoisKeys).filter((step) => !steps.includes(Number(step)));
   if (extra.length > 0) problems.push(`blobs.galoisKeys has steps that are not used: ${extra.join(', ')}`);
   return problems;
@@ -107,25 +138,46 @@ function throwMisfit(problems: readonly string[]): void {
 export function expectedBlobs(planned: PlannedJob): ExpectedBlob[] {
   const { blobs } = planned.manifest;
   const expected: ExpectedBlob[] = [];
-  const addGrid = (name: string, rows: readonly (readonly string[])[], { level, scale }: { readonly level: number; readonly scale: number }): void =>
-    rows.forEach((row, i) => row.forEach((digest, j) => expected.push({ digest, place: `blobs.${name}[${i}][${j}]`, fields: { kind: 'ciphertext', level, scale } })));
+  const addGrid = (
+    name: string,
+    rows: readonly (readonly string[])[],
+    { level, scale }: { readonly level: number; readonly scale: number },
+  ): void =>
+    rows.forEach((row, i) =>
+      row.forEach((digest, j) =>
+        expected.push({ digest, place: `blobs.${name}[${i}][${j}]`, fields: { kind: 'ciphertext', level, scale } }),
+      ),
+    );
   addGrid('features', blobs.features, planned.plan.features);
   if (planned.kind === 'train') {
     addGrid('gradientFeatures', planned.manifest.blobs.gradientFeatures, planned.plan.gradientFeatures);
     addGrid('labels', planned.manifest.blobs.labels, planned.plan.labels);
   }
-  expected.push({ digest: blobs.relinearisationKey, place: 'blobs.relinearisationKey', fields: { kind: 'relinearisation-key' } });
+  expected.push({
+    digest: blobs.relinearisationKey,
+    place: 'blobs.relinearisationKey',
+    fields: { kind: 'relinearisation-key' },
+  });
   for (const step of planned.plan.steps) {
-    expected.push({ digest: blobs.galoisKeys[String(step)] ?? '', place: `blobs.galoisKeys.${step}`, fields: { kind: 'galois-key', step } });
+    expected.push({
+      digest: blobs.galoisKeys[String(step)] ?? '',
+      place: `blobs.galoisKeys.${step}`,
+      fields: { kind: 'galois-key', step },
+    });
   }
   return expected;
 }
 
 /** What the owner's answer to a refresh must be: V at the top of the segment that follows, W one level above its first gradient. */
-export function expectedRefresh(plan: Plan, iteration: number): { readonly weights: WireFields; readonly momentum: WireFields } {
+export function expectedRefresh(
+  plan: Plan,
+  iteration: number,
+): { readonly weights: WireFields; readonly momentum: WireFields } {
   const next = plan.iterations[iteration];
   if (next?.weights === undefined || !plan.segments.some(({ first }) => first === iteration + 1)) {
-    throw new ContractError('there is no such refresh', [`no refresh follows iteration ${iteration}; one follows every ${plan.schedule.refreshEvery} of ${plan.iterations.length}`]);
+    throw new ContractError('there is no such refresh', [
+      `no refresh follows iteration ${iteration}; one follows every ${plan.schedule.refreshEvery} of ${plan.iterations.length}`,
+    ]);
   }
   return {
     weights: { kind: 'ciphertext', level: next.weights, scale: plan.refreshScale },

@@ -5,12 +5,17 @@ import { Type, type Static } from 'typebox';
 import { DigestSchema } from './digest.ts';
 
 /** A whole number in a range. */
-export const whole = (minimum: number, maximum: number, description: string) => Type.Integer({ minimum, maximum, description });
+export const whole = (minimum: number, maximum: number, description: string) =>
+  Type.Integer({ minimum, maximum, description });
 
 export const ParametersSchema = Type.Object(
   {
     ring: whole(1024, 32768, 'polynomial degree N'),
-    dataBits: Type.Array(whole(20, 60, 'bits of a prime'), { minItems: 1, maxItems: 30, description: 'primes of the ciphertext modulus, the last level’s first' }),
+    dataBits: Type.Array(whole(20, 60, 'bits of a prime'), {
+      minItems: 1,
+      maxItems: 30,
+      description: 'primes of the ciphertext modulus, the last level’s first',
+    }),
     specialBits: whole(20, 60, 'bits of the special prime'),
     scaleBits: whole(10, 59, 'log2 of the nominal scale'),
   },
@@ -26,14 +31,24 @@ export const HyperparametersSchema = Type.Object(
       {
         degree: Type.Union([Type.Literal(1), Type.Literal(3), Type.Literal(5), Type.Literal(7)]),
         range: Type.Number({ exclusiveMinimum: 0, maximum: 64 }),
-        odd: Type.Array(Type.Number({ minimum: -10, maximum: 10 }), { minItems: 1, maxItems: 4, description: 'coefficients of z, z^3, ...' }),
+        odd: Type.Array(Type.Number({ minimum: -10, maximum: 10 }), {
+          minItems: 1,
+          maxItems: 4,
+          description: 'coefficients of z, z^3, ...',
+        }),
       },
       { additionalProperties: false },
     ),
     batch: Type.Optional(
       Type.Object(
-        { size: whole(1, 1_000_000, 'samples of a mini-batch'), seed: whole(0, 2 ** 32 - 1, 'of the order of batches in each epoch') },
-        { additionalProperties: false, description: 'mini-batches; without it every iteration learns from all samples' },
+        {
+          size: whole(1, 1_000_000, 'samples of a mini-batch'),
+          seed: whole(0, 2 ** 32 - 1, 'of the order of batches in each epoch'),
+        },
+        {
+          additionalProperties: false,
+          description: 'mini-batches; without it every iteration learns from all samples',
+        },
       ),
     ),
   },
@@ -42,11 +57,17 @@ export const HyperparametersSchema = Type.Object(
 
 /** Digests by shard and something else. */
 export const grid = (description: string) =>
-  Type.Array(Type.Array(DigestSchema, { minItems: 1, maxItems: 4097 }), { minItems: 1, maxItems: 100_000, description });
+  Type.Array(Type.Array(DigestSchema, { minItems: 1, maxItems: 4097 }), {
+    minItems: 1,
+    maxItems: 100_000,
+    description,
+  });
 
 export const EvaluationKeysSchema = Type.Object({
   relinearisationKey: DigestSchema,
-  galoisKeys: Type.Record(Type.String({ pattern: '^(0|[1-9][0-9]{0,4})$' }), DigestSchema, { description: 'by rotation step; 0 is the conjugation' }),
+  galoisKeys: Type.Record(Type.String({ pattern: '^(0|[1-9][0-9]{0,4})$' }), DigestSchema, {
+    description: 'by rotation step; 0 is the conjugation',
+  }),
 });
 export type EvaluationKeyBlobs = Static<typeof EvaluationKeysSchema>;
 
@@ -55,7 +76,14 @@ export const TRAIN_FORMAT = 'blindfit-job/1';
 export const ManifestSchema = Type.Object(
   {
     format: Type.Literal(TRAIN_FORMAT),
-    name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]*$', description: 'shown in listings' })),
+    name: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 200,
+        pattern: '^[^\\u0000-\\u001f\\u007f]*$',
+        description: 'shown in listings',
+      }),
+    ),
     parameters: ParametersSchema,
     shape: Type.Object(
       {
@@ -74,11 +102,20 @@ export const ManifestSchema = Type.Object(
       { additionalProperties: false },
     ),
     grouping: Type.Object(
-      { blocksPerTask: whole(1, 4097, 'blocks per backward task'), shardsPerTask: whole(1, 1_000_000, 'shards per task'), pairsPerChain: whole(1, 16384, 'pairs of classes that are refreshed together') },
+      {
+        blocksPerTask: whole(1, 4097, 'blocks per backward task'),
+        shardsPerTask: whole(1, 1_000_000, 'shards per task'),
+        pairsPerChain: whole(1, 16384, 'pairs of classes that are refreshed together'),
+      },
       { additionalProperties: false },
     ),
     schedule: Type.Object(
-      { refreshEvery: whole(1, 1000, 'iterations between refreshes by the owner'), modelLevel: Type.Union([Type.Literal(0), Type.Literal(1)], { description: 'level of the returned model; 1 to predict with it' }) },
+      {
+        refreshEvery: whole(1, 1000, 'iterations between refreshes by the owner'),
+        modelLevel: Type.Union([Type.Literal(0), Type.Literal(1)], {
+          description: 'level of the returned model; 1 to predict with it',
+        }),
+      },
       { additionalProperties: false },
     ),
     hyperparameters: HyperparametersSchema,

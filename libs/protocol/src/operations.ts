@@ -4,7 +4,13 @@ const count = () => Type.Integer({ minimum: 0 });
 
 /** Homomorphic operations by kind; conjugations count as rotations. */
 export const OperationsSchema = Type.Object(
-  { rotations: count(), relinearisations: count(), multiplications: count(), plainMultiplications: count(), rescales: count() },
+  {
+    rotations: count(),
+    relinearisations: count(),
+    multiplications: count(),
+    plainMultiplications: count(),
+    rescales: count(),
+  },
   { additionalProperties: false },
 );
 

@@ -14,12 +14,19 @@ export const PredictManifestSchema = Type.Object(
   {
     format: Type.Literal(PREDICT_FORMAT),
     name,
-    model: Type.Unsafe<string>({ ...JobIdSchema, description: 'the training job whose model predicts; its parameters, block, features and classes are this manifest’s' }),
+    model: Type.Unsafe<string>({
+      ...JobIdSchema,
+      description:
+        'the training job whose model predicts; its parameters, block, features and classes are this manifest’s',
+    }),
     parameters,
     shape,
     block,
     grouping: Type.Object({ shardsPerTask: whole(1, 1_000_000, 'shards per task') }, { additionalProperties: false }),
-    blobs: Type.Object({ features: grid('X: by shard, then by turn and block'), ...EvaluationKeysSchema.properties }, { additionalProperties: false }),
+    blobs: Type.Object(
+      { features: grid('X: by shard, then by turn and block'), ...EvaluationKeysSchema.properties },
+      { additionalProperties: false },
+    ),
   },
   { additionalProperties: false, description: 'A prediction job' },
 );

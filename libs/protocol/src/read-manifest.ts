@@ -1,7 +1,15 @@
 /** Manifests from outside: form first, then the plan. */
 import { checker } from './check.ts';
 import { ContractError } from './contract-error.ts';
-import { planOf, predictionPlanOf, trainingPlanOf, type JobManifest, type PlannedJob, type PlannedManifest, type PlannedPrediction } from './manifest-plan.ts';
+import {
+  planOf,
+  predictionPlanOf,
+  trainingPlanOf,
+  type JobManifest,
+  type PlannedJob,
+  type PlannedManifest,
+  type PlannedPrediction,
+} from './manifest-plan.ts';
 import { ManifestSchema } from './manifest.ts';
 import { PREDICT_FORMAT, PredictManifestSchema } from './predict-manifest.ts';
 

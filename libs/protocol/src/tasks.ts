@@ -17,7 +17,10 @@ const common = {
 };
 
 /** s(X v) - 0.5 of some shards for the public constant start, shared by all classes. Results: one ciphertext a shard. */
-export const StartTaskSchema = Type.Object({ kind: Type.Literal('start'), ...common, shards: indices('shard') }, { additionalProperties: false });
+export const StartTaskSchema = Type.Object(
+  { kind: Type.Literal('start'), ...common, shards: indices('shard') },
+  { additionalProperties: false },
+);
 
 /** Errors of one pair on some shards, from the packed weights of its chain. Results: one ciphertext a shard. */
 export const ForwardTaskSchema = Type.Object(

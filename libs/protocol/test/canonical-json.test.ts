@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
 import { canonicalJson } from '../src/index.ts';
 
 test('canonical JSON has keys in order, no white space, and the value unchanged', () => {
@@ -11,6 +10,9 @@ test('canonical JSON has keys in order, no white space, and the value unchanged'
 });
 
 test('canonical JSON does not depend on the order of keys, nor on keys without a value', () => {
-  assert.equal(canonicalJson({ a: 1, b: { c: 2, d: [3] } }), canonicalJson({ b: { d: [3], c: 2 }, x: undefined, a: 1 }));
+  assert.equal(
+    canonicalJson({ a: 1, b: { c: 2, d: [3] } }),
+    canonicalJson({ b: { d: [3], c: 2 }, x: undefined, a: 1 }),
+  );
   assert.notEqual(canonicalJson({ a: [1, 2] }), canonicalJson({ a: [2, 1] }));
 });

@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
 import { choosePlan, DEFAULT_HYPERPARAMETERS, type Plan } from '@blindfit/training';
-
 import { ContractError, expectedRefresh } from '../src/index.ts';
 
 function planOf(iterations: number, refreshEvery: number): Plan {
   const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations };
-  return choosePlan({ shape: { samples: 50, features: 10, classes: 3 }, hyperparameters, refreshEvery, ring: 2048, security: 'none', precision: 1 });
+  return choosePlan({
+    shape: { samples: 50, features: 10, classes: 3 },
+    hyperparameters,
+    refreshEvery,
+    ring: 2048,
+    security: 'none',
+    precision: 1,
+  });
 }
 
 test('after a segment V comes back at the top, W where the next gradient is rescaled to', () => {
@@ -31,7 +36,12 @@ test('after a segment V comes back at the top, W where the next gradient is resc
 test('no refresh follows other iterations', () => {
   const plan = planOf(5, 2);
   for (const iteration of [0, 1, 3, 5, 6, -1, 1.5]) {
-    assert.throws(() => expectedRefresh(plan, iteration), (error) => error instanceof ContractError && error.message.includes(`no refresh follows iteration ${iteration}; one follows every 2 of 5`));
+    assert.throws(
+      () => expectedRefresh(plan, iteration),
+      (error) =>
+        error instanceof ContractError &&
+        error.message.includes(`no refresh follows iteration ${iteration}; one follows every 2 of 5`),
+    );
   }
   for (const iteration of [1, 2]) assert.throws(() => expectedRefresh(planOf(2, 2), iteration), ContractError);
 });

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
 import { batchOf, DEFAULT_HYPERPARAMETERS, layoutOf } from '@blindfit/training';
-
 import { countTasks } from '../src/index.ts';
 
 // 300 samples in shards of 128: 3. 401 features in blocks of 64: 7. 10 classes: 5 pairs.
 const layout = layoutOf({ rows: 128, columns: 64 }, 300, 401, 10);
 const count = (iterations: number, initialWeight: number, blocksPerTask: number, shardsPerTask: number): number =>
-  countTasks({ layout, grouping: { blocksPerTask, shardsPerTask, pairsPerChain: 1 }, hyperparameters: { ...DEFAULT_HYPERPARAMETERS, iterations, initialWeight } });
+  countTasks({
+    layout,
+    grouping: { blocksPerTask, shardsPerTask, pairsPerChain: 1 },
+    hyperparameters: { ...DEFAULT_HYPERPARAMETERS, iterations, initialWeight },
+  });
 
 test('tasks of a job: backward of every iteration, forward of all but the first, start scores for a constant start', () => {
   assert.equal(count(1, 0, 7, 3), 5);
@@ -29,7 +31,10 @@ test('with mini-batches an iteration takes the tasks of its batch', () => {
       grouping: { blocksPerTask: 4, shardsPerTask: 1, pairsPerChain: 1 },
       hyperparameters: { ...DEFAULT_HYPERPARAMETERS, iterations, initialWeight, batch: { size: 200, seed } },
     });
-  const seedThatStartsWith = (batch: number): number => Array.from({ length: 20 }, (_, seed) => seed).find((seed) => batchOf(2, { batch: { size: 200, seed } }, 1) === batch) ?? -1;
+  const seedThatStartsWith = (batch: number): number =>
+    Array.from({ length: 20 }, (_, seed) => seed).find(
+      (seed) => batchOf(2, { batch: { size: 200, seed } }, 1) === batch,
+    ) ?? -1;
   const [large, small] = [seedThatStartsWith(0), seedThatStartsWith(1)];
   assert.equal(tasks(1, 0, large), 2 * 2);
   assert.equal(tasks(1, 0, small), 1 * 2);

@@ -5,15 +5,15 @@ import type { Keys } from './names.ts';
 export type ChangeListener = (job: string) => void;
 
 export class JobChanges {
-  private readonly subscriber: Connection;
-  private readonly channel: string;
-  private readonly listeners = new Set<ChangeListener>();
+  readonly #subscriber: Connection;
+  readonly #channel: string;
+  readonly #listeners = new Set<ChangeListener>();
 
   private constructor(subscriber: Connection, channel: string) {
-    this.subscriber = subscriber;
-    this.channel = channel;
+    this.#subscriber = subscriber;
+    this.#channel = channel;
     subscriber.on('message', (from: string, job: string) => {
-      if (from === channel) for (const listener of this.listeners) listener(job);
+      if (from === channel) for (const listener of this.#listeners) listener(job);
     });
   }
 
@@ -24,18 +24,18 @@ export class JobChanges {
       // The connection it was copied from reports outages; this one resubscribes by itself.
     });
     const changes = new JobChanges(subscriber, keys.changes);
-    await subscriber.subscribe(changes.channel);
+    await subscriber.subscribe(changes.#channel);
     return changes;
   }
 
   /** @returns a function that stops the listening */
   listen(listener: ChangeListener): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   close(): void {
-    this.listeners.clear();
-    this.subscriber.disconnect();
+    this.#listeners.clear();
+    this.#subscriber.disconnect();
   }
 }

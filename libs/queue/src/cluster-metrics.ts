@@ -39,24 +39,68 @@ interface Figures {
 export function addClusterMetrics(registry: Registry, sources: ClusterSources): void {
   // All metrics of a registry are collected at once, so that they share what is under way.
   let reading: Promise<Figures | undefined> | undefined;
-  const read = (): Promise<Figures | undefined> => (reading ??= figuresInTime(sources).finally(() => (reading = undefined)));
+  const read = (): Promise<Figures | undefined> =>
+    (reading ??= figuresInTime(sources).finally(() => (reading = undefined)));
 
-  gauge('blindfit_jobs', 'Jobs by state, since the beginning.', ['state'], ({ jobs }) => JOB_STATES.map((state) => [{ state }, jobs.byState.get(state) ?? 0]));
-  gauge('blindfit_jobs_awaiting_refresh', 'Jobs none of whose chains can go on without their owner.', [], ({ jobs }) => [[{}, jobs.byState.get('awaiting-refresh') ?? 0]]);
-  gauge('blindfit_refresh_oldest_wait_seconds', 'Time the oldest open request for a refresh has waited for its owner; 0 when there is none.', [], ({ jobs }) => [[{}, jobs.oldestRefreshWait]]);
-  gauge('blindfit_job_oldest_progress_seconds', 'Of the jobs that run, the longest time without a finished task or iteration; 0 when none runs.', [], ({ jobs }) => [[{}, jobs.oldestProgress]]);
-  gauge('blindfit_queue_jobs', 'Entries of the queues by state; failed ones are kept for a day.', ['queue', 'state'], ({ queues }) =>
-    queues.flatMap(({ name, counts }) => QUEUE_STATES.map((state): Sample => [{ queue: name, state }, counts[state] ?? 0])));
-  gauge('blindfit_queue_oldest_wait_seconds', 'Time since the oldest waiting entry was added or last taken up; 0 when none waits.', ['queue'], ({ queues }) =>
-    queues.map(({ name, oldestWait }) => [{ queue: name }, oldestWait]));
-  gauge('blindfit_cluster_workers', 'Workers seen in the last 30 seconds.', [], ({ workers }) => [[{}, workers.workers]]);
+  gauge('blindfit_jobs', 'Jobs by state, since the beginning.', ['state'], ({ jobs }) =>
+    JOB_STATES.map((state) => [{ state }, jobs.byState.get(state) ?? 0]),
+  );
+  gauge(
+    'blindfit_jobs_awaiting_refresh',
+    'Jobs none of whose chains can go on without their owner.',
+    [],
+    ({ jobs }) => [[{}, jobs.byState.get('awaiting-refresh') ?? 0]],
+  );
+  gauge(
+    'blindfit_refresh_oldest_wait_seconds',
+    'Time the oldest open request for a refresh has waited for its owner; 0 when there is none.',
+    [],
+    ({ jobs }) => [[{}, jobs.oldestRefreshWait]],
+  );
+  gauge(
+    'blindfit_job_oldest_progress_seconds',
+    'Of the jobs that run, the longest time without a finished task or iteration; 0 when none runs.',
+    [],
+    ({ jobs }) => [[{}, jobs.oldestProgress]],
+  );
+  gauge(
+    'blindfit_queue_jobs',
+    'Entries of the queues by state; failed ones are kept for a day.',
+    ['queue', 'state'],
+    ({ queues }) =>
+      queues.flatMap(({ name, counts }) =>
+        QUEUE_STATES.map((state): Sample => [{ queue: name, state }, counts[state] ?? 0]),
+      ),
+  );
+  gauge(
+    'blindfit_queue_oldest_wait_seconds',
+    'Time since the oldest waiting entry was added or last taken up; 0 when none waits.',
+    ['queue'],
+    ({ queues }) => queues.map(({ name, oldestWait }) => [{ queue: name }, oldestWait]),
+  );
+  gauge('blindfit_cluster_workers', 'Workers seen in the last 30 seconds.', [], ({ workers }) => [
+    [{}, workers.workers],
+  ]);
   gauge('blindfit_cluster_threads', 'Threads of these workers.', [], ({ workers }) => [[{}, workers.threads]]);
-  counter('blindfit_queue_completed_total', 'Entries of the queues that were completed, as BullMQ counts them.', ({ queues }) => queues.map(({ name, completed }) => [{ queue: name }, completed]));
-  counter('blindfit_queue_failed_total', 'Entries of the queues that failed for good, as BullMQ counts them.', ({ queues }) => queues.map(({ name, failed }) => [{ queue: name }, failed]));
+  counter(
+    'blindfit_queue_completed_total',
+    'Entries of the queues that were completed, as BullMQ counts them.',
+    ({ queues }) => queues.map(({ name, completed }) => [{ queue: name }, completed]),
+  );
+  counter(
+    'blindfit_queue_failed_total',
+    'Entries of the queues that failed for good, as BullMQ counts them.',
+    ({ queues }) => queues.map(({ name, failed }) => [{ queue: name }, failed]),
+  );
 
   type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
-  function gauge(name: string, help: string, labelNames: string[], samples: (figures: Figures) => readonly Sample[]): void {
+  function gauge(
+    name: string,
+    help: string,
+    labelNames: string[],
+    samples: (figures: Figures) => readonly Sample[],
+  ): void {
     new Gauge({
       name,
       help,
@@ -103,7 +147,11 @@ async function figuresInTime(sources: ClusterSources): Promise<Figures | undefin
 }
 
 async function readFigures({ jobs, queues }: ClusterSources): Promise<Figures> {
-  const [counts, workers, ofQueues] = await Promise.all([jobs.index.counts(), jobs.threads(), Promise.all(Object.entries(queues).map(([name, queue]) => readQueue(name, queue)))]);
+  const [counts, workers, ofQueues] = await Promise.all([
+    jobs.index.counts(),
+    jobs.threads(),
+    Promise.all(Object.entries(queues).map(([name, queue]) => readQueue(name, queue))),
+  ]);
   return { jobs: counts, workers, queues: ofQueues };
 }
 
@@ -116,5 +164,11 @@ async function readQueue(name: string, queue: Queue): Promise<QueueFigures> {
   ]);
   // BullMQ does not say since when an entry waits that was tried or ran before: not since before that.
   const since = oldest === undefined ? Infinity : Math.max(oldest.timestamp + oldest.delay, oldest.processedOn ?? 0);
-  return { name, counts, completed: completed.meta.count, failed: failed.meta.count, oldestWait: Math.max(0, (Date.now() - since) / 1000) };
+  return {
+    name,
+    counts,
+    completed: completed.meta.count,
+    failed: failed.meta.count,
+    oldestWait: Math.max(0, (Date.now() - since) / 1000),
+  };
 }

@@ -1,7 +1,17 @@
 export { RUNNING, AWAITING, DONE, type ChainRecord, requestOf } from './chain-record.ts';
 export { type Connection, duplicate } from './connection.ts';
 export { QUEUES, Keys, taskId, jobOf } from './names.ts';
-export { type JobData, type ChainData, LOCKS, QUEUE_METRICS, TASK_OPTIONS, JOB_OPTIONS, CHAIN_OPTIONS, openQueue, addSegment } from './queues.ts';
+export {
+  type JobData,
+  type ChainData,
+  LOCKS,
+  QUEUE_METRICS,
+  TASK_OPTIONS,
+  JOB_OPTIONS,
+  CHAIN_OPTIONS,
+  openQueue,
+  addSegment,
+} from './queues.ts';
 export { STATE_SPAN, stateScore, type JobCounts, JobIndex } from './job-index.ts';
 export { TASK_KINDS, type TaskFigures, type JobFigures, readTotals, figuresOf } from './job-figures.ts';
 export { type NewJob, type TaskRecord, JobStore } from './job-store.ts';

@@ -4,7 +4,13 @@ import type { Connection } from './connection.ts';
 
 /** Kinds of tasks that are recorded: of workers, then the scheduler's own. */
 export const TASK_KINDS = ['start', 'forward', 'backward', 'predict', 'step', 'publish', 'finish', 'pack'] as const;
-const OPERATIONS: readonly (keyof Operations)[] = ['rotations', 'relinearisations', 'multiplications', 'plainMultiplications', 'rescales'];
+const OPERATIONS: readonly (keyof Operations)[] = [
+  'rotations',
+  'relinearisations',
+  'multiplications',
+  'plainMultiplications',
+  'rescales',
+];
 const PER_KIND = ['count', 'seconds', 'slowest'] as const;
 
 export interface TaskFigures {
@@ -33,13 +39,24 @@ export interface JobFigures {
 export async function readTotals(redis: Connection, key: string): Promise<ReadonlyMap<string, number>> {
   const names = [...OPERATIONS, ...TASK_KINDS.flatMap((kind) => PER_KIND.map((what) => `${what}:${kind}`))];
   const values = await redis.hmget(key, ...names);
-  return new Map(names.flatMap((name, i): [string, number][] => (typeof values[i] === 'string' ? [[name, Number(values[i])]] : [])));
+  return new Map(
+    names.flatMap((name, i): [string, number][] => (typeof values[i] === 'string' ? [[name, Number(values[i])]] : [])),
+  );
 }
 
 /** @param fields of the job's record @param totals of its tasks */
-export function figuresOf(view: JobView, fields: Readonly<Record<string, string>>, totals: ReadonlyMap<string, number>): JobFigures {
+export function figuresOf(
+  view: JobView,
+  fields: Readonly<Record<string, string>>,
+  totals: ReadonlyMap<string, number>,
+): JobFigures {
   const total = (name: string): number => totals.get(name) ?? 0;
-  const tasks = TASK_KINDS.map((kind): TaskFigures => ({ kind, done: total(`count:${kind}`), seconds: total(`seconds:${kind}`), slowest: total(`slowest:${kind}`) }));
+  const tasks = TASK_KINDS.map((kind): TaskFigures => ({
+    kind,
+    done: total(`count:${kind}`),
+    seconds: total(`seconds:${kind}`),
+    slowest: total(`slowest:${kind}`),
+  }));
   const since = view.refreshes.map((request) => Date.parse(request.since));
   return {
     view,

@@ -2,8 +2,8 @@
  * All jobs by state, and those that somebody waits for, in sorted sets that the scripts of the job store keep: figures
  * over all jobs cost the same however many there are.
  */
-import { isFinal, JOB_STATES, type JobState } from '@blindfit/protocol';
 import type { ChainableCommander } from 'ioredis';
+import { isFinal, JOB_STATES, type JobState } from '@blindfit/protocol';
 import type { Connection } from './connection.ts';
 import type { Keys } from './names.ts';
 
@@ -46,27 +46,29 @@ export interface JobCounts {
 }
 
 export class JobIndex {
-  private readonly redis: Connection;
-  private readonly keys: Keys;
+  readonly #redis: Connection;
+  readonly #keys: Keys;
 
   constructor(redis: Connection, keys: Keys) {
-    this.redis = redis;
-    this.keys = keys;
+    this.#redis = redis;
+    this.#keys = keys;
   }
 
   /** In one round trip, whatever the number of jobs. */
   async counts(): Promise<JobCounts> {
     const now = Date.now();
-    const [awaiting, progress, ...counts] = await this.ask((pipeline) => {
-      pipeline.zrange(this.keys.awaiting, '0', '0', 'WITHSCORES').zrange(this.keys.progress, '0', '0', 'WITHSCORES');
-      for (const state of JOB_STATES) pipeline.zcount(this.keys.states, stateScore(state), endOf(state));
+    const [awaiting, progress, ...counts] = await this.#ask((pipeline) => {
+      pipeline.zrange(this.#keys.awaiting, '0', '0', 'WITHSCORES').zrange(this.#keys.progress, '0', '0', 'WITHSCORES');
+      for (const state of JOB_STATES) pipeline.zcount(this.#keys.states, stateScore(state), endOf(state));
     });
     const age = (oldest: unknown): number => {
       const since = (oldest as string[])[1];
       // The clocks of two machines may disagree.
       return since === undefined ? 0 : Math.max(0, (now - Number(since)) / 1000);
     };
-    const byState = JOB_STATES.map((state, i): [JobState, number] => [state, Number(counts[i])]).filter(([, count]) => count > 0);
+    const byState = JOB_STATES.map((state, i): [JobState, number] => [state, Number(counts[i])]).filter(
+      ([, count]) => count > 0,
+    );
     return { byState: new Map(byState), oldestRefreshWait: age(awaiting), oldestProgress: age(progress) };
   }
 
@@ -75,46 +77,62 @@ export class JobIndex {
    * @param endedSince milliseconds since the epoch @param limit at most this many in all
    */
   async recent(endedSince: number, limit: number): Promise<string[]> {
-    const found = await this.newest(JOB_STATES, limit, endedSince);
+    const found = await this.#newest(JOB_STATES, limit, endedSince);
     found.sort((a, b) => Number(isFinal(a.state)) - Number(isFinal(b.state)) || b.time - a.time);
     return found.slice(0, limit).map(({ id }) => id);
   }
 
   /** The jobs in some states, newest first: by their end if they have ended, else by their creation. @param limit at most this many */
   async inStates(states: readonly JobState[], limit = Infinity): Promise<string[]> {
-    const found = await this.newest(states, limit);
+    const found = await this.#newest(states, limit);
     found.sort((a, b) => b.time - a.time);
     return found.slice(0, limit).map(({ id }) => id);
   }
 
   /** Up to `limit` of each state. Times are milliseconds since the epoch, of the end or else of the creation. */
-  private async newest(states: readonly JobState[], limit: number, endedSince = 0): Promise<{ id: string; state: JobState; time: number }[]> {
-    const replies = await this.ask((pipeline) => {
+  async #newest(
+    states: readonly JobState[],
+    limit: number,
+    endedSince = 0,
+  ): Promise<{ id: string; state: JobState; time: number }[]> {
+    const replies = await this.#ask((pipeline) => {
       for (const state of states) {
-        pipeline.zrevrangebyscore(this.keys.states, endOf(state), stateScore(state) + (isFinal(state) ? endedSince : 0), 'WITHSCORES', 'LIMIT', 0, limit === Infinity ? -1 : limit);
+        pipeline.zrevrangebyscore(
+          this.#keys.states,
+          endOf(state),
+          stateScore(state) + (isFinal(state) ? endedSince : 0),
+          'WITHSCORES',
+          'LIMIT',
+          0,
+          limit === Infinity ? -1 : limit,
+        );
       }
     });
     return states.flatMap((state, i) => {
       const flat = replies[i] as string[];
-      return Array.from({ length: flat.length / 2 }, (_, at) => ({ id: flat[2 * at] ?? '', state, time: Number(flat[2 * at + 1]) - stateScore(state) }));
+      return Array.from({ length: flat.length / 2 }, (_, at) => ({
+        id: flat[2 * at] ?? '',
+        state,
+        time: Number(flat[2 * at + 1]) - stateScore(state),
+      }));
     });
   }
 
   /** One round trip, and one more when the sets have to be made first. */
-  private async ask(questions: (pipeline: ChainableCommander) => void, rebuilt = false): Promise<unknown[]> {
-    const pipeline = this.redis.pipeline().zcard(this.keys.index).zcard(this.keys.states);
+  async #ask(questions: (pipeline: ChainableCommander) => void, rebuilt = false): Promise<unknown[]> {
+    const pipeline = this.#redis.pipeline().zcard(this.#keys.index).zcard(this.#keys.states);
     questions(pipeline);
     const [all, known, ...replies] = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
       if (error !== null) throw error;
       return reply;
     });
     if (all === known || rebuilt) return replies;
-    await this.rebuild(Date.now());
-    return this.ask(questions, true);
+    await this.#rebuild(Date.now());
+    return this.#ask(questions, true);
   }
 
-  private async rebuild(now: number): Promise<void> {
-    const { index, states, awaiting, progress } = this.keys;
-    await this.redis.eval(REBUILD, 4, index, states, awaiting, progress, this.keys.job(''), now, ...JOB_STATES);
+  async #rebuild(now: number): Promise<void> {
+    const { index, states, awaiting, progress } = this.#keys;
+    await this.#redis.eval(REBUILD, 4, index, states, awaiting, progress, this.#keys.job(''), now, ...JOB_STATES);
   }
 }

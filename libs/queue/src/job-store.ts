@@ -2,7 +2,18 @@
  * The record of every job, in Redis: what the API shows and what outlives the queues' own bookkeeping. Changes are atomic
  * and announced; final states never change again.
  */
-import { isFinal, type JobError, type JobKind, type JobResult, type JobState, type JobView, type Operations, type RefreshAnswer, type TaskKind, type TaskResult } from '@blindfit/protocol';
+import {
+  isFinal,
+  type JobError,
+  type JobKind,
+  type JobResult,
+  type JobState,
+  type JobView,
+  type Operations,
+  type RefreshAnswer,
+  type TaskKind,
+  type TaskResult,
+} from '@blindfit/protocol';
 import { requestOf, RUNNING, type ChainRecord } from './chain-record.ts';
 import type { Connection } from './connection.ts';
 import { figuresOf, readTotals, type JobFigures } from './job-figures.ts';
@@ -134,11 +145,11 @@ return 1`;
 export class JobStore {
   readonly keys: Keys;
   readonly index: JobIndex;
-  private readonly redis: Connection;
-  private readonly endListeners = new Set<(id: string) => void>();
+  readonly #redis: Connection;
+  readonly #endListeners = new Set<(id: string) => void>();
 
   constructor(redis: Connection, prefix: string) {
-    this.redis = redis;
+    this.#redis = redis;
     this.keys = new Keys(prefix);
     this.index = new JobIndex(redis, this.keys);
   }
@@ -149,14 +160,23 @@ export class JobStore {
    */
   async create(job: NewJob): Promise<boolean> {
     const { id, ...rest } = job;
-    const created = await this.redis.eval(CREATE, 3, this.keys.job(id), this.keys.index, this.keys.states, String(Date.now()), JSON.stringify(rest), id);
-    if (created === 1) await this.announce(id);
+    const created = await this.#redis.eval(
+      CREATE,
+      3,
+      this.keys.job(id),
+      this.keys.index,
+      this.keys.states,
+      String(Date.now()),
+      JSON.stringify(rest),
+      id,
+    );
+    if (created === 1) await this.#announce(id);
     return created === 1;
   }
 
   async get(id: string): Promise<JobView | undefined> {
     // Read by every client that watches, several times a second: never the records of all tasks.
-    const fields = await this.redis.hgetall(this.keys.job(id));
+    const fields = await this.#redis.hgetall(this.keys.job(id));
     if (fields['job'] === undefined || fields['state'] === undefined) return undefined;
     return viewOf(id, fields, fields['state'] as JobState);
   }
@@ -166,7 +186,10 @@ export class JobStore {
    * @param limit at most this many @param states only jobs in these
    */
   async list(limit: number, states?: readonly JobState[]): Promise<JobView[]> {
-    const ids = states === undefined ? await this.redis.zrevrange(this.keys.index, 0, limit - 1) : await this.index.inStates(states, limit);
+    const ids =
+      states === undefined
+        ? await this.#redis.zrevrange(this.keys.index, 0, limit - 1)
+        : await this.index.inStates(states, limit);
     const views: JobView[] = [];
     for (let from = 0; from < ids.length; from += 50) {
       for (const view of await Promise.all(ids.slice(from, from + 50).map((id) => this.get(id)))) {
@@ -179,18 +202,18 @@ export class JobStore {
 
   /** Tells of every job that is brought to its end through this store, once. */
   onEnd(listener: (id: string) => void): void {
-    this.endListeners.add(listener);
+    this.#endListeners.add(listener);
   }
 
   /** The span of the request that submitted a job; nothing of a job that is not traced. */
   async traceOf(id: string): Promise<{ traceparent?: string }> {
-    const job = await this.redis.hget(this.keys.job(id), 'job');
+    const job = await this.#redis.hget(this.keys.job(id), 'job');
     const traceparent = job === null ? undefined : (JSON.parse(job) as NewJob).traceparent;
     return traceparent === undefined ? {} : { traceparent };
   }
 
   async state(id: string): Promise<JobState | undefined> {
-    return ((await this.redis.hget(this.keys.job(id), 'state')) ?? undefined) as JobState | undefined;
+    return ((await this.#redis.hget(this.keys.job(id), 'state')) ?? undefined) as JobState | undefined;
   }
 
   /** How many jobs are in each state that some are in. */
@@ -200,79 +223,89 @@ export class JobStore {
 
   /** What metrics of a single job are made of. Costs the same however many tasks the job has. */
   async figures(id: string): Promise<JobFigures | undefined> {
-    const [fields, totals] = await Promise.all([this.redis.hgetall(this.keys.job(id)), readTotals(this.redis, this.keys.tasks(id))]);
+    const [fields, totals] = await Promise.all([
+      this.#redis.hgetall(this.keys.job(id)),
+      readTotals(this.#redis, this.keys.tasks(id)),
+    ]);
     if (fields['job'] === undefined || fields['state'] === undefined) return undefined;
     return figuresOf(viewOf(id, fields, fields['state'] as JobState), fields, totals);
   }
 
   /** @returns whether the job changed: false when it was already running or final */
   start(id: string): Promise<boolean> {
-    return this.transition(id, 'running', { startedAt: String(Date.now()) });
+    return this.#transition(id, 'running', { startedAt: String(Date.now()) });
   }
 
   /** Sums up the recorded tasks: call it when the last one is recorded. @param models digests of the packed model, in order @param iterates packed V_t by iteration */
   succeed(id: string, models: readonly string[], iterates: readonly (readonly string[])[] = []): Promise<boolean> {
-    return this.complete(id, { models: [...models], iterates: iterates.map((row) => [...row]) });
+    return this.#complete(id, { models: [...models], iterates: iterates.map((row) => [...row]) });
   }
 
   /** As {@link succeed}, of a prediction. @param scores digests by shard, then by pair of classes */
   succeedPrediction(id: string, scores: readonly (readonly string[])[]): Promise<boolean> {
-    return this.complete(id, { models: [], iterates: [], scores: scores.map((row) => [...row]) });
+    return this.#complete(id, { models: [], iterates: [], scores: scores.map((row) => [...row]) });
   }
 
-  private async complete(id: string, outputs: Outputs): Promise<boolean> {
+  async #complete(id: string, outputs: Outputs): Promise<boolean> {
     const finishedAt = Date.now();
-    const [fields, totals] = await Promise.all([this.redis.hgetall(this.keys.job(id)), this.totals(id)]);
+    const [fields, totals] = await Promise.all([this.#redis.hgetall(this.keys.job(id)), this.#totals(id)]);
     if (fields['job'] === undefined) return false;
     const iterations = iterationsOf(JSON.parse(fields['job']) as NewJob);
-    const result = resultOf(outputs, Number(fields['createdAt'] ?? 0), finishedAt, totals, Number(fields['refreshSeconds'] ?? 0), iterations);
-    return this.transition(id, 'succeeded', { finishedAt: String(finishedAt), result: JSON.stringify(result) });
+    const result = resultOf(
+      outputs,
+      Number(fields['createdAt'] ?? 0),
+      finishedAt,
+      totals,
+      Number(fields['refreshSeconds'] ?? 0),
+      iterations,
+    );
+    return this.#transition(id, 'succeeded', { finishedAt: String(finishedAt), result: JSON.stringify(result) });
   }
 
   fail(id: string, error: JobError): Promise<boolean> {
-    return this.transition(id, 'failed', { finishedAt: String(Date.now()), error: JSON.stringify(error) });
+    return this.#transition(id, 'failed', { finishedAt: String(Date.now()), error: JSON.stringify(error) });
   }
 
   cancel(id: string): Promise<boolean> {
-    return this.transition(id, 'cancelled', { finishedAt: String(Date.now()) });
+    return this.#transition(id, 'cancelled', { finishedAt: String(Date.now()) });
   }
 
   async setPhase(id: string, phase: string): Promise<void> {
-    await this.redis.hset(this.keys.job(id), 'phase', phase);
-    await this.announce(id);
+    await this.#redis.hset(this.keys.job(id), 'phase', phase);
+    await this.#announce(id);
   }
 
   /** Levels the slowest chain has left, and iterations all chains have finished, follow from each chain's own count. */
   async setIteration(id: string, chain: number, iteration: number, levelsLeft: number): Promise<void> {
-    await this.redis.hset(this.keys.job(id), { [`iteration:${chain}`]: iteration, [`levels:${chain}`]: levelsLeft });
-    await this.redis.zadd(this.keys.progress, 'XX', Date.now(), id);
-    await this.announce(id);
+    await this.#redis.hset(this.keys.job(id), { [`iteration:${chain}`]: iteration, [`levels:${chain}`]: levelsLeft });
+    await this.#redis.zadd(this.keys.progress, 'XX', Date.now(), id);
+    await this.#announce(id);
   }
 
   /** Packed model ciphertexts that a prediction uses, in order; none for other jobs. */
   async modelOf(id: string): Promise<readonly string[]> {
-    const job = await this.redis.hget(this.keys.job(id), 'job');
+    const job = await this.#redis.hget(this.keys.job(id), 'job');
     return job === null ? [] : ((JSON.parse(job) as NewJob).model?.digests ?? []);
   }
 
   /** What is recorded of a job's chains, by number; `undefined` for one that has not got through its first segment. */
   async chains(id: string): Promise<(ChainRecord | undefined)[]> {
-    const fields = await this.redis.hgetall(this.keys.job(id));
+    const fields = await this.#redis.hgetall(this.keys.job(id));
     return fields['job'] === undefined ? [] : chainRecords(fields, (JSON.parse(fields['job']) as NewJob).chains);
   }
 
   /** Whether the first segments of all chains were put into the queue: from then on the chains' records tell what is to be done. */
   async isPlanned(id: string): Promise<boolean> {
-    return (await this.redis.hexists(this.keys.job(id), 'scores')) === 1;
+    return (await this.#redis.hexists(this.keys.job(id), 'scores')) === 1;
   }
 
   /** @param scores of the constant start, by shard; none for a start at zero */
   async setPlanned(id: string, scores: readonly string[]): Promise<void> {
-    await this.redis.hset(this.keys.job(id), 'scores', JSON.stringify(scores));
+    await this.#redis.hset(this.keys.job(id), 'scores', JSON.stringify(scores));
   }
 
   async scores(id: string): Promise<string[]> {
-    return JSON.parse((await this.redis.hget(this.keys.job(id), 'scores')) ?? '[]') as string[];
+    return JSON.parse((await this.#redis.hget(this.keys.job(id), 'scores')) ?? '[]') as string[];
   }
 
   /**
@@ -281,13 +314,26 @@ export class JobStore {
    * @returns false when it has changed meanwhile, or the job is not running any more
    */
   async setChain(id: string, chain: number, seen: ChainRecord | undefined, next: ChainRecord): Promise<boolean> {
-    const job = await this.redis.hget(this.keys.job(id), 'job');
+    const job = await this.#redis.hget(this.keys.job(id), 'job');
     if (job === null) return false;
     const { chains } = JSON.parse(job) as NewJob;
     const { states, awaiting, progress } = this.keys;
     const before = seen === undefined ? '' : JSON.stringify(seen);
-    const changed = await this.redis.eval(SET_CHAIN, 4, this.keys.job(id), states, awaiting, progress, chain, before, JSON.stringify(next), Date.now(), chains, id);
-    if (changed === 1) await this.announce(id);
+    const changed = await this.#redis.eval(
+      SET_CHAIN,
+      4,
+      this.keys.job(id),
+      states,
+      awaiting,
+      progress,
+      chain,
+      before,
+      JSON.stringify(next),
+      Date.now(),
+      chains,
+      id,
+    );
+    if (changed === 1) await this.#announce(id);
     return changed === 1;
   }
 
@@ -296,18 +342,29 @@ export class JobStore {
    * @param onTaken called if this call is the one that took it, with the seconds the request had waited
    * @returns the chain and its record as it is now; undefined when no chain waits for such an answer, or another one was taken
    */
-  async answerRefresh(id: string, answer: RefreshAnswer, onTaken?: (waited: number) => void): Promise<{ chain: number; record: ChainRecord } | undefined> {
+  async answerRefresh(
+    id: string,
+    answer: RefreshAnswer,
+    onTaken?: (waited: number) => void,
+  ): Promise<{ chain: number; record: ChainRecord } | undefined> {
     const state = await this.state(id);
     // Records of chains outlive their job, and would ask for ever.
     if (state !== 'running' && state !== 'awaiting-refresh') return undefined;
     const chains = await this.chains(id);
-    const same = ({ id: request, weights, momentum }: RefreshAnswer): boolean => request === answer.id && weights === answer.weights && momentum === answer.momentum;
+    const same = ({ id: request, weights, momentum }: RefreshAnswer): boolean =>
+      request === answer.id && weights === answer.weights && momentum === answer.momentum;
     for (const [chain, record] of chains.entries()) {
       if (record === undefined) continue;
       if (record.answer !== undefined && same(record.answer)) return { chain, record };
       if (record.phase !== 'awaiting' || record.request?.id !== answer.id) continue;
       const { weights, momentum } = answer;
-      const next: ChainRecord = { phase: RUNNING, segment: record.segment + 1, history: [], fresh: { weights, momentum }, answer };
+      const next: ChainRecord = {
+        phase: RUNNING,
+        segment: record.segment + 1,
+        history: [],
+        fresh: { weights, momentum },
+        answer,
+      };
       if (await this.setChain(id, chain, record, next)) {
         onTaken?.(Math.max(0, (Date.now() - Date.parse(record.request.since)) / 1000));
         return { chain, record: next };
@@ -333,37 +390,52 @@ export class JobStore {
       ...Object.entries(operations).map(([name, count]) => ['sum', name, count] as const),
       ...(evaluator === undefined ? [] : [['sum', `${EVALUATOR}${evaluator}`, 1] as const]),
       // Packing and publishing come after whatever iteration it is that they are about.
-      ...(kind === 'pack' || kind === 'publish' ? [] : [['min', `start:${iteration}`, loaded] as const, ['max', `end:${iteration}`, finishedAt] as const]),
+      ...(kind === 'pack' || kind === 'publish'
+        ? []
+        : [['min', `start:${iteration}`, loaded] as const, ['max', `end:${iteration}`, finishedAt] as const]),
     ];
     const keys = [this.keys.tasks(id), this.keys.job(id), this.keys.progress];
-    const fresh = await this.redis.eval(RECORD, keys.length, ...keys, task, counts, String(record.pair ?? ''), id, Date.now(), ...facts.flat());
-    if (fresh === 1) await this.announce(id);
+    const fresh = await this.#redis.eval(
+      RECORD,
+      keys.length,
+      ...keys,
+      task,
+      counts,
+      String(record.pair ?? ''),
+      id,
+      Date.now(),
+      ...facts.flat(),
+    );
+    if (fresh === 1) await this.#announce(id);
     return fresh === 1;
   }
 
   /** Says that a worker lives: `blindfit plan` and submissions cut tasks for the threads at hand. */
   async heartbeat(worker: string, threads: number): Promise<void> {
-    await this.redis.zadd(this.keys.workers, Date.now(), `${worker} ${threads}`);
+    await this.#redis.zadd(this.keys.workers, Date.now(), `${worker} ${threads}`);
   }
 
   async retire(worker: string, threads: number): Promise<void> {
-    await this.redis.zrem(this.keys.workers, `${worker} ${threads}`);
+    await this.#redis.zrem(this.keys.workers, `${worker} ${threads}`);
   }
 
   /** Threads of all workers seen in the last 30 seconds. */
   async threads(): Promise<{ workers: number; threads: number }> {
     const now = Date.now();
-    await this.redis.zremrangebyscore(this.keys.workers, '-inf', now - 3_600_000);
-    const members = await this.redis.zrangebyscore(this.keys.workers, now - 30_000, '+inf');
-    return { workers: members.length, threads: members.reduce((sum, member) => sum + Number(member.split(' ')[1] ?? 0), 0) };
+    await this.#redis.zremrangebyscore(this.keys.workers, '-inf', now - 3_600_000);
+    const members = await this.#redis.zrangebyscore(this.keys.workers, now - 30_000, '+inf');
+    return {
+      workers: members.length,
+      threads: members.reduce((sum, member) => sum + Number(member.split(' ')[1] ?? 0), 0),
+    };
   }
 
   /** By name: the sums and extremes of the recorded tasks. */
-  private async totals(id: string): Promise<Map<string, number>> {
+  async #totals(id: string): Promise<Map<string, number>> {
     const totals = new Map<string, number>();
     let cursor = '0';
     do {
-      const [next, entries] = await this.redis.hscan(this.keys.tasks(id), cursor, 'COUNT', 1000);
+      const [next, entries] = await this.#redis.hscan(this.keys.tasks(id), cursor, 'COUNT', 1000);
       for (let at = 0; at < entries.length; at += 2) {
         const name = entries[at] ?? '';
         if (!name.startsWith('t:')) totals.set(name, Number(entries[at + 1]));
@@ -373,17 +445,29 @@ export class JobStore {
     return totals;
   }
 
-  private async transition(id: string, state: JobState, fields: Readonly<Record<string, string>>): Promise<boolean> {
+  async #transition(id: string, state: JobState, fields: Readonly<Record<string, string>>): Promise<boolean> {
     const { states, awaiting, progress } = this.keys;
-    const changed = await this.redis.eval(TRANSITION, 4, this.keys.job(id), states, awaiting, progress, state, id, stateScore(state), Date.now(), ...Object.entries(fields).flat());
+    const changed = await this.#redis.eval(
+      TRANSITION,
+      4,
+      this.keys.job(id),
+      states,
+      awaiting,
+      progress,
+      state,
+      id,
+      stateScore(state),
+      Date.now(),
+      ...Object.entries(fields).flat(),
+    );
     if (changed !== 1) return false;
-    if (isFinal(state)) for (const listener of this.endListeners) listener(id);
-    await this.announce(id);
+    if (isFinal(state)) for (const listener of this.#endListeners) listener(id);
+    await this.#announce(id);
     return true;
   }
 
-  private async announce(id: string): Promise<void> {
-    await this.redis.publish(this.keys.changes, id);
+  async #announce(id: string): Promise<void> {
+    await this.#redis.publish(this.keys.changes, id);
   }
 }
 
@@ -394,13 +478,15 @@ function iso(milliseconds: string | undefined): string | undefined {
 function viewOf(id: string, fields: Readonly<Record<string, string>>, state: JobState): JobView {
   const job = JSON.parse(fields['job'] ?? '{}') as Omit<NewJob, 'id'>;
   const iterations = iterationsOf(job);
-  const perChain = (name: string, missing: number): number[] => Array.from({ length: job.chains }, (_, c) => Number(fields[`${name}:${c}`] ?? missing));
+  const perChain = (name: string, missing: number): number[] =>
+    Array.from({ length: job.chains }, (_, c) => Number(fields[`${name}:${c}`] ?? missing));
   const tasksDone = Number(fields['tasksDone'] ?? 0);
   const started = Number(fields['startedAt'] ?? 0);
   const waited = Number(fields['refreshSeconds'] ?? 0);
   const elapsed = started > 0 && state === 'running' ? (Date.now() - started) / 1000 - waited : 0;
   const pair = fields['lastPair'] === undefined || fields['lastPair'] === '' ? undefined : Number(fields['lastPair']);
-  const classes = pair === undefined ? undefined : 2 * pair + 1 < job.shape.classes ? `${2 * pair}, ${2 * pair + 1}` : `${2 * pair}`;
+  const classes =
+    pair === undefined ? undefined : 2 * pair + 1 < job.shape.classes ? `${2 * pair}, ${2 * pair + 1}` : `${2 * pair}`;
   const [startedAt, finishedAt] = [iso(fields['startedAt']), iso(fields['finishedAt'])];
   return {
     id,
@@ -423,7 +509,9 @@ function viewOf(id: string, fields: Readonly<Record<string, string>>, state: Job
       tasksTotal: job.tasksTotal,
       levelsLeft: Math.max(0, Math.min(...perChain('levels', job.levels))),
       ...(classes === undefined ? {} : { classes }),
-      ...(state === 'running' && tasksDone > 0 ? { etaSeconds: (elapsed / tasksDone) * Math.max(0, job.tasksTotal - tasksDone) } : {}),
+      ...(state === 'running' && tasksDone > 0
+        ? { etaSeconds: (elapsed / tasksDone) * Math.max(0, job.tasksTotal - tasksDone) }
+        : {}),
     },
     refreshes: isFinal(state) ? [] : chainRecords(fields, job.chains).flatMap((record) => requestOf(record)),
     ...(fields['result'] === undefined ? {} : { result: JSON.parse(fields['result']) as JobResult }),
@@ -465,12 +553,19 @@ function resultOf(
       plainMultiplications: total('plainMultiplications'),
       rescales: total('rescales'),
     },
-    evaluators: Object.fromEntries([...totals].flatMap(([name, tasks]) => (name.startsWith(EVALUATOR) ? [[name.slice(EVALUATOR.length), tasks]] : []))),
+    evaluators: Object.fromEntries(
+      [...totals].flatMap(([name, tasks]) =>
+        name.startsWith(EVALUATOR) ? [[name.slice(EVALUATOR.length), tasks]] : [],
+      ),
+    ),
     seconds: {
       train: Math.max(0, (finished - firstStart) / 1000 - total('loadKeys')),
       loadKeys: total('loadKeys'),
       queued: Math.max(0, (firstStart - created) / 1000),
-      iterations: Array.from({ length: iterations }, (_, t) => ((totals.get(`end:${t + 1}`) ?? 0) - (totals.get(`start:${t + 1}`) ?? 0)) / 1000),
+      iterations: Array.from(
+        { length: iterations },
+        (_, t) => ((totals.get(`end:${t + 1}`) ?? 0) - (totals.get(`start:${t + 1}`) ?? 0)) / 1000,
+      ),
       compute: total('compute'),
       refresh: refreshSeconds,
     },

@@ -12,49 +12,49 @@ export const QUEUES = {
 } as const;
 
 export class Keys {
-  private readonly prefix: string;
+  readonly #prefix: string;
 
   constructor(prefix: string) {
-    this.prefix = prefix;
+    this.#prefix = prefix;
   }
 
   job(id: string): string {
-    return `${this.prefix}:record:${id}`;
+    return `${this.#prefix}:record:${id}`;
   }
 
   /** Hash of what the tasks took in all, and a mark for every one: a task that runs twice counts once. */
   tasks(id: string): string {
-    return `${this.prefix}:record:${id}:tasks`;
+    return `${this.#prefix}:record:${id}:tasks`;
   }
 
   /** Sorted set of job ids by time of creation. */
   get index(): string {
-    return `${this.prefix}:records`;
+    return `${this.#prefix}:records`;
   }
 
   /** Sorted set of all job ids by state, and in it by the time of creation or, of those that have ended, of the end; see `JobIndex`. */
   get states(): string {
-    return `${this.prefix}:states`;
+    return `${this.#prefix}:states`;
   }
 
   /** Sorted set of the jobs with an open request for a refresh, by the time of the oldest one. */
   get awaiting(): string {
-    return `${this.prefix}:awaiting`;
+    return `${this.#prefix}:awaiting`;
   }
 
   /** Sorted set of the jobs that run, by the time of the last finished task or iteration. */
   get progress(): string {
-    return `${this.prefix}:progress`;
+    return `${this.#prefix}:progress`;
   }
 
   /** Channel on which every change of a job is announced by its id. */
   get changes(): string {
-    return `${this.prefix}:changes`;
+    return `${this.#prefix}:changes`;
   }
 
   /** Sorted set of live workers, `<id> <threads>`, by the time they were last seen. */
   get workers(): string {
-    return `${this.prefix}:workers`;
+    return `${this.#prefix}:workers`;
   }
 }
 

@@ -28,10 +28,18 @@ export const LOCKS = { lockDuration: 8_000, stalledInterval: 3_000, maxStalledCo
 export const QUEUE_METRICS = { maxDataPoints: 60 } as const;
 
 /** Finished entries stay for a while, so that a step planned twice finds them; records outlive them. */
-const KEEP: JobsOptions = { removeOnComplete: { age: 3600, count: 20_000 }, removeOnFail: { age: 24 * 3600, count: 5_000 } };
+const KEEP: JobsOptions = {
+  removeOnComplete: { age: 3600, count: 20_000 },
+  removeOnFail: { age: 24 * 3600, count: 5_000 },
+};
 
 /** Attempts of a task whose failure may pass (a store that is away); bad input fails at once. */
-export const TASK_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type: 'exponential', delay: 500 }, failParentOnFailure: true };
+export const TASK_OPTIONS: JobsOptions = {
+  ...KEEP,
+  attempts: 4,
+  backoff: { type: 'exponential', delay: 500 },
+  failParentOnFailure: true,
+};
 export const JOB_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type: 'exponential', delay: 500 } };
 export const CHAIN_OPTIONS = JOB_OPTIONS;
 
@@ -40,8 +48,21 @@ export function openQueue<Data>(name: keyof typeof QUEUES, connection: Connectio
 }
 
 /** Puts a chain's next segment into the queue. Adding it twice adds it once. @param record none for the first one */
-export async function addSegment(chains: Queue<ChainData>, { job, manifest, traceparent }: JobData, chain: number, record: ChainRecord | undefined): Promise<void> {
+export async function addSegment(
+  chains: Queue<ChainData>,
+  { job, manifest, traceparent }: JobData,
+  chain: number,
+  record: ChainRecord | undefined,
+): Promise<void> {
   const segment = record?.segment ?? 0;
-  const data: ChainData = { job, manifest, ...(traceparent === undefined ? {} : { traceparent }), chain, segment, history: [], ...(record?.fresh === undefined ? {} : { fresh: record.fresh }) };
+  const data: ChainData = {
+    job,
+    manifest,
+    ...(traceparent === undefined ? {} : { traceparent }),
+    chain,
+    segment,
+    history: [],
+    ...(record?.fresh === undefined ? {} : { fresh: record.fresh }),
+  };
   await chains.add('segment', data, { ...CHAIN_OPTIONS, jobId: taskId(job, 'chain', chain, segment) });
 }

@@ -13,7 +13,14 @@
  * Attributes are ids, numbers and codes; never a digest, a message or anything of the data.
  */
 import type { Job } from 'bullmq';
-import { checker, TaskSchema, type RefreshRequest, type Task, type TaskPhase, type TaskResult } from '@blindfit/protocol';
+import {
+  checker,
+  TaskSchema,
+  type RefreshRequest,
+  type Task,
+  type TaskPhase,
+  type TaskResult,
+} from '@blindfit/protocol';
 import { currentTraceparent, spanOf, typeOf, type Tracing } from '@blindfit/service';
 import type { JobStore } from './job-store.ts';
 import type { ChainData, JobData } from './queues.ts';
@@ -32,8 +39,18 @@ export interface Piece {
 }
 
 function attributesOf({ job, task, kind, iteration, pair, chain, segment }: Piece): Attributes {
-  const all = { 'blindfit.job.id': job, 'blindfit.task.id': task, 'blindfit.task.kind': kind, 'blindfit.iteration': iteration, 'blindfit.pair': pair, 'blindfit.chain': chain, 'blindfit.segment': segment };
-  return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string | number] => entry[1] !== undefined));
+  const all = {
+    'blindfit.job.id': job,
+    'blindfit.task.id': task,
+    'blindfit.task.kind': kind,
+    'blindfit.iteration': iteration,
+    'blindfit.pair': pair,
+    'blindfit.chain': chain,
+    'blindfit.segment': segment,
+  };
+  return Object.fromEntries(
+    Object.entries(all).filter((entry): entry is [string, string | number] => entry[1] !== undefined),
+  );
 }
 
 /** The span of a whole job. @param submission `traceparent` of the request that submitted it */
@@ -53,9 +70,19 @@ export function traceJobs(tracing: Tracing, jobs: JobStore, ignore: (error: unkn
     const [view, { traceparent }] = await Promise.all([jobs.get(id), jobs.traceOf(id)]);
     if (view === undefined || traceparent === undefined) return;
     const { kind, state, createdAt, finishedAt, progress, error } = view;
-    const attributes = { ...attributesOf({ job: id }), 'blindfit.job.kind': kind, 'blindfit.job.state': state, 'blindfit.job.iterations': progress.iteration, 'blindfit.job.tasks': progress.tasksDone };
+    const attributes = {
+      ...attributesOf({ job: id }),
+      'blindfit.job.kind': kind,
+      'blindfit.job.state': state,
+      'blindfit.job.iterations': progress.iteration,
+      'blindfit.job.tasks': progress.tasksDone,
+    };
     const end = finishedAt === undefined ? Date.now() : Date.parse(finishedAt);
-    tracing.record({ name: 'job', parent: traceparent, self: spanOfJob(traceparent, id), start: Date.parse(createdAt), attributes }, end, error?.code);
+    tracing.record(
+      { name: 'job', parent: traceparent, self: spanOfJob(traceparent, id), start: Date.parse(createdAt), attributes },
+      end,
+      error?.code,
+    );
   };
   jobs.onEnd((id) => void record(id).catch(ignore));
 }
@@ -66,15 +93,38 @@ export function traceEntry(tracing: Tracing, entry: Job<JobData> | Job<ChainData
   const { traceparent } = data;
   // An attempt that is followed by another one is not the end.
   if (traceparent === undefined || typeof entry.finishedOn !== 'number') return;
-  const piece: Piece = { job: data.job, task: id, ...('chain' in data ? { chain: data.chain, segment: data.segment } : {}) };
+  const piece: Piece = {
+    job: data.job,
+    task: id,
+    ...('chain' in data ? { chain: data.chain, segment: data.segment } : {}),
+  };
   const title = 'chain' in data ? 'chain' : name === 'finish' ? 'finish' : 'begin';
-  const options = { name: title, parent: spanOfJob(traceparent, data.job), self: spanOfEntry(entry), kind: 'consumer', start: timestamp, attributes: attributesOf(piece) } as const;
+  const options = {
+    name: title,
+    parent: spanOfJob(traceparent, data.job),
+    self: spanOfEntry(entry),
+    kind: 'consumer',
+    start: timestamp,
+    attributes: attributesOf(piece),
+  } as const;
   tracing.record(options, entry.finishedOn, error === undefined ? undefined : typeOf(error));
 }
 
 /** Records that a job waited for its owner, who has answered now. @param submission of the job */
-export function traceRefresh(tracing: Tracing, submission: string | undefined, job: string, { id, chain, iteration, since }: RefreshRequest): void {
-  const options = { name: 'refresh', parent: spanOfJob(submission, job), self: spanOf(submission, `refresh ${id}`), start: Date.parse(since), attributes: attributesOf({ job, chain, iteration }), links: [currentTraceparent()] };
+export function traceRefresh(
+  tracing: Tracing,
+  submission: string | undefined,
+  job: string,
+  { id, chain, iteration, since }: RefreshRequest,
+): void {
+  const options = {
+    name: 'refresh',
+    parent: spanOfJob(submission, job),
+    self: spanOf(submission, `refresh ${id}`),
+    start: Date.parse(since),
+    attributes: attributesOf({ job, chain, iteration }),
+    links: [currentTraceparent()],
+  };
   tracing.record(options, Date.now());
 }
 
@@ -96,18 +146,29 @@ export function inTask<T>(tracing: Tracing, entry: Job<unknown>, body: () => Pro
   // A machine whose clock is behind took it before it was added.
   const start = attemptsMade === 0 ? Math.min(timestamp, processedOn) : processedOn;
   return tracing.span({ name: `task ${kind}`, parent: traceparent, kind: 'consumer', start, attributes }, () => {
-    if (attemptsMade === 0) tracing.record({ name: 'queue', parent: currentTraceparent(), start, attributes }, processedOn);
+    if (attemptsMade === 0)
+      tracing.record({ name: 'queue', parent: currentTraceparent(), start, attributes }, processedOn);
     return body();
   });
 }
 
 /** Runs a scheduler's own piece of work in a span, below the entry at hand. */
-export function inStep<T>(tracing: Tracing, piece: Piece & { readonly kind: string }, body: () => Promise<T>): Promise<T> {
-  return tracing.enabled ? tracing.span({ name: piece.kind, parent: currentTraceparent(), attributes: attributesOf(piece) }, body) : body();
+export function inStep<T>(
+  tracing: Tracing,
+  piece: Piece & { readonly kind: string },
+  body: () => Promise<T>,
+): Promise<T> {
+  return tracing.enabled
+    ? tracing.span({ name: piece.kind, parent: currentTraceparent(), attributes: attributesOf(piece) }, body)
+    : body();
 }
 
 /** Records what a thread did for the task at hand. */
-export function tracePhases(tracing: Tracing, piece: Piece & { readonly kind: string }, { operations, phases }: Pick<TaskResult, 'operations'> & { readonly phases: readonly TaskPhase[] }): void {
+export function tracePhases(
+  tracing: Tracing,
+  piece: Piece & { readonly kind: string },
+  { operations, phases }: Pick<TaskResult, 'operations'> & { readonly phases: readonly TaskPhase[] },
+): void {
   const parent = tracing.enabled ? currentTraceparent() : undefined;
   if (parent === undefined) return;
   const attributes = attributesOf(piece);
@@ -116,6 +177,9 @@ export function tracePhases(tracing: Tracing, piece: Piece & { readonly kind: st
   const first = phases.findIndex(({ phase }) => phase === 'circuit');
   for (const [index, { phase, start, end }] of phases.entries()) {
     const name = phase === 'circuit' ? `circuit ${piece.kind}` : phase;
-    tracing.record({ name, parent, start, attributes: index === first ? { ...attributes, ...counts } : attributes }, end);
+    tracing.record(
+      { name, parent, start, attributes: index === first ? { ...attributes, ...counts } : attributes },
+      end,
+    );
   }
 }

@@ -3,10 +3,18 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
 import type { RefreshAnswer, RefreshRequest } from '@blindfit/protocol';
-
-import { AWAITING, DONE, JobChanges, openQueue, addSegment, RUNNING, type ChainData, type ChainRecord, type JobStore } from '../src/index.ts';
+import {
+  AWAITING,
+  DONE,
+  JobChanges,
+  openQueue,
+  addSegment,
+  RUNNING,
+  type ChainData,
+  type ChainRecord,
+  type JobStore,
+} from '../src/index.ts';
 import { newJob, newStore, redis } from './support.ts';
 
 const ID = 'job-a';
@@ -19,9 +27,18 @@ function requestOf(chain: number, iteration = 1): RefreshRequest {
   return { id: idOf(name), chain, iteration, weights: digest(name), since: new Date(0).toISOString() };
 }
 
-const answerTo = ({ id }: RefreshRequest, name = 'first'): RefreshAnswer => ({ id, weights: digest(`${id} ${name}`), momentum: digest(`${id} ${name} W`) });
+const answerTo = ({ id }: RefreshRequest, name = 'first'): RefreshAnswer => ({
+  id,
+  weights: digest(`${id} ${name}`),
+  momentum: digest(`${id} ${name} W`),
+});
 
-const awaiting = (chain: number, segment = 0): ChainRecord => ({ phase: AWAITING, segment, history: [], request: requestOf(chain, segment + 1) });
+const awaiting = (chain: number, segment = 0): ChainRecord => ({
+  phase: AWAITING,
+  segment,
+  history: [],
+  request: requestOf(chain, segment + 1),
+});
 const done: ChainRecord = { phase: DONE, segment: 1, history: [digest('V')], weights: digest('W') };
 
 async function startedJob(chains: number): Promise<JobStore> {
@@ -45,19 +62,27 @@ test('a chain’s record is replaced by whoever has seen the present one, and by
   assert.deepEqual(await jobs.chains(ID), [undefined, awaiting(1)]);
   // As it is read, whatever the order in which its fields were written.
   const [, seen] = await jobs.chains(ID);
-  const next: ChainRecord = { history: [], segment: 1, phase: RUNNING, fresh: { momentum: digest('W'), weights: digest('V') } };
+  const next: ChainRecord = {
+    history: [],
+    segment: 1,
+    phase: RUNNING,
+    fresh: { momentum: digest('W'), weights: digest('V') },
+  };
   assert.equal(await jobs.setChain(ID, 1, seen, next), true);
   assert.equal(await jobs.setChain(ID, 1, seen, done), false);
   assert.deepEqual((await jobs.chains(ID))[1], next);
   // Of twenty who have seen the same one wins.
-  const outcomes = await Promise.all(Array.from({ length: 20 }, (_, i) => jobs.setChain(ID, 1, next, { ...done, weights: digest(String(i)) })));
+  const outcomes = await Promise.all(
+    Array.from({ length: 20 }, (_, i) => jobs.setChain(ID, 1, next, { ...done, weights: digest(String(i)) })),
+  );
   assert.equal(outcomes.filter(Boolean).length, 1);
   assert.equal((await jobs.chains(ID))[1]?.weights, digest(String(outcomes.indexOf(true))));
 });
 
 test('a job awaits its owner when no chain can go on without, and runs again with the first answer', async () => {
   const jobs = await startedJob(3);
-  const state = async (): Promise<string> => `${(await jobs.get(ID))?.state} ${(await jobs.get(ID))?.refreshes.map(({ chain }) => chain).join(',')}`;
+  const state = async (): Promise<string> =>
+    `${(await jobs.get(ID))?.state} ${(await jobs.get(ID))?.refreshes.map(({ chain }) => chain).join(',')}`;
   await jobs.setPhase(ID, 'training');
   await jobs.setChain(ID, 0, undefined, awaiting(0));
   assert.equal(await state(), 'running 0');
@@ -69,7 +94,10 @@ test('a job awaits its owner when no chain can go on without, and runs again wit
   assert.equal((await jobs.get(ID))?.progress.phase, 'awaiting-refresh');
   assert.deepEqual((await jobs.get(ID))?.refreshes, [requestOf(0), requestOf(1), requestOf(2)]);
   assert.equal(await jobs.start(ID), false, 'only queued jobs start');
-  assert.deepEqual((await jobs.list(10, ['awaiting-refresh'])).map(({ id }) => id), [ID]);
+  assert.deepEqual(
+    (await jobs.list(10, ['awaiting-refresh'])).map(({ id }) => id),
+    [ID],
+  );
   assert.deepEqual(await jobs.countByState(), new Map([['awaiting-refresh', 1]]));
 
   assert.ok(await jobs.answerRefresh(ID, answerTo(requestOf(1))));
@@ -120,7 +148,16 @@ test('an answer is taken once; repeating it gives the same, anything else is ref
   const jobs = await startedJob(2);
   const [request, other] = [requestOf(0), requestOf(1)];
   const answer = answerTo(request);
-  const taken = { chain: 0, record: { phase: RUNNING, segment: 1, history: [], fresh: { weights: answer.weights, momentum: answer.momentum }, answer } };
+  const taken = {
+    chain: 0,
+    record: {
+      phase: RUNNING,
+      segment: 1,
+      history: [],
+      fresh: { weights: answer.weights, momentum: answer.momentum },
+      answer,
+    },
+  };
   assert.equal(await jobs.answerRefresh('job-unknown', answer), undefined);
   assert.equal(await jobs.answerRefresh(ID, answer), undefined, 'nothing is awaited yet');
   await jobs.setChain(ID, 0, undefined, awaiting(0));
@@ -131,7 +168,8 @@ test('an answer is taken once; repeating it gives the same, anything else is ref
   assert.deepEqual(await jobs.answerRefresh(ID, answer), taken);
   assert.deepEqual((await jobs.chains(ID))[0], taken.record);
   for (let i = 0; i < 3; i++) assert.deepEqual(await jobs.answerRefresh(ID, answer), taken);
-  for (const field of ['weights', 'momentum'] as const) assert.equal(await jobs.answerRefresh(ID, { ...answer, [field]: digest('another') }), undefined);
+  for (const field of ['weights', 'momentum'] as const)
+    assert.equal(await jobs.answerRefresh(ID, { ...answer, [field]: digest('another') }), undefined);
   assert.deepEqual((await jobs.chains(ID))[0], taken.record);
 
   // The same once the chain has got further, as the scheduler records it; until the next answer is taken.
@@ -150,7 +188,9 @@ test('of two different answers at once one is taken, and only those who sent it 
     const outcomes = await Promise.all(answers.map((answer) => jobs.answerRefresh(ID, answer)));
     const [record] = await jobs.chains(ID);
     assert.equal(record?.segment, 1);
-    answers.forEach((answer, i) => assert.deepEqual(outcomes[i], answer.weights === record.fresh?.weights ? { chain: 0, record } : undefined));
+    answers.forEach((answer, i) =>
+      assert.deepEqual(outcomes[i], answer.weights === record.fresh?.weights ? { chain: 0, record } : undefined),
+    );
     assert.equal(outcomes.filter((outcome) => outcome !== undefined).length, 3);
   }
 });
@@ -160,7 +200,11 @@ test('jobs that have ended ask for nothing, take nothing and stay as they are', 
     const jobs = await startedJob(1);
     await jobs.setChain(ID, 0, undefined, awaiting(0));
     assert.equal((await jobs.get(ID))?.state, 'awaiting-refresh');
-    await (end === 'cancel' ? jobs.cancel(ID) : end === 'fail' ? jobs.fail(ID, { code: 'X', message: 'y' }) : jobs.succeed(ID, []));
+    await (end === 'cancel'
+      ? jobs.cancel(ID)
+      : end === 'fail'
+        ? jobs.fail(ID, { code: 'X', message: 'y' })
+        : jobs.succeed(ID, []));
     const view = await jobs.get(ID);
     assert.deepEqual(view?.refreshes, []);
     assert.equal(await jobs.answerRefresh(ID, answerTo(requestOf(0))), undefined);
@@ -192,7 +236,13 @@ test('chains are announced; a segment is queued once, with what its record says'
   assert.equal(await queue.getWaitingCount(), 2);
   assert.deepEqual((await queue.getJob(`${ID}.chain.0.0`))?.data, { ...job, chain: 0, segment: 0, history: [] });
   const { weights, momentum } = answer;
-  assert.deepEqual((await queue.getJob(`${ID}.chain.0.1`))?.data, { ...job, chain: 0, segment: 1, history: [], fresh: { weights, momentum } });
+  assert.deepEqual((await queue.getJob(`${ID}.chain.0.1`))?.data, {
+    ...job,
+    chain: 0,
+    segment: 1,
+    history: [],
+    fresh: { weights, momentum },
+  });
 });
 
 test('the start scores are kept once all chains are planned', async () => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
 import type { JobState } from '@blindfit/protocol';
 import { JobChanges } from '../src/index.ts';
 import { newJob, newStore, record, redis } from './support.ts';
@@ -36,13 +35,25 @@ test('a final state is final', async () => {
     assert.equal(await jobs.start(id), false);
     assert.equal(await end(), true);
     const view = await jobs.get(id);
-    for (const again of [() => jobs.start(id), () => jobs.cancel(id), () => jobs.fail(id, { code: 'Z', message: 'z' }), () => jobs.succeed(id, ['y'])]) {
+    for (const again of [
+      () => jobs.start(id),
+      () => jobs.cancel(id),
+      () => jobs.fail(id, { code: 'Z', message: 'z' }),
+      () => jobs.succeed(id, ['y']),
+    ]) {
       assert.equal(await again(), false);
     }
     await jobs.setPhase(id, 'training');
     assert.deepEqual(await jobs.get(id), view);
   }
-  assert.deepEqual(await jobs.countByState(), new Map([['succeeded', 1], ['failed', 1], ['cancelled', 1]]));
+  assert.deepEqual(
+    await jobs.countByState(),
+    new Map([
+      ['succeeded', 1],
+      ['failed', 1],
+      ['cancelled', 1],
+    ]),
+  );
 });
 
 test('a task counts once, the steps of the scheduler do not, and the result sums up all', async () => {
@@ -51,7 +62,10 @@ test('a task counts once, the steps of the scheduler do not, and the result sums
   await jobs.create(newJob(id));
   await jobs.start(id);
   const t0 = Date.now();
-  assert.equal(await jobs.recordTask(id, 'backward.0', record('backward', t0 + 10, t0 + 30, { pair: 0, loadKeysSeconds: 0.005 })), true);
+  assert.equal(
+    await jobs.recordTask(id, 'backward.0', record('backward', t0 + 10, t0 + 30, { pair: 0, loadKeysSeconds: 0.005 })),
+    true,
+  );
   assert.equal(await jobs.recordTask(id, 'backward.0', record('backward', t0 + 50, t0 + 90, { pair: 0 })), false);
   assert.equal(await jobs.recordTask(id, 'step.0', record('step', t0 + 30, t0 + 31, { pair: 0 })), true);
   let view = await jobs.get(id);
@@ -74,7 +88,13 @@ test('a task counts once, the steps of the scheduler do not, and the result sums
   assert.equal(done.progress.phase, 'done');
   assert.equal(done.progress.etaSeconds, undefined);
   assert.deepEqual(done.result?.models, ['sha256:m']);
-  assert.deepEqual(done.result.operations, { rotations: 30, relinearisations: 3, multiplications: 6, plainMultiplications: 9, rescales: 12 });
+  assert.deepEqual(done.result.operations, {
+    rotations: 30,
+    relinearisations: 3,
+    multiplications: 6,
+    plainMultiplications: 9,
+    rescales: 12,
+  });
   // The 5 ms of loading keys are not the iteration's.
   assert.deepEqual(done.result.seconds.iterations, [0.016, 0.02]);
   assert.equal(done.result.seconds.loadKeys, 0.005);
@@ -90,10 +110,16 @@ test('sums and extremes count every task once, also when it is recorded by many 
   const t0 = Date.now();
   const tasks = Array.from({ length: 20 }, (_, i) => ({
     name: `backward.${i}`,
-    task: record('backward', t0 + 10 * i, t0 + 10 * i + 8, { iteration: 1 + Math.floor(i / 10), pair: i % 2, loadKeysSeconds: i === 13 ? 0.003 : 0 }),
+    task: record('backward', t0 + 10 * i, t0 + 10 * i + 8, {
+      iteration: 1 + Math.floor(i / 10),
+      pair: i % 2,
+      loadKeysSeconds: i === 13 ? 0.003 : 0,
+    }),
   }));
   // In no order, each by three.
-  const counted = await Promise.all([...tasks, ...tasks.toReversed(), ...tasks].map(({ name, task }) => jobs.recordTask(id, name, task)));
+  const counted = await Promise.all(
+    [...tasks, ...tasks.toReversed(), ...tasks].map(({ name, task }) => jobs.recordTask(id, name, task)),
+  );
   assert.equal(counted.filter(Boolean).length, 20);
   // What a chain's end and the job's end take belongs to no iteration.
   await jobs.recordTask(id, 'publish.1.0', record('publish', t0 + 500, t0 + 510, { iteration: 1 }));
@@ -102,7 +128,13 @@ test('sums and extremes count every task once, also when it is recorded by many 
   await sleep(5);
   await jobs.succeed(id, ['sha256:m']);
   const { result } = (await jobs.get(id)) ?? {};
-  assert.deepEqual(result?.operations, { rotations: 220, relinearisations: 22, multiplications: 44, plainMultiplications: 66, rescales: 88 });
+  assert.deepEqual(result?.operations, {
+    rotations: 220,
+    relinearisations: 22,
+    multiplications: 44,
+    plainMultiplications: 66,
+    rescales: 88,
+  });
   assert.deepEqual(result.seconds.iterations, [0.098, 0.098]);
   assert.equal(result.seconds.loadKeys, 0.003);
   assert.ok(Math.abs(result.seconds.compute - (20 * 0.008 - 0.003 + 0.02)) < 1e-9, String(result.seconds.compute));
@@ -119,7 +151,10 @@ test('lists are newest first, by state, and no longer than asked', async () => {
   for (const id of ids) await jobs.create(newJob(id));
   for (const id of ids.slice(0, 3)) await jobs.cancel(id);
   assert.deepEqual((await jobs.list(1000)).length, 120);
-  assert.deepEqual((await jobs.list(2, ['cancelled'])).map((job) => job.id), ['job-002', 'job-001']);
+  assert.deepEqual(
+    (await jobs.list(2, ['cancelled'])).map((job) => job.id),
+    ['job-002', 'job-001'],
+  );
   assert.equal((await jobs.list(60)).length, 60);
 });
 
@@ -135,7 +170,8 @@ test('a list by state is ordered by creation while jobs go on, by their end afte
     await jobs.cancel(id);
     await sleep(3);
   }
-  const list = async (limit: number, ...states: JobState[]): Promise<string[]> => (await jobs.list(limit, states)).map(({ id }) => id);
+  const list = async (limit: number, ...states: JobState[]): Promise<string[]> =>
+    (await jobs.list(limit, states)).map(({ id }) => id);
   for (let time = 0; time < 2; time++) {
     assert.deepEqual(await list(10, 'queued'), ['job-5', 'job-2']);
     assert.deepEqual(await list(10, 'running'), ['job-3', 'job-1']);

@@ -1,17 +1,30 @@
 /** Figures over all jobs and of one, and the metrics made of them: right at every step, at a cost that does not grow with the jobs. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
-import type { RefreshRequest } from '@blindfit/protocol';
 import { Registry } from 'prom-client';
-
+import type { RefreshRequest } from '@blindfit/protocol';
 import { addClusterMetrics, AWAITING, DONE, openQueue, type ChainRecord, type JobStore } from '../src/index.ts';
 import { newJob, newStore, record, redis } from './support.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
-const requestOf = (chain: number, since = new Date()): RefreshRequest => ({ id: String(chain).padStart(32, '0'), chain, iteration: 1, weights: digest, since: since.toISOString() });
-const awaiting = (chain: number, since?: Date): ChainRecord => ({ phase: AWAITING, segment: 0, history: [], request: requestOf(chain, since) });
-const answerTo = (chain: number): Parameters<JobStore['answerRefresh']>[1] => ({ id: requestOf(chain).id, weights: digest, momentum: digest });
+const requestOf = (chain: number, since = new Date()): RefreshRequest => ({
+  id: String(chain).padStart(32, '0'),
+  chain,
+  iteration: 1,
+  weights: digest,
+  since: since.toISOString(),
+});
+const awaiting = (chain: number, since?: Date): ChainRecord => ({
+  phase: AWAITING,
+  segment: 0,
+  history: [],
+  request: requestOf(chain, since),
+});
+const answerTo = (chain: number): Parameters<JobStore['answerRefresh']>[1] => ({
+  id: requestOf(chain).id,
+  weights: digest,
+  momentum: digest,
+});
 
 test('counts by state follow every change, and the oldest waits those who wait', async () => {
   const jobs = newStore();
@@ -25,7 +38,11 @@ test('counts by state follow every change, and the oldest waits those who wait',
   for (const id of ['job-a', 'job-b']) await jobs.create(newJob(id));
   assert.equal(await jobs.create(newJob('job-a')), false);
   await later();
-  assert.deepEqual([await counts(), await waits()], [{ queued: 2 }, [false, false]], 'who is queued makes no progress, and is not expected to');
+  assert.deepEqual(
+    [await counts(), await waits()],
+    [{ queued: 2 }, [false, false]],
+    'who is queued makes no progress, and is not expected to',
+  );
   await jobs.start('job-a');
   await later();
   assert.deepEqual([await counts(), await waits()], [{ queued: 1, running: 1 }, [false, true]]);
@@ -34,7 +51,11 @@ test('counts by state follow every change, and the oldest waits those who wait',
 
   await jobs.setChain('job-a', 0, undefined, awaiting(0));
   await later();
-  assert.deepEqual([await counts(), await waits()], [{ queued: 1, running: 1 }, [true, true]], 'one chain waits, the other runs');
+  assert.deepEqual(
+    [await counts(), await waits()],
+    [{ queued: 1, running: 1 }, [true, true]],
+    'one chain waits, the other runs',
+  );
   await jobs.setChain('job-a', 1, undefined, awaiting(1));
   assert.deepEqual([await counts(), await waits()], [{ queued: 1, 'awaiting-refresh': 1 }, [true, false]]);
   // A task that ends late does not make a job that waits, or is over, one that is expected to go on.
@@ -55,7 +76,10 @@ test('counts by state follow every change, and the oldest waits those who wait',
   assert.equal(await jobs.fail('job-b', { code: 'JOB_FAILED', message: 'too late' }), false);
   assert.deepEqual([await counts(), await waits()], [{ succeeded: 1, cancelled: 1 }, [false, false]]);
   const { states, awaiting: open, progress } = jobs.keys;
-  assert.deepEqual([await redis().zcard(states), await redis().exists(open), await redis().exists(progress)], [2, 0, 0]);
+  assert.deepEqual(
+    [await redis().zcard(states), await redis().exists(open), await redis().exists(progress)],
+    [2, 0, 0],
+  );
 });
 
 test('a job that is cancelled while it waits is waited for no longer', async () => {
@@ -76,8 +100,16 @@ test('records of a version that kept no sets are counted', async () => {
   await jobs.setChain('job-d', 0, undefined, awaiting(0));
   const { states, awaiting: open, progress } = jobs.keys;
   await redis().del(states, open, progress);
-  assert.deepEqual(Object.fromEntries(await jobs.countByState()), { queued: 1, running: 1, 'awaiting-refresh': 1, failed: 1 });
-  assert.deepEqual([await redis().zrange(open, '0', '-1'), await redis().zrange(progress, '0', '-1')], [['job-d'], ['job-b']]);
+  assert.deepEqual(Object.fromEntries(await jobs.countByState()), {
+    queued: 1,
+    running: 1,
+    'awaiting-refresh': 1,
+    failed: 1,
+  });
+  assert.deepEqual(
+    [await redis().zrange(open, '0', '-1'), await redis().zrange(progress, '0', '-1')],
+    [['job-d'], ['job-b']],
+  );
   assert.deepEqual((await jobs.index.recent(0, 10)).at(-1), 'job-a');
 });
 
@@ -107,15 +139,28 @@ test('figures of one job: tasks by kind, refreshes, operations', async () => {
   await jobs.start('job-a');
   const now = Date.now();
   await jobs.recordTask('job-a', 'f1', record('forward', now, now + 1500));
-  for (let i = 0; i < 2; i++) await jobs.recordTask('job-a', 'f2', record('forward', now, now + 500, { loadKeysSeconds: 0.25 }));
+  for (let i = 0; i < 2; i++)
+    await jobs.recordTask('job-a', 'f2', record('forward', now, now + 500, { loadKeysSeconds: 0.25 }));
   await jobs.recordTask('job-a', 's', record('step', now, now + 10));
   await jobs.setChain('job-a', 0, undefined, awaiting(0, new Date(now - 5000)));
   const open = await jobs.figures('job-a');
-  assert.ok(open !== undefined && open.awaitingSeconds >= 5 && open.awaitingSeconds < 60, String(open?.awaitingSeconds));
+  assert.ok(
+    open !== undefined && open.awaitingSeconds >= 5 && open.awaitingSeconds < 60,
+    String(open?.awaitingSeconds),
+  );
   await jobs.answerRefresh('job-a', answerTo(0));
   const figures = await jobs.figures('job-a');
-  assert.deepEqual(figures?.tasks, [{ kind: 'forward', done: 2, seconds: 2, slowest: 1.5 }, { kind: 'step', done: 1, seconds: 0.01, slowest: 0.01 }]);
-  assert.deepEqual(figures.operations, { rotations: 30, relinearisations: 3, multiplications: 6, plainMultiplications: 9, rescales: 12 });
+  assert.deepEqual(figures?.tasks, [
+    { kind: 'forward', done: 2, seconds: 2, slowest: 1.5 },
+    { kind: 'step', done: 1, seconds: 0.01, slowest: 0.01 },
+  ]);
+  assert.deepEqual(figures.operations, {
+    rotations: 30,
+    relinearisations: 3,
+    multiplications: 6,
+    plainMultiplications: 9,
+    rescales: 12,
+  });
   assert.deepEqual([figures.refreshes, figures.awaitingSeconds, figures.refreshSeconds < 60], [1, 0, true]);
 });
 
@@ -126,13 +171,15 @@ test('a scrape takes as many commands with 1000 jobs as with 10', async () => {
   const registry = new Registry();
   addClusterMetrics(registry, { redis: redis(), jobs, queues: { tasks: queue } });
   const seed = async (from: number, to: number): Promise<void> => {
-    await Promise.all(Array.from({ length: to - from }, async (_, i) => {
-      const id = `job-${from + i}`;
-      await jobs.create(newJob(id));
-      if (i % 3 > 0) await jobs.start(id);
-      if (i % 3 > 1) await jobs.cancel(id);
-      await queue.add('task', {}, { jobId: id });
-    }));
+    await Promise.all(
+      Array.from({ length: to - from }, async (_, i) => {
+        const id = `job-${from + i}`;
+        await jobs.create(newJob(id));
+        if (i % 3 > 0) await jobs.start(id);
+        if (i % 3 > 1) await jobs.cancel(id);
+        await queue.add('task', {}, { jobId: id });
+      }),
+    );
   };
   const calls = async (): Promise<number> => {
     await redis().config('RESETSTAT');
@@ -140,7 +187,9 @@ test('a scrape takes as many commands with 1000 jobs as with 10', async () => {
     const stats = await redis().info('commandstats');
     assert.match(text, /^blindfit_jobs\{state="queued"\} \d+$/m);
     // Also what scripts call counts here.
-    return Array.from(stats.matchAll(/^cmdstat_(\S+?):calls=(\d+)/gm)).filter(([, name]) => name !== 'info' && name !== 'config|resetstat').reduce((sum, [, , count]) => sum + Number(count), 0);
+    return Array.from(stats.matchAll(/^cmdstat_(\S+?):calls=(\d+)/gm))
+      .filter(([, name]) => name !== 'info' && name !== 'config|resetstat')
+      .reduce((sum, [, , count]) => sum + Number(count), 0);
   };
   await seed(0, 10);
   await calls();
@@ -149,9 +198,21 @@ test('a scrape takes as many commands with 1000 jobs as with 10', async () => {
   assert.equal(await calls(), few);
   assert.ok(few > 10 && few < 60, String(few));
   const text = await registry.metrics();
-  const sample = (name: string): number => Number(text.split('\n').find((line) => line.startsWith(`${name} `))?.split(' ').at(-1));
+  const sample = (name: string): number =>
+    Number(
+      text
+        .split('\n')
+        .find((line) => line.startsWith(`${name} `))
+        ?.split(' ')
+        .at(-1),
+    );
   assert.equal(sample('blindfit_queue_jobs{queue="tasks",state="waiting"}'), 1000);
-  assert.equal(sample('blindfit_jobs{state="queued"}') + sample('blindfit_jobs{state="running"}') + sample('blindfit_jobs{state="cancelled"}'), 1000);
+  assert.equal(
+    sample('blindfit_jobs{state="queued"}') +
+      sample('blindfit_jobs{state="running"}') +
+      sample('blindfit_jobs{state="cancelled"}'),
+    1000,
+  );
   assert.ok(sample('blindfit_queue_oldest_wait_seconds{queue="tasks"}') > 0);
   assert.equal(sample('blindfit_queue_completed_total{queue="tasks"}'), 0);
   await queue.close();

@@ -3,9 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-
 import { Redis } from 'ioredis';
-
 import { startRedis, type RunningRedis } from '@blindfit/stack';
 import { JobStore, type NewJob, type TaskRecord } from '../src/index.ts';
 
@@ -37,7 +35,12 @@ export function newJob(id: string, overrides: Partial<NewJob> = {}): NewJob {
     id,
     manifest: `sha256:${'0'.repeat(64)}`,
     shape: { samples: 100, features: 5, classes: 3 },
-    hyperparameters: { iterations: 2, learningRate: 1, initialWeight: 0, sigmoid: { degree: 3, range: 8, odd: [0.1068, -0.000385] } },
+    hyperparameters: {
+      iterations: 2,
+      learningRate: 1,
+      initialWeight: 0,
+      sigmoid: { degree: 3, range: 8, odd: [0.1068, -0.000385] },
+    },
     parameters: 'N8192',
     tasksTotal: 4,
     levels: 6,
@@ -46,7 +49,12 @@ export function newJob(id: string, overrides: Partial<NewJob> = {}): NewJob {
   };
 }
 
-export function record(kind: string, startedAt: number, finishedAt: number, overrides: Partial<TaskRecord> = {}): TaskRecord {
+export function record(
+  kind: string,
+  startedAt: number,
+  finishedAt: number,
+  overrides: Partial<TaskRecord> = {},
+): TaskRecord {
   const operations = { rotations: 10, relinearisations: 1, multiplications: 2, plainMultiplications: 3, rescales: 4 };
   return { kind, iteration: 1, operations, startedAt, finishedAt, loadKeysSeconds: 0, ...overrides };
 }

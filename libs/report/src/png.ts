@@ -13,7 +13,9 @@ export function pngDataUri(image: SampleImage): string {
   const { width, height, channels, data } = image;
   const sound = Number.isSafeInteger(width) && Number.isSafeInteger(height) && width > 0 && height > 0;
   if (!sound || data.length !== width * height * channels) {
-    throw new RangeError(`an image of ${width} x ${height} pixels and ${channels} channels cannot have ${data.length} values`);
+    throw new RangeError(
+      `an image of ${width} x ${height} pixels and ${channels} channels cannot have ${data.length} values`,
+    );
   }
   return `data:image/png;base64,${encodePng(reduced(image)).toString('base64')}`;
 }
@@ -22,7 +24,10 @@ export function pngDataUri(image: SampleImage): string {
 function reduced(image: SampleImage): SampleImage {
   const factor = Math.max(image.width, image.height) / MAX_SIDE;
   if (factor <= 1) return image;
-  const [width, height] = [image.width, image.height].map((side) => Math.max(1, Math.round(side / factor))) as [number, number];
+  const [width, height] = [image.width, image.height].map((side) => Math.max(1, Math.round(side / factor))) as [
+    number,
+    number,
+  ];
   const { channels } = image;
   const data = new Uint8Array(width * height * channels);
   const span = (at: number, to: number, from: number): [number, number] => {
@@ -35,7 +40,9 @@ function reduced(image: SampleImage): SampleImage {
       const [left, right] = span(x, width, image.width);
       for (let channel = 0; channel < channels; channel++, to++) {
         let sum = 0;
-        for (let row = top; row < bottom; row++) for (let column = left; column < right; column++) sum += image.data[(row * image.width + column) * channels + channel] ?? 0;
+        for (let row = top; row < bottom; row++)
+          for (let column = left; column < right; column++)
+            sum += image.data[(row * image.width + column) * channels + channel] ?? 0;
         data[to] = Math.round(sum / ((bottom - top) * (right - left)));
       }
     }
@@ -52,9 +59,15 @@ function encodePng({ width, height, channels, data }: SampleImage): Buffer {
   header[9] = channels === 1 ? 0 : 2; // grey or RGB
   const stride = width * channels;
   const rows = Buffer.alloc(height * (stride + 1));
-  for (let row = 0; row < height; row++) rows.set(data.subarray(row * stride, (row + 1) * stride), row * (stride + 1) + 1);
+  for (let row = 0; row < height; row++)
+    rows.set(data.subarray(row * stride, (row + 1) * stride), row * (stride + 1) + 1);
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', deflateSync(rows, { level: 9 })), chunk('IEND', Buffer.alloc(0))]);
+  return Buffer.concat([
+    signature,
+    chunk('IHDR', header),
+    chunk('IDAT', deflateSync(rows, { level: 9 })),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
 }
 
 function chunk(type: string, content: Buffer): Buffer {

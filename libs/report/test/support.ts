@@ -6,7 +6,8 @@ export function image(width: number, height: number, channels: 1 | 3): SampleIma
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const inside = (x - width / 2) ** 2 + (y - height / 2) ** 2 < (Math.min(width, height) / 3) ** 2;
-      for (let channel = 0; channel < channels; channel++) data[at++] = inside ? 255 - 80 * channel : Math.round((200 * (x + y)) / (width + height));
+      for (let channel = 0; channel < channels; channel++)
+        data[at++] = inside ? 255 - 80 * channel : Math.round((200 * (x + y)) / (width + height));
     }
   }
   return { width, height, channels, data };
@@ -19,8 +20,12 @@ export function sampleReport(changes: Partial<ReportInput> = {}, iterations = 8)
     const clear = Array.from({ length: iterations }, (_, t) => to + (from - to) * Math.exp(-t / 2.5));
     return { clear, encrypted: clear.map((value) => value + error) };
   };
-  const confusion = classes.map((_, a) => classes.map((_unused, p): number => (a === p ? 20 : (a * 7 + p * 3) % 11 === 0 ? 3 : 0)));
-  const wrong = confusion.flatMap((row, a) => row.filter((_unused, p) => p !== a)).reduce((sum, count) => sum + count, 0);
+  const confusion = classes.map((_, a) =>
+    classes.map((_unused, p): number => (a === p ? 20 : (a * 7 + p * 3) % 11 === 0 ? 3 : 0)),
+  );
+  const wrong = confusion
+    .flatMap((row, a) => row.filter((_unused, p) => p !== a))
+    .reduce((sum, count) => sum + count, 0);
   return {
     title: 'Demo digits',
     created: '2025-11-22T18:23:42.000Z',
@@ -32,7 +37,13 @@ export function sampleReport(changes: Partial<ReportInput> = {}, iterations = 8)
     predictions: {
       confusion,
       wrong,
-      mistakes: Array.from({ length: 30 }, (_, i) => ({ sample: `sample ${17 * i}`, actual: String(i % 10), predicted: String((i + 3) % 10), probability: 0.6 - i / 100, image: image(28, 28, 1) })),
+      mistakes: Array.from({ length: 30 }, (_, i) => ({
+        sample: `sample ${17 * i}`,
+        actual: String(i % 10),
+        predicted: String((i + 3) % 10),
+        probability: 0.6 - i / 100,
+        image: image(28, 28, 1),
+      })),
     },
     phases: [
       { name: 'key generation', seconds: 3.2 },
@@ -54,8 +65,17 @@ export function sampleReport(changes: Partial<ReportInput> = {}, iterations = 8)
       { name: 'plaintext products', count: 1205 },
       { name: 'rescales', count: 230 },
     ],
-    parameters: [['parameter set', 'N14QP380'], ['ring', 'N = 16,384'], ['modulus', 'log2 QP = 380'], ['security', '128 bit (2024 guidelines and SEAL’s table)']],
-    hyperparameters: [['iterations', String(iterations)], ['learning rate', '1'], ['sigmoid', 'degree 3 on [-8, 8]']],
+    parameters: [
+      ['parameter set', 'N14QP380'],
+      ['ring', 'N = 16,384'],
+      ['modulus', 'log2 QP = 380'],
+      ['security', '128 bit (2024 guidelines and SEAL’s table)'],
+    ],
+    hyperparameters: [
+      ['iterations', String(iterations)],
+      ['learning rate', '1'],
+      ['sigmoid', 'degree 3 on [-8, 8]'],
+    ],
     ...changes,
   };
 }

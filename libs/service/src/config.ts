@@ -1,6 +1,5 @@
 import type { Static, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
-
 import { BlindfitError, reasonOf } from './errors.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -34,7 +33,9 @@ export type VariableTable = Readonly<Record<string, Variable<unknown>>>;
 export type Config<Table> = { readonly [Name in keyof Table]: Table[Name] extends Variable<infer T> ? T : never };
 
 /** Declares a variable; its type follows from the schema. */
-export function variable<Schema extends TSchema>(spec: Omit<Variable<Static<Schema>>, 'optional' | 'schema'> & { schema: Schema }): Variable<Static<Schema>> {
+export function variable<Schema extends TSchema>(
+  spec: Omit<Variable<Static<Schema>>, 'optional' | 'schema'> & { schema: Schema },
+): Variable<Static<Schema>> {
   return spec;
 }
 
@@ -49,9 +50,13 @@ export class ConfigError extends BlindfitError {
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
-    super('CONFIG_INVALID', `the configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map((line) => `  - ${line}`).join('\n')}`, {
-      hint: 'set the environment variables named above and start again',
-    });
+    super(
+      'CONFIG_INVALID',
+      `the configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map((line) => `  - ${line}`).join('\n')}`,
+      {
+        hint: 'set the environment variables named above and start again',
+      },
+    );
     this.problems = problems;
   }
 }
@@ -62,7 +67,10 @@ export class ConfigError extends BlindfitError {
  *
  * @throws {ConfigError} listing everything that is wrong, not just the first
  */
-export function readConfig<const Table extends VariableTable>(table: Table, env: Environment = process.env): Config<Table> {
+export function readConfig<const Table extends VariableTable>(
+  table: Table,
+  env: Environment = process.env,
+): Config<Table> {
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
   for (const [name, spec] of Object.entries(table)) {
@@ -87,7 +95,8 @@ function readVariable(spec: Variable<unknown>, env: Environment): unknown {
   }
   const value = convert(spec.schema, text);
   if (!Value.Check(spec.schema, value)) {
-    const shown = spec.secret === true ? 'the value given' : JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}...` : text);
+    const shown =
+      spec.secret === true ? 'the value given' : JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}...` : text);
     throw new Error(`${used}: ${shown} is not allowed; allowed: ${spec.allowed}`);
   }
   try {

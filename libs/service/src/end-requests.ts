@@ -6,7 +6,9 @@ const SAME_REQUEST_MS = 1000;
  * group, and a parent in it (npm, our own launcher) passes on what it got.
  * @returns for each signal as it arrives, whether it is the first request, the same again, or one more
  */
-export function endRequests(now: () => number = () => performance.now()): (signal: NodeJS.Signals) => 'first' | 'same' | 'another' {
+export function endRequests(
+  now: () => number = () => performance.now(),
+): (signal: NodeJS.Signals) => 'first' | 'same' | 'another' {
   let first: { readonly signal: NodeJS.Signals; readonly at: number } | undefined;
   return (signal) => {
     if (first === undefined) {

@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
-
 import { reasonOf } from './errors.ts';
 
 /** Resolves when all is well, rejects with the reason when not. */

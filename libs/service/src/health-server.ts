@@ -1,9 +1,6 @@
 import type { AddressInfo } from 'node:net';
-
 import fastify from 'fastify';
-
-import { healthRoutes } from './health-routes.ts';
-import type { HealthOptions } from './health-routes.ts';
+import { healthRoutes, type HealthOptions } from './health-routes.ts';
 import type { Logger } from './logger.ts';
 
 export interface HealthServerOptions extends HealthOptions {

@@ -1,4 +1,26 @@
-export * from './settings.ts';
+export {
+  ConfigError,
+  describeVariables,
+  optional,
+  readConfig,
+  variable,
+  type Config,
+  type Environment,
+  type Variable,
+  type VariableDescription,
+  type VariableTable,
+  commandVariables,
+  endRequests,
+  BlindfitError,
+  reasonOf,
+  type BlindfitErrorOptions,
+  operatorVariables,
+  parseRedisUrl,
+  tracingOf,
+  tracingVariables,
+  retentionMs,
+  variables,
+} from './settings.ts';
 export { healthRoutes } from './health-routes.ts';
 export type { HealthOptions, ReadinessCheck } from './health-routes.ts';
 export { startHealthServer } from './health-server.ts';

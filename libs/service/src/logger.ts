@@ -1,7 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { pino } from 'pino';
-import type { DestinationStream, Logger as PinoLogger } from 'pino';
-
+import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
 import { traceFields } from './trace-context.ts';
 
 export type Logger = PinoLogger;

@@ -1,5 +1,4 @@
 import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
-
 import { availableMemory } from './memory.ts';
 
 export interface MetricsOptions {

@@ -1,6 +1,5 @@
 import { Cluster } from 'ioredis';
 import { Gauge, type Registry } from 'prom-client';
-
 import type { RedisConnection } from './redis.ts';
 
 /** How long what Redis says of its memory is good for. Milliseconds. */
@@ -23,11 +22,16 @@ export function addRedisMemory(registry: Registry, redis: RedisConnection): void
   let known: { readonly at: number; readonly memory: Promise<RedisMemory | undefined> } | undefined;
   const read = (): Promise<RedisMemory | undefined> => {
     if (redis.status !== 'ready') return Promise.resolve(undefined);
-    if (known === undefined || performance.now() - known.at > MEMORY_MS) known = { at: performance.now(), memory: fullest(redis).catch(() => undefined) };
+    if (known === undefined || performance.now() - known.at > MEMORY_MS)
+      known = { at: performance.now(), memory: fullest(redis).catch(() => undefined) };
     return known.memory;
   };
   gauge('blindfit_redis_memory_used_bytes', 'Memory that Redis has allocated.', 'used');
-  gauge('blindfit_redis_memory_limit_bytes', 'Memory that Redis may allocate: its maxmemory, or the memory of its machine if that is not set.', 'limit');
+  gauge(
+    'blindfit_redis_memory_limit_bytes',
+    'Memory that Redis may allocate: its maxmemory, or the memory of its machine if that is not set.',
+    'limit',
+  );
 
   function gauge(name: string, help: string, field: keyof RedisMemory): void {
     new Gauge({

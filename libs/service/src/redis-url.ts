@@ -72,7 +72,9 @@ function tlsOf(query: Map<string, string>): { ca?: string } {
   try {
     return { ca: readFileSync(file, 'utf8') };
   } catch (error) {
-    throw invalid(`its ca ${file} cannot be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'})`);
+    throw invalid(
+      `its ca ${file} cannot be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'})`,
+    );
   }
 }
 
@@ -97,13 +99,18 @@ function parseUnix(url: URL): RedisAddress {
   const path = decode(url.pathname);
   if (path === '' || path === '/' || path.endsWith('/')) throw invalid('it names no socket file');
   const query = readQuery(url, ['db', 'username', 'password']);
-  return { path, ...credentials(query.get('username') ?? '', query.get('password') ?? ''), ...database(query.get('db')) };
+  return {
+    path,
+    ...credentials(query.get('username') ?? '', query.get('password') ?? ''),
+    ...database(query.get('db')),
+  };
 }
 
 function readQuery(url: URL, allowed: readonly string[]): Map<string, string> {
   const query = new Map<string, string>();
   for (const [name, value] of url.searchParams) {
-    if (!allowed.includes(name)) throw invalid(`its parameter '${name}' is not supported here (only ${allowed.join(', ')})`);
+    if (!allowed.includes(name))
+      throw invalid(`its parameter '${name}' is not supported here (only ${allowed.join(', ')})`);
     if (query.has(name)) throw invalid(`its parameter '${name}' is given twice`);
     query.set(name, value);
   }

@@ -1,6 +1,4 @@
-import { Cluster, Redis } from 'ioredis';
-import type { RedisOptions } from 'ioredis';
-
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { BlindfitError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { RedisAddress } from './redis-url.ts';
@@ -18,7 +16,8 @@ const MAX_BACKOFF_MS = 5_000;
  * wait meanwhile (which BullMQ needs). Returns at once. An outage is logged once when it begins and once when it is over.
  */
 export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logger): RedisConnection {
-  const backoff = (times: number): number => Math.min(MAX_BACKOFF_MS, 50 * 2 ** Math.min(times, 10)) * (0.75 + Math.random() / 4);
+  const backoff = (times: number): number =>
+    Math.min(MAX_BACKOFF_MS, 50 * 2 ** Math.min(times, 10)) * (0.75 + Math.random() / 4);
   const all = { ...options, maxRetriesPerRequest: null, enableReadyCheck: true };
   const redis: RedisConnection =
     nodes === undefined
@@ -34,7 +33,10 @@ export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logg
           // The nodes of a cluster name each other by address: it is the certificates that need names.
           dnsLookup: (address, done) => done(null, address),
         });
-  const server = nodes?.map(({ host, port }) => `${host}:${port}`).join() ?? options.path ?? `${options.host ?? 'localhost'}:${options.port ?? 6379}`;
+  const server =
+    nodes?.map(({ host, port }) => `${host}:${port}`).join() ??
+    options.path ??
+    `${options.host ?? 'localhost'}:${options.port ?? 6379}`;
   let downSince: number | undefined;
   const down = (error?: Error): void => {
     if (downSince !== undefined) {
@@ -89,7 +91,8 @@ export async function waitForRedis(redis: RedisConnection, timeoutMs: number): P
 
 /** For `/readyz`: rejects with a reason unless Redis answers. */
 export async function checkRedis(redis: RedisConnection): Promise<void> {
-  if (redis.status !== 'ready') throw new BlindfitError('REDIS_UNAVAILABLE', `the connection to Redis is ${redis.status}`);
+  if (redis.status !== 'ready')
+    throw new BlindfitError('REDIS_UNAVAILABLE', `the connection to Redis is ${redis.status}`);
   await redis.ping();
 }
 
@@ -109,7 +112,9 @@ export interface RedisPolicy {
 export async function checkRedisPolicy(redis: RedisConnection, logger: Logger): Promise<RedisPolicy> {
   // Of a cluster each server has settings of its own, and any may come to hold our slot.
   const servers = redis instanceof Cluster ? redis.nodes('master') : [redis];
-  const infos = await Promise.all(servers.map(async (each) => `${await each.info('memory')}\n${await each.info('persistence')}`));
+  const infos = await Promise.all(
+    servers.map(async (each) => `${await each.info('memory')}\n${await each.info('persistence')}`),
+  );
   const field = (name: string, good: string): string => {
     const values = infos.map((info) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? 'unknown');
     return values.find((value) => value !== good) ?? good;
@@ -117,10 +122,15 @@ export async function checkRedisPolicy(redis: RedisConnection, logger: Logger): 
   const maxmemoryPolicy = field('maxmemory_policy', 'noeviction');
   const aof = field('aof_enabled', '1') === '1';
   if (maxmemoryPolicy !== 'noeviction') {
-    throw new BlindfitError('REDIS_POLICY', `Redis has maxmemory-policy ${maxmemoryPolicy}: it may drop jobs when memory runs low`, {
-      hint: 'run: redis-cli CONFIG SET maxmemory-policy noeviction (and set it in redis.conf)',
-    });
+    throw new BlindfitError(
+      'REDIS_POLICY',
+      `Redis has maxmemory-policy ${maxmemoryPolicy}: it may drop jobs when memory runs low`,
+      {
+        hint: 'run: redis-cli CONFIG SET maxmemory-policy noeviction (and set it in redis.conf)',
+      },
+    );
   }
-  if (!aof) logger.warn('Redis writes no append-only file: a crash loses recent jobs. Set "appendonly yes" in redis.conf');
+  if (!aof)
+    logger.warn('Redis writes no append-only file: a crash loses recent jobs. Set "appendonly yes" in redis.conf');
   return { maxmemoryPolicy, aof };
 }

@@ -46,7 +46,8 @@ export async function runService(options: {
   shutdown.onShutdown(service, () => running.close());
   const line: ReadyLine = { ready: true, service, url: running.url, pid: process.pid };
   if (readyJson) process.stdout.write(`${JSON.stringify(line)}\n`);
-  else process.stderr.write(`blindfit ${service} is ready at ${running.url} (process ${process.pid}); Ctrl-C stops it\n`);
+  else
+    process.stderr.write(`blindfit ${service} is ready at ${running.url} (process ${process.pid}); Ctrl-C stops it\n`);
   return await new Promise<never>(() => undefined);
 }
 

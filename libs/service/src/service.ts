@@ -1,18 +1,13 @@
 /** What the services without an HTTP API of their own have in common: how they are set up, watched and stopped. */
 import { pino } from 'pino';
 import type { Registry } from 'prom-client';
-
-import { startHealthServer } from './health-server.ts';
-import type { HealthServer } from './health-server.ts';
-import { createLogger } from './logger.ts';
-import type { Logger } from './logger.ts';
+import { startHealthServer, type HealthServer } from './health-server.ts';
+import { createLogger, type Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
-import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
-import type { RedisConnection } from './redis.ts';
 import { addRedisUp } from './redis-metrics.ts';
 import { parseRedisUrl } from './redis-url.ts';
-import { Tracing } from './tracing.ts';
-import type { TracingOptions } from './tracing.ts';
+import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis, type RedisConnection } from './redis.ts';
+import { Tracing, type TracingOptions } from './tracing.ts';
 
 /** How long a service waits for Redis when it starts. Milliseconds. */
 const REDIS_PATIENCE_MS = 30_000;
@@ -58,7 +53,8 @@ export interface ServiceBase {
  * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`
  */
 export async function openService(service: string, options: ServiceOptions): Promise<ServiceBase> {
-  const logger = options.logger ?? createLogger({ service, level: options.logLevel ?? 'info', destination: pino.destination(2) });
+  const logger =
+    options.logger ?? createLogger({ service, level: options.logLevel ?? 'info', destination: pino.destination(2) });
   const redis = connectRedis(parseRedisUrl(options.redisUrl), logger);
   await waitForRedis(redis, REDIS_PATIENCE_MS);
   await checkRedisPolicy(redis, logger);

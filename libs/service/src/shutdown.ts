@@ -1,5 +1,4 @@
 import { constants } from 'node:os';
-
 import { endRequests } from './end-requests.ts';
 import type { Logger } from './logger.ts';
 

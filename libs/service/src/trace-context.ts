@@ -1,8 +1,6 @@
 /** Spans by name: the texts of W3C Trace Context, which travel in headers, records and queue entries. */
 import { createHash } from 'node:crypto';
-
-import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
-import type { Context, SpanContext } from '@opentelemetry/api';
+import { ROOT_CONTEXT, trace, type Context, type SpanContext } from '@opentelemetry/api';
 
 const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 

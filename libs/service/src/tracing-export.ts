@@ -1,13 +1,28 @@
 /** Everything that loads OpenTelemetry's SDK; imported only when tracing is on. */
 import { setTimeout as sleep } from 'node:timers/promises';
-
 import { context } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
-import { detectResources, hostDetector, resourceAttributesEnvDetector, resourceFromAttributes, serviceInstanceIdDetector, serviceNameEnvDetector } from '@opentelemetry/resources';
-import { AlwaysOffSampler, AlwaysOnSampler, BatchSpanProcessor, ParentBasedSampler, RandomIdGenerator, TraceIdRatioBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace';
-import type { IdGenerator, Sampler, SpanExporter } from '@opentelemetry/sdk-trace';
-
+import {
+  detectResources,
+  hostDetector,
+  resourceAttributesEnvDetector,
+  resourceFromAttributes,
+  serviceInstanceIdDetector,
+  serviceNameEnvDetector,
+} from '@opentelemetry/resources';
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  RandomIdGenerator,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+  type IdGenerator,
+  type Sampler,
+  type SpanExporter,
+} from '@opentelemetry/sdk-trace';
 import type { Logger } from './logger.ts';
 import type { SpanExport, TracingOptions } from './tracing.ts';
 
@@ -17,28 +32,41 @@ const CLOSE_PATIENCE_MS = 3_000;
 /** Random ids, but for a span that is to have one of its own. */
 class Ids implements IdGenerator {
   next: string | undefined;
-  private readonly random = new RandomIdGenerator();
+  readonly #random = new RandomIdGenerator();
 
   generateTraceId(): string {
-    return this.random.generateTraceId();
+    return this.#random.generateTraceId();
   }
 
   generateSpanId(): string {
-    const id = this.next ?? this.random.generateSpanId();
+    const id = this.next ?? this.#random.generateSpanId();
     this.next = undefined;
     return id;
   }
 }
 
 /** Sends spans over OTLP to where `OTEL_EXPORTER_OTLP_ENDPOINT` says, in batches and beside the work. */
-export function startExport(service: string, version: string, { sampler, ratio }: TracingOptions, logger: Logger): SpanExport {
+export function startExport(
+  service: string,
+  version: string,
+  { sampler, ratio }: TracingOptions,
+  logger: Logger,
+): SpanExport {
   // One for all services of a process, and as good as none until something runs in a span.
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   const ids = new Ids();
-  const named = resourceFromAttributes({ 'service.namespace': 'blindfit', 'service.name': `blindfit-${service}`, 'service.version': version });
+  const named = resourceFromAttributes({
+    'service.namespace': 'blindfit',
+    'service.name': `blindfit-${service}`,
+    'service.version': version,
+  });
   const provider = new TracerProvider({
     // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come after our names.
-    resource: named.merge(detectResources({ detectors: [hostDetector, serviceInstanceIdDetector, resourceAttributesEnvDetector, serviceNameEnvDetector] })),
+    resource: named.merge(
+      detectResources({
+        detectors: [hostDetector, serviceInstanceIdDetector, resourceAttributesEnvDetector, serviceNameEnvDetector],
+      }),
+    ),
     sampler: samplerOf(sampler, ratio),
     idGenerator: ids,
     spanProcessors: [new BatchSpanProcessor({ exporter: withOutages(new OTLPTraceExporter(), logger) })],
@@ -50,7 +78,10 @@ export function startExport(service: string, version: string, { sampler, ratio }
     },
     close: async () => {
       // Unreferenced: nothing to wait for when the spans were quick.
-      await Promise.race([provider.shutdown().catch(() => undefined), sleep(CLOSE_PATIENCE_MS, undefined, { ref: false })]);
+      await Promise.race([
+        provider.shutdown().catch(() => undefined),
+        sleep(CLOSE_PATIENCE_MS, undefined, { ref: false }),
+      ]);
     },
   };
 }
@@ -80,7 +111,8 @@ function withOutages(exporter: OTLPTraceExporter, logger: Logger): SpanExporter 
       exporter.export(spans, (result) => {
         // Whatever it is called, only a failure has an error.
         const failed = result.error !== undefined;
-        if (failed && !down) logger.warn({ reason: result.error?.message }, 'spans cannot be sent; the work goes on without');
+        if (failed && !down)
+          logger.warn({ reason: result.error?.message }, 'spans cannot be sent; the work goes on without');
         if (!failed && down) logger.info('spans are taken again');
         down = failed;
         done(result);

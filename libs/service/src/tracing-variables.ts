@@ -1,7 +1,5 @@
 import { Type } from 'typebox';
-
-import { optional, variable } from './config.ts';
-import type { Config } from './config.ts';
+import { optional, variable, type Config } from './config.ts';
 import { SAMPLERS } from './samplers.ts';
 import type { TracingOptions } from './tracing.ts';
 
@@ -15,7 +13,8 @@ export const tracingVariables = {
       env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
       fallbackEnv: 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
       schema: Type.String({ pattern: '^https?://[^/]' }),
-      description: 'Collector that takes spans over OTLP/HTTP, below /v1/traces (the second name: the whole URL); unset: no tracing',
+      description:
+        'Collector that takes spans over OTLP/HTTP, below /v1/traces (the second name: the whole URL); unset: no tracing',
       allowed: 'http://host:port or https://host',
       check: (url) => {
         if (!URL.canParse(url)) throw new Error(`${JSON.stringify(url)} is no URL`);
@@ -52,7 +51,8 @@ export const tracingVariables = {
   otelSampler: variable({
     env: 'OTEL_TRACES_SAMPLER',
     schema: Type.Enum([...SAMPLERS]),
-    description: 'Which jobs are traced; the API decides when one is submitted, and with a parentbased sampler the others follow',
+    description:
+      'Which jobs are traced; the API decides when one is submitted, and with a parentbased sampler the others follow',
     allowed: SAMPLERS.join(', '),
     default: () => 'parentbased_always_on' as const,
   }),
@@ -73,6 +73,11 @@ export const tracingVariables = {
 } as const;
 
 /** How to trace; undefined: not at all. */
-export function tracingOf({ otlpEndpoint, otelDisabled, otelSampler, otelSamplerArg }: Config<typeof tracingVariables>): TracingOptions | undefined {
+export function tracingOf({
+  otlpEndpoint,
+  otelDisabled,
+  otelSampler,
+  otelSamplerArg,
+}: Config<typeof tracingVariables>): TracingOptions | undefined {
   return otlpEndpoint === undefined || otelDisabled ? undefined : { sampler: otelSampler, ratio: otelSamplerArg };
 }

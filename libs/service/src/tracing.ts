@@ -2,9 +2,16 @@
  * Spans of a service. While tracing is off none of OpenTelemetry's SDK is loaded, and everything here only calls what it
  * was given.
  */
-import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
-import type { Attributes, Link, Span, Tracer } from '@opentelemetry/api';
-
+import {
+  context,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  type Attributes,
+  type Link,
+  type Span,
+  type Tracer,
+} from '@opentelemetry/api';
 import type { Logger } from './logger.ts';
 import type { SamplerName } from './samplers.ts';
 import { contextOf, parseTraceparent } from './trace-context.ts';
@@ -44,35 +51,57 @@ export interface SpanExport {
 
 /** The spans of one service. */
 export class Tracing {
-  private readonly target: SpanExport | undefined;
+  readonly #target: SpanExport | undefined;
 
   private constructor(target: SpanExport | undefined) {
-    this.target = target;
+    this.#target = target;
   }
 
   /** @param service `api`, `scheduler` or `worker` @param options undefined: off */
-  static async open(service: string, version: string, options: TracingOptions | undefined, logger: Logger): Promise<Tracing> {
+  static async open(
+    service: string,
+    version: string,
+    options: TracingOptions | undefined,
+    logger: Logger,
+  ): Promise<Tracing> {
     if (options === undefined) return new Tracing(undefined);
     const { startExport } = await import('./tracing-export.ts');
     return new Tracing(startExport(service, version, options, logger));
   }
 
   get enabled(): boolean {
-    return this.target !== undefined;
+    return this.#target !== undefined;
   }
 
   /** Begins a span; whoever calls ends it. @returns undefined while tracing is off, and where there is no trace to be part of */
-  begin({ name, parent, root = false, self, kind = 'internal', start, attributes = {}, links = [] }: SpanOptions): Span | undefined {
-    if (this.target === undefined) return undefined;
+  begin({
+    name,
+    parent,
+    root = false,
+    self,
+    kind = 'internal',
+    start,
+    attributes = {},
+    links = [],
+  }: SpanOptions): Span | undefined {
+    if (this.#target === undefined) return undefined;
     const above = parseTraceparent(parent);
     if (above === undefined && !root) return undefined;
     const linked = links.flatMap((text): Link[] => {
       const other = parseTraceparent(text);
       return other === undefined ? [] : [{ context: other }];
     });
-    this.target.nextSpanId(parseTraceparent(self)?.spanId);
-    const options = { kind: KINDS[kind], attributes, links: linked, ...(start === undefined ? {} : { startTime: start }), ...(above === undefined ? { root: true } : {}) };
-    return above === undefined ? this.target.tracer.startSpan(name, options) : this.target.tracer.startSpan(name, options, contextOf(above));
+    this.#target.nextSpanId(parseTraceparent(self)?.spanId);
+    const options = {
+      kind: KINDS[kind],
+      attributes,
+      links: linked,
+      ...(start === undefined ? {} : { startTime: start }),
+      ...(above === undefined ? { root: true } : {}),
+    };
+    return above === undefined
+      ? this.#target.tracer.startSpan(name, options)
+      : this.#target.tracer.startSpan(name, options, contextOf(above));
   }
 
   /** A span of something that is over. @param end milliseconds since the epoch @param error as in {@link end} */
@@ -82,13 +111,14 @@ export class Tracing {
 
   /** Ends a span. @param error what `typeOf` says of it, if it failed @param at milliseconds since the epoch, @default now */
   end(span: Span | undefined, error?: string, at?: number): void {
-    if (error !== undefined) span?.setAttribute('error.type', error).setStatus({ code: SpanStatusCode.ERROR, message: error });
+    if (error !== undefined)
+      span?.setAttribute('error.type', error).setStatus({ code: SpanStatusCode.ERROR, message: error });
     span?.end(at);
   }
 
   /** Runs something as part of a span: its log lines name that, and spans it begins can have it as parent. */
   within<T>(traceparent: string | undefined, body: () => T): T {
-    const parsed = this.target === undefined ? undefined : parseTraceparent(traceparent);
+    const parsed = this.#target === undefined ? undefined : parseTraceparent(traceparent);
     return parsed === undefined ? body() : context.with(contextOf(parsed), body);
   }
 
@@ -108,7 +138,7 @@ export class Tracing {
 
   /** Sends what is left, for some seconds at most. */
   async close(): Promise<void> {
-    await this.target?.close();
+    await this.#target?.close();
   }
 }
 

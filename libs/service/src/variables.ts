@@ -1,11 +1,7 @@
 import { availableParallelism, homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-
-import { Type } from 'typebox';
-import type { TInteger } from 'typebox';
-
-import { variable } from './config.ts';
-import type { Environment, Variable } from './config.ts';
+import { Type, type TInteger } from 'typebox';
+import { variable, type Environment, type Variable } from './config.ts';
 import { availableMemory } from './memory.ts';
 import { parseRedisUrl } from './redis-url.ts';
 
@@ -22,7 +18,8 @@ export const variables = {
     fallbackEnv: 'REDIS_URL',
     schema: Type.String(),
     description: 'Redis server or cluster that holds the queues and the state of the jobs',
-    allowed: 'redis://[user:password@]host[:port][/db], rediss://...[?ca=/path/of/ca.pem], redis-cluster://host:port,host:port,..., rediss-cluster://... or unix:///path',
+    allowed:
+      'redis://[user:password@]host[:port][/db], rediss://...[?ca=/path/of/ca.pem], redis-cluster://host:port,host:port,..., rediss-cluster://... or unix:///path',
     secret: true,
     check: (url) => {
       parseRedisUrl(url);
@@ -31,13 +28,14 @@ export const variables = {
   store: variable({
     env: 'BLINDFIT_STORE',
     schema: Type.String({ pattern: '^(file:///|s3://[^/]|https?://[^/])' }),
-    description: 'Where blobs (ciphertexts and public keys) are kept: a directory that all services share, a bucket of S3, or the API',
+    description:
+      'Where blobs (ciphertexts and public keys) are kept: a directory that all services share, a bucket of S3, or the API',
     allowed: 'file:///absolute/directory, s3://bucket/prefix, http://host:port or https://host',
   }),
   s3Endpoint: variable({
     env: 'BLINDFIT_S3_ENDPOINT',
     schema: Type.String({ pattern: '^(auto|https?://[^/@]+/?)$' }),
-    description: 'Server of an s3 store that is not Amazon\'s; region and credentials come from the AWS variables',
+    description: "Server of an s3 store that is not Amazon's; region and credentials come from the AWS variables",
     allowed: 'http://host:port, https://host, or auto: as the AWS variables and files say',
     default: () => 'auto',
   }),
@@ -93,20 +91,23 @@ export const variables = {
   }),
   keyDiskMb: megabytes({
     env: 'BLINDFIT_KEY_DISK_MB',
-    description: 'Disk space in the cache directory for evaluation keys as the native evaluator reads them, in MiB; the least recently used go first',
+    description:
+      'Disk space in the cache directory for evaluation keys as the native evaluator reads them, in MiB; the least recently used go first',
     minimum: 64,
     default: () => 8192,
   }),
   inputDiskMb: megabytes({
     env: 'BLINDFIT_INPUT_DISK_MB',
-    description: 'Disk space in the cache directory for input ciphertexts as the native evaluator reads them, in MiB; beyond it they are expanded anew for each task',
+    description:
+      'Disk space in the cache directory for input ciphertexts as the native evaluator reads them, in MiB; beyond it they are expanded anew for each task',
     minimum: 64,
     default: () => 4096,
   }),
   evaluator: variable({
     env: 'BLINDFIT_EVALUATOR',
     schema: Type.Enum([...EVALUATORS]),
-    description: 'What computes on ciphertexts: the native evaluator, compiled on first use, or node-seal; results are the same to the bit',
+    description:
+      'What computes on ciphertexts: the native evaluator, compiled on first use, or node-seal; results are the same to the bit',
     allowed: 'auto (native where it can be built), native, seal',
     default: () => 'auto' as const,
   }),
@@ -136,24 +137,30 @@ export const variables = {
   retention: variable({
     env: 'BLINDFIT_RETENTION',
     schema: Type.String({ pattern: '^(off|[0-9]{1,6}[smhd])$' }),
-    description: 'How long the API keeps blobs that no job refers to (intermediate results, uploads that came to nothing); off: for ever',
+    description:
+      'How long the API keeps blobs that no job refers to (intermediate results, uploads that came to nothing); off: for ever',
     allowed: 'off, or a number with s, m, h or d from 1m on, for example 24h or 7d',
     default: () => '24h',
     check: (text) => {
-      if (retentionMs(text) < MIN_RETENTION_MS) throw new Error(`${JSON.stringify(text)} is too short: what a job needs must stay from its upload to its submission; allowed: off, or 1m and longer`);
+      if (retentionMs(text) < MIN_RETENTION_MS)
+        throw new Error(
+          `${JSON.stringify(text)} is too short: what a job needs must stay from its upload to its submission; allowed: off, or 1m and longer`,
+        );
     },
   }),
   planThreads: variable({
     env: 'BLINDFIT_PLAN_THREADS',
     schema: Type.Integer({ minimum: 0, maximum: 65_536 }),
-    description: 'Compute threads that owners cut their jobs for even while fewer are there: those of the most workers that an autoscaler starts',
+    description:
+      'Compute threads that owners cut their jobs for even while fewer are there: those of the most workers that an autoscaler starts',
     allowed: 'an integer from 0 (as many as are there) to 65536',
     default: () => 0,
   }),
   stopSeconds: variable({
     env: 'BLINDFIT_STOP_SECONDS',
     schema: Type.Integer({ minimum: 1, maximum: 86_400 }),
-    description: 'Seconds that a service has for its end after SIGTERM, running tasks included; what is not done by then is repeated elsewhere',
+    description:
+      'Seconds that a service has for its end after SIGTERM, running tasks included; what is not done by then is repeated elsewhere',
     allowed: 'an integer from 1 to 86400; less than whoever stops it waits before killing it',
     default: () => 25,
   }),
@@ -174,9 +181,19 @@ export const variables = {
   }),
 } as const;
 
-function megabytes(spec: { env: string; description: string; minimum: number; default: () => number; defaultText?: string }): Variable<number> {
+function megabytes(spec: {
+  env: string;
+  description: string;
+  minimum: number;
+  default: () => number;
+  defaultText?: string;
+}): Variable<number> {
   const { minimum, ...rest } = spec;
-  return variable<TInteger>({ ...rest, schema: Type.Integer({ minimum, maximum: 2 ** 30 }), allowed: `an integer from ${minimum} to ${2 ** 30}` });
+  return variable<TInteger>({
+    ...rest,
+    schema: Type.Integer({ minimum, maximum: 2 ** 30 }),
+    allowed: `an integer from ${minimum} to ${2 ** 30}`,
+  });
 }
 
 /** Milliseconds of a value that `variables.retention` allows; `off` is `Infinity`. */

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-
-import { createMetrics, healthRoutes, startHealthServer } from '@blindfit/service';
-import type { ReadinessCheck } from '@blindfit/service';
+import { test, type TestContext } from 'node:test';
 import fastify from 'fastify';
 import { Counter } from 'prom-client';
-
+import { createMetrics, healthRoutes, startHealthServer, type ReadinessCheck } from '@blindfit/service';
 import { captureLog } from './support.ts';
 
-async function serve(t: TestContext, checks: Record<string, ReadinessCheck>): Promise<{ url: string; registry: ReturnType<typeof createMetrics> }> {
+async function serve(
+  t: TestContext,
+  checks: Record<string, ReadinessCheck>,
+): Promise<{ url: string; registry: ReturnType<typeof createMetrics> }> {
   const registry = createMetrics({ service: 'worker', version: '1.2.3' });
   const server = await startHealthServer({ checks, registry, logger: captureLog().logger, timeoutMs: 100 });
   t.after(() => server.close());
@@ -30,7 +29,10 @@ test('healthz answers as long as the process does', async (t) => {
 
 test('readyz is 200 when all checks pass', async (t) => {
   const { url } = await serve(t, { redis: () => Promise.resolve(), store: () => Promise.resolve() });
-  assert.deepEqual(await getJson(`${url}/readyz`), { status: 200, body: { status: 'ready', failing: [], checks: { redis: 'ok', store: 'ok' } } });
+  assert.deepEqual(await getJson(`${url}/readyz`), {
+    status: 200,
+    body: { status: 'ready', failing: [], checks: { redis: 'ok', store: 'ok' } },
+  });
 });
 
 test('readyz is 503 and names what fails and why, also when a check hangs or throws at once', async (t) => {
@@ -43,7 +45,11 @@ test('readyz is 503 and names what fails and why, also when a check hangs or thr
   });
   assert.deepEqual(await getJson(`${url}/readyz`), {
     status: 503,
-    body: { status: 'unready', failing: ['redis', 'store'], checks: { redis: 'no answer within 100 ms', store: 'disk is gone', keys: 'ok' } },
+    body: {
+      status: 'unready',
+      failing: ['redis', 'store'],
+      checks: { redis: 'no answer within 100 ms', store: 'disk is gone', keys: 'ok' },
+    },
   });
 });
 
@@ -64,7 +70,8 @@ test('the routes can be added to an existing server, and registries do not share
   await app.register(healthRoutes, { checks: {}, registry: createMetrics({ service: 'api', version: '1' }) });
   app.get('/own', () => Promise.resolve('own'));
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  for (const path of ['/healthz', '/readyz', '/metrics', '/own']) assert.equal((await fetch(url + path)).status, 200, path);
+  for (const path of ['/healthz', '/readyz', '/metrics', '/own'])
+    assert.equal((await fetch(url + path)).status, 200, path);
   const other = await serve(t, {});
   assert.doesNotMatch(await (await fetch(`${other.url}/metrics`)).text(), /service="api"/);
 });

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-
 import { captureLog } from './support.ts';
 
 test('one JSON line per event, with service, level and time', () => {

@@ -1,5 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,7 +6,8 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
 /** Why tests with Redis cannot run here, or false when they can. */
-export const NO_REDIS = spawnSync('redis-server', ['--version']).status === 0 ? false : 'redis-server is not on the PATH';
+export const NO_REDIS =
+  spawnSync('redis-server', ['--version']).status === 0 ? false : 'redis-server is not on the PATH';
 
 export interface TestRedis {
   /** Unix socket it listens on. */
@@ -24,7 +24,11 @@ export async function prepareRedis(t: TestContext, ...options: string[]): Promis
   const server: TestRedis = {
     path,
     async start() {
-      child = spawn('redis-server', ['--port', '0', '--unixsocket', path, '--dir', directory, '--save', '', ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
+      child = spawn(
+        'redis-server',
+        ['--port', '0', '--unixsocket', path, '--dir', directory, '--save', '', ...options],
+        { stdio: ['ignore', 'pipe', 'inherit'] },
+      );
       if (child.stdout === null) throw new Error('no output to read');
       for await (const chunk of child.stdout.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         if (chunk.includes('ready to accept connections') || chunk.includes('now ready')) break;

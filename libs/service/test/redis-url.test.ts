@@ -11,8 +11,28 @@ const good: [url: string, options: object][] = [
   ['redis://:p%40ss%2Fword@h', { host: 'h', port: 6379, password: 'p@ss/word' }],
   ['redis://ann:secret@h:1', { host: 'h', port: 1, username: 'ann', password: 'secret' }],
   ['rediss://ann:secret@h/1', { host: 'h', port: 6379, username: 'ann', password: 'secret', db: 1, tls: {} }],
-  ['redis-cluster://h1:7000,h2,[::1]:7002', { nodes: [{ host: 'h1', port: 7000 }, { host: 'h2', port: 6379 }, { host: '::1', port: 7002 }] }],
-  ['rediss-cluster://ann:p%40ss@h1:7000,h2:7001', { nodes: [{ host: 'h1', port: 7000 }, { host: 'h2', port: 7001 }], username: 'ann', password: 'p@ss', tls: {} }],
+  [
+    'redis-cluster://h1:7000,h2,[::1]:7002',
+    {
+      nodes: [
+        { host: 'h1', port: 7000 },
+        { host: 'h2', port: 6379 },
+        { host: '::1', port: 7002 },
+      ],
+    },
+  ],
+  [
+    'rediss-cluster://ann:p%40ss@h1:7000,h2:7001',
+    {
+      nodes: [
+        { host: 'h1', port: 7000 },
+        { host: 'h2', port: 7001 },
+      ],
+      username: 'ann',
+      password: 'p@ss',
+      tls: {},
+    },
+  ],
   ['unix:///run/redis.sock', { path: '/run/redis.sock' }],
   ['unix:///run/redis.sock?db=2', { path: '/run/redis.sock', db: 2 }],
   ['unix:///a%20b/%3Fc%23/r.sock?db=0', { path: '/a b/?c#/r.sock', db: 0 }],
@@ -55,16 +75,26 @@ const bad: [url: string, reason: RegExp][] = [
 
 for (const [url, reason] of bad) {
   test(`refuses '${url}'`, () => {
-    assert.throws(() => parseRedisUrl(url), (error: Error) => {
-      assert.match(error.message, reason);
-      assert.match(error.message, /Allowed are redis:\/\/.*rediss:\/\/.*unix:\/\/\//);
-      return true;
-    });
+    assert.throws(
+      () => parseRedisUrl(url),
+      (error: Error) => {
+        assert.match(error.message, reason);
+        assert.match(error.message, /Allowed are redis:\/\/.*rediss:\/\/.*unix:\/\/\//);
+        return true;
+      },
+    );
   });
 }
 
 test('does not repeat a password in an error', () => {
-  for (const url of ['redis://ann:hunter2@h/x', 'redis://ann:hunter2@h:99999', 'unix:///r.sock?password=hunter2&db=x']) {
-    assert.throws(() => parseRedisUrl(url), (error: Error) => !error.message.includes('hunter2'));
+  for (const url of [
+    'redis://ann:hunter2@h/x',
+    'redis://ann:hunter2@h:99999',
+    'unix:///r.sock?password=hunter2&db=x',
+  ]) {
+    assert.throws(
+      () => parseRedisUrl(url),
+      (error: Error) => !error.message.includes('hunter2'),
+    );
   }
 });

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-
+import { test, type TestContext } from 'node:test';
 import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from '@blindfit/service';
-
 import { NO_REDIS, prepareRedis } from './redis-server.ts';
-import { captureLog, until } from './support.ts';
-import type { LogCapture } from './support.ts';
+import { captureLog, until, type LogCapture } from './support.ts';
 
 type Client = ReturnType<typeof connectRedis>;
 
@@ -17,7 +13,8 @@ function connect(t: TestContext, options: Parameters<typeof connectRedis>[0]): L
   return { ...capture, redis };
 }
 
-const messages = (capture: LogCapture, level: string): unknown[] => capture.lines.filter((line) => line['level'] === level).map((line) => line['msg']);
+const messages = (capture: LogCapture, level: string): unknown[] =>
+  capture.lines.filter((line) => line['level'] === level).map((line) => line['msg']);
 
 test('a command waits for a server that comes up later', { skip: NO_REDIS }, async (t) => {
   const server = await prepareRedis(t);
@@ -76,16 +73,20 @@ test('a password that Redis refuses is an outage with that reason', { skip: NO_R
   assert.equal(messages(capture, 'error').length, 1);
 });
 
-test('checkRedisPolicy accepts noeviction with AOF in silence, and warns without AOF', { skip: NO_REDIS }, async (t) => {
-  const server = await prepareRedis(t, '--appendonly', 'yes');
-  await server.start();
-  const { redis, ...capture } = connect(t, { path: server.path });
-  assert.deepEqual(await checkRedisPolicy(redis, capture.logger), { maxmemoryPolicy: 'noeviction', aof: true });
-  assert.deepEqual(messages(capture, 'warn'), []);
-  await redis.config('SET', 'appendonly', 'no');
-  assert.deepEqual(await checkRedisPolicy(redis, capture.logger), { maxmemoryPolicy: 'noeviction', aof: false });
-  assert.match(String(messages(capture, 'warn')), /append-only/);
-});
+test(
+  'checkRedisPolicy accepts noeviction with AOF in silence, and warns without AOF',
+  { skip: NO_REDIS },
+  async (t) => {
+    const server = await prepareRedis(t, '--appendonly', 'yes');
+    await server.start();
+    const { redis, ...capture } = connect(t, { path: server.path });
+    assert.deepEqual(await checkRedisPolicy(redis, capture.logger), { maxmemoryPolicy: 'noeviction', aof: true });
+    assert.deepEqual(messages(capture, 'warn'), []);
+    await redis.config('SET', 'appendonly', 'no');
+    assert.deepEqual(await checkRedisPolicy(redis, capture.logger), { maxmemoryPolicy: 'noeviction', aof: false });
+    assert.match(String(messages(capture, 'warn')), /append-only/);
+  },
+);
 
 test('checkRedisPolicy refuses a server that may drop jobs', { skip: NO_REDIS }, async (t) => {
   const server = await prepareRedis(t, '--maxmemory-policy', 'allkeys-lru');

@@ -1,6 +1,5 @@
 // A service that takes a while to stop; see shutdown.test.ts.
 import { setTimeout as sleep } from 'node:timers/promises';
-
 import { createLogger, createShutdown } from '@blindfit/service';
 
 const shutdown = createShutdown({ logger: createLogger({ service: 'child', level: 'silent' }) });

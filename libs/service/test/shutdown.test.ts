@@ -4,9 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
 import { createShutdown, endRequests } from '@blindfit/service';
-
 import { captureLog } from './support.ts';
 
 test('steps run one after another, last registered first, and the signal is aborted before', async () => {
@@ -23,7 +21,10 @@ test('steps run one after another, last registered first, and the signal is abor
   const [first, second] = await Promise.all([shutdown.trigger('test'), shutdown.trigger('again')]);
   assert.deepEqual([first, second], [0, 0]);
   assert.deepEqual(exits, [0]);
-  assert.deepEqual(order, ['server', 'worker', 'redis'].flatMap((name) => [`${name} begins, aborted: true`, `${name} ends`]));
+  assert.deepEqual(
+    order,
+    ['server', 'worker', 'redis'].flatMap((name) => [`${name} begins, aborted: true`, `${name} ends`]),
+  );
   assert.equal(shutdown.signal.reason, 'test');
 });
 
@@ -60,10 +61,17 @@ for (const [name, signals, expected, output] of [
   ['SIGTERM ends in order with 0', ['SIGTERM'], 0, 'up stopping stopped'],
   ['SIGINT ends in order with 0', ['SIGINT'], 0, 'up stopping stopped'],
   ['a second signal exits at once', ['SIGTERM', 'SIGINT'], 130, 'up stopping'],
-  ['the same signal from a supervisor and from a parent is one request', ['SIGTERM', 'SIGTERM'], 0, 'up stopping stopped'],
+  [
+    'the same signal from a supervisor and from a parent is one request',
+    ['SIGTERM', 'SIGTERM'],
+    0,
+    'up stopping stopped',
+  ],
 ] as const) {
   test(`in a real process: ${name}`, async () => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'shutdown-child.ts')], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'shutdown-child.ts')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const exited = once(child, 'exit');
     let text = '';
     for await (const chunk of child.stdout as AsyncIterable<Buffer>) {

@@ -1,7 +1,5 @@
 import { Writable } from 'node:stream';
-
-import { createLogger } from '@blindfit/service';
-import type { Logger } from '@blindfit/service';
+import { createLogger, type Logger } from '@blindfit/service';
 
 export interface LogCapture {
   logger: Logger;
@@ -14,7 +12,8 @@ export function captureLog(level = 'debug'): LogCapture {
   const lines: Record<string, unknown>[] = [];
   const destination = new Writable({
     write(chunk: Buffer, _encoding, done) {
-      for (const line of chunk.toString().trimEnd().split('\n')) lines.push(JSON.parse(line) as Record<string, unknown>);
+      for (const line of chunk.toString().trimEnd().split('\n'))
+        lines.push(JSON.parse(line) as Record<string, unknown>);
       done();
     },
   });

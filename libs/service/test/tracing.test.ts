@@ -2,9 +2,17 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
-
-import { currentTraceparent, formatTraceparent, parseTraceparent, readConfig, spanOf, Tracing, tracingOf, tracingVariables, type TracingOptions } from '@blindfit/service';
-
+import {
+  currentTraceparent,
+  formatTraceparent,
+  parseTraceparent,
+  readConfig,
+  spanOf,
+  Tracing,
+  tracingOf,
+  tracingVariables,
+  type TracingOptions,
+} from '@blindfit/service';
 import { captureLog } from './support.ts';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
@@ -13,7 +21,10 @@ const UNSAMPLED = `00-${TRACE}-00f067aa0ba902b7-00`;
 const ALWAYS: TracingOptions = { sampler: 'parentbased_always_on', ratio: 1 };
 
 /** A collector that answers every request with a status. @returns its URL, and how many requests came */
-async function collector(t: TestContext, status: () => number): Promise<{ readonly url: string; readonly requests: () => number }> {
+async function collector(
+  t: TestContext,
+  status: () => number,
+): Promise<{ readonly url: string; readonly requests: () => number }> {
   let requests = 0;
   const server = createServer((request, response) => {
     requests++;
@@ -31,14 +42,29 @@ test('traceparent is read strictly and written as it was read', () => {
   const parsed = parseTraceparent(SAMPLED);
   assert.deepEqual(parsed, { traceId: TRACE, spanId: '00f067aa0ba902b7', traceFlags: 1, isRemote: true });
   assert.equal(formatTraceparent(parsed), SAMPLED);
-  const bad = [undefined, '', 'x', SAMPLED.toUpperCase(), `${SAMPLED}-x`, ` ${SAMPLED}`, SAMPLED.replace('00-', 'ff-'), SAMPLED.replace(TRACE, '0'.repeat(32)), SAMPLED.replace('00f067aa0ba902b7', '0'.repeat(16)), SAMPLED.slice(0, -1)];
+  const bad = [
+    undefined,
+    '',
+    'x',
+    SAMPLED.toUpperCase(),
+    `${SAMPLED}-x`,
+    ` ${SAMPLED}`,
+    SAMPLED.replace('00-', 'ff-'),
+    SAMPLED.replace(TRACE, '0'.repeat(32)),
+    SAMPLED.replace('00f067aa0ba902b7', '0'.repeat(16)),
+    SAMPLED.slice(0, -1),
+  ];
   for (const text of bad) assert.equal(parseTraceparent(text), undefined, text);
 });
 
 test('the span of something follows from the trace and what it is', () => {
   const span = spanOf(SAMPLED, 'job a');
   assert.match(span ?? '', new RegExp(`^00-${TRACE}-[0-9a-f]{16}-01$`));
-  assert.equal(spanOf(SAMPLED.replace('00f067aa0ba902b7', '1'.repeat(16)), 'job a'), span, 'whichever span of the trace names it');
+  assert.equal(
+    spanOf(SAMPLED.replace('00f067aa0ba902b7', '1'.repeat(16)), 'job a'),
+    span,
+    'whichever span of the trace names it',
+  );
   assert.notEqual(spanOf(SAMPLED, 'job b'), span);
   assert.notEqual(spanOf(SAMPLED.replace(TRACE, '1'.repeat(32)), 'job a')?.slice(36), span?.slice(36));
   assert.equal(spanOf(UNSAMPLED, 'job a')?.slice(-2), '00');
@@ -46,17 +72,35 @@ test('the span of something follows from the trace and what it is', () => {
 });
 
 test('tracing is on when there is a collector, and mistakes in its variables are told without secrets', () => {
-  const read = (env: Record<string, string>): TracingOptions | undefined => tracingOf(readConfig(tracingVariables, env));
+  const read = (env: Record<string, string>): TracingOptions | undefined =>
+    tracingOf(readConfig(tracingVariables, env));
   const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
   assert.equal(read({}), undefined);
   assert.equal(read({ OTEL_EXPORTER_OTLP_ENDPOINT: '', OTEL_TRACES_SAMPLER: 'always_on' }), undefined);
   assert.deepEqual(read(endpoint), ALWAYS);
-  assert.deepEqual(read({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://collector/v1/traces', OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.25' }), { sampler: 'traceidratio', ratio: 0.25 });
+  assert.deepEqual(
+    read({
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://collector/v1/traces',
+      OTEL_TRACES_SAMPLER: 'traceidratio',
+      OTEL_TRACES_SAMPLER_ARG: '0.25',
+    }),
+    { sampler: 'traceidratio', ratio: 0.25 },
+  );
   assert.equal(read({ ...endpoint, OTEL_SDK_DISABLED: 'true' }), undefined);
-  const wrong = { OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318', OTEL_EXPORTER_OTLP_HEADERS: 'hunter2', OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', OTEL_TRACES_SAMPLER: 'sometimes', OTEL_TRACES_SAMPLER_ARG: '2' };
+  const wrong = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318',
+    OTEL_EXPORTER_OTLP_HEADERS: 'hunter2',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    OTEL_TRACES_SAMPLER: 'sometimes',
+    OTEL_TRACES_SAMPLER_ARG: '2',
+  };
   assert.throws(
     () => read(wrong),
-    (error) => error instanceof Error && Object.keys(wrong).every((name) => error.message.includes(name)) && error.message.includes('http/protobuf') && !error.message.includes('hunter2'),
+    (error) =>
+      error instanceof Error &&
+      Object.keys(wrong).every((name) => error.message.includes(name)) &&
+      error.message.includes('http/protobuf') &&
+      !error.message.includes('hunter2'),
   );
 });
 
@@ -65,7 +109,10 @@ test('without tracing nothing begins, and everything runs', async () => {
   const tracing = await Tracing.open('test', '0', undefined, logger);
   assert.equal(tracing.enabled, false);
   assert.equal(tracing.begin({ name: 'x', root: true }), undefined);
-  assert.equal(tracing.within(SAMPLED, () => currentTraceparent()), undefined);
+  assert.equal(
+    tracing.within(SAMPLED, () => currentTraceparent()),
+    undefined,
+  );
   assert.equal(await tracing.span({ name: 'x', parent: SAMPLED }, (span) => Promise.resolve(span)), undefined);
   tracing.record({ name: 'x', parent: SAMPLED }, Date.now());
   logger.info('hello');
@@ -85,12 +132,19 @@ test('spans keep to the decision of whoever began the trace, and log lines name 
   const self = spanOf(SAMPLED, 'job a');
   const span = tracing.begin({ name: 'x', parent: SAMPLED, self });
   assert.equal(span === undefined ? '' : formatTraceparent(span.spanContext()), self);
-  assert.notEqual(tracing.begin({ name: 'x', parent: SAMPLED })?.spanContext().spanId, span?.spanContext().spanId, 'the one after has an id of its own');
-  await assert.rejects(tracing.span({ name: 'x', parent: SAMPLED }, async () => {
-    await new Promise((resolve) => setTimeout(resolve, 1));
-    logger.info('inside');
-    throw new Error('as planned');
-  }), /as planned/);
+  assert.notEqual(
+    tracing.begin({ name: 'x', parent: SAMPLED })?.spanContext().spanId,
+    span?.spanContext().spanId,
+    'the one after has an id of its own',
+  );
+  await assert.rejects(
+    tracing.span({ name: 'x', parent: SAMPLED }, async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      logger.info('inside');
+      throw new Error('as planned');
+    }),
+    /as planned/,
+  );
   logger.info('outside');
   assert.equal(lines[0]?.['trace_id'], TRACE);
   assert.ok(!('trace_id' in (lines[1] ?? {})));

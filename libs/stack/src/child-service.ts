@@ -26,7 +26,6 @@ export class StackError extends Error {
     super(message, options);
     if (hint !== undefined) this.hint = hint;
   }
-
 }
 
 export interface ChildServiceOptions {
@@ -96,7 +95,9 @@ export class ChildService {
       child.once('error', (error) => {
         if (child.pid === undefined) resolve(`could not be started: ${error.message}`);
       });
-      child.once('exit', (code, by) => resolve(by === null ? `ended with exit status ${code ?? 0}` : `was ended by ${by}`));
+      child.once('exit', (code, by) =>
+        resolve(by === null ? `ended with exit status ${code ?? 0}` : `was ended by ${by}`),
+      );
     });
     this.#exited = exited;
     await log.close();
@@ -109,10 +110,15 @@ export class ChildService {
       child.kill('SIGKILL');
       await exited;
       signal?.throwIfAborted();
-      throw new StackError(`${name} did not start: ${message(error)}. The end of its log (${logFile}):\n${await this.#tail()}`, undefined, { cause: error });
+      throw new StackError(
+        `${name} did not start: ${message(error)}. The end of its log (${logFile}):\n${await this.#tail()}`,
+        undefined,
+        { cause: error },
+      );
     }
     void exited.then(async (how) => {
-      if (this.#child === child && !this.#expected) this.#options.onExit(`${name} ${how}. The end of its log (${logFile}):\n${await this.#tail()}`);
+      if (this.#child === child && !this.#expected)
+        this.#options.onExit(`${name} ${how}. The end of its log (${logFile}):\n${await this.#tail()}`);
     });
   }
 
@@ -138,7 +144,12 @@ export class ChildService {
     const over = Promise.race([
       exited.then((how) => Promise.reject(new Error(`it ${how}`))),
       new Promise<never>((_, reject) => {
-        const late = (): void => reject(new Error(signal?.aborted === true ? 'it was interrupted' : `it was not ready within ${START_TIMEOUT_MS / 1000} s`));
+        const late = (): void =>
+          reject(
+            new Error(
+              signal?.aborted === true ? 'it was interrupted' : `it was not ready within ${START_TIMEOUT_MS / 1000} s`,
+            ),
+          );
         if (giveUp.aborted) late();
         else giveUp.addEventListener('abort', late, { once: true });
       }),
@@ -150,7 +161,9 @@ export class ChildService {
   }
 
   async #tail(): Promise<string> {
-    const text = await readFile(this.#options.logFile, 'utf8').catch((error: unknown) => `(cannot be read: ${message(error)})`);
+    const text = await readFile(this.#options.logFile, 'utf8').catch(
+      (error: unknown) => `(cannot be read: ${message(error)})`,
+    );
     return text.trimEnd().split('\n').slice(-TAIL_LINES).join('\n') || '(empty)';
   }
 }

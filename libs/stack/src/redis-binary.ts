@@ -176,6 +176,7 @@ async function redisProblem(path: string): Promise<string | undefined> {
 async function redisVersion(path: string): Promise<[number, number, number]> {
   const { stdout } = await run(path, ['--version'], { timeout: 30_000 });
   const match = /\bv=(\d+)\.(\d+)\.(\d+)/.exec(stdout);
-  if (match === null) throw new Error(`'${path} --version' says '${stdout.trim().slice(0, 100)}', which is not a Redis server`);
+  if (match === null)
+    throw new Error(`'${path} --version' says '${stdout.trim().slice(0, 100)}', which is not a Redis server`);
   return [Number(match[1]), Number(match[2]), Number(match[3])];
 }

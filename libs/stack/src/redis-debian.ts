@@ -24,7 +24,11 @@ export const EXTRACTED_PROGRAM = 'redis-server';
  *
  * @throws Error when the packages cannot be had; the message holds what apt or dpkg said.
  */
-export async function extractDebianRedis(destination: string, env: NodeJS.ProcessEnv, log: (line: string) => void): Promise<void> {
+export async function extractDebianRedis(
+  destination: string,
+  env: NodeJS.ProcessEnv,
+  log: (line: string) => void,
+): Promise<void> {
   for (const tool of ['apt-get', 'dpkg']) {
     if (!(await isOnPath(tool, env))) throw new Error(`${tool} was not found: this is no Debian or Ubuntu system`);
   }
@@ -32,7 +36,8 @@ export async function extractDebianRedis(destination: string, env: NodeJS.Proces
   const apt = await mkdtemp(join(tmpdir(), 'blindfit-apt-'));
   try {
     await chmod(apt, 0o755);
-    for (const directory of ['archives/partial', 'lists/partial']) await mkdir(join(apt, directory), { recursive: true });
+    for (const directory of ['archives/partial', 'lists/partial'])
+      await mkdir(join(apt, directory), { recursive: true });
     await download(apt, env, log);
     const archives = (await readdir(join(apt, 'archives'))).filter((name) => name.endsWith('.deb'));
     for (const archive of archives) {
@@ -48,31 +53,53 @@ export async function extractDebianRedis(destination: string, env: NodeJS.Proces
 
 async function download(apt: string, env: NodeJS.ProcessEnv, log: (line: string) => void): Promise<void> {
   const common = [
-    '-q', '-y',
+    '-q',
+    '-y',
     // No locks and a directory of our own: this neither needs nor touches the system's apt state.
-    '-o', 'Debug::NoLocking=1', '-o', `Dir::Cache=${apt}`, '-o', `Dir::Cache::archives=${apt}/archives`,
-    '-o', 'Acquire::Retries=2', '-o', 'Acquire::http::Timeout=30', '-o', 'Acquire::https::Timeout=30',
+    '-o',
+    'Debug::NoLocking=1',
+    '-o',
+    `Dir::Cache=${apt}`,
+    '-o',
+    `Dir::Cache::archives=${apt}/archives`,
+    '-o',
+    'Acquire::Retries=2',
+    '-o',
+    'Acquire::http::Timeout=30',
+    '-o',
+    'Acquire::https::Timeout=30',
   ];
   // Simulating an installation makes apt find out which libraries are missing. --reinstall: the package itself is
   // wanted even where it is installed already but somehow unusable.
   const fetch = async (...more: string[]) => {
-    await tool('apt-get', ['install', '--download-only', '--reinstall', '--no-install-recommends', ...common, ...more, PACKAGE], env);
+    await tool(
+      'apt-get',
+      ['install', '--download-only', '--reinstall', '--no-install-recommends', ...common, ...more, PACKAGE],
+      env,
+    );
     // "Reinstallation is not possible" is no failure to apt.
     const archives = await readdir(join(apt, 'archives'));
-    if (!archives.some((name) => name.startsWith(`${PACKAGE}_`))) throw new Error(`'apt-get install' downloaded no ${PACKAGE}`);
+    if (!archives.some((name) => name.startsWith(`${PACKAGE}_`)))
+      throw new Error(`'apt-get install' downloaded no ${PACKAGE}`);
   };
   try {
     await fetch();
     return;
   } catch (error) {
-    log(`Debian's ${PACKAGE} cannot be had with this system's package lists (${firstLine(error)}); fetching fresh lists`);
+    log(
+      `Debian's ${PACKAGE} cannot be had with this system's package lists (${firstLine(error)}); fetching fresh lists`,
+    );
   }
   const privateLists = ['-o', `Dir::State::lists=${apt}/lists`];
   const slim = [
-    '-o', 'APT::Update::Error-Mode=any', // or an unreachable archive would be no failure
-    '-o', 'Acquire::Languages=none',
-    '-o', 'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false',
-    '-o', 'Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false',
+    '-o',
+    'APT::Update::Error-Mode=any', // or an unreachable archive would be no failure
+    '-o',
+    'Acquire::Languages=none',
+    '-o',
+    'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false',
+    '-o',
+    'Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false',
   ];
   let updateFailure = '';
   try {
@@ -140,7 +167,11 @@ async function tool(name: string, args: string[], env: NodeJS.ProcessEnv): Promi
     });
   } catch (error) {
     const { stderr, killed } = error as { stderr?: string; killed?: boolean };
-    const said = (stderr ?? '').split('\n').filter((line) => /^(E:|W:|dpkg)/.test(line)).slice(0, 6).join(' ');
+    const said = (stderr ?? '')
+      .split('\n')
+      .filter((line) => /^(E:|W:|dpkg)/.test(line))
+      .slice(0, 6)
+      .join(' ');
     const why = killed === true ? `no end after ${APT_TIMEOUT_MS / 1000} s` : said === '' ? message(error) : said;
     throw new Error(`'${name} ${args[0] ?? ''}' failed: ${why}`, { cause: error });
   }

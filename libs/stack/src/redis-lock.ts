@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { rmSync } from 'node:fs';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { isErrno, processExists, processInfo } from './redis-system.ts';
 
 /** Another live process holds the lock. */
@@ -67,7 +67,9 @@ function isAlive(holder: Holder): boolean {
   if (!processExists(holder.pid)) return false;
   const info = processInfo(holder.pid);
   // Without /proc the id has to do.
-  return holder.started === '' || info === undefined ? processInfo(process.pid) === undefined : info.started === holder.started;
+  return holder.started === '' || info === undefined
+    ? processInfo(process.pid) === undefined
+    : info.started === holder.started;
 }
 
 function parseHolder(text: string): Holder | undefined {

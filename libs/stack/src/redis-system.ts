@@ -1,5 +1,5 @@
-import { access, constants } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
+import { access, constants } from 'node:fs/promises';
 
 /** Whether this user may execute the file. */
 export async function isExecutable(path: string): Promise<boolean> {

@@ -121,7 +121,9 @@ async function stopLeftover(dataDir: string, log: (line: string) => void): Promi
   if (!isOurs()) return;
   log(`Stopping the Redis (process ${pid}) that an earlier run left behind in ${dataDir}`);
   if (await endProcess(pid, isOurs)) return;
-  throw new RedisStartError(`Process ${pid}, a Redis of an earlier run, still writes to ${dataDir} and cannot be stopped. End it by hand (kill -9 ${pid}).`);
+  throw new RedisStartError(
+    `Process ${pid}, a Redis of an earlier run, still writes to ${dataDir} and cannot be stopped. End it by hand (kill -9 ${pid}).`,
+  );
 }
 
 /** SIGTERM, then SIGKILL. False if the process is still there, e.g. because it belongs to another user. */
@@ -151,7 +153,11 @@ async function launch(binary: string, dataDir: string, tcp: boolean, unlock: () 
       : { path: socketPathIn(socketDirectory) };
   await writeFile(configFile(dataDir), configuration(dataDir, connection), { mode: 0o600 });
   const output = await openLog(dataDir);
-  const child = spawn(binary, [configFile(dataDir)], { cwd: dataDir, detached: true, stdio: ['ignore', output.fd, output.fd] });
+  const child = spawn(binary, [configFile(dataDir)], {
+    cwd: dataDir,
+    detached: true,
+    stdio: ['ignore', output.fd, output.fd],
+  });
   child.unref();
 
   let stopping = false;
@@ -164,12 +170,17 @@ async function launch(binary: string, dataDir: string, tcp: boolean, unlock: () 
   const ended = (how: string) => {
     cleanUp();
     if (stopping) exit.resolve(undefined);
-    else void logTail(dataDir).then((tail) => exit.resolve(`Redis ${how}. The end of its log (${logFile(dataDir)}):\n${tail}`));
+    else
+      void logTail(dataDir).then((tail) =>
+        exit.resolve(`Redis ${how}. The end of its log (${logFile(dataDir)}):\n${tail}`),
+      );
   };
   child.once('error', (error) => {
     if (child.pid === undefined) ended(`could not be started: ${error.message}`);
   });
-  child.once('exit', (code, signal) => ended(signal === null ? `ended with exit status ${code ?? 0}` : `was ended by ${signal}`));
+  child.once('exit', (code, signal) =>
+    ended(signal === null ? `ended with exit status ${code ?? 0}` : `was ended by ${signal}`),
+  );
   endWithUs(child, cleanUp);
   await output.close(); // only now: the listeners above must be there before an error is emitted
 
@@ -240,7 +251,9 @@ function configuration(dataDir: string, connection: RedisConnection): string {
 
 /** As Redis' configuration parser takes strings. */
 function quote(text: string): string {
-  const escaped = text.replace(/[\\"]/g, '\\$&').replace(/[\n\r\t]/g, (character) => ({ '\n': '\\n', '\r': '\\r', '\t': '\\t' })[character] ?? '');
+  const escaped = text
+    .replace(/[\\"]/g, '\\$&')
+    .replace(/[\n\r\t]/g, (character) => ({ '\n': '\\n', '\r': '\\r', '\t': '\\t' })[character] ?? '');
   return `"${escaped}"`;
 }
 
@@ -275,7 +288,8 @@ async function freePort(): Promise<number> {
   });
   const address = server.address();
   await new Promise((done) => server.close(done));
-  if (address === null || typeof address === 'string') throw new RedisStartError('The system gave no free TCP port on 127.0.0.1.');
+  if (address === null || typeof address === 'string')
+    throw new RedisStartError('The system gave no free TCP port on 127.0.0.1.');
   return address.port;
 }
 
@@ -311,7 +325,9 @@ async function waitUntilReady(connection: RedisConnection, givingUp: AbortSignal
 }
 
 async function logTail(dataDir: string): Promise<string> {
-  const text = await readFile(logFile(dataDir), 'utf8').catch((error: unknown) => `(cannot be read: ${message(error)})`);
+  const text = await readFile(logFile(dataDir), 'utf8').catch(
+    (error: unknown) => `(cannot be read: ${message(error)})`,
+  );
   return text.trimEnd().split('\n').slice(-15).join('\n') || '(empty)';
 }
 

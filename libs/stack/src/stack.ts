@@ -84,7 +84,10 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
 
   // Before its services, which would each compile it while somebody waits for them to be ready.
   const evaluator = await resolveEvaluator(readConfig({ evaluator: variables.evaluator }).evaluator, { quiet: false });
-  if (evaluator.kind === 'seal') log(`Computing on ${evaluatorName(evaluator)}: ${evaluator.why}. The native evaluator gives the same results some ten times faster`);
+  if (evaluator.kind === 'seal')
+    log(
+      `Computing on ${evaluatorName(evaluator)}: ${evaluator.why}. The native evaluator gives the same results some ten times faster`,
+    );
   signal?.throwIfAborted();
 
   let stopping: Promise<void> | undefined;
@@ -199,8 +202,14 @@ async function checkPort(port: number): Promise<void> {
       server.listen(port, '127.0.0.1', done);
     });
   } catch (error) {
-    if (isErrno(error, 'EADDRINUSE')) throw new StackError(`port ${port} of 127.0.0.1 is in use by another program`, 'choose another port, or 0 for any free one', { cause: error });
-    if (isErrno(error, 'EACCES')) throw new StackError(`port ${port} may not be used by this user`, 'choose a port from 1024', { cause: error });
+    if (isErrno(error, 'EADDRINUSE'))
+      throw new StackError(
+        `port ${port} of 127.0.0.1 is in use by another program`,
+        'choose another port, or 0 for any free one',
+        { cause: error },
+      );
+    if (isErrno(error, 'EACCES'))
+      throw new StackError(`port ${port} may not be used by this user`, 'choose a port from 1024', { cause: error });
     throw error;
   }
   await new Promise((done) => server.close(done));

@@ -1,22 +1,127 @@
-export { type BlockShape, type Layout, layoutOf, isFullPair, blockExponent, pairExponent, shardsOfBatch, batchOfShard, sampleAt, cellsOf, cellAt, encodeFeatures, encodeGradientFeatures, encodeLabels, encodeWeights, decodeFeatures, decodeErrors, encodeChain, encodePair, decodeModel, decodePair } from './layout/layout.ts';
-export { SIGMOID_DEGREES, type SigmoidDegree, type SigmoidPolynomial, PAPER_SIGMOID, sigmoid, isSigmoidDegree, evaluateOdd, sigmoidLevels, fitSigmoid } from './sigmoid.ts';
-export { type Hyperparameters, batchSize, DEFAULT_HYPERPARAMETERS, PAPER_HYPERPARAMETERS, QUADRATIC_GRADIENT_EPSILON, stepFactor, momentumSchedule, momentumCoefficients, quadraticGradientRow } from './method.ts';
+export {
+  type BlockShape,
+  type Layout,
+  layoutOf,
+  isFullPair,
+  blockExponent,
+  pairExponent,
+  shardsOfBatch,
+  batchOfShard,
+  sampleAt,
+  cellsOf,
+  cellAt,
+  encodeFeatures,
+  encodeGradientFeatures,
+  encodeLabels,
+  encodeWeights,
+  decodeFeatures,
+  decodeErrors,
+  encodeChain,
+  encodePair,
+  decodeModel,
+  decodePair,
+} from './layout/layout.ts';
+export {
+  SIGMOID_DEGREES,
+  type SigmoidDegree,
+  type SigmoidPolynomial,
+  PAPER_SIGMOID,
+  sigmoid,
+  isSigmoidDegree,
+  evaluateOdd,
+  sigmoidLevels,
+  fitSigmoid,
+} from './sigmoid.ts';
+export {
+  type Hyperparameters,
+  batchSize,
+  DEFAULT_HYPERPARAMETERS,
+  PAPER_HYPERPARAMETERS,
+  QUADRATIC_GRADIENT_EPSILON,
+  stepFactor,
+  momentumSchedule,
+  momentumCoefficients,
+  quadraticGradientRow,
+} from './method.ts';
 export { batchRange, batchOf, permutation } from './batches.ts';
 export { columnSteps, rowSteps, rotateAndSumInPlace } from './circuits/rotate-and-sum.ts';
 export { maskAndReplicate, maskColumn } from './circuits/mask-and-replicate.ts';
 export { revolveAndSum, revolve } from './circuits/revolve.ts';
-export { type MonicOdd, monicOdd, inputScale, evaluateMonicOdd, addConstant, timesConstant } from './circuits/odd-polynomial.ts';
+export {
+  type MonicOdd,
+  monicOdd,
+  inputScale,
+  evaluateMonicOdd,
+  addConstant,
+  timesConstant,
+} from './circuits/odd-polynomial.ts';
 export { pairedInputFactor, evaluatePairedOdd } from './circuits/paired-sigmoid.ts';
 export { rotateAll, relineariseAllInPlace } from './circuits/together.ts';
 export { CHEAP_ORDER_SCALE_BITS, reduceProductInPlace, reduceProductsInPlace } from './circuits/reduce.ts';
 export { sumRowsAndPack, packChain, type PairCiphertext, expand, packModel } from './circuits/pack.ts';
 export { sumOfProducts, addProducts } from './circuits/sum-of-products.ts';
 export { PREDICTION_LEVEL, type PredictInput, predictScores, pairsTogether, expandModel } from './circuits/predict.ts';
-export { type ForwardInput, forwardLevels, forward, type StartInput, startLevels, startScores, startErrors } from './circuits/forward.ts';
+export {
+  type ForwardInput,
+  forwardLevels,
+  forward,
+  type StartInput,
+  startLevels,
+  startScores,
+  startErrors,
+} from './circuits/forward.ts';
 export { type BackwardInput, BACKWARD_LEVELS, backward } from './circuits/backward.ts';
 export { type MomentumTerm, type StepInput, nesterovStep, finalWeights } from './circuits/step.ts';
-export { type Schedule, type Segment, type IterationLevels, segmentsOf, iterationLevels, type Refreshed, type ChainState, type MomentumTerms, momentumTerms, finalTerms } from './schedule.ts';
-export { type JobShape, type Grouping, type Plan, MAX_BLOCKS, MAX_SHARDS, WEIGHT_SCALE_BITS, type PlanRequest, levelsNeeded, checkDataShape, checkShape, checkBlock, derivePlan, groups, chainsOf, expectedError, choosePlan, UPLOAD_BYTES_PER_SECOND, expectedSeconds, transformSeconds, tasksOf } from './plan/planner.ts';
-export { type PredictionGrouping, type PredictionPlan, derivePredictionPlan, predictionPlan, predictionGroups } from './plan/prediction-plan.ts';
-export { rotateAndSumClear, maskAndReplicateClear, oddClear, forwardClear, predictScoresClear, sumRowsAndPackClear, backwardClear, packModelClear, stepClear } from './reference/circuits.ts';
+export {
+  type Schedule,
+  type Segment,
+  type IterationLevels,
+  segmentsOf,
+  iterationLevels,
+  type Refreshed,
+  type ChainState,
+  type MomentumTerms,
+  momentumTerms,
+  finalTerms,
+} from './schedule.ts';
+export {
+  type JobShape,
+  type Grouping,
+  type Plan,
+  MAX_BLOCKS,
+  MAX_SHARDS,
+  WEIGHT_SCALE_BITS,
+  type PlanRequest,
+  levelsNeeded,
+  checkDataShape,
+  checkShape,
+  checkBlock,
+  derivePlan,
+  groups,
+  chainsOf,
+  expectedError,
+  choosePlan,
+  UPLOAD_BYTES_PER_SECOND,
+  expectedSeconds,
+  transformSeconds,
+  tasksOf,
+} from './plan/planner.ts';
+export {
+  type PredictionGrouping,
+  type PredictionPlan,
+  derivePredictionPlan,
+  predictionPlan,
+  predictionGroups,
+} from './plan/prediction-plan.ts';
+export {
+  rotateAndSumClear,
+  maskAndReplicateClear,
+  oddClear,
+  forwardClear,
+  predictScoresClear,
+  sumRowsAndPackClear,
+  backwardClear,
+  packModelClear,
+  stepClear,
+} from './reference/circuits.ts';
 export { type ClearTraining, trainClear } from './reference/train.ts';

@@ -30,7 +30,10 @@ export const DEFAULT_HYPERPARAMETERS: Hyperparameters = Object.freeze({
 });
 
 /** The paper's run: constant start, two iterations. */
-export const PAPER_HYPERPARAMETERS: Hyperparameters = Object.freeze({ ...DEFAULT_HYPERPARAMETERS, initialWeight: 0.0128 });
+export const PAPER_HYPERPARAMETERS: Hyperparameters = Object.freeze({
+  ...DEFAULT_HYPERPARAMETERS,
+  initialWeight: 0.0128,
+});
 
 /** epsilon in the quadratic gradient's denominator. */
 export const QUADRATIC_GRADIENT_EPSILON = 1e-8;
@@ -65,7 +68,8 @@ export function quadraticGradientRow(x: Float64Array, samples: number, features:
   for (let i = 0; i < samples; i++) {
     let rowSum = 0;
     for (let j = 0; j < features; j++) rowSum += Math.abs(x[i * features + j] ?? 0);
-    for (let j = 0; j < features; j++) denominators[j] = (denominators[j] ?? 0) + Math.abs(x[i * features + j] ?? 0) * rowSum;
+    for (let j = 0; j < features; j++)
+      denominators[j] = (denominators[j] ?? 0) + Math.abs(x[i * features + j] ?? 0) * rowSum;
   }
   return denominators.map((sum) => 1 / (QUADRATIC_GRADIENT_EPSILON + 0.25 * sum));
 }

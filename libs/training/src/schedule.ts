@@ -29,18 +29,26 @@ export interface IterationLevels {
 
 export function segmentsOf(iterations: number, refreshEvery: number): Segment[] {
   const segments: Segment[] = [];
-  for (let first = 1; first <= iterations; first += refreshEvery) segments.push({ first, count: Math.min(refreshEvery, iterations - first + 1) });
+  for (let first = 1; first <= iterations; first += refreshEvery)
+    segments.push({ first, count: Math.min(refreshEvery, iterations - first + 1) });
   return segments;
 }
 
 /** Levels of every iteration: each segment ends at level 0, the last one at the model's. */
-export function iterationLevels(hyperparameters: Hyperparameters, { refreshEvery, modelLevel }: Schedule): IterationLevels[] {
+export function iterationLevels(
+  hyperparameters: Hyperparameters,
+  { refreshEvery, modelLevel }: Schedule,
+): IterationLevels[] {
   const perIteration = forwardLevels(hyperparameters.sigmoid.degree) + BACKWARD_LEVELS;
   return segmentsOf(hyperparameters.iterations, refreshEvery).flatMap(({ first, count }) => {
     const last = first + count > hyperparameters.iterations ? modelLevel : 0;
     return Array.from({ length: count }, (_, position) => {
       const gradient = last + (count - 1 - position) * perIteration;
-      return { weights: first + position === 1 ? undefined : gradient + perIteration, errors: gradient + BACKWARD_LEVELS, gradient };
+      return {
+        weights: first + position === 1 ? undefined : gradient + perIteration,
+        errors: gradient + BACKWARD_LEVELS,
+        gradient,
+      };
     });
   });
 }
@@ -69,20 +77,35 @@ export interface MomentumTerms<T> {
  * W_{t-1} as the terms of the step of iteration t.
  * @param start every entry of V_0 = W_0
  */
-export function momentumTerms<T>(etas: readonly number[], segment: Segment, iteration: number, { history, fresh }: ChainState<T>, start: number): MomentumTerms<T> {
+export function momentumTerms<T>(
+  etas: readonly number[],
+  segment: Segment,
+  iteration: number,
+  { history, fresh }: ChainState<T>,
+  start: number,
+): MomentumTerms<T> {
   if (iteration === 1) return { momentum: [], constant: start };
-  if (iteration === segment.first && fresh !== undefined) return { momentum: [{ coefficient: 1, weights: fresh.momentum }], constant: 0 };
+  if (iteration === segment.first && fresh !== undefined)
+    return { momentum: [{ coefficient: 1, weights: fresh.momentum }], constant: 0 };
   const { newest, older } = momentumCoefficients(etas, iteration - 1);
   const position = iteration - segment.first;
   const [last, before] = [history[position - 1], history[position - 2] ?? fresh?.weights];
   return {
-    momentum: [...(last === undefined ? [] : [{ coefficient: newest, weights: last }]), ...(before === undefined ? [] : [{ coefficient: older, weights: before }])],
+    momentum: [
+      ...(last === undefined ? [] : [{ coefficient: newest, weights: last }]),
+      ...(before === undefined ? [] : [{ coefficient: older, weights: before }]),
+    ],
     constant: iteration === 2 ? older * start : 0,
   };
 }
 
 /** The terms of W_T besides M_T itself, whose coefficient the scale carries. @param segment the last one */
-export function finalTerms<T>(etas: readonly number[], segment: Segment, { history, fresh }: ChainState<T>, start: number): MomentumTerms<T> & { readonly newestCoefficient: number } {
+export function finalTerms<T>(
+  etas: readonly number[],
+  segment: Segment,
+  { history, fresh }: ChainState<T>,
+  start: number,
+): MomentumTerms<T> & { readonly newestCoefficient: number } {
   const last = segment.first + segment.count - 1;
   const { newest, older } = momentumCoefficients(etas, last);
   const before = history[segment.count - 2] ?? fresh?.weights;

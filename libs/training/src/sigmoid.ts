@@ -48,7 +48,8 @@ export function sigmoidLevels(degree: SigmoidDegree): number {
  * @throws ParameterError for a degree other than 1, 3, 5, 7 or a range outside (0, 64]
  */
 export function fitSigmoid(degree: number, range: number): SigmoidPolynomial {
-  if (!isSigmoidDegree(degree)) throw new ParameterError(`sigmoid degree ${degree}`, `allowed: ${SIGMOID_DEGREES.join(', ')}`);
+  if (!isSigmoidDegree(degree))
+    throw new ParameterError(`sigmoid degree ${degree}`, `allowed: ${SIGMOID_DEGREES.join(', ')}`);
   if (!(range > 0 && range <= 64)) throw new ParameterError(`sigmoid range ${range}`, 'allowed: above 0, at most 64');
   // Odd Legendre polynomials on [-1, 1], by ascending odd powers.
   const legendre: readonly (readonly number[])[] = [

@@ -2,14 +2,25 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import * as he from '@blindfit/he';
 import * as sealBackend from '@blindfit/he/seal';
-import * as training from '@blindfit/training';
 import { SecretKeyHolder } from '@blindfit/owner';
+import * as training from '@blindfit/training';
 import { maxError, openBench, randomVector, type Bench } from './setup.ts';
 
-const SETS: readonly { name: string; literal: he.ParametersLiteral; security: he.SecurityLevel; tolerance: number }[] = [
-  { name: 'N2048 (no security, unit test)', literal: { ring: 2048, dataBits: [55, 45, 45, 45, 45, 45, 45], specialBits: 55, scaleBits: 45 }, security: 'none', tolerance: 1e-7 },
-  { name: 'N16384QP380 (128 bit)', literal: { ring: 16384, dataBits: [55, 45, 45, 45, 45, 45, 45], specialBits: 55, scaleBits: 45 }, security: '128', tolerance: 1e-6 },
-];
+const SETS: readonly { name: string; literal: he.ParametersLiteral; security: he.SecurityLevel; tolerance: number }[] =
+  [
+    {
+      name: 'N2048 (no security, unit test)',
+      literal: { ring: 2048, dataBits: [55, 45, 45, 45, 45, 45, 45], specialBits: 55, scaleBits: 45 },
+      security: 'none',
+      tolerance: 1e-7,
+    },
+    {
+      name: 'N16384QP380 (128 bit)',
+      literal: { ring: 16384, dataBits: [55, 45, 45, 45, 45, 45, 45], specialBits: 55, scaleBits: 45 },
+      security: '128',
+      tolerance: 1e-6,
+    },
+  ];
 
 for (const { name, literal, security, tolerance } of SETS) {
   describe(`circuits against their clear twins, ${name}`, () => {
@@ -17,11 +28,23 @@ for (const { name, literal, security, tolerance } of SETS) {
     const slots = literal.ring / 2;
     const columns = literal.ring === 2048 ? 8 : 64;
     const layout = training.layoutOf({ rows: slots / columns, columns }, slots / columns - 3, 6 * columns + 1, 4);
-    const turned = training.layoutOf({ rows: slots / columns, columns, turns: 4 }, 4 * (slots / columns) - 3, 2 * columns + 1, 4);
+    const turned = training.layoutOf(
+      { rows: slots / columns, columns, turns: 4 },
+      4 * (slots / columns) - 3,
+      2 * columns + 1,
+      4,
+    );
     /** Most turns there can be. */
     const full = training.layoutOf({ rows: slots / columns, columns, turns: columns / 2 }, slots / 2, columns, 2);
-    const layouts = [['', layout], [', four turns', turned], [', two slots a sample', full]] as const;
-    const random = (seed: number): he.PairedSlots => ({ first: randomVector(slots, seed), second: randomVector(slots, seed + 1) });
+    const layouts = [
+      ['', layout],
+      [', four turns', turned],
+      [', two slots a sample', full],
+    ] as const;
+    const random = (seed: number): he.PairedSlots => ({
+      first: randomVector(slots, seed),
+      second: randomVector(slots, seed + 1),
+    });
     const check = (t: TestContext, actual: he.PairedSlots, expected: he.PairedSlots, bound = tolerance): void => {
       const error = maxError(actual, expected);
       t.diagnostic(`largest error ${error.toExponential(2)}`);
@@ -29,7 +52,11 @@ for (const { name, literal, security, tolerance } of SETS) {
     };
 
     before(async () => {
-      bench = await openBench(literal, [he.CONJUGATION, ...training.columnSteps(layout), ...training.rowSteps(layout)], security);
+      bench = await openBench(
+        literal,
+        [he.CONJUGATION, ...training.columnSteps(layout), ...training.rowSteps(layout)],
+        security,
+      );
     });
     after(() => bench[Symbol.dispose]());
 
@@ -79,7 +106,12 @@ for (const { name, literal, security, tolerance } of SETS) {
         const monic = training.monicOdd(polynomial);
         const level = 5;
         const scale = training.inputScale(bench.evaluator, degree, level, 2 ** 48);
-        using u = bench.encrypt(z.first.map((v) => v * monic.inputFactor), level, undefined, scale);
+        using u = bench.encrypt(
+          z.first.map((v) => v * monic.inputFactor),
+          level,
+          undefined,
+          scale,
+        );
         using y = training.evaluateMonicOdd(bench.evaluator, monic, u);
         assert.equal(y.level, level - training.sigmoidLevels(degree));
         assert.ok(Math.abs(y.scale / 2 ** 48 - 1) < 1e-12, 'the scale that was asked for');
@@ -88,13 +120,27 @@ for (const { name, literal, security, tolerance } of SETS) {
       });
     }
 
-    for (const [what, layout, degree] of [...training.SIGMOID_DEGREES.map((degree) => ['', layouts[0][1], degree] as const), ...layouts.slice(1).map(([what, shape]) => [what, shape, 3] as const)]) {
+    for (const [what, layout, degree] of [
+      ...training.SIGMOID_DEGREES.map((degree) => ['', layouts[0][1], degree] as const),
+      ...layouts.slice(1).map(([what, shape]) => [what, shape, 3] as const),
+    ]) {
       it(`forward with a sigmoid of degree ${degree}${what}`, (t) => {
         const sigmoid = degree === 3 ? training.PAPER_SIGMOID : training.fitSigmoid(degree, 8);
-        const features = Array.from({ length: layout.cells }, (_, f) => ({ first: randomVector(slots, 20 + f), second: new Float64Array(slots) }));
+        const features = Array.from({ length: layout.cells }, (_, f) => ({
+          first: randomVector(slots, 20 + f),
+          second: new Float64Array(slots),
+        }));
         const weights = Array.from({ length: layout.blocks }, (_, f) => ({
-          first: training.encodeWeights(layout, randomVector(layout.features, 40).map((v) => v * 0.2), f),
-          second: training.encodeWeights(layout, randomVector(layout.features, 41).map((v) => v * 0.2), f),
+          first: training.encodeWeights(
+            layout,
+            randomVector(layout.features, 40).map((v) => v * 0.2),
+            f,
+          ),
+          second: training.encodeWeights(
+            layout,
+            randomVector(layout.features, 41).map((v) => v * 0.2),
+            f,
+          ),
         }));
         const labels = random(6);
         const level = 5;
@@ -109,26 +155,49 @@ for (const { name, literal, security, tolerance } of SETS) {
         using errors = training.forward(bench.evaluator, encrypted);
         assert.equal(errors.level, level - training.forwardLevels(degree));
         if (degree === 3) {
-          assert.equal(bench.evaluator.counts.rotations - rotations, layout.turns - 1 + 2 * Math.log2(layout.width) + 1, 'between turns, over the slots of a sample and back, the conjugation');
+          assert.equal(
+            bench.evaluator.counts.rotations - rotations,
+            layout.turns - 1 + 2 * Math.log2(layout.width) + 1,
+            'between turns, over the slots of a sample and back, the conjugation',
+          );
           assert.equal(bench.evaluator.counts.relinearisations - relinearisations, layout.turns + 2);
         }
-        check(t, bench.decrypt(errors), training.forwardClear({ layout, sigmoid, features, weights, labels }), tolerance * 4);
+        check(
+          t,
+          bench.decrypt(errors),
+          training.forwardClear({ layout, sigmoid, features, weights, labels }),
+          tolerance * 4,
+        );
         for (const x of [...encrypted.features, ...encrypted.weights, encrypted.labels]) x[Symbol.dispose]();
       });
     }
 
     for (const [what, layout] of layouts) {
       it(`start scores and errors for constant weights${what}`, (t) => {
-        const features = Array.from({ length: layout.cells }, (_, f) => ({ first: randomVector(slots, 60 + f), second: new Float64Array(slots) }));
+        const features = Array.from({ length: layout.cells }, (_, f) => ({
+          first: randomVector(slots, 60 + f),
+          second: new Float64Array(slots),
+        }));
         const constant = new Float64Array(slots).fill(0.0128);
         const labels = random(7);
         using y = bench.encrypt(labels.first, 4, labels.second);
         const blocks = features.map((x) => bench.encrypt(x.first, 4));
-        using scores = training.startScores(bench.evaluator, { layout, sigmoid: training.PAPER_SIGMOID, features: blocks, initialWeight: 0.0128, level: 4 - training.startLevels(3), scale: y.scale });
+        using scores = training.startScores(bench.evaluator, {
+          layout,
+          sigmoid: training.PAPER_SIGMOID,
+          features: blocks,
+          initialWeight: 0.0128,
+          level: 4 - training.startLevels(3),
+          scale: y.scale,
+        });
         assert.equal(scores.level, 4 - training.startLevels(3));
         using errors = training.startErrors(bench.evaluator, training.PAPER_SIGMOID, y, scores);
         const weights = Array.from({ length: layout.blocks }, () => ({ first: constant, second: constant }));
-        check(t, bench.decrypt(errors), training.forwardClear({ layout, sigmoid: training.PAPER_SIGMOID, features, weights, labels }));
+        check(
+          t,
+          bench.decrypt(errors),
+          training.forwardClear({ layout, sigmoid: training.PAPER_SIGMOID, features, weights, labels }),
+        );
         for (const x of blocks) x[Symbol.dispose]();
       });
     }
@@ -138,12 +207,23 @@ for (const { name, literal, security, tolerance } of SETS) {
         const errors = [random(8), random(10)];
         const all = Array.from({ length: layout.blocks }, (_, f) => f);
         const cells = Array.from({ length: 2 * layout.turns }, (_, s) => s);
-        const gradientFeatures = new Map(all.map((f) => [f, cells.map((s) => ({ first: randomVector(slots, 80 + cells.length * f + s), second: new Float64Array(slots) }))]));
+        const gradientFeatures = new Map(
+          all.map((f) => [
+            f,
+            cells.map((s) => ({
+              first: randomVector(slots, 80 + cells.length * f + s),
+              second: new Float64Array(slots),
+            })),
+          ]),
+        );
         const expected = training.backwardClear({ layout, errors, gradientFeatures, ring: literal.ring });
-        const groups = layout.blocks === 1 ? [all] : [all, all.slice(0, layout.blocks >> 1), all.slice(layout.blocks >> 1)];
+        const groups =
+          layout.blocks === 1 ? [all] : [all, all.slice(0, layout.blocks >> 1), all.slice(layout.blocks >> 1)];
         const results = groups.map((blocks) => {
           const e = errors.map((x) => bench.encrypt(x.first, 1, x.second));
-          const x = new Map(blocks.map((f) => [f, (gradientFeatures.get(f) ?? []).map((v) => bench.encrypt(v.first, 2))]));
+          const x = new Map(
+            blocks.map((f) => [f, (gradientFeatures.get(f) ?? []).map((v) => bench.encrypt(v.first, 2))]),
+          );
           const packed = training.backward(bench.evaluator, { layout, errors: e, gradientFeatures: x });
           for (const c of [...e, ...[...x.values()].flat()]) c[Symbol.dispose]();
           return packed;
@@ -165,10 +245,21 @@ for (const { name, literal, security, tolerance } of SETS) {
         const weights = Array.from({ length: layout.classes }, (_, k) => randomVector(layout.features, 100 + k));
         const none = new Float64Array(layout.features);
         const pairs = Array.from({ length: layout.pairs }, (_, pair) => {
-          const slotsOf = training.encodePair(layout, literal.ring, weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none);
+          const slotsOf = training.encodePair(
+            layout,
+            literal.ring,
+            weights[2 * pair] ?? none,
+            weights[2 * pair + 1] ?? none,
+          );
           return { pair, ciphertext: bench.encrypt(slotsOf.first, 1, slotsOf.second) };
         });
-        const chains = training.groups(layout.pairs, pairsPerChain).map((members) => training.packChain(bench.evaluator, layout, members.flatMap((pair) => pairs[pair] ?? [])));
+        const chains = training.groups(layout.pairs, pairsPerChain).map((members) =>
+          training.packChain(
+            bench.evaluator,
+            layout,
+            members.flatMap((pair) => pairs[pair] ?? []),
+          ),
+        );
         for (const pair of [0, layout.pairs - 1]) {
           const chain = chains[Math.floor(pair / pairsPerChain)];
           assert.ok(chain);
@@ -176,7 +267,10 @@ for (const { name, literal, security, tolerance } of SETS) {
           assert.equal(blocks.length, layout.blocks);
           blocks.forEach((block, f) => {
             assert.equal(block.level, 1);
-            const expected = { first: training.encodeWeights(layout, weights[2 * pair] ?? none, f), second: training.encodeWeights(layout, weights[2 * pair + 1] ?? none, f) };
+            const expected = {
+              first: training.encodeWeights(layout, weights[2 * pair] ?? none, f),
+              second: training.encodeWeights(layout, weights[2 * pair + 1] ?? none, f),
+            };
             check(t, bench.decrypt(block), expected);
             block[Symbol.dispose]();
           });
@@ -184,10 +278,18 @@ for (const { name, literal, security, tolerance } of SETS) {
         const models = training.packModel(bench.evaluator, layout, chains, pairsPerChain);
         assert.equal(models.length, layout.models);
         const opened = models.map((m) => bench.decrypt(m));
-        const twins = training.packModelClear(layout, literal.ring, pairs.map(({ pair }) => training.encodePair(layout, literal.ring, weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none)));
+        const twins = training.packModelClear(
+          layout,
+          literal.ring,
+          pairs.map(({ pair }) =>
+            training.encodePair(layout, literal.ring, weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none),
+          ),
+        );
         opened.forEach((slotsOf, m) => check(t, slotsOf, twins[m] ?? random(0), tolerance * 16));
         const decoded = training.decodeModel(layout, literal.ring, opened);
-        weights.forEach((row, k) => row.forEach((value, j) => assert.ok(Math.abs(value - (decoded[k]?.[j] ?? NaN)) < tolerance)));
+        weights.forEach((row, k) =>
+          row.forEach((value, j) => assert.ok(Math.abs(value - (decoded[k]?.[j] ?? NaN)) < tolerance)),
+        );
         for (const c of [...models, ...chains, ...pairs.map(({ ciphertext }) => ciphertext)]) c[Symbol.dispose]();
       });
     }
@@ -196,7 +298,13 @@ for (const { name, literal, security, tolerance } of SETS) {
       const weights = Array.from({ length: layout.classes }, (_, k) => randomVector(layout.features, 300 + k));
       const none = new Float64Array(layout.features);
       const encoded = training.encodeChain(layout, literal.ring, [0, 1], weights);
-      const [packed] = training.packModelClear(layout, literal.ring, [0, 1].map((pair) => training.encodePair(layout, literal.ring, weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none)));
+      const [packed] = training.packModelClear(
+        layout,
+        literal.ring,
+        [0, 1].map((pair) =>
+          training.encodePair(layout, literal.ring, weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none),
+        ),
+      );
       assert.ok(packed && maxError(encoded, packed) < 1e-9);
     });
 
@@ -217,13 +325,31 @@ for (const { name, literal, security, tolerance } of SETS) {
       const encrypted = [pair(g1, 1, 2 ** 48), pair(g2, 1, 2 ** 48), chain(m1, 4, 2 ** 47.5), chain(m0, 6, 2 ** 46)];
       const [e1, e2, e3, e4] = encrypted;
       assert.ok(e1 && e2 && e3 && e4);
-      const momentum = [{ coefficient: 1.3, weights: m1 }, { coefficient: -0.3, weights: m0 }];
+      const momentum = [
+        { coefficient: 1.3, weights: m1 },
+        { coefficient: -0.3, weights: m0 },
+      ];
       using next = training.nesterovStep(keyless, {
-        layout, pairs: [1], gradients: [{ pair: 1, ciphertext: e1 }, { pair: 1, ciphertext: e2 }], factor: 10.07, constant: 0.0128,
-        momentum: [{ coefficient: 1.3, weights: e3 }, { coefficient: -0.3, weights: e4 }],
+        layout,
+        pairs: [1],
+        gradients: [
+          { pair: 1, ciphertext: e1 },
+          { pair: 1, ciphertext: e2 },
+        ],
+        factor: 10.07,
+        constant: 0.0128,
+        momentum: [
+          { coefficient: 1.3, weights: e3 },
+          { coefficient: -0.3, weights: e4 },
+        ],
       });
       assert.equal(next.level, 1);
-      const expected = training.stepClear({ gradient: g1.map((v, i) => v + (g2[i] ?? 0)), factor: 10.07, momentum, constant: 0.0128 });
+      const expected = training.stepClear({
+        gradient: g1.map((v, i) => v + (g2[i] ?? 0)),
+        factor: 10.07,
+        momentum,
+        constant: 0.0128,
+      });
       const slotsOf = training.encodeChain(layout, literal.ring, [1], [none, none, expected, none.map(() => 0.0128)]);
       check(t, bench.decrypt(next), slotsOf, tolerance * 100);
       for (const c of encrypted) c[Symbol.dispose]();
@@ -233,8 +359,14 @@ for (const { name, literal, security, tolerance } of SETS) {
       const secret = SecretKeyHolder.generate(bench.scheme);
       try {
         const [one, conjugation] = [secret.galoisKey(1), secret.galoisKey(he.CONJUGATION)];
-        assert.throws(() => bench.scheme.loadGaloisKey(one, he.CONJUGATION), /what should be the conjugation key is a key for another rotation/);
-        assert.throws(() => bench.scheme.loadGaloisKey(conjugation, 1), /what should be the rotation key for step 1 is a key for another rotation/);
+        assert.throws(
+          () => bench.scheme.loadGaloisKey(one, he.CONJUGATION),
+          /what should be the conjugation key is a key for another rotation/,
+        );
+        assert.throws(
+          () => bench.scheme.loadGaloisKey(conjugation, 1),
+          /what should be the rotation key for step 1 is a key for another rotation/,
+        );
       } finally {
         secret[Symbol.dispose]();
       }

@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { blockExponent, decodeErrors, decodeFeatures, decodeModel, encodeFeatures, encodeGradientFeatures, encodeLabels, encodePair, layoutOf, packModelClear, pairExponent } from '@blindfit/training';
-import { monomialSlots, multiplySlots } from '@blindfit/he';
-import { PlanError } from '@blindfit/he';
+import { monomialSlots, multiplySlots, PlanError } from '@blindfit/he';
+import {
+  blockExponent,
+  decodeErrors,
+  decodeFeatures,
+  decodeModel,
+  encodeFeatures,
+  encodeGradientFeatures,
+  encodeLabels,
+  encodePair,
+  layoutOf,
+  packModelClear,
+  pairExponent,
+} from '@blindfit/training';
 import { randomVector } from './setup.ts';
 
 const RING = 1024;
@@ -23,27 +34,38 @@ describe('Volley Revolver layout', () => {
       const labels = Float64Array.from({ length: samples }, (_, i) => i % 2);
       const errors = new Float64Array(samples);
       for (let shard = 0; shard < layout.shards; shard++) {
-        for (let cell = 0; cell < layout.cells; cell++) decodeFeatures(layout, encodeFeatures(layout, matrix, shard, cell), shard, cell, back);
+        for (let cell = 0; cell < layout.cells; cell++)
+          decodeFeatures(layout, encodeFeatures(layout, matrix, shard, cell), shard, cell, back);
         decodeErrors(layout, encodeLabels(layout, labels, shard), shard, errors);
       }
       assert.deepEqual(back, matrix);
-      assert.deepEqual(errors, labels.map((y) => y - 0.5));
+      assert.deepEqual(
+        errors,
+        labels.map((y) => y - 0.5),
+      );
     });
 
     it(`packs and decodes a model: ${name}`, () => {
       const layout = layoutOf(shape, samples, features, classes);
       const weights = Array.from({ length: classes }, (_, k) => randomVector(features, 10 + k));
       const none = new Float64Array(features);
-      const pairs = Array.from({ length: layout.pairs }, (_, p) => encodePair(layout, RING, weights[2 * p] ?? none, weights[2 * p + 1] ?? none));
+      const pairs = Array.from({ length: layout.pairs }, (_, p) =>
+        encodePair(layout, RING, weights[2 * p] ?? none, weights[2 * p + 1] ?? none),
+      );
       const decoded = decodeModel(layout, RING, packModelClear(layout, RING, pairs));
-      weights.forEach((row, k) => row.forEach((value, j) => assert.ok(Math.abs(value - (decoded[k]?.[j] ?? NaN)) < 1e-9)));
+      weights.forEach((row, k) =>
+        row.forEach((value, j) => assert.ok(Math.abs(value - (decoded[k]?.[j] ?? NaN)) < 1e-9)),
+      );
     });
   }
 
   it('staggers gradient features by one row, except in column 0', () => {
     const layout = layoutOf({ rows: 4, columns: 4 }, 4, 4, 2);
     const matrix = Float64Array.from({ length: 16 }, (_, i) => i);
-    assert.deepEqual([...encodeGradientFeatures(layout, matrix, 0, 0)], [0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12, 1, 2, 3]);
+    assert.deepEqual(
+      [...encodeGradientFeatures(layout, matrix, 0, 0)],
+      [0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12, 1, 2, 3],
+    );
   });
 
   it('has a row hold several samples, which each turn moves on by one', () => {
@@ -54,14 +76,18 @@ describe('Volley Revolver layout', () => {
     assert.deepEqual([...encodeFeatures(layout, matrix, 0, 1)], [30, 31, 2, 3, 10, 11, 22, 23]);
     assert.deepEqual([...encodeGradientFeatures(layout, matrix, 0, 0)], [0, 11, 12, 23, 20, 31, 32, 3]);
     assert.deepEqual([...encodeGradientFeatures(layout, matrix, 0, 1)], [10, 21, 22, 33, 30, 1, 2, 13]);
-    assert.deepEqual([...encodeLabels(layout, Float64Array.of(1, 0, 0, 1), 0)], [0.5, -0.5, -0.5, -0.5, -0.5, 0.5, 0.5, 0.5]);
+    assert.deepEqual(
+      [...encodeLabels(layout, Float64Array.of(1, 0, 0, 1), 0)],
+      [0.5, -0.5, -0.5, -0.5, -0.5, 0.5, 0.5, 0.5],
+    );
   });
 
   it('gives every block and pair a power of X of its own, below the rows', () => {
     const layout = layoutOf({ rows: 64, columns: 8 }, 64, 50, 12);
     const powers = new Set<number>();
     for (let pair = 0; pair < Math.min(layout.pairs, layout.pairsPerModel); pair++) {
-      for (let block = 0; block < 2 ** layout.blockBits; block++) powers.add(blockExponent(layout, block) + pairExponent(layout, pair));
+      for (let block = 0; block < 2 ** layout.blockBits; block++)
+        powers.add(blockExponent(layout, block) + pairExponent(layout, pair));
     }
     assert.equal(powers.size, Math.min(layout.pairs, layout.pairsPerModel) * 2 ** layout.blockBits);
     assert.ok(Math.max(...powers) < layout.rows);
@@ -75,12 +101,22 @@ describe('Volley Revolver layout', () => {
       assert.ok(slots.first.every((value) => Math.abs(value + 1) < 1e-12));
       assert.ok(slots.second.every((value) => Math.abs(value) < 1e-12));
     }
-    assert.ok(j.first.every((value) => Math.abs(value) < 1e-12) && j.second.every((value, slot) => Math.abs(value - (slot % 2 === 0 ? 1 : -1)) < 1e-12));
+    assert.ok(
+      j.first.every((value) => Math.abs(value) < 1e-12) &&
+        j.second.every((value, slot) => Math.abs(value - (slot % 2 === 0 ? 1 : -1)) < 1e-12),
+    );
   });
 
   it('refuses shapes that do not fit', () => {
-    assert.throws(() => layoutOf({ rows: 4, columns: 4 }, 4, 100, 2), (error) => error instanceof PlanError && /at most 16 features/.test(error.message));
+    assert.throws(
+      () => layoutOf({ rows: 4, columns: 4 }, 4, 100, 2),
+      (error) => error instanceof PlanError && /at most 16 features/.test(error.message),
+    );
     assert.throws(() => layoutOf({ rows: 3, columns: 4 }, 4, 4, 2), /powers of two/);
-    for (const turns of [0, 3, 4]) assert.throws(() => layoutOf({ rows: 4, columns: 4, turns }, 4, 4, 2), /turns of 4 columns; turns must be a power of two, at most half the columns/);
+    for (const turns of [0, 3, 4])
+      assert.throws(
+        () => layoutOf({ rows: 4, columns: 4, turns }, 4, 4, 2),
+        /turns of 4 columns; turns must be a power of two, at most half the columns/,
+      );
   });
 });

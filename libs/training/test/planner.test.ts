@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, derivePlan, fitSigmoid, levelsNeeded, PAPER_HYPERPARAMETERS, type Hyperparameters, type JobShape } from '@blindfit/training';
 import { maxLogQP, PlanError } from '@blindfit/he';
+import {
+  choosePlan,
+  DEFAULT_HYPERPARAMETERS,
+  derivePlan,
+  fitSigmoid,
+  levelsNeeded,
+  PAPER_HYPERPARAMETERS,
+  type Hyperparameters,
+  type JobShape,
+} from '@blindfit/training';
 
 const PAPER_SHAPE: JobShape = { samples: 128, features: 401, classes: 10 };
 const hyper = (change: Partial<Hyperparameters>): Hyperparameters => ({ ...DEFAULT_HYPERPARAMETERS, ...change });
@@ -9,7 +18,9 @@ const hyper = (change: Partial<Hyperparameters>): Hyperparameters => ({ ...DEFAU
 describe('planner', () => {
   it('plans the paper’s shape within the counts we promise', (t) => {
     const plan = choosePlan({ shape: PAPER_SHAPE, hyperparameters: DEFAULT_HYPERPARAMETERS });
-    t.diagnostic(`${plan.parameters.name}: ${JSON.stringify(plan.operations)}, ${plan.rotationEquivalents.toFixed(0)} rotations' worth`);
+    t.diagnostic(
+      `${plan.parameters.name}: ${JSON.stringify(plan.operations)}, ${plan.rotationEquivalents.toFixed(0)} rotations' worth`,
+    );
     assert.ok(plan.operations.rotations <= 600);
     assert.ok(plan.operations.relinearisations <= 100);
     assert.ok(plan.bytes.data < 30e6 && plan.bytes.keys < 170e6);
@@ -34,7 +45,9 @@ describe('planner', () => {
       assert.ok(parameters.logQP <= maxLogQP(parameters.ring));
       assert.equal(parameters.maxLevel, levels);
       assert.equal(layout.rows * layout.columns, parameters.slots);
-      assert.ok(layout.shards * layout.samplesPerShard >= shape.samples && layout.blocks * layout.columns >= shape.features);
+      assert.ok(
+        layout.shards * layout.samplesPerShard >= shape.samples && layout.blocks * layout.columns >= shape.features,
+      );
       assert.ok(grouping.blocksPerTask <= layout.blocks && grouping.shardsPerTask <= layout.shards);
       const again = derivePlan(parameters, layout, shape, hyperparameters, grouping);
       assert.deepEqual({ ...again }, { ...plan });
@@ -45,7 +58,8 @@ describe('planner', () => {
     const shape = { samples: 2000, features: 401, classes: 10 };
     const few = choosePlan({ shape, hyperparameters: hyper({}), vcpus: 2 });
     const many = choosePlan({ shape, hyperparameters: hyper({}), vcpus: 64 });
-    const tasks = ({ layout, grouping }: typeof few): number => Math.ceil(layout.shards / grouping.shardsPerTask) * Math.ceil(layout.blocks / grouping.blocksPerTask);
+    const tasks = ({ layout, grouping }: typeof few): number =>
+      Math.ceil(layout.shards / grouping.shardsPerTask) * Math.ceil(layout.blocks / grouping.blocksPerTask);
     assert.ok(tasks(many) > tasks(few));
     assert.deepEqual({ ...choosePlan({ shape, hyperparameters: hyper({}), vcpus: 64 }) }, { ...many });
   });
@@ -53,34 +67,55 @@ describe('planner', () => {
   const refused: readonly [string, JobShape, Hyperparameters, RegExp][] = [
     ['one class', { ...PAPER_SHAPE, classes: 1 }, hyper({}), /classes: 1.*2 to 1000/],
     ['too many features', { ...PAPER_SHAPE, features: 5000 }, hyper({}), /features.*5000.*4097/],
-    ['more data than a job may have', { samples: 1_000_000, features: 4097, classes: 2 }, hyper({}), /1000000 x 4097 x 2 is too much for one job.*at most 1073741824/],
+    [
+      'more data than a job may have',
+      { samples: 1_000_000, features: 4097, classes: 2 },
+      hyper({}),
+      /1000000 x 4097 x 2 is too much for one job.*at most 1073741824/,
+    ],
     ['a learning rate of 0', PAPER_SHAPE, hyper({ learningRate: 0 }), /learning rate 0/],
     ['NaN', PAPER_SHAPE, hyper({ initialWeight: Number.NaN }), /initial weight NaN/],
   ];
   for (const [name, shape, hyperparameters, message] of refused) {
     it(`refuses ${name}, and says what is allowed`, () => {
-      assert.throws(() => choosePlan({ shape, hyperparameters }), (error) => error instanceof PlanError && message.test(error.message));
+      assert.throws(
+        () => choosePlan({ shape, hyperparameters }),
+        (error) => error instanceof PlanError && message.test(error.message),
+      );
     });
   }
 
   it('refreshes as often as it pays, or as it is told, and says how many iterations fit without', () => {
     const hyperparameters = hyper({ iterations: 50 });
     const plan = choosePlan({ shape: PAPER_SHAPE, hyperparameters });
-    assert.equal(plan.parameters.ring, 16384, 'longer chains need larger rings, whose rotations cost more than refreshes');
+    assert.equal(
+      plan.parameters.ring,
+      16384,
+      'longer chains need larger rings, whose rotations cost more than refreshes',
+    );
     assert.ok(plan.segments.length > 10);
-    assert.equal(plan.segments.reduce((sum, { count }) => sum + count, 0), 50);
+    assert.equal(
+      plan.segments.reduce((sum, { count }) => sum + count, 0),
+      50,
+    );
     assert.deepEqual(plan.iterations.map(({ gradient }) => gradient).at(-1), 0);
     const told = choosePlan({ shape: PAPER_SHAPE, hyperparameters, refreshEvery: 3 });
     assert.equal(told.schedule.refreshEvery, 3);
     assert.ok(told.parameters.maxLevel === 15 && told.parameters.logQP <= maxLogQP(told.parameters.ring));
-    assert.throws(() => choosePlan({ shape: PAPER_SHAPE, hyperparameters, refreshEvery: 50 }), /50 iterations without a refresh do not fit.*at most \d+ for 128 x 401 x 10/);
+    assert.throws(
+      () => choosePlan({ shape: PAPER_SHAPE, hyperparameters, refreshEvery: 50 }),
+      /50 iterations without a refresh do not fit.*at most \d+ for 128 x 401 x 10/,
+    );
     assert.throws(() => choosePlan({ shape: PAPER_SHAPE, hyperparameters, refreshEvery: 0 }), /refresh every 0/);
     const two = choosePlan({ shape: PAPER_SHAPE, hyperparameters: hyper({}) });
     assert.equal(two.segments.length, 1, 'what fits without a refresh needs nobody to wait for it');
   });
 
   it('stays far below 35,000 rotations for 1024 images of 512 features', (t) => {
-    const plan = choosePlan({ shape: { samples: 1024, features: 513, classes: 10 }, hyperparameters: hyper({ iterations: 20, learningRate: 10 }) });
+    const plan = choosePlan({
+      shape: { samples: 1024, features: 513, classes: 10 },
+      hyperparameters: hyper({ iterations: 20, learningRate: 10 }),
+    });
     t.diagnostic(`${plan.rotationEquivalents.toFixed(0)}: ${JSON.stringify(plan.operations)}`);
     assert.ok(plan.rotationEquivalents < 5_000);
     assert.ok(plan.bytes.refreshDown <= 1e6 && plan.bytes.refreshUp <= 12e6, 'what a refresh may cost the owner');
@@ -89,16 +124,36 @@ describe('planner', () => {
   it('plans the largest jobs in seconds', () => {
     const started = performance.now();
     choosePlan({ shape: { samples: 4096, features: 4097, classes: 1000 }, hyperparameters: hyper({ iterations: 20 }) });
-    choosePlan({ shape: { samples: 1_000_000, features: 65, classes: 10 }, hyperparameters: hyper({ iterations: 1000, batch: { size: 1024, seed: 1 } }) });
+    choosePlan({
+      shape: { samples: 1_000_000, features: 65, classes: 10 },
+      hyperparameters: hyper({ iterations: 1000, batch: { size: 1024, seed: 1 } }),
+    });
     assert.ok(performance.now() - started < 60_000);
   });
 
   it('refuses explicit choices that cannot carry the job', () => {
     const plan = choosePlan({ shape: PAPER_SHAPE, hyperparameters: DEFAULT_HYPERPARAMETERS });
     const { parameters, layout, grouping } = plan;
-    assert.throws(() => derivePlan(parameters, { rows: 64, columns: 64 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, grouping), /8192 slots/);
-    assert.throws(() => derivePlan(parameters, layout, PAPER_SHAPE, hyper({ iterations: 3 }), grouping), /6 levels.*exactly 11/);
-    assert.throws(() => derivePlan(parameters, { rows: 128, columns: 64 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, { ...grouping, blocksPerTask: 8 }), /blocksPerTask: 8.*1 to 7/);
-    assert.throws(() => derivePlan(parameters, { rows: 128, columns: 64, turns: 3 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, grouping), /3 turns of 64 columns/);
+    assert.throws(
+      () => derivePlan(parameters, { rows: 64, columns: 64 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, grouping),
+      /8192 slots/,
+    );
+    assert.throws(
+      () => derivePlan(parameters, layout, PAPER_SHAPE, hyper({ iterations: 3 }), grouping),
+      /6 levels.*exactly 11/,
+    );
+    assert.throws(
+      () =>
+        derivePlan(parameters, { rows: 128, columns: 64 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, {
+          ...grouping,
+          blocksPerTask: 8,
+        }),
+      /blocksPerTask: 8.*1 to 7/,
+    );
+    assert.throws(
+      () =>
+        derivePlan(parameters, { rows: 128, columns: 64, turns: 3 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, grouping),
+      /3 turns of 64 columns/,
+    );
   });
 });

@@ -1,9 +1,14 @@
 /** Shared by the circuit tests: a scheme, a secret key to look inside, and an evaluator with exactly the keys asked for. */
 import type { GaloisKeys } from 'node-seal';
-import { SecretKeyHolder } from '@blindfit/owner';
-import { Parameters, type Ciphertext, type ParametersLiteral, type SecurityLevel } from '@blindfit/he';
+import {
+  Parameters,
+  type Ciphertext,
+  type ParametersLiteral,
+  type SecurityLevel,
+  type PairedSlots,
+} from '@blindfit/he';
 import { Scheme, SealEvaluator } from '@blindfit/he/seal';
-import type { PairedSlots } from '@blindfit/he';
+import { SecretKeyHolder } from '@blindfit/owner';
 
 export interface Bench extends Disposable {
   readonly scheme: Scheme;
@@ -12,7 +17,11 @@ export interface Bench extends Disposable {
   decrypt(ciphertext: Ciphertext): PairedSlots;
 }
 
-export async function openBench(literal: ParametersLiteral, steps: readonly number[], security: SecurityLevel): Promise<Bench> {
+export async function openBench(
+  literal: ParametersLiteral,
+  steps: readonly number[],
+  security: SecurityLevel,
+): Promise<Bench> {
   const scheme = await Scheme.open(Parameters.of(literal, security));
   const secret = SecretKeyHolder.generate(scheme);
   const galois = new Map<number, GaloisKeys>();
@@ -43,7 +52,11 @@ export async function openBench(literal: ParametersLiteral, steps: readonly numb
 export function maxError(a: PairedSlots, b: PairedSlots): number {
   let error = 0;
   a.first.forEach((value, slot) => {
-    error = Math.max(error, Math.abs(value - (b.first[slot] ?? NaN)), Math.abs((a.second[slot] ?? NaN) - (b.second[slot] ?? NaN)));
+    error = Math.max(
+      error,
+      Math.abs(value - (b.first[slot] ?? NaN)),
+      Math.abs((a.second[slot] ?? NaN) - (b.second[slot] ?? NaN)),
+    );
   });
   return error;
 }

@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { evaluateOdd, fitSigmoid, momentumSchedule, PAPER_SIGMOID, quadraticGradientRow, sigmoid, SIGMOID_DEGREES, stepFactor, DEFAULT_HYPERPARAMETERS, type SigmoidPolynomial } from '@blindfit/training';
+import {
+  evaluateOdd,
+  fitSigmoid,
+  momentumSchedule,
+  PAPER_SIGMOID,
+  quadraticGradientRow,
+  sigmoid,
+  SIGMOID_DEGREES,
+  stepFactor,
+  DEFAULT_HYPERPARAMETERS,
+  type SigmoidPolynomial,
+} from '@blindfit/training';
 
 function meanSquare(polynomial: SigmoidPolynomial, range: number): number {
   let sum = 0;
-  for (let i = 0; i < 2000; i++) sum += (0.5 + evaluateOdd(polynomial, (range * (i + 0.5)) / 2000) - sigmoid((range * (i + 0.5)) / 2000)) ** 2;
+  for (let i = 0; i < 2000; i++)
+    sum += (0.5 + evaluateOdd(polynomial, (range * (i + 0.5)) / 2000) - sigmoid((range * (i + 0.5)) / 2000)) ** 2;
   return sum / 2000;
 }
 
@@ -15,7 +27,9 @@ describe('sigmoid polynomials', () => {
       for (const degree of SIGMOID_DEGREES) {
         const fit = fitSigmoid(degree, range);
         const error = meanSquare(fit, range);
-        t.diagnostic(`degree ${degree} on [-${range}, ${range}]: root mean square error ${Math.sqrt(error).toExponential(2)}`);
+        t.diagnostic(
+          `degree ${degree} on [-${range}, ${range}]: root mean square error ${Math.sqrt(error).toExponential(2)}`,
+        );
         assert.ok(error < previous);
         previous = error;
         fit.odd.forEach((_, i) => {

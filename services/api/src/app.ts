@@ -1,12 +1,11 @@
-import { parseJobManifest, PlanCache } from '@blindfit/protocol';
-import { healthRoutes, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
-import type { ChainData, Connection, JobChanges, JobData, JobStore } from '@blindfit/queue';
-import { parseDigest } from '@blindfit/base';
-import { type BlobStore } from '@blindfit/blobs';
 import type { Queue } from 'bullmq';
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
-
+import { parseDigest } from '@blindfit/base';
+import { type BlobStore } from '@blindfit/blobs';
+import { parseJobManifest, PlanCache } from '@blindfit/protocol';
+import type { ChainData, Connection, JobChanges, JobData, JobStore } from '@blindfit/queue';
+import { healthRoutes, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
 import { addBearerAuth } from './auth.ts';
 import { addDocs, DOCS_PATH } from './docs.ts';
 import { addApiMetrics } from './metrics.ts';
@@ -63,13 +62,25 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   });
   useProblems(app);
   app.addHook('onResponse', (request, reply, done) => {
-    request.log.info({ method: request.method, url: request.url.slice(0, 200), status: reply.statusCode, milliseconds: Math.round(reply.elapsedTime) }, 'answered');
+    request.log.info(
+      {
+        method: request.method,
+        url: request.url.slice(0, 200),
+        status: reply.statusCode,
+        milliseconds: Math.round(reply.elapsedTime),
+      },
+      'answered',
+    );
     done();
   });
   // Before the token is asked for, so that refusals count as well.
   const metrics = addApiMetrics(app, registry, { redis, jobs, queues });
   const { operatorToken } = deps;
-  addBearerAuth(app, { token: deps.token, basicBelow: DOCS_PATH, ...(operatorToken === undefined ? {} : { operators: { below: BOARD_PATH, token: operatorToken } }) });
+  addBearerAuth(app, {
+    token: deps.token,
+    basicBelow: DOCS_PATH,
+    ...(operatorToken === undefined ? {} : { operators: { below: BOARD_PATH, token: operatorToken } }),
+  });
   // Behind the token: what a stranger sends shall not begin a trace.
   traceRequests(app, tracing);
   await addDocs(app, deps.version);

@@ -1,7 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-
 import type { FastifyInstance } from 'fastify';
-
 import { ApiError, handleError } from './problems.ts';
 
 export interface BearerAuthOptions {
@@ -26,7 +24,10 @@ export interface BearerAuthOptions {
 export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions): void {
   const { basicBelow, operators } = options;
   const clients = { expected: sha256(options.token), variable: 'BLINDFIT_TOKEN' };
-  const staff = operators === undefined ? undefined : { below: operators.below, expected: sha256(operators.token), variable: 'BLINDFIT_OPERATOR_TOKEN' };
+  const staff =
+    operators === undefined
+      ? undefined
+      : { below: operators.below, expected: sha256(operators.token), variable: 'BLINDFIT_OPERATOR_TOKEN' };
   const open = new Set(options.open ?? ['/healthz', '/readyz']);
   app.addHook('onRequest', (request, reply, done) => {
     const route = request.routeOptions.url;
@@ -43,10 +44,26 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
       done();
       return;
     }
-    void reply.header('www-authenticate', basic ? ['Bearer realm="blindfit"', 'Basic realm="blindfit", charset="UTF-8"'] : 'Bearer realm="blindfit"');
-    const detail = given === undefined ? 'the request carries no bearer token' : `the ${basic ? '' : 'bearer '}token is not the one this API was started with`;
+    void reply.header(
+      'www-authenticate',
+      basic ? ['Bearer realm="blindfit"', 'Basic realm="blindfit", charset="UTF-8"'] : 'Bearer realm="blindfit"',
+    );
+    const detail =
+      given === undefined
+        ? 'the request carries no bearer token'
+        : `the ${basic ? '' : 'bearer '}token is not the one this API was started with`;
     // Not through done(): plugins may have error handlers of their own.
-    void handleError(new ApiError(401, 'UNAUTHORIZED', 'Not authorized', detail, `send "Authorization: Bearer TOKEN" with the value of ${variable}`), request, reply);
+    void handleError(
+      new ApiError(
+        401,
+        'UNAUTHORIZED',
+        'Not authorized',
+        detail,
+        `send "Authorization: Bearer TOKEN" with the value of ${variable}`,
+      ),
+      request,
+      reply,
+    );
   });
 }
 

@@ -1,8 +1,7 @@
-import { expectedBlobs, type ExpectedBlob, type PlannedJob, type Problem } from '@blindfit/protocol';
-import { checkHeader, parseHeader, WIRE_HEADER_BYTES, WireError, type Parameters } from '@blindfit/he';
-import { BlobNotFoundError, type BlobStore } from '@blindfit/blobs';
 import { parseDigest } from '@blindfit/base';
-
+import { BlobNotFoundError, type BlobStore } from '@blindfit/blobs';
+import { checkHeader, parseHeader, WIRE_HEADER_BYTES, WireError, type Parameters } from '@blindfit/he';
+import { expectedBlobs, type ExpectedBlob, type PlannedJob, type Problem } from '@blindfit/protocol';
 import { ApiError } from './problems.ts';
 
 /** Files looked into at a time. */
@@ -26,7 +25,11 @@ export function checkBlobs(store: BlobStore, planned: PlannedJob): Promise<void>
 }
 
 /** As {@link checkBlobs}, for any places; problems come in the order of the places, however quick the store was with each. */
-export async function checkPlaces(store: BlobStore, parameters: Parameters, blobs: readonly ExpectedBlob[]): Promise<void> {
+export async function checkPlaces(
+  store: BlobStore,
+  parameters: Parameters,
+  blobs: readonly ExpectedBlob[],
+): Promise<void> {
   // One blob may stand at many places, for example a block of zeros.
   const places = Map.groupBy(blobs, (blob) => blob.digest);
   const queue = [...places].entries();
@@ -43,20 +46,41 @@ export async function checkPlaces(store: BlobStore, parameters: Parameters, blob
   await Promise.all(Array.from({ length: CONCURRENCY }, checkNext));
   // Blobs are taken in order and those taken are looked into, so nothing skipped comes before the first of these.
   const problems = found.flat().slice(0, MAX_PROBLEMS);
-  const [missing, invalid] = [problems.filter(({ reason }) => reason === MISSING), problems.filter(({ reason }) => reason !== MISSING)];
+  const [missing, invalid] = [
+    problems.filter(({ reason }) => reason === MISSING),
+    problems.filter(({ reason }) => reason !== MISSING),
+  ];
   if (missing.length > 0) {
-    throw refusal('BLOBS_MISSING', 'Blobs are missing', 'is not in the store', [...missing, ...invalid], 'upload them with PUT /v1/blobs/DIGEST, then submit again');
+    throw refusal(
+      'BLOBS_MISSING',
+      'Blobs are missing',
+      'is not in the store',
+      [...missing, ...invalid],
+      'upload them with PUT /v1/blobs/DIGEST, then submit again',
+    );
   }
   if (invalid.length > 0) {
-    throw refusal('BLOBS_INVALID', 'Blobs do not fit their places', 'does not fit', invalid, 'encrypt them anew for the plan of this manifest, or correct the manifest');
+    throw refusal(
+      'BLOBS_INVALID',
+      'Blobs do not fit their places',
+      'does not fit',
+      invalid,
+      'encrypt them anew for the plan of this manifest, or correct the manifest',
+    );
   }
 }
 
 /** What is wrong with one blob at each of its places, the first of them. */
-async function checkBlob(store: BlobStore, parameters: Parameters, text: string, expected: readonly ExpectedBlob[]): Promise<BlobProblem[]> {
+async function checkBlob(
+  store: BlobStore,
+  parameters: Parameters,
+  text: string,
+  expected: readonly ExpectedBlob[],
+): Promise<BlobProblem[]> {
   const digest = parseDigest(text);
   const found = await headOf(store, digest);
-  if (found === undefined) return expected.slice(0, MAX_PROBLEMS).map(({ place }) => ({ place, digest, reason: MISSING }));
+  if (found === undefined)
+    return expected.slice(0, MAX_PROBLEMS).map(({ place }) => ({ place, digest, reason: MISSING }));
   const problems: BlobProblem[] = [];
   for (const { place, fields } of expected) {
     try {
@@ -69,7 +93,10 @@ async function checkBlob(store: BlobStore, parameters: Parameters, text: string,
   return problems;
 }
 
-async function headOf(store: BlobStore, digest: ReturnType<typeof parseDigest>): Promise<{ size: number; head: Uint8Array } | undefined> {
+async function headOf(
+  store: BlobStore,
+  digest: ReturnType<typeof parseDigest>,
+): Promise<{ size: number; head: Uint8Array } | undefined> {
   // Until the job is recorded nothing else says that somebody needs it.
   const info = (await store.touch(digest)) ? await store.has(digest) : undefined;
   if (info === undefined) return undefined;
@@ -83,7 +110,11 @@ async function headOf(store: BlobStore, digest: ReturnType<typeof parseDigest>):
 }
 
 function refusal(code: string, title: string, what: string, problems: BlobProblem[], hint: string): ApiError {
-  const lines = problems.slice(0, SHOWN_IN_DETAIL).map(({ place, digest, reason }) => `${place} (${digest}) ${reason === MISSING ? 'is missing' : `${what}: ${reason}`}`);
+  const lines = problems
+    .slice(0, SHOWN_IN_DETAIL)
+    .map(
+      ({ place, digest, reason }) => `${place} (${digest}) ${reason === MISSING ? 'is missing' : `${what}: ${reason}`}`,
+    );
   const more = problems.length > lines.length ? `; and more, see "blobs"` : '';
   return new ApiError(422, code, title, `${lines.join('; ')}${more}`, hint, problems);
 }

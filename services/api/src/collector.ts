@@ -3,13 +3,11 @@
  * that has not ended makes is younger than the job itself, and stays without anybody having to know what it is.
  */
 import { randomUUID } from 'node:crypto';
-
+import { parseDigest, type Digest } from '@blindfit/base';
+import { type BlobStore, type CollectableBlobStore } from '@blindfit/blobs';
 import { isFinal } from '@blindfit/protocol';
 import type { Connection, JobStore } from '@blindfit/queue';
 import type { Logger } from '@blindfit/service';
-import { parseDigest, type Digest } from '@blindfit/base';
-import { type BlobStore, type CollectableBlobStore } from '@blindfit/blobs';
-
 import type { CollectorMetrics } from './metrics.ts';
 
 export interface CollectorOptions {
@@ -114,7 +112,10 @@ export function startCollector(options: CollectorOptions): Collector {
   };
 }
 
-async function collectOnce({ store, redis, jobs, retentionMs, logger, metrics }: CollectorOptions, signal: AbortSignal): Promise<Collection | undefined> {
+async function collectOnce(
+  { store, redis, jobs, retentionMs, logger, metrics }: CollectorOptions,
+  signal: AbortSignal,
+): Promise<Collection | undefined> {
   const started = Date.now();
   const needed = await findNeeded({ store, redis, jobs, logger }, signal);
   if (needed === undefined) return undefined;
@@ -149,7 +150,10 @@ async function collectOnce({ store, redis, jobs, retentionMs, logger, metrics }:
 }
 
 /** Every digest in the records of jobs and in their manifests; undefined when that cannot be known. */
-async function findNeeded({ store, redis, jobs, logger }: Pick<CollectorOptions, 'store' | 'redis' | 'jobs' | 'logger'>, signal: AbortSignal): Promise<Needed | undefined> {
+async function findNeeded(
+  { store, redis, jobs, logger }: Pick<CollectorOptions, 'store' | 'redis' | 'jobs' | 'logger'>,
+  signal: AbortSignal,
+): Promise<Needed | undefined> {
   // All ids at once: pages would shift when a record is removed. A job that comes later has just touched its blobs.
   const ids = await redis.zrange(jobs.keys.index, '0', '-1');
   if (ids.length === 0) {
@@ -170,7 +174,10 @@ async function findNeeded({ store, redis, jobs, logger }: Pick<CollectorOptions,
       try {
         await addDigestsOf(store, parseDigest(job.manifest), digests);
       } catch (error) {
-        logger.warn({ err: error, job: job.id, manifest: job.manifest }, 'a manifest cannot be read, so that nobody knows what its job refers to: no blobs are collected this time');
+        logger.warn(
+          { err: error, job: job.id, manifest: job.manifest },
+          'a manifest cannot be read, so that nobody knows what its job refers to: no blobs are collected this time',
+        );
         return undefined;
       }
       manifests.add(job.manifest);
@@ -197,5 +204,6 @@ async function addDigestsOf(store: BlobStore, blob: Digest, digests: Set<string>
 
 function addDigests(text: string, digests: Set<string>): void {
   // A copy of each, or it would hold on to the text it was found in.
-  for (const [digest] of text.matchAll(DIGEST)) if (!digests.has(digest)) digests.add(Buffer.from(digest, 'latin1').toString('latin1'));
+  for (const [digest] of text.matchAll(DIGEST))
+    if (!digests.has(digest)) digests.add(Buffer.from(digest, 'latin1').toString('latin1'));
 }

@@ -16,14 +16,21 @@ export async function addDocs(app: FastifyInstance, version: string): Promise<vo
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Blindfit API', version, description: DESCRIPTION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+      info: {
+        title: 'Blindfit API',
+        version,
+        description: DESCRIPTION,
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
       tags: [
         { name: 'blobs', description: 'Ciphertexts and keys, named by the SHA-256 of their bytes' },
         { name: 'jobs', description: 'Training jobs, and predictions with their models' },
         { name: 'cluster', description: 'What computes them' },
         { name: 'operations', description: 'Probes and metrics' },
       ],
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'The value of BLINDFIT_TOKEN' } } },
+      components: {
+        securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'The value of BLINDFIT_TOKEN' } },
+      },
       security: [{ token: [] }],
     },
     transform: ({ schema, url, route }) => ({ schema: { ...schema, ...unsaid(url, String(route.method)) }, url }),
@@ -33,7 +40,11 @@ export async function addDocs(app: FastifyInstance, version: string): Promise<vo
       return document.openapiObject;
     },
   });
-  await app.register(swaggerUi, { routePrefix: DOCS_PATH, staticCSP: true, uiConfig: { docExpansion: 'list', deepLinking: true } });
+  await app.register(swaggerUi, {
+    routePrefix: DOCS_PATH,
+    staticCSP: true,
+    uiConfig: { docExpansion: 'list', deepLinking: true },
+  });
 }
 
 /**
@@ -46,11 +57,25 @@ function unsaid(url: string, method: string): Record<string, unknown> {
     case '/healthz':
       return { ...probe, summary: 'Whether the process answers' };
     case '/readyz':
-      return { ...probe, summary: 'Whether Redis and the blob store can be used', response: { 200: { description: 'Ready', type: 'object' }, 503: { description: 'Not ready; says why', type: 'object' } } };
+      return {
+        ...probe,
+        summary: 'Whether Redis and the blob store can be used',
+        response: {
+          200: { description: 'Ready', type: 'object' },
+          503: { description: 'Not ready; says why', type: 'object' },
+        },
+      };
     case '/metrics':
-      return { tags: ['operations'], summary: 'Metrics for Prometheus', produces: ['text/plain'], response: { 200: { description: 'Prometheus text format', type: 'string' } } };
+      return {
+        tags: ['operations'],
+        summary: 'Metrics for Prometheus',
+        produces: ['text/plain'],
+        response: { 200: { description: 'Prometheus text format', type: 'string' } },
+      };
     case '/v1/blobs/:digest':
-      return method === 'PUT' ? { body: { type: 'string', format: 'binary', description: 'The bytes of the blob' } } : {};
+      return method === 'PUT'
+        ? { body: { type: 'string', format: 'binary', description: 'The bytes of the blob' } }
+        : {};
     default:
       return {};
   }
@@ -63,7 +88,8 @@ function nameProblems(document: { paths?: object | undefined }): void {
       const { responses } = operation as { responses?: Record<string, { content?: Record<string, unknown> }> };
       for (const [status, response] of Object.entries(responses ?? {})) {
         const [media] = Object.values(response.content ?? {});
-        if (Number(status) >= 400 && media !== undefined && isProblem(media)) response.content = { 'application/problem+json': media };
+        if (Number(status) >= 400 && media !== undefined && isProblem(media))
+          response.content = { 'application/problem+json': media };
       }
     }
   }

@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-
 import { isFinal, type JobView } from '@blindfit/protocol';
 import type { JobChanges, JobStore } from '@blindfit/queue';
 
@@ -102,10 +101,13 @@ export function jobEvents({ jobs, changes }: JobEventsSource, first: JobView, op
     if (stopped || at >= due) return;
     clearTimeout(timer);
     due = at;
-    timer = setTimeout(() => {
-      due = Infinity;
-      void refresh();
-    }, Math.max(0, at - Date.now()));
+    timer = setTimeout(
+      () => {
+        due = Infinity;
+        void refresh();
+      },
+      Math.max(0, at - Date.now()),
+    );
   };
 
   const unlisten = changes.listen((job) => {

@@ -1,11 +1,9 @@
 import type { StatsFs } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-
-import { JOB_KINDS, type JobKind } from '@blindfit/protocol';
-import { addClusterMetrics, endedCounter, type ClusterSources } from '@blindfit/queue';
 import type { FastifyInstance } from 'fastify';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-
+import { JOB_KINDS, type JobKind } from '@blindfit/protocol';
+import { addClusterMetrics, endedCounter, type ClusterSources } from '@blindfit/queue';
 import type { BlobTraffic } from './send-blob.ts';
 
 /** What requests did to jobs. */
@@ -32,9 +30,21 @@ export interface CollectorMetrics {
 /** Metrics of the collection of blobs; there is none of the store's size before this process' first collection. */
 export function addCollectorMetrics(registry: Registry): CollectorMetrics {
   const registers = [registry];
-  const blobs = new Counter({ name: 'blindfit_blobs_collected_total', help: 'Blobs removed because no job refers to them.', registers });
-  const bytesCollected = new Counter({ name: 'blindfit_blob_collected_bytes_total', help: 'Bytes of these blobs.', registers });
-  const left = new Gauge({ name: 'blindfit_blob_bytes', help: 'Bytes of the blobs that this API left in the store at its last collection.', registers });
+  const blobs = new Counter({
+    name: 'blindfit_blobs_collected_total',
+    help: 'Blobs removed because no job refers to them.',
+    registers,
+  });
+  const bytesCollected = new Counter({
+    name: 'blindfit_blob_collected_bytes_total',
+    help: 'Bytes of these blobs.',
+    registers,
+  });
+  const left = new Gauge({
+    name: 'blindfit_blob_bytes',
+    help: 'Bytes of the blobs that this API left in the store at its last collection.',
+    registers,
+  });
   // Zero would look like an empty store.
   left.remove({});
   return {
@@ -48,8 +58,16 @@ export function addCollectorMetrics(registry: Registry): CollectorMetrics {
 
 /** Space on the file system of a store that is a directory. @param root the directory */
 export function addStoreMetrics(registry: Registry, root: string): void {
-  gauge('blindfit_store_size_bytes', 'Size of the file system that the blobs are on.', ({ blocks, bsize }) => blocks * bsize);
-  gauge('blindfit_store_free_bytes', 'Space left for blobs on that file system.', ({ bavail, bsize }) => bavail * bsize);
+  gauge(
+    'blindfit_store_size_bytes',
+    'Size of the file system that the blobs are on.',
+    ({ blocks, bsize }) => blocks * bsize,
+  );
+  gauge(
+    'blindfit_store_free_bytes',
+    'Space left for blobs on that file system.',
+    ({ bavail, bsize }) => bavail * bsize,
+  );
 
   function gauge(name: string, help: string, value: (figures: StatsFs) => number): void {
     new Gauge({
@@ -81,14 +99,31 @@ export function addApiMetrics(app: FastifyInstance, registry: Registry, sources:
     duration.observe({ method: request.method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1000);
     done();
   });
-  const received = new Counter({ name: 'blindfit_api_blob_received_bytes_total', help: 'Bytes of blobs uploaded, broken uploads included.', registers });
-  const sent = new Counter({ name: 'blindfit_api_blob_sent_bytes_total', help: 'Bytes of blobs downloaded completely.', registers });
+  const received = new Counter({
+    name: 'blindfit_api_blob_received_bytes_total',
+    help: 'Bytes of blobs uploaded, broken uploads included.',
+    registers,
+  });
+  const sent = new Counter({
+    name: 'blindfit_api_blob_sent_bytes_total',
+    help: 'Bytes of blobs downloaded completely.',
+    registers,
+  });
   const streams = new Gauge({ name: 'blindfit_api_event_streams', help: 'Clients that watch a job.', registers });
 
-  const submitted = new Counter({ name: 'blindfit_jobs_submitted_total', help: 'Jobs accepted; one that is submitted again counts once.', labelNames: ['kind'], registers });
+  const submitted = new Counter({
+    name: 'blindfit_jobs_submitted_total',
+    help: 'Jobs accepted; one that is submitted again counts once.',
+    labelNames: ['kind'],
+    registers,
+  });
   for (const kind of JOB_KINDS) submitted.inc({ kind }, 0);
   const ended = endedCounter(registry, ['cancelled']);
-  const refreshes = new Counter({ name: 'blindfit_refreshes_total', help: 'Refreshes answered by the owners of jobs.', registers });
+  const refreshes = new Counter({
+    name: 'blindfit_refreshes_total',
+    help: 'Refreshes answered by the owners of jobs.',
+    registers,
+  });
   const waits = new Histogram({
     name: 'blindfit_refresh_wait_seconds',
     help: 'From the request for a refresh to the owner’s answer.',

@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ProblemSchema, type Problem } from '@blindfit/protocol';
 import { BlindfitError, reasonOf } from '@blindfit/service';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 export { ProblemSchema, type Problem };
 
@@ -48,22 +47,52 @@ export class ApiError extends BlindfitError {
 /** What a client is told about an error. Of errors nobody foresaw, only that there was one. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof ApiError) {
-    return { ...problem(error.status, error.code, error.title, error.message, error.hint), ...(error.blobs === undefined ? {} : { blobs: error.blobs }) };
+    return {
+      ...problem(error.status, error.code, error.title, error.message, error.hint),
+      ...(error.blobs === undefined ? {} : { blobs: error.blobs }),
+    };
   }
   // ioredis has no error class for it.
   if (error instanceof Error && error.message === 'Command timed out') {
-    return problem(503, 'REDIS_UNAVAILABLE', 'Redis is unavailable', 'Redis did not answer in time', 'try again; submissions with an Idempotency-Key are safe to repeat');
+    return problem(
+      503,
+      'REDIS_UNAVAILABLE',
+      'Redis is unavailable',
+      'Redis did not answer in time',
+      'try again; submissions with an Idempotency-Key are safe to repeat',
+    );
   }
-  const fields = (error instanceof Error ? error : {}) as { code?: unknown; hint?: unknown; statusCode?: unknown; validation?: unknown };
+  const fields = (error instanceof Error ? error : {}) as {
+    code?: unknown;
+    hint?: unknown;
+    statusCode?: unknown;
+    validation?: unknown;
+  };
   const code = typeof fields.code === 'string' ? fields.code : '';
   const known = Object.hasOwn(CATALOGUE, code) ? CATALOGUE[code] : undefined;
-  if (known !== undefined) return problem(known.status, code, known.title, reasonOf(error), typeof fields.hint === 'string' ? fields.hint : undefined);
+  if (known !== undefined)
+    return problem(
+      known.status,
+      code,
+      known.title,
+      reasonOf(error),
+      typeof fields.hint === 'string' ? fields.hint : undefined,
+    );
   if (fields.validation !== undefined) return problem(400, 'INVALID_REQUEST', 'Invalid request', reasonOf(error));
   if (typeof fields.statusCode === 'number' && fields.statusCode >= 400 && fields.statusCode < 500) {
-    const { code: general, title } = CLIENT_ERRORS[fields.statusCode] ?? { code: 'INVALID_REQUEST', title: 'Invalid request' };
+    const { code: general, title } = CLIENT_ERRORS[fields.statusCode] ?? {
+      code: 'INVALID_REQUEST',
+      title: 'Invalid request',
+    };
     return problem(fields.statusCode, general, title, reasonOf(error));
   }
-  return problem(500, 'INTERNAL', 'Internal error', 'The server ran into an error that it did not foresee.', 'try again; the reason is in the log of the API');
+  return problem(
+    500,
+    'INTERNAL',
+    'Internal error',
+    'The server ran into an error that it did not foresee.',
+    'try again; the reason is in the log of the API',
+  );
 }
 
 function problem(status: number, code: string, title: string, detail: string, hint?: string): Problem {
@@ -74,7 +103,8 @@ function problem(status: number, code: string, title: string, detail: string, hi
 /** Fastify error handler: logs (5xx as errors, 4xx as information) and answers with a problem. */
 export async function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const answer = problemOf(error);
-  if (request.raw.destroyed && !request.raw.complete) request.log.info({ reason: reasonOf(error) }, 'the client went away');
+  if (request.raw.destroyed && !request.raw.complete)
+    request.log.info({ reason: reasonOf(error) }, 'the client went away');
   else if (answer.status >= 500) request.log.error({ err: error, code: answer.code }, answer.title);
   else request.log.info({ code: answer.code, status: answer.status, detail: answer.detail }, answer.title);
   discardBody(request.raw);
@@ -90,7 +120,16 @@ export async function handleError(error: unknown, request: FastifyRequest, reply
 export function useProblems(app: FastifyInstance): void {
   app.setErrorHandler(handleError);
   app.setNotFoundHandler((request, reply) =>
-    handleError(new ApiError(404, 'NOT_FOUND', 'No such route', `${request.method} ${request.url.slice(0, 200)} is not part of this API`), request, reply),
+    handleError(
+      new ApiError(
+        404,
+        'NOT_FOUND',
+        'No such route',
+        `${request.method} ${request.url.slice(0, 200)} is not part of this API`,
+      ),
+      request,
+      reply,
+    ),
   );
 }
 

@@ -4,7 +4,6 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import type { Queue } from 'bullmq';
 import type { FastifyPluginAsync } from 'fastify';
-
 import { shortened, titleOf, type BoardEntry } from './board-format.ts';
 import { ApiError, handleError } from './problems.ts';
 
@@ -22,7 +21,8 @@ const DESCRIPTIONS = {
 
 /** Everything from here; styles are set by scripts, and a page of ours within another one would be a trap for clicks. */
 const HEADERS = {
-  'content-security-policy': "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'",
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'",
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
   'referrer-policy': 'no-referrer',
@@ -42,7 +42,17 @@ export const queueBoard: FastifyPluginAsync<QueueBoardOptions> = async (app, { p
       return;
     }
     // The queues are read-only to bull-board, too; this holds whatever else it learns to do.
-    void handleError(new ApiError(405, 'READ_ONLY', 'Only to look at', `${request.method} would change a queue, which the operators' page does not do`, 'jobs are cancelled with DELETE /v1/jobs/JOB'), request, reply.header('allow', 'GET, HEAD'));
+    void handleError(
+      new ApiError(
+        405,
+        'READ_ONLY',
+        'Only to look at',
+        `${request.method} would change a queue, which the operators' page does not do`,
+        'jobs are cancelled with DELETE /v1/jobs/JOB',
+      ),
+      request,
+      reply.header('allow', 'GET, HEAD'),
+    );
   });
   // It works without the fonts that its page would fetch from elsewhere.
   app.addHook('onSend', (_request, reply, payload, done) => {
@@ -54,7 +64,11 @@ export const queueBoard: FastifyPluginAsync<QueueBoardOptions> = async (app, { p
   adapter.setBasePath(prefix);
   createBullBoard({
     queues: (['jobs', 'chains', 'tasks'] as const).map((name) => {
-      const queue = new BullMQAdapter(queues[name], { readOnlyMode: true, allowRetries: false, description: DESCRIPTIONS[name] });
+      const queue = new BullMQAdapter(queues[name], {
+        readOnlyMode: true,
+        allowRetries: false,
+        description: DESCRIPTIONS[name],
+      });
       queue.setFormatter('name', (entry: BoardEntry) => titleOf(entry));
       queue.setFormatter('data', shortened);
       queue.setFormatter('returnValue', shortened);
@@ -62,7 +76,13 @@ export const queueBoard: FastifyPluginAsync<QueueBoardOptions> = async (app, { p
     }),
     serverAdapter: adapter,
     options: {
-      uiConfig: { boardTitle: 'Blindfit queues', hideDocsLink: true, locale: { lng: 'en-GB' }, pollingInterval: { showSetting: true }, theme: { light: FONTS, dark: FONTS } },
+      uiConfig: {
+        boardTitle: 'Blindfit queues',
+        hideDocsLink: true,
+        locale: { lng: 'en-GB' },
+        pollingInterval: { showSetting: true },
+        theme: { light: FONTS, dark: FONTS },
+      },
     },
   });
   await app.register(adapter.registerPlugin());

@@ -1,9 +1,17 @@
-import { checker, ContractError, expectedRefresh, isFinal, RefreshAnswerSchema, type JobView, type PlanCache, type RefreshAnswer } from '@blindfit/protocol';
+import type { Queue } from 'bullmq';
+import type { BlobStore } from '@blindfit/blobs';
+import {
+  checker,
+  ContractError,
+  expectedRefresh,
+  isFinal,
+  RefreshAnswerSchema,
+  type JobView,
+  type PlanCache,
+  type RefreshAnswer,
+} from '@blindfit/protocol';
 import { addSegment, RUNNING, traceRefresh, type ChainData, type JobStore } from '@blindfit/queue';
 import type { Tracing } from '@blindfit/service';
-import type { BlobStore } from '@blindfit/blobs';
-import type { Queue } from 'bullmq';
-
 import { checkPlaces } from './check-blobs.ts';
 import type { JobCounters } from './metrics.ts';
 import { ApiError } from './problems.ts';
@@ -27,9 +35,19 @@ const checkAnswer = checker('the answer to a refresh is not valid', RefreshAnswe
  * @param value what came in, unchecked
  * @throws {ApiError} 409 for an answer nobody asked for (any more), 422 for blobs that are missing or do not fit
  */
-export async function answerRefresh({ store, jobs, chains, plans, tracing, counters }: RefreshDependencies, job: JobView, value: unknown): Promise<JobView> {
+export async function answerRefresh(
+  { store, jobs, chains, plans, tracing, counters }: RefreshDependencies,
+  job: JobView,
+  value: unknown,
+): Promise<JobView> {
   const answer = parse(value);
-  if (isFinal(job.state)) throw new ApiError(409, 'JOB_FINISHED', 'Job is finished', `${job.id} has ended (${job.state}) and needs no refresh any more`);
+  if (isFinal(job.state))
+    throw new ApiError(
+      409,
+      'JOB_FINISHED',
+      'Job is finished',
+      `${job.id} has ended (${job.state}) and needs no refresh any more`,
+    );
   const request = job.refreshes.find(({ id }) => id === answer.id);
   // Without a request it may be the repetition of an answer that was taken, which was checked then.
   if (request !== undefined) {
@@ -48,13 +66,16 @@ export async function answerRefresh({ store, jobs, chains, plans, tracing, count
       'REFRESH_NOT_AWAITED',
       'Nobody waits for this refresh',
       `${job.id} does not wait for an answer to the request ${answer.id}: it was answered otherwise before, or belongs to another job or iteration`,
-      waiting.length === 0 ? `it waits for none now; GET /v1/jobs/${job.id} shows when it does` : `it waits for ${waiting.join(', ')}`,
+      waiting.length === 0
+        ? `it waits for none now; GET /v1/jobs/${job.id} shows when it does`
+        : `it waits for ${waiting.join(', ')}`,
     );
   }
   const traced = await jobs.traceOf(job.id);
   if (request !== undefined) traceRefresh(tracing, traced.traceparent, job.id, request);
   // Also for one that was taken before: whoever took it may have died before this line. Adding twice adds once.
-  if (taken.record.phase === RUNNING) await addSegment(chains, { job: job.id, manifest: job.manifest, ...traced }, taken.chain, taken.record);
+  if (taken.record.phase === RUNNING)
+    await addSegment(chains, { job: job.id, manifest: job.manifest, ...traced }, taken.chain, taken.record);
   return (await jobs.get(job.id)) ?? job;
 }
 
@@ -62,7 +83,14 @@ function parse(value: unknown): RefreshAnswer {
   try {
     return checkAnswer(value);
   } catch (error) {
-    if (error instanceof ContractError) throw new ApiError(422, 'INVALID_REFRESH', 'Not an answer to a refresh', error.message, 'send {"id", "weights", "momentum"}: the id of the request and the digests of two uploaded blobs');
+    if (error instanceof ContractError)
+      throw new ApiError(
+        422,
+        'INVALID_REFRESH',
+        'Not an answer to a refresh',
+        error.message,
+        'send {"id", "weights", "momentum"}: the id of the request and the digests of two uploaded blobs',
+      );
     throw error;
   }
 }

@@ -1,6 +1,6 @@
-import { BlobNotFoundError, type BlobStore } from '@blindfit/blobs';
-import { type Digest } from '@blindfit/base';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Digest } from '@blindfit/base';
+import { BlobNotFoundError, type BlobStore } from '@blindfit/blobs';
 
 /** Told of the bytes of blobs that come and go. */
 export interface BlobTraffic {
@@ -20,12 +20,17 @@ export interface SentBlob {
  *
  * @throws {BlobNotFoundError}
  */
-export async function sendBlob(request: FastifyRequest, reply: FastifyReply, { store, digest, traffic, headers = {} }: SentBlob): Promise<FastifyReply> {
+export async function sendBlob(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { store, digest, traffic, headers = {} }: SentBlob,
+): Promise<FastifyReply> {
   const info = await store.has(digest);
   if (info === undefined) throw new BlobNotFoundError(digest, 'this store');
   void reply.headers(headers);
   // The content of a digest never changes, so a copy the client has is always the right one.
-  if (request.headers['if-none-match']?.includes(`"${digest}"`) === true) return reply.code(304).header('etag', `"${digest}"`).send();
+  if (request.headers['if-none-match']?.includes(`"${digest}"`) === true)
+    return reply.code(304).header('etag', `"${digest}"`).send();
   const content = await store.stream(digest);
   content.once('end', () => traffic?.sent(info.size));
   return reply.code(200).headers(blobHeaders(digest, info.size)).send(content);

@@ -1,7 +1,28 @@
+import {
+  FileBlobStore,
+  InvalidStoreUrlError,
+  isCollectable,
+  openBlobStore,
+  type CollectableBlobStore,
+} from '@blindfit/blobs';
 import { JobChanges, JobStore, openQueue, traceJobs, type ChainData, type JobData } from '@blindfit/queue';
-import { addRedisMemory, addRedisUp, BlindfitError, ConfigError, checkRedis, checkRedisPolicy, connectRedis, createLogger, createMetrics, parseRedisUrl, reasonOf, Tracing, waitForRedis, type Logger, type TracingOptions } from '@blindfit/service';
-import { FileBlobStore, InvalidStoreUrlError, isCollectable, openBlobStore, type CollectableBlobStore } from '@blindfit/blobs';
-
+import {
+  addRedisMemory,
+  addRedisUp,
+  BlindfitError,
+  ConfigError,
+  checkRedis,
+  checkRedisPolicy,
+  connectRedis,
+  createLogger,
+  createMetrics,
+  parseRedisUrl,
+  reasonOf,
+  Tracing,
+  waitForRedis,
+  type Logger,
+  type TracingOptions,
+} from '@blindfit/service';
 import packageJson from '../package.json' with { type: 'json' };
 import { buildApi } from './app.ts';
 import { startCollector } from './collector.ts';
@@ -60,9 +81,12 @@ const COMMAND_TIMEOUT_MS = 10_000;
  */
 export async function startApi(options: StartApiOptions): Promise<RunningApi> {
   if (options.operatorToken === options.token) {
-    throw new ConfigError(['BLINDFIT_OPERATOR_TOKEN: the same as BLINDFIT_TOKEN; allowed: another one, so that who may look at queues may not submit jobs, and the other way round']);
+    throw new ConfigError([
+      'BLINDFIT_OPERATOR_TOKEN: the same as BLINDFIT_TOKEN; allowed: another one, so that who may look at queues may not submit jobs, and the other way round',
+    ]);
   }
-  const logger = options.logger ?? createLogger({ service: 'api', level: options.logLevel ?? 'info', destination: process.stderr });
+  const logger =
+    options.logger ?? createLogger({ service: 'api', level: options.logLevel ?? 'info', destination: process.stderr });
   const stops: (() => unknown)[] = [];
   let closed: Promise<void> | undefined;
   const stopAll = async (): Promise<void> => {
@@ -120,7 +144,15 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     stops.push(() => app.close());
     const url = await listen(app, options.host ?? '127.0.0.1', options.port ?? 8080);
     if (retention < Infinity) {
-      const collector = startCollector({ store, redis, jobs, prefix, retentionMs: retention, logger, metrics: collectorMetrics });
+      const collector = startCollector({
+        store,
+        redis,
+        jobs,
+        prefix,
+        retentionMs: retention,
+        logger,
+        metrics: collectorMetrics,
+      });
       stops.push(() => collector.close());
     }
     logger.info({ url, docs: `${url}/docs` }, 'the API is listening');
@@ -141,7 +173,8 @@ async function openStore(url: string): Promise<CollectableBlobStore> {
   const store = await openBlobStore(url);
   try {
     // It would be this API, or one that could be asked directly.
-    if (!isCollectable(store)) throw new InvalidStoreUrlError(url, 'the API itself keeps the blobs, in a directory or in S3');
+    if (!isCollectable(store))
+      throw new InvalidStoreUrlError(url, 'the API itself keeps the blobs, in a directory or in S3');
     await store.check();
     return store;
   } catch (error) {

@@ -1,14 +1,21 @@
 import { createHash, randomBytes } from 'node:crypto';
-
-import { canonicalJson, ContractError, countPredictTasks, countTasks, isFinal, planJob, type JobView, type PlannedJob } from '@blindfit/protocol';
-import { chainsOf } from '@blindfit/training';
-import { ParameterError, PlanError } from '@blindfit/he';
-import { JOB_OPTIONS, type JobData, type JobStore, type NewJob } from '@blindfit/queue';
-import { currentTraceparent } from '@blindfit/service';
+import type { Queue } from 'bullmq';
 import { digestOf } from '@blindfit/base';
 import { type BlobStore } from '@blindfit/blobs';
-import type { Queue } from 'bullmq';
-
+import { ParameterError, PlanError } from '@blindfit/he';
+import {
+  canonicalJson,
+  ContractError,
+  countPredictTasks,
+  countTasks,
+  isFinal,
+  planJob,
+  type JobView,
+  type PlannedJob,
+} from '@blindfit/protocol';
+import { JOB_OPTIONS, type JobData, type JobStore, type NewJob } from '@blindfit/queue';
+import { currentTraceparent } from '@blindfit/service';
+import { chainsOf } from '@blindfit/training';
 import { checkBlobs } from './check-blobs.ts';
 import { predictionModel } from './prediction-model.ts';
 import { ApiError } from './problems.ts';
@@ -37,7 +44,11 @@ const KEY = /^[ -~]{1,200}$/;
  * @param key the Idempotency-Key, if one was given
  * @throws {ApiError} 400 for a key that is none, 409 for a key used with another manifest, 422 with what is wrong
  */
-export async function submitJob({ store, jobs, queue }: SubmissionDependencies, manifest: unknown, key: string | undefined): Promise<Submission> {
+export async function submitJob(
+  { store, jobs, queue }: SubmissionDependencies,
+  manifest: unknown,
+  key: string | undefined,
+): Promise<Submission> {
   const id = jobId(key);
   const planned = plan(manifest);
   const bytes = new TextEncoder().encode(canonicalJson(planned.manifest));
@@ -72,27 +83,53 @@ export async function submitJob({ store, jobs, queue }: SubmissionDependencies, 
     );
   }
   // Also for a record that was there before: whoever made it may have died before this line. Adding twice adds once.
-  if (!isFinal(job.state)) await queue.add('job', { job: id, manifest: digest, ...(await jobs.traceOf(id)) }, { ...JOB_OPTIONS, jobId: id });
+  if (!isFinal(job.state))
+    await queue.add('job', { job: id, manifest: digest, ...(await jobs.traceOf(id)) }, { ...JOB_OPTIONS, jobId: id });
   return { created, job };
 }
 
 type KindFacts = Pick<NewJob, 'kind' | 'model' | 'hyperparameters' | 'tasksTotal' | 'levels' | 'chains'>;
 
 /** What the kind of a job says about it. The model a prediction uses is settled here, whatever happens to that job later. */
-async function factsOf(planned: PlannedJob, dependencies: Pick<SubmissionDependencies, 'store' | 'jobs'>): Promise<KindFacts> {
+async function factsOf(
+  planned: PlannedJob,
+  dependencies: Pick<SubmissionDependencies, 'store' | 'jobs'>,
+): Promise<KindFacts> {
   if (planned.kind === 'train') {
-    const { manifest: { hyperparameters }, plan } = planned;
-    return { kind: 'train', hyperparameters, tasksTotal: countTasks(plan), levels: plan.parameters.maxLevel, chains: chainsOf(plan).length };
+    const {
+      manifest: { hyperparameters },
+      plan,
+    } = planned;
+    return {
+      kind: 'train',
+      hyperparameters,
+      tasksTotal: countTasks(plan),
+      levels: plan.parameters.maxLevel,
+      chains: chainsOf(plan).length,
+    };
   }
   const { manifest, plan } = planned;
   const { digests, hyperparameters } = await predictionModel(dependencies, manifest);
-  return { kind: 'predict', hyperparameters, model: { job: manifest.model, digests }, tasksTotal: countPredictTasks(plan), levels: plan.model.level, chains: 1 };
+  return {
+    kind: 'predict',
+    hyperparameters,
+    model: { job: manifest.model, digests },
+    tasksTotal: countPredictTasks(plan),
+    levels: plan.model.level,
+    chains: 1,
+  };
 }
 
 function jobId(key: string | undefined): string {
   if (key === undefined) return `job-${randomBytes(12).toString('hex')}`;
   if (!KEY.test(key)) {
-    throw new ApiError(400, 'INVALID_IDEMPOTENCY_KEY', 'Not an idempotency key', 'the Idempotency-Key must be 1 to 200 printable ASCII characters', 'a random UUID will do');
+    throw new ApiError(
+      400,
+      'INVALID_IDEMPOTENCY_KEY',
+      'Not an idempotency key',
+      'the Idempotency-Key must be 1 to 200 printable ASCII characters',
+      'a random UUID will do',
+    );
   }
   return `job-${createHash('sha256').update(key).digest('hex').slice(0, 24)}`;
 }
@@ -102,9 +139,18 @@ function plan(manifest: unknown): PlannedJob {
     return planJob(manifest);
   } catch (error) {
     // The messages of these say what is allowed.
-    if (error instanceof ContractError) throw new ApiError(422, 'INVALID_MANIFEST', 'Manifest is not valid', error.message, 'make the manifest with the client, "blindfit train" or "blindfit predict --encrypted"');
-    if (error instanceof ParameterError) throw new ApiError(422, 'INVALID_PARAMETERS', 'Parameters are not valid or not secure', error.message);
-    if (error instanceof PlanError) throw new ApiError(422, 'INVALID_PLAN', 'Parameters do not carry the job', error.message);
+    if (error instanceof ContractError)
+      throw new ApiError(
+        422,
+        'INVALID_MANIFEST',
+        'Manifest is not valid',
+        error.message,
+        'make the manifest with the client, "blindfit train" or "blindfit predict --encrypted"',
+      );
+    if (error instanceof ParameterError)
+      throw new ApiError(422, 'INVALID_PARAMETERS', 'Parameters are not valid or not secure', error.message);
+    if (error instanceof PlanError)
+      throw new ApiError(422, 'INVALID_PLAN', 'Parameters do not carry the job', error.message);
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 /** Spans of requests: those that a job's trace begins with, or that its owner wants in a trace of theirs. */
-import { formatTraceparent, type Tracing } from '@blindfit/service';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { formatTraceparent, type Tracing } from '@blindfit/service';
 
 /** What changes a job is traced; of the many other requests only those that come with a `traceparent`. */
 const ALWAYS: ReadonlySet<string> = new Set(['POST /v1/jobs', 'DELETE /v1/jobs/:id', 'POST /v1/jobs/:id/refresh']);
@@ -14,10 +14,20 @@ export function traceRequests(app: FastifyInstance, tracing: Tracing): void {
     tracing.within(span === undefined ? undefined : formatTraceparent(span.spanContext()), body);
   };
   app.addHook('onRequest', (request, _reply, done) => {
-    const { method, routeOptions: { url: route }, headers: { traceparent } } = request;
+    const {
+      method,
+      routeOptions: { url: route },
+      headers: { traceparent },
+    } = request;
     const parent = typeof traceparent === 'string' ? traceparent : undefined;
     if (route?.startsWith('/v1/') === true && (parent !== undefined || ALWAYS.has(`${method} ${route}`))) {
-      const span = tracing.begin({ name: `${method} ${route}`, parent, root: true, kind: 'server', attributes: { 'http.request.method': method, 'http.route': route } });
+      const span = tracing.begin({
+        name: `${method} ${route}`,
+        parent,
+        root: true,
+        kind: 'server',
+        attributes: { 'http.request.method': method, 'http.route': route },
+      });
       if (span !== undefined) spans.set(request, span);
     }
     within(request, done);
@@ -29,7 +39,10 @@ export function traceRequests(app: FastifyInstance, tracing: Tracing): void {
     if (span !== undefined) {
       const { statusCode } = reply;
       const job = jobOf(request, reply);
-      span.setAttributes({ 'http.response.status_code': statusCode, ...(job === undefined ? {} : { 'blindfit.job.id': job }) });
+      span.setAttributes({
+        'http.response.status_code': statusCode,
+        ...(job === undefined ? {} : { 'blindfit.job.id': job }),
+      });
       tracing.end(span, statusCode >= 500 ? String(statusCode) : undefined);
     }
     done();

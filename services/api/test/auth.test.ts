@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-
-import { createMetrics, healthRoutes } from '@blindfit/service';
+import { test, type TestContext } from 'node:test';
 import fastify from 'fastify';
-
+import { createMetrics, healthRoutes } from '@blindfit/service';
 import { addBearerAuth } from '../src/auth.ts';
 import { ApiError, problemOf, useProblems } from '../src/problems.ts';
 
@@ -17,7 +14,9 @@ async function serve(t: TestContext): Promise<string> {
   addBearerAuth(app, { token: TOKEN });
   await app.register(healthRoutes, { checks: {}, registry: createMetrics({ service: 'api', version: '0' }) });
   app.get('/v1/things', () => Promise.resolve({ things: [] }));
-  app.get('/v1/conflict', () => Promise.reject(new ApiError(409, 'JOB_FINISHED', 'Job is finished', 'job j1 is finished', 'submit a new one')));
+  app.get('/v1/conflict', () =>
+    Promise.reject(new ApiError(409, 'JOB_FINISHED', 'Job is finished', 'job j1 is finished', 'submit a new one')),
+  );
   app.get('/v1/bug', () => Promise.reject(new TypeError('secret internals')));
   app.post('/v1/things', { schema: { body: { type: 'object', required: ['name'] } } }, () => Promise.resolve({}));
   return await app.listen({ host: '127.0.0.1', port: 0 });
@@ -34,14 +33,27 @@ test('probes are open, everything else asks for the token', async (t) => {
     assert.match(response.headers.get('www-authenticate') ?? '', /^Bearer /);
     assert.equal(((await response.json()) as { code: string }).code, 'UNAUTHORIZED');
   }
-  for (const path of ['/metrics', '/v1/things']) assert.equal((await fetch(url + path, { headers: bearer })).status, 200, path);
+  for (const path of ['/metrics', '/v1/things'])
+    assert.equal((await fetch(url + path, { headers: bearer })).status, 200, path);
 });
 
 test('only the exact token is accepted', async (t) => {
   const url = await serve(t);
-  const attempt = async (authorization: string): Promise<number> => (await fetch(`${url}/v1/things`, { headers: { authorization } })).status;
-  for (const good of [`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `Bearer  ${TOKEN}`]) assert.equal(await attempt(good), 200, good);
-  for (const bad of ['', 'Bearer', 'Bearer x', TOKEN, `Basic ${TOKEN}`, `Bearer ${TOKEN}x`, `Bearer ${TOKEN.slice(1)}`, `Bearer ${TOKEN.toUpperCase()}`, `Bearer ${TOKEN} x`]) {
+  const attempt = async (authorization: string): Promise<number> =>
+    (await fetch(`${url}/v1/things`, { headers: { authorization } })).status;
+  for (const good of [`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `Bearer  ${TOKEN}`])
+    assert.equal(await attempt(good), 200, good);
+  for (const bad of [
+    '',
+    'Bearer',
+    'Bearer x',
+    TOKEN,
+    `Basic ${TOKEN}`,
+    `Bearer ${TOKEN}x`,
+    `Bearer ${TOKEN.slice(1)}`,
+    `Bearer ${TOKEN.toUpperCase()}`,
+    `Bearer ${TOKEN} x`,
+  ]) {
     assert.equal(await attempt(bad), 401, bad);
   }
 });
@@ -80,7 +92,13 @@ test('errors on purpose, mistakes of the client, unknown routes and bugs are all
 });
 
 test('problemOf never trusts what was thrown', () => {
-  for (const thrown of [undefined, 'text', { code: 'BLOB_NOT_FOUND' }, Object.assign(new Error('x'), { code: 'toString' }), Object.assign(new Error('x'), { statusCode: 200 })]) {
+  for (const thrown of [
+    undefined,
+    'text',
+    { code: 'BLOB_NOT_FOUND' },
+    Object.assign(new Error('x'), { code: 'toString' }),
+    Object.assign(new Error('x'), { statusCode: 200 }),
+  ]) {
     assert.equal(problemOf(thrown).code, 'INTERNAL');
   }
 });

@@ -1,16 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { stat, utimes, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
-import type { Socket } from 'node:net';
-import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-
-import { FileBlobStore } from '@blindfit/blobs';
+import { connect, type Socket } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import fastify, { type FastifyInstance } from 'fastify';
 import { parseDigest } from '@blindfit/base';
-import fastify from 'fastify';
-import type { FastifyInstance } from 'fastify';
-
+import { FileBlobStore } from '@blindfit/blobs';
 import { HttpBlobStore } from '../../../libs/blobs/src/http-store.ts';
 import { addBearerAuth } from '../src/auth.ts';
 import { useProblems } from '../src/problems.ts';
@@ -28,19 +23,30 @@ interface Setup {
   store: FileBlobStore;
 }
 
-async function setup(t: TestContext, options: { root?: string; token?: string; idleTimeoutMs?: number } = {}): Promise<Setup> {
+async function setup(
+  t: TestContext,
+  options: { root?: string; token?: string; idleTimeoutMs?: number } = {},
+): Promise<Setup> {
   const root = options.root ?? (await temporaryDirectory(t));
   const store = await FileBlobStore.open(root);
   const app = fastify({ forceCloseConnections: true });
   t.after(() => app.close());
   useProblems(app);
   if (options.token !== undefined) addBearerAuth(app, { token: options.token });
-  await app.register(blobRoutes, { store, maxBytes: MAX, ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }) });
+  await app.register(blobRoutes, {
+    store,
+    maxBytes: MAX,
+    ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }),
+  });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   return { app, url: `${url}/v1/blobs`, port: Number(new URL(url).port), root, store };
 }
 
-const put = (url: string, body: Uint8Array<ArrayBuffer> | string, headers: Record<string, string> = {}): Promise<Response> =>
+const put = (
+  url: string,
+  body: Uint8Array<ArrayBuffer> | string,
+  headers: Record<string, string> = {},
+): Promise<Response> =>
   fetch(url, { method: 'PUT', body, headers: { 'content-type': 'application/octet-stream', ...headers } });
 
 /** Sends a body without Content-Length. */
@@ -70,7 +76,9 @@ async function assertProblem(response: Response, status: number, code: string): 
 async function startUpload(port: number, path: string, length: number, firstBytes: Uint8Array): Promise<Socket> {
   const socket = connect(port, '127.0.0.1');
   socket.on('error', () => undefined);
-  socket.write(`PUT ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: ${length}\r\n\r\n`);
+  socket.write(
+    `PUT ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: ${length}\r\n\r\n`,
+  );
   await new Promise<void>((resolve) => socket.write(firstBytes, () => resolve()));
   return socket;
 }
@@ -111,7 +119,10 @@ test('HEAD and PUT make a blob new, so that it is not collected under a client t
   const yesterday = new Date(Date.now() - 86_400_000);
   const ageAfter = async (method: 'GET' | 'HEAD' | 'PUT'): Promise<number> => {
     await utimes(store.pathOf(digest), yesterday, yesterday);
-    assert.equal((await fetch(`${url}/${digest}`, { method, ...(method === 'PUT' ? { body: bytes } : {}) })).status, 200);
+    assert.equal(
+      (await fetch(`${url}/${digest}`, { method, ...(method === 'PUT' ? { body: bytes } : {}) })).status,
+      200,
+    );
     return Date.now() - (await stat(store.pathOf(digest))).mtimeMs;
   };
   for (const method of ['HEAD', 'PUT'] as const) assert.ok((await ageAfter(method)) < 10_000, method);
@@ -122,11 +133,19 @@ test('any content type is bytes, the digest may be percent-encoded, and the empt
   const { url, store } = await setup(t);
   for (const type of ['application/json', 'text/plain', 'image/png']) {
     const { bytes, digest } = randomBlob(1000);
-    assert.equal((await put(`${url}/${encodeURIComponent(digest)}`, bytes, { 'content-type': type })).status, 201, type);
+    assert.equal(
+      (await put(`${url}/${encodeURIComponent(digest)}`, bytes, { 'content-type': type })).status,
+      201,
+      type,
+    );
     assert.deepEqual(await store.get(digest), bytes);
   }
   const { bytes, digest } = randomBlob(50_000);
-  await assertProblem(await put(`${url}/${digest}`, bytes, { 'content-type': 'nonsense' }), 415, 'UNSUPPORTED_MEDIA_TYPE');
+  await assertProblem(
+    await put(`${url}/${digest}`, bytes, { 'content-type': 'nonsense' }),
+    415,
+    'UNSUPPORTED_MEDIA_TYPE',
+  );
   assert.equal((await putChunked(`${url}/${digest}`, bytes)).status, 201);
   assert.equal((await fetch(`${url}/${EMPTY}`, { method: 'PUT' })).status, 201);
   assert.deepEqual(await store.has(EMPTY), { size: 0 });
@@ -136,7 +155,13 @@ test('any content type is bytes, the digest may be percent-encoded, and the empt
 test('a malformed digest is 400 with the rule, on every method', async (t) => {
   const { url, root } = await setup(t);
   const { bytes, digest } = randomBlob(100);
-  for (const bad of ['x', digest.slice(7), digest.toUpperCase(), digest.replace('sha256', 'md5'), '..%2F..%2Fetc%2Fpasswd']) {
+  for (const bad of [
+    'x',
+    digest.slice(7),
+    digest.toUpperCase(),
+    digest.replace('sha256', 'md5'),
+    '..%2F..%2Fetc%2Fpasswd',
+  ]) {
     const problem = await assertProblem(await put(`${url}/${bad}`, bytes), 400, 'INVALID_DIGEST');
     assert.match(String(problem['hint']), /64 lower-case hex digits/);
     await assertProblem(await fetch(`${url}/${bad}`), 400, 'INVALID_DIGEST');
@@ -197,7 +222,10 @@ test('bytes are on disk before the upload is over, and a client that goes away l
   const { port, root } = await setup(t);
   const { bytes, digest } = randomBlob(800_000);
   const socket = await startUpload(port, `/v1/blobs/${digest}`, bytes.length, bytes.subarray(0, 600_000));
-  await until(async () => (await filesUnder(root)).some((name) => name.endsWith('.part')), 'the upload is being written');
+  await until(
+    async () => (await filesUnder(root)).some((name) => name.endsWith('.part')),
+    'the upload is being written',
+  );
   socket.destroy();
   await until(async () => (await filesUnder(root)).length === 0, 'the temporary file is gone');
 });
@@ -214,7 +242,9 @@ test('a client that falls silent is given up', async (t) => {
 test('concurrent uploads of one blob all succeed', async (t) => {
   const { url, root, store } = await setup(t);
   const { bytes, digest } = randomBlob(500_000);
-  const statuses = await Promise.all(Array.from({ length: 10 }, async () => (await put(`${url}/${digest}`, bytes)).status));
+  const statuses = await Promise.all(
+    Array.from({ length: 10 }, async () => (await put(`${url}/${digest}`, bytes)).status),
+  );
   assert.ok(statuses.every((status) => status === 200 || status === 201));
   assert.ok(statuses.includes(201));
   assert.deepEqual(await filesUnder(root), [store.pathOf(digest)]);
@@ -256,5 +286,7 @@ function once(socket: Socket, event: 'data' | 'close'): Promise<unknown[]> {
 }
 
 function rejectAfter(milliseconds: number): Promise<never> {
-  return new Promise((_resolve, reject) => setTimeout(() => reject(new Error(`nothing came for ${milliseconds} ms`)), milliseconds).unref());
+  return new Promise((_resolve, reject) =>
+    setTimeout(() => reject(new Error(`nothing came for ${milliseconds} ms`)), milliseconds).unref(),
+  );
 }

@@ -3,12 +3,10 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
-import type { ExpectedBlob } from '@blindfit/protocol';
-import { Parameters, wrap } from '@blindfit/he';
-import { FileBlobStore } from '@blindfit/blobs';
 import { type Digest } from '@blindfit/base';
-
+import { FileBlobStore } from '@blindfit/blobs';
+import { Parameters, wrap } from '@blindfit/he';
+import type { ExpectedBlob } from '@blindfit/protocol';
 import { checkPlaces } from '../src/check-blobs.ts';
 import { ApiError } from '../src/problems.ts';
 import { putBlob } from './service.ts';
@@ -46,11 +44,17 @@ test('problems come in the order of the places, whichever blob was looked into f
   for (const digest of bad.slice(0, 2)) slow.add(digest);
   const at = (digest: string, index: number): ExpectedBlob => ({ digest, place: `place ${index}`, fields });
   assert.deepEqual(await problemsOf(store, [at(good, 0)]), { code: 'fine', places: [] });
-  assert.deepEqual(await problemsOf(store, [good, ...bad].map(at)), { code: 'BLOBS_INVALID', places: ['place 1', 'place 2', 'place 3', 'place 4'] });
+  assert.deepEqual(await problemsOf(store, [good, ...bad].map(at)), {
+    code: 'BLOBS_INVALID',
+    places: ['place 1', 'place 2', 'place 3', 'place 4'],
+  });
   // Those that are missing come first: without them nobody knows what else is wrong.
   const absent = randomBlob(10).digest;
   slow.add(absent);
-  assert.deepEqual(await problemsOf(store, [...bad, absent].map(at)), { code: 'BLOBS_MISSING', places: ['place 4', 'place 0', 'place 1', 'place 2', 'place 3'] });
+  assert.deepEqual(await problemsOf(store, [...bad, absent].map(at)), {
+    code: 'BLOBS_MISSING',
+    places: ['place 4', 'place 0', 'place 1', 'place 2', 'place 3'],
+  });
 });
 
 test('of a thousand problems the first twenty are named', async (t) => {
@@ -63,5 +67,11 @@ test('of a thousand problems the first twenty are named', async (t) => {
   assert.deepEqual(await problemsOf(store, places), { code: 'BLOBS_MISSING', places: expected });
   // One blob at many places.
   const [one = ''] = absent;
-  assert.deepEqual(await problemsOf(store, places.map((place) => ({ ...place, digest: one }))), { code: 'BLOBS_MISSING', places: expected });
+  assert.deepEqual(
+    await problemsOf(
+      store,
+      places.map((place) => ({ ...place, digest: one })),
+    ),
+    { code: 'BLOBS_MISSING', places: expected },
+  );
 });

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import { rename, rm, stat, utimes } from 'node:fs/promises';
 import { test, type TestContext } from 'node:test';
-
+import { Registry } from 'prom-client';
+import { parseDigest, type Digest } from '@blindfit/base';
 import { expectedBlobs, planManifest, type JobView, type Manifest } from '@blindfit/protocol';
 import { createLogger } from '@blindfit/service';
-import { parseDigest, type Digest } from '@blindfit/base';
-import { Registry } from 'prom-client';
-
 import { startCollector, type Collector } from '../src/collector.ts';
 import { addCollectorMetrics } from '../src/metrics.ts';
 import { makeJob, putBlob, startService, type Service } from './service.ts';
@@ -30,13 +28,29 @@ interface Setup {
 }
 
 /** An API, and a collector on its store that works when it is told to. */
-async function setup(t: TestContext, times: { firstMs?: number; intervalMs?: number; retentionMs?: number } = {}): Promise<Setup> {
+async function setup(
+  t: TestContext,
+  times: { firstMs?: number; intervalMs?: number; retentionMs?: number } = {},
+): Promise<Setup> {
   const service = await startService(t, { retentionMs: Infinity });
   const registry = new Registry();
   const log: LogLine[] = [];
-  const logger = createLogger({ service: 'test', level: 'debug', destination: { write: (line: string) => void log.push(JSON.parse(line) as LogLine) } });
+  const logger = createLogger({
+    service: 'test',
+    level: 'debug',
+    destination: { write: (line: string) => void log.push(JSON.parse(line) as LogLine) },
+  });
   const { store, redis, jobs } = service;
-  const collector = startCollector({ store, redis, jobs, prefix: service.options.queuePrefix ?? '', retentionMs: DAY, logger, metrics: addCollectorMetrics(registry), ...times });
+  const collector = startCollector({
+    store,
+    redis,
+    jobs,
+    prefix: service.options.queuePrefix ?? '',
+    retentionMs: DAY,
+    logger,
+    metrics: addCollectorMetrics(registry),
+    ...times,
+  });
   t.after(() => collector.close());
   const metric = async (name: string): Promise<number | undefined> => {
     const line = (await registry.metrics()).split('\n').find((each) => each.startsWith(`${name} `));
@@ -74,20 +88,34 @@ async function intermediates({ store }: Service, count: number): Promise<Digest[
   return digests;
 }
 
-const inputsOf = (manifest: Manifest): string[] => [...new Set(expectedBlobs(planManifest(manifest)).map(({ digest }) => digest))];
+const inputsOf = (manifest: Manifest): string[] => [
+  ...new Set(expectedBlobs(planManifest(manifest)).map(({ digest }) => digest)),
+];
 
 test('old intermediates of finished jobs go; manifests, inputs, keys, models and iterates stay', async (t) => {
   const { service, collector, log, metric } = await setup(t);
   const { manifest } = await makeJob(service.store);
   const other = await makeJob(service.store, {}, { samples: 90, features: 5, classes: 2 });
-  const [done, failed, cancelled] = [await submitAged(service, manifest, 3 * DAY), await submitAged(service, manifest, 3 * DAY), await submitAged(service, other.manifest, 3 * DAY)];
+  const [done, failed, cancelled] = [
+    await submitAged(service, manifest, 3 * DAY),
+    await submitAged(service, manifest, 3 * DAY),
+    await submitAged(service, other.manifest, 3 * DAY),
+  ];
   const [model, second, first, ...garbage] = await intermediates(service, 20);
   const recent = await intermediates(service, 3);
   assert.ok(model && second && first);
   await service.jobs.succeed(done.id, [model], [[first], [first, second]]);
   await service.jobs.fail(failed.id, { code: 'X', message: 'x' });
   await service.jobs.cancel(cancelled.id);
-  const needed = [done.manifest, cancelled.manifest, ...inputsOf(manifest), ...inputsOf(other.manifest), model, first, second];
+  const needed = [
+    done.manifest,
+    cancelled.manifest,
+    ...inputsOf(manifest),
+    ...inputsOf(other.manifest),
+    model,
+    first,
+    second,
+  ];
   const before = await all(service);
   assert.deepEqual(before, new Set([...needed, ...garbage, ...recent]), 'the test knows every blob');
   await age(service, before, 2 * DAY);
@@ -117,7 +145,10 @@ test('nothing of a job that has not ended goes, whatever its age; what is older 
   const { manifest } = await makeJob(service.store);
   const ended = await submitAged(service, manifest, 9 * DAY);
   await service.jobs.cancel(ended.id);
-  const [queued, running] = [await submitAged(service, manifest, 5 * DAY), await submitAged(service, manifest, 4 * DAY)];
+  const [queued, running] = [
+    await submitAged(service, manifest, 5 * DAY),
+    await submitAged(service, manifest, 4 * DAY),
+  ];
   await service.jobs.start(running.id);
   const older = await intermediates(service, 5);
   const between = await intermediates(service, 5);
@@ -150,7 +181,10 @@ test('digests at the borders of the chunks of a large manifest are found', async
   await service.jobs.cancel(job.id);
   const named = await intermediates(service, 36);
   // Read in chunks of 64 KiB: every border cuts through a digest, each at another place.
-  const body = named.reduce((text, digest, i) => text.padEnd(65_536 * (i + 1) - 2 * i, 'é') + digest, '{"of a future kind":"');
+  const body = named.reduce(
+    (text, digest, i) => text.padEnd(65_536 * (i + 1) - 2 * i, 'é') + digest,
+    '{"of a future kind":"',
+  );
   const large = await putBlob(service.store, Buffer.from(`${body}"}`, 'latin1'));
   const record = JSON.parse((await service.redis.hget(service.jobs.keys.job(job.id), 'job')) ?? '') as JobView;
   await service.redis.hset(service.jobs.keys.job(job.id), 'job', JSON.stringify({ ...record, manifest: large }));
@@ -190,11 +224,15 @@ test('a Redis without any job is no reason to empty a store', async (t) => {
 
 test('a submission makes blobs new that nobody had asked about', async (t) => {
   const { service, collector } = await setup(t);
-  const [first, second] = [await makeJob(service.store), await makeJob(service.store, {}, { samples: 90, features: 5, classes: 2 })];
+  const [first, second] = [
+    await makeJob(service.store),
+    await makeJob(service.store, {}, { samples: 90, features: 5, classes: 2 }),
+  ];
   await service.jobs.cancel((await submitAged(service, first.manifest, 3 * DAY)).id);
   await age(service, await all(service), 2 * DAY);
   assert.equal((await service.submit(second.manifest)).status, 201);
-  for (const digest of inputsOf(second.manifest)) assert.ok(Date.now() - (await stat(service.store.pathOf(parseDigest(digest)))).mtimeMs < 60_000);
+  for (const digest of inputsOf(second.manifest))
+    assert.ok(Date.now() - (await stat(service.store.pathOf(parseDigest(digest)))).mtimeMs < 60_000);
   assert.equal((await collector.collect())?.collected, 0);
 });
 
@@ -222,7 +260,10 @@ test('it collects by itself, again and again, and not after it was closed', asyn
   for (let round = 0; round < 3; round++) {
     const garbage = await intermediates(service, 3);
     await age(service, garbage, 2 * HOUR);
-    await until(async () => (await service.store.has(garbage[0] ?? parseDigest(''))) === undefined, 'the blobs are collected');
+    await until(
+      async () => (await service.store.has(garbage[0] ?? parseDigest(''))) === undefined,
+      'the blobs are collected',
+    );
   }
   // A store that went away for a while ends nothing.
   await rename(service.storeDirectory, `${service.storeDirectory}-away`);

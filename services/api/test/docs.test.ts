@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
 import SwaggerParser from '@apidevtools/swagger-parser';
-
 import { startService, TOKEN } from './service.ts';
 
 type Validatable = Parameters<typeof SwaggerParser.validate>[0];
@@ -14,7 +12,9 @@ interface Operation {
   responses: Record<string, { content?: Record<string, unknown> }>;
 }
 
-const basic = (user: string, password: string): { authorization: string } => ({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` });
+const basic = (user: string, password: string): { authorization: string } => ({
+  authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+});
 
 test('the OpenAPI document is valid and describes every route', async (t) => {
   const service = await startService(t);
@@ -24,7 +24,9 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
   assert.equal(document.openapi, '3.1.0');
   const { paths } = document;
   await SwaggerParser.validate(structuredClone(document) as unknown as Validatable);
-  const operations = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method} ${path}`),
+  );
   assert.deepEqual(operations.sort(), [
     'delete /v1/jobs/{id}',
     'get /healthz',
@@ -54,13 +56,19 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
   assert.deepEqual(Object.keys(submit?.requestBody?.content ?? {}), ['application/json']);
   assert.deepEqual(Object.keys(submit?.responses['422']?.content ?? {}), ['application/problem+json']);
   assert.deepEqual(Object.keys(submit?.responses['201']?.content ?? {}), ['application/json']);
-  assert.deepEqual(Object.keys(paths['/v1/jobs/{id}/events']?.['get']?.responses['200']?.content ?? {}), ['text/event-stream']);
-  assert.deepEqual(Object.keys(paths['/v1/jobs/{id}/result']?.['get']?.responses['200']?.content ?? {}), ['application/octet-stream']);
+  assert.deepEqual(Object.keys(paths['/v1/jobs/{id}/events']?.['get']?.responses['200']?.content ?? {}), [
+    'text/event-stream',
+  ]);
+  assert.deepEqual(Object.keys(paths['/v1/jobs/{id}/result']?.['get']?.responses['200']?.content ?? {}), [
+    'application/octet-stream',
+  ]);
   const jobMetrics = paths['/metrics/jobs/{id}']?.['get'];
   assert.deepEqual(Object.keys(jobMetrics?.responses['200']?.content ?? {}), ['text/plain']);
   assert.deepEqual(Object.keys(jobMetrics?.responses['404']?.content ?? {}), ['application/problem+json']);
   assert.deepEqual(Object.keys(paths['/metrics/jobs']?.['get']?.responses['200']?.content ?? {}), ['application/json']);
-  assert.deepEqual(Object.keys(paths['/v1/blobs/{digest}']?.['put']?.requestBody?.content ?? {}), ['application/octet-stream']);
+  assert.deepEqual(Object.keys(paths['/v1/blobs/{digest}']?.['put']?.requestBody?.content ?? {}), [
+    'application/octet-stream',
+  ]);
 });
 
 test('the documentation opens with the token, in browsers as a password; nothing else does', async (t) => {
@@ -68,11 +76,22 @@ test('the documentation opens with the token, in browsers as a password; nothing
   const stranger = await fetch(`${url}/docs`);
   assert.equal(stranger.status, 401);
   assert.match(stranger.headers.get('www-authenticate') ?? '', /Basic realm=/);
-  for (const path of ['/docs', '/docs/json', '/docs/yaml', '/docs/static/index.html', '/docs/static/swagger-ui-bundle.js']) {
+  for (const path of [
+    '/docs',
+    '/docs/json',
+    '/docs/yaml',
+    '/docs/static/index.html',
+    '/docs/static/swagger-ui-bundle.js',
+  ]) {
     assert.equal((await fetch(url + path)).status, 401, path);
     assert.equal((await fetch(url + path, { headers: { authorization: `Bearer ${TOKEN}` } })).status, 200, path);
     assert.equal((await fetch(url + path, { headers: basic('anybody', TOKEN) })).status, 200, path);
-    for (const wrong of [basic('anybody', `${TOKEN}x`), basic(TOKEN, ''), { authorization: 'Basic' }, { authorization: `Basic ${TOKEN}` }]) {
+    for (const wrong of [
+      basic('anybody', `${TOKEN}x`),
+      basic(TOKEN, ''),
+      { authorization: 'Basic' },
+      { authorization: `Basic ${TOKEN}` },
+    ]) {
       assert.equal((await fetch(url + path, { headers: wrong })).status, 401, `${path} ${wrong.authorization}`);
     }
   }

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-
 import type { JobView } from '@blindfit/protocol';
-
 import { BEARER } from './service.ts';
 
 export interface ServerEvent {
@@ -65,11 +63,21 @@ async function* parse(response: Response): AsyncGenerator<ServerEvent> {
   for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
     text += decoder.decode(chunk, { stream: true });
     for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
-      const fields = new Map(text.slice(0, end).split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()] as const));
+      const fields = new Map(
+        text
+          .slice(0, end)
+          .split('\n')
+          .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()] as const),
+      );
       text = text.slice(end + 2);
       if (fields.has('retry')) continue;
       if (fields.has('')) yield { name: 'heartbeat', id: 0, data: {} as JobView };
-      else yield { name: fields.get('event') ?? '', id: Number(fields.get('id')), data: JSON.parse(fields.get('data') ?? '') as JobView };
+      else
+        yield {
+          name: fields.get('event') ?? '',
+          id: Number(fields.get('id')),
+          data: JSON.parse(fields.get('data') ?? '') as JobView,
+        };
     }
   }
 }

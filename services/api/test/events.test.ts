@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
 import type { JobView } from '@blindfit/protocol';
 import type { JobStore } from '@blindfit/queue';
-
 import { startRedis } from '@blindfit/stack';
 import { EventsClient } from './events-client.ts';
 import { makeJob, startService, type Service } from './service.ts';
@@ -20,7 +18,15 @@ async function submitted(service: Service): Promise<{ id: string; events: string
 
 function finishTask(jobs: JobStore, id: string, task: number): Promise<boolean> {
   const operations = { rotations: 1, relinearisations: 0, multiplications: 0, plainMultiplications: 0, rescales: 0 };
-  return jobs.recordTask(id, `${id}.backward.${task}`, { kind: 'backward', iteration: 1, pair: 0, operations, startedAt: Date.now() - 10, finishedAt: Date.now(), loadKeysSeconds: 0 });
+  return jobs.recordTask(id, `${id}.backward.${task}`, {
+    kind: 'backward',
+    iteration: 1,
+    pair: 0,
+    operations,
+    startedAt: Date.now() - 10,
+    finishedAt: Date.now(),
+    loadKeysSeconds: 0,
+  });
 }
 
 test('events: the state at once, every change, the end', async (t) => {
@@ -54,7 +60,9 @@ test('events: the state at once, every change, the end', async (t) => {
 
   // Whoever comes late gets the same end.
   const late = await EventsClient.open(events, { 'last-event-id': '41' });
-  const names = [await late.next(), await late.next(), await late.next()].map((event) => event && [event.name, event.id]);
+  const names = [await late.next(), await late.next(), await late.next()].map(
+    (event) => event && [event.name, event.id],
+  );
   assert.deepEqual(names, [['progress', 42], ['end', 43], undefined]);
 });
 
@@ -72,7 +80,10 @@ test('events: a burst of changes becomes a few events, the last of which is the 
   });
   const allowed = 3 + Math.ceil((Date.now() - began) / 200);
   assert.ok(seen.length <= allowed, `${seen.length} events, ${allowed} would be five a second`);
-  assert.deepEqual(seen, [...seen].sort((a, b) => a - b));
+  assert.deepEqual(
+    seen,
+    [...seen].sort((a, b) => a - b),
+  );
   client.disconnect();
 });
 
@@ -93,7 +104,8 @@ test('events: what no announcement told is found by looking', async (t) => {
 test('events: a client that goes away leaves nothing behind', async (t) => {
   const service = await startService(t);
   const { events } = await submitted(service);
-  const streams = async (): Promise<number> => Number(/^blindfit_api_event_streams (\d+)$/m.exec(await (await service.call('/metrics')).text())?.[1]);
+  const streams = async (): Promise<number> =>
+    Number(/^blindfit_api_event_streams (\d+)$/m.exec(await (await service.call('/metrics')).text())?.[1]);
   const clients = await Promise.all(Array.from({ length: 5 }, () => EventsClient.open(events)));
   await Promise.all(clients.map((client) => client.next()));
   assert.equal(await streams(), 5);
@@ -148,7 +160,10 @@ test('a Redis that is killed and comes back: streams go on, requests meanwhile a
   assert.deepEqual(((await ready.json()) as { failing: string[] }).failing, ['redis']);
   const metrics = await (await service.call('/metrics')).text();
   assert.match(metrics, /^blindfit_http_request_duration_seconds_count/m);
-  assert.doesNotMatch(metrics, /^blindfit_(jobs\b|jobs_awaiting|refresh_oldest|job_oldest|queue_|cluster|redis_memory)/m);
+  assert.doesNotMatch(
+    metrics,
+    /^blindfit_(jobs\b|jobs_awaiting|refresh_oldest|job_oldest|queue_|cluster|redis_memory)/m,
+  );
   assert.match(metrics, /^blindfit_redis_up 0$/m);
 
   redis = await startRedis({ dataDir, log });

@@ -1,9 +1,7 @@
 /** Prometheus learns which jobs there are, and scrapes each as a target of its own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
 import { AWAITING, type NewJob } from '@blindfit/queue';
-
 import { problemOf } from './answers.ts';
 import { startService, TOKEN, type Service } from './service.ts';
 
@@ -19,7 +17,12 @@ const newJob = (id: string): NewJob => ({
   id,
   manifest: DIGEST,
   shape: { samples: 100, features: 5, classes: 3 },
-  hyperparameters: { iterations: 4, learningRate: 1, initialWeight: 0, sigmoid: { degree: 3, range: 8, odd: [0.1068, -0.000385] } },
+  hyperparameters: {
+    iterations: 4,
+    learningRate: 1,
+    initialWeight: 0,
+    sigmoid: { degree: 3, range: 8, odd: [0.1068, -0.000385] },
+  },
   parameters: 'N8192',
   tasksTotal: 8,
   levels: 6,
@@ -55,7 +58,10 @@ test('a job is a target from its submission until some minutes after its end', a
   await jobs.start('job-a');
   await jobs.cancel('job-a');
   const host = new URL(service.url).host;
-  const group = (id: string): TargetGroup => ({ targets: [host], labels: { __metrics_path__: `/metrics/jobs/${id}`, blindfit_job: id } });
+  const group = (id: string): TargetGroup => ({
+    targets: [host],
+    labels: { __metrics_path__: `/metrics/jobs/${id}`, blindfit_job: id },
+  });
   assert.deepEqual(await targets(service), [group('job-b'), group('job-a')]);
   // The end of one of them is moved into the past.
   const { states } = jobs.keys;
@@ -70,22 +76,68 @@ test('the metrics of a job follow it to its end', async (t) => {
   const { jobs } = service;
   await jobs.create(newJob('job-a'));
   const queued = await scrape(service, 'job-a');
-  assert.deepEqual([queued('blindfit_job_state{state="queued"}'), queued('blindfit_job_state{state="running"}'), queued('blindfit_job_phase{phase="queued"}')], [1, 0, 1]);
-  assert.deepEqual([queued('blindfit_job_progress_ratio'), queued('blindfit_job_tasks_done_total{kind="forward"}'), queued('blindfit_job_ended_timestamp_seconds')], [0, undefined, undefined]);
+  assert.deepEqual(
+    [
+      queued('blindfit_job_state{state="queued"}'),
+      queued('blindfit_job_state{state="running"}'),
+      queued('blindfit_job_phase{phase="queued"}'),
+    ],
+    [1, 0, 1],
+  );
+  assert.deepEqual(
+    [
+      queued('blindfit_job_progress_ratio'),
+      queued('blindfit_job_tasks_done_total{kind="forward"}'),
+      queued('blindfit_job_ended_timestamp_seconds'),
+    ],
+    [0, undefined, undefined],
+  );
   assert.ok(Math.abs((queued('blindfit_job_submitted_timestamp_seconds') ?? 0) - Date.now() / 1000) < 60);
 
   await jobs.start('job-a');
   await jobs.setPhase('job-a', 'training');
   for (const [i, seconds] of [1, 2.5].entries()) {
-    await jobs.recordTask('job-a', `f${i}`, { kind: 'forward', iteration: 1, pair: 0, startedAt: 0, finishedAt: 1000 * seconds, loadKeysSeconds: 0, operations });
+    await jobs.recordTask('job-a', `f${i}`, {
+      kind: 'forward',
+      iteration: 1,
+      pair: 0,
+      startedAt: 0,
+      finishedAt: 1000 * seconds,
+      loadKeysSeconds: 0,
+      operations,
+    });
   }
   await jobs.setIteration('job-a', 0, 1, 2);
-  await jobs.setChain('job-a', 0, undefined, { phase: AWAITING, segment: 0, history: [], request: { ...REQUEST, since: new Date(Date.now() - 30_000).toISOString() } });
+  await jobs.setChain('job-a', 0, undefined, {
+    phase: AWAITING,
+    segment: 0,
+    history: [],
+    request: { ...REQUEST, since: new Date(Date.now() - 30_000).toISOString() },
+  });
   const waiting = await scrape(service, 'job-a');
-  assert.deepEqual([waiting('blindfit_job_state{state="awaiting-refresh"}'), waiting('blindfit_job_phase{phase="awaiting-refresh"}'), waiting('blindfit_job_phase{phase="training"}')], [1, 1, 0]);
-  assert.deepEqual([waiting('blindfit_job_iterations_done'), waiting('blindfit_job_iterations_planned'), waiting('blindfit_job_levels_left')], [1, 4, 2]);
+  assert.deepEqual(
+    [
+      waiting('blindfit_job_state{state="awaiting-refresh"}'),
+      waiting('blindfit_job_phase{phase="awaiting-refresh"}'),
+      waiting('blindfit_job_phase{phase="training"}'),
+    ],
+    [1, 1, 0],
+  );
+  assert.deepEqual(
+    [
+      waiting('blindfit_job_iterations_done'),
+      waiting('blindfit_job_iterations_planned'),
+      waiting('blindfit_job_levels_left'),
+    ],
+    [1, 4, 2],
+  );
   assert.deepEqual([waiting('blindfit_job_progress_ratio'), waiting('blindfit_job_tasks_planned')], [0.25, 8]);
-  assert.deepEqual(['tasks_done_total', 'task_seconds_total', 'task_max_seconds'].map((name) => waiting(`blindfit_job_${name}{kind="forward"}`)), [2, 3.5, 2.5]);
+  assert.deepEqual(
+    ['tasks_done_total', 'task_seconds_total', 'task_max_seconds'].map((name) =>
+      waiting(`blindfit_job_${name}{kind="forward"}`),
+    ),
+    [2, 3.5, 2.5],
+  );
   assert.equal(waiting('blindfit_job_operations_total{operation="rotations"}'), 20);
   const awaited = waiting('blindfit_job_awaiting_refresh_seconds') ?? 0;
   assert.ok(awaited >= 30 && awaited < 90, String(awaited));
@@ -93,13 +145,25 @@ test('the metrics of a job follow it to its end', async (t) => {
   await jobs.answerRefresh('job-a', { id: REQUEST.id, weights: DIGEST, momentum: DIGEST });
   await jobs.fail('job-a', { code: 'JOB_FAILED', message: 'for this test' });
   const failed = await scrape(service, 'job-a');
-  assert.deepEqual([failed('blindfit_job_state{state="failed"}'), failed('blindfit_job_phase{phase="done"}'), failed('blindfit_job_refreshes_total'), failed('blindfit_job_awaiting_refresh_seconds')], [1, 1, 1, 0]);
+  assert.deepEqual(
+    [
+      failed('blindfit_job_state{state="failed"}'),
+      failed('blindfit_job_phase{phase="done"}'),
+      failed('blindfit_job_refreshes_total'),
+      failed('blindfit_job_awaiting_refresh_seconds'),
+    ],
+    [1, 1, 1, 0],
+  );
   assert.ok((failed('blindfit_job_refresh_wait_seconds_total') ?? -1) >= 0);
-  assert.ok((failed('blindfit_job_ended_timestamp_seconds') ?? 0) >= (failed('blindfit_job_submitted_timestamp_seconds') ?? Infinity));
+  assert.ok(
+    (failed('blindfit_job_ended_timestamp_seconds') ?? 0) >=
+      (failed('blindfit_job_submitted_timestamp_seconds') ?? Infinity),
+  );
 });
 
 test('strangers get nothing, and an unknown job is said to be unknown', async (t) => {
   const service = await startService(t);
-  for (const path of ['/metrics/jobs', '/metrics/jobs/job-a']) assert.equal((await fetch(service.url + path)).status, 401, path);
+  for (const path of ['/metrics/jobs', '/metrics/jobs/job-a'])
+    assert.equal((await fetch(service.url + path)).status, 401, path);
   await problemOf(await service.call('/metrics/jobs/job-a'), 404, 'JOB_NOT_FOUND');
 });

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-
-import type { Manifest } from '@blindfit/protocol';
-import { Parameters, wrap, type WireFields } from '@blindfit/he';
 import { digestOf } from '@blindfit/base';
-
+import { Parameters, wrap, type WireFields } from '@blindfit/he';
+import type { Manifest } from '@blindfit/protocol';
 import { asJob, jobOf, problemOf } from './answers.ts';
 import { makeJob, putBlob, startService, storedManifest, TOKEN, type Service } from './service.ts';
 import { randomBlob } from './support.ts';
@@ -59,9 +57,17 @@ test('Idempotency-Key: repeating is safe, another manifest is refused', async (t
 
   // The same manifest in another order, with other white space, is the same.
   const reordered = JSON.stringify(Object.fromEntries(Object.entries(manifest).reverse()), null, 2);
-  const again = await service.call('/v1/jobs', { method: 'POST', body: reordered, headers: { 'content-type': 'application/json', 'idempotency-key': 'key 1' } });
+  const again = await service.call('/v1/jobs', {
+    method: 'POST',
+    body: reordered,
+    headers: { 'content-type': 'application/json', 'idempotency-key': 'key 1' },
+  });
   assert.equal((await jobOf(again, 200)).id, id);
-  const conflict = await problemOf(await service.submit({ ...manifest, name: 'another' }, 'key 1'), 409, 'IDEMPOTENCY_CONFLICT');
+  const conflict = await problemOf(
+    await service.submit({ ...manifest, name: 'another' }, 'key 1'),
+    409,
+    'IDEMPOTENCY_CONFLICT',
+  );
   assert.ok(conflict.detail.includes(id) && conflict.detail.includes(jobs[0]?.manifest ?? '?'), conflict.detail);
   assert.notEqual((await jobOf(await service.submit({ ...manifest, name: 'another' }, 'key 2'), 201)).id, id);
 
@@ -80,7 +86,8 @@ test('Idempotency-Key: repeating is safe, another manifest is refused', async (t
 test('an idempotency key is 1 to 200 printable characters', async (t) => {
   const service = await startService(t);
   const { manifest } = await makeJob(service.store);
-  for (const bad of ['x'.repeat(201), 'caf\u00e9', 'a\tb', '']) await problemOf(await service.submit(manifest, bad), 400, 'INVALID_IDEMPOTENCY_KEY');
+  for (const bad of ['x'.repeat(201), 'caf\u00e9', 'a\tb', ''])
+    await problemOf(await service.submit(manifest, bad), 400, 'INVALID_IDEMPOTENCY_KEY');
   await jobOf(await service.submit(manifest, '~'.repeat(200)), 201);
 });
 
@@ -99,40 +106,145 @@ test('a manifest that is not valid is refused with the place and the rule', asyn
     ['no object', () => 'null', 'INVALID_MANIFEST', /must be object/],
     ['another format', (m) => ({ ...m, format: 'blindfit-job/2' }), 'INVALID_MANIFEST', /\/format/],
     ['an unknown field', (m) => ({ ...m, secretKey: 'x' }), 'INVALID_MANIFEST', /additional/i],
-    ['a number as text', (m) => ({ ...m, shape: { ...m.shape, samples: '100' } }), 'INVALID_MANIFEST', /\/shape\/samples/],
+    [
+      'a number as text',
+      (m) => ({ ...m, shape: { ...m.shape, samples: '100' } }),
+      'INVALID_MANIFEST',
+      /\/shape\/samples/,
+    ],
     ['no samples', (m) => void (m.shape.samples = 0), 'INVALID_MANIFEST', /\/shape\/samples/],
     ['too many classes', (m) => void (m.shape.classes = 1001), 'INVALID_MANIFEST', /\/shape\/classes/],
     ['a name with control characters', (m) => void (m.name = 'a\u0007b'), 'INVALID_MANIFEST', /\/name/],
-    ['no iterations', (m) => void (m.hyperparameters.iterations = 0), 'INVALID_MANIFEST', /\/hyperparameters\/iterations/],
-    ['a path instead of a digest', (m) => void (m.blobs.relinearisationKey = '../../etc/passwd'), 'INVALID_MANIFEST', /\/blobs\/relinearisationKey/],
-    ['a step that is no number', (m) => void (m.blobs.galoisKeys = { ...m.blobs.galoisKeys, '-1': digest }), 'INVALID_MANIFEST', /galoisKeys/],
-    ['a rotation key too few', (m) => void Reflect.deleteProperty(m.blobs.galoisKeys, step), 'INVALID_MANIFEST', new RegExp(`lacks the rotation steps ${step}; needed`)],
+    [
+      'no iterations',
+      (m) => void (m.hyperparameters.iterations = 0),
+      'INVALID_MANIFEST',
+      /\/hyperparameters\/iterations/,
+    ],
+    [
+      'a path instead of a digest',
+      (m) => void (m.blobs.relinearisationKey = '../../etc/passwd'),
+      'INVALID_MANIFEST',
+      /\/blobs\/relinearisationKey/,
+    ],
+    [
+      'a step that is no number',
+      (m) => void (m.blobs.galoisKeys = { ...m.blobs.galoisKeys, '-1': digest }),
+      'INVALID_MANIFEST',
+      /galoisKeys/,
+    ],
+    [
+      'a rotation key too few',
+      (m) => void Reflect.deleteProperty(m.blobs.galoisKeys, step),
+      'INVALID_MANIFEST',
+      new RegExp(`lacks the rotation steps ${step}; needed`),
+    ],
     ['a rotation key too many', (m) => void (m.blobs.galoisKeys['77'] = digest), 'INVALID_MANIFEST', /not used: 77/],
-    ['a shard too many', (m) => void m.blobs.features.push([digest]), 'INVALID_MANIFEST', /blobs\.features has \d shards/],
-    ['a label too few', (m) => void m.blobs.labels[0]?.pop(), 'INVALID_MANIFEST', /blobs\.labels\[0\] has 1 entries, 2/],
-    ['more samples than blobs', (m) => void (m.shape.samples = 1_000_000), 'INVALID_MANIFEST', /blobs\.features has \d+ shards, \d+ are needed/],
-    ['a job larger than any', (m) => void (m.block = { rows: 1, columns: 8192 }, m.shape.samples = 10_000), 'INVALID_MANIFEST', /10000 shards of 1 blocks are more than the 8192/],
-    ['log2 QP above the table', (m) => void (m.parameters.specialBits = 60, m.parameters.dataBits = m.parameters.dataBits.map(() => 60)), 'INVALID_PARAMETERS', /not 128-bit secure.*at most/s],
+    [
+      'a shard too many',
+      (m) => void m.blobs.features.push([digest]),
+      'INVALID_MANIFEST',
+      /blobs\.features has \d shards/,
+    ],
+    [
+      'a label too few',
+      (m) => void m.blobs.labels[0]?.pop(),
+      'INVALID_MANIFEST',
+      /blobs\.labels\[0\] has 1 entries, 2/,
+    ],
+    [
+      'more samples than blobs',
+      (m) => void (m.shape.samples = 1_000_000),
+      'INVALID_MANIFEST',
+      /blobs\.features has \d+ shards, \d+ are needed/,
+    ],
+    [
+      'a job larger than any',
+      (m) => void ((m.block = { rows: 1, columns: 8192 }), (m.shape.samples = 10_000)),
+      'INVALID_MANIFEST',
+      /10000 shards of 1 blocks are more than the 8192/,
+    ],
+    [
+      'log2 QP above the table',
+      (m) => void ((m.parameters.specialBits = 60), (m.parameters.dataBits = m.parameters.dataBits.map(() => 60))),
+      'INVALID_PARAMETERS',
+      /not 128-bit secure.*at most/s,
+    ],
     ['a ring that is none', (m) => void (m.parameters.ring = 10_000), 'INVALID_PARAMETERS', /allowed: 1024/],
-    ['a block that does not fill the slots', (m) => void (m.block.columns *= 2), 'INVALID_PLAN', /rows x columns must be the \d+ slots/],
-    ['more samples in a row than fit', (m) => void (m.block.turns = m.block.columns), 'INVALID_PLAN', /turns must be a power of two, at most half the columns/],
-    ['other turns than the blobs are of', (m) => void (m.block.turns = 2 * (m.block.turns ?? 1)), 'INVALID_MANIFEST', /blobs\.features\[0\] has \d+ entries, \d+ are needed/],
+    [
+      'a block that does not fill the slots',
+      (m) => void (m.block.columns *= 2),
+      'INVALID_PLAN',
+      /rows x columns must be the \d+ slots/,
+    ],
+    [
+      'more samples in a row than fit',
+      (m) => void (m.block.turns = m.block.columns),
+      'INVALID_PLAN',
+      /turns must be a power of two, at most half the columns/,
+    ],
+    [
+      'other turns than the blobs are of',
+      (m) => void (m.block.turns = 2 * (m.block.turns ?? 1)),
+      'INVALID_MANIFEST',
+      /blobs\.features\[0\] has \d+ entries, \d+ are needed/,
+    ],
     ['a block that is no power of two', (m) => void (m.block.columns = 3), 'INVALID_PLAN', /powers of two/],
-    ['more shards a task than there are', (m) => void (m.grouping.shardsPerTask = 1000), 'INVALID_PLAN', /shardsPerTask: 1000/],
+    [
+      'more shards a task than there are',
+      (m) => void (m.grouping.shardsPerTask = 1000),
+      'INVALID_PLAN',
+      /shardsPerTask: 1000/,
+    ],
     ['no schedule', (m) => void Reflect.deleteProperty(m, 'schedule'), 'INVALID_MANIFEST', /schedule/],
-    ['a refresh after no iteration', (m) => void (m.schedule.refreshEvery = 0), 'INVALID_MANIFEST', /\/schedule\/refreshEvery/],
-    ['a refresh later than the end', (m) => void (m.schedule.refreshEvery = 3), 'INVALID_PLAN', /refreshEvery: 3; whole numbers from 1 to 2/],
-    ['chains of three pairs', (m) => void (m.grouping.pairsPerChain = 3), 'INVALID_PLAN', /pairsPerChain: 3; powers of two/],
-    ['batches larger than the data', (m) => void (m.hyperparameters.batch = { size: 101, seed: 1 }), 'INVALID_PLAN', /batch size: 101/],
-    ['more iterations without a refresh than levels', (m) => void (m.hyperparameters.iterations = m.schedule.refreshEvery = 3), 'INVALID_PLAN', /needs exactly \d+/],
-    ['coefficients that do not fit the degree', (m) => void (m.hyperparameters.sigmoid.degree = 5), 'INVALID_PLAN', /sigmoid coefficients/],
+    [
+      'a refresh after no iteration',
+      (m) => void (m.schedule.refreshEvery = 0),
+      'INVALID_MANIFEST',
+      /\/schedule\/refreshEvery/,
+    ],
+    [
+      'a refresh later than the end',
+      (m) => void (m.schedule.refreshEvery = 3),
+      'INVALID_PLAN',
+      /refreshEvery: 3; whole numbers from 1 to 2/,
+    ],
+    [
+      'chains of three pairs',
+      (m) => void (m.grouping.pairsPerChain = 3),
+      'INVALID_PLAN',
+      /pairsPerChain: 3; powers of two/,
+    ],
+    [
+      'batches larger than the data',
+      (m) => void (m.hyperparameters.batch = { size: 101, seed: 1 }),
+      'INVALID_PLAN',
+      /batch size: 101/,
+    ],
+    [
+      'more iterations without a refresh than levels',
+      (m) => void (m.hyperparameters.iterations = m.schedule.refreshEvery = 3),
+      'INVALID_PLAN',
+      /needs exactly \d+/,
+    ],
+    [
+      'coefficients that do not fit the degree',
+      (m) => void (m.hyperparameters.sigmoid.degree = 5),
+      'INVALID_PLAN',
+      /sigmoid coefficients/,
+    ],
   ];
   for (const [name, change, code, detail] of cases) {
     const problem = await problemOf(await service.submit(changed(manifest, change)), 422, code);
     assert.match(problem.detail, detail, name);
   }
-  for (const bad of ['', '{', '[1,', '{"__proto__": {"x": 1}}']) await problemOf(await service.submit(bad), 400, 'INVALID_REQUEST');
-  const text = await service.call('/v1/jobs', { method: 'POST', body: JSON.stringify(manifest), headers: { 'content-type': 'text/plain' } });
+  for (const bad of ['', '{', '[1,', '{"__proto__": {"x": 1}}'])
+    await problemOf(await service.submit(bad), 400, 'INVALID_REQUEST');
+  const text = await service.call('/v1/jobs', {
+    method: 'POST',
+    body: JSON.stringify(manifest),
+    headers: { 'content-type': 'text/plain' },
+  });
   await problemOf(text, 415, 'UNSUPPORTED_MEDIA_TYPE');
   assert.deepEqual(await service.jobs.list(10), []);
   assert.equal(await service.queue.count(), 0);
@@ -150,13 +262,21 @@ test('blobs that are not in the store are listed by place', async (t) => {
   const service = await startService(t);
   const { manifest } = await makeJob(service.store);
   const absent = randomBlob(100).digest;
-  const one = await problemOf(await service.submit(changed(manifest, (m) => void (m.blobs.labels[0] = [absent, ...(m.blobs.labels[0] ?? []).slice(1)]))), 422, 'BLOBS_MISSING');
+  const one = await problemOf(
+    await service.submit(
+      changed(manifest, (m) => void (m.blobs.labels[0] = [absent, ...(m.blobs.labels[0] ?? []).slice(1)])),
+    ),
+    422,
+    'BLOBS_MISSING',
+  );
   assert.deepEqual(one.blobs, [{ place: 'blobs.labels[0][0]', digest: absent, reason: 'missing' }]);
   assert.ok(one.detail.includes(`blobs.labels[0][0] (${absent}) is missing`), one.detail);
   assert.match(one.hint ?? '', /PUT/);
   const all = changed(manifest, (m) => {
     m.blobs.features = m.blobs.features.map((row) => row.map(() => absent));
-    m.blobs.galoisKeys = Object.fromEntries(Object.keys(m.blobs.galoisKeys).map((step) => [step, randomBlob(10).digest]));
+    m.blobs.galoisKeys = Object.fromEntries(
+      Object.keys(m.blobs.galoisKeys).map((step) => [step, randomBlob(10).digest]),
+    );
   });
   const many = await problemOf(await service.submit(all), 422, 'BLOBS_MISSING');
   const expected = manifest.blobs.features.flat().length + Object.keys(manifest.blobs.galoisKeys).length;
@@ -185,16 +305,32 @@ test('blobs that are not what their place needs are refused with the reason', as
     ['bytes behind the payload', Buffer.concat([wrapped(label), new Uint8Array(1)]), /the blob size is 557/],
     ['a future version', edit(4, 2), /version 2/],
     ['an unknown kind', edit(5, 9), /kind 9/],
-    ['a key instead of a ciphertext', wrapped({ kind: 'relinearisation-key' }), /kind is relinearisation-key; ciphertext is expected/],
-    ['other parameters', wrapped(label, Parameters.of({ ring: 8192, dataBits: [50, 40], specialBits: 60, scaleBits: 40 })), /parameter set/],
+    [
+      'a key instead of a ciphertext',
+      wrapped({ kind: 'relinearisation-key' }),
+      /kind is relinearisation-key; ciphertext is expected/,
+    ],
+    [
+      'other parameters',
+      wrapped(label, Parameters.of({ ring: 8192, dataBits: [50, 40], specialBits: 60, scaleBits: 40 })),
+      /parameter set/,
+    ],
     ['another level', wrapped({ ...label, level: plan.labels.level + 1 }), /the level is/],
     ['another scale', wrapped({ ...label, scale: plan.labels.scale * 2 }), /the scale is/],
     ['a scale that is no number', wrapped({ ...label, scale: Number.NaN }), /the scale is NaN/],
-    ['a payload larger than any ciphertext', wrap(parameters, label, new Uint8Array(2 * (plan.labels.level + 1) * 8 * parameters.ring + 10_000)), /at most \d+ for this object/],
+    [
+      'a payload larger than any ciphertext',
+      wrap(parameters, label, new Uint8Array(2 * (plan.labels.level + 1) * 8 * parameters.ring + 10_000)),
+      /at most \d+ for this object/,
+    ],
   ];
   for (const [name, bytes, reason] of cases) {
     const digest = await putBlob(service.store, bytes);
-    const problem = await problemOf(await service.submit(changed(manifest, (m) => void m.blobs.labels[0]?.splice(1, 1, digest))), 422, 'BLOBS_INVALID');
+    const problem = await problemOf(
+      await service.submit(changed(manifest, (m) => void m.blobs.labels[0]?.splice(1, 1, digest))),
+      422,
+      'BLOBS_INVALID',
+    );
     assert.equal(problem.blobs?.length, 1, name);
     assert.equal(problem.blobs[0]?.place, 'blobs.labels[0][1]', name);
     assert.match(problem.blobs[0].reason, reason, name);
@@ -207,7 +343,10 @@ test('blobs that are not what their place needs are refused with the reason', as
     [keys[first], keys[second]] = [keys[second] ?? '', keys[first] ?? ''];
   });
   const problem = await problemOf(await service.submit(swapped), 422, 'BLOBS_INVALID');
-  assert.deepEqual(problem.blobs?.map((blob) => blob.place).sort(), [`blobs.galoisKeys.${first}`, `blobs.galoisKeys.${second}`].sort());
+  assert.deepEqual(
+    problem.blobs?.map((blob) => blob.place).sort(),
+    [`blobs.galoisKeys.${first}`, `blobs.galoisKeys.${second}`].sort(),
+  );
   assert.match(problem.detail, /rotation step/);
 });
 
@@ -248,10 +387,15 @@ test('list: newest first, limited, by state', async (t) => {
   assert.deepEqual(await list('?state=running'), [second]);
   assert.deepEqual(await list('?state=queued&limit=2'), ids.slice(2, 4));
   assert.deepEqual(await list('?state=failed'), []);
-  for (const bad of ['?limit=0', '?limit=1001', '?limit=x', '?limit=1.5', '?state=sleeping', '?state=']) await problemOf(await service.call(`/v1/jobs${bad}`), 400, 'INVALID_REQUEST');
+  for (const bad of ['?limit=0', '?limit=1001', '?limit=x', '?limit=1.5', '?state=sleeping', '?state='])
+    await problemOf(await service.call(`/v1/jobs${bad}`), 400, 'INVALID_REQUEST');
 });
 
-async function succeed(service: Service, id: string, count: number): Promise<{ digests: string[]; blobs: Uint8Array[] }> {
+async function succeed(
+  service: Service,
+  id: string,
+  count: number,
+): Promise<{ digests: string[]; blobs: Uint8Array[] }> {
   const blobs = Array.from({ length: count }, () => new Uint8Array(randomBytes(200_000)));
   const digests = await Promise.all(blobs.map((bytes) => putBlob(service.store, bytes)));
   assert.equal(await service.jobs.succeed(id, digests), true);
@@ -275,10 +419,16 @@ test('the result: refused until there is one, then the bytes with their digest',
   assert.equal(response.headers.get('x-blindfit-models'), '1');
   const bytes = new Uint8Array(await response.arrayBuffer());
   assert.deepEqual(bytes, blobs[0]);
-  assert.equal(response.headers.get('repr-digest'), `sha-256=:${Buffer.from(digestOf(bytes).slice(7), 'hex').toString('base64')}:`);
+  assert.equal(
+    response.headers.get('repr-digest'),
+    `sha-256=:${Buffer.from(digestOf(bytes).slice(7), 'hex').toString('base64')}:`,
+  );
   assert.equal((await service.call(result, { headers: { 'if-none-match': `"${digests[0]}"` } })).status, 304);
   assert.deepEqual(new Uint8Array(await (await service.call(`${result}?model=0`)).arrayBuffer()), blobs[0]);
-  assert.match((await problemOf(await service.call(`${result}?model=1`), 404, 'MODEL_NOT_FOUND')).detail, /has 1 ciphertext/);
+  assert.match(
+    (await problemOf(await service.call(`${result}?model=1`), 404, 'MODEL_NOT_FOUND')).detail,
+    /has 1 ciphertext/,
+  );
   assert.deepEqual((await jobOf(await service.call(`/v1/jobs/${id}`), 200)).result?.models, digests);
   await problemOf(await service.call('/v1/jobs/job-000000000000000000000000/result'), 404, 'JOB_NOT_FOUND');
 });
@@ -293,15 +443,28 @@ test('jobs are planned for the workers that an autoscaler would add', async (t) 
 test('the result of a large model comes in parts; that of a failed job is the reason', async (t) => {
   const service = await startService(t);
   const { manifest } = await makeJob(service.store);
-  const [large, failed] = [await jobOf(await service.submit(manifest), 201), await jobOf(await service.submit(manifest), 201)];
+  const [large, failed] = [
+    await jobOf(await service.submit(manifest), 201),
+    await jobOf(await service.submit(manifest), 201),
+  ];
   const { blobs } = await succeed(service, large.id, 3);
-  assert.match((await problemOf(await service.call(`/v1/jobs/${large.id}/result`), 400, 'MODEL_NUMBER_MISSING')).hint ?? '', /model=0 to \?model=2/);
+  assert.match(
+    (await problemOf(await service.call(`/v1/jobs/${large.id}/result`), 400, 'MODEL_NUMBER_MISSING')).hint ?? '',
+    /model=0 to \?model=2/,
+  );
   for (const [index, bytes] of blobs.entries()) {
-    assert.deepEqual(new Uint8Array(await (await service.call(`/v1/jobs/${large.id}/result?model=${index}`)).arrayBuffer()), bytes);
+    assert.deepEqual(
+      new Uint8Array(await (await service.call(`/v1/jobs/${large.id}/result?model=${index}`)).arrayBuffer()),
+      bytes,
+    );
   }
-  for (const bad of ['-1', 'x', '1.5']) await problemOf(await service.call(`/v1/jobs/${large.id}/result?model=${bad}`), 400, 'INVALID_REQUEST');
+  for (const bad of ['-1', 'x', '1.5'])
+    await problemOf(await service.call(`/v1/jobs/${large.id}/result?model=${bad}`), 400, 'INVALID_REQUEST');
   await service.jobs.fail(failed.id, { code: 'HE_SEAL', message: 'SEAL refused to load a key' });
-  assert.match((await problemOf(await service.call(`/v1/jobs/${failed.id}/result`), 409, 'JOB_NOT_SUCCEEDED')).detail, /has failed \(HE_SEAL: SEAL refused to load a key\)/);
+  assert.match(
+    (await problemOf(await service.call(`/v1/jobs/${failed.id}/result`), 409, 'JOB_NOT_SUCCEEDED')).detail,
+    /has failed \(HE_SEAL: SEAL refused to load a key\)/,
+  );
 });
 
 test('the cluster, and metrics of requests, blobs, jobs and queues', async (t) => {
@@ -320,7 +483,14 @@ test('the cluster, and metrics of requests, blobs, jobs and queues', async (t) =
   for (let i = 0; i < 3; i++) await service.call(`/v1/nowhere/${i}`);
   assert.equal((await fetch(`${service.url}/metrics`)).status, 401);
   const metrics = await (await service.call('/metrics')).text();
-  const sample = (name: string): number => Number(metrics.split('\n').find((line) => line.startsWith(`${name} `))?.split(' ').at(-1));
+  const sample = (name: string): number =>
+    Number(
+      metrics
+        .split('\n')
+        .find((line) => line.startsWith(`${name} `))
+        ?.split(' ')
+        .at(-1),
+    );
   assert.equal(sample('blindfit_jobs{state="queued"}'), 1);
   assert.equal(sample('blindfit_jobs{state="cancelled"}'), 1);
   assert.equal(sample('blindfit_jobs{state="running"}'), 0);

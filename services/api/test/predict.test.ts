@@ -3,15 +3,13 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { utimes } from 'node:fs/promises';
 import { test } from 'node:test';
-
-import type { PredictManifest, Problem } from '@blindfit/protocol';
-import { predictionGroups, predictionPlan, type Plan, type PredictionPlan } from '@blindfit/training';
-import { wrap, type WireFields } from '@blindfit/he';
-import { createLogger } from '@blindfit/service';
+import { Registry } from 'prom-client';
 import { parseDigest } from '@blindfit/base';
 import { type FileBlobStore } from '@blindfit/blobs';
-import { Registry } from 'prom-client';
-
+import { wrap, type WireFields } from '@blindfit/he';
+import type { PredictManifest, Problem } from '@blindfit/protocol';
+import { createLogger } from '@blindfit/service';
+import { predictionGroups, predictionPlan, type Plan, type PredictionPlan } from '@blindfit/training';
 import { startCollector } from '../src/collector.ts';
 import { addCollectorMetrics } from '../src/metrics.ts';
 import { jobOf, problemOf } from './answers.ts';
@@ -41,9 +39,17 @@ async function makePrediction(store: FileBlobStore, training: Plan, model: strin
     block: { rows: layout.rows, columns: layout.columns, turns: layout.turns },
     grouping: { ...plan.grouping },
     blobs: {
-      features: await Promise.all(Array.from({ length: layout.shards }, () => Promise.all(Array.from({ length: layout.cells }, () => blob({ kind: 'ciphertext', ...plan.features }))))),
+      features: await Promise.all(
+        Array.from({ length: layout.shards }, () =>
+          Promise.all(Array.from({ length: layout.cells }, () => blob({ kind: 'ciphertext', ...plan.features }))),
+        ),
+      ),
       relinearisationKey: await blob({ kind: 'relinearisation-key' }),
-      galoisKeys: Object.fromEntries(await Promise.all(plan.steps.map(async (step) => [String(step), await blob({ kind: 'galois-key', step })] as const))),
+      galoisKeys: Object.fromEntries(
+        await Promise.all(
+          plan.steps.map(async (step) => [String(step), await blob({ kind: 'galois-key', step })] as const),
+        ),
+      ),
     },
   };
   return { plan, manifest };
@@ -66,27 +72,56 @@ test('a prediction is accepted: its model is settled at submission, and every bl
   const service = await startService(t);
   const training = await submitTraining(service);
   const { plan, manifest } = await makePrediction(service.store, training.plan, training.id);
-  await refused(await service.submit(manifest), 'MODEL_UNUSABLE', new RegExp(`${training.id} has not succeeded, it is queued`), /wait until/);
+  await refused(
+    await service.submit(manifest),
+    'MODEL_UNUSABLE',
+    new RegExp(`${training.id} has not succeeded, it is queued`),
+    /wait until/,
+  );
   const model = await succeed(service, training.id);
 
   const job = await jobOf(await service.submit({ ...manifest, name: 'new ones' }, 'once'), 201);
-  assert.deepEqual([job.kind, job.state, job.name, job.model, job.parameters], ['predict', 'queued', 'new ones', training.id, training.plan.parameters.name]);
+  assert.deepEqual(
+    [job.kind, job.state, job.name, job.model, job.parameters],
+    ['predict', 'queued', 'new ones', training.id, training.plan.parameters.name],
+  );
   assert.deepEqual(job.hyperparameters, (await service.jobs.get(training.id))?.hyperparameters);
-  assert.deepEqual(job.progress, { phase: 'queued', iteration: 0, iterations: 1, tasksDone: 0, tasksTotal: plan.layout.pairs * predictionGroups(plan).length, levelsLeft: 1 });
+  assert.deepEqual(job.progress, {
+    phase: 'queued',
+    iteration: 0,
+    iterations: 1,
+    tasksDone: 0,
+    tasksTotal: plan.layout.pairs * predictionGroups(plan).length,
+    levelsLeft: 1,
+  });
   assert.deepEqual(await service.jobs.modelOf(job.id), [model]);
   assert.deepEqual(await service.jobs.modelOf(training.id), []);
   assert.deepEqual((await service.queue.getJob(job.id))?.data, { job: job.id, manifest: job.manifest });
   assert.equal((await jobOf(await service.submit({ ...manifest, name: 'new ones' }, 'once'), 200)).id, job.id);
 
   // A task counts, and the scores are the result.
-  const [score, stray] = [await putBlob(service.store, randomBytes(100)), await putBlob(service.store, randomBytes(100))];
+  const [score, stray] = [
+    await putBlob(service.store, randomBytes(100)),
+    await putBlob(service.store, randomBytes(100)),
+  ];
   const operations = { rotations: 3, relinearisations: 1, multiplications: 1, plainMultiplications: 0, rescales: 1 };
   await service.jobs.start(job.id);
-  await service.jobs.recordTask(job.id, `${job.id}.predict.0.0`, { kind: 'predict', iteration: 1, pair: 0, operations, startedAt: Date.now() - 50, finishedAt: Date.now(), loadKeysSeconds: 0 });
+  await service.jobs.recordTask(job.id, `${job.id}.predict.0.0`, {
+    kind: 'predict',
+    iteration: 1,
+    pair: 0,
+    operations,
+    startedAt: Date.now() - 50,
+    finishedAt: Date.now(),
+    loadKeysSeconds: 0,
+  });
   await service.jobs.setIteration(job.id, 0, 1, 0);
   assert.equal(await service.jobs.succeedPrediction(job.id, [[score, score]]), true);
   const done = await jobOf(await service.call(`/v1/jobs/${job.id}`), 200);
-  assert.deepEqual([done.state, done.progress.iteration, done.progress.tasksDone, done.progress.levelsLeft], ['succeeded', 1, 1, 0]);
+  assert.deepEqual(
+    [done.state, done.progress.iteration, done.progress.tasksDone, done.progress.levelsLeft],
+    ['succeeded', 1, 1, 0],
+  );
   assert.deepEqual([done.result?.models, done.result?.iterates, done.result?.scores], [[], [], [[score, score]]]);
   assert.deepEqual([done.result?.operations, done.result?.seconds.iterations.length], [operations, 1]);
   const result = await service.call(`/v1/jobs/${job.id}/result`);
@@ -109,7 +144,8 @@ test('a prediction is accepted: its model is settled at submission, and every bl
   t.after(() => collector.close());
   assert.equal((await collector.collect())?.collected, 1);
   assert.equal(await service.store.has(parseDigest(stray)), undefined);
-  for (const digest of [model, score, job.manifest, ...manifest.blobs.features.flat()]) assert.ok(await service.store.has(parseDigest(digest)), digest);
+  for (const digest of [model, score, job.manifest, ...manifest.blobs.features.flat()])
+    assert.ok(await service.store.has(parseDigest(digest)), digest);
 });
 
 test('a model that cannot be used is refused, with the reason and what to do', async (t) => {
@@ -126,13 +162,35 @@ test('a model that cannot be used is refused, with the reason and what to do', a
     ['no job', { model: 'job-000000000000' }, /there is no job job-000000000000/, /train --servable/],
     ['a prediction', { model: prediction.id }, /is a prediction itself/, /train --servable/],
     ['a job that failed', { model: failed.id }, /has not succeeded, it is failed/, /train --servable/],
-    ['a model without a level left', { model: flat.id }, /is at level 0: it has no level left/, /train with --servable/],
-    ['other parameters', { parameters: { ...manifest.parameters, specialBits: manifest.parameters.specialBits - 1 } }, /parameters is .*, the model has/, /plan the prediction from the manifest of that job/],
-    ['other features', { shape: { ...manifest.shape, features: 4 } }, /shape\.features is 4, the model has 5/, /plan the prediction/],
-    ['other classes', { shape: { ...manifest.shape, classes: 4 } }, /shape\.classes is 4, the model has 3/, /plan the prediction/],
+    [
+      'a model without a level left',
+      { model: flat.id },
+      /is at level 0: it has no level left/,
+      /train with --servable/,
+    ],
+    [
+      'other parameters',
+      { parameters: { ...manifest.parameters, specialBits: manifest.parameters.specialBits - 1 } },
+      /parameters is .*, the model has/,
+      /plan the prediction from the manifest of that job/,
+    ],
+    [
+      'other features',
+      { shape: { ...manifest.shape, features: 4 } },
+      /shape\.features is 4, the model has 5/,
+      /plan the prediction/,
+    ],
+    [
+      'other classes',
+      { shape: { ...manifest.shape, classes: 4 } },
+      /shape\.classes is 4, the model has 3/,
+      /plan the prediction/,
+    ],
   ];
   for (const [name, changes, detail, hint] of cases) {
-    await t.test(name, async () => refused(await service.submit({ ...manifest, ...changes }), 'MODEL_UNUSABLE', detail, hint));
+    await t.test(name, async () =>
+      refused(await service.submit({ ...manifest, ...changes }), 'MODEL_UNUSABLE', detail, hint),
+    );
   }
   assert.equal((await service.jobs.list(10)).filter(({ kind }) => kind === 'predict').length, 1);
 });
@@ -150,15 +208,71 @@ test('the manifest of a prediction is checked like any other', async (t) => {
     ['what only training has', { ...manifest, hyperparameters: {} }, 'INVALID_MANIFEST', /additional/i],
     ['no model', { ...manifest, model: undefined }, 'INVALID_MANIFEST', /model/],
     ['a model that is no job', { ...manifest, model: '../etc/passwd' }, 'INVALID_MANIFEST', /\/model/],
-    ['a shard too many', { ...manifest, blobs: { ...manifest.blobs, features: [...features, ...features] } }, 'INVALID_MANIFEST', /blobs\.features has \d+ shards/],
-    ['a key too few', { ...manifest, blobs: { ...manifest.blobs, galoisKeys: tooFew } }, 'INVALID_MANIFEST', new RegExp(`lacks the rotation steps ${step};`)],
-    ['a key too many', { ...manifest, blobs: { ...manifest.blobs, galoisKeys: { ...galoisKeys, 77: relinearisationKey } } }, 'INVALID_MANIFEST', /not used: 77/],
-    ['more samples than any', { ...manifest, block: { rows: 1, columns: 4096 }, shape: { ...manifest.shape, samples: 10_000 } }, 'INVALID_MANIFEST', /10000 shards of 1 blocks are more than the 8192/],
-    ['no security', { ...manifest, parameters: { ...manifest.parameters, specialBits: 60, dataBits: manifest.parameters.dataBits.map(() => 60), ring: 4096 } }, 'INVALID_PARAMETERS', /not 128-bit secure/],
-    ['no level', { ...manifest, parameters: { ...manifest.parameters, dataBits: manifest.parameters.dataBits.slice(0, 1) } }, 'INVALID_PLAN', /no level to predict with/],
-    ['more shards a task than there are', { ...manifest, grouping: { shardsPerTask: 100 } }, 'INVALID_PLAN', /shardsPerTask: 100/],
-    ['a key in the place of samples', { ...manifest, blobs: { ...manifest.blobs, features: features.map((row) => row.map(() => relinearisationKey)) } }, 'BLOBS_INVALID', /blobs\.features\[0\]\[0\]/],
-    ['samples nobody uploaded', { ...manifest, blobs: { ...manifest.blobs, features: features.map((row) => row.map(() => `sha256:${'0'.repeat(64)}`)) } }, 'BLOBS_MISSING', /blobs\.features\[0\]\[0\]/],
+    [
+      'a shard too many',
+      { ...manifest, blobs: { ...manifest.blobs, features: [...features, ...features] } },
+      'INVALID_MANIFEST',
+      /blobs\.features has \d+ shards/,
+    ],
+    [
+      'a key too few',
+      { ...manifest, blobs: { ...manifest.blobs, galoisKeys: tooFew } },
+      'INVALID_MANIFEST',
+      new RegExp(`lacks the rotation steps ${step};`),
+    ],
+    [
+      'a key too many',
+      { ...manifest, blobs: { ...manifest.blobs, galoisKeys: { ...galoisKeys, 77: relinearisationKey } } },
+      'INVALID_MANIFEST',
+      /not used: 77/,
+    ],
+    [
+      'more samples than any',
+      { ...manifest, block: { rows: 1, columns: 4096 }, shape: { ...manifest.shape, samples: 10_000 } },
+      'INVALID_MANIFEST',
+      /10000 shards of 1 blocks are more than the 8192/,
+    ],
+    [
+      'no security',
+      {
+        ...manifest,
+        parameters: {
+          ...manifest.parameters,
+          specialBits: 60,
+          dataBits: manifest.parameters.dataBits.map(() => 60),
+          ring: 4096,
+        },
+      },
+      'INVALID_PARAMETERS',
+      /not 128-bit secure/,
+    ],
+    [
+      'no level',
+      { ...manifest, parameters: { ...manifest.parameters, dataBits: manifest.parameters.dataBits.slice(0, 1) } },
+      'INVALID_PLAN',
+      /no level to predict with/,
+    ],
+    [
+      'more shards a task than there are',
+      { ...manifest, grouping: { shardsPerTask: 100 } },
+      'INVALID_PLAN',
+      /shardsPerTask: 100/,
+    ],
+    [
+      'a key in the place of samples',
+      { ...manifest, blobs: { ...manifest.blobs, features: features.map((row) => row.map(() => relinearisationKey)) } },
+      'BLOBS_INVALID',
+      /blobs\.features\[0\]\[0\]/,
+    ],
+    [
+      'samples nobody uploaded',
+      {
+        ...manifest,
+        blobs: { ...manifest.blobs, features: features.map((row) => row.map(() => `sha256:${'0'.repeat(64)}`)) },
+      },
+      'BLOBS_MISSING',
+      /blobs\.features\[0\]\[0\]/,
+    ],
   ];
   for (const [name, changed, code, detail] of cases) {
     await t.test(name, async () => refused(await service.submit(changed), code, detail));

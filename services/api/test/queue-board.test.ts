@@ -2,12 +2,10 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
-
-import { CHAIN_OPTIONS, openQueue, TASK_OPTIONS, type ChainData } from '@blindfit/queue';
-import { ConfigError } from '@blindfit/service';
 import { Worker } from 'bullmq';
 import { chromium } from 'playwright-core';
-
+import { CHAIN_OPTIONS, openQueue, TASK_OPTIONS, type ChainData } from '@blindfit/queue';
+import { ConfigError } from '@blindfit/service';
 import { startApi } from '../src/start.ts';
 import { problemOf } from './answers.ts';
 import { BEARER, startService, TOKEN, type Service } from './service.ts';
@@ -21,34 +19,63 @@ const JOB = 'job-0123456789abcdef01234567';
 const digest = (digit: string): string => `sha256:${digit.repeat(64)}`;
 
 interface Listing {
-  readonly queues: readonly { readonly name: string; readonly readOnlyMode: boolean; readonly allowRetries: boolean; readonly counts: Readonly<Record<string, number>>; readonly jobs: readonly { readonly id: string; readonly name: string; readonly data: unknown }[] }[];
+  readonly queues: readonly {
+    readonly name: string;
+    readonly readOnlyMode: boolean;
+    readonly allowRetries: boolean;
+    readonly counts: Readonly<Record<string, number>>;
+    readonly jobs: readonly { readonly id: string; readonly name: string; readonly data: unknown }[];
+  }[];
 }
 
 /** An API with some entries in its queues: two tasks that wait, one that failed, and a chain. */
 async function withEntries(t: TestContext): Promise<Service> {
   const service = await startService(t, { operatorToken: OPERATOR });
-  const { redis, options: { queuePrefix: prefix = '' } } = service;
+  const {
+    redis,
+    options: { queuePrefix: prefix = '' },
+  } = service;
   const tasks = openQueue<unknown>('tasks', redis, prefix);
   const chains = openQueue<ChainData>('chains', redis, prefix);
   t.after(() => Promise.all([tasks.close(), chains.close()]));
-  await chains.add('segment', { job: JOB, manifest: digest('a'), chain: 1, segment: 2, history: [digest('b')] }, { ...CHAIN_OPTIONS, jobId: `${JOB}.chain.1.2` });
+  await chains.add(
+    'segment',
+    { job: JOB, manifest: digest('a'), chain: 1, segment: 2, history: [digest('b')] },
+    { ...CHAIN_OPTIONS, jobId: `${JOB}.chain.1.2` },
+  );
   const common = { job: JOB, manifest: digest('a'), iteration: 3, pair: 2 };
-  await tasks.add('tasks', { kind: 'backward', ...common, shards: [0], blocks: [1], errors: [digest('d')] }, { ...TASK_OPTIONS, attempts: 1, jobId: `${JOB}.backward.3.2.0.1` });
+  await tasks.add(
+    'tasks',
+    { kind: 'backward', ...common, shards: [0], blocks: [1], errors: [digest('d')] },
+    { ...TASK_OPTIONS, attempts: 1, jobId: `${JOB}.backward.3.2.0.1` },
+  );
   const failing = new Worker('tasks', () => Promise.reject(new Error('no room left')), { connection: redis, prefix });
   await new Promise((resolve) => failing.once('failed', resolve));
   await failing.close();
   for (const group of [0, 1]) {
     const shards = [0, 1, 2, 3].map((shard) => shard + 4 * group);
-    await tasks.add('tasks', { kind: 'forward', ...common, shards, weights: digest('c') }, { ...TASK_OPTIONS, jobId: `${JOB}.forward.3.2.${group}` });
+    await tasks.add(
+      'tasks',
+      { kind: 'forward', ...common, shards, weights: digest('c') },
+      { ...TASK_OPTIONS, jobId: `${JOB}.forward.3.2.${group}` },
+    );
   }
   return service;
 }
 
 test('the page is there for the operators’ token only, and that token opens nothing else', async (t) => {
   const { url } = await withEntries(t);
-  const basic = (user: string, password: string): string => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
-  const ask = (path: string, authorization?: string): Promise<Response> => fetch(url + path, { headers: authorization === undefined ? {} : { authorization } });
-  for (const path of [BOARD, `${BOARD}/`, `${BOARD}/queue/tasks`, `${BOARD}/api/queues`, `${BOARD}/static/images/logo.svg`]) {
+  const basic = (user: string, password: string): string =>
+    `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+  const ask = (path: string, authorization?: string): Promise<Response> =>
+    fetch(url + path, { headers: authorization === undefined ? {} : { authorization } });
+  for (const path of [
+    BOARD,
+    `${BOARD}/`,
+    `${BOARD}/queue/tasks`,
+    `${BOARD}/api/queues`,
+    `${BOARD}/static/images/logo.svg`,
+  ]) {
     for (const bad of [undefined, `Bearer ${TOKEN}`, basic('', TOKEN), basic(OPERATOR, ''), `Bearer ${OPERATOR}x`]) {
       const response = await ask(path, bad);
       assert.match(response.headers.get('www-authenticate') ?? '', /Basic realm="blindfit"/, 'browsers ask');
@@ -61,8 +88,18 @@ test('the page is there for the operators’ token only, and that token opens no
       await response.arrayBuffer();
     }
   }
-  for (const path of ['/v1/jobs', '/v1/cluster', '/metrics', '/docs', `/v1/blobs/${digest('a')}`, '/admin', `${BOARD}x`, `${BOARD}/nowhere`]) {
-    for (const authorization of [`Bearer ${OPERATOR}`, basic('', OPERATOR)]) await problemOf(await ask(path, authorization), 401, 'UNAUTHORIZED');
+  for (const path of [
+    '/v1/jobs',
+    '/v1/cluster',
+    '/metrics',
+    '/docs',
+    `/v1/blobs/${digest('a')}`,
+    '/admin',
+    `${BOARD}x`,
+    `${BOARD}/nowhere`,
+  ]) {
+    for (const authorization of [`Bearer ${OPERATOR}`, basic('', OPERATOR)])
+      await problemOf(await ask(path, authorization), 401, 'UNAUTHORIZED');
   }
 });
 
@@ -70,7 +107,10 @@ test('answers keep browsers from framing it, from loading anything from elsewher
   const { url } = await withEntries(t);
   for (const path of [BOARD, `${BOARD}/api/queues`]) {
     const { headers } = await fetch(url + path, { headers: { ...STAFF, origin: 'https://elsewhere.example' } });
-    assert.match(headers.get('content-security-policy') ?? '', /default-src 'none'; script-src 'self';.*frame-ancestors 'none'/);
+    assert.match(
+      headers.get('content-security-policy') ?? '',
+      /default-src 'none'; script-src 'self';.*frame-ancestors 'none'/,
+    );
     assert.equal(headers.get('x-content-type-options'), 'nosniff');
     assert.equal(headers.get('referrer-policy'), 'no-referrer');
     assert.equal(headers.get('cache-control'), 'no-store');
@@ -102,7 +142,11 @@ test('nothing can be changed', async (t) => {
   const before = await tasks.getJobCounts();
   assert.deepEqual([before['waiting'], before['failed']], [2, 1]);
   for (const [method, path] of attempts) {
-    const response = await fetch(`${url}${BOARD}/api/${path}`, { method, headers: { ...STAFF, 'content-type': 'application/json' }, ...(method === 'DELETE' ? {} : { body: '{}' }) });
+    const response = await fetch(`${url}${BOARD}/api/${path}`, {
+      method,
+      headers: { ...STAFF, 'content-type': 'application/json' },
+      ...(method === 'DELETE' ? {} : { body: '{}' }),
+    });
     // There is no route for DELETE at all, so it is one of the API's.
     if (method === 'DELETE') assert.equal(response.status, 401);
     else await problemOf(response, 405, 'READ_ONLY');
@@ -113,9 +157,21 @@ test('nothing can be changed', async (t) => {
 
 test('it lists queues and entries readably, and not in the API’s documentation', async (t) => {
   const { url } = await withEntries(t);
-  const list = async (queue: string): Promise<Listing> => (await (await fetch(`${url}${BOARD}/api/queues?activeQueue=${queue}&status=latest&page=1&jobsPerPage=10`, { headers: STAFF })).json()) as Listing;
+  const list = async (queue: string): Promise<Listing> =>
+    (await (
+      await fetch(`${url}${BOARD}/api/queues?activeQueue=${queue}&status=latest&page=1&jobsPerPage=10`, {
+        headers: STAFF,
+      })
+    ).json()) as Listing;
   const { queues } = await list('tasks');
-  assert.deepEqual(queues.map(({ name, readOnlyMode, allowRetries }) => [name, readOnlyMode, allowRetries]), [['jobs', true, false], ['chains', true, false], ['tasks', true, false]]);
+  assert.deepEqual(
+    queues.map(({ name, readOnlyMode, allowRetries }) => [name, readOnlyMode, allowRetries]),
+    [
+      ['jobs', true, false],
+      ['chains', true, false],
+      ['tasks', true, false],
+    ],
+  );
   const tasks = queues.find(({ name }) => name === 'tasks')?.jobs ?? [];
   assert.deepEqual(tasks.map(({ name }) => name).sort(), [
     'backward · job 01234567… · iteration 3 · pair 2 · shard 0 · block 1',
@@ -124,7 +180,10 @@ test('it lists queues and entries readably, and not in the API’s documentation
   ]);
   assert.match(JSON.stringify(tasks), /"sha256:cccccccccccc…"/);
   assert.doesNotMatch(JSON.stringify(tasks), /[0-9a-f]{64}/);
-  assert.deepEqual((await list('chains')).queues.find(({ name }) => name === 'chains')?.jobs.map(({ name }) => name), ['chain 1 · job 01234567… · segment 2']);
+  assert.deepEqual(
+    (await list('chains')).queues.find(({ name }) => name === 'chains')?.jobs.map(({ name }) => name),
+    ['chain 1 · job 01234567… · segment 2'],
+  );
   const document = await (await fetch(`${url}/docs/json`, { headers: BEARER })).text();
   assert.ok(!document.includes(BOARD));
 });
@@ -132,28 +191,54 @@ test('it lists queues and entries readably, and not in the API’s documentation
 test('without a token for operators there is no page, and the API’s own will not do', async (t) => {
   const { url, options } = await startService(t);
   await problemOf(await fetch(url + BOARD, { headers: BEARER }), 404, 'NOT_FOUND');
-  await assert.rejects(startApi({ ...options, operatorToken: TOKEN }), (error) => error instanceof ConfigError && /BLINDFIT_OPERATOR_TOKEN: the same as BLINDFIT_TOKEN/.test(error.message) && !error.message.includes(TOKEN));
+  await assert.rejects(
+    startApi({ ...options, operatorToken: TOKEN }),
+    (error) =>
+      error instanceof ConfigError &&
+      /BLINDFIT_OPERATOR_TOKEN: the same as BLINDFIT_TOKEN/.test(error.message) &&
+      !error.message.includes(TOKEN),
+  );
 });
 
-test('a browser shows the three queues and the entries of one', { skip: CHROMIUM === undefined ? 'chromium is not installed (Debian package chromium)' : false }, async (t) => {
-  const { url } = await withEntries(t);
-  const browser = await chromium.launch({ executablePath: CHROMIUM ?? '', args: ['--no-sandbox', '--disable-gpu'] });
-  t.after(() => browser.close());
-  const context = await browser.newContext({ httpCredentials: { username: 'operator', password: OPERATOR }, viewport: { width: 1300, height: 900 } });
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  const elsewhere: string[] = [];
-  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('request', (request) => !request.url().startsWith(url) && !request.url().startsWith('data:') && elsewhere.push(request.url()));
-  await page.goto(url + BOARD);
-  for (const name of ['jobs', 'chains', 'tasks']) await page.getByRole('link', { name }).first().waitFor({ timeout: 60_000 });
-  const screenshots = process.env['BLINDFIT_TEST_SCREENSHOTS'];
-  if (screenshots !== undefined) await page.screenshot({ path: `${screenshots}/overview.png` });
-  await page.goto(`${url}${BOARD}/queue/tasks`);
-  await page.getByText('forward · job 01234567… · iteration 3 · pair 2 · shards 0-3').first().waitFor({ timeout: 60_000 });
-  if (screenshots !== undefined) await page.screenshot({ path: `${screenshots}/tasks.png` });
-  for (const action of ['Retry', 'Promote', 'Clean', 'Pause']) assert.equal(await page.getByRole('button', { name: new RegExp(`^${action}`, 'i') }).count(), 0, `there is no button to ${action.toLowerCase()}`);
-  assert.deepEqual(complaints, []);
-  assert.deepEqual(elsewhere, []);
-});
+test(
+  'a browser shows the three queues and the entries of one',
+  { skip: CHROMIUM === undefined ? 'chromium is not installed (Debian package chromium)' : false },
+  async (t) => {
+    const { url } = await withEntries(t);
+    const browser = await chromium.launch({ executablePath: CHROMIUM ?? '', args: ['--no-sandbox', '--disable-gpu'] });
+    t.after(() => browser.close());
+    const context = await browser.newContext({
+      httpCredentials: { username: 'operator', password: OPERATOR },
+      viewport: { width: 1300, height: 900 },
+    });
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    const elsewhere: string[] = [];
+    page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on(
+      'request',
+      (request) =>
+        !request.url().startsWith(url) && !request.url().startsWith('data:') && elsewhere.push(request.url()),
+    );
+    await page.goto(url + BOARD);
+    for (const name of ['jobs', 'chains', 'tasks'])
+      await page.getByRole('link', { name }).first().waitFor({ timeout: 60_000 });
+    const screenshots = process.env['BLINDFIT_TEST_SCREENSHOTS'];
+    if (screenshots !== undefined) await page.screenshot({ path: `${screenshots}/overview.png` });
+    await page.goto(`${url}${BOARD}/queue/tasks`);
+    await page
+      .getByText('forward · job 01234567… · iteration 3 · pair 2 · shards 0-3')
+      .first()
+      .waitFor({ timeout: 60_000 });
+    if (screenshots !== undefined) await page.screenshot({ path: `${screenshots}/tasks.png` });
+    for (const action of ['Retry', 'Promote', 'Clean', 'Pause'])
+      assert.equal(
+        await page.getByRole('button', { name: new RegExp(`^${action}`, 'i') }).count(),
+        0,
+        `there is no button to ${action.toLowerCase()}`,
+      );
+    assert.deepEqual(complaints, []);
+    assert.deepEqual(elsewhere, []);
+  },
+);

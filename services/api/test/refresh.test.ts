@@ -2,12 +2,16 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
-
-import { expectedRefresh, type JobView, type Manifest, type RefreshAnswer, type RefreshRequest } from '@blindfit/protocol';
 import { Parameters, wrap, type WireFields } from '@blindfit/he';
-import { type Plan } from '@blindfit/training';
+import {
+  expectedRefresh,
+  type JobView,
+  type Manifest,
+  type RefreshAnswer,
+  type RefreshRequest,
+} from '@blindfit/protocol';
 import { AWAITING, DONE, type ChainRecord } from '@blindfit/queue';
-
+import { type Plan } from '@blindfit/training';
 import { jobOf, problemOf } from './answers.ts';
 import { makeJob, putBlob, startService, type Service } from './service.ts';
 import { randomBlob } from './support.ts';
@@ -27,30 +31,56 @@ interface Waiting {
 /** A running job of two chains and three iterations; the first chain waits for its owner. */
 async function waitingJob(t: TestContext): Promise<Waiting> {
   const service = await startService(t);
-  const { manifest, plan } = await makeJob(service.store, { iterations: 3 }, { samples: 100, features: 5, classes: 3 }, { refreshEvery: 1 });
+  const { manifest, plan } = await makeJob(
+    service.store,
+    { iterations: 3 },
+    { samples: 100, features: 5, classes: 3 },
+    { refreshEvery: 1 },
+  );
   assert.equal(plan.segments.length, 3);
   const job = await jobOf(await service.submit(manifest), 201);
   await service.jobs.start(job.id);
   const request = await reachRefresh(service, job.id, 0, 1);
   const post: Waiting['post'] = (body, id = job.id) =>
-    service.call(`/v1/jobs/${id}/refresh`, { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), headers: { 'content-type': 'application/json' } });
+    service.call(`/v1/jobs/${id}/refresh`, {
+      method: 'POST',
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+    });
   return { service, plan, id: job.id, submitted: manifest, manifest: job.manifest, request, post };
 }
 
 /** What the scheduler does at the end of a segment. */
 async function reachRefresh({ jobs }: Service, id: string, chain: number, iteration: number): Promise<RefreshRequest> {
-  const request: RefreshRequest = { id: randomBytes(16).toString('hex'), chain, iteration, weights: randomBlob(10).digest, since: new Date().toISOString() };
+  const request: RefreshRequest = {
+    id: randomBytes(16).toString('hex'),
+    chain,
+    iteration,
+    weights: randomBlob(10).digest,
+    since: new Date().toISOString(),
+  };
   const seen = (await jobs.chains(id))[chain];
   const { fresh, answer } = seen ?? {};
-  const next: ChainRecord = { phase: AWAITING, segment: iteration - 1, history: [], request, ...(fresh === undefined ? {} : { fresh }), ...(answer === undefined ? {} : { answer }) };
+  const next: ChainRecord = {
+    phase: AWAITING,
+    segment: iteration - 1,
+    history: [],
+    request,
+    ...(fresh === undefined ? {} : { fresh }),
+    ...(answer === undefined ? {} : { answer }),
+  };
   assert.equal(await jobs.setChain(id, chain, seen, next), true);
   return request;
 }
 
 /** Blobs with the right headers and noise behind them. */
-async function answerTo({ service, plan }: Pick<Waiting, 'service' | 'plan'>, { id, iteration }: RefreshRequest): Promise<RefreshAnswer> {
+async function answerTo(
+  { service, plan }: Pick<Waiting, 'service' | 'plan'>,
+  { id, iteration }: RefreshRequest,
+): Promise<RefreshAnswer> {
   const { weights, momentum } = expectedRefresh(plan, iteration);
-  const put = (fields: WireFields): Promise<string> => putBlob(service.store, wrap(plan.parameters, fields, randomBytes(500)));
+  const put = (fields: WireFields): Promise<string> =>
+    putBlob(service.store, wrap(plan.parameters, fields, randomBytes(500)));
   return { id, weights: await put(weights), momentum: await put(momentum) };
 }
 
@@ -75,16 +105,24 @@ test('an answer lets its chain go on, with what the owner sent, and a job that a
   assert.equal(await entry.getState(), 'waiting');
 
   // Repeating is safe, as often as one likes and all at once.
-  for (const again of await Promise.all(Array.from({ length: 8 }, () => post(answer)))) assert.deepEqual(await jobOf(again), going);
+  for (const again of await Promise.all(Array.from({ length: 8 }, () => post(answer))))
+    assert.deepEqual(await jobOf(again), going);
   assert.equal(await service.chains.getWaitingCount(), 1);
 
   // After the next refresh the answer to the one before is an old one.
   const second = await reachRefresh(service, id, 0, 2);
-  assert.equal((await jobOf(await post(answer))).state, 'awaiting-refresh', 'repeated late, it still is what was taken');
+  assert.equal(
+    (await jobOf(await post(answer))).state,
+    'awaiting-refresh',
+    'repeated late, it still is what was taken',
+  );
   assert.equal(await service.chains.getWaitingCount(), 1);
   const next = await answerTo({ service, plan }, second);
   await jobOf(await post(next));
-  assert.deepEqual((await service.chains.getJob(`${id}.chain.0.2`))?.data.fresh, { weights: next.weights, momentum: next.momentum });
+  assert.deepEqual((await service.chains.getJob(`${id}.chain.0.2`))?.data.fresh, {
+    weights: next.weights,
+    momentum: next.momentum,
+  });
   await problemOf(await post(answer), 409, 'REFRESH_NOT_AWAITED');
   assert.equal(await service.chains.getWaitingCount(), 2);
 });
@@ -93,7 +131,11 @@ test('what nobody waits for is refused: other answers, other requests, other job
   const waiting = await waitingJob(t);
   const { service, plan, id, request, post } = waiting;
   const answer = await answerTo(waiting, request);
-  const foreign = await problemOf(await post({ ...answer, id: randomBytes(16).toString('hex') }), 409, 'REFRESH_NOT_AWAITED');
+  const foreign = await problemOf(
+    await post({ ...answer, id: randomBytes(16).toString('hex') }),
+    409,
+    'REFRESH_NOT_AWAITED',
+  );
   assert.ok(foreign.hint?.includes(`${request.id} (chain 0, iteration 1)`), foreign.hint);
   const { id: another } = await jobOf(await service.submit(waiting.submitted), 201);
   const elsewhere = await problemOf(await post(answer, another), 409, 'REFRESH_NOT_AWAITED');
@@ -115,7 +157,10 @@ test('of different answers at the same time one is taken', async (t) => {
   const responses = await Promise.all(answers.map((answer) => waiting.post(answer)));
   assert.deepEqual(responses.map(({ status }) => status).sort(), [200, 409, 409, 409, 409, 409]);
   const taken = answers[responses.findIndex(({ status }) => status === 200)];
-  assert.deepEqual((await waiting.service.chains.getJob(`${waiting.id}.chain.0.1`))?.data.fresh, { weights: taken?.weights, momentum: taken?.momentum });
+  assert.deepEqual((await waiting.service.chains.getJob(`${waiting.id}.chain.0.1`))?.data.fresh, {
+    weights: taken?.weights,
+    momentum: taken?.momentum,
+  });
 });
 
 test('blobs that are missing or do not fit are refused with the reason, and the job goes on waiting', async (t) => {
@@ -124,18 +169,49 @@ test('blobs that are missing or do not fit are refused with the reason, and the 
   const good = await answerTo(waiting, request);
   const fields = expectedRefresh(plan, request.iteration);
   assert.ok(fields.weights.kind === 'ciphertext' && fields.momentum.kind === 'ciphertext');
-  const put = (of: WireFields, parameters = plan.parameters): Promise<string> => putBlob(service.store, wrap(parameters, of, randomBytes(500)));
+  const put = (of: WireFields, parameters = plan.parameters): Promise<string> =>
+    putBlob(service.store, wrap(parameters, of, randomBytes(500)));
   const absent = randomBlob(10).digest;
   const missing = await problemOf(await post({ ...good, momentum: absent }), 422, 'BLOBS_MISSING');
   assert.deepEqual(missing.blobs, [{ place: 'momentum', digest: absent, reason: 'missing' }]);
   const cases: [string, Partial<RefreshAnswer>, string, RegExp][] = [
     ['weights and momentum exchanged', { weights: good.momentum, momentum: good.weights }, 'weights', /the level is/],
-    ['a level too low', { weights: await put({ ...fields.weights, level: (fields.weights.level ?? 0) - 1 }) }, 'weights', /the level is/],
-    ['a level too high', { momentum: await put({ ...fields.momentum, level: (fields.momentum.level ?? 0) + 1 }) }, 'momentum', /the level is/],
-    ['another scale', { weights: await put({ ...fields.weights, scale: plan.refreshScale * 2 }) }, 'weights', /the scale is/],
-    ['a scale that is no number', { momentum: await put({ ...fields.momentum, scale: Number.NaN }) }, 'momentum', /the scale is NaN/],
+    [
+      'a level too low',
+      { weights: await put({ ...fields.weights, level: (fields.weights.level ?? 0) - 1 }) },
+      'weights',
+      /the level is/,
+    ],
+    [
+      'a level too high',
+      { momentum: await put({ ...fields.momentum, level: (fields.momentum.level ?? 0) + 1 }) },
+      'momentum',
+      /the level is/,
+    ],
+    [
+      'another scale',
+      { weights: await put({ ...fields.weights, scale: plan.refreshScale * 2 }) },
+      'weights',
+      /the scale is/,
+    ],
+    [
+      'a scale that is no number',
+      { momentum: await put({ ...fields.momentum, scale: Number.NaN }) },
+      'momentum',
+      /the scale is NaN/,
+    ],
     ['a key', { weights: await put({ kind: 'relinearisation-key' }) }, 'weights', /ciphertext is expected/],
-    ['other parameters', { momentum: await put(fields.momentum, Parameters.of({ ring: 8192, dataBits: [50, 40], specialBits: 60, scaleBits: 40 })) }, 'momentum', /parameter set/],
+    [
+      'other parameters',
+      {
+        momentum: await put(
+          fields.momentum,
+          Parameters.of({ ring: 8192, dataBits: [50, 40], specialBits: 60, scaleBits: 40 }),
+        ),
+      },
+      'momentum',
+      /parameter set/,
+    ],
     ['noise', { weights: await putBlob(service.store, randomBytes(1000)) }, 'weights', /not a Blindfit blob/],
   ];
   for (const [name, change, place, reason] of cases) {
@@ -169,7 +245,11 @@ test('what has not the form of an answer is refused', async (t) => {
     assert.match(problem.hint ?? '', /"id", "weights", "momentum"/);
   }
   for (const bad of ['', '{', '[1,']) await problemOf(await post(bad), 400, 'INVALID_REQUEST');
-  assert.equal((await fetch(`${service.url}/v1/jobs/${waiting.id}/refresh`, { method: 'POST', body: JSON.stringify(good) })).status, 401);
+  assert.equal(
+    (await fetch(`${service.url}/v1/jobs/${waiting.id}/refresh`, { method: 'POST', body: JSON.stringify(good) }))
+      .status,
+    401,
+  );
   assert.equal(await service.chains.count(), 0);
 });
 
@@ -194,10 +274,19 @@ test('an answer that was recorded right before a crash is queued when it is repe
   assert.equal(recorded?.record.segment, 1);
   assert.equal(await service.chains.getJob(`${id}.chain.0.1`), undefined);
   assert.equal((await jobOf(await post(answer))).state, 'running');
-  assert.deepEqual((await service.chains.getJob(`${id}.chain.0.1`))?.data.fresh, { weights: answer.weights, momentum: answer.momentum });
+  assert.deepEqual((await service.chains.getJob(`${id}.chain.0.1`))?.data.fresh, {
+    weights: answer.weights,
+    momentum: answer.momentum,
+  });
 
   // A chain that is done is never queued again, whatever has become of its entries.
-  await service.jobs.setChain(id, 0, recorded.record, { phase: DONE, segment: 2, history: [answer.weights], weights: answer.weights, answer });
+  await service.jobs.setChain(id, 0, recorded.record, {
+    phase: DONE,
+    segment: 2,
+    history: [answer.weights],
+    weights: answer.weights,
+    answer,
+  });
   await service.chains.remove(`${id}.chain.0.1`);
   await jobOf(await post(answer));
   assert.equal(await service.chains.count(), 0);

@@ -4,18 +4,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
-
-import { canonicalJson, type Manifest } from '@blindfit/protocol';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, type Hyperparameters, type JobShape, type Plan, type PlanRequest } from '@blindfit/training';
-import { wrap, type WireFields } from '@blindfit/he';
-import { JobStore, openQueue, type ChainData, type JobData } from '@blindfit/queue';
-import { createLogger, parseRedisUrl } from '@blindfit/service';
-import { digestOf, parseDigest } from '@blindfit/base';
-import { FileBlobStore } from '@blindfit/blobs';
 import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-
+import { digestOf, parseDigest } from '@blindfit/base';
+import { FileBlobStore } from '@blindfit/blobs';
+import { wrap, type WireFields } from '@blindfit/he';
+import { canonicalJson, type Manifest } from '@blindfit/protocol';
+import { JobStore, openQueue, type ChainData, type JobData } from '@blindfit/queue';
+import { createLogger, parseRedisUrl } from '@blindfit/service';
 import { startRedis, type RunningRedis } from '@blindfit/stack';
+import {
+  choosePlan,
+  DEFAULT_HYPERPARAMETERS,
+  type Hyperparameters,
+  type JobShape,
+  type Plan,
+  type PlanRequest,
+} from '@blindfit/training';
 import { startApi, type RunningApi, type StartApiOptions } from '../src/start.ts';
 import { temporaryDirectory } from './support.ts';
 
@@ -88,7 +93,8 @@ export async function startService(t: TestContext, options: Partial<StartApiOpti
     await Promise.all([queue.close(), chains.close()]);
     redis.disconnect();
   });
-  const call: Service['call'] = (path, init = {}) => fetch(api.url + path, { ...init, headers: { ...BEARER, ...init.headers } });
+  const call: Service['call'] = (path, init = {}) =>
+    fetch(api.url + path, { ...init, headers: { ...BEARER, ...init.headers } });
   return {
     api,
     url: api.url,
@@ -128,10 +134,18 @@ export async function makeJob(
   shape: JobShape = { samples: 100, features: 5, classes: 3 },
   request: Partial<PlanRequest> = {},
 ): Promise<TestJob> {
-  const plan = choosePlan({ shape, hyperparameters: { ...DEFAULT_HYPERPARAMETERS, iterations: 1, ...overrides }, ...request });
+  const plan = choosePlan({
+    shape,
+    hyperparameters: { ...DEFAULT_HYPERPARAMETERS, iterations: 1, ...overrides },
+    ...request,
+  });
   const blob = (fields: WireFields): Promise<string> => putBlob(store, wrap(plan.parameters, fields, randomBytes(500)));
   const grid = (columns: number, fields: WireFields): Promise<string[][]> =>
-    Promise.all(Array.from({ length: plan.layout.shards }, () => Promise.all(Array.from({ length: columns }, () => blob(fields)))));
+    Promise.all(
+      Array.from({ length: plan.layout.shards }, () =>
+        Promise.all(Array.from({ length: columns }, () => blob(fields))),
+      ),
+    );
   const { layout, hyperparameters } = plan;
   const manifest: Manifest = {
     format: 'blindfit-job/1',
@@ -141,20 +155,30 @@ export async function makeJob(
     block: { rows: layout.rows, columns: layout.columns, turns: layout.turns },
     grouping: { ...plan.grouping },
     schedule: { ...plan.schedule },
-    hyperparameters: { ...hyperparameters, sigmoid: { ...hyperparameters.sigmoid, odd: [...hyperparameters.sigmoid.odd] } },
+    hyperparameters: {
+      ...hyperparameters,
+      sigmoid: { ...hyperparameters.sigmoid, odd: [...hyperparameters.sigmoid.odd] },
+    },
     blobs: {
       features: await grid(layout.cells, { kind: 'ciphertext', ...plan.features }),
       gradientFeatures: await grid(layout.cells, { kind: 'ciphertext', ...plan.gradientFeatures }),
       labels: await grid(layout.pairs, { kind: 'ciphertext', ...plan.labels }),
       relinearisationKey: await blob({ kind: 'relinearisation-key' }),
-      galoisKeys: Object.fromEntries(await Promise.all(plan.steps.map(async (step) => [String(step), await blob({ kind: 'galois-key', step })] as const))),
+      galoisKeys: Object.fromEntries(
+        await Promise.all(
+          plan.steps.map(async (step) => [String(step), await blob({ kind: 'galois-key', step })] as const),
+        ),
+      ),
     },
   };
   return { plan, manifest };
 }
 
 /** The manifest as the API must have stored it. */
-export async function storedManifest(store: FileBlobStore, manifest: Manifest): Promise<{ digest: string; text: string }> {
+export async function storedManifest(
+  store: FileBlobStore,
+  manifest: Manifest,
+): Promise<{ digest: string; text: string }> {
   const digest = digestOf(new TextEncoder().encode(canonicalJson(manifest)));
   return { digest, text: Buffer.from(await store.get(parseDigest(digest))).toString() };
 }

@@ -2,10 +2,8 @@ import assert from 'node:assert/strict';
 import { rename } from 'node:fs/promises';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-
-import { createLogger, parseRedisUrl } from '@blindfit/service';
 import { Redis } from 'ioredis';
-
+import { createLogger, parseRedisUrl } from '@blindfit/service';
 import { startRedis } from '@blindfit/stack';
 import { startApi, type StartApiOptions } from '../src/index.ts';
 import { sharedRedis, startService, TOKEN } from './service.ts';
@@ -16,7 +14,11 @@ const logger = createLogger({ service: 'api', level: 'silent' });
 test('a port that is taken is named, with what to do', async (t) => {
   const { url, options } = await startService(t);
   const port = Number(new URL(url).port);
-  await assert.rejects(startApi({ ...options, port }), { code: 'PORT_IN_USE', message: `port ${port} of 127.0.0.1 is in use by another program`, hint: /BLINDFIT_PORT/ });
+  await assert.rejects(startApi({ ...options, port }), {
+    code: 'PORT_IN_USE',
+    message: `port ${port} of 127.0.0.1 is in use by another program`,
+    hint: /BLINDFIT_PORT/,
+  });
   await assert.rejects(startApi({ ...options, host: '203.0.113.1' }), { code: 'CANNOT_LISTEN', hint: /BLINDFIT_HOST/ });
   // What did not start left the first one alone.
   assert.equal((await fetch(`${url}/readyz`)).status, 200);
@@ -24,11 +26,19 @@ test('a port that is taken is named, with what to do', async (t) => {
 
 test('a store behind HTTP, a Redis that evicts and a Redis that is not there are refused', async (t) => {
   const directory = await temporaryDirectory(t);
-  const base: StartApiOptions = { redisUrl: (await sharedRedis()).url, storeUrl: pathToFileURL(directory).href, token: TOKEN, port: 0, logger };
+  const base: StartApiOptions = {
+    redisUrl: (await sharedRedis()).url,
+    storeUrl: pathToFileURL(directory).href,
+    token: TOKEN,
+    port: 0,
+    logger,
+  };
   for (const storeUrl of ['http://127.0.0.1:8080', 'https://blobs.example', 'ftp://x', 'nonsense']) {
     await assert.rejects(startApi({ ...base, storeUrl }), { code: 'INVALID_STORE_URL' }, storeUrl);
   }
-  await assert.rejects(startApi({ ...base, redisUrl: `unix://${directory}/absent.sock`, redisTimeoutMs: 300 }), { code: 'REDIS_UNAVAILABLE' });
+  await assert.rejects(startApi({ ...base, redisUrl: `unix://${directory}/absent.sock`, redisTimeoutMs: 300 }), {
+    code: 'REDIS_UNAVAILABLE',
+  });
   const own = await startRedis({ dataDir: await temporaryDirectory(t), log: () => undefined });
   t.after(() => own.stop());
   const admin = new Redis(parseRedisUrl(own.url));

@@ -25,7 +25,13 @@ export async function childResults<Data, Result>(
   const traceparent = spanOfEntry(parent);
   const traced = traceparent === undefined ? {} : { traceparent };
   const parentReference = { id: parent.id ?? '', queue: parent.queueQualifiedName };
-  await queue.addBulk(missing.map(({ id, data }) => ({ name: queue.name, data: { ...data, ...traced }, opts: { ...options, jobId: id, parent: parentReference } })));
+  await queue.addBulk(
+    missing.map(({ id, data }) => ({
+      name: queue.name,
+      data: { ...data, ...traced },
+      opts: { ...options, jobId: id, parent: parentReference },
+    })),
+  );
   if (await parent.moveToWaitingChildren(token)) throw new WaitingChildrenError();
   // All of them finished meanwhile.
   return resultsById<Result>(parent);

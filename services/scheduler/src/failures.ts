@@ -5,7 +5,17 @@
 import { QueueEvents, UnrecoverableError, type Job } from 'bullmq';
 import { TaskError } from '@blindfit/compute';
 import { isFinal, JOB_STATES } from '@blindfit/protocol';
-import { addSegment, duplicate, JOB_OPTIONS, jobOf, QUEUES, RUNNING, taskId, type Connection, type JobStore } from '@blindfit/queue';
+import {
+  addSegment,
+  duplicate,
+  JOB_OPTIONS,
+  jobOf,
+  QUEUES,
+  RUNNING,
+  taskId,
+  type Connection,
+  type JobStore,
+} from '@blindfit/queue';
 import type { Logger } from '@blindfit/service';
 import { finishJobIfDone } from './chain.ts';
 import type { SchedulerMetrics } from './metrics.ts';
@@ -24,7 +34,12 @@ export interface FailureWatch {
  * What to throw for a step that failed. Homomorphic work that failed for good is recorded with its code and its reason,
  * which the queue would not keep apart.
  */
-export async function failureOf(jobs: JobStore, metrics: SchedulerMetrics, step: Job, error: unknown): Promise<unknown> {
+export async function failureOf(
+  jobs: JobStore,
+  metrics: SchedulerMetrics,
+  step: Job,
+  error: unknown,
+): Promise<unknown> {
   if (!(error instanceof TaskError)) return error;
   const last = step.attemptsMade + 1 >= (step.opts.attempts ?? 1);
   if (!error.permanent && !last) return error;
@@ -33,9 +48,14 @@ export async function failureOf(jobs: JobStore, metrics: SchedulerMetrics, step:
   return new UnrecoverableError(error.message);
 }
 
-export function watchFailures(redis: Connection, prefix: string, dependencies: JobDependencies & { readonly logger: Logger }): FailureWatch {
+export function watchFailures(
+  redis: Connection,
+  prefix: string,
+  dependencies: JobDependencies & { readonly logger: Logger },
+): FailureWatch {
   const { jobs, queue, chains, metrics, logger } = dependencies;
-  const ignore = (error: unknown): void => logger.warn({ err: error }, 'could not look at the queues; looking again later');
+  const ignore = (error: unknown): void =>
+    logger.warn({ err: error }, 'could not look at the queues; looking again later');
   const failed = async (id: string, reason: string): Promise<void> => {
     if (await jobs.fail(id, { code: 'JOB_FAILED', message: reason })) {
       metrics.jobEnded('failed');

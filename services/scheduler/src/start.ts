@@ -1,11 +1,22 @@
 import { Worker, type Job, type Processor } from 'bullmq';
-import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import { parseJobManifest, PlanCache, type PlannedManifest } from '@blindfit/protocol';
-import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he/native';
-import { JobStore, LOCKS, openQueue, QUEUE_METRICS, QUEUES, spanOfEntry, traceEntry, traceJobs, type ChainData, type JobData } from '@blindfit/queue';
-import { addRedisMemory, openService, type RunningService, type ServiceOptions } from '@blindfit/service';
-import { openBlobStore } from '@blindfit/blobs';
 import { parseDigest } from '@blindfit/base';
+import { openBlobStore } from '@blindfit/blobs';
+import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
+import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he/native';
+import { parseJobManifest, PlanCache, type PlannedManifest } from '@blindfit/protocol';
+import {
+  JobStore,
+  LOCKS,
+  openQueue,
+  QUEUE_METRICS,
+  QUEUES,
+  spanOfEntry,
+  traceEntry,
+  traceJobs,
+  type ChainData,
+  type JobData,
+} from '@blindfit/queue';
+import { addRedisMemory, openService, type RunningService, type ServiceOptions } from '@blindfit/service';
 import { Aggregator } from './aggregator.ts';
 import { runChain } from './chain.ts';
 import { failureOf, watchFailures } from './failures.ts';
@@ -57,11 +68,24 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const runJob = async (job: Job<JobData>, token: string): Promise<void> => {
     if (job.name === 'finish') return finishTrainingJob(dependencies, job);
     const planned = await plans.get(job.data.manifest);
-    return planned.kind === 'train' ? runTrainingJob(dependencies, job, token) : runPredictionJob(dependencies, job, token, planned.plan);
+    return planned.kind === 'train'
+      ? runTrainingJob(dependencies, job, token)
+      : runPredictionJob(dependencies, job, token, planned.plan);
   };
 
-  const dependencies = { queue: queues.jobs, tasks: queues.tasks, chains: queues.chains, jobs, aggregator: new Aggregator(pool, jobs, metrics, compute, tracing), metrics, manifest };
-  const work = <Data extends JobData>(queue: keyof typeof QUEUES, processor: (job: Job<Data>, token: string) => Promise<void>): Worker<Data> => {
+  const dependencies = {
+    queue: queues.jobs,
+    tasks: queues.tasks,
+    chains: queues.chains,
+    jobs,
+    aggregator: new Aggregator(pool, jobs, metrics, compute, tracing),
+    metrics,
+    manifest,
+  };
+  const work = <Data extends JobData>(
+    queue: keyof typeof QUEUES,
+    processor: (job: Job<Data>, token: string) => Promise<void>,
+  ): Worker<Data> => {
     const body: Processor<Data> = async (job, token) => {
       try {
         await tracing.within(spanOfEntry(job), () => processor(job, token ?? ''));
@@ -69,7 +93,13 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
         throw await failureOf(jobs, metrics, job, error);
       }
     };
-    const worker = new Worker<Data>(QUEUES[queue], body, { connection: redis, prefix, concurrency: CONCURRENCY, metrics: QUEUE_METRICS, ...LOCKS });
+    const worker = new Worker<Data>(QUEUES[queue], body, {
+      connection: redis,
+      prefix,
+      concurrency: CONCURRENCY,
+      metrics: QUEUE_METRICS,
+      ...LOCKS,
+    });
     worker.on('error', (error) => logger.warn({ err: error, queue }, 'queue'));
     worker.on('completed', (job) => traceEntry(tracing, job));
     worker.on('failed', (job, error) => {

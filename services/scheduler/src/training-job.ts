@@ -1,8 +1,8 @@
 /** The beginning of a training job (shared start scores, a chain for every few pairs of classes) and its end (the packed model). */
 import { UnrecoverableError, type Job, type Queue } from 'bullmq';
 import { isFinal, type StartTask, type TaskResult } from '@blindfit/protocol';
-import { batchOf, chainsOf, groups, shardsOfBatch } from '@blindfit/training';
 import { addSegment, TASK_OPTIONS, taskId, type ChainData, type ChainRecord, type JobData } from '@blindfit/queue';
+import { batchOf, chainsOf, groups, shardsOfBatch } from '@blindfit/training';
 import type { ChainDependencies } from './chain.ts';
 import { childResults, type Child } from './children.ts';
 
@@ -36,7 +36,13 @@ async function startScores(dependencies: JobDependencies, job: Job<JobData>, tok
   const batch = shardsOfBatch(plan.layout, batchOf(plan.layout.batches, plan.hyperparameters, 1));
   const tasks = groups(batch.length, plan.grouping.shardsPerTask).map((places, group): Child<StartTask> => ({
     id: taskId(data.job, 'start', group),
-    data: { kind: 'start', job: data.job, manifest: data.manifest, iteration: 1, shards: places.map((place) => batch[place] ?? 0) },
+    data: {
+      kind: 'start',
+      job: data.job,
+      manifest: data.manifest,
+      iteration: 1,
+      shards: places.map((place) => batch[place] ?? 0),
+    },
   }));
   const results = await childResults<StartTask, TaskResult>(job, token, dependencies.tasks, tasks, TASK_OPTIONS);
   return tasks.flatMap((task) => results.get(task.id)?.outputs ?? []);
@@ -50,16 +56,23 @@ export async function finishTrainingJob(dependencies: ChainDependencies, { data 
   if (state === undefined || isFinal(state)) return;
   await jobs.setPhase(data.job, 'packing');
   const records = await jobs.chains(data.job);
-  const pack = (level: number, to: number, iteration: number, of: (record: ChainRecord) => string | undefined): Promise<string[]> => {
+  const pack = (
+    level: number,
+    to: number,
+    iteration: number,
+    of: (record: ChainRecord) => string | undefined,
+  ): Promise<string[]> => {
     const chains = records.map((record) => (record === undefined ? undefined : of(record)) ?? '');
     return aggregator.runAll({ kind: 'pack', job: data.job, manifest: data.manifest, chains, level, to }, iteration);
   };
   const iterates: string[][] = [];
   if (plan.segments.length === 1) {
-    for (const [index, { gradient }] of plan.iterations.entries()) iterates.push(await pack(gradient, 0, index + 1, ({ history }) => history[index]));
+    for (const [index, { gradient }] of plan.iterations.entries())
+      iterates.push(await pack(gradient, 0, index + 1, ({ history }) => history[index]));
   }
   const { modelLevel } = plan.schedule;
   const models = await pack(modelLevel, modelLevel, plan.iterations.length + 1, ({ weights }) => weights);
   const created = (await jobs.get(data.job))?.createdAt;
-  if (await jobs.succeed(data.job, models, iterates)) metrics.jobEnded('succeeded', created === undefined ? undefined : (Date.now() - Date.parse(created)) / 1000);
+  if (await jobs.succeed(data.job, models, iterates))
+    metrics.jobEnded('succeeded', created === undefined ? undefined : (Date.now() - Date.parse(created)) / 1000);
 }

@@ -11,43 +11,68 @@ const OUTCOMES = ['completed', 'retried', 'failed', 'cancelled'] as const;
 
 /** What a worker tells Prometheus about its tasks; `ComputeMetrics` tells about its threads. */
 export class WorkerMetrics {
-  private readonly tasks: Counter<'kind' | 'outcome'>;
-  private readonly duration: Histogram<'kind'>;
-  private readonly wait: Histogram<'kind'>;
-  private readonly ended: Counter<'state'>;
-  private readonly stalled: Counter;
-  private readonly lostLocks: Counter;
+  readonly #tasks: Counter<'kind' | 'outcome'>;
+  readonly #duration: Histogram<'kind'>;
+  readonly #wait: Histogram<'kind'>;
+  readonly #ended: Counter<'state'>;
+  readonly #stalled: Counter;
+  readonly #lostLocks: Counter;
 
   constructor(registry: Registry) {
     const registers = [registry];
-    this.tasks = new Counter({ name: 'blindfit_tasks_total', help: 'Tasks that ended, by kind and outcome.', labelNames: ['kind', 'outcome'], registers });
+    this.#tasks = new Counter({
+      name: 'blindfit_tasks_total',
+      help: 'Tasks that ended, by kind and outcome.',
+      labelNames: ['kind', 'outcome'],
+      registers,
+    });
     // Shown from the start, or the first of them, which may be the failure to be alerted of, would be no increase.
-    for (const kind of KINDS) for (const outcome of OUTCOMES) this.tasks.inc({ kind, outcome }, 0);
-    this.duration = new Histogram({ name: 'blindfit_task_duration_seconds', help: 'Time from taking a task out of the queue to its recorded result.', labelNames: ['kind'], buckets: SECONDS, registers });
-    this.wait = new Histogram({ name: 'blindfit_task_wait_seconds', help: 'Time a task waited in the queue.', labelNames: ['kind'], buckets: SECONDS, registers });
-    this.ended = endedCounter(registry, ['failed']);
-    this.stalled = new Counter({ name: 'blindfit_tasks_stalled_total', help: 'Tasks taken back from a worker that stopped renewing its lock.', registers });
-    this.lostLocks = new Counter({ name: 'blindfit_lock_renewals_lost_total', help: 'Tasks whose lock could not be renewed.', registers });
+    for (const kind of KINDS) for (const outcome of OUTCOMES) this.#tasks.inc({ kind, outcome }, 0);
+    this.#duration = new Histogram({
+      name: 'blindfit_task_duration_seconds',
+      help: 'Time from taking a task out of the queue to its recorded result.',
+      labelNames: ['kind'],
+      buckets: SECONDS,
+      registers,
+    });
+    this.#wait = new Histogram({
+      name: 'blindfit_task_wait_seconds',
+      help: 'Time a task waited in the queue.',
+      labelNames: ['kind'],
+      buckets: SECONDS,
+      registers,
+    });
+    this.#ended = endedCounter(registry, ['failed']);
+    this.#stalled = new Counter({
+      name: 'blindfit_tasks_stalled_total',
+      help: 'Tasks taken back from a worker that stopped renewing its lock.',
+      registers,
+    });
+    this.#lostLocks = new Counter({
+      name: 'blindfit_lock_renewals_lost_total',
+      help: 'Tasks whose lock could not be renewed.',
+      registers,
+    });
   }
 
   finished(kind: string, outcome: (typeof OUTCOMES)[number], seconds: number): void {
-    this.tasks.inc({ kind, outcome });
-    if (outcome === 'completed') this.duration.observe({ kind }, seconds);
+    this.#tasks.inc({ kind, outcome });
+    if (outcome === 'completed') this.#duration.observe({ kind }, seconds);
   }
 
   waited(kind: string, seconds: number): void {
-    this.wait.observe({ kind }, Math.max(0, seconds));
+    this.#wait.observe({ kind }, Math.max(0, seconds));
   }
 
   jobFailed(): void {
-    this.ended.inc({ state: 'failed' });
+    this.#ended.inc({ state: 'failed' });
   }
 
   stall(): void {
-    this.stalled.inc();
+    this.#stalled.inc();
   }
 
   lockLost(count: number): void {
-    this.lostLocks.inc(count);
+    this.#lostLocks.inc(count);
   }
 }

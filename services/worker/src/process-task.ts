@@ -61,7 +61,10 @@ async function runTask(dependencies: ProcessorDependencies, job: Job<unknown, Ta
     const permanent = error instanceof ContractError || (error instanceof TaskError && error.permanent);
     if (!permanent && !last) {
       metrics.finished(kind, 'retried', 0);
-      logger.warn({ job: owner, task: id, err: error, attempt: job.attemptsMade + 1 }, 'task failed and will be tried again');
+      logger.warn(
+        { job: owner, task: id, err: error, attempt: job.attemptsMade + 1 },
+        'task failed and will be tried again',
+      );
       throw error;
     }
     metrics.finished(kind, 'failed', 0);

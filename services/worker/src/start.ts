@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Worker, type Job } from 'bullmq';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import { isFinal, type TaskResult } from '@blindfit/protocol';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he/native';
+import { isFinal, type TaskResult } from '@blindfit/protocol';
 import { JobChanges, JobStore, LOCKS, QUEUE_METRICS, QUEUES, traceJobs } from '@blindfit/queue';
 import { openService, type RunningService, type ServiceOptions } from '@blindfit/service';
 import { WorkerMetrics } from './metrics.ts';
@@ -66,20 +66,27 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   const heartbeat = setInterval(beat, HEARTBEAT_MS);
 
   const dependencies = { pool, jobs, metrics, compute, logger, running, tracing };
-  const worker = new Worker<unknown, TaskResult>(QUEUES.tasks, (job: Job<unknown, TaskResult>) => processTask(dependencies, job), {
-    connection: redis,
-    prefix: options.queuePrefix,
-    concurrency: options.threads,
-    metrics: QUEUE_METRICS,
-    ...LOCKS,
-  });
+  const worker = new Worker<unknown, TaskResult>(
+    QUEUES.tasks,
+    (job: Job<unknown, TaskResult>) => processTask(dependencies, job),
+    {
+      connection: redis,
+      prefix: options.queuePrefix,
+      concurrency: options.threads,
+      metrics: QUEUE_METRICS,
+      ...LOCKS,
+    },
+  );
   worker.on('error', (error) => logger.warn({ err: error }, 'queue'));
   worker.on('stalled', () => metrics.stall());
   worker.on('lockRenewalFailed', (lost) => metrics.lockLost(lost.length));
   await worker.waitUntilReady();
 
   const health = await serveHealth();
-  logger.info({ threads: options.threads, evaluator: evaluatorName(evaluator), why: evaluator.why, url: health.url }, 'worker is ready');
+  logger.info(
+    { threads: options.threads, evaluator: evaluatorName(evaluator), why: evaluator.why, url: health.url },
+    'worker is ready',
+  );
   return {
     url: health.url,
     async close() {

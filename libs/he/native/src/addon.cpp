@@ -48,7 +48,8 @@ T& unwrap(napi_env env, napi_value value, const napi_type_tag& tag, const char* 
   napi_valuetype type = napi_undefined;
   bool tagged = false;
   void* object = nullptr;
-  if (value == nullptr || napi_typeof(env, value, &type) != napi_ok || type != napi_object || napi_check_object_type_tag(env, value, &tag, &tagged) != napi_ok || !tagged ||
+  if (value == nullptr || napi_typeof(env, value, &type) != napi_ok || type != napi_object ||
+      napi_check_object_type_tag(env, value, &tag, &tagged) != napi_ok || !tagged ||
       napi_unwrap(env, value, &object) != napi_ok) {
     throw_type(std::string("not ") + what);
   }
@@ -57,7 +58,9 @@ T& unwrap(napi_env env, napi_value value, const napi_type_tag& tag, const char* 
 
 template <typename T>
 void wrap(napi_env env, napi_value value, std::unique_ptr<T> object, const napi_type_tag& tag) {
-  check(env, napi_wrap(env, value, object.get(), [](napi_env, void* data, void*) { delete static_cast<T*>(data); }, nullptr, nullptr));
+  check(env, napi_wrap(
+                 env, value, object.get(), [](napi_env, void* data, void*) { delete static_cast<T*>(data); }, nullptr,
+                 nullptr));
   object.release();
   check(env, napi_type_tag_object(env, value, &tag));
 }
@@ -83,13 +86,19 @@ struct RingCall : Arguments<count> {
   const Ring& ring;
 
   RingCall(napi_env env_, napi_callback_info info)
-      : Arguments<count>(env_, info), env(env_), object(unwrap<RingObject>(env_, this->self, RING_TAG, "a NativeRing")), ring(*object.ring) {}
+      : Arguments<count>(env_, info),
+        env(env_),
+        object(unwrap<RingObject>(env_, this->self, RING_TAG, "a NativeRing")),
+        ring(*object.ring) {}
 
   std::size_t level(std::size_t argument, std::size_t least = 0) const {
     const std::int64_t most = static_cast<std::int64_t>(ring.data_primes()) - 1;
-    return static_cast<std::size_t>(integer_of(env, (*this)[argument], "level", static_cast<std::int64_t>(least), most));
+    return static_cast<std::size_t>(
+        integer_of(env, (*this)[argument], "level", static_cast<std::int64_t>(least), most));
   }
-  std::size_t polys(std::size_t argument) const { return static_cast<std::size_t>(integer_of(env, (*this)[argument], "polys", 1, 3)); }
+  std::size_t polys(std::size_t argument) const {
+    return static_cast<std::size_t>(integer_of(env, (*this)[argument], "polys", 1, 3));
+  }
   std::size_t size(std::size_t polys, std::size_t level) const { return polys * (level + 1) * ring.n(); }
   u64* words(std::size_t argument, const char* name, std::size_t polys, std::size_t level) const {
     return words_of(env, (*this)[argument], name, size(polys, level));
@@ -98,9 +107,11 @@ struct RingCall : Arguments<count> {
     return writable_words_of(env, (*this)[argument], name, size(polys, level));
   }
   u64* out(std::size_t polys, std::size_t level) const { return writable(0, "out", polys, level); }
-  std::vector<const u64*> list(std::size_t argument, const char* name, std::size_t most, std::size_t polys, std::size_t level) const {
+  std::vector<const u64*> list(std::size_t argument, const char* name, std::size_t most, std::size_t polys,
+                               std::size_t level) const {
     std::vector<const u64*> result;
-    for (napi_value value : list_of(env, (*this)[argument], name, 1, most)) result.push_back(words_of(env, value, name, size(polys, level)));
+    for (napi_value value : list_of(env, (*this)[argument], name, 1, most))
+      result.push_back(words_of(env, value, name, size(polys, level)));
     return result;
   }
   std::uint32_t element(napi_value value) const {
@@ -114,7 +125,9 @@ struct RingCall : Arguments<count> {
     if (mapping == nullptr) throw_type("the key is closed");
     if (!mapping->fits(ring)) throw_range("the key is of other parameters");
     if (mapping->slot() != slot) {
-      const auto name = [](std::size_t s) { return s == 0 ? std::string("relinearisation") : "the Galois element " + std::to_string(2 * s + 1); };
+      const auto name = [](std::size_t s) {
+        return s == 0 ? std::string("relinearisation") : "the Galois element " + std::to_string(2 * s + 1);
+      };
       throw_range("the key is for " + name(mapping->slot()) + ", one for " + name(slot) + " is needed");
     }
     return mapping;
@@ -129,7 +142,8 @@ using Combine = void (*)(const Ring&, u64*, const u64*, const u64*, std::size_t,
 template <Combine combine, bool plain>
 napi_value combine_method(napi_env env, napi_callback_info info) {
   const RingCall<5> call(env, info);
-  const std::size_t polys = call.polys(3), level = call.level(4), size = call.size(polys, level), b_size = call.size(plain ? 1 : polys, level);
+  const std::size_t polys = call.polys(3), level = call.level(4), size = call.size(polys, level),
+                    b_size = call.size(plain ? 1 : polys, level);
   u64* out = call.out(polys, level);
   const u64* a = call.words(1, "a", polys, level);
   const u64* b = call.words(2, plain ? "plain" : "b", plain ? 1 : polys, level);
@@ -163,7 +177,8 @@ napi_value split_method(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-void checked_sum(u64* out, std::size_t size, const std::vector<const u64*>& operands, const char* name, std::size_t operand_size) {
+void checked_sum(u64* out, std::size_t size, const std::vector<const u64*>& operands, const char* name,
+                 std::size_t operand_size) {
   for (const u64* operand : operands) check_apart("out", out, size, name, operand, operand_size, false);
 }
 
@@ -193,8 +208,11 @@ napi_value sum_method(napi_env env, napi_callback_info info) {
   const RingCall<4> call(env, info);
   const std::size_t level = call.level(3), out_polys = plain ? 2 : 3, b_polys = plain ? 1 : 2;
   u64* out = call.out(out_polys, level);
-  const auto a = call.list(1, "a", MAX_TERMS, 2, level), b = call.list(2, plain ? "plain" : "b", MAX_TERMS, b_polys, level);
-  if (a.size() != b.size()) throw_range(std::to_string(a.size()) + " and " + std::to_string(b.size()) + " operands: as many of one as of the other are needed");
+  const auto a = call.list(1, "a", MAX_TERMS, 2, level),
+             b = call.list(2, plain ? "plain" : "b", MAX_TERMS, b_polys, level);
+  if (a.size() != b.size())
+    throw_range(std::to_string(a.size()) + " and " + std::to_string(b.size()) +
+                " operands: as many of one as of the other are needed");
   checked_sum(out, call.size(out_polys, level), a, "a", call.size(2, level));
   checked_sum(out, call.size(out_polys, level), b, plain ? "plain" : "b", call.size(b_polys, level));
   (plain ? sum_of_plain_products : sum_of_products)(call.ring, out, a, b, level);
@@ -203,11 +221,14 @@ napi_value sum_method(napi_env env, napi_callback_info info) {
 
 /// Results that are no operands and not each other.
 template <std::size_t count>
-std::vector<u64*> separate_results(const RingCall<count>& call, napi_env env, std::span<const u64* const> operands, std::size_t operand_size, std::size_t level) {
+std::vector<u64*> separate_results(const RingCall<count>& call, napi_env env, std::span<const u64* const> operands,
+                                   std::size_t operand_size, std::size_t level) {
   const std::size_t size = call.size(2, level);
   std::vector<u64*> out;
-  for (napi_value value : list_of(env, call[0], "out", 1, MAX_ROTATIONS)) out.push_back(writable_words_of(env, value, "out", size));
-  if (operands.size() != out.size()) throw_range(std::to_string(operands.size()) + " operands for " + std::to_string(out.size()) + " results");
+  for (napi_value value : list_of(env, call[0], "out", 1, MAX_ROTATIONS))
+    out.push_back(writable_words_of(env, value, "out", size));
+  if (operands.size() != out.size())
+    throw_range(std::to_string(operands.size()) + " operands for " + std::to_string(out.size()) + " results");
   for (std::size_t i = 0; i < out.size(); i++) {
     for (const u64* operand : operands) check_apart("out", out[i], size, "a", operand, operand_size, false);
     for (std::size_t j = 0; j < i; j++) check_apart("out", out[i], size, "another out", out[j], size, false);
@@ -241,8 +262,10 @@ napi_value rotate_and_sum_method(napi_env env, napi_callback_info info) {
   const std::size_t level = call.level(2), size = call.size(2, level);
   u64* out = call.out(2, level);
   const u64* a = call.words(1, "a", 2, level);
-  const auto elements = list_of(env, call[3], "elements", 0, MAX_ROTATIONS), key_values = list_of(env, call[4], "keys", 0, MAX_ROTATIONS);
-  if (elements.size() != key_values.size()) throw_range(std::to_string(key_values.size()) + " keys for " + std::to_string(elements.size()) + " elements");
+  const auto elements = list_of(env, call[3], "elements", 0, MAX_ROTATIONS),
+             key_values = list_of(env, call[4], "keys", 0, MAX_ROTATIONS);
+  if (elements.size() != key_values.size())
+    throw_range(std::to_string(key_values.size()) + " keys for " + std::to_string(elements.size()) + " elements");
   check_apart("out", out, size, "a", a, size, true);
   std::vector<std::shared_ptr<const KeyMapping>> held;
   std::vector<const KeyMapping*> keys;
@@ -316,7 +339,9 @@ napi_value transform_method(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-void set(napi_env env, napi_value object, const char* name, napi_value value) { check(env, napi_set_named_property(env, object, name, value)); }
+void set(napi_env env, napi_value object, const char* name, napi_value value) {
+  check(env, napi_set_named_property(env, object, name, value));
+}
 
 /// A ParsedCiphertext.
 napi_value parsed_ciphertext(napi_env env, std::size_t polys, std::size_t level, double scale, napi_value data) {
@@ -375,7 +400,8 @@ napi_value open_ciphertext_method(napi_env env, napi_callback_info info) {
   const RingCall<1> call(env, info);
   const MappedCiphertext mapped = open_ciphertext(call.ring, text_of(env, call[0], "path"));
   const auto [polys, level, scale] = mapped.shape;
-  return parsed_ciphertext(env, polys, level, scale, make_mapped_words(env, mapped.file, mapped.words(), call.size(polys, level)));
+  return parsed_ciphertext(env, polys, level, scale,
+                           make_mapped_words(env, mapped.file, mapped.words(), call.size(polys, level)));
 }
 
 napi_value release_function(napi_env env, napi_callback_info info) {
@@ -389,7 +415,9 @@ napi_value pack_key_method(napi_env env, napi_callback_info info) {
   const ByteArray bytes = bytes_of(env, call[0], "bytes");
   const std::int64_t place = integer_of(env, call[1], "place", 0, static_cast<std::int64_t>(call.ring.n()) - 1);
   const KeyParts key = parse_key(call.ring, Bytes(bytes.data, bytes.length));
-  if (key.slot != static_cast<std::size_t>(place)) throw FormatError("it is a key for another rotation: in place " + std::to_string(key.slot) + " of SEAL's keys, " + std::to_string(place) + " expected");
+  if (key.slot != static_cast<std::size_t>(place))
+    throw FormatError("it is a key for another rotation: in place " + std::to_string(key.slot) + " of SEAL's keys, " +
+                      std::to_string(place) + " expected");
   std::uint8_t* out = nullptr;
   napi_value result = make_bytes(env, key_file_bytes(call.ring), out);
   pack_key(call.ring, key, out);
@@ -417,7 +445,8 @@ napi_value open_key_method(napi_env env, napi_callback_info info) {
   napi_value result = nullptr;
   check(env, napi_create_object(env, &result));
   wrap(env, result, std::move(key), KEY_TAG);
-  const napi_property_descriptor properties[] = {value_property("bytes", make_number(env, bytes)), method("close", callback<close_key>)};
+  const napi_property_descriptor properties[] = {value_property("bytes", make_number(env, bytes)),
+                                                 method("close", callback<close_key>)};
   check(env, napi_define_properties(env, result, std::size(properties), properties));
   return result;
 }
@@ -425,7 +454,8 @@ napi_value open_key_method(napi_env env, napi_callback_info info) {
 napi_value kernel_names(napi_env env, const std::vector<const Kernel*>& kernels) {
   napi_value list = nullptr;
   check(env, napi_create_array_with_length(env, kernels.size(), &list));
-  for (std::size_t i = 0; i < kernels.size(); i++) check(env, napi_set_element(env, list, static_cast<std::uint32_t>(i), make_text(env, kernels[i]->name)));
+  for (std::size_t i = 0; i < kernels.size(); i++)
+    check(env, napi_set_element(env, list, static_cast<std::uint32_t>(i), make_text(env, kernels[i]->name)));
   return list;
 }
 
@@ -466,11 +496,13 @@ napi_value create_ring_function(napi_env env, napi_callback_info info) {
   const Words primes = words_of(env, call[1], "primes");
   const Words parms_ids = words_of(env, call[2], "parmsIds");
   const u64* key_id = words_of(env, call[3], "keyParmsId", 4);
-  if (parms_ids.length % 4 != 0) throw_range("parmsIds has " + std::to_string(parms_ids.length) + " words, 4 for each level are needed");
+  if (parms_ids.length % 4 != 0)
+    throw_range("parmsIds has " + std::to_string(parms_ids.length) + " words, 4 for each level are needed");
   std::vector<ParmsId> ids(parms_ids.length / 4);
   for (std::size_t i = 0; i < parms_ids.length; i++) ids[i / 4][i % 4] = parms_ids.data[i];
   auto object = std::make_unique<RingObject>();
-  object->ring = Ring::open(n, std::vector<u64>(primes.data, primes.data + primes.length), ids, {key_id[0], key_id[1], key_id[2], key_id[3]}, kernel_named(env, call[4]));
+  object->ring = Ring::open(n, std::vector<u64>(primes.data, primes.data + primes.length), ids,
+                            {key_id[0], key_id[1], key_id[2], key_id[3]}, kernel_named(env, call[4]));
   std::vector<const Kernel*> kernels;
   for (std::size_t i = 0; i <= object->ring->data_primes(); i++) kernels.push_back(object->ring->prime(i).kernel);
 
@@ -515,10 +547,8 @@ napi_value initialise(napi_env env, napi_callback_info) {
   napi_value exports = nullptr;
   check(env, napi_create_object(env, &exports));
   const napi_property_descriptor properties[] = {
-      method("kernels", callback<kernels_function>),
-      method("blake2b256", callback<blake2b_function>),
-      method("allocate", callback<allocate_function>),
-      method("release", callback<release_function>),
+      method("kernels", callback<kernels_function>),        method("blake2b256", callback<blake2b_function>),
+      method("allocate", callback<allocate_function>),      method("release", callback<release_function>),
       method("createRing", callback<create_ring_function>),
   };
   check(env, napi_define_properties(env, exports, std::size(properties), properties));

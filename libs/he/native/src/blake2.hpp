@@ -12,27 +12,27 @@ namespace blindfit {
 std::array<std::uint64_t, 4> blake2b_256(std::span<const std::uint8_t> input);
 
 /**
- * SEAL's pseudo-random stream of a seed: block after block of 4096 bytes, each the BLAKE2Xb output of a 64-bit counter keyed with the
- * seed (SEAL 4.1, randomgen.cpp).
+ * SEAL's pseudo-random stream of a seed: block after block of 4096 bytes, each the BLAKE2Xb output of a 64-bit counter
+ * keyed with the seed (SEAL 4.1, randomgen.cpp).
  */
 class Blake2xbStream {
-public:
-    static constexpr std::size_t seed_bytes = 64;
+ public:
+  static constexpr std::size_t seed_bytes = 64;
 
-    /** @param seed 64 bytes, copied */
-    explicit Blake2xbStream(std::span<const std::uint8_t, seed_bytes> seed);
+  /** @param seed 64 bytes, copied */
+  explicit Blake2xbStream(std::span<const std::uint8_t, seed_bytes> seed);
 
-    void read(std::uint64_t *words, std::size_t count);
+  void read(std::uint64_t* words, std::size_t count);
 
-private:
-    static constexpr std::size_t buffer_words = 512;
+ private:
+  static constexpr std::size_t buffer_words = 512;
 
-    void refill(std::uint64_t *block);
+  void refill(std::uint64_t* block);
 
-    std::array<std::uint8_t, seed_bytes> seed_;
-    std::uint64_t counter_ = 0;
-    std::array<std::uint64_t, buffer_words> buffer_{};
-    std::size_t used_ = buffer_words;
+  std::array<std::uint8_t, seed_bytes> seed_;
+  std::uint64_t counter_ = 0;
+  std::array<std::uint64_t, buffer_words> buffer_{};
+  std::size_t used_ = buffer_words;
 };
 
-} // namespace blindfit
+}  // namespace blindfit

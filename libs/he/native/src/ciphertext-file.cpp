@@ -23,7 +23,9 @@ struct Header {
 };
 static_assert(sizeof(Header) == CIPHERTEXT_FILE_HEADER);
 
-u64 file_bytes_of(const Ring& ring, std::size_t polys, std::size_t primes) { return CIPHERTEXT_FILE_HEADER + polys * primes * ring.n() * sizeof(u64); }
+u64 file_bytes_of(const Ring& ring, std::size_t polys, std::size_t primes) {
+  return CIPHERTEXT_FILE_HEADER + polys * primes * ring.n() * sizeof(u64);
+}
 
 }  // namespace
 
@@ -36,7 +38,9 @@ void write_ciphertext_header(const Ring& ring, std::size_t polys, std::size_t le
 
 CiphertextShape check_ciphertext_header(const Ring& ring, Bytes bytes, u64 file_bytes) {
   const Header header = read_header<Header>(bytes, MAGIC, "it holds no ciphertext");
-  if ((header.polys != 2 && header.polys != 3) || header.primes == 0 || !(header.scale > 0) || !std::isfinite(header.scale)) throw FormatError("its header is damaged");
+  if ((header.polys != 2 && header.polys != 3) || header.primes == 0 || !(header.scale > 0) ||
+      !std::isfinite(header.scale))
+    throw FormatError("its header is damaged");
   check_ring(ring, header, ring.data_primes());
   check_file_bytes(header, file_bytes, file_bytes_of(ring, header.polys, header.primes));
   return {header.polys, header.primes - 1, header.scale};

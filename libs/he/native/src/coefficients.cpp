@@ -21,7 +21,8 @@ void from_coefficients(const Ring& ring, u64* out, const double* coefficients, s
       } else {
         int exponent = 0;
         const double fraction = std::frexp(magnitude, &exponent);
-        residue = modulus.multiply(modulus.reduce(static_cast<u64>(std::ldexp(fraction, mantissa_bits))), modulus.power(2, static_cast<u64>(exponent - mantissa_bits)));
+        residue = modulus.multiply(modulus.reduce(static_cast<u64>(std::ldexp(fraction, mantissa_bits))),
+                                   modulus.power(2, static_cast<u64>(exponent - mantissa_bits)));
       }
       out[row * n + i] = rounded < 0 ? modulus.negate(residue) : residue;
     }

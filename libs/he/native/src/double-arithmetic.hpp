@@ -1,10 +1,11 @@
-// Arithmetic on doubles for vector-kernel.hpp, on vectors D of eight doubles: primes of at most 50 bits on processors with fused
-// multiply-add but without IFMA. Included within a kernel's unnamed namespace.
+// Arithmetic on doubles for vector-kernel.hpp, on vectors D of eight doubles: primes of at most 50 bits on processors
+// with fused multiply-add but without IFMA. Included within a kernel's unnamed namespace.
 //
-// A value stands for its class modulo q and may be negative. A product with a factor w, |w| <= q/2, is h + l exactly; with
-// c = round(x w / q), taken from a quotient that was divided beforehand, (h - c q) + l is exact and at most
-// (1/2 + |x| 2^-53) q. Values stay below 5 q, all sums exact: |x| <= q at the start of a pass grows by less than q in each of at
-// most four stages, and normalise() brings it back to about q/2. Rounding to a whole number is adding and subtracting 1.5 x 2^52.
+// A value stands for its class modulo q and may be negative. A product with a factor w, |w| <= q/2, is h + l exactly;
+// with c = round(x w / q), taken from a quotient that was divided beforehand, (h - c q) + l is exact and at most (1/2 +
+// |x| 2^-53) q. Values stay below 5 q, all sums exact: |x| <= q at the start of a pass grows by less than q in each of
+// at most four stages, and normalise() brings it back to about q/2. Rounding to a whole number is adding and
+// subtracting 1.5 x 2^52.
 
 constexpr unsigned DOUBLE_BITS = 50;
 
@@ -52,7 +53,9 @@ struct Doubles {
   BLINDFIT_INLINE static void transpose(V* v) { D::transpose(v); }
   BLINDFIT_INLINE static V plus(V a, V b) { return D::add(a, b); }
   BLINDFIT_INLINE static V round(const Context& c, V x) { return D::subtract(D::add(x, c.magic), c.magic); }
-  BLINDFIT_INLINE static V normalise(const Context& c, V x) { return D::negative_multiply_add(round(c, D::multiply(x, c.inverse)), c.q, x); }
+  BLINDFIT_INLINE static V normalise(const Context& c, V x) {
+    return D::negative_multiply_add(round(c, D::multiply(x, c.inverse)), c.q, x);
+  }
   BLINDFIT_INLINE static V normalise_inverse(const Context&, V x) { return x; }
   BLINDFIT_INLINE static V operand(const Context& c, V x) { return normalise(c, x); }
 
@@ -63,7 +66,9 @@ struct Doubles {
     const V low = D::multiply_subtract(x, y, high);
     return D::add(D::negative_multiply_add(rounded, c.q, high), low);
   }
-  BLINDFIT_INLINE static V multiply(const Context& c, V x, V w, V quotient) { return remainder(c, x, w, D::multiply(x, w), round(c, D::multiply(x, quotient))); }
+  BLINDFIT_INLINE static V multiply(const Context& c, V x, V w, V quotient) {
+    return remainder(c, x, w, D::multiply(x, w), round(c, D::multiply(x, quotient)));
+  }
   /// From (-q, q).
   BLINDFIT_INLINE static V canonical(const Context& c, V x) { return D::add_where_negative(x, c.q); }
   BLINDFIT_INLINE static V canonical_lazy(const Context& c, V x) { return canonical(c, normalise(c, x)); }
@@ -86,8 +91,12 @@ struct Doubles {
     a = normalise(c, D::add(x, y));
     b = multiply(c, D::subtract(x, y), w, quotient);
   }
-  BLINDFIT_INLINE static V minus_lazy(const Context& c, V value, V lazy) { return D::subtract(value, normalise(c, lazy)); }
-  BLINDFIT_INLINE static V add_canonical(const Context& c, V a, V b) { return D::add_where_negative(D::subtract(D::add(a, b), c.q), c.q); }
+  BLINDFIT_INLINE static V minus_lazy(const Context& c, V value, V lazy) {
+    return D::subtract(value, normalise(c, lazy));
+  }
+  BLINDFIT_INLINE static V add_canonical(const Context& c, V a, V b) {
+    return D::add_where_negative(D::subtract(D::add(a, b), c.q), c.q);
+  }
 
   /// Products are reduced at once, to at most 3/4 q; every six of them their sum.
   struct Sum {

@@ -16,15 +16,21 @@ void for_rows(const Ring& ring, std::size_t polys, std::size_t level, Body body)
 }  // namespace
 
 void add(const Ring& ring, u64* out, const u64* a, const u64* b, std::size_t polys, std::size_t level) {
-  for_rows(ring, polys, level, [&](const Prime& prime, std::size_t at, std::size_t) { prime.kernel->add(prime, out + at, a + at, b + at, ring.n()); });
+  for_rows(ring, polys, level, [&](const Prime& prime, std::size_t at, std::size_t) {
+    prime.kernel->add(prime, out + at, a + at, b + at, ring.n());
+  });
 }
 
 void subtract(const Ring& ring, u64* out, const u64* a, const u64* b, std::size_t polys, std::size_t level) {
-  for_rows(ring, polys, level, [&](const Prime& prime, std::size_t at, std::size_t) { prime.kernel->subtract(prime, out + at, a + at, b + at, ring.n()); });
+  for_rows(ring, polys, level, [&](const Prime& prime, std::size_t at, std::size_t) {
+    prime.kernel->subtract(prime, out + at, a + at, b + at, ring.n());
+  });
 }
 
 void negate(const Ring& ring, u64* out, const u64* a, std::size_t polys, std::size_t level) {
-  for_rows(ring, polys, level, [&](const Prime& prime, std::size_t at, std::size_t) { prime.kernel->negate(prime, out + at, a + at, ring.n()); });
+  for_rows(ring, polys, level, [&](const Prime& prime, std::size_t at, std::size_t) {
+    prime.kernel->negate(prime, out + at, a + at, ring.n());
+  });
 }
 
 void add_plain(const Ring& ring, u64* out, const u64* a, const u64* plain, std::size_t polys, std::size_t level) {
@@ -58,7 +64,8 @@ void split(const Ring& ring, u64* a, u64* b, const u64* plain, std::size_t level
   });
 }
 
-void sum_of_products(const Ring& ring, u64* out, std::span<const u64* const> a, std::span<const u64* const> b, std::size_t level) {
+void sum_of_products(const Ring& ring, u64* out, std::span<const u64* const> a, std::span<const u64* const> b,
+                     std::size_t level) {
   const std::size_t polynomial = (level + 1) * ring.n();
   for_rows(ring, 1, level, [&](const Prime& prime, std::size_t at, std::size_t) {
     u64* const rows[3] = {out + at, out + at + polynomial, out + at + 2 * polynomial};
@@ -66,7 +73,8 @@ void sum_of_products(const Ring& ring, u64* out, std::span<const u64* const> a, 
   });
 }
 
-void sum_of_plain_products(const Ring& ring, u64* out, std::span<const u64* const> a, std::span<const u64* const> plain, std::size_t level) {
+void sum_of_plain_products(const Ring& ring, u64* out, std::span<const u64* const> a, std::span<const u64* const> plain,
+                           std::size_t level) {
   const std::size_t polynomial = (level + 1) * ring.n();
   for_rows(ring, 1, level, [&](const Prime& prime, std::size_t at, std::size_t) {
     u64* const rows[2] = {out + at, out + at + polynomial};
@@ -76,7 +84,8 @@ void sum_of_plain_products(const Ring& ring, u64* out, std::span<const u64* cons
 
 void drop_to(const Ring& ring, u64* out, const u64* a, std::size_t polys, std::size_t level, std::size_t to) {
   for (std::size_t poly = 0; poly < polys; poly++) {
-    std::memmove(out + poly * (to + 1) * ring.n(), a + poly * (level + 1) * ring.n(), (to + 1) * ring.n() * sizeof(u64));
+    std::memmove(out + poly * (to + 1) * ring.n(), a + poly * (level + 1) * ring.n(),
+                 (to + 1) * ring.n() * sizeof(u64));
   }
 }
 
@@ -89,7 +98,8 @@ void monomial(const Ring& ring, u64* out, std::size_t exponent, std::size_t leve
       entry = power;
       power = prime.modulus.multiply(power, prime.psi);
     }
-    for (std::size_t i = 0; i < n; i++) out[at + i] = powers[exponent * (2 * reverse_bits(i, ring.log_n()) + 1) % (2 * n)];
+    for (std::size_t i = 0; i < n; i++)
+      out[at + i] = powers[exponent * (2 * reverse_bits(i, ring.log_n()) + 1) % (2 * n)];
   });
 }
 
@@ -109,11 +119,14 @@ void add_times_j(const Ring& ring, u64* out, const u64* a, const u64* b, std::si
 }
 
 void forward_ntt(const Ring& ring, u64* a, std::size_t level) {
-  for_rows(ring, 1, level, [&](const Prime& prime, std::size_t at, std::size_t) { prime.kernel->forward(prime, a + at); });
+  for_rows(ring, 1, level,
+           [&](const Prime& prime, std::size_t at, std::size_t) { prime.kernel->forward(prime, a + at); });
 }
 
 void inverse_ntt(const Ring& ring, u64* a, std::size_t level) {
-  for_rows(ring, 1, level, [&](const Prime& prime, std::size_t at, std::size_t) { prime.kernel->inverse(prime, a + at, a + at, Order::seal); });
+  for_rows(ring, 1, level, [&](const Prime& prime, std::size_t at, std::size_t) {
+    prime.kernel->inverse(prime, a + at, a + at, Order::seal);
+  });
 }
 
 }  // namespace blindfit

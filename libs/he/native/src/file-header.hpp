@@ -1,5 +1,5 @@
-// What the headers of our files have in common: 4096 bytes that begin with 7 letters and a version, and hold the file's size, a checksum of
-// themselves, N and the primes, in fields of these names.
+// What the headers of our files have in common: 4096 bytes that begin with 7 letters and a version, and hold the file's
+// size, a checksum of themselves, N and the primes, in fields of these names.
 #pragma once
 #include <cstddef>
 #include <cstring>
@@ -16,14 +16,16 @@ u64 header_checksum(const Header& header) {
   std::memcpy(bytes, &header, sizeof header);
   u64 hash = 0xcbf29ce484222325;
   for (std::size_t i = 0; i < sizeof header; i++) {
-    if (i < offsetof(Header, checksum) || i >= offsetof(Header, checksum) + sizeof header.checksum) hash = (hash ^ bytes[i]) * 0x100000001b3;
+    if (i < offsetof(Header, checksum) || i >= offsetof(Header, checksum) + sizeof header.checksum)
+      hash = (hash ^ bytes[i]) * 0x100000001b3;
   }
   return hash;
 }
 
 /// Fills in what depends on the ring and the rest, and writes it. @param primes of the ring's, from its first
 template <typename Header>
-void write_header(const Ring& ring, const std::uint8_t (&magic)[8], std::size_t primes, u64 file_bytes, Header header, std::uint8_t* out) {
+void write_header(const Ring& ring, const std::uint8_t (&magic)[8], std::size_t primes, u64 file_bytes, Header header,
+                  std::uint8_t* out) {
   std::memcpy(header.magic, magic, sizeof magic);
   header.n = static_cast<std::uint32_t>(ring.n());
   header.primes = static_cast<std::uint32_t>(primes);
@@ -33,15 +35,19 @@ void write_header(const Ring& ring, const std::uint8_t (&magic)[8], std::size_t 
   std::memcpy(out, &header, sizeof header);
 }
 
-/// Checks that it is whole, of that kind and version, and undamaged. @param otherwise what it is when it is not of that kind
+/// Checks that it is whole, of that kind and version, and undamaged. @param otherwise what it is when it is not of that
+/// kind
 /// @throws FormatError
 template <typename Header>
 Header read_header(Bytes bytes, const std::uint8_t (&magic)[8], const char* otherwise) {
   Header header;
-  if (bytes.size() < sizeof header) throw FormatError("it has " + std::to_string(bytes.size()) + " bytes: it was cut off");
+  if (bytes.size() < sizeof header)
+    throw FormatError("it has " + std::to_string(bytes.size()) + " bytes: it was cut off");
   std::memcpy(&header, bytes.data(), sizeof header);
   if (std::memcmp(header.magic, magic, 7) != 0) throw FormatError(otherwise);
-  if (header.magic[7] != magic[7]) throw FormatError("it has version " + std::to_string(header.magic[7]) + ", " + std::to_string(magic[7]) + " expected");
+  if (header.magic[7] != magic[7])
+    throw FormatError("it has version " + std::to_string(header.magic[7]) + ", " + std::to_string(magic[7]) +
+                      " expected");
   if (header.checksum != header_checksum(header)) throw FormatError("its header is damaged");
   return header;
 }
@@ -58,7 +64,8 @@ void check_ring(const Ring& ring, const Header& header, std::size_t most) {
 template <typename Header>
 void check_file_bytes(const Header& header, u64 file_bytes, u64 wanted) {
   if (header.file_bytes != wanted || file_bytes != wanted) {
-    throw FormatError("it has " + std::to_string(file_bytes) + " bytes, " + std::to_string(wanted) + " expected: it was cut off");
+    throw FormatError("it has " + std::to_string(file_bytes) + " bytes, " + std::to_string(wanted) +
+                      " expected: it was cut off");
   }
 }
 

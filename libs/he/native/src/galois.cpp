@@ -3,7 +3,8 @@
 
 namespace blindfit {
 
-GaloisMap::GaloisMap(unsigned log_n, std::uint32_t element) : blocks_(std::size_t{1} << (log_n - 3)), patterns_(blocks_.size()) {
+GaloisMap::GaloisMap(unsigned log_n, std::uint32_t element)
+    : blocks_(std::size_t{1} << (log_n - 3)), patterns_(blocks_.size()) {
   const std::size_t n = std::size_t{1} << log_n;
   const auto source = [&](std::size_t i) {
     const std::size_t exponent = (u64{element} * (2 * reverse_bits(i, log_n) + 1)) & (2 * n - 1);

@@ -1,8 +1,8 @@
 // The automorphism X -> X^element as a permutation of NTT values.
 //
-// Value i is the polynomial at psi^(2 bitrev(i) + 1), so the automorphism takes value j with 2 bitrev(j) + 1 = element x
-// (2 bitrev(i) + 1) to place i. Eight values that lie together share all but the top three bits of bitrev(i), so they come
-// from eight that lie together: a permutation of blocks, and one of eight patterns within each.
+// Value i is the polynomial at psi^(2 bitrev(i) + 1), so the automorphism takes value j with 2 bitrev(j) + 1 = element
+// x (2 bitrev(i) + 1) to place i. Eight values that lie together share all but the top three bits of bitrev(i), so they
+// come from eight that lie together: a permutation of blocks, and one of eight patterns within each.
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -1,4 +1,5 @@
-// AVX2 with fused multiply-add: doubles, in pairs of four. Primes of at most 50 bits; longer ones are not faster than in plain C++.
+// AVX2 with fused multiply-add: doubles, in pairs of four. Primes of at most 50 bits; longer ones are not faster than
+// in plain C++.
 #include "kernel.hpp"
 #include "prime.hpp"
 #include <immintrin.h>
@@ -11,7 +12,8 @@ namespace {
 #include "double-arithmetic.hpp"
 
 BLINDFIT_INLINE void transpose4(__m256d& a, __m256d& b, __m256d& c, __m256d& d) {
-  const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b), cd0 = _mm256_unpacklo_pd(c, d), cd1 = _mm256_unpackhi_pd(c, d);
+  const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b), cd0 = _mm256_unpacklo_pd(c, d),
+                cd1 = _mm256_unpackhi_pd(c, d);
   a = _mm256_permute2f128_pd(ab0, cd0, 0x20);
   b = _mm256_permute2f128_pd(ab1, cd1, 0x20);
   c = _mm256_permute2f128_pd(ab0, cd0, 0x31);
@@ -22,7 +24,10 @@ struct Pair {
   __m256d low, high;
 
   BLINDFIT_INLINE static Pair all(double x) { return {_mm256_set1_pd(x), _mm256_set1_pd(x)}; }
-  BLINDFIT_INLINE static Pair load(const u64* p) { return {_mm256_loadu_pd(reinterpret_cast<const double*>(p)), _mm256_loadu_pd(reinterpret_cast<const double*>(p + 4))}; }
+  BLINDFIT_INLINE static Pair load(const u64* p) {
+    return {_mm256_loadu_pd(reinterpret_cast<const double*>(p)),
+            _mm256_loadu_pd(reinterpret_cast<const double*>(p + 4))};
+  }
   BLINDFIT_INLINE static void store(u64* p, Pair v) {
     _mm256_storeu_pd(reinterpret_cast<double*>(p), v.low);
     _mm256_storeu_pd(reinterpret_cast<double*>(p + 4), v.high);
@@ -47,15 +52,29 @@ struct Pair {
     high = {convert(_mm256_srli_epi64(a, 32)), convert(_mm256_srli_epi64(b, 32))};
     low = {convert(_mm256_and_si256(a, mask)), convert(_mm256_and_si256(b, mask))};
   }
-  BLINDFIT_INLINE static Pair add(Pair a, Pair b) { return {_mm256_add_pd(a.low, b.low), _mm256_add_pd(a.high, b.high)}; }
-  BLINDFIT_INLINE static Pair subtract(Pair a, Pair b) { return {_mm256_sub_pd(a.low, b.low), _mm256_sub_pd(a.high, b.high)}; }
-  BLINDFIT_INLINE static Pair multiply(Pair a, Pair b) { return {_mm256_mul_pd(a.low, b.low), _mm256_mul_pd(a.high, b.high)}; }
+  BLINDFIT_INLINE static Pair add(Pair a, Pair b) {
+    return {_mm256_add_pd(a.low, b.low), _mm256_add_pd(a.high, b.high)};
+  }
+  BLINDFIT_INLINE static Pair subtract(Pair a, Pair b) {
+    return {_mm256_sub_pd(a.low, b.low), _mm256_sub_pd(a.high, b.high)};
+  }
+  BLINDFIT_INLINE static Pair multiply(Pair a, Pair b) {
+    return {_mm256_mul_pd(a.low, b.low), _mm256_mul_pd(a.high, b.high)};
+  }
   /// a b - c
-  BLINDFIT_INLINE static Pair multiply_subtract(Pair a, Pair b, Pair c) { return {_mm256_fmsub_pd(a.low, b.low, c.low), _mm256_fmsub_pd(a.high, b.high, c.high)}; }
+  BLINDFIT_INLINE static Pair multiply_subtract(Pair a, Pair b, Pair c) {
+    return {_mm256_fmsub_pd(a.low, b.low, c.low), _mm256_fmsub_pd(a.high, b.high, c.high)};
+  }
   /// c - a b
-  BLINDFIT_INLINE static Pair negative_multiply_add(Pair a, Pair b, Pair c) { return {_mm256_fnmadd_pd(a.low, b.low, c.low), _mm256_fnmadd_pd(a.high, b.high, c.high)}; }
-  BLINDFIT_INLINE static __m256d add_where_negative(__m256d x, __m256d q) { return _mm256_add_pd(x, _mm256_and_pd(_mm256_cmp_pd(x, _mm256_setzero_pd(), _CMP_LT_OQ), q)); }
-  BLINDFIT_INLINE static Pair add_where_negative(Pair x, Pair q) { return {add_where_negative(x.low, q.low), add_where_negative(x.high, q.high)}; }
+  BLINDFIT_INLINE static Pair negative_multiply_add(Pair a, Pair b, Pair c) {
+    return {_mm256_fnmadd_pd(a.low, b.low, c.low), _mm256_fnmadd_pd(a.high, b.high, c.high)};
+  }
+  BLINDFIT_INLINE static __m256d add_where_negative(__m256d x, __m256d q) {
+    return _mm256_add_pd(x, _mm256_and_pd(_mm256_cmp_pd(x, _mm256_setzero_pd(), _CMP_LT_OQ), q));
+  }
+  BLINDFIT_INLINE static Pair add_where_negative(Pair x, Pair q) {
+    return {add_where_negative(x.low, q.low), add_where_negative(x.high, q.high)};
+  }
   BLINDFIT_INLINE static void transpose(Pair* v) {
     transpose4(v[0].low, v[1].low, v[2].low, v[3].low);
     transpose4(v[4].high, v[5].high, v[6].high, v[7].high);
@@ -70,7 +89,8 @@ struct Pair {
   }
 };
 
-void permute(u64* out, const u64* in, const std::uint16_t* blocks, const std::uint8_t* patterns, const std::uint8_t (*pattern)[LANES], std::size_t count) {
+void permute(u64* out, const u64* in, const std::uint16_t* blocks, const std::uint8_t* patterns,
+             const std::uint8_t (*pattern)[LANES], std::size_t count) {
   for (std::size_t b = 0; b < count / LANES; b++) {
     const u64* from = in + LANES * blocks[b];
     const std::uint8_t* lanes = pattern[patterns[b]];
@@ -83,8 +103,23 @@ using A = Doubles<Pair>;
 }  // namespace
 
 const Kernel avx2_kernel = {
-    "avx2", DOUBLE_BITS, true, double_factor, vector_forward<A>, vector_inverse<A>, vector_inner_products<A>, vector_divide<A>, vector_add, vector_subtract, vector_negate,
-    vector_add_scalar, vector_multiply<A>, vector_multiply_factor<A>, vector_sum_products<A>, vector_sum_plain_products<A>, permute,
+    "avx2",
+    DOUBLE_BITS,
+    true,
+    double_factor,
+    vector_forward<A>,
+    vector_inverse<A>,
+    vector_inner_products<A>,
+    vector_divide<A>,
+    vector_add,
+    vector_subtract,
+    vector_negate,
+    vector_add_scalar,
+    vector_multiply<A>,
+    vector_multiply_factor<A>,
+    vector_sum_products<A>,
+    vector_sum_plain_products<A>,
+    permute,
 };
 
 }  // namespace blindfit

@@ -1,4 +1,5 @@
-// AVX-512 without IFMA: doubles for primes of at most 50 bits, products of 64-bit words put together from halves for longer ones.
+// AVX-512 without IFMA: doubles for primes of at most 50 bits, products of 64-bit words put together from halves for
+// longer ones.
 #include "kernel.hpp"
 #include "prime.hpp"
 #include <immintrin.h>
@@ -28,7 +29,9 @@ struct Eight {
   BLINDFIT_INLINE static Eight subtract(Eight a, Eight b) { return {_mm512_sub_pd(a.v, b.v)}; }
   BLINDFIT_INLINE static Eight multiply(Eight a, Eight b) { return {_mm512_mul_pd(a.v, b.v)}; }
   BLINDFIT_INLINE static Eight multiply_subtract(Eight a, Eight b, Eight c) { return {_mm512_fmsub_pd(a.v, b.v, c.v)}; }
-  BLINDFIT_INLINE static Eight negative_multiply_add(Eight a, Eight b, Eight c) { return {_mm512_fnmadd_pd(a.v, b.v, c.v)}; }
+  BLINDFIT_INLINE static Eight negative_multiply_add(Eight a, Eight b, Eight c) {
+    return {_mm512_fnmadd_pd(a.v, b.v, c.v)};
+  }
   BLINDFIT_INLINE static Eight add_where_negative(Eight x, Eight q) {
     return {_mm512_mask_add_pd(x.v, _mm512_cmp_pd_mask(x.v, _mm512_setzero_pd(), _CMP_LT_OQ), x.v, q.v)};
   }
@@ -68,7 +71,9 @@ struct WordsOf64 {
   BLINDFIT_INLINE static V load_lazy(const u64* p) { return _mm512_loadu_si512(p); }
   BLINDFIT_INLINE static V load_factor(const u64* p) { return _mm512_loadu_si512(p); }
   BLINDFIT_INLINE static V broadcast(const u64* p) { return _mm512_set1_epi64(static_cast<long long>(*p)); }
-  BLINDFIT_INLINE static V from_scalar(const Context&, u64 value) { return _mm512_set1_epi64(static_cast<long long>(value)); }
+  BLINDFIT_INLINE static V from_scalar(const Context&, u64 value) {
+    return _mm512_set1_epi64(static_cast<long long>(value));
+  }
   BLINDFIT_INLINE static void store(u64* p, V v) { _mm512_storeu_si512(p, v); }
   BLINDFIT_INLINE static void store_lazy(u64* p, V v) { _mm512_storeu_si512(p, v); }
   BLINDFIT_INLINE static void transpose(V* v) { transpose8(v); }
@@ -83,13 +88,16 @@ struct WordsOf64 {
     const V x1 = _mm512_srli_epi64(x, 32), y1 = _mm512_srli_epi64(y, 32);
     const V middle = _mm512_add_epi64(_mm512_mul_epu32(x, y1), _mm512_srli_epi64(_mm512_mul_epu32(x, y), 32));
     const V other = _mm512_add_epi64(_mm512_mul_epu32(x1, y), _mm512_and_si512(middle, _mm512_set1_epi64(0xffffffff)));
-    return _mm512_add_epi64(_mm512_add_epi64(_mm512_mul_epu32(x1, y1), _mm512_srli_epi64(middle, 32)), _mm512_srli_epi64(other, 32));
+    return _mm512_add_epi64(_mm512_add_epi64(_mm512_mul_epu32(x1, y1), _mm512_srli_epi64(middle, 32)),
+                            _mm512_srli_epi64(other, 32));
   }
   /// In [0, 2q), for any x.
   BLINDFIT_INLINE static V multiply(const Context& c, V x, V w, V quotient) {
     return _mm512_sub_epi64(_mm512_mullo_epi64(x, w), _mm512_mullo_epi64(high(x, quotient), c.q));
   }
-  BLINDFIT_INLINE static V reduce(const Context& c, V x) { return _mm512_sub_epi64(x, _mm512_mullo_epi64(high(x, c.one_quotient), c.q)); }
+  BLINDFIT_INLINE static V reduce(const Context& c, V x) {
+    return _mm512_sub_epi64(x, _mm512_mullo_epi64(high(x, c.one_quotient), c.q));
+  }
   BLINDFIT_INLINE static V canonical(const Context& c, V x) { return less(x, c.q); }
   BLINDFIT_INLINE static V canonical_lazy(const Context& c, V x) { return less(less(x, c.q2), c.q); }
   BLINDFIT_INLINE static V load_reduced(const Context& c, const u64* p) { return less(reduce(c, load(c, p)), c.q); }
@@ -100,13 +108,17 @@ struct WordsOf64 {
     b = _mm512_sub_epi64(_mm512_add_epi64(x, c.q2), t);
   }
   BLINDFIT_INLINE static V sum(const Context&, V a, V b) { return _mm512_add_epi64(a, b); }
-  BLINDFIT_INLINE static V difference(const Context& c, V a, V b, unsigned) { return _mm512_sub_epi64(_mm512_add_epi64(a, c.q2), b); }
+  BLINDFIT_INLINE static V difference(const Context& c, V a, V b, unsigned) {
+    return _mm512_sub_epi64(_mm512_add_epi64(a, c.q2), b);
+  }
   BLINDFIT_INLINE static void inverse(const Context& c, V& a, V& b, V w, V quotient, unsigned) {
     const V x = a, y = b;
     a = less(sum(c, x, y), c.q2);
     b = multiply(c, difference(c, x, y, 0), w, quotient);
   }
-  BLINDFIT_INLINE static V minus_lazy(const Context& c, V value, V lazy) { return _mm512_sub_epi64(_mm512_add_epi64(value, c.q2), less(lazy, c.q2)); }
+  BLINDFIT_INLINE static V minus_lazy(const Context& c, V value, V lazy) {
+    return _mm512_sub_epi64(_mm512_add_epi64(value, c.q2), less(lazy, c.q2));
+  }
   BLINDFIT_INLINE static V add_canonical(const Context& c, V a, V b) { return less(_mm512_add_epi64(a, b), c.q); }
 
   /// Products of canonical values in three sums of 30-bit digits' products; carried on before they overflow.
@@ -116,7 +128,8 @@ struct WordsOf64 {
     Sum() = default;
     BLINDFIT_INLINE explicit Sum(const Context&) : low(_mm512_setzero_si512()), middle(low), top(low) {}
     BLINDFIT_INLINE void add(const Context& c, V x, V y) {
-      const V x1 = _mm512_srli_epi64(x, 30), y1 = _mm512_srli_epi64(y, 30), x0 = _mm512_and_si512(x, c.low30), y0 = _mm512_and_si512(y, c.low30);
+      const V x1 = _mm512_srli_epi64(x, 30), y1 = _mm512_srli_epi64(y, 30), x0 = _mm512_and_si512(x, c.low30),
+              y0 = _mm512_and_si512(y, c.low30);
       low = _mm512_add_epi64(low, _mm512_mul_epu32(x0, y0));
       middle = _mm512_add_epi64(middle, _mm512_add_epi64(_mm512_mul_epu32(x0, y1), _mm512_mul_epu32(x1, y0)));
       top = _mm512_add_epi64(top, _mm512_mul_epu32(x1, y1));
@@ -149,26 +162,41 @@ Factor factor(const Modulus& modulus, u64 value) {
 /// One loop for both arithmetics.
 #define BLINDFIT_CHOOSE(name, parameters, arguments) \
   void name parameters {                             \
-    if (is_short(prime)) vector_##name<Short> arguments; \
-    else vector_##name<Long> arguments;              \
+    if (is_short(prime))                             \
+      vector_##name<Short> arguments;                \
+    else                                             \
+      vector_##name<Long> arguments;                 \
   }
 
 BLINDFIT_CHOOSE(forward, (const Prime& prime, u64* values), (prime, values))
 BLINDFIT_CHOOSE(inverse, (const Prime& prime, u64* out, const u64* values, Order order), (prime, out, values, order))
 BLINDFIT_CHOOSE(inner_products, (const Prime& prime, const InnerProducts& job), (prime, job))
 BLINDFIT_CHOOSE(divide, (const Prime& prime, const Division& job), (prime, job))
-BLINDFIT_CHOOSE(multiply, (const Prime& prime, u64* out, const u64* a, const u64* b, std::size_t count), (prime, out, a, b, count))
-BLINDFIT_CHOOSE(multiply_factor, (const Prime& prime, u64* out, const u64* a, Factor f, std::size_t count), (prime, out, a, f, count))
-BLINDFIT_CHOOSE(sum_products, (const Prime& prime, u64* const out[3], const u64* const* a, const u64* const* b, std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count),
+BLINDFIT_CHOOSE(multiply, (const Prime& prime, u64* out, const u64* a, const u64* b, std::size_t count),
+                (prime, out, a, b, count))
+BLINDFIT_CHOOSE(multiply_factor, (const Prime& prime, u64* out, const u64* a, Factor f, std::size_t count),
+                (prime, out, a, f, count))
+BLINDFIT_CHOOSE(sum_products,
+                (const Prime& prime, u64* const out[3], const u64* const* a, const u64* const* b, std::size_t offset,
+                 std::size_t stride, std::size_t terms, std::size_t count),
                 (prime, out, a, b, offset, stride, terms, count))
-BLINDFIT_CHOOSE(sum_plain_products, (const Prime& prime, u64* const out[2], const u64* const* a, const u64* const* plain, std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count),
+BLINDFIT_CHOOSE(sum_plain_products,
+                (const Prime& prime, u64* const out[2], const u64* const* a, const u64* const* plain,
+                 std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count),
                 (prime, out, a, plain, offset, stride, terms, count))
 
 }  // namespace
 
 const Kernel avx512_kernel = {
-    "avx512", 60, true, factor, forward, inverse, inner_products, divide, vector_add, vector_subtract, vector_negate,
-    vector_add_scalar, multiply, multiply_factor, sum_products, sum_plain_products, permute_avx512,
+    "avx512",       60,
+    true,           factor,
+    forward,        inverse,
+    inner_products, divide,
+    vector_add,     vector_subtract,
+    vector_negate,  vector_add_scalar,
+    multiply,       multiply_factor,
+    sum_products,   sum_plain_products,
+    permute_avx512,
 };
 
 }  // namespace blindfit

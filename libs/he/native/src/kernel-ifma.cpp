@@ -1,8 +1,9 @@
 // AVX-512 with IFMA, which multiplies 52-bit numbers: primes of at most 50 bits, Shoup's constants for 52 bits.
 //
-// Lazy values count modulo 2^52 only: the multiplications ignore the bits above, so that they are cut off only where values are
-// compared. For primes of at most 47 bits a whole forward transform needs no comparison at all: each stage adds less than 2q. Each stage
-// of an inverse transform doubles its sums: for primes of at most 46 bits they are reduced once a pass, of up to six stages.
+// Lazy values count modulo 2^52 only: the multiplications ignore the bits above, so that they are cut off only where
+// values are compared. For primes of at most 47 bits a whole forward transform needs no comparison at all: each stage
+// adds less than 2q. Each stage of an inverse transform doubles its sums: for primes of at most 46 bits they are
+// reduced once a pass, of up to six stages.
 #include "kernel.hpp"
 #include "prime.hpp"
 #include <immintrin.h>
@@ -55,7 +56,9 @@ struct Ifma {
   BLINDFIT_INLINE static V load_lazy(const u64* p) { return _mm512_loadu_si512(p); }
   BLINDFIT_INLINE static V load_factor(const u64* p) { return _mm512_loadu_si512(p); }
   BLINDFIT_INLINE static V broadcast(const u64* p) { return _mm512_set1_epi64(static_cast<long long>(*p)); }
-  BLINDFIT_INLINE static V from_scalar(const Context&, u64 value) { return _mm512_set1_epi64(static_cast<long long>(value)); }
+  BLINDFIT_INLINE static V from_scalar(const Context&, u64 value) {
+    return _mm512_set1_epi64(static_cast<long long>(value));
+  }
   BLINDFIT_INLINE static void store(u64* p, V v) { _mm512_storeu_si512(p, v); }
   BLINDFIT_INLINE static void store_lazy(u64* p, V v) { _mm512_storeu_si512(p, v); }
   BLINDFIT_INLINE static void transpose(V* v) { transpose8(v); }
@@ -107,13 +110,17 @@ struct Ifma {
   BLINDFIT_INLINE static void inverse(const Context& c, V& a, V& b, V w, V quotient, unsigned doublings) {
     const V x = a, y = b;
     a = tight ? less(sum(c, x, y), c.q2) : sum(c, x, y);
-    b = tight ? multiply(c, difference(c, x, y, doublings), w, quotient) : multiply_add(c, _mm512_setzero_si512(), difference(c, x, y, doublings), w, quotient);
+    b = tight ? multiply(c, difference(c, x, y, doublings), w, quotient)
+              : multiply_add(c, _mm512_setzero_si512(), difference(c, x, y, doublings), w, quotient);
   }
   /// A canonical value minus a lazy one, in [0, 3q).
-  BLINDFIT_INLINE static V minus_lazy(const Context& c, V value, V lazy) { return _mm512_sub_epi64(_mm512_add_epi64(value, c.q2), reduce_lazy(c, lazy)); }
+  BLINDFIT_INLINE static V minus_lazy(const Context& c, V value, V lazy) {
+    return _mm512_sub_epi64(_mm512_add_epi64(value, c.q2), reduce_lazy(c, lazy));
+  }
   BLINDFIT_INLINE static V add_canonical(const Context& c, V a, V b) { return less(_mm512_add_epi64(a, b), c.q); }
 
-  /// A sum of at most 31 products of a lazy and a canonical value, or of 128 of canonical ones: halves apart, below 2^60.
+  /// A sum of at most 31 products of a lazy and a canonical value, or of 128 of canonical ones: halves apart, below
+  /// 2^60.
   struct Sum {
     V low, high;
     Sum() = default;
@@ -135,8 +142,10 @@ struct Ifma {
 /// Calls the form for this prime.
 template <typename Loose, typename Tight, typename... Arguments>
 void choose(const Prime& prime, Loose loose, Tight tight, Arguments... arguments) {
-  if (prime.modulus.bits <= LOOSE_BITS) loose(prime, arguments...);
-  else tight(prime, arguments...);
+  if (prime.modulus.bits <= LOOSE_BITS)
+    loose(prime, arguments...);
+  else
+    tight(prime, arguments...);
 }
 
 using Loose = Ifma<false>;
@@ -144,23 +153,44 @@ using Tight = Ifma<true>;
 
 void forward(const Prime& prime, u64* values) { choose(prime, vector_forward<Loose>, vector_forward<Tight>, values); }
 void inverse(const Prime& prime, u64* out, const u64* values, Order order) {
-  if (prime.modulus.bits <= LOOSE_INVERSE_BITS) vector_inverse<Loose>(prime, out, values, order);
-  else vector_inverse<Tight>(prime, out, values, order);
+  if (prime.modulus.bits <= LOOSE_INVERSE_BITS)
+    vector_inverse<Loose>(prime, out, values, order);
+  else
+    vector_inverse<Tight>(prime, out, values, order);
 }
 void inner_products(const Prime& prime, const InnerProducts& job) {
-  if (prime.modulus.bits <= LOOSE_BITS) vector_inner_products<Loose>(prime, job);
-  else vector_inner_products<Tight>(prime, job);
+  if (prime.modulus.bits <= LOOSE_BITS)
+    vector_inner_products<Loose>(prime, job);
+  else
+    vector_inner_products<Tight>(prime, job);
 }
 void divide(const Prime& prime, const Division& job) {
-  if (prime.modulus.bits <= LOOSE_BITS) vector_divide<Loose>(prime, job);
-  else vector_divide<Tight>(prime, job);
+  if (prime.modulus.bits <= LOOSE_BITS)
+    vector_divide<Loose>(prime, job);
+  else
+    vector_divide<Tight>(prime, job);
 }
 
 }  // namespace
 
 const Kernel ifma_kernel = {
-    "ifma", MAX_BITS, true, factor, forward, inverse, inner_products, divide, vector_add, vector_subtract, vector_negate,
-    vector_add_scalar, vector_multiply<Tight>, vector_multiply_factor<Tight>, vector_sum_products<Tight>, vector_sum_plain_products<Tight>, permute_avx512,
+    "ifma",
+    MAX_BITS,
+    true,
+    factor,
+    forward,
+    inverse,
+    inner_products,
+    divide,
+    vector_add,
+    vector_subtract,
+    vector_negate,
+    vector_add_scalar,
+    vector_multiply<Tight>,
+    vector_multiply_factor<Tight>,
+    vector_sum_products<Tight>,
+    vector_sum_plain_products<Tight>,
+    permute_avx512,
 };
 
 }  // namespace blindfit

@@ -17,8 +17,8 @@ inline u64 less(u64 x, u64 bound) { return x >= bound ? x - bound : x; }
 
 Factor factor(const Modulus& modulus, u64 value) { return {value, modulus.shoup(value, 64)}; }
 
-/// Primes up to here leave room for a whole forward transform without a comparison: a stage adds less than 2q to values that begin
-/// below 2^60, and 2^60 + 2 * 15 q stays below 2^63.2.
+/// Primes up to here leave room for a whole forward transform without a comparison: a stage adds less than 2q to values
+/// that begin below 2^60, and 2^60 + 2 * 15 q stays below 2^63.2.
 constexpr unsigned LOOSE_BITS = 58;
 
 bool loose(const Prime& prime) { return prime.modulus.bits <= LOOSE_BITS; }
@@ -143,7 +143,8 @@ void inverse(const Prime& prime, u64* out, const u64* values, Order order) {
   for (; groups > 1; groups /= 2, distance *= 2) {
     for (std::size_t g = 0; g < groups; g++) {
       u64* a = out + 2 * distance * g;
-      for (std::size_t i = 0; i < distance; i++) inverse_butterfly(a[i], a[i + distance], roots[2 * (groups + g)], roots[2 * (groups + g) + 1], q);
+      for (std::size_t i = 0; i < distance; i++)
+        inverse_butterfly(a[i], a[i + distance], roots[2 * (groups + g)], roots[2 * (groups + g) + 1], q);
     }
   }
   // The last stage divides by N as well.
@@ -193,11 +194,13 @@ void divide(const Prime& prime, const Division& job) {
   const Modulus modulus = prime.modulus;
   const u64 q = modulus.q;
   const u64 fix = modulus.negate(modulus.reduce(job.last >> 1)), bound = forward_bound(prime);
-  for (std::size_t i = 0; i < n; i++) job.scratch[i] = (job.last > q ? modulus.reduce(job.remainder[i]) : job.remainder[i]) + fix;
+  for (std::size_t i = 0; i < n; i++)
+    job.scratch[i] = (job.last > q ? modulus.reduce(job.remainder[i]) : job.remainder[i]) + fix;
   forward_lazy(prime, job.scratch, job.scratch, 2 * q);
   for (std::size_t i = 0; i < n; i++) {
     const u64 value = job.value[job.value_order == Order::blocked ? blocked_index(i) : i];
-    const u64 quotient = less(multiply_lazy(value + bound - job.scratch[i], job.inverse.value, job.inverse.quotient, q), q);
+    const u64 quotient =
+        less(multiply_lazy(value + bound - job.scratch[i], job.inverse.value, job.inverse.quotient, q), q);
     job.out[i] = job.addend == nullptr ? quotient : modulus.add(job.addend[i], quotient);
   }
 }
@@ -233,12 +236,14 @@ void multiply_factor(const Prime& prime, u64* out, const u64* a, Factor f, std::
 }
 
 // Canonical values: 128 products below 2^120 fit in 127 bits.
-void sum_products(const Prime& prime, u64* const out[3], const u64* const* a, const u64* const* b, std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count) {
+void sum_products(const Prime& prime, u64* const out[3], const u64* const* a, const u64* const* b, std::size_t offset,
+                  std::size_t stride, std::size_t terms, std::size_t count) {
   const Modulus modulus = prime.modulus;
   for (std::size_t i = 0; i < count; i++) {
     u128 sum0 = 0, sum1 = 0, sum2 = 0;
     for (std::size_t k = 0; k < terms; k++) {
-      const u64 a0 = a[k][offset + i], a1 = a[k][offset + stride + i], b0 = b[k][offset + i], b1 = b[k][offset + stride + i];
+      const u64 a0 = a[k][offset + i], a1 = a[k][offset + stride + i], b0 = b[k][offset + i],
+                b1 = b[k][offset + stride + i];
       sum0 += u128{a0} * b0;
       sum1 += u128{a0} * b1 + u128{a1} * b0;
       sum2 += u128{a1} * b1;
@@ -249,7 +254,8 @@ void sum_products(const Prime& prime, u64* const out[3], const u64* const* a, co
   }
 }
 
-void sum_plain_products(const Prime& prime, u64* const out[2], const u64* const* a, const u64* const* plain, std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count) {
+void sum_plain_products(const Prime& prime, u64* const out[2], const u64* const* a, const u64* const* plain,
+                        std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count) {
   const Modulus modulus = prime.modulus;
   for (std::size_t i = 0; i < count; i++) {
     u128 sum0 = 0, sum1 = 0;
@@ -263,7 +269,8 @@ void sum_plain_products(const Prime& prime, u64* const out[2], const u64* const*
   }
 }
 
-void permute(u64* out, const u64* in, const std::uint16_t* blocks, const std::uint8_t* patterns, const std::uint8_t (*pattern)[LANES], std::size_t count) {
+void permute(u64* out, const u64* in, const std::uint16_t* blocks, const std::uint8_t* patterns,
+             const std::uint8_t (*pattern)[LANES], std::size_t count) {
   for (std::size_t b = 0; b < count / LANES; b++) {
     const u64* from = in + LANES * blocks[b];
     const std::uint8_t* lanes = pattern[patterns[b]];
@@ -274,8 +281,8 @@ void permute(u64* out, const u64* in, const std::uint16_t* blocks, const std::ui
 }  // namespace
 
 const Kernel portable_kernel = {
-    "portable", 60, false, factor, forward, inverse, inner_products, divide, add, subtract, negate,
-    add_scalar, multiply, multiply_factor, sum_products, sum_plain_products, permute,
+    "portable", 60,     false,      factor,   forward,         inverse,      inner_products,     divide,  add,
+    subtract,   negate, add_scalar, multiply, multiply_factor, sum_products, sum_plain_products, permute,
 };
 
 }  // namespace blindfit

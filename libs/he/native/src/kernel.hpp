@@ -1,8 +1,9 @@
 // What an instruction set has to offer: loops over the coefficients of one polynomial modulo one prime.
 //
-// Polynomials in NTT form are in SEAL's order, or in "blocked" order: every 64 values seen as an 8 x 8 matrix and transposed.
-// Vector kernels end a forward transform in blocked order for nothing, and keys are stored that way, so that inside a key
-// switch nothing is ever transposed back. To a kernel without vectors the blocked order is one more index computation.
+// Polynomials in NTT form are in SEAL's order, or in "blocked" order: every 64 values seen as an 8 x 8 matrix and
+// transposed. Vector kernels end a forward transform in blocked order for nothing, and keys are stored that way, so
+// that inside a key switch nothing is ever transposed back. To a kernel without vectors the blocked order is one more
+// index computation.
 #pragma once
 #include <cstddef>
 #include "modulus.hpp"
@@ -83,12 +84,17 @@ struct Kernel {
   void (*add_scalar)(const Prime&, u64* out, const u64* a, u64 scalar, std::size_t count);
   void (*multiply)(const Prime&, u64* out, const u64* a, const u64* b, std::size_t count);
   void (*multiply_factor)(const Prime&, u64* out, const u64* a, Factor factor, std::size_t count);
-  /// out[0..2] = sum of (a[i].0 b[i].0, a[i].0 b[i].1 + a[i].1 b[i].0, a[i].1 b[i].1); `.1` is `stride` words after `.0`.
-  void (*sum_products)(const Prime&, u64* const out[3], const u64* const* a, const u64* const* b, std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count);
+  /// out[0..2] = sum of (a[i].0 b[i].0, a[i].0 b[i].1 + a[i].1 b[i].0, a[i].1 b[i].1); `.1` is `stride` words after
+  /// `.0`.
+  void (*sum_products)(const Prime&, u64* const out[3], const u64* const* a, const u64* const* b, std::size_t offset,
+                       std::size_t stride, std::size_t terms, std::size_t count);
   /// out[0..1] = sum of (a[i].0 plain[i], a[i].1 plain[i]).
-  void (*sum_plain_products)(const Prime&, u64* const out[2], const u64* const* a, const u64* const* plain, std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count);
-  /// out[8 b + l] = in[8 blocks[b] + pattern[patterns[b]][l]]: a permutation of NTT values in SEAL's order. `out` is not `in`.
-  void (*permute)(u64* out, const u64* in, const std::uint16_t* blocks, const std::uint8_t* patterns, const std::uint8_t (*pattern)[LANES], std::size_t count);
+  void (*sum_plain_products)(const Prime&, u64* const out[2], const u64* const* a, const u64* const* plain,
+                             std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count);
+  /// out[8 b + l] = in[8 blocks[b] + pattern[patterns[b]][l]]: a permutation of NTT values in SEAL's order. `out` is
+  /// not `in`.
+  void (*permute)(u64* out, const u64* in, const std::uint16_t* blocks, const std::uint8_t* patterns,
+                  const std::uint8_t (*pattern)[LANES], std::size_t count);
 };
 
 /// A sum of products has at most this many, so that sums of halves never overflow.

@@ -47,7 +47,8 @@ void pack_key(const Ring& ring, const KeyParts& key, std::uint8_t* out) {
   for (std::size_t row = 0; row < rows; row++) {
     if (key.parts[row].seed == nullptr) continue;
     expanded[row] = WordBuffer(targets * n);
-    expand_seed(std::span<const std::uint8_t, SEED_BYTES>(key.parts[row].seed, SEED_BYTES), ring.moduli(), n, expanded[row].data());
+    expand_seed(std::span<const std::uint8_t, SEED_BYTES>(key.parts[row].seed, SEED_BYTES), ring.moduli(), n,
+                expanded[row].data());
   }
   const auto polynomial = [&](std::size_t row, std::size_t poly) {
     if (poly == 1 && key.parts[row].seed != nullptr) return reinterpret_cast<const std::uint8_t*>(expanded[row].data());
@@ -72,7 +73,8 @@ void pack_key(const Ring& ring, const KeyParts& key, std::uint8_t* out) {
 
 std::size_t check_key_header(const Ring& ring, Bytes bytes, u64 file_bytes) {
   const Header header = read_header<Header>(bytes, MAGIC, "it is no key file");
-  if (header.layout != LAYOUT || header.tile != KEY_TILE) throw FormatError("its layout is another one: it was written by another release");
+  if (header.layout != LAYOUT || header.tile != KEY_TILE)
+    throw FormatError("its layout is another one: it was written by another release");
   if (header.primes != ring.moduli().size()) throw FormatError("it is of other parameters");
   check_ring(ring, header, ring.moduli().size());
   if (header.slot >= ring.n()) throw FormatError("its header is damaged");
@@ -91,6 +93,11 @@ std::shared_ptr<const KeyMapping> KeyMapping::open(const Ring& ring, const std::
 }
 
 KeyMapping::KeyMapping(const Ring& ring, std::shared_ptr<const MappedFile> file, std::size_t slot)
-    : file_(std::move(file)), n_(ring.n()), moduli_(ring.moduli()), slot_(slot), values_(reinterpret_cast<const u64*>(file_->bytes().data() + KEY_FILE_HEADER)), target_words_(target_words(ring)) {}
+    : file_(std::move(file)),
+      n_(ring.n()),
+      moduli_(ring.moduli()),
+      slot_(slot),
+      values_(reinterpret_cast<const u64*>(file_->bytes().data() + KEY_FILE_HEADER)),
+      target_words_(target_words(ring)) {}
 
 }  // namespace blindfit

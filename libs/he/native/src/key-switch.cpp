@@ -29,7 +29,8 @@ std::size_t scratch_words(const Ring& ring, std::size_t level, std::size_t opera
   return ring.n() * (operands * (level + 3) + (level + 1) + 3);
 }
 
-void switch_key(const Ring& ring, const KeyMapping& key, std::span<Operand> operands, std::size_t level, Scratch& scratch) {
+void switch_key(const Ring& ring, const KeyMapping& key, std::span<Operand> operands, std::size_t level,
+                Scratch& scratch) {
   const std::size_t n = ring.n(), rows = level + 1, special = ring.special();
   u64* row_scratch = scratch.take(rows * n);
   u64* sums = scratch.take(2 * n);
@@ -45,8 +46,9 @@ void switch_key(const Ring& ring, const KeyMapping& key, std::span<Operand> oper
   const auto products = [&](const Operand& operand, std::size_t target, u64* out0, u64* out1) {
     const Prime& prime = ring.prime(target);
     const bool own = target < rows;
-    prime.kernel->inner_products(prime, InnerProducts{rows, operand.coefficients, ring.moduli().data(), own ? target : rows,
-                                                      own ? operand.target + target * n : nullptr, key.values(target), ring.data_primes(), out0, out1, row_scratch});
+    prime.kernel->inner_products(prime, InnerProducts{rows, operand.coefficients, ring.moduli().data(),
+                                                      own ? target : rows, own ? operand.target + target * n : nullptr,
+                                                      key.values(target), ring.data_primes(), out0, out1, row_scratch});
   };
   const Prime& last = ring.prime(special);
   for (Operand& operand : operands) {
@@ -61,8 +63,9 @@ void switch_key(const Ring& ring, const KeyMapping& key, std::span<Operand> oper
     for (const Operand& operand : operands) {
       products(operand, i, sums, sums + n);
       const auto divide = [&](u64* out, const u64* addend, const u64* value, const u64* remainder) {
-        prime.kernel->divide(prime, Division{out + i * n, addend == nullptr ? nullptr : addend + i * n, value, Order::blocked, remainder, last.modulus.q,
-                                             ring.inverse_of(special, i), division_scratch});
+        prime.kernel->divide(
+            prime, Division{out + i * n, addend == nullptr ? nullptr : addend + i * n, value, Order::blocked, remainder,
+                            last.modulus.q, ring.inverse_of(special, i), division_scratch});
       };
       divide(operand.out0, operand.addend0, sums, operand.special);
       divide(operand.out1, operand.addend1, sums + n, operand.special + n);
@@ -72,7 +75,8 @@ void switch_key(const Ring& ring, const KeyMapping& key, std::span<Operand> oper
 
 }  // namespace
 
-void relinearise(const Ring& ring, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a, std::size_t level) {
+void relinearise(const Ring& ring, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a,
+                 std::size_t level) {
   const std::size_t polynomial = ring.n() * (level + 1);
   for (std::size_t first = 0; first < a.size(); first += TOGETHER) {
     const std::size_t count = std::min(TOGETHER, a.size() - first);
@@ -87,7 +91,8 @@ void relinearise(const Ring& ring, const KeyMapping& key, std::span<u64* const> 
   }
 }
 
-void rotate(const Ring& ring, const GaloisMap& map, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a, std::size_t level) {
+void rotate(const Ring& ring, const GaloisMap& map, const KeyMapping& key, std::span<u64* const> out,
+            std::span<const u64* const> a, std::size_t level) {
   const std::size_t n = ring.n(), polynomial = n * (level + 1);
   for (std::size_t first = 0; first < a.size(); first += TOGETHER) {
     const std::size_t count = std::min(TOGETHER, a.size() - first);
@@ -107,7 +112,8 @@ void rotate(const Ring& ring, const GaloisMap& map, const KeyMapping& key, std::
   }
 }
 
-void rotate_and_sum(const Ring& ring, std::span<const GaloisMap* const> maps, std::span<const KeyMapping* const> keys, u64* out, const u64* a, std::size_t level) {
+void rotate_and_sum(const Ring& ring, std::span<const GaloisMap* const> maps, std::span<const KeyMapping* const> keys,
+                    u64* out, const u64* a, std::size_t level) {
   const std::size_t n = ring.n(), polynomial = n * (level + 1);
   if (out != a) std::memcpy(out, a, 2 * polynomial * sizeof(u64));
   for (std::size_t step = 0; step < maps.size(); step++) {

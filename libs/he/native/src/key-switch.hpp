@@ -7,13 +7,17 @@
 
 namespace blindfit {
 
-/// (a0, a1, a2) -> (out0, out1), polynomials of level + 1 primes, of several ciphertexts, in one pass over the key. An `out` may be its own `a`.
-void relinearise(const Ring& ring, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a, std::size_t level);
+/// (a0, a1, a2) -> (out0, out1), polynomials of level + 1 primes, of several ciphertexts, in one pass over the key. An
+/// `out` may be its own `a`.
+void relinearise(const Ring& ring, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a,
+                 std::size_t level);
 
 /// The rotations of several ciphertexts, in one pass over the key. No `out` is an `a`.
-void rotate(const Ring& ring, const GaloisMap& map, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a, std::size_t level);
+void rotate(const Ring& ring, const GaloisMap& map, const KeyMapping& key, std::span<u64* const> out,
+            std::span<const u64* const> a, std::size_t level);
 
 /// out += rotation(out) for each element in turn, starting with a. `out` may be `a`.
-void rotate_and_sum(const Ring& ring, std::span<const GaloisMap* const> maps, std::span<const KeyMapping* const> keys, u64* out, const u64* a, std::size_t level);
+void rotate_and_sum(const Ring& ring, std::span<const GaloisMap* const> maps, std::span<const KeyMapping* const> keys,
+                    u64* out, const u64* a, std::size_t level);
 
 }  // namespace blindfit

@@ -40,8 +40,10 @@ struct Descriptor {
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, const std::string& what, bool whole) {
   const Descriptor file(path, what);
   struct stat status {};
-  if (::fstat(file.number, &status) != 0) throw std::system_error(errno, std::generic_category(), "cannot look at the " + what + " " + path);
-  if (!S_ISREG(status.st_mode)) throw FormatError("the " + what + " " + path + " cannot be used: it is no regular file");
+  if (::fstat(file.number, &status) != 0)
+    throw std::system_error(errno, std::generic_category(), "cannot look at the " + what + " " + path);
+  if (!S_ISREG(status.st_mode))
+    throw FormatError("the " + what + " " + path + " cannot be used: it is no regular file");
   if (status.st_size <= 0) throw FormatError("the " + what + " " + path + " cannot be used: it is empty");
   const std::pair<u64, u64> identity{static_cast<u64>(status.st_dev), static_cast<u64>(status.st_ino)};
   Registry& shared = registry();
@@ -58,9 +60,11 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, cons
   static_cast<void>(whole);
 #endif
   void* address = ::mmap(nullptr, size, PROT_READ, flags, file.number, 0);
-  if (address == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "cannot map the " + what + " " + path);
+  if (address == MAP_FAILED)
+    throw std::system_error(errno, std::generic_category(), "cannot map the " + what + " " + path);
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  madvise(address, size, MADV_HUGEPAGE);  // a wish, for what must be read from the disk again; pages in memory are mapped as they are
+  madvise(address, size,
+          MADV_HUGEPAGE);  // a wish, for what must be read from the disk again; pages in memory are mapped as they are
 #endif
   std::shared_ptr<const MappedFile> mapping(new MappedFile(address, size));
   shared.mappings[identity] = mapping;

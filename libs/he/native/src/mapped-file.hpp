@@ -18,7 +18,8 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  /// The size when it was mapped: a file that is made shorter later must not be read any more, so ours are replaced, never rewritten.
+  /// The size when it was mapped: a file that is made shorter later must not be read any more, so ours are replaced,
+  /// never rewritten.
   Bytes bytes() const { return {static_cast<const std::uint8_t*>(address_), size_}; }
 
  private:

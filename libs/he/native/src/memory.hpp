@@ -23,7 +23,8 @@ void* allocate_aligned(std::size_t bytes);
 class WordBuffer {
  public:
   WordBuffer() = default;
-  explicit WordBuffer(std::size_t words) : words_(words), data_(static_cast<u64*>(allocate_aligned(words * sizeof(u64)))) {}
+  explicit WordBuffer(std::size_t words)
+      : words_(words), data_(static_cast<u64*>(allocate_aligned(words * sizeof(u64)))) {}
   u64* data() { return data_.get(); }
   const u64* data() const { return data_.get(); }
   u64& operator[](std::size_t i) { return data_.get()[i]; }
@@ -31,13 +32,15 @@ class WordBuffer {
   std::size_t size() const { return words_; }
 
  private:
-  struct Free { void operator()(u64* p) const { std::free(p); } };
+  struct Free {
+    void operator()(u64* p) const { std::free(p); }
+  };
   std::size_t words_ = 0;
   std::unique_ptr<u64, Free> data_;
 };
 
-/// Scratch words of this thread for one operation: grows to what was ever needed, goes with the thread. Blocks handed out
-/// by one Scratch are valid until it is destroyed; one Scratch at a time in a thread.
+/// Scratch words of this thread for one operation: grows to what was ever needed, goes with the thread. Blocks handed
+/// out by one Scratch are valid until it is destroyed; one Scratch at a time in a thread.
 class Scratch {
  public:
   /// @param words all that will be taken

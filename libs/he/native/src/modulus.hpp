@@ -2,8 +2,8 @@
 #pragma once
 #include <cstdint>
 
-// Kernels are compiled for processors that others of the same program may not be: a function that the linker picked from one of
-// their object files would end the program elsewhere. What they use is inlined, or local to their file.
+// Kernels are compiled for processors that others of the same program may not be: a function that the linker picked
+// from one of their object files would end the program elsewhere. What they use is inlined, or local to their file.
 #define BLINDFIT_INLINE [[gnu::always_inline]] inline
 
 namespace blindfit {
@@ -44,7 +44,10 @@ struct Modulus {
   }
 
   BLINDFIT_INLINE u64 multiply(u64 a, u64 b) const { return reduce(u128{a} * b); }
-  BLINDFIT_INLINE u64 add(u64 a, u64 b) const { const u64 s = a + b; return s >= q ? s - q : s; }
+  BLINDFIT_INLINE u64 add(u64 a, u64 b) const {
+    const u64 s = a + b;
+    return s >= q ? s - q : s;
+  }
   BLINDFIT_INLINE u64 subtract(u64 a, u64 b) const { return a >= b ? a - b : a + q - b; }
   BLINDFIT_INLINE u64 negate(u64 a) const { return a == 0 ? 0 : q - a; }
 
@@ -60,7 +63,8 @@ struct Modulus {
 
   /// floor(w 2^shift / q), Shoup's constant for products with w < q; shift is 52 or 64.
   u64 shoup(u64 w, unsigned shift) const {
-    // The product with Barrett's constant is at most 1 below floor(w 2^64 / q): tables have tens of thousands of these, and a division takes ten times as long.
+    // The product with Barrett's constant is at most 1 below floor(w 2^64 / q): tables have tens of thousands of these,
+    // and a division takes ten times as long.
     u64 quotient = w * ratio_high + static_cast<u64>((u128{w} * ratio_low) >> 64);
     if (u64{0} - quotient * q >= q) quotient++;
     return quotient >> (64 - shift);

@@ -17,14 +17,16 @@ void check(napi_env env, napi_status status) {
   if (status == napi_ok) return;
   const napi_extended_error_info* info = nullptr;
   std::string text = "Node-API refused";
-  if (napi_get_last_error_info(env, &info) == napi_ok && info != nullptr && info->error_message != nullptr) text = info->error_message;
+  if (napi_get_last_error_info(env, &info) == napi_ok && info != nullptr && info->error_message != nullptr)
+    text = info->error_message;
   throw JsError{status == napi_pending_exception ? JsErrorKind::pending : JsErrorKind::other, text};
 }
 
 std::int64_t integer_of(napi_env env, napi_value value, const char* name, std::int64_t least, std::int64_t most) {
   const double number = number_of(env, value, name);
   if (!(number >= static_cast<double>(least) && number <= static_cast<double>(most)) || number != std::floor(number)) {
-    throw_range(std::string(name) + " must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    throw_range(std::string(name) + " must be a whole number from " + std::to_string(least) + " to " +
+                std::to_string(most));
   }
   return static_cast<std::int64_t>(number);
 }
@@ -37,7 +39,8 @@ double number_of(napi_env env, napi_value value, const char* name) {
 
 std::string text_of(napi_env env, napi_value value, const char* name) {
   std::size_t length = 0;
-  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) throw_type(std::string(name) + " must be a string");
+  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok)
+    throw_type(std::string(name) + " must be a string");
   std::string text(length + 1, '\0');
   check(env, napi_get_value_string_utf8(env, value, text.data(), text.size(), &length));
   text.resize(length);
@@ -75,7 +78,8 @@ Words words_of(napi_env env, napi_value value, const char* name) {
   napi_typedarray_type type = napi_int8_array;
   std::size_t length = 0;
   void* data = nullptr;
-  if (is_typed_array(env, value)) check(env, napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr));
+  if (is_typed_array(env, value))
+    check(env, napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr));
   if (type != napi_biguint64_array) throw_type(std::string(name) + " must be a BigUint64Array");
   if (length > 0 && data == nullptr) throw_type(std::string(name) + " is detached");
   return {static_cast<u64*>(data), length};
@@ -83,13 +87,16 @@ Words words_of(napi_env env, napi_value value, const char* name) {
 
 u64* words_of(napi_env env, napi_value value, const char* name, std::size_t length) {
   const Words words = words_of(env, value, name);
-  if (words.length != length) throw_range(std::string(name) + " has " + std::to_string(words.length) + " words, " + std::to_string(length) + " are needed");
+  if (words.length != length)
+    throw_range(std::string(name) + " has " + std::to_string(words.length) + " words, " + std::to_string(length) +
+                " are needed");
   return words.data;
 }
 
 u64* writable_words_of(napi_env env, napi_value value, const char* name, std::size_t length) {
   u64* words = words_of(env, value, name, length);
-  if (is_mapped(env, buffer_of(env, value))) throw_type(std::string(name) + " is a file's content, which cannot be written to");
+  if (is_mapped(env, buffer_of(env, value)))
+    throw_type(std::string(name) + " is a file's content, which cannot be written to");
   return words;
 }
 
@@ -97,7 +104,8 @@ ByteArray bytes_of(napi_env env, napi_value value, const char* name) {
   napi_typedarray_type type = napi_int8_array;
   std::size_t length = 0;
   void* data = nullptr;
-  if (is_typed_array(env, value)) check(env, napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr));
+  if (is_typed_array(env, value))
+    check(env, napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr));
   if (type != napi_uint8_array) throw_type(std::string(name) + " must be a Uint8Array");
   return {static_cast<const std::uint8_t*>(data), data == nullptr ? 0 : length};
 }
@@ -106,9 +114,12 @@ const double* doubles_of(napi_env env, napi_value value, const char* name, std::
   napi_typedarray_type type = napi_int8_array;
   std::size_t found = 0;
   void* data = nullptr;
-  if (is_typed_array(env, value)) check(env, napi_get_typedarray_info(env, value, &type, &found, &data, nullptr, nullptr));
+  if (is_typed_array(env, value))
+    check(env, napi_get_typedarray_info(env, value, &type, &found, &data, nullptr, nullptr));
   if (type != napi_float64_array) throw_type(std::string(name) + " must be a Float64Array");
-  if (found != length) throw_range(std::string(name) + " has " + std::to_string(found) + " numbers, " + std::to_string(length) + " are needed");
+  if (found != length)
+    throw_range(std::string(name) + " has " + std::to_string(found) + " numbers, " + std::to_string(length) +
+                " are needed");
   return static_cast<const double*>(data);
 }
 
@@ -117,13 +128,16 @@ std::vector<napi_value> list_of(napi_env env, napi_value value, const char* name
   if (napi_is_array(env, value, &is_array) != napi_ok || !is_array) throw_type(std::string(name) + " must be an array");
   std::uint32_t length = 0;
   check(env, napi_get_array_length(env, value, &length));
-  if (length < least || length > most) throw_range(std::string(name) + " has " + std::to_string(length) + " elements, " + std::to_string(least) + " to " + std::to_string(most) + " are allowed");
+  if (length < least || length > most)
+    throw_range(std::string(name) + " has " + std::to_string(length) + " elements, " + std::to_string(least) + " to " +
+                std::to_string(most) + " are allowed");
   std::vector<napi_value> list(length);
   for (std::uint32_t i = 0; i < length; i++) check(env, napi_get_element(env, value, i, &list[i]));
   return list;
 }
 
-void check_apart(const char* name, const u64* out, std::size_t out_length, const char* other_name, const u64* other, std::size_t other_length, bool may_be_same) {
+void check_apart(const char* name, const u64* out, std::size_t out_length, const char* other_name, const u64* other,
+                 std::size_t other_length, bool may_be_same) {
   if (may_be_same && out == other) return;
   if (out < other + other_length && other < out + out_length) {
     throw_range(std::string(name) + (may_be_same ? " overlaps " : " must not be ") + other_name);
@@ -148,7 +162,8 @@ napi_value make_buffer(napi_env env, std::size_t bytes, void*& data) {
   std::unique_ptr<void, decltype(&std::free)> block(allocate_aligned(bytes), std::free);
   napi_value buffer = nullptr;
   // The finaliser may run on any thread and after the environment: it only frees.
-  check(env, napi_create_external_arraybuffer(env, block.get(), bytes, [](napi_env, void* memory, void*) { std::free(memory); }, nullptr, &buffer));
+  check(env, napi_create_external_arraybuffer(
+                 env, block.get(), bytes, [](napi_env, void* memory, void*) { std::free(memory); }, nullptr, &buffer));
   data = block.release();
   return buffer;
 }
@@ -179,7 +194,9 @@ napi_value make_mapped_words(napi_env env, std::shared_ptr<const void> owner, co
   auto held = std::make_unique<std::shared_ptr<const void>>(std::move(owner));
   napi_value buffer = nullptr, array = nullptr;
   check(env, napi_create_external_arraybuffer(
-                 env, const_cast<u64*>(data), length * sizeof(u64), [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<const void>*>(hint); }, held.get(), &buffer));
+                 env, const_cast<u64*>(data), length * sizeof(u64),
+                 [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<const void>*>(hint); },
+                 held.get(), &buffer));
   held.release();
   check(env, napi_type_tag_object(env, buffer, &MAPPED_TAG));
   check(env, napi_create_typedarray(env, napi_biguint64_array, length, buffer, 0, &array));
@@ -213,9 +230,12 @@ napi_value at_border(napi_env env, napi_value (*body)(napi_env, napi_callback_in
   } catch (...) {
     // Not even the memory for the text of an error.
   }
-  if (kind == JsErrorKind::type) napi_throw_type_error(env, nullptr, text.c_str());
-  else if (kind == JsErrorKind::range) napi_throw_range_error(env, nullptr, text.c_str());
-  else if (kind == JsErrorKind::other) napi_throw_error(env, nullptr, text.c_str());
+  if (kind == JsErrorKind::type)
+    napi_throw_type_error(env, nullptr, text.c_str());
+  else if (kind == JsErrorKind::range)
+    napi_throw_range_error(env, nullptr, text.c_str());
+  else if (kind == JsErrorKind::other)
+    napi_throw_error(env, nullptr, text.c_str());
   return nullptr;
 }
 

@@ -47,7 +47,8 @@ const double* doubles_of(napi_env env, napi_value value, const char* name, std::
 std::vector<napi_value> list_of(napi_env env, napi_value value, const char* name, std::size_t least, std::size_t most);
 
 /// Two arrays are the same or have nothing in common; the same only where allowed.
-void check_apart(const char* name, const u64* out, std::size_t out_length, const char* other_name, const u64* other, std::size_t other_length, bool may_be_same);
+void check_apart(const char* name, const u64* out, std::size_t out_length, const char* other_name, const u64* other,
+                 std::size_t other_length, bool may_be_same);
 
 napi_value make_number(napi_env env, double value);
 napi_value make_text(napi_env env, const std::string& text);

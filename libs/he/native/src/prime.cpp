@@ -54,7 +54,11 @@ WordBuffer lanes_of(const Prime& prime, const std::vector<u64>& roots) {
 }  // namespace
 
 Prime::Prime(u64 q, unsigned log_n_, const Kernel& kernel_)
-    : modulus(q), log_n(log_n_), n(std::size_t{1} << log_n_), kernel(&kernel_), psi(smallest_primitive_root(modulus, n)) {
+    : modulus(q),
+      log_n(log_n_),
+      n(std::size_t{1} << log_n_),
+      kernel(&kernel_),
+      psi(smallest_primitive_root(modulus, n)) {
   std::vector<u64> roots(n), inverses(n);
   const u64 inverse_psi = modulus.inverse(psi);
   u64 power = 1, inverse_power = 1;

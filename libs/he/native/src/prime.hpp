@@ -12,11 +12,12 @@ struct Prime {
   const Kernel* kernel;
   /// The smallest primitive 2N-th root of unity, as SEAL chooses it.
   u64 psi;
-  /// Factors psi^bitrev(i) and their inverses, i from 0; all N for kernels without lanes, the first N / 8 for those with.
+  /// Factors psi^bitrev(i) and their inverses, i from 0; all N for kernels without lanes, the first N / 8 for those
+  /// with.
   WordBuffer forward;
   WordBuffer inverse;
-  /// The last three stages of a forward transform by lane: per block of 64 values 7 vectors of factors' values (1 for the stage
-  /// of distance 4, 2 for 2, 4 for 1) and 7 of their quotients; the inverses likewise.
+  /// The last three stages of a forward transform by lane: per block of 64 values 7 vectors of factors' values (1 for
+  /// the stage of distance 4, 2 for 2, 4 for 1) and 7 of their quotients; the inverses likewise.
   WordBuffer forward_lanes;
   WordBuffer inverse_lanes;
   /// 1 / N, and it times the factor of the inverse transform's last stage.

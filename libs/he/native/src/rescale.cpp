@@ -16,7 +16,8 @@ void rescale(const Ring& ring, u64* out, const u64* a, std::size_t polys, std::s
     last.kernel->add_scalar(last, remainder, remainder, last.modulus.q >> 1, n);
     for (std::size_t i = 0; i < level; i++) {
       const Prime& prime = ring.prime(i);
-      prime.kernel->divide(prime, Division{to + i * n, nullptr, from + i * n, Order::seal, remainder, last.modulus.q, ring.inverse_of(level, i), division_scratch});
+      prime.kernel->divide(prime, Division{to + i * n, nullptr, from + i * n, Order::seal, remainder, last.modulus.q,
+                                           ring.inverse_of(level, i), division_scratch});
     }
   }
 }

@@ -17,10 +17,12 @@ constexpr unsigned MAX_PRIME_BITS = 60;
 class Ring {
  public:
   /// The ring from the registry when the process has it already. @throws std::range_error naming what is wrong
-  static std::shared_ptr<const Ring> open(std::size_t n, const std::vector<u64>& primes, const std::vector<ParmsId>& parms_ids,
-                                          const ParmsId& key_parms_id, const Kernel& kernel);
+  static std::shared_ptr<const Ring> open(std::size_t n, const std::vector<u64>& primes,
+                                          const std::vector<ParmsId>& parms_ids, const ParmsId& key_parms_id,
+                                          const Kernel& kernel);
 
-  Ring(unsigned log_n, const std::vector<u64>& primes, const std::vector<ParmsId>& parms_ids, const ParmsId& key_parms_id, const Kernel& kernel);
+  Ring(unsigned log_n, const std::vector<u64>& primes, const std::vector<ParmsId>& parms_ids,
+       const ParmsId& key_parms_id, const Kernel& kernel);
 
   unsigned log_n() const { return log_n_; }
   std::size_t n() const { return n_; }

@@ -6,7 +6,8 @@
 #include "format-error.hpp"
 #include "seal-random.hpp"
 
-static_assert(std::endian::native == std::endian::little, "SEAL's bytes and key files are little-endian, and so must be the machine");
+static_assert(std::endian::native == std::endian::little,
+              "SEAL's bytes and key files are little-endian, and so must be the machine");
 
 namespace blindfit {
 
@@ -29,7 +30,9 @@ class Reader {
   std::size_t left() const { return bytes_.size() - used_; }
 
   const std::uint8_t* take(std::size_t count) {
-    if (count > left()) throw FormatError("cut off at byte " + text(at()) + ": " + text(count) + " more expected, " + text(left()) + " there");
+    if (count > left())
+      throw FormatError("cut off at byte " + text(at()) + ": " + text(count) + " more expected, " + text(left()) +
+                        " there");
     const std::uint8_t* start = bytes_.data() + used_;
     used_ += count;
     return start;
@@ -43,22 +46,27 @@ class Reader {
   }
 
   void expect(const char* what, u64 found, u64 wanted) {
-    if (found != wanted) throw FormatError(std::string(what) + " is " + text(found) + ", " + text(wanted) + " expected");
+    if (found != wanted)
+      throw FormatError(std::string(what) + " is " + text(found) + ", " + text(wanted) + " expected");
   }
 
   void expect_parms_id(const ParmsId& wanted) {
-    if (std::memcmp(take(32), wanted.data(), 32) != 0) throw FormatError("the parms_id at byte " + text(at() - 32) + " is of other parameters");
+    if (std::memcmp(take(32), wanted.data(), 32) != 0)
+      throw FormatError("the parms_id at byte " + text(at() - 32) + " is of other parameters");
   }
 
   /// The content of the object that starts here.
   Reader object() {
     const std::size_t start = at();
     const std::uint8_t* head = take(8);
-    if (head[0] != SEAL_HEADER[0] || head[1] != SEAL_HEADER[1] || head[2] != HEADER) throw FormatError("no SEAL object at byte " + text(start));
+    if (head[0] != SEAL_HEADER[0] || head[1] != SEAL_HEADER[1] || head[2] != HEADER)
+      throw FormatError("no SEAL object at byte " + text(start));
     if (head[3] != 4) throw FormatError("SEAL version " + text(head[3]) + " at byte " + text(start) + ", 4 expected");
     if (head[5] != 0) throw FormatError("compression " + text(head[5]) + " at byte " + text(start) + ", none expected");
     const u64 size = number<u64>();
-    if (size < HEADER || size - HEADER > left()) throw FormatError("an object of " + text(size) + " bytes at byte " + text(start) + ", where " + text(left() + HEADER) + " are left");
+    if (size < HEADER || size - HEADER > left())
+      throw FormatError("an object of " + text(size) + " bytes at byte " + text(start) + ", where " +
+                        text(left() + HEADER) + " are left");
     const std::size_t content = at();
     return Reader(Bytes(take(size - HEADER), size - HEADER), content);
   }
@@ -98,7 +106,8 @@ void check_row(const std::uint8_t* words, std::size_t n, u64 q, const char* what
     std::memcpy(&value, words + i * sizeof value, sizeof value);
     fine &= value < q;
   }
-  if (!fine) throw FormatError(std::string(what) + " has a coefficient that is not below its prime, in row " + text(row));
+  if (!fine)
+    throw FormatError(std::string(what) + " has a coefficient that is not below its prime, in row " + text(row));
 }
 
 void write_header(std::uint8_t*& at, u64 size) {
@@ -125,7 +134,8 @@ CiphertextHeader parse_ciphertext(const Ring& ring, Bytes bytes) {
   for (std::size_t level = 0; level < ring.data_primes(); level++) {
     if (std::memcmp(id, ring.parms_id(level).data(), 32) == 0) header.level = level;
   }
-  if (header.level == ring.data_primes()) throw FormatError("the parms_id is of other parameters, or of no level at which ciphertexts are");
+  if (header.level == ring.data_primes())
+    throw FormatError("the parms_id is of other parameters, or of no level at which ciphertexts are");
   reader.expect("the NTT form", reader.number<std::uint8_t>(), 1);
   const u64 polys = reader.number<u64>();
   if (polys != 2 && polys != 3) throw FormatError("a ciphertext of " + text(polys) + " polynomials, 2 or 3 expected");
@@ -146,14 +156,17 @@ void read_words(const Ring& ring, const CiphertextHeader& header, u64* out) {
     check_row(header.words + row * n * sizeof(u64), n, ring.moduli()[row % (header.level + 1)], "the ciphertext", row);
     std::memcpy(out + row * n, header.words + row * n * sizeof(u64), n * sizeof(u64));
   }
-  if (header.seed != nullptr) expand_seed(std::span<const std::uint8_t, SEED_BYTES>(header.seed, SEED_BYTES), std::span(ring.moduli()).first(rows), n, out + rows * n);
+  if (header.seed != nullptr)
+    expand_seed(std::span<const std::uint8_t, SEED_BYTES>(header.seed, SEED_BYTES),
+                std::span(ring.moduli()).first(rows), n, out + rows * n);
 }
 
 std::size_t ciphertext_bytes(const Ring& ring, std::size_t polys, std::size_t level) {
   return HEADER + FIELDS + HEADER + sizeof(u64) + polys * (level + 1) * ring.n() * sizeof(u64);
 }
 
-void write_ciphertext(const Ring& ring, const u64* data, std::size_t polys, std::size_t level, double scale, std::uint8_t* out) {
+void write_ciphertext(const Ring& ring, const u64* data, std::size_t polys, std::size_t level, double scale,
+                      std::uint8_t* out) {
   const u64 count = polys * (level + 1) * ring.n();
   write_header(out, ciphertext_bytes(ring, polys, level));
   std::memcpy(out, ring.parms_id(level).data(), 32);
@@ -197,7 +210,8 @@ KeyParts parse_key(const Ring& ring, Bytes bytes) {
       found.words = parse_values(ciphertext, count, true, found.seed);
       ciphertext.end();
       for (std::size_t row = 0; row < (found.seed == nullptr ? 2 : 1) * (ring.data_primes() + 1); row++) {
-        check_row(found.words + row * ring.n() * sizeof(u64), ring.n(), ring.moduli()[row % (ring.data_primes() + 1)], "the key", row);
+        check_row(found.words + row * ring.n() * sizeof(u64), ring.n(), ring.moduli()[row % (ring.data_primes() + 1)],
+                  "the key", row);
       }
     }
   }

@@ -9,7 +9,8 @@ namespace blindfit {
 
 constexpr std::size_t SEED_BYTES = 64;
 
-/// Fills `out`, moduli.size() x N words, with what SEAL 4's sample_poly_uniform draws from BLAKE2Xb keyed with the seed (rlwe.cpp, randomgen.cpp).
+/// Fills `out`, moduli.size() x N words, with what SEAL 4's sample_poly_uniform draws from BLAKE2Xb keyed with the seed
+/// (rlwe.cpp, randomgen.cpp).
 void expand_seed(std::span<const std::uint8_t, SEED_BYTES> seed, std::span<const u64> moduli, std::size_t n, u64* out);
 
 }  // namespace blindfit

@@ -1,4 +1,5 @@
-// 8 x 8 transposition of 64-bit values in registers, and the permutation of NTT values; included as vector-kernel.hpp is.
+// 8 x 8 transposition of 64-bit values in registers, and the permutation of NTT values; included as vector-kernel.hpp
+// is.
 
 BLINDFIT_INLINE void transpose8(__m512i* v) {
   __m512i a[8], b[8];
@@ -16,7 +17,8 @@ BLINDFIT_INLINE void transpose8(__m512i* v) {
       b[4 * h + 2 + j] = _mm512_shuffle_i64x2(a[4 * h + j], a[4 * h + 2 + j], 0xdd);
     }
   }
-  // b[4h + j]: columns j and j + 4 of rows 4h.. as [c_j r01, c_{j+4} r01, c_j r23, c_{j+4} r23]; b[4h + 2 + j]: j + 2 and j + 6.
+  // b[4h + j]: columns j and j + 4 of rows 4h.. as [c_j r01, c_{j+4} r01, c_j r23, c_{j+4} r23]; b[4h + 2 + j]: j + 2
+  // and j + 6.
 #pragma GCC unroll 4
   for (int j = 0; j < 4; j++) {
     v[j] = _mm512_shuffle_i64x2(b[j], b[4 + j], 0x88);
@@ -24,10 +26,13 @@ BLINDFIT_INLINE void transpose8(__m512i* v) {
   }
 }
 
-inline void permute_avx512(u64* out, const u64* in, const std::uint16_t* blocks, const std::uint8_t* patterns, const std::uint8_t (*pattern)[LANES], std::size_t count) {
+inline void permute_avx512(u64* out, const u64* in, const std::uint16_t* blocks, const std::uint8_t* patterns,
+                           const std::uint8_t (*pattern)[LANES], std::size_t count) {
   alignas(64) __m512i lanes[LANES];
-  for (std::size_t i = 0; i < LANES; i++) lanes[i] = _mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(pattern[i])));
+  for (std::size_t i = 0; i < LANES; i++)
+    lanes[i] = _mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(pattern[i])));
   for (std::size_t b = 0; b < count / LANES; b++) {
-    _mm512_storeu_si512(out + LANES * b, _mm512_permutexvar_epi64(lanes[patterns[b]], _mm512_loadu_si512(in + LANES * blocks[b])));
+    _mm512_storeu_si512(out + LANES * b,
+                        _mm512_permutexvar_epi64(lanes[patterns[b]], _mm512_loadu_si512(in + LANES * blocks[b])));
   }
 }

@@ -1,17 +1,19 @@
-// The loops of the vector kernels, for an arithmetic A on vectors of eight values. A kernel's file includes this within its own
-// unnamed namespace; see kernel-ifma.cpp for what A has to have.
+// The loops of the vector kernels, for an arithmetic A on vectors of eight values. A kernel's file includes this within
+// its own unnamed namespace; see kernel-ifma.cpp for what A has to have.
 //
-// A forward transform is a first pass over the whole polynomial (3 or 4 stages), after which its parts (8 or 16) are independent
-// and fit the first-level cache; each is finished in further passes and in blocks of 64: three stages between vectors, an 8 x 8
-// transposition, three stages within. The result is left transposed ("blocked" order) unless SEAL's order is wanted. Inside a
-// key switch each block of a row is multiplied with the key as soon as it is finished: the key, which comes from memory, arrives while the
-// transforms keep the processor busy, because it is asked for some rows before.
+// A forward transform is a first pass over the whole polynomial (3 or 4 stages), after which its parts (8 or 16) are
+// independent and fit the first-level cache; each is finished in further passes and in blocks of 64: three stages
+// between vectors, an 8 x 8 transposition, three stages within. The result is left transposed ("blocked" order) unless
+// SEAL's order is wanted. Inside a key switch each block of a row is multiplied with the key as soon as it is finished:
+// the key, which comes from memory, arrives while the transforms keep the processor busy, because it is asked for some
+// rows before.
 
 /// Stages of the first pass.
 inline unsigned first_stages(unsigned log_n) { return log_n == 11 || log_n == 12 ? 3 : 4; }
 
 template <typename A, int R>
-BLINDFIT_INLINE void forward_stages(const typename A::Context& c, typename A::V* v, const u64* roots, std::size_t group) {
+BLINDFIT_INLINE void forward_stages(const typename A::Context& c, typename A::V* v, const u64* roots,
+                                    std::size_t group) {
 #pragma GCC unroll 4
   for (int s = 0; s < R; s++) {
 #pragma GCC unroll 8
@@ -27,7 +29,8 @@ BLINDFIT_INLINE void forward_stages(const typename A::Context& c, typename A::V*
 
 /// Stages of the group of `span` words: load(i) gives the vector at word i.
 template <typename A, int R, typename Load>
-BLINDFIT_INLINE void forward_pass(const typename A::Context& c, const u64* roots, std::size_t group, std::size_t span, u64* out, Load load) {
+BLINDFIT_INLINE void forward_pass(const typename A::Context& c, const u64* roots, std::size_t group, std::size_t span,
+                                  u64* out, Load load) {
   const std::size_t step = span >> R;
   for (std::size_t column = 0; column < step; column += LANES) {
     typename A::V v[1 << R];
@@ -40,13 +43,16 @@ BLINDFIT_INLINE void forward_pass(const typename A::Context& c, const u64* roots
 }
 
 template <typename A, int R>
-BLINDFIT_INLINE void forward_pass_in_place(const typename A::Context& c, const u64* roots, std::size_t group, std::size_t span, u64* values) {
-  forward_pass<A, R>(c, roots, group, span, values, [&](std::size_t i) { return A::normalise(c, A::load_lazy(values + i)); });
+BLINDFIT_INLINE void forward_pass_in_place(const typename A::Context& c, const u64* roots, std::size_t group,
+                                           std::size_t span, u64* values) {
+  forward_pass<A, R>(c, roots, group, span, values,
+                     [&](std::size_t i) { return A::normalise(c, A::load_lazy(values + i)); });
 }
 
 /// All stages of block `block`, from lazy to lazy, in blocked order.
 template <typename A>
-BLINDFIT_INLINE void forward_block(const typename A::Context& c, const Prime& prime, std::size_t block, const u64* values, typename A::V* v) {
+BLINDFIT_INLINE void forward_block(const typename A::Context& c, const Prime& prime, std::size_t block,
+                                   const u64* values, typename A::V* v) {
 #pragma GCC unroll 8
   for (int k = 0; k < 8; k++) v[k] = A::normalise(c, A::load_lazy(values + 8 * k));
   forward_stages<A, 3>(c, v, prime.forward.data(), prime.n / BLOCK + block);
@@ -69,8 +75,10 @@ BLINDFIT_INLINE void forward_block(const typename A::Context& c, const Prime& pr
 template <typename A, typename Load>
 void forward_first(const typename A::Context& c, const Prime& prime, u64* out, Load load) {
   const u64* roots = prime.forward.data();
-  if (first_stages(prime.log_n) == 3) forward_pass<A, 3>(c, roots, 1, prime.n, out, load);
-  else forward_pass<A, 4>(c, roots, 1, prime.n, out, load);
+  if (first_stages(prime.log_n) == 3)
+    forward_pass<A, 3>(c, roots, 1, prime.n, out, load);
+  else
+    forward_pass<A, 4>(c, roots, 1, prime.n, out, load);
 }
 
 /// The passes over part `part` of a row between the first pass and the blocks.
@@ -81,21 +89,31 @@ BLINDFIT_INLINE void forward_middle(const typename A::Context& c, const Prime& p
   u64* values = row + part * span;
   const u64* roots = prime.forward.data();
   switch (prime.log_n) {
-    case 11: forward_pass_in_place<A, 2>(c, roots, group, span, values); break;
+    case 11:
+      forward_pass_in_place<A, 2>(c, roots, group, span, values);
+      break;
     case 12:
-    case 13: forward_pass_in_place<A, 3>(c, roots, group, span, values); break;
-    case 14: forward_pass_in_place<A, 4>(c, roots, group, span, values); break;
+    case 13:
+      forward_pass_in_place<A, 3>(c, roots, group, span, values);
+      break;
+    case 14:
+      forward_pass_in_place<A, 4>(c, roots, group, span, values);
+      break;
     case 15:
       forward_pass_in_place<A, 3>(c, roots, group, span, values);
-      for (std::size_t h = 0; h < 8; h++) forward_pass_in_place<A, 2>(c, roots, 8 * group + h, span / 8, values + h * (span / 8));
+      for (std::size_t h = 0; h < 8; h++)
+        forward_pass_in_place<A, 2>(c, roots, 8 * group + h, span / 8, values + h * (span / 8));
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
-/// Finishes part `part` of a row after its first pass; sink(block, v) takes the lazy values of each block, in blocked order.
+/// Finishes part `part` of a row after its first pass; sink(block, v) takes the lazy values of each block, in blocked
+/// order.
 template <typename A, typename Sink>
-BLINDFIT_INLINE void forward_part(const typename A::Context& c, const Prime& prime, u64* row, std::size_t part, Sink sink) {
+BLINDFIT_INLINE void forward_part(const typename A::Context& c, const Prime& prime, u64* row, std::size_t part,
+                                  Sink sink) {
   forward_middle<A>(c, prime, row, part);
   const std::size_t blocks = (prime.n >> first_stages(prime.log_n)) / BLOCK;
   for (std::size_t block = part * blocks; block < (part + 1) * blocks; block++) {
@@ -126,7 +144,8 @@ void vector_forward(const Prime& prime, u64* values) {
 
 /// Stages R - 1 down to `last`. @param doublings how often values were added up since they were below q
 template <typename A, int R, int last>
-BLINDFIT_INLINE void inverse_stages(const typename A::Context& c, typename A::V* v, const u64* roots, std::size_t group, unsigned doublings) {
+BLINDFIT_INLINE void inverse_stages(const typename A::Context& c, typename A::V* v, const u64* roots, std::size_t group,
+                                    unsigned doublings) {
 #pragma GCC unroll 4
   for (int s = R - 1; s >= last; s--) {
 #pragma GCC unroll 8
@@ -135,13 +154,15 @@ BLINDFIT_INLINE void inverse_stages(const typename A::Context& c, typename A::V*
       const typename A::V w = A::broadcast(root), p = A::broadcast(root + 1);
       const int half = 1 << (R - s - 1);
 #pragma GCC unroll 8
-      for (int j = 0; j < half; j++) A::inverse(c, v[2 * half * b + j], v[2 * half * b + j + half], w, p, doublings + static_cast<unsigned>(R - 1 - s));
+      for (int j = 0; j < half; j++)
+        A::inverse(c, v[2 * half * b + j], v[2 * half * b + j + half], w, p,
+                   doublings + static_cast<unsigned>(R - 1 - s));
     }
   }
 }
 
-/// body(column, v) gets the values of every column for 2^R stages. The last stage before left sums in the first half of them, which
-/// have grown, and products in the second.
+/// body(column, v) gets the values of every column for 2^R stages. The last stage before left sums in the first half of
+/// them, which have grown, and products in the second.
 template <typename A, int R, typename Body>
 BLINDFIT_INLINE void inverse_columns(const typename A::Context& c, const u64* values, std::size_t step, Body body) {
   for (std::size_t column = 0; column < step; column += LANES) {
@@ -157,7 +178,8 @@ BLINDFIT_INLINE void inverse_columns(const typename A::Context& c, const u64* va
 }
 
 template <typename A, int R>
-BLINDFIT_INLINE void inverse_pass(const typename A::Context& c, const u64* roots, std::size_t group, std::size_t span, u64* values) {
+BLINDFIT_INLINE void inverse_pass(const typename A::Context& c, const u64* roots, std::size_t group, std::size_t span,
+                                  u64* values) {
   const std::size_t step = span >> R;
   inverse_columns<A, R>(c, values, step, [&](std::size_t column, typename A::V* v) {
     inverse_stages<A, R, 0>(c, v, roots, group, 1);
@@ -172,14 +194,18 @@ BLINDFIT_INLINE void inverse_last(const typename A::Context& c, const Prime& pri
   const std::size_t step = prime.n >> R;
   inverse_columns<A, R>(c, values, step, [&](std::size_t column, typename A::V* v) {
     inverse_stages<A, R, 1>(c, v, prime.inverse.data(), 1, 1);
-    const typename A::V n_value = A::broadcast(&prime.inverse_n.value), n_quotient = A::broadcast(&prime.inverse_n.quotient);
-    const typename A::V root_value = A::broadcast(&prime.inverse_n_root.value), root_quotient = A::broadcast(&prime.inverse_n_root.quotient);
+    const typename A::V n_value = A::broadcast(&prime.inverse_n.value),
+                        n_quotient = A::broadcast(&prime.inverse_n.quotient);
+    const typename A::V root_value = A::broadcast(&prime.inverse_n_root.value),
+                        root_quotient = A::broadcast(&prime.inverse_n_root.quotient);
     constexpr int half = 1 << (R - 1);
 #pragma GCC unroll 8
     for (int k = 0; k < half; k++) {
       const typename A::V sum = A::sum(c, v[k], v[k + half]), difference = A::difference(c, v[k], v[k + half], R);
-      A::store(values + static_cast<std::size_t>(k) * step + column, A::canonical(c, A::multiply(c, sum, n_value, n_quotient)));
-      A::store(values + static_cast<std::size_t>(k + half) * step + column, A::canonical(c, A::multiply(c, difference, root_value, root_quotient)));
+      A::store(values + static_cast<std::size_t>(k) * step + column,
+               A::canonical(c, A::multiply(c, sum, n_value, n_quotient)));
+      A::store(values + static_cast<std::size_t>(k + half) * step + column,
+               A::canonical(c, A::multiply(c, difference, root_value, root_quotient)));
     }
   });
 }
@@ -215,19 +241,29 @@ void vector_inverse(const Prime& prime, u64* out, const u64* values, Order order
     const std::size_t group = parts + part;
     u64* here = out + part * span;
     switch (prime.log_n) {
-      case 11: inverse_pass<A, 2>(c, roots, group, span, here); break;
+      case 11:
+        inverse_pass<A, 2>(c, roots, group, span, here);
+        break;
       case 12:
-      case 13: inverse_pass<A, 3>(c, roots, group, span, here); break;
-      case 14: inverse_pass<A, 4>(c, roots, group, span, here); break;
-      case 15:
-        for (std::size_t h = 0; h < 8; h++) inverse_pass<A, 2>(c, roots, 8 * group + h, span / 8, here + h * (span / 8));
+      case 13:
         inverse_pass<A, 3>(c, roots, group, span, here);
         break;
-      default: break;
+      case 14:
+        inverse_pass<A, 4>(c, roots, group, span, here);
+        break;
+      case 15:
+        for (std::size_t h = 0; h < 8; h++)
+          inverse_pass<A, 2>(c, roots, 8 * group + h, span / 8, here + h * (span / 8));
+        inverse_pass<A, 3>(c, roots, group, span, here);
+        break;
+      default:
+        break;
     }
   }
-  if (first == 3) inverse_last<A, 3>(c, prime, out);
-  else inverse_last<A, 4>(c, prime, out);
+  if (first == 3)
+    inverse_last<A, 3>(c, prime, out);
+  else
+    inverse_last<A, 4>(c, prime, out);
 }
 
 /// Rows that a key is asked for ahead of its use: about what memory takes to answer.
@@ -238,8 +274,8 @@ BLINDFIT_INLINE const u64* key_block(const InnerProducts& job, std::size_t at, s
   return job.key + (at / KEY_TILE * job.key_rows + row) * 2 * KEY_TILE + at % KEY_TILE;
 }
 
-/// Processors follow one stream by themselves, but not as many as a key has rows, each in steps of a block. (Past the end of the key
-/// nothing happens.)
+/// Processors follow one stream by themselves, but not as many as a key has rows, each in steps of a block. (Past the
+/// end of the key nothing happens.)
 BLINDFIT_INLINE void prefetch_key(const InnerProducts& job, std::size_t at, std::size_t row) {
   for (; row >= job.rows; row -= job.rows) at += BLOCK;
   const u64* block = key_block(job, at, row);
@@ -258,8 +294,10 @@ void vector_inner_products(const Prime& prime, const InnerProducts& job) {
     if (row == job.known_row) continue;
     const u64* from = job.coefficients + row * n;
     u64* to = job.scratch + row * n;
-    if (A::takes(c, job.source_primes[row])) forward_first<A>(c, prime, to, [&](std::size_t i) { return A::load(c, from + i); });
-    else forward_first<A>(c, prime, to, [&](std::size_t i) { return A::load_reduced(c, from + i); });
+    if (A::takes(c, job.source_primes[row]))
+      forward_first<A>(c, prime, to, [&](std::size_t i) { return A::load(c, from + i); });
+    else
+      forward_first<A>(c, prime, to, [&](std::size_t i) { return A::load_reduced(c, from + i); });
   }
   const unsigned first = first_stages(prime.log_n);
   const std::size_t span = n >> first;
@@ -303,8 +341,12 @@ void vector_divide(const Prime& prime, const Division& job) {
   const Modulus& modulus = prime.modulus;
   const u64 fix = modulus.negate(modulus.reduce(job.last >> 1));
   const typename A::V fix_v = A::from_scalar(c, fix);
-  if (A::takes(c, job.last + modulus.q)) forward_first<A>(c, prime, job.scratch, [&](std::size_t i) { return A::plus(A::load(c, job.remainder + i), fix_v); });
-  else forward_first<A>(c, prime, job.scratch, [&](std::size_t i) { return A::plus(A::load_reduced(c, job.remainder + i), fix_v); });
+  if (A::takes(c, job.last + modulus.q))
+    forward_first<A>(c, prime, job.scratch,
+                     [&](std::size_t i) { return A::plus(A::load(c, job.remainder + i), fix_v); });
+  else
+    forward_first<A>(c, prime, job.scratch,
+                     [&](std::size_t i) { return A::plus(A::load_reduced(c, job.remainder + i), fix_v); });
   const typename A::V inverse = A::broadcast(&job.inverse.value), quotient = A::broadcast(&job.inverse.quotient);
   const auto finish = [&](std::size_t block, typename A::V* v, bool blocked) {
     if (!blocked) {
@@ -324,8 +366,10 @@ void vector_divide(const Prime& prime, const Division& job) {
       A::store(job.out + at, job.addend == nullptr ? v[k] : A::add_canonical(c, v[k], A::load(c, job.addend + at)));
     }
   };
-  if (job.value_order == Order::blocked) forward_parts<A>(c, prime, job.scratch, [&](std::size_t block, typename A::V* v) { finish(block, v, true); });
-  else forward_parts<A>(c, prime, job.scratch, [&](std::size_t block, typename A::V* v) { finish(block, v, false); });
+  if (job.value_order == Order::blocked)
+    forward_parts<A>(c, prime, job.scratch, [&](std::size_t block, typename A::V* v) { finish(block, v, true); });
+  else
+    forward_parts<A>(c, prime, job.scratch, [&](std::size_t block, typename A::V* v) { finish(block, v, false); });
 }
 
 template <typename A>
@@ -342,16 +386,19 @@ template <typename A>
 void vector_multiply_factor(const Prime& prime, u64* out, const u64* a, Factor factor, std::size_t count) {
   const typename A::Context c(prime);
   const typename A::V value = A::broadcast(&factor.value), quotient = A::broadcast(&factor.quotient);
-  for (std::size_t i = 0; i < count; i += LANES) A::store(out + i, A::canonical(c, A::multiply(c, A::load(c, a + i), value, quotient)));
+  for (std::size_t i = 0; i < count; i += LANES)
+    A::store(out + i, A::canonical(c, A::multiply(c, A::load(c, a + i), value, quotient)));
 }
 
-/// Values that a sum of many products does at a time: operands come in pieces long enough for the processor to see what is read next.
+/// Values that a sum of many products does at a time: operands come in pieces long enough for the processor to see what
+/// is read next.
 constexpr std::size_t SUM_TILE = 256;
 /// From here on operands are more streams than it can follow at once.
 constexpr std::size_t MANY_TERMS = 5;
 
 template <typename A>
-void vector_sum_products(const Prime& prime, u64* const out[3], const u64* const* a, const u64* const* b, std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count) {
+void vector_sum_products(const Prime& prime, u64* const out[3], const u64* const* a, const u64* const* b,
+                         std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count) {
   const typename A::Context c(prime);
   using Sum = typename A::Sum;
   const auto add = [&](Sum& sum0, Sum& sum1, Sum& sum2, std::size_t k, std::size_t i) {
@@ -387,7 +434,8 @@ void vector_sum_products(const Prime& prime, u64* const out[3], const u64* const
 }
 
 template <typename A>
-void vector_sum_plain_products(const Prime& prime, u64* const out[2], const u64* const* a, const u64* const* plain, std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count) {
+void vector_sum_plain_products(const Prime& prime, u64* const out[2], const u64* const* a, const u64* const* plain,
+                               std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count) {
   const typename A::Context c(prime);
   for (std::size_t i = 0; i < count; i += LANES) {
     typename A::Sum sum0(c), sum1(c);

@@ -6,14 +6,14 @@
 #include <vector>
 #include "../src/ring.hpp"
 
-#define CHECK(condition, ...)                                                      \
-  do {                                                                             \
-    if (!(condition)) {                                                            \
-      std::fprintf(stderr, "%s:%d: %s fails: ", __FILE__, __LINE__, #condition);  \
-      std::fprintf(stderr, __VA_ARGS__);                                           \
-      std::fputc('\n', stderr);                                                    \
-      std::abort();                                                                \
-    }                                                                              \
+#define CHECK(condition, ...)                                                    \
+  do {                                                                           \
+    if (!(condition)) {                                                          \
+      std::fprintf(stderr, "%s:%d: %s fails: ", __FILE__, __LINE__, #condition); \
+      std::fprintf(stderr, __VA_ARGS__);                                         \
+      std::fputc('\n', stderr);                                                  \
+      std::abort();                                                              \
+    }                                                                            \
   } while (false)
 
 namespace blindfit {
@@ -32,10 +32,14 @@ class Random {
   /// Often 0, 1, limit - 1.
   u64 value(u64 limit) {
     switch (below(8)) {
-      case 0: return 0;
-      case 1: return 1;
-      case 2: return limit - 1;
-      default: return below(limit);
+      case 0:
+        return 0;
+      case 1:
+        return 1;
+      case 2:
+        return limit - 1;
+      default:
+        return below(limit);
     }
   }
 

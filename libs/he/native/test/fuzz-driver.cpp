@@ -14,15 +14,43 @@ namespace {
 using Input = std::vector<std::uint8_t>;
 
 /// Places near the frames, where most of what is parsed lies, or anywhere.
-std::size_t place(Random& random, std::size_t size) { return random.below(random.below(4) == 0 ? size : std::min<std::size_t>(size, 256)); }
+std::size_t place(Random& random, std::size_t size) {
+  return random.below(random.below(4) == 0 ? size : std::min<std::size_t>(size, 256));
+}
 
 void mutate(Random& random, Input& input, const std::vector<Input>& seeds) {
   if (input.empty()) return;
-  const u64 interesting[] = {0, 1, 2, 3, 15, 16, 17, 0x7f, 0x80, 0xff, 0xffff, 1 << 20, 0x7fffffff, 0x80000000, 0xffffffff, u64{1} << 61, ~u64{0} / 8, ~u64{0} >> 1, u64{1} << 63, ~u64{0} - 15, ~u64{0}};
+  const u64 interesting[] = {0,
+                             1,
+                             2,
+                             3,
+                             15,
+                             16,
+                             17,
+                             0x7f,
+                             0x80,
+                             0xff,
+                             0xffff,
+                             1 << 20,
+                             0x7fffffff,
+                             0x80000000,
+                             0xffffffff,
+                             u64{1} << 61,
+                             ~u64{0} / 8,
+                             ~u64{0} >> 1,
+                             u64{1} << 63,
+                             ~u64{0} - 15,
+                             ~u64{0}};
   switch (random.below(7)) {
-    case 0: input[place(random, input.size())] ^= static_cast<std::uint8_t>(1 << random.below(8)); break;
-    case 1: input[place(random, input.size())] = static_cast<std::uint8_t>(random.next()); break;
-    case 2: input.resize(place(random, input.size())); break;
+    case 0:
+      input[place(random, input.size())] ^= static_cast<std::uint8_t>(1 << random.below(8));
+      break;
+    case 1:
+      input[place(random, input.size())] = static_cast<std::uint8_t>(random.next());
+      break;
+    case 2:
+      input.resize(place(random, input.size()));
+      break;
     case 3: {
       const u64 value = interesting[random.below(std::size(interesting))];
       const std::size_t at = place(random, input.size());
@@ -41,10 +69,14 @@ void mutate(Random& random, Input& input, const std::vector<Input>& seeds) {
     case 5: {  // a piece of another
       const Input& other = seeds[random.below(seeds.size())];
       const std::size_t from = place(random, other.size()), to = place(random, input.size());
-      std::memcpy(input.data() + to, other.data() + from, std::min({other.size() - from, input.size() - to, static_cast<std::size_t>(1 + random.below(64))}));
+      std::memcpy(input.data() + to, other.data() + from,
+                  std::min({other.size() - from, input.size() - to, static_cast<std::size_t>(1 + random.below(64))}));
       break;
     }
-    default: input.insert(input.begin() + static_cast<std::ptrdiff_t>(place(random, input.size())), static_cast<std::uint8_t>(random.next())); break;
+    default:
+      input.insert(input.begin() + static_cast<std::ptrdiff_t>(place(random, input.size())),
+                   static_cast<std::uint8_t>(random.next()));
+      break;
   }
 }
 

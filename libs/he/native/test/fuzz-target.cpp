@@ -1,6 +1,7 @@
-// One input through everything that parses bytes: a ciphertext, a key, the header of a file of either. For libFuzzer, and for the
-// mutator in fuzz-driver.cpp where there is none. The ring comes from the file in BLINDFIT_FUZZ_RING, so that seeds made by
-// node-seal are of the right parameters: words N, number of primes, primes, parms_ids of 4 words by level, key parms_id.
+// One input through everything that parses bytes: a ciphertext, a key, the header of a file of either. For libFuzzer,
+// and for the mutator in fuzz-driver.cpp where there is none. The ring comes from the file in BLINDFIT_FUZZ_RING, so
+// that seeds made by node-seal are of the right parameters: words N, number of primes, primes, parms_ids of 4 words by
+// level, key parms_id.
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -27,7 +28,8 @@ std::shared_ptr<const Ring> read_ring() {
   std::memcpy(ids.data(), words.data() + 2 + primes, primes * sizeof(ParmsId));
   const ParmsId key_id = ids.back();
   ids.pop_back();
-  return Ring::open(words[0], {words.begin() + 2, words.begin() + 2 + static_cast<std::ptrdiff_t>(primes)}, ids, key_id, portable_kernel);
+  return Ring::open(words[0], {words.begin() + 2, words.begin() + 2 + static_cast<std::ptrdiff_t>(primes)}, ids, key_id,
+                    portable_kernel);
 }
 
 }  // namespace
@@ -42,7 +44,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (header.seed == nullptr) {
       std::vector<std::uint8_t> again(ciphertext_bytes(*ring, header.polys, header.level));
       write_ciphertext(*ring, words.data(), header.polys, header.level, header.scale, again.data());
-      CHECK(again.size() == size && std::memcmp(again.data() + 8, data + 8, 81) == 0, "its fields are written as they were read");
+      CHECK(again.size() == size && std::memcmp(again.data() + 8, data + 8, 81) == 0,
+            "its fields are written as they were read");
     }
   } catch (const FormatError&) {
   }
@@ -50,7 +53,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const KeyParts key = parse_key(*ring, bytes);
     std::vector<u64> file(key_file_bytes(*ring) / 8);
     pack_key(*ring, key, reinterpret_cast<std::uint8_t*>(file.data()));
-    CHECK(check_key_header(*ring, Bytes(reinterpret_cast<const std::uint8_t*>(file.data()), file.size() * 8), file.size() * 8) == key.slot, "slot");
+    CHECK(check_key_header(*ring, Bytes(reinterpret_cast<const std::uint8_t*>(file.data()), file.size() * 8),
+                           file.size() * 8) == key.slot,
+          "slot");
   } catch (const FormatError&) {
   }
   try {

@@ -21,7 +21,8 @@ WordBuffer random_values(Random& random, std::size_t count, u64 q) {
 
 void same(const WordBuffer& found, const std::vector<u64>& wanted, const char* what, const Prime& prime) {
   for (std::size_t i = 0; i < wanted.size(); i++) {
-    CHECK(found[i] == wanted[i], "%s, kernel %s, N = %zu, q = %llu, place %zu", what, prime.kernel->name, prime.n, static_cast<unsigned long long>(prime.modulus.q), i);
+    CHECK(found[i] == wanted[i], "%s, kernel %s, N = %zu, q = %llu, place %zu", what, prime.kernel->name, prime.n,
+          static_cast<unsigned long long>(prime.modulus.q), i);
   }
 }
 
@@ -44,7 +45,8 @@ void transforms(const Prime& prime, Random& random) {
   prime.kernel->forward(prime, values.data());
   for (std::size_t i = 0; i < 12; i++) {
     const std::size_t at = i < 2 ? i * (prime.n - 1) : random.below(prime.n);
-    CHECK(values[at] == evaluate(prime, coefficients, at), "transform, kernel %s, N = %zu, q = %llu, place %zu", prime.kernel->name, prime.n, static_cast<unsigned long long>(q), at);
+    CHECK(values[at] == evaluate(prime, coefficients, at), "transform, kernel %s, N = %zu, q = %llu, place %zu",
+          prime.kernel->name, prime.n, static_cast<unsigned long long>(q), at);
   }
   WordBuffer back(prime.n), turned(prime.n);
   prime.kernel->inverse(prime, back.data(), values.data(), Order::seal);
@@ -134,7 +136,8 @@ void sums(const Prime& prime, Random& random, std::size_t terms, bool largest) {
   for (std::size_t i = 0; i < n; i++) {
     for (int poly = 0; poly < 2; poly++) {
       u64 sum = 0;
-      for (std::size_t k = 0; k < terms; k++) sum = mod(u128{sum} + mod(u128{pa[k][static_cast<std::size_t>(poly) * n + i]} * pb[k][i], q), q);
+      for (std::size_t k = 0; k < terms; k++)
+        sum = mod(u128{sum} + mod(u128{pa[k][static_cast<std::size_t>(poly) * n + i]} * pb[k][i], q), q);
       wanted[poly][i] = sum;
     }
   }
@@ -147,7 +150,8 @@ void inner_products(const Ring& ring, std::size_t target, Random& random, bool l
   const u64 q = prime.modulus.q;
   const std::size_t n = ring.n(), rows = ring.data_primes(), known = target < rows ? target : rows;
   WordBuffer coefficients(rows * n), key(rows * 2 * n), scratch(rows * n), out0(n), out1(n);
-  for (std::size_t i = 0; i < rows * n; i++) coefficients[i] = largest ? ring.moduli()[i / n] - 1 : random.value(ring.moduli()[i / n]);
+  for (std::size_t i = 0; i < rows * n; i++)
+    coefficients[i] = largest ? ring.moduli()[i / n] - 1 : random.value(ring.moduli()[i / n]);
   for (std::size_t i = 0; i < rows * 2 * n; i++) key[i] = largest ? q - 1 : random.value(q);
   std::vector<u64> wanted0(n, 0), wanted1(n, 0);
   WordBuffer row(n), known_values(n);
@@ -162,7 +166,9 @@ void inner_products(const Ring& ring, std::size_t target, Random& random, bool l
       wanted1[at] = mod(u128{wanted1[at]} + mod(u128{row[i]} * keys[KEY_TILE], q), q);
     }
   }
-  prime.kernel->inner_products(prime, InnerProducts{rows, coefficients.data(), ring.moduli().data(), known, known < rows ? known_values.data() : nullptr, key.data(), rows, out0.data(), out1.data(), scratch.data()});
+  prime.kernel->inner_products(prime, InnerProducts{rows, coefficients.data(), ring.moduli().data(), known,
+                                                    known < rows ? known_values.data() : nullptr, key.data(), rows,
+                                                    out0.data(), out1.data(), scratch.data()});
   same(out0, wanted0, "inner product 0", prime);
   same(out1, wanted1, "inner product 1", prime);
 }
@@ -196,7 +202,8 @@ void division(const Ring& ring, Random& random) {
 void automorphism(const Prime& prime, Random& random) {
   const std::size_t n = prime.n;
   const u64 q = prime.modulus.q;
-  for (const std::uint32_t element : {std::uint32_t{3}, static_cast<std::uint32_t>(2 * n - 1), static_cast<std::uint32_t>(2 * random.below(n) + 1)}) {
+  for (const std::uint32_t element :
+       {std::uint32_t{3}, static_cast<std::uint32_t>(2 * n - 1), static_cast<std::uint32_t>(2 * random.below(n) + 1)}) {
     WordBuffer a = random_values(random, n, q), out(n);
     std::vector<u64> wanted(n);
     for (std::size_t i = 0; i < n; i++) {
@@ -218,7 +225,8 @@ int main() {
     Random random(1);
     for (unsigned log_n = MIN_LOG_N; log_n <= MAX_LOG_N; log_n++) {
       const bool small = log_n <= 11;
-      const auto ring = small ? test_ring(log_n, {50, 30, 46, 47, 48, 33, 60, 50, 51, 40, 60}, *kernel) : test_ring(log_n, {50, 45, 46, 60, 50}, *kernel);
+      const auto ring = small ? test_ring(log_n, {50, 30, 46, 47, 48, 33, 60, 50, 51, 40, 60}, *kernel)
+                              : test_ring(log_n, {50, 45, 46, 60, 50}, *kernel);
       for (std::size_t i = 0; i <= ring->data_primes(); i++, primes++) {
         const Prime& prime = ring->prime(i);
         transforms(prime, random);

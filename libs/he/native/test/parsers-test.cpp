@@ -70,7 +70,8 @@ Buffer key_bytes(const Ring& ring, std::size_t slot, std::size_t slots) {
 void damage(const Buffer& whole, std::size_t frames, const std::function<void(Bytes)>& parse, const char* what) {
   CHECK(refusal(whole, parse).empty(), "%s: %s", what, refusal(whole, parse).c_str());
   for (std::size_t size = 0; size < whole.size(); size += size < frames ? 1 : whole.size() / 37 + 1) {
-    CHECK(!refusal(Buffer(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)), parse).empty(), "%s of %zu bytes", what, size);
+    CHECK(!refusal(Buffer(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)), parse).empty(),
+          "%s of %zu bytes", what, size);
   }
   Buffer longer(whole);
   longer.push_back(0);
@@ -104,7 +105,8 @@ void ciphertexts(const Ring& ring) {
       Buffer large(bytes);
       std::memcpy(large.data() + large.size() - 8, &ring.moduli()[level], 8);
       CHECK(refusal(large, parse).find("not below its prime") != std::string::npos, "a coefficient that is q");
-      for (const double scale : {0.0, -1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+      for (const double scale :
+           {0.0, -1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
         Buffer scaled(bytes);
         std::memcpy(scaled.data() + 73, &scale, 8);
         CHECK(refusal(scaled, parse).find("scale") != std::string::npos, "scale %f", scale);
@@ -141,15 +143,21 @@ void files(const Ring& ring, const Ring& other) {
   char path[] = "/tmp/blindfit-key-XXXXXX";
   const int descriptor = ::mkstemp(path);
   CHECK(descriptor >= 0, "a temporary file");
-  const auto write = [&](std::size_t count) { std::ofstream(path, std::ios::binary | std::ios::trunc).write(reinterpret_cast<const char*>(raw), static_cast<std::streamsize>(count)); };
+  const auto write = [&](std::size_t count) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc)
+        .write(reinterpret_cast<const char*>(raw), static_cast<std::streamsize>(count));
+  };
   write(size);
   {
     const auto first = KeyMapping::open(ring, path), second = KeyMapping::open(ring, path);
     CHECK(first->values(0) == second->values(0), "one mapping of a file");
-    CHECK(first->slot() == 1 && first->bytes() == size && std::memcmp(first->values(0), raw + KEY_FILE_HEADER, size - KEY_FILE_HEADER) == 0, "values");
+    CHECK(first->slot() == 1 && first->bytes() == size &&
+              std::memcmp(first->values(0), raw + KEY_FILE_HEADER, size - KEY_FILE_HEADER) == 0,
+          "values");
     CHECK(!refusal({}, [&](Bytes) { KeyMapping::open(other, path); }).empty(), "a mapping of another ring");
   }
-  for (const std::size_t count : {std::size_t{0}, std::size_t{100}, std::size_t{4096}, static_cast<std::size_t>(size - 1)}) {
+  for (const std::size_t count :
+       {std::size_t{0}, std::size_t{100}, std::size_t{4096}, static_cast<std::size_t>(size - 1)}) {
     write(count);
     CHECK(!refusal({}, [&](Bytes) { KeyMapping::open(ring, path); }).empty(), "%zu bytes", count);
   }
@@ -176,7 +184,10 @@ void ciphertext_files(const Ring& ring, const Ring& other) {
   char path[] = "/tmp/blindfit-ciphertext-XXXXXX";
   const int descriptor = ::mkstemp(path);
   CHECK(descriptor >= 0, "a temporary file");
-  const auto write = [&](std::size_t count) { std::ofstream(path, std::ios::binary | std::ios::trunc).write(reinterpret_cast<const char*>(raw), static_cast<std::streamsize>(count)); };
+  const auto write = [&](std::size_t count) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc)
+        .write(reinterpret_cast<const char*>(raw), static_cast<std::streamsize>(count));
+  };
   write(size);
   {
     const MappedCiphertext first = open_ciphertext(ring, path), second = open_ciphertext(ring, path);

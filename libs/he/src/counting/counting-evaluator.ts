@@ -3,7 +3,15 @@
  * steps, and adds up the cost. The planner runs the real circuits on it, so its figures cannot drift from the code.
  */
 import { CircuitError } from '../errors.ts';
-import { CONJUGATION, noOperations, type Ciphertext, type Evaluator, type FusedOperations, type OperationCounts, type Plaintext } from '../evaluator.ts';
+import {
+  CONJUGATION,
+  noOperations,
+  type Ciphertext,
+  type Evaluator,
+  type FusedOperations,
+  type OperationCounts,
+  type Plaintext,
+} from '../evaluator.ts';
 import type { Parameters } from '../parameters.ts';
 
 class Shadow implements Ciphertext, Plaintext {
@@ -55,20 +63,21 @@ export class DryRunEvaluator implements Evaluator {
   /** Total cost in transforms of length N. */
   transforms = 0;
   /** Sums of products are most of what a large job's plan consists of. */
-  readonly fused: Pick<FusedOperations, 'sumOfProducts'> = { sumOfProducts: (a, b) => this.sumOfProducts(a, b) };
+  readonly fused: Pick<FusedOperations, 'sumOfProducts'> = { sumOfProducts: (a, b) => this.#sumOfProducts(a, b) };
 
   /** By level. */
-  private readonly modulusBits: readonly number[];
+  readonly #modulusBits: readonly number[];
 
   constructor(parameters: Parameters) {
     this.parameters = parameters;
     let bits = 0;
-    this.modulusBits = parameters.dataBits.map((b) => (bits += b));
+    this.#modulusBits = parameters.dataBits.map((b) => (bits += b));
   }
 
   /** A stand-in for an input. @throws CircuitError above the parameters' levels */
   input(level: number, scale: number): Ciphertext {
-    if (level < 0 || level > this.parameters.maxLevel) throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
+    if (level < 0 || level > this.parameters.maxLevel)
+      throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
     return new Shadow(level, scale);
   }
 
@@ -77,7 +86,13 @@ export class DryRunEvaluator implements Evaluator {
     const counts = { ...this.counts };
     const { transforms } = this;
     const result = body();
-    for (const name of ['rotations', 'relinearisations', 'multiplications', 'plainMultiplications', 'rescales'] as const) {
+    for (const name of [
+      'rotations',
+      'relinearisations',
+      'multiplications',
+      'plainMultiplications',
+      'rescales',
+    ] as const) {
       this.counts[name] = counts[name] + times * (this.counts[name] - counts[name]);
     }
     this.transforms = transforms + times * (this.transforms - transforms);
@@ -134,7 +149,7 @@ export class DryRunEvaluator implements Evaluator {
     if (a.level !== b.level) throw new CircuitError('levels of a product differ');
     this.counts.multiplications++;
     this.transforms += MULTIPLY_PER_PRIME * (a.level + 1);
-    return this.checked(a.level, a.scale * b.scale, 3);
+    return this.#checked(a.level, a.scale * b.scale, 3);
   }
 
   square(a: Ciphertext): Ciphertext {
@@ -144,7 +159,7 @@ export class DryRunEvaluator implements Evaluator {
   multiplyPlain(a: Ciphertext, b: Plaintext): Ciphertext {
     this.counts.plainMultiplications++;
     this.transforms += MULTIPLY_PLAIN_PER_PRIME * (a.level + 1);
-    return this.checked(a.level, a.scale * b.scale, a.size);
+    return this.#checked(a.level, a.scale * b.scale, a.size);
   }
 
   relineariseInPlace(a: Ciphertext): void {
@@ -183,7 +198,7 @@ export class DryRunEvaluator implements Evaluator {
   }
 
   /** Counts as the products and sums it stands for, without doing them one by one. */
-  private sumOfProducts(a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
+  #sumOfProducts(a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
     const [left, right] = [a[0], b[0]];
     if (left === undefined || right === undefined) throw new CircuitError('nothing to add');
     const { level } = right;
@@ -191,17 +206,22 @@ export class DryRunEvaluator implements Evaluator {
     for (const [index, factor] of b.entries()) {
       const other = a[index];
       if (other === undefined || other.level < level) throw new CircuitError(`factor ${index} is below level ${level}`);
-      if (factor.level !== level || differ(other.scale * factor.scale, scale)) throw new CircuitError('levels or scales of a sum differ');
+      if (factor.level !== level || differ(other.scale * factor.scale, scale))
+        throw new CircuitError('levels or scales of a sum differ');
     }
     this.counts.multiplications += b.length;
     this.transforms += (b.length * MULTIPLY_PER_PRIME + (b.length - 1) * ADD_PER_PRIME) * (level + 1);
-    return this.checked(level, scale, 3);
+    return this.#checked(level, scale, 3);
   }
 
   /** SEAL refuses a scale that fills the modulus. */
-  private checked(level: number, scale: number, size: number): Ciphertext {
-    const bits = this.modulusBits[level] ?? 0;
-    if (scale >= 2 ** bits) throw new CircuitError(`a scale of 2^${Math.log2(scale).toFixed(1)} at level ${level}`, `the modulus there has ${bits} bits`);
+  #checked(level: number, scale: number, size: number): Ciphertext {
+    const bits = this.#modulusBits[level] ?? 0;
+    if (scale >= 2 ** bits)
+      throw new CircuitError(
+        `a scale of 2^${Math.log2(scale).toFixed(1)} at level ${level}`,
+        `the modulus there has ${bits} bits`,
+      );
     return new Shadow(level, scale, size);
   }
 }

@@ -33,7 +33,8 @@ export function checkedPayload(object: SealObject, bytes: Uint8Array, maxBytes: 
   const what = `the SEAL ${object}`;
   const compression = compressionOf(what, bytes);
   const plain = compression === ZSTD ? inflate(what, bytes, maxBytes) : bytes;
-  if (plain.length > maxBytes) throw new WireError(`${what} has ${plain.length} bytes`, `at most ${maxBytes} for this object`);
+  if (plain.length > maxBytes)
+    throw new WireError(`${what} has ${plain.length} bytes`, `at most ${maxBytes} for this object`);
   const frames = new Frames(what, plain);
   if (object === 'ciphertext') frames.ciphertext(HEADER, plain.length);
   else frames.keys(HEADER, plain.length);
@@ -46,14 +47,19 @@ function viewOf(bytes: Uint8Array): DataView {
 }
 
 function compressionOf(what: string, bytes: Uint8Array): number {
-  if (bytes.length < HEADER) throw new WireError(`${what} is cut off after ${bytes.length} bytes`, `its header alone has ${HEADER}`);
+  if (bytes.length < HEADER)
+    throw new WireError(`${what} is cut off after ${bytes.length} bytes`, `its header alone has ${HEADER}`);
   const view = viewOf(bytes);
-  if (view.getUint16(0, true) !== MAGIC || view.getUint8(2) !== HEADER) throw new WireError(`${what} does not start with SEAL's header`, 'save it with SEAL 4');
-  if (view.getUint8(3) !== VERSION) throw new WireError(`${what} was saved by SEAL ${view.getUint8(3)}`, `SEAL ${VERSION} is read`);
+  if (view.getUint16(0, true) !== MAGIC || view.getUint8(2) !== HEADER)
+    throw new WireError(`${what} does not start with SEAL's header`, 'save it with SEAL 4');
+  if (view.getUint8(3) !== VERSION)
+    throw new WireError(`${what} was saved by SEAL ${view.getUint8(3)}`, `SEAL ${VERSION} is read`);
   const compression = view.getUint8(5);
-  if (compression !== NONE && compression !== ZSTD) throw new WireError(`${what} has compression mode ${compression}`, `allowed: ${NONE} (none) and ${ZSTD} (zstd)`);
+  if (compression !== NONE && compression !== ZSTD)
+    throw new WireError(`${what} has compression mode ${compression}`, `allowed: ${NONE} (none) and ${ZSTD} (zstd)`);
   const size = view.getBigUint64(8, true);
-  if (size !== BigInt(bytes.length)) throw new WireError(`${what} has ${bytes.length} bytes`, `its header says ${size}: it was cut off or damaged`);
+  if (size !== BigInt(bytes.length))
+    throw new WireError(`${what} has ${bytes.length} bytes`, `its header says ${size}: it was cut off or damaged`);
   return compression;
 }
 
@@ -62,8 +68,12 @@ function inflate(what: string, bytes: Uint8Array, maxBytes: number): Uint8Array 
   try {
     content = zstdDecompressSync(bytes.subarray(HEADER), { maxOutputLength: maxBytes, chunkSize: CHUNK_BYTES });
   } catch (error) {
-    if (error instanceof RangeError) throw new WireError(`${what} inflates to more than ${maxBytes} bytes`, 'that is the most this object can have');
-    throw new WireError(`${what} cannot be decompressed: ${error instanceof Error ? error.message : String(error)}`, 'it was damaged before it was uploaded: make it anew');
+    if (error instanceof RangeError)
+      throw new WireError(`${what} inflates to more than ${maxBytes} bytes`, 'that is the most this object can have');
+    throw new WireError(
+      `${what} cannot be decompressed: ${error instanceof Error ? error.message : String(error)}`,
+      'it was damaged before it was uploaded: make it anew',
+    );
   }
   return reframed(bytes, NONE, content);
 }
@@ -73,7 +83,10 @@ function inflate(what: string, bytes: Uint8Array, maxBytes: number): Uint8Array 
  * most of it is random, so the fastest level packs as well as any.
  */
 export function compressedPayload(plain: Uint8Array): Uint8Array {
-  const content = zstdCompressSync(plain.subarray(HEADER), { params: { [constants.ZSTD_c_compressionLevel]: 1 }, chunkSize: CHUNK_BYTES });
+  const content = zstdCompressSync(plain.subarray(HEADER), {
+    params: { [constants.ZSTD_c_compressionLevel]: 1 },
+    chunkSize: CHUNK_BYTES,
+  });
   return reframed(plain, ZSTD, content);
 }
 
@@ -92,55 +105,59 @@ function reframed(object: Uint8Array, compression: typeof NONE | typeof ZSTD, co
 
 /** Walks over the objects inside an object. */
 class Frames {
-  private readonly what: string;
-  private readonly view: DataView;
+  readonly #what: string;
+  readonly #view: DataView;
 
   constructor(what: string, bytes: Uint8Array) {
-    this.what = what;
-    this.view = viewOf(bytes);
+    this.#what = what;
+    this.#view = viewOf(bytes);
   }
 
   /** The coefficients and, in a seeded ciphertext, the seed. */
   ciphertext(from: number, to: number): void {
-    const coefficients = this.next(from + CIPHERTEXT_FIELDS, to);
-    if (coefficients !== to && this.next(coefficients, to) !== to) throw this.damaged(coefficients);
+    const coefficients = this.#next(from + CIPHERTEXT_FIELDS, to);
+    if (coefficients !== to && this.#next(coefficients, to) !== to) throw this.#damaged(coefficients);
   }
 
   /** keys u64, then for each: parts u64, and as many ciphertexts. */
   keys(from: number, to: number): void {
     let at = from + PARMS_ID;
-    const keys = this.count(at, to);
+    const keys = this.#count(at, to);
     at += 8;
     for (let key = 0; key < keys; key++) {
-      const parts = this.count(at, to);
+      const parts = this.#count(at, to);
       at += 8;
       for (let part = 0; part < parts; part++) {
-        const end = this.next(at, to);
+        const end = this.#next(at, to);
         this.ciphertext(at + HEADER, end);
         at = end;
       }
     }
-    if (at !== to) throw this.damaged(at);
+    if (at !== to) throw this.#damaged(at);
   }
 
   /** A number of things of at least 8 bytes each. */
-  private count(at: number, to: number): number {
-    if (at + 8 > to) throw this.damaged(at);
-    const count = this.view.getBigUint64(at, true);
-    if (count > BigInt(to - at - 8) / 8n) throw this.damaged(at);
+  #count(at: number, to: number): number {
+    if (at + 8 > to) throw this.#damaged(at);
+    const count = this.#view.getBigUint64(at, true);
+    if (count > BigInt(to - at - 8) / 8n) throw this.#damaged(at);
     return Number(count);
   }
 
   /** Where the object at `at` ends. */
-  private next(at: number, to: number): number {
-    if (at + HEADER > to || this.view.getUint16(at, true) !== MAGIC) throw this.damaged(at);
-    if (this.view.getUint8(at + 5) !== NONE) throw new WireError(`${this.what} has something compressed inside, at byte ${at}`, 'only the whole may be compressed');
-    const size = this.view.getBigUint64(at + 8, true);
-    if (size < HEADER || size > BigInt(to - at)) throw this.damaged(at);
+  #next(at: number, to: number): number {
+    if (at + HEADER > to || this.#view.getUint16(at, true) !== MAGIC) throw this.#damaged(at);
+    if (this.#view.getUint8(at + 5) !== NONE)
+      throw new WireError(
+        `${this.#what} has something compressed inside, at byte ${at}`,
+        'only the whole may be compressed',
+      );
+    const size = this.#view.getBigUint64(at + 8, true);
+    if (size < HEADER || size > BigInt(to - at)) throw this.#damaged(at);
     return at + Number(size);
   }
 
-  private damaged(at: number): WireError {
-    return new WireError(`${this.what} is damaged or cut off at byte ${at}`, 'make it anew');
+  #damaged(at: number): WireError {
+    return new WireError(`${this.#what} is damaged or cut off at byte ${at}`, 'make it anew');
   }
 }

@@ -31,6 +31,7 @@ export function plaintextBytes(parmsId: BigUint64Array, scale: number, values: B
 
 /** The NTT values of a serialised plaintext, in its own memory: an array of its own, which is aligned. @throws WireError when the bytes are not one of that many values */
 export function plaintextValues(bytes: Uint8Array, count: number): BigUint64Array {
-  if (bytes.length !== FIXED + 8 * count) throw new WireError(`a plaintext of ${bytes.length} bytes`, `${FIXED + 8 * count} expected`);
+  if (bytes.length !== FIXED + 8 * count)
+    throw new WireError(`a plaintext of ${bytes.length} bytes`, `${FIXED + 8 * count} expected`);
   return new BigUint64Array(bytes.buffer, bytes.byteOffset + FIXED, count);
 }

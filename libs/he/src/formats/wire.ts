@@ -56,14 +56,17 @@ export function wrap(parameters: Parameters, fields: WireFields, payload: Uint8A
 
 /** Reads a header alone. @throws WireError when it is none of ours */
 export function parseHeader(head: Uint8Array): WireHeader {
-  if (head.length < WIRE_HEADER_BYTES) throw new WireError(`a blob of ${head.length} bytes`, `at least ${WIRE_HEADER_BYTES} are needed`);
+  if (head.length < WIRE_HEADER_BYTES)
+    throw new WireError(`a blob of ${head.length} bytes`, `at least ${WIRE_HEADER_BYTES} are needed`);
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   if (view.getUint32(0, true) !== MAGIC) throw new WireError('not a Blindfit blob', 'it must start with "BFHE"');
   const version = view.getUint8(4);
-  if (version !== VERSION) throw new WireError(`wire format version ${version}`, `this release reads version ${VERSION}`);
+  if (version !== VERSION)
+    throw new WireError(`wire format version ${version}`, `this release reads version ${VERSION}`);
   const code = view.getUint8(5);
   const kind = (Object.keys(KINDS) as WireKind[]).find((name) => KINDS[name] === code);
-  if (kind === undefined) throw new WireError(`blob kind ${code}`, `kinds 1 to 3 are known: ${Object.keys(KINDS).join(', ')}`);
+  if (kind === undefined)
+    throw new WireError(`blob kind ${code}`, `kinds 1 to 3 are known: ${Object.keys(KINDS).join(', ')}`);
   return {
     kind,
     level: view.getInt16(6, true),
@@ -106,7 +109,8 @@ export function checkHeader(header: WireHeader, blobBytes: number, expected: Wir
   check('the rotation step', header.step, fields.step ?? 0);
   check('the scale', header.scale, fields.scale ?? 0);
   const limit = maxPayloadBytes(expected);
-  if (header.payloadBytes > limit) throw new WireError(`a payload of ${header.payloadBytes} bytes`, `at most ${limit} for this object`);
+  if (header.payloadBytes > limit)
+    throw new WireError(`a payload of ${header.payloadBytes} bytes`, `at most ${limit} for this object`);
 }
 
 /** The payload of a blob that must be exactly what is expected. @throws WireError */

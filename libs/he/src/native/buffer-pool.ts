@@ -8,29 +8,29 @@ const MAX_BYTES = 96 * 2 ** 20;
  * ciphertext, so that each serves any level; what a short one never touches takes no memory.
  */
 export class BufferPool {
-  private readonly addon: Pick<NativeAddon, 'allocate'>;
-  private readonly words: number;
-  private readonly free: Words[] = [];
+  readonly #addon: Pick<NativeAddon, 'allocate'>;
+  readonly #words: number;
+  readonly #free: Words[] = [];
 
   /** @param words of the longest buffer */
   constructor(addon: Pick<NativeAddon, 'allocate'>, words: number) {
-    this.addon = addon;
-    this.words = words;
+    this.#addon = addon;
+    this.#words = words;
   }
 
   /** The content is undefined. */
   take(words: number): Words {
-    const whole = this.free.pop() ?? this.addon.allocate(this.words);
+    const whole = this.#free.pop() ?? this.#addon.allocate(this.#words);
     return words === whole.length ? whole : whole.subarray(0, words);
   }
 
   readonly give = ({ buffer }: Words): void => {
     // What the addon allocated by itself may be shorter.
-    if (buffer.byteLength < this.words * 8 || (this.free.length + 1) * this.words * 8 > MAX_BYTES) return;
-    this.free.push(new BigUint64Array(buffer, 0, this.words));
+    if (buffer.byteLength < this.#words * 8 || (this.#free.length + 1) * this.#words * 8 > MAX_BYTES) return;
+    this.#free.push(new BigUint64Array(buffer, 0, this.#words));
   };
 
   clear(): void {
-    this.free.length = 0;
+    this.#free.length = 0;
   }
 }

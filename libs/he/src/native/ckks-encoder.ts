@@ -5,25 +5,25 @@
  */
 
 export class CkksEncoder {
-  private readonly ring: number;
-  private readonly bits: number;
+  readonly #ring: number;
+  readonly #bits: number;
   /** Where slot i, and after all slots their conjugates, go: bit-reversed, by powers of 3. */
-  private readonly places: Uint32Array;
+  readonly #places: Uint32Array;
   /** Inverse roots in the order the FFT uses them. */
-  private readonly real: Float64Array;
-  private readonly imaginary: Float64Array;
+  readonly #real: Float64Array;
+  readonly #imaginary: Float64Array;
 
   constructor(ring: number) {
-    this.ring = ring;
-    this.bits = Math.log2(ring);
-    this.places = placesOf(ring, this.bits);
-    this.real = new Float64Array(ring);
-    this.imaginary = new Float64Array(ring);
+    this.#ring = ring;
+    this.#bits = Math.log2(ring);
+    this.#places = placesOf(ring, this.#bits);
+    this.#real = new Float64Array(ring);
+    this.#imaginary = new Float64Array(ring);
     const roots = new Roots(2 * ring);
     for (let i = 1; i < ring; i++) {
-      const [re, im] = roots.get(reversed(i - 1, this.bits) + 1);
-      this.real[i] = re;
-      this.imaginary[i] = -im;
+      const [re, im] = roots.get(reversed(i - 1, this.#bits) + 1);
+      this.#real[i] = re;
+      this.#imaginary[i] = -im;
     }
   }
 
@@ -32,7 +32,8 @@ export class CkksEncoder {
    * @param slots real values; missing ones are zero
    */
   coefficients(slots: Float64Array, scale: number): Float64Array {
-    const { ring, places } = this;
+    const ring = this.#ring;
+    const places = this.#places;
     const re = new Float64Array(ring);
     const im = new Float64Array(ring);
     const half = ring / 2;
@@ -43,12 +44,14 @@ export class CkksEncoder {
       // As std::conj does: the imaginary part of a conjugate is minus zero.
       im[places[i + half] ?? 0] = -0;
     }
-    this.inverseFft(re, im, scale / ring);
+    this.#inverseFft(re, im, scale / ring);
     return re;
   }
 
-  private inverseFft(re: Float64Array, im: Float64Array, factor: number): void {
-    const { ring, real, imaginary } = this;
+  #inverseFft(re: Float64Array, im: Float64Array, factor: number): void {
+    const ring = this.#ring;
+    const real = this.#real;
+    const imaginary = this.#imaginary;
     let root = 0;
     let gap = 1;
     for (let m = ring >> 1; m > 1; m >>= 1) {
@@ -94,23 +97,23 @@ function butterfly(re: Float64Array, im: Float64Array, j: number, k: number, rr:
 
 /** The roots of unity of an order, an eighth of them computed and the others mirrored. */
 class Roots {
-  private readonly order: number;
-  private readonly eighth: (readonly [number, number])[] = [];
+  readonly #order: number;
+  readonly #eighth: (readonly [number, number])[] = [];
 
   constructor(order: number) {
-    this.order = order;
+    this.#order = order;
     for (let i = 0; i <= order / 8; i++) {
       const angle = (2 * Math.PI * i) / order;
-      this.eighth.push([cosine(angle), sine(angle)]);
+      this.#eighth.push([cosine(angle), sine(angle)]);
     }
   }
 
   get(at: number): readonly [number, number] {
-    const { order } = this;
+    const order = this.#order;
     const index = at & (order - 1);
-    if (index <= order / 8) return this.eighth[index] ?? [NaN, NaN];
+    if (index <= order / 8) return this.#eighth[index] ?? [NaN, NaN];
     if (index <= order / 4) {
-      const [re, im] = this.eighth[order / 4 - index] ?? [NaN, NaN];
+      const [re, im] = this.#eighth[order / 4 - index] ?? [NaN, NaN];
       return [im, re];
     }
     if (index <= order / 2) {
@@ -133,14 +136,19 @@ class Roots {
 function sine(x: number): number {
   const z = x * x;
   const w = z * z;
-  const r = 8.33333333332248946124e-3 + z * (-1.98412698298579493134e-4 + z * 2.75573137070700676789e-6) + z * w * (-2.50507602534068634195e-8 + z * 1.58969099521155010221e-10);
+  const r =
+    8.33333333332248946124e-3 +
+    z * (-1.98412698298579493134e-4 + z * 2.75573137070700676789e-6) +
+    z * w * (-2.50507602534068634195e-8 + z * 1.58969099521155010221e-10);
   return x + z * x * (-1.66666666666666324348e-1 + z * r);
 }
 
 function cosine(x: number): number {
   const z = x * x;
   const z4 = z * z * (z * z);
-  const r = z * (4.16666666666666019037e-2 + z * (-1.38888888888741095749e-3 + z * 2.48015872894767294178e-5)) + z4 * (-2.75573143513906633035e-7 + z * (2.08757232129817482790e-9 + z * -1.13596475577881948265e-11));
+  const r =
+    z * (4.16666666666666019037e-2 + z * (-1.38888888888741095749e-3 + z * 2.48015872894767294178e-5)) +
+    z4 * (-2.75573143513906633035e-7 + z * (2.0875723212981748279e-9 + z * -1.13596475577881948265e-11));
   const half = 0.5 * z;
   const w = 1 - half;
   return w + (1 - w - half + z * r);

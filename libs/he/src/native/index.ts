@@ -1,4 +1,11 @@
-export { EVALUATOR_CHOICES, evaluatorName, loadAddon, resolveEvaluator, type EvaluatorChoice, type ResolvedEvaluator } from './resolve.ts';
+export {
+  EVALUATOR_CHOICES,
+  evaluatorName,
+  loadAddon,
+  resolveEvaluator,
+  type EvaluatorChoice,
+  type ResolvedEvaluator,
+} from './resolve.ts';
 export { KERNELS, type Kernel, type NativeAddon, type NativeKey } from './addon.ts';
 export { NativeScheme, type NativeCiphertext } from './native-scheme.ts';
 export { NativeEvaluator, NO_NATIVE_KEYS, type NativeKeys } from './native-evaluator.ts';

@@ -8,10 +8,10 @@ import { constantContent, residue } from '../constants.ts';
 import { discard } from '../discard.ts';
 import { CircuitError, WireError } from '../errors.ts';
 import type { Ciphertext, Plaintext } from '../evaluator.ts';
-import { galoisElement } from '../galois.ts';
-import type { Parameters } from '../parameters.ts';
 import { checkedPayload } from '../formats/payload.ts';
 import { maxPayloadBytes } from '../formats/wire.ts';
+import { galoisElement } from '../galois.ts';
+import type { Parameters } from '../parameters.ts';
 import type { Kernel, NativeAddon, NativeKey, NativeRing, Words } from './addon.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { CkksEncoder } from './ckks-encoder.ts';
@@ -30,12 +30,16 @@ export class NativeCiphertext implements Ciphertext {
   size: number;
   level: number;
   scale: number;
-  private readonly giveBack: (data: Words) => void;
-  private freed = false;
+  readonly #giveBack: (data: Words) => void;
+  #freed = false;
 
   /** @param giveBack called with data that is not needed any more */
-  constructor(giveBack: (data: Words) => void, data: Words, { size, level, scale }: { readonly size: number; readonly level: number; readonly scale: number }) {
-    this.giveBack = giveBack;
+  constructor(
+    giveBack: (data: Words) => void,
+    data: Words,
+    { size, level, scale }: { readonly size: number; readonly level: number; readonly scale: number },
+  ) {
+    this.#giveBack = giveBack;
     this.data = data;
     this.size = size;
     this.level = level;
@@ -44,16 +48,16 @@ export class NativeCiphertext implements Ciphertext {
 
   /** Takes the place of the content; the old buffer goes back. */
   replace(data: Words, size: number, level: number): void {
-    this.giveBack(this.data);
+    this.#giveBack(this.data);
     this.data = data;
     this.size = size;
     this.level = level;
   }
 
   [Symbol.dispose](): void {
-    if (this.freed) return;
-    this.freed = true;
-    this.giveBack(this.data);
+    if (this.#freed) return;
+    this.#freed = true;
+    this.#giveBack(this.data);
   }
 }
 
@@ -78,46 +82,59 @@ export class NativeScheme implements Disposable {
   readonly parameters: Parameters;
   readonly ring: NativeRing;
   readonly pool: BufferPool;
-  private readonly addon: NativeAddon;
+  readonly #addon: NativeAddon;
   /** Data primes, q0 first, then the special one. */
-  private readonly primes: readonly bigint[];
+  readonly #primes: readonly bigint[];
   /** Made when something is encoded: its tables take longer than opening all keys. */
-  private encoder: CkksEncoder | undefined;
+  #encoder: CkksEncoder | undefined;
   /** In order of use, the oldest first. */
-  private readonly plaintexts = new Map<string, Words>();
+  readonly #plaintexts = new Map<string, Words>();
 
   /** @param kernel the fastest possible when left out */
   constructor(addon: NativeAddon, parameters: Parameters, kernel?: Kernel) {
-    this.addon = addon;
+    this.#addon = addon;
     this.parameters = parameters;
     const { ring, maxLevel } = parameters;
-    this.primes = sealPrimes(parameters);
-    const ids = Array.from({ length: maxLevel + 1 }, (_, level) => parmsId(ring, this.primes.slice(0, level + 1), addon.blake2b256));
-    const given = [ring, BigUint64Array.from(this.primes), BigUint64Array.from(ids.flatMap((id) => [...id])), parmsId(ring, this.primes, addon.blake2b256)] as const;
+    this.#primes = sealPrimes(parameters);
+    const ids = Array.from({ length: maxLevel + 1 }, (_, level) =>
+      parmsId(ring, this.#primes.slice(0, level + 1), addon.blake2b256),
+    );
+    const given = [
+      ring,
+      BigUint64Array.from(this.#primes),
+      BigUint64Array.from(ids.flatMap((id) => [...id])),
+      parmsId(ring, this.#primes, addon.blake2b256),
+    ] as const;
     this.ring = kernel === undefined ? addon.createRing(...given) : addon.createRing(...given, kernel);
     this.pool = new BufferPool(addon, MAX_POLYNOMIALS * (maxLevel + 1) * ring);
   }
 
   [Symbol.dispose](): void {
-    this.plaintexts.clear();
+    this.#plaintexts.clear();
     this.pool.clear();
   }
 
   prime(level: number): bigint {
-    const prime = level <= this.parameters.maxLevel ? this.primes[level] : undefined;
-    if (prime === undefined) throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
+    const prime = level <= this.parameters.maxLevel ? this.#primes[level] : undefined;
+    if (prime === undefined)
+      throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
     return prime;
   }
 
   encode(first: Float64Array, level: number, scale: number, second?: Float64Array): NativePlaintext {
     const hash = createHash('sha1').update(bytesOf(first));
     if (second !== undefined) hash.update('i').update(bytesOf(second));
-    const data = this.kept(`${level}:${scale}:${hash.digest('base64')}`, level, (words) => {
-      this.encodeReal(words, first, level, scale);
+    const data = this.#kept(`${level}:${scale}:${hash.digest('base64')}`, level, (words) => {
+      this.#encodeReal(words, first, level, scale);
       if (second === undefined) return;
       // Two real encodings, as on node-seal: J times real is i times real, but for the sign on odd slots.
       const other = this.pool.take(words.length);
-      this.encodeReal(other, second.map((value, slot) => (slot % 2 === 0 ? value : -value)), level, scale);
+      this.#encodeReal(
+        other,
+        second.map((value, slot) => (slot % 2 === 0 ? value : -value)),
+        level,
+        scale,
+      );
       this.ring.addTimesJ(words, words, other, level, 1);
       this.pool.give(other);
     });
@@ -127,35 +144,48 @@ export class NativeScheme implements Disposable {
   encodeConstant(value: number, level: number, scale: number): NativePlaintext {
     const { ring } = this.parameters;
     const content = constantContent(value, scale);
-    const data = this.kept(`${level}:constant:${content}`, level, (words) => {
+    const data = this.#kept(`${level}:constant:${content}`, level, (words) => {
       for (let i = 0; i <= level; i++) words.fill(residue(content, this.prime(i)), i * ring, (i + 1) * ring);
     });
     return new NativePlaintext(data, level, scale);
   }
 
   monomial(power: number, level: number): NativePlaintext {
-    return new NativePlaintext(this.kept(`${level}:power:${power}`, level, (words) => this.ring.monomial(words, power, level)), level, 1);
+    return new NativePlaintext(
+      this.#kept(`${level}:power:${power}`, level, (words) => this.ring.monomial(words, power, level)),
+      level,
+      1,
+    );
   }
 
   /** @throws WireError when the bytes are no ciphertext of this context */
   loadCiphertext(bytes: Uint8Array): NativeCiphertext {
     const { parameters } = this;
-    const payload = checkedPayload('ciphertext', bytes, maxPayloadBytes({ parameters, fields: { kind: 'ciphertext', level: parameters.maxLevel } }));
+    const payload = checkedPayload(
+      'ciphertext',
+      bytes,
+      maxPayloadBytes({ parameters, fields: { kind: 'ciphertext', level: parameters.maxLevel } }),
+    );
     try {
-      const { data, polys, level, scale } = this.ring.readCiphertext(payload, this.bufferFor(payload));
+      const { data, polys, level, scale } = this.ring.readCiphertext(payload, this.#bufferFor(payload));
       if (payload.buffer !== bytes.buffer) discard(payload);
       return new NativeCiphertext(this.pool.give, data, { size: polys, level, scale });
     } catch (error) {
-      throw new WireError(error instanceof Error ? error.message : String(error), 'it is no ciphertext of these parameters');
+      throw new WireError(
+        error instanceof Error ? error.message : String(error),
+        'it is no ciphertext of these parameters',
+      );
     }
   }
 
   /** A buffer of the length that SEAL's header promises, if that is one of ours. The addon checks what the header says. */
-  private bufferFor(payload: Uint8Array): Words | undefined {
+  #bufferFor(payload: Uint8Array): Words | undefined {
     if (payload.length < SIZE_FIELDS + 24) return undefined;
     const view = new DataView(payload.buffer, payload.byteOffset);
     const [polys, primes] = [view.getBigUint64(SIZE_FIELDS, true), view.getBigUint64(SIZE_FIELDS + 16, true)];
-    return polys === 2n && primes >= 1n && primes <= this.parameters.maxLevel + 1 ? this.take(2, Number(primes) - 1) : undefined;
+    return polys === 2n && primes >= 1n && primes <= this.parameters.maxLevel + 1
+      ? this.take(2, Number(primes) - 1)
+      : undefined;
   }
 
   /**
@@ -165,11 +195,21 @@ export class NativeScheme implements Disposable {
    */
   packKey(bytes: Uint8Array, step: number | undefined): Uint8Array {
     const { parameters } = this;
-    const payload = checkedPayload('key', bytes, maxPayloadBytes({ parameters, fields: step === undefined ? { kind: 'relinearisation-key' } : { kind: 'galois-key', step } }));
+    const payload = checkedPayload(
+      'key',
+      bytes,
+      maxPayloadBytes({
+        parameters,
+        fields: step === undefined ? { kind: 'relinearisation-key' } : { kind: 'galois-key', step },
+      }),
+    );
     try {
       return this.ring.packKey(payload, step === undefined ? 0 : (galoisElement(step, parameters.ring) - 1) / 2);
     } catch (error) {
-      throw new WireError(error instanceof Error ? error.message : String(error), 'make the keys anew, or put each in its place');
+      throw new WireError(
+        error instanceof Error ? error.message : String(error),
+        'make the keys anew, or put each in its place',
+      );
     }
   }
 
@@ -201,7 +241,7 @@ export class NativeScheme implements Disposable {
    */
   mapCiphertext(path: string): NativeCiphertext {
     const { data, polys, level, scale } = this.ring.openCiphertext(path);
-    return new NativeCiphertext(this.addon.release, data, { size: polys, level, scale });
+    return new NativeCiphertext(this.#addon.release, data, { size: polys, level, scale });
   }
 
   /** Words of a ciphertext of `polys` polynomials. Their content is undefined. */
@@ -209,22 +249,26 @@ export class NativeScheme implements Disposable {
     return this.pool.take(polys * (level + 1) * this.parameters.ring);
   }
 
-  private encodeReal(out: Words, slots: Float64Array, level: number, scale: number): void {
-    this.ring.fromCoefficients(out, (this.encoder ??= new CkksEncoder(this.parameters.ring)).coefficients(slots, scale), level);
+  #encodeReal(out: Words, slots: Float64Array, level: number, scale: number): void {
+    this.ring.fromCoefficients(
+      out,
+      (this.#encoder ??= new CkksEncoder(this.parameters.ring)).coefficients(slots, scale),
+      level,
+    );
   }
 
-  private kept(key: string, level: number, make: (words: Words) => void): Words {
-    const known = this.plaintexts.get(key);
+  #kept(key: string, level: number, make: (words: Words) => void): Words {
+    const known = this.#plaintexts.get(key);
     if (known !== undefined) {
-      this.plaintexts.delete(key);
-      this.plaintexts.set(key, known);
+      this.#plaintexts.delete(key);
+      this.#plaintexts.set(key, known);
       return known;
     }
-    const [oldest] = this.plaintexts.keys();
-    if (this.plaintexts.size >= MAX_PLAINTEXTS && oldest !== undefined) this.plaintexts.delete(oldest);
-    const words = this.addon.allocate((level + 1) * this.parameters.ring);
+    const [oldest] = this.#plaintexts.keys();
+    if (this.#plaintexts.size >= MAX_PLAINTEXTS && oldest !== undefined) this.#plaintexts.delete(oldest);
+    const words = this.#addon.allocate((level + 1) * this.parameters.ring);
     make(words);
-    this.plaintexts.set(key, words);
+    this.#plaintexts.set(key, words);
     return words;
   }
 }

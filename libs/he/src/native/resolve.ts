@@ -18,11 +18,17 @@ export type ResolvedEvaluator =
  * @param quiet says nothing on stderr before compiling, which takes some 20 seconds
  * @throws ParameterError when `native` is asked for and cannot be had
  */
-export async function resolveEvaluator(choice: EvaluatorChoice = 'auto', { quiet = true } = {}): Promise<ResolvedEvaluator> {
+export async function resolveEvaluator(
+  choice: EvaluatorChoice = 'auto',
+  { quiet = true } = {},
+): Promise<ResolvedEvaluator> {
   if (choice === 'seal') return { kind: 'seal', why: 'it was asked for' };
   const found = await findNative(quiet);
   if (found.kind === 'native' || choice === 'auto') return found;
-  throw new ParameterError(`the native evaluator cannot be used: ${found.why}`, 'install g++, or set BLINDFIT_EVALUATOR to auto or seal');
+  throw new ParameterError(
+    `the native evaluator cannot be used: ${found.why}`,
+    'install g++, or set BLINDFIT_EVALUATOR to auto or seal',
+  );
 }
 
 async function findNative(quiet: boolean): Promise<ResolvedEvaluator> {
@@ -31,7 +37,15 @@ async function findNative(quiet: boolean): Promise<ResolvedEvaluator> {
   try {
     const [kernel] = loadAddon(built.path).kernels();
     if (kernel === undefined) return { kind: 'seal', why: 'the addon knows no kernel for this CPU' };
-    return { kind: 'native', path: built.path, kernel, why: kernel === KERNELS[0] ? 'this CPU runs its fastest kernels' : `${kernel} is the fastest of its kernels that this CPU can run` };
+    return {
+      kind: 'native',
+      path: built.path,
+      kernel,
+      why:
+        kernel === KERNELS[0]
+          ? 'this CPU runs its fastest kernels'
+          : `${kernel} is the fastest of its kernels that this CPU can run`,
+    };
   } catch (error) {
     return { kind: 'seal', why: `the addon does not load: ${error instanceof Error ? error.message : String(error)}` };
   }

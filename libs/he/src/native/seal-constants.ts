@@ -8,16 +8,24 @@ const WITNESSES = [2n, 3n, 5n, 7n, 11n, 13n, 17n, 19n, 23n, 29n, 31n, 37n, 41n];
 const CKKS = 2n;
 
 /** As `CoeffModulus::Create` chooses them for the bits: the largest primes = 1 mod 2N of each size, smallest first. Data primes, then the special one. */
-export function sealPrimes({ ring, coefficientModulusBits }: Pick<Parameters, 'ring' | 'coefficientModulusBits'>): bigint[] {
+export function sealPrimes({
+  ring,
+  coefficientModulusBits,
+}: Pick<Parameters, 'ring' | 'coefficientModulusBits'>): bigint[] {
   const tables = new Map<number, bigint[]>();
-  for (const bits of new Set(coefficientModulusBits)) tables.set(bits, largestPrimes(ring, bits, coefficientModulusBits.filter((other) => other === bits).length));
+  for (const bits of new Set(coefficientModulusBits))
+    tables.set(bits, largestPrimes(ring, bits, coefficientModulusBits.filter((other) => other === bits).length));
   return coefficientModulusBits.map((bits) => tables.get(bits)?.pop() ?? 0n);
 }
 
 function largestPrimes(ring: number, bits: number, count: number): bigint[] {
   const step = BigInt(2 * ring);
   const found: bigint[] = [];
-  for (let value = (((1n << BigInt(bits)) - 1n) / step) * step + 1n; found.length < count && value > 1n << BigInt(bits - 1); value -= step) {
+  for (
+    let value = (((1n << BigInt(bits)) - 1n) / step) * step + 1n;
+    found.length < count && value > 1n << BigInt(bits - 1);
+    value -= step
+  ) {
     if (isPrime(value)) found.push(value);
   }
   if (found.length < count) throw new RangeError(`there are not ${count} primes of ${bits} bits for N = ${ring}`);

@@ -22,19 +22,22 @@ export class SchemeContext {
   readonly parmsIdWords: readonly BigUint64Array[];
   /** By prime, as they are needed. */
   readonly roots = new Map<bigint, RootTable>();
-  private readonly key: string;
+  readonly #key: string;
 
   private constructor(parameters: Parameters, module: SealModule) {
     this.module = module;
-    this.key = keyOf(parameters);
+    this.#key = keyOf(parameters);
     const { seal } = module;
     const literal = new seal.EncryptionParameters(seal.SchemeType.ckks);
     literal.setPolyModulusDegree(parameters.ring);
-    const modulus = sealCall('choose primes', () => seal.CoeffModulus.Create(parameters.ring, Int32Array.from(parameters.coefficientModulusBits)));
+    const modulus = sealCall('choose primes', () =>
+      seal.CoeffModulus.Create(parameters.ring, Int32Array.from(parameters.coefficientModulusBits)),
+    );
     literal.setCoeffModulus(modulus);
     const security = parameters.security === '128' ? seal.SecLevelType.tc128 : seal.SecLevelType.none;
     this.context = sealCall('make a context', () => new seal.SEALContext(literal, true, security));
-    if (!this.context.parametersSet()) throw new ParameterError(`SEAL refuses the parameter set ${parameters.name}`, 'see its table of moduli');
+    if (!this.context.parametersSet())
+      throw new ParameterError(`SEAL refuses the parameter set ${parameters.name}`, 'see its table of moduli');
     const primes = seal.jsArrayFromVecModulus(modulus) as bigint[];
     this.primes = primes.slice(0, -1);
     this.specialPrime = primes.at(-1) ?? 0n;
@@ -54,7 +57,7 @@ export class SchemeContext {
 
   /** For the caller alone, until it gives it back. @throws ParameterError, SealError */
   static take(parameters: Parameters, module: SealModule): SchemeContext {
-    if (spare?.module !== module || spare.key !== keyOf(parameters)) return new SchemeContext(parameters, module);
+    if (spare?.module !== module || spare.#key !== keyOf(parameters)) return new SchemeContext(parameters, module);
     const found = spare;
     spare = undefined;
     return found;
@@ -62,11 +65,11 @@ export class SchemeContext {
 
   /** Nobody must use it after that. */
   static giveBack(context: SchemeContext): void {
-    spare?.free();
+    if (spare !== undefined) spare.#free();
     spare = context;
   }
 
-  private free(): void {
+  #free(): void {
     this.evaluator.delete();
     this.encoder.delete();
     for (const id of this.parmsIds) id.delete();

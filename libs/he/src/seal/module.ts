@@ -44,10 +44,12 @@ export function sealCall<T>(operation: string, body: () => T): T {
   } catch (error) {
     if (error instanceof HeError) throw error;
     // A trap, or a stack that overflowed: the memory may be in any state.
-    if (error instanceof Error && (error.name === 'RuntimeError' || error instanceof RangeError)) throw new SealCrashError(operation, error.message);
+    if (error instanceof Error && (error.name === 'RuntimeError' || error instanceof RangeError))
+      throw new SealCrashError(operation, error.message);
     if (error instanceof Error) throw new SealError(operation, error.message);
     const message: unknown = (error as { message?: unknown }).message;
-    if (Array.isArray(message) && /bad_alloc/.test(message.join(' '))) throw new SealCrashError(operation, 'its 4 GB of memory are used up');
+    if (Array.isArray(message) && /bad_alloc/.test(message.join(' ')))
+      throw new SealCrashError(operation, 'its 4 GB of memory are used up');
     throw new SealError(operation, Array.isArray(message) ? message.slice(1).join(' ') : String(message ?? error));
   }
 }

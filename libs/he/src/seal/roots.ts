@@ -43,33 +43,33 @@ function bitReversed(index: number, bits: number): number {
 /** All powers of psi for one prime, from which any monomial's NTT form is read off. */
 export class RootTable {
   readonly prime: bigint;
-  private readonly ring: number;
-  private readonly powers: BigUint64Array;
-  private readonly exponents: Uint32Array;
+  readonly #ring: number;
+  readonly #powers: BigUint64Array;
+  readonly #exponents: Uint32Array;
 
   constructor(ring: number, prime: bigint) {
-    this.ring = ring;
+    this.#ring = ring;
     this.prime = prime;
     const psi = smallestPrimitiveRoot(ring, prime);
-    this.powers = new BigUint64Array(2 * ring);
+    this.#powers = new BigUint64Array(2 * ring);
     let current = 1n;
     for (let i = 0; i < 2 * ring; i++) {
-      this.powers[i] = current;
+      this.#powers[i] = current;
       current = (current * psi) % prime;
     }
     const bits = Math.log2(ring);
-    this.exponents = Uint32Array.from({ length: ring }, (_, i) => 2 * bitReversed(i, bits) + 1);
+    this.#exponents = Uint32Array.from({ length: ring }, (_, i) => 2 * bitReversed(i, bits) + 1);
   }
 
   /** Writes the NTT form of X^power into `target` (N entries). */
   writeMonomial(power: number, target: BigUint64Array): void {
-    const order = 2 * this.ring;
+    const order = 2 * this.#ring;
     const reduced = ((power % order) + order) % order;
-    for (let i = 0; i < this.ring; i++) target[i] = this.powers[(reduced * (this.exponents[i] ?? 0)) % order] ?? 0n;
+    for (let i = 0; i < this.#ring; i++) target[i] = this.#powers[(reduced * (this.#exponents[i] ?? 0)) % order] ?? 0n;
   }
 
   /** I = psi^(N/2): the NTT form of J is I in the first half and -I in the second. */
   get imaginaryUnit(): bigint {
-    return this.powers[this.ring / 2] ?? 0n;
+    return this.#powers[this.#ring / 2] ?? 0n;
   }
 }

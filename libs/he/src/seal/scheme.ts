@@ -2,20 +2,29 @@
  * One CKKS parameter set in one SEAL instance: context, primes, encoder, and serialisation. Knows nothing of keys or
  * training. The owner's side (encryption, decryption) and the servers' side (evaluation) both build on it.
  */
-import type { Evaluator as RawEvaluator, Ciphertext as RawCiphertext, GaloisKeys, Plaintext as RawPlaintext, ParmsIdType, RelinKeys, SEALContext, MainModule } from 'node-seal';
+import type {
+  Evaluator as RawEvaluator,
+  Ciphertext as RawCiphertext,
+  GaloisKeys,
+  Plaintext as RawPlaintext,
+  ParmsIdType,
+  RelinKeys,
+  SEALContext,
+  MainModule,
+} from 'node-seal';
+import { constantContent, residue } from '../constants.ts';
 import { discard } from '../discard.ts';
 import { CircuitError, WireError } from '../errors.ts';
 import { CONJUGATION, type Ciphertext, type Plaintext } from '../evaluator.ts';
-import { galoisElement } from '../galois.ts';
-import type { PairedSlots } from '../slots.ts';
-import type { Parameters } from '../parameters.ts';
-import { constantContent, residue } from '../constants.ts';
+import { checkedPayload } from '../formats/payload.ts';
+import { plaintextBytes, plaintextValues } from '../formats/plaintext-bytes.ts';
 import { maxPayloadBytes, type WireFields } from '../formats/wire.ts';
+import { galoisElement } from '../galois.ts';
+import type { Parameters } from '../parameters.ts';
+import type { PairedSlots } from '../slots.ts';
 import { addMultiple } from './add-multiple.ts';
 import { SchemeContext } from './context.ts';
 import { loadSeal, sealCall, type SealModule } from './module.ts';
-import { checkedPayload } from '../formats/payload.ts';
-import { plaintextBytes, plaintextValues } from '../formats/plaintext-bytes.ts';
 import { RootTable } from './roots.ts';
 
 /** A bound on the plaintexts kept for reuse: one is at most 8 bytes x N x primes. */
@@ -65,40 +74,40 @@ export class SealPlaintext implements Plaintext {
 
 export class Scheme implements Disposable {
   readonly parameters: Parameters;
-  private readonly own: SchemeContext;
-  private readonly monomials = new Map<string, SealPlaintext>();
-  private disposed = false;
+  readonly #own: SchemeContext;
+  readonly #monomials = new Map<string, SealPlaintext>();
+  #disposed = false;
 
   private constructor(parameters: Parameters, module: SealModule) {
     this.parameters = parameters;
-    this.own = SchemeContext.take(parameters, module);
+    this.#own = SchemeContext.take(parameters, module);
   }
 
   get module(): SealModule {
-    return this.own.module;
+    return this.#own.module;
   }
 
   get seal(): MainModule {
-    return this.own.module.seal;
+    return this.#own.module.seal;
   }
 
   get context(): SEALContext {
-    return this.own.context;
+    return this.#own.context;
   }
 
   /** Data primes, q0 first. */
   get primes(): readonly bigint[] {
-    return this.own.primes;
+    return this.#own.primes;
   }
 
   /** The prime of the keys alone. */
   get specialPrime(): bigint {
-    return this.own.specialPrime;
+    return this.#own.specialPrime;
   }
 
   /** Shared with the evaluator built on this scheme. */
   get evaluator(): RawEvaluator {
-    return this.own.evaluator;
+    return this.#own.evaluator;
   }
 
   /** @throws ParameterError when SEAL does not take the parameters */
@@ -107,10 +116,10 @@ export class Scheme implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.disposed) return;
-    this.disposed = true;
-    this.dropMonomials();
-    SchemeContext.giveBack(this.own);
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#dropMonomials();
+    SchemeContext.giveBack(this.#own);
   }
 
   /** What another library has to know to compute with SEAL's objects: all primes, the special one last, and SEAL's parms_id of every level and of keys. */
@@ -119,7 +128,7 @@ export class Scheme implements Disposable {
     try {
       return {
         primes: BigUint64Array.from([...this.primes, this.specialPrime]),
-        parmsIds: BigUint64Array.from(this.own.parmsIdWords.flatMap((words) => [...words])),
+        parmsIds: BigUint64Array.from(this.#own.parmsIdWords.flatMap((words) => [...words])),
         keyParmsId: BigUint64Array.from(keyId.values() as BigUint64Array),
       };
     } finally {
@@ -128,29 +137,30 @@ export class Scheme implements Disposable {
   }
 
   parmsId(level: number): ParmsIdType {
-    const id = this.own.parmsIds[level];
+    const id = this.#own.parmsIds[level];
     if (id === undefined) throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
     return id;
   }
 
   prime(level: number): bigint {
     const prime = this.primes[level];
-    if (prime === undefined) throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
+    if (prime === undefined)
+      throw new CircuitError(`no level ${level}`, `levels 0 to ${this.parameters.maxLevel} exist`);
     return prime;
   }
 
   /** Encodes `first + i second`; costs one FFT, two when there is a second part. */
   encode(first: Float64Array, level: number, scale: number, second?: Float64Array): SealPlaintext {
-    if (second === undefined) return this.encodeReal(first, level, scale);
-    using real = this.encodeReal(first, level, scale);
+    if (second === undefined) return this.#encodeReal(first, level, scale);
+    using real = this.#encodeReal(first, level, scale);
     // node-seal encodes real vectors only. J times real is i times real, but for the sign on odd slots.
-    using imaginary = this.encodeReal(alternating(second), level, scale);
+    using imaginary = this.#encodeReal(alternating(second), level, scale);
     const count = (level + 1) * this.parameters.ring;
-    const bytes = this.bytesOf(real);
-    const other = this.bytesOf(imaginary);
-    this.addTimesJ(plaintextValues(bytes, count), plaintextValues(other, count), level);
+    const bytes = this.#bytesOf(real);
+    const other = this.#bytesOf(imaginary);
+    this.#addTimesJ(plaintextValues(bytes, count), plaintextValues(other, count), level);
     discard(other);
-    return this.plaintextOf(bytes, level);
+    return this.#plaintextOf(bytes, level);
   }
 
   /** The constant polynomial: `value` in every slot. No FFT. */
@@ -159,56 +169,61 @@ export class Scheme implements Disposable {
     const content = constantContent(value, scale);
     const values = new BigUint64Array((level + 1) * ring);
     for (let i = 0; i <= level; i++) values.fill(residue(content, this.prime(i)), i * ring, (i + 1) * ring);
-    return this.loadPlaintext(values, level, scale);
+    return this.#loadPlaintext(values, level, scale);
   }
 
   /** X^power as a plaintext of scale 1. The scheme keeps and owns it: do not dispose of it. */
   monomial(power: number, level: number): SealPlaintext {
     const key = `${level}:${power}`;
-    const known = this.monomials.get(key);
+    const known = this.#monomials.get(key);
     if (known !== undefined) return known;
-    if (this.monomials.size >= MAX_MONOMIALS) this.dropMonomials();
-    const plain = this.makeMonomial(power, level);
-    this.monomials.set(key, plain);
+    if (this.#monomials.size >= MAX_MONOMIALS) this.#dropMonomials();
+    const plain = this.#makeMonomial(power, level);
+    this.#monomials.set(key, plain);
     return plain;
   }
 
-  private dropMonomials(): void {
-    for (const plain of this.monomials.values()) plain[Symbol.dispose]();
-    this.monomials.clear();
+  #dropMonomials(): void {
+    for (const plain of this.#monomials.values()) plain[Symbol.dispose]();
+    this.#monomials.clear();
   }
 
-  private makeMonomial(power: number, level: number): SealPlaintext {
+  #makeMonomial(power: number, level: number): SealPlaintext {
     const { ring } = this.parameters;
     const values = new BigUint64Array((level + 1) * ring);
-    for (let i = 0; i <= level; i++) this.rootsOf(i).writeMonomial(power, values.subarray(i * ring, (i + 1) * ring));
-    return this.loadPlaintext(values, level, 1);
+    for (let i = 0; i <= level; i++) this.#rootsOf(i).writeMonomial(power, values.subarray(i * ring, (i + 1) * ring));
+    return this.#loadPlaintext(values, level, 1);
   }
 
   /** The slots of a plaintext as `first + i second`. */
   decode(plain: SealPlaintext): PairedSlots {
-    const decodeReal = (p: SealPlaintext): Float64Array => sealCall('decode', () => this.own.encoder.decodeFloat64(p.raw) as Float64Array);
+    const decodeReal = (p: SealPlaintext): Float64Array =>
+      sealCall('decode', () => this.#own.encoder.decodeFloat64(p.raw) as Float64Array);
     const first = decodeReal(plain);
     const count = (plain.level + 1) * this.parameters.ring;
     // J is purely imaginary at every slot: the second part is the real part of -J (first + i second), but for the sign on odd slots.
     const turned = new BigUint64Array(count);
-    const bytes = this.bytesOf(plain);
-    this.addTimesJ(turned, plaintextValues(bytes, count), plain.level, true);
+    const bytes = this.#bytesOf(plain);
+    this.#addTimesJ(turned, plaintextValues(bytes, count), plain.level, true);
     discard(bytes);
-    using rotated = this.loadPlaintext(turned, plain.level, plain.scale);
+    using rotated = this.#loadPlaintext(turned, plain.level, plain.scale);
     return { first, second: alternating(decodeReal(rotated)) };
   }
 
   /** @throws WireError, SealError when the bytes are no ciphertext of this context */
   loadCiphertext(bytes: Uint8Array): SealCiphertext {
-    const payload = checkedPayload('ciphertext', bytes, this.maxBytes({ kind: 'ciphertext', level: this.parameters.maxLevel }));
-    return new SealCiphertext(this.load('load a ciphertext', new this.seal.Ciphertext(), payload));
+    const payload = checkedPayload(
+      'ciphertext',
+      bytes,
+      this.#maxBytes({ kind: 'ciphertext', level: this.parameters.maxLevel }),
+    );
+    return new SealCiphertext(this.#load('load a ciphertext', new this.seal.Ciphertext(), payload));
   }
 
   /** The caller deletes it. @throws WireError, SealError when the bytes are no relinearisation key of this context */
   loadRelinearisationKey(bytes: Uint8Array): RelinKeys {
-    const payload = checkedPayload('key', bytes, this.maxBytes({ kind: 'relinearisation-key' }));
-    const key = this.load('load the relinearisation key', new this.seal.RelinKeys(), payload);
+    const payload = checkedPayload('key', bytes, this.#maxBytes({ kind: 'relinearisation-key' }));
+    const key = this.#load('load the relinearisation key', new this.seal.RelinKeys(), payload);
     if (key.hasKey(2)) return key;
     key.delete();
     throw new WireError('the relinearisation key is empty', 'make it anew');
@@ -221,18 +236,25 @@ export class Scheme implements Disposable {
    */
   loadGaloisKey(bytes: Uint8Array, step: number): GaloisKeys {
     const what = step === CONJUGATION ? 'the conjugation key' : `the rotation key for step ${step}`;
-    const payload = checkedPayload('key', bytes, this.maxBytes({ kind: 'galois-key' }));
-    const key = this.load(`load ${what}`, new this.seal.GaloisKeys(), payload);
+    const payload = checkedPayload('key', bytes, this.#maxBytes({ kind: 'galois-key' }));
+    const key = this.#load(`load ${what}`, new this.seal.GaloisKeys(), payload);
     if (key.hasKey(galoisElement(step, this.parameters.ring))) return key;
     key.delete();
-    throw new WireError(`what should be ${what} is a key for another rotation`, 'make the keys anew, or put each in its place');
+    throw new WireError(
+      `what should be ${what} is a key for another rotation`,
+      'make the keys anew, or put each in its place',
+    );
   }
 
-  private maxBytes(fields: WireFields): number {
+  #maxBytes(fields: WireFields): number {
     return maxPayloadBytes({ parameters: this.parameters, fields });
   }
 
-  private load<T extends { loadFromArray(context: SEALContext, bytes: Uint8Array): void; delete(): void }>(what: string, object: T, payload: Uint8Array): T {
+  #load<T extends { loadFromArray(context: SEALContext, bytes: Uint8Array): void; delete(): void }>(
+    what: string,
+    object: T,
+    payload: Uint8Array,
+  ): T {
     try {
       sealCall(what, () => object.loadFromArray(this.context, payload));
       return object;
@@ -247,11 +269,11 @@ export class Scheme implements Disposable {
     return sealCall('save a ciphertext', () => raw.saveToArray(this.seal.ComprModeType.none) as Uint8Array);
   }
 
-  private encodeReal(real: Float64Array, level: number, scale: number): SealPlaintext {
+  #encodeReal(real: Float64Array, level: number, scale: number): SealPlaintext {
     const raw = new this.seal.Plaintext();
     try {
       sealCall('encode', () => {
-        this.own.encoder.encode(real, scale, raw);
+        this.#own.encoder.encode(real, scale, raw);
         if (level < this.parameters.maxLevel) this.evaluator.plainModSwitchToInplace(raw, this.parmsId(level));
       });
     } catch (error) {
@@ -263,18 +285,18 @@ export class Scheme implements Disposable {
 
   /** NTT values, prime by prime. */
   valuesOf(plain: SealPlaintext, count: number): BigUint64Array {
-    return plaintextValues(this.bytesOf(plain), count);
+    return plaintextValues(this.#bytesOf(plain), count);
   }
 
-  private bytesOf(plain: SealPlaintext): Uint8Array {
+  #bytesOf(plain: SealPlaintext): Uint8Array {
     return plain.raw.saveToArray(this.seal.ComprModeType.none) as Uint8Array;
   }
 
-  private loadPlaintext(values: BigUint64Array, level: number, scale: number): SealPlaintext {
-    return this.plaintextOf(plaintextBytes(this.wordsOf(level), scale, values), level);
+  #loadPlaintext(values: BigUint64Array, level: number, scale: number): SealPlaintext {
+    return this.#plaintextOf(plaintextBytes(this.wordsOf(level), scale, values), level);
   }
 
-  private plaintextOf(bytes: Uint8Array, level: number): SealPlaintext {
+  #plaintextOf(bytes: Uint8Array, level: number): SealPlaintext {
     const raw = new this.seal.Plaintext();
     sealCall('load a plaintext', () => raw.loadFromArray(this.context, bytes));
     discard(bytes);
@@ -282,11 +304,11 @@ export class Scheme implements Disposable {
   }
 
   /** target += J other (or -J other), modulo every prime. */
-  private addTimesJ(target: BigUint64Array, other: BigUint64Array, level: number, negative = false): void {
+  #addTimesJ(target: BigUint64Array, other: BigUint64Array, level: number, negative = false): void {
     const half = this.parameters.ring / 2;
     for (let i = 0; i <= level; i++) {
       const prime = this.prime(i);
-      const unit = this.rootsOf(i).imaginaryUnit;
+      const unit = this.#rootsOf(i).imaginaryUnit;
       // The values of J: I in the first half, -I in the second.
       (negative ? [prime - unit, unit] : [unit, prime - unit]).forEach((value, k) => {
         const at = (2 * i + k) * half;
@@ -298,15 +320,15 @@ export class Scheme implements Disposable {
   /** SEAL's parms_id of a level, 4 words. */
   wordsOf(level: number): BigUint64Array {
     this.parmsId(level);
-    return this.own.parmsIdWords[level] ?? new BigUint64Array(4);
+    return this.#own.parmsIdWords[level] ?? new BigUint64Array(4);
   }
 
-  private rootsOf(level: number): RootTable {
+  #rootsOf(level: number): RootTable {
     const prime = this.prime(level);
-    let table = this.own.roots.get(prime);
+    let table = this.#own.roots.get(prime);
     if (table === undefined) {
       table = new RootTable(this.parameters.ring, prime);
-      this.own.roots.set(prime, table);
+      this.#own.roots.set(prime, table);
     }
     return table;
   }

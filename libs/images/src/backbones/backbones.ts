@@ -62,7 +62,8 @@ export const BACKBONES: readonly Backbone[] = [
   },
   {
     name: 'regnet_x_400mf',
-    description: "torchvision's RegNetX-400MF of 224 x 224 images, 400 features; the paper's CNN, needs --weights FILE.safetensors",
+    description:
+      "torchvision's RegNetX-400MF of 224 x 224 images, 400 features; the paper's CNN, needs --weights FILE.safetensors",
     size: REGNET_SIZE,
     channels: 'rgb',
     // As in the paper: pixels in [0, 1], not normalised by ImageNet's mean and deviation.
@@ -74,7 +75,9 @@ export const BACKBONES: readonly Backbone[] = [
     weightsHelp: REGNET_WEIGHTS_HELP,
     build(weights) {
       if (weights === undefined) {
-        throw new BackboneError(`the backbone regnet_x_400mf needs its weights: --weights FILE.safetensors. With Python and torchvision:\n${REGNET_WEIGHTS_HELP}`);
+        throw new BackboneError(
+          `the backbone regnet_x_400mf needs its weights: --weights FILE.safetensors. With Python and torchvision:\n${REGNET_WEIGHTS_HELP}`,
+        );
       }
       return buildRegnet(parseSafetensors(weights));
     },
@@ -87,6 +90,9 @@ export const BACKBONES: readonly Backbone[] = [
  */
 export function findBackbone(name: string): Backbone {
   const backbone = BACKBONES.find((known) => known.name === name);
-  if (backbone === undefined) throw new BackboneError(`there is no backbone ${JSON.stringify(name)}; use one of ${BACKBONES.map((known) => known.name).join(', ')}, or an .onnx file`);
+  if (backbone === undefined)
+    throw new BackboneError(
+      `there is no backbone ${JSON.stringify(name)}; use one of ${BACKBONES.map((known) => known.name).join(', ')}, or an .onnx file`,
+    );
   return backbone;
 }

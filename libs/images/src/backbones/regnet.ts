@@ -49,12 +49,25 @@ interface Block {
 
 const STEM: ConvNorm = { name: 'stem', inputs: 3, outputs: STEM_WIDTH, kernel: 3, stride: 2, groups: 1 };
 const BLOCKS: readonly Block[] = WIDTHS.flatMap((width, stage) =>
-  Array.from({ length: DEPTHS[stage] ?? 0 }, (_, depth) => block(`trunk_output.block${stage + 1}.block${stage + 1}-${depth}`, depth === 0 ? (WIDTHS[stage - 1] ?? STEM_WIDTH) : width, width, depth === 0 ? 2 : 1)),
+  Array.from({ length: DEPTHS[stage] ?? 0 }, (_, depth) =>
+    block(
+      `trunk_output.block${stage + 1}.block${stage + 1}-${depth}`,
+      depth === 0 ? (WIDTHS[stage - 1] ?? STEM_WIDTH) : width,
+      width,
+      depth === 0 ? 2 : 1,
+    ),
+  ),
 );
-const CONV_NORMS: readonly ConvNorm[] = [STEM, ...BLOCKS.flatMap(({ a, b, c, projection }) => [...(projection === undefined ? [] : [projection]), a, b, c])];
+const CONV_NORMS: readonly ConvNorm[] = [
+  STEM,
+  ...BLOCKS.flatMap(({ a, b, c, projection }) => [...(projection === undefined ? [] : [projection]), a, b, c]),
+];
 
 /** Trainable numbers of the network without its classifier: what torchvision counts, less 401,000. */
-export const REGNET_PARAMETERS = CONV_NORMS.reduce((total, conv) => total + product(weightShape(conv)) + 2 * conv.outputs, 0);
+export const REGNET_PARAMETERS = CONV_NORMS.reduce(
+  (total, conv) => total + product(weightShape(conv)) + 2 * conv.outputs,
+  0,
+);
 
 /**
  * torchvision's `regnet_x_400mf` (Radosavovic et al., "Designing network design spaces", 2020) without its classifier, as an
@@ -69,22 +82,43 @@ export function buildRegnet(weights: StateDict, { foldBatchNorm = true }: Regnet
   const nodes: OnnxNode[] = [];
   const initializers: OnnxTensor[] = [];
   const convolve = (conv: ConvNorm, input: string): string => {
-    const read = (part: string, shape: readonly number[]): Float32Array => readTensor(weights, `${conv.name}.${part}`, shape);
+    const read = (part: string, shape: readonly number[]): Float32Array =>
+      readTensor(weights, `${conv.name}.${part}`, shape);
     const kernels = read('0.weight', weightShape(conv));
-    const [scale, shift, mean, variance] = ['weight', 'bias', 'running_mean', 'running_var'].map((part) => read(`1.${part}`, [conv.outputs])) as [Float32Array, Float32Array, Float32Array, Float32Array];
+    const [scale, shift, mean, variance] = ['weight', 'bias', 'running_mean', 'running_var'].map((part) =>
+      read(`1.${part}`, [conv.outputs]),
+    ) as [Float32Array, Float32Array, Float32Array, Float32Array];
     const negative = variance.findIndex((value) => value < 0);
-    if (negative >= 0) throw new BackboneError(`the weights hold the variance ${String(variance[negative])} in ${conv.name}.1.running_var; a variance is at least 0`);
+    if (negative >= 0)
+      throw new BackboneError(
+        `the weights hold the variance ${String(variance[negative])} in ${conv.name}.1.running_var; a variance is at least 0`,
+      );
     const padding = conv.kernel === 3 ? 1 : 0;
-    const attributes = { kernel_shape: [conv.kernel, conv.kernel], strides: [conv.stride, conv.stride], pads: [padding, padding, padding, padding], group: conv.groups };
+    const attributes = {
+      kernel_shape: [conv.kernel, conv.kernel],
+      strides: [conv.stride, conv.stride],
+      pads: [padding, padding, padding, padding],
+      group: conv.groups,
+    };
     const convolved = `${conv.name}.0`;
     if (!foldBatchNorm) {
       initializers.push(floatTensor(`${convolved}.weight`, weightShape(conv), kernels));
-      for (const [part, values] of Object.entries({ weight: scale, bias: shift, running_mean: mean, running_var: variance })) {
+      for (const [part, values] of Object.entries({
+        weight: scale,
+        bias: shift,
+        running_mean: mean,
+        running_var: variance,
+      })) {
         initializers.push(floatTensor(`${conv.name}.1.${part}`, [conv.outputs], values));
       }
       nodes.push(
         node('Conv', [input, `${convolved}.weight`], convolved, attributes),
-        node('BatchNormalization', [convolved, ...['weight', 'bias', 'running_mean', 'running_var'].map((part) => `${conv.name}.1.${part}`)], `${conv.name}.1`, { epsilon: float32(EPSILON) }),
+        node(
+          'BatchNormalization',
+          [convolved, ...['weight', 'bias', 'running_mean', 'running_var'].map((part) => `${conv.name}.1.${part}`)],
+          `${conv.name}.1`,
+          { epsilon: float32(EPSILON) },
+        ),
       );
       return `${conv.name}.1`;
     }
@@ -92,9 +126,14 @@ export function buildRegnet(weights: StateDict, { foldBatchNorm = true }: Regnet
     const factors = Float64Array.from(scale, (value, k) => value / Math.sqrt((variance[k] ?? NaN) + EPSILON));
     const perOutput = kernels.length / conv.outputs;
     const folded = Float64Array.from(kernels);
-    factors.forEach((factor, k) => folded.subarray(k * perOutput, (k + 1) * perOutput).forEach((value, at, own) => (own[at] = value * factor)));
+    factors.forEach((factor, k) =>
+      folded.subarray(k * perOutput, (k + 1) * perOutput).forEach((value, at, own) => (own[at] = value * factor)),
+    );
     const bias = Float64Array.from(factors, (factor, k) => (shift[k] ?? NaN) - (mean[k] ?? NaN) * factor);
-    initializers.push(floatTensor(`${convolved}.weight`, weightShape(conv), folded), floatTensor(`${convolved}.bias`, [conv.outputs], bias));
+    initializers.push(
+      floatTensor(`${convolved}.weight`, weightShape(conv), folded),
+      floatTensor(`${convolved}.bias`, [conv.outputs], bias),
+    );
     nodes.push(node('Conv', [input, `${convolved}.weight`, `${convolved}.bias`], convolved, attributes));
     return convolved;
   };
@@ -151,7 +190,10 @@ function block(name: string, inputs: number, outputs: number, stride: 1 | 2): Bl
     a: { name: `${name}.f.a`, inputs, outputs, kernel: 1, stride: 1, groups: 1 },
     b: { name: `${name}.f.b`, inputs: outputs, outputs, kernel: 3, stride, groups: outputs / GROUP_WIDTH },
     c: { name: `${name}.f.c`, inputs: outputs, outputs, kernel: 1, stride: 1, groups: 1 },
-    projection: inputs === outputs && stride === 1 ? undefined : { name: `${name}.proj`, inputs, outputs, kernel: 1, stride, groups: 1 },
+    projection:
+      inputs === outputs && stride === 1
+        ? undefined
+        : { name: `${name}.proj`, inputs, outputs, kernel: 1, stride, groups: 1 },
   };
 }
 
@@ -161,22 +203,33 @@ function weightShape({ inputs, outputs, groups, kernel }: ConvNorm): readonly nu
 
 function readTensor(weights: StateDict, name: string, shape: readonly number[]): Float32Array {
   const tensor = weights.get(name);
-  if (tensor === undefined) throw new BackboneError(`the weights lack ${name}; give the state dict of torchvision's regnet_x_400mf`);
+  if (tensor === undefined)
+    throw new BackboneError(`the weights lack ${name}; give the state dict of torchvision's regnet_x_400mf`);
   if (tensor.shape.join() !== shape.join()) {
-    throw new BackboneError(`${name} has the shape [${tensor.shape.join(', ')}] and must have [${shape.join(', ')}]; give the state dict of torchvision's regnet_x_400mf`);
+    throw new BackboneError(
+      `${name} has the shape [${tensor.shape.join(', ')}] and must have [${shape.join(', ')}]; give the state dict of torchvision's regnet_x_400mf`,
+    );
   }
   const values = tensor.floats();
   const odd = values.findIndex((value) => !Number.isFinite(value));
-  if (odd >= 0) throw new BackboneError(`${name} holds ${String(values[odd])} at position ${odd}; weights must be finite`);
+  if (odd >= 0)
+    throw new BackboneError(`${name} holds ${String(values[odd])} at position ${odd}; weights must be finite`);
   return values;
 }
 
 /** Tensors of another network mean that the file is not what its user thinks it is, even if all of ours are there. */
 function refuseOthers(weights: StateDict): void {
-  const known = new Set(CONV_NORMS.flatMap(({ name }) => [`${name}.0.weight`, ...['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'].map((part) => `${name}.1.${part}`)]));
+  const known = new Set(
+    CONV_NORMS.flatMap(({ name }) => [
+      `${name}.0.weight`,
+      ...['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'].map((part) => `${name}.1.${part}`),
+    ]),
+  );
   for (const name of weights.keys()) {
     if (known.has(name) || name === 'fc.weight' || name === 'fc.bias') continue;
-    throw new BackboneError(`the weights hold ${JSON.stringify(name.slice(0, 100))}, which regnet_x_400mf has not; give the state dict of torchvision's regnet_x_400mf`);
+    throw new BackboneError(
+      `the weights hold ${JSON.stringify(name.slice(0, 100))}, which regnet_x_400mf has not; give the state dict of torchvision's regnet_x_400mf`,
+    );
   }
 }
 

@@ -40,7 +40,8 @@ export function parseSafetensors(bytes: Uint8Array): ReadonlyMap<string, StoredT
   if (bytes.length < 8) throw bad(`it has ${bytes.length} bytes`);
   const headerBytes = view.getBigUint64(0, true);
   const limit = BigInt(Math.min(bytes.length - 8, MAX_HEADER_BYTES));
-  if (headerBytes > limit) throw bad(`its first 8 bytes announce a header of ${headerBytes} bytes; at most ${limit} are possible here`);
+  if (headerBytes > limit)
+    throw bad(`its first 8 bytes announce a header of ${headerBytes} bytes; at most ${limit} are possible here`);
   const start = 8 + Number(headerBytes);
   const header = parseHeader(bytes.subarray(8, start));
   const data = bytes.subarray(start);
@@ -50,14 +51,18 @@ export function parseSafetensors(bytes: Uint8Array): ReadonlyMap<string, StoredT
   for (const [name, value] of Object.entries(header)) {
     if (name === '__metadata__') continue;
     const { dtype, shape, begin, end } = parseEntry(name, value);
-    if (end > data.length) throw bad(`the tensor ${quoted(name)} lies at bytes ${begin} to ${end} and there are ${data.length}; the file may be cut off`);
+    if (end > data.length)
+      throw bad(
+        `the tensor ${quoted(name)} lies at bytes ${begin} to ${end} and there are ${data.length}; the file may be cut off`,
+      );
     ranges.push({ name, begin, end });
     tensors.set(name, { dtype, shape, floats: () => toFloats(name, dtype, data.subarray(begin, end)) });
   }
   ranges.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let previous: (typeof ranges)[number] | undefined;
   for (const range of ranges) {
-    if (previous !== undefined && range.begin < previous.end) throw bad(`the tensors ${quoted(previous.name)} and ${quoted(range.name)} overlap`);
+    if (previous !== undefined && range.begin < previous.end)
+      throw bad(`the tensors ${quoted(previous.name)} and ${quoted(range.name)} overlap`);
     previous = range;
   }
   return tensors;
@@ -70,27 +75,40 @@ function parseHeader(bytes: Uint8Array): object {
   } catch (error) {
     throw bad(`its header is not JSON (${error instanceof Error ? error.message : String(error)})`, { cause: error });
   }
-  if (typeof header !== 'object' || header === null || Array.isArray(header)) throw bad('its header is not a JSON object');
+  if (typeof header !== 'object' || header === null || Array.isArray(header))
+    throw bad('its header is not a JSON object');
   return header;
 }
 
-function parseEntry(name: string, value: unknown): { dtype: string; shape: readonly number[]; begin: number; end: number } {
+function parseEntry(
+  name: string,
+  value: unknown,
+): { dtype: string; shape: readonly number[]; begin: number; end: number } {
   const entry: Readonly<Record<string, unknown>> = typeof value === 'object' && value !== null ? { ...value } : {};
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== 'string' || !isCounts(shape) || !isCounts(offsets)) {
     throw bad(`the entry of ${quoted(name)} must have a dtype, a shape and data_offsets`);
   }
   const [begin, end] = offsets;
-  if (begin === undefined || end === undefined || offsets.length !== 2 || end < begin) throw bad(`the data_offsets of ${quoted(name)} must be [begin, end] with begin <= end`);
+  if (begin === undefined || end === undefined || offsets.length !== 2 || end < begin)
+    throw bad(`the data_offsets of ${quoted(name)} must be [begin, end] with begin <= end`);
   const bytesPerValue = BYTES_PER_VALUE.get(dtype);
-  if (bytesPerValue === undefined) throw bad(`the tensor ${quoted(name)} has the dtype ${quoted(dtype)}; known are ${[...BYTES_PER_VALUE.keys()].join(', ')}`);
+  if (bytesPerValue === undefined)
+    throw bad(
+      `the tensor ${quoted(name)} has the dtype ${quoted(dtype)}; known are ${[...BYTES_PER_VALUE.keys()].join(', ')}`,
+    );
   const size = shape.reduce((product, dim) => product * dim, bytesPerValue);
-  if (size !== end - begin) throw bad(`the tensor ${quoted(name)} of shape [${shape.join(', ')}] and dtype ${dtype} needs ${size} bytes and has ${end - begin}`);
+  if (size !== end - begin)
+    throw bad(
+      `the tensor ${quoted(name)} of shape [${shape.join(', ')}] and dtype ${dtype} needs ${size} bytes and has ${end - begin}`,
+    );
   return { dtype, shape, begin, end };
 }
 
 function isCounts(value: unknown): value is readonly number[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'number' && Number.isSafeInteger(item) && item >= 0);
+  return (
+    Array.isArray(value) && value.every((item) => typeof item === 'number' && Number.isSafeInteger(item) && item >= 0)
+  );
 }
 
 function toFloats(name: string, dtype: string, bytes: Uint8Array): Float32Array {
@@ -102,9 +120,13 @@ function toFloats(name: string, dtype: string, bytes: Uint8Array): Float32Array 
       return fill(bytes.length / 2, (i) => halfToNumber(view.getUint16(2 * i, true)));
     case 'BF16':
       // The upper half of a 32-bit float.
-      return new Float32Array(Uint32Array.from({ length: bytes.length / 2 }, (_, i) => view.getUint16(2 * i, true) << 16).buffer);
+      return new Float32Array(
+        Uint32Array.from({ length: bytes.length / 2 }, (_, i) => view.getUint16(2 * i, true) << 16).buffer,
+      );
     default:
-      throw new SafetensorsError(`the tensor ${quoted(name)} has the dtype ${dtype}; weights must be F32, F16 or BF16: convert them with tensor.float() before saving`);
+      throw new SafetensorsError(
+        `the tensor ${quoted(name)} has the dtype ${dtype}; weights must be F32, F16 or BF16: convert them with tensor.float() before saving`,
+      );
   }
 }
 

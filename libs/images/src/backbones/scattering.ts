@@ -45,7 +45,11 @@ export function buildScattering(): Uint8Array {
   const wavelets = Array.from({ length: SCALES }, (_, j) => convolution(j, nodes, initializers));
   const lowPass = gaussianMatrix();
   initializers.push(
-    int64Tensor('torus_index', [GRID], Array.from({ length: GRID }, (_, at) => sourcePixel(at))),
+    int64Tensor(
+      'torus_index',
+      [GRID],
+      Array.from({ length: GRID }, (_, at) => sourcePixel(at)),
+    ),
     int64Tensor('flat_shape', [3], [0, 1, GRID * GRID]),
     floatTensor('phi', [GRID * GRID, CELLS * CELLS], lowPass),
   );

@@ -39,7 +39,8 @@ export interface BackboneChoice {
  */
 export async function loadBackbone({ backbone, weights, ...input }: BackboneChoice): Promise<FeatureModel> {
   if (backbone.toLowerCase().endsWith('.onnx')) {
-    if (weights !== undefined) throw new FeatureError('bad-argument', `${backbone} brings its own weights; leave out ${weights}`);
+    if (weights !== undefined)
+      throw new FeatureError('bad-argument', `${backbone} brings its own weights; leave out ${weights}`);
     return { name: basename(backbone), bytes: await bytesOf(backbone, 'ONNX file'), ...input };
   }
   const { name, size, channels, mean, std, ...known } = findBackbone(backbone);

@@ -22,11 +22,20 @@ export async function decodeImage(name: string, bytes: Uint8Array): Promise<Pixe
     const image = sharp(bytes, { failOn: 'error', limitInputPixels: MAX_PIXELS });
     const { format } = await image.metadata();
     if (!FORMATS.has(format)) throw new Error(`its format is ${format}`);
-    const { data, info } = await image.autoOrient().flatten({ background: '#ffffff' }).toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    const { data, info } = await image
+      .autoOrient()
+      .flatten({ background: '#ffffff' })
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
     const { width, height, channels } = info;
     if (channels !== 1 && channels !== 3) throw new Error(`it decodes to ${channels} channels`);
     return { width, height, channels, data };
   } catch (error) {
-    throw new FeatureError('bad-image', `${name} is no image that can be read (${messageOf(error).trim()}); PNG, JPEG and WebP are allowed`, { cause: error });
+    throw new FeatureError(
+      'bad-image',
+      `${name} is no image that can be read (${messageOf(error).trim()}); PNG, JPEG and WebP are allowed`,
+      { cause: error },
+    );
   }
 }

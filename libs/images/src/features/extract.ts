@@ -69,8 +69,12 @@ export interface FeatureRow {
  */
 export async function* extractFeatures(options: ExtractOptions): AsyncGenerator<FeatureRow, void, void> {
   const { source, backbone, batch, threads = availableParallelism(), signal } = options;
-  for (const [what, value] of [['batch', batch], ['threads', threads]] as const) {
-    if (value !== undefined && (!Number.isSafeInteger(value) || value < 1)) throw new FeatureError('bad-argument', `${what} must be a whole number of at least 1; got ${value}`);
+  for (const [what, value] of [
+    ['batch', batch],
+    ['threads', threads],
+  ] as const) {
+    if (value !== undefined && (!Number.isSafeInteger(value) || value < 1))
+      throw new FeatureError('bad-argument', `${what} must be a whole number of at least 1; got ${value}`);
   }
   signal?.throwIfAborted();
   const sessions = await loadSessions(backbone, Math.min(SESSIONS, threads, source.count), threads);
@@ -78,7 +82,10 @@ export async function* extractFeatures(options: ExtractOptions): AsyncGenerator<
   try {
     const [{ inputs, outputs }] = sessions;
     const model = interfaceOf(backbone, inputs, outputs, options.output);
-    const cache = options.cacheDirectory === undefined ? undefined : await FeatureCache.open(join(options.cacheDirectory, cacheKey(backbone, model)));
+    const cache =
+      options.cacheDirectory === undefined
+        ? undefined
+        : await FeatureCache.open(join(options.cacheDirectory, cacheKey(backbone, model)));
     extractor = new Extractor(options, model, sessions, cache);
     const size = extractor.capacity;
     options.onStart?.();
@@ -137,7 +144,10 @@ export async function extractDataset(options: ExtractOptions): Promise<Extracted
     if (d === 0) {
       d = row.features.length;
       if (options.source.count * d > MAX_VALUES) {
-        throw new FeatureError('bad-argument', `${options.source.count} images x ${d} features are more than the ${MAX_VALUES} numbers that fit in memory; take fewer images (--limit)`);
+        throw new FeatureError(
+          'bad-argument',
+          `${options.source.count} images x ${d} features are more than the ${MAX_VALUES} numbers that fit in memory; take fewer images (--limit)`,
+        );
       }
       features = new Float64Array(options.source.count * d);
     }
@@ -147,7 +157,10 @@ export async function extractDataset(options: ExtractOptions): Promise<Extracted
   }
   if (d === 0) throw new FeatureError('bad-image', `none of the images of ${options.source.description} can be read`);
   const used = features.subarray(0, indices.length * d);
-  return { data: options.source.labelled ? createDataset(used, d, labels) : createDataset(used, d), indices: Int32Array.from(indices) };
+  return {
+    data: options.source.labelled ? createDataset(used, d, labels) : createDataset(used, d),
+    indices: Int32Array.from(indices),
+  };
 }
 
 /** What determines the features of an image, besides the image. */
@@ -198,7 +211,8 @@ class Extractor {
     this.#cache = cache;
     this.#writer = new TensorWriter(model.preprocessing);
     const share = Math.ceil(options.source.count / sessions.length);
-    this.#capacity = options.batch ?? Math.max(1, Math.min(MAX_BATCH, share, Math.floor(BATCH_FLOATS / this.#writer.imageLength)));
+    this.#capacity =
+      options.batch ?? Math.max(1, Math.min(MAX_BATCH, share, Math.floor(BATCH_FLOATS / this.#writer.imageLength)));
   }
 
   /** Images of a batch, but for the last one. */
@@ -231,7 +245,8 @@ class Extractor {
           }
           found[index - from] = { index, digest: image.digest, known };
         } catch (error) {
-          if (!(error instanceof FeatureError) || error.code !== 'bad-image' || this.#options.skipBad !== true) throw error;
+          if (!(error instanceof FeatureError) || error.code !== 'bad-image' || this.#options.skipBad !== true)
+            throw error;
           skipped++;
           this.#options.onSkip?.(error);
         }
@@ -253,7 +268,9 @@ class Extractor {
   /** Runs the model on what was prepared, keeps what is new, and tells the progress. */
   async finish({ jobs, tensor, count, skipped }: Prepared): Promise<FeatureRow[]> {
     const { source } = this.#options;
-    const computed = await this.#compute(tensor, count, (place) => source.name(jobs.find((job) => job.place === place)?.index ?? -1));
+    const computed = await this.#compute(tensor, count, (place) =>
+      source.name(jobs.find((job) => job.place === place)?.index ?? -1),
+    );
     const rows: FeatureRow[] = [];
     const fresh: { key: Buffer; features: Float32Array }[] = [];
     for (const { index, digest, place, known } of jobs) {
@@ -272,7 +289,11 @@ class Extractor {
   }
 
   /** @returns count x d */
-  async #compute(tensor: Float32Array<ArrayBuffer> | undefined, count: number, nameOf: (place: number) => string): Promise<Float32Array> {
+  async #compute(
+    tensor: Float32Array<ArrayBuffer> | undefined,
+    count: number,
+    nameOf: (place: number) => string,
+  ): Promise<Float32Array> {
     const { fixedBatch, preprocessing } = this.#model;
     const { size, planes } = preprocessing;
     const length = this.#writer.imageLength;
@@ -303,14 +324,22 @@ class Extractor {
   }
 
   /** Averages over space, and checks what came out. @returns used x d */
-  #features({ data, dims }: { data: Float32Array; dims: readonly number[] }, batch: number, used: number, nameOf: (place: number) => string): Float32Array {
+  #features(
+    { data, dims }: { data: Float32Array; dims: readonly number[] },
+    batch: number,
+    used: number,
+    nameOf: (place: number) => string,
+  ): Float32Array {
     const { backbone } = this.#options;
     const { output } = this.#model;
     requireFeatureShape(backbone.name, output, dims);
     const [n, d = 0] = dims;
     const area = dims.slice(2).reduce((product, side) => product * side, 1);
     if (n !== batch || d < 1 || area < 1 || (this.#d !== 0 && d !== this.#d)) {
-      throw new FeatureError('bad-model', `${backbone.name} made ${dims.join(' x ')} features of ${batch} images; it must make one row per image, always of the same length`);
+      throw new FeatureError(
+        'bad-model',
+        `${backbone.name} made ${dims.join(' x ')} features of ${batch} images; it must make one row per image, always of the same length`,
+      );
     }
     this.#d = d;
     const features = new Float32Array(used * d);

@@ -14,8 +14,8 @@
  * | the rest | the table of labels, a JSON array of texts in UTF-8 |
  */
 import { open } from 'node:fs/promises';
-import { createDataset, type LabelledDataset } from '@blindfit/data';
 import { crc32 } from 'node:zlib';
+import { createDataset, type LabelledDataset } from '@blindfit/data';
 import { FeatureError } from './feature-error.ts';
 
 export const BIN_MAGIC = Buffer.from('\u0089BFFEAT\n', 'latin1');
@@ -85,7 +85,7 @@ export async function readBin(path: string): Promise<LabelledDataset> {
     const rowBytes = 4 + 4 * d;
     const chunk = Buffer.alloc(Math.max(1, Math.floor(READ_BYTES / rowBytes)) * rowBytes);
     let crc = 0;
-    for (let row = 0; row < n; ) {
+    for (let row = 0; row < n;) {
       const rows = Math.min(n - row, chunk.length / rowBytes);
       const part = chunk.subarray(0, rows * rowBytes);
       await readFully(path, handle, part, BIN_HEADER_BYTES + row * rowBytes);
@@ -100,7 +100,8 @@ export async function readBin(path: string): Promise<LabelledDataset> {
     await readFully(path, handle, table, BIN_HEADER_BYTES + n * rowBytes);
     if (crc32(table, crc) !== bodyCrc) throw damaged(path, 'its checksum does not match');
     const labels: unknown = JSON.parse(table.toString('utf8'));
-    if (!Array.isArray(labels) || !labels.every((label) => typeof label === 'string')) throw damaged(path, 'its table of labels is none');
+    if (!Array.isArray(labels) || !labels.every((label) => typeof label === 'string'))
+      throw damaged(path, 'its table of labels is none');
     return createDataset(
       features,
       d,
@@ -117,23 +118,40 @@ export async function readBin(path: string): Promise<LabelledDataset> {
 
 function parseHeader(path: string, header: Buffer, size: number): BinHeader {
   if (header.length < BIN_HEADER_BYTES) throw damaged(path, `it is cut short at ${size} bytes`);
-  if (!header.subarray(0, 8).equals(BIN_MAGIC)) throw new FeatureError('bad-file', `${path} is no features file: it does not start with Blindfit's mark; write it with "blindfit features --out ${path}"`);
+  if (!header.subarray(0, 8).equals(BIN_MAGIC))
+    throw new FeatureError(
+      'bad-file',
+      `${path} is no features file: it does not start with Blindfit's mark; write it with "blindfit features --out ${path}"`,
+    );
   const version = header.readUInt32LE(8);
-  if (crc32(header.subarray(0, 32)) !== header.readUInt32LE(32)) throw damaged(path, 'the checksum of its header does not match');
-  if (version !== VERSION) throw new FeatureError('bad-file', `${path} is a features file of version ${version}; this program reads version ${VERSION}: write it again`);
+  if (crc32(header.subarray(0, 32)) !== header.readUInt32LE(32))
+    throw damaged(path, 'the checksum of its header does not match');
+  if (version !== VERSION)
+    throw new FeatureError(
+      'bad-file',
+      `${path} is a features file of version ${version}; this program reads version ${VERSION}: write it again`,
+    );
   const d = header.readUInt32LE(12);
   const n = Number(header.readBigUInt64LE(16));
   const tableBytes = header.readUInt32LE(24);
   if (d < 1 || d > MAX_FEATURES || n < 1 || n * d > MAX_VALUES || tableBytes > MAX_TABLE_BYTES) {
-    throw new FeatureError('bad-file', `${path} holds ${n} rows of ${d} features; at least one of each and at most ${MAX_VALUES} numbers are allowed: write fewer (--limit)`);
+    throw new FeatureError(
+      'bad-file',
+      `${path} holds ${n} rows of ${d} features; at least one of each and at most ${MAX_VALUES} numbers are allowed: write fewer (--limit)`,
+    );
   }
   const expected = BIN_HEADER_BYTES + n * (4 + 4 * d) + tableBytes;
   if (size !== expected) throw damaged(path, `it has ${size} bytes and should have ${expected}`);
   return { d, n, tableBytes, bodyCrc: header.readUInt32LE(28) };
 }
 
-async function readFully(path: string, handle: Awaited<ReturnType<typeof open>>, into: Buffer, position: number): Promise<void> {
-  for (let at = 0; at < into.length; ) {
+async function readFully(
+  path: string,
+  handle: Awaited<ReturnType<typeof open>>,
+  into: Buffer,
+  position: number,
+): Promise<void> {
+  for (let at = 0; at < into.length;) {
     const { bytesRead } = await handle.read(into, at, into.length - at, position + at);
     if (bytesRead === 0) throw damaged(path, 'it is cut short');
     at += bytesRead;

@@ -49,7 +49,8 @@ export class FeatureCache {
     const cache = new FeatureCache(directory);
     try {
       await mkdir(directory, { recursive: true, mode: 0o700 });
-      for (const name of (await readdir(directory)).sort()) if (name.endsWith(SUFFIX)) await cache.#scan(join(directory, name));
+      for (const name of (await readdir(directory)).sort())
+        if (name.endsWith(SUFFIX)) await cache.#scan(join(directory, name));
     } catch (error) {
       cache.close();
       throw cacheError(directory, error);
@@ -74,7 +75,9 @@ export class FeatureCache {
       throw cacheError(this.#directory, error);
     }
     if (!isIntact(bytes) || !bytes.subarray(0, KEY_BYTES).equals(key)) return undefined;
-    return new Float32Array(bytes.buffer.slice(bytes.byteOffset + KEY_BYTES, bytes.byteOffset + bytes.length - CRC_BYTES));
+    return new Float32Array(
+      bytes.buffer.slice(bytes.byteOffset + KEY_BYTES, bytes.byteOffset + bytes.length - CRC_BYTES),
+    );
   }
 
   /**
@@ -97,7 +100,7 @@ export class FeatureCache {
         Buffer.from(features.buffer, features.byteOffset, features.byteLength).copy(record, KEY_BYTES);
         record.writeUInt32LE(crc32(record.subarray(0, -CRC_BYTES)), size - CRC_BYTES);
       });
-      for (let at = 0; at < bytes.length; ) at += writeSync(segment.fd, bytes, at);
+      for (let at = 0; at < bytes.length;) at += writeSync(segment.fd, bytes, at);
       for (const { key } of entries) this.#index.set(key, this.#records++);
     } catch (error) {
       throw cacheError(this.#directory, error);
@@ -114,7 +117,11 @@ export class FeatureCache {
 
   #startSegment(d: number): void {
     if (this.#d === 0) this.#d = d;
-    const fd = openSync(join(this.#directory, `${Date.now().toString(36)}-${randomBytes(6).toString('hex')}${SUFFIX}`), 'ax+', 0o600);
+    const fd = openSync(
+      join(this.#directory, `${Date.now().toString(36)}-${randomBytes(6).toString('hex')}${SUFFIX}`),
+      'ax+',
+      0o600,
+    );
     this.#segments.push({ fd, first: this.#records });
     this.#writing = true;
     const header = Buffer.alloc(HEADER_BYTES);
@@ -131,13 +138,14 @@ export class FeatureCache {
       const header = Buffer.alloc(HEADER_BYTES);
       const { bytesRead } = await handle.read(header, 0, HEADER_BYTES, 0);
       const d = header.readUInt32LE(12);
-      if (bytesRead < HEADER_BYTES || !header.subarray(0, 8).equals(MAGIC) || header.readUInt32LE(8) !== VERSION) return;
+      if (bytesRead < HEADER_BYTES || !header.subarray(0, 8).equals(MAGIC) || header.readUInt32LE(8) !== VERSION)
+        return;
       if (d < 1 || d > MAX_FEATURES || (this.#d !== 0 && d !== this.#d)) return;
       this.#d = d;
       const size = this.#recordBytes;
       const chunk = Buffer.alloc(Math.max(1, Math.floor(READ_BYTES / size)) * size);
       const first = this.#records;
-      for (let at = HEADER_BYTES; ; ) {
+      for (let at = HEADER_BYTES; ;) {
         const { bytesRead: length } = await handle.read(chunk, 0, chunk.length, at);
         // What is left at the end is a record that was cut short.
         const whole = Math.floor(length / size);
@@ -160,5 +168,9 @@ function isIntact(record: Buffer): boolean {
 }
 
 function cacheError(directory: string, error: unknown): FeatureError {
-  return new FeatureError('bad-cache', `the cache of features in ${directory} cannot be used: ${messageOf(error)}; free space or permissions there, or use --no-cache`, { cause: error });
+  return new FeatureError(
+    'bad-cache',
+    `the cache of features in ${directory} cannot be used: ${messageOf(error)}; free space or permissions there, or use --no-cache`,
+    { cause: error },
+  );
 }

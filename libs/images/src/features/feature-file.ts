@@ -60,15 +60,27 @@ export class FeatureWriter {
   static async create(path: string): Promise<FeatureWriter> {
     const extension = extname(path).toLowerCase();
     if (!FEATURE_FORMATS.some((format) => format === extension)) {
-      throw new FeatureError('bad-file', `features cannot be written to ${path}; its name must end in ${FEATURE_FORMATS.join(' or ')}`);
+      throw new FeatureError(
+        'bad-file',
+        `features cannot be written to ${path}; its name must end in ${FEATURE_FORMATS.join(' or ')}`,
+      );
     }
     const there = await stat(path).catch(() => undefined);
     // Renaming would replace a device such as /dev/null.
-    if (there !== undefined && !there.isFile()) throw new FeatureError('bad-file', `features cannot be written to ${path}: it is there and no file; choose another name`);
+    if (there !== undefined && !there.isFile())
+      throw new FeatureError(
+        'bad-file',
+        `features cannot be written to ${path}: it is there and no file; choose another name`,
+      );
     try {
       await removeLeftovers(path);
       const partial = partialName(path, process.pid);
-      return new FeatureWriter(path, partial, await open(partial, 'w'), extension === '.bin' ? new BinEncoder() : undefined);
+      return new FeatureWriter(
+        path,
+        partial,
+        await open(partial, 'w'),
+        extension === '.bin' ? new BinEncoder() : undefined,
+      );
     } catch (error) {
       throw fileError(error, path, 'written');
     }
@@ -89,7 +101,8 @@ export class FeatureWriter {
    */
   async write(label: string, features: Float32Array): Promise<void> {
     if (this.#rows === 0) this.#d = features.length;
-    if (features.length !== this.#d) throw new RangeError(`a row of ${features.length} features after rows of ${this.#d}`);
+    if (features.length !== this.#d)
+      throw new RangeError(`a row of ${features.length} features after rows of ${this.#d}`);
     this.#rows++;
     this.#add(this.#bin?.row(label, features) ?? csvRow(label, features));
     if (this.#pending >= WRITE_BYTES) await this.#guard(() => this.#flush());

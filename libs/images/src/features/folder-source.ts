@@ -42,10 +42,15 @@ export async function openFolderSource({ folder, limit }: FolderSourceOptions): 
     );
   }
   const labelled = top.folders.length > 0;
-  const classes = labelled ? await classFolders(folder, top.folders) : [top.files.map((path) => ({ path, label: undefined }))];
+  const classes = labelled
+    ? await classFolders(folder, top.folders)
+    : [top.files.map((path) => ({ path, label: undefined }))];
   const entries = evenly(classes, limit ?? Infinity);
   if (entries.length === 0) {
-    throw new FeatureError('bad-folder', `${folder} holds no images; it needs one subfolder per class, with PNG, JPEG or WebP files in it`);
+    throw new FeatureError(
+      'bad-folder',
+      `${folder} holds no images; it needs one subfolder per class, with PNG, JPEG or WebP files in it`,
+    );
   }
   const entry = (index: number): Entry => {
     const found = entries[index];
@@ -69,17 +74,27 @@ async function classFolders(folder: string, names: readonly string[]): Promise<E
     const label = normaliseLabel(name);
     const other = nameOf.get(label);
     if (other !== undefined) {
-      throw new FeatureError('bad-labels', `the subfolders ${other} and ${name} of ${folder} both stand for the class ${label}; merge or rename them`);
+      throw new FeatureError(
+        'bad-labels',
+        `the subfolders ${other} and ${name} of ${folder} both stand for the class ${label}; merge or rename them`,
+      );
     }
     if (label === '' || label.length > MAX_LABEL_LENGTH || /[\p{Cc}\uFFFD]/u.test(label) || /^nan$/i.test(label)) {
-      throw new FeatureError('bad-labels', `the subfolder ${JSON.stringify(name)} of ${folder} cannot be the name of a class; use 1 to ${MAX_LABEL_LENGTH} visible characters`);
+      throw new FeatureError(
+        'bad-labels',
+        `the subfolder ${JSON.stringify(name)} of ${folder} cannot be the name of a class; use 1 to ${MAX_LABEL_LENGTH} visible characters`,
+      );
     }
     nameOf.set(label, name);
     const { files, folders } = await listing(join(folder, name));
     if (folders.length > 0) {
-      throw new FeatureError('bad-folder', `${join(folder, name)} holds the subfolder ${folders[0] ?? ''}; the images of a class must lie directly in its folder`);
+      throw new FeatureError(
+        'bad-folder',
+        `${join(folder, name)} holds the subfolder ${folders[0] ?? ''}; the images of a class must lie directly in its folder`,
+      );
     }
-    if (files.length === 0) throw new FeatureError('bad-folder', `the class folder ${join(folder, name)} is empty; add images or remove it`);
+    if (files.length === 0)
+      throw new FeatureError('bad-folder', `the class folder ${join(folder, name)} is empty; add images or remove it`);
     classes.push(files.map((file) => ({ path: join(name, file), label })));
   }
   return classes;
@@ -97,7 +112,12 @@ async function listing(folder: string): Promise<{ folders: string[]; files: stri
     }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    const what = code === 'ENOENT' ? 'there is no such folder' : code === 'ENOTDIR' ? 'this is a file; name a folder with one subfolder per class' : messageOf(error);
+    const what =
+      code === 'ENOENT'
+        ? 'there is no such folder'
+        : code === 'ENOTDIR'
+          ? 'this is a file; name a folder with one subfolder per class'
+          : messageOf(error);
     throw new FeatureError('bad-folder', `${folder}: ${what}`, { cause: error });
   }
   // Without a comparator: by code unit, unlike localeCompare the same everywhere.
@@ -123,10 +143,14 @@ async function readImage(path: string): Promise<EncodedImage> {
   let bytes: Buffer;
   try {
     const { size } = await stat(path);
-    if (size > MAX_IMAGE_FILE_BYTES) throw new Error(`${size} bytes are more than an image may have (${MAX_IMAGE_FILE_BYTES})`);
+    if (size > MAX_IMAGE_FILE_BYTES)
+      throw new Error(`${size} bytes are more than an image may have (${MAX_IMAGE_FILE_BYTES})`);
     bytes = await readFile(path);
   } catch (error) {
     throw new FeatureError('bad-image', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
   }
-  return { digest: createHash('sha256').update('file\n').update(bytes).digest(), decode: () => decodeImage(path, bytes) };
+  return {
+    digest: createHash('sha256').update('file\n').update(bytes).digest(),
+    decode: () => decodeImage(path, bytes),
+  };
 }

@@ -19,7 +19,11 @@ export interface IdxSourceOptions {
  * @throws DatasetError for files that are missing, damaged or of the wrong kind
  * @throws FeatureError `bad-labels` when there is not one label per image
  */
-export async function openIdxSource({ images: path, labels: labelsPath, limit }: IdxSourceOptions): Promise<ImageSource> {
+export async function openIdxSource({
+  images: path,
+  labels: labelsPath,
+  limit,
+}: IdxSourceOptions): Promise<ImageSource> {
   requireLimit(limit);
   const images = await readIdxImages(path);
   const labels = labelsPath === undefined ? undefined : await readIdxLabels(labelsPath);

@@ -29,5 +29,10 @@ export interface InferenceRequest {
 export type InferenceAnswer =
   | { readonly kind: 'ready'; readonly inputs: readonly ValueInfo[]; readonly outputs: readonly ValueInfo[] }
   /** `input` is the data of the request, given back for the next one. */
-  | { readonly kind: 'result'; readonly data: Float32Array; readonly dims: readonly number[]; readonly input: ArrayBuffer }
+  | {
+      readonly kind: 'result';
+      readonly data: Float32Array;
+      readonly dims: readonly number[];
+      readonly input: ArrayBuffer;
+    }
   | { readonly kind: 'error'; readonly message: string };

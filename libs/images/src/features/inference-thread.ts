@@ -2,12 +2,22 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf } from './feature-error.ts';
-import { BUSY, STOP, type InferenceAnswer, type InferenceRequest, type InferenceSetup, type ValueInfo } from './inference-messages.ts';
+import {
+  BUSY,
+  STOP,
+  type InferenceAnswer,
+  type InferenceRequest,
+  type InferenceSetup,
+  type ValueInfo,
+} from './inference-messages.ts';
 
 const { model, threads, flags } = workerData as InferenceSetup;
 
 function answer(message: InferenceAnswer): void {
-  parentPort?.postMessage(message, message.kind === 'result' ? [message.data.buffer as ArrayBuffer, message.input] : []);
+  parentPort?.postMessage(
+    message,
+    message.kind === 'result' ? [message.data.buffer as ArrayBuffer, message.input] : [],
+  );
 }
 
 /** Calls into onnxruntime, unless the process is about to end; see `onExit` in inference.ts. */
@@ -23,13 +33,27 @@ async function guarded<T>(work: () => Promise<T>): Promise<T> {
 }
 
 const infos = (values: InferenceSession['inputMetadata']): ValueInfo[] =>
-  values.map((value) => (value.isTensor ? { name: value.name, type: value.type, shape: value.shape } : { name: value.name, type: undefined, shape: [] }));
+  values.map((value) =>
+    value.isTensor
+      ? { name: value.name, type: value.type, shape: value.shape }
+      : { name: value.name, type: undefined, shape: [] },
+  );
 
 async function run(session: InferenceSession, { data, dims, output }: InferenceRequest): Promise<void> {
   try {
-    const feeds = { [session.inputNames[0] ?? '']: new Tensor('float32', data.subarray(0, dims.reduce((product, side) => product * side, 1)), dims) };
+    const feeds = {
+      [session.inputNames[0] ?? '']: new Tensor(
+        'float32',
+        data.subarray(
+          0,
+          dims.reduce((product, side) => product * side, 1),
+        ),
+        dims,
+      ),
+    };
     const result = (await guarded(() => session.run(feeds, [output])))[output];
-    if (result === undefined || !(result.data instanceof Float32Array)) throw new Error(`the output ${output} does not hold 32-bit floats`);
+    if (result === undefined || !(result.data instanceof Float32Array))
+      throw new Error(`the output ${output} does not hold 32-bit floats`);
     answer({ kind: 'result', data: result.data, dims: result.dims, input: data.buffer });
   } catch (error) {
     answer({ kind: 'error', message: messageOf(error) });
@@ -47,7 +71,8 @@ try {
       logSeverityLevel: 4,
       // Threads that wait in a loop take the cores from those that decode and resize; without them all of it was 1.1 to 1.5 times as fast on busy cores.
       extra: { session: { intra_op: { allow_spinning: '0' } } },
-    }));
+    }),
+  );
   let queue = Promise.resolve();
   parentPort?.on('message', (request: InferenceRequest | 'close') => {
     queue = queue.then(async () => {

@@ -2,7 +2,14 @@ import './no-telemetry.ts';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { FeatureError, messageOf } from './feature-error.ts';
-import { BUSY, STOP, type InferenceAnswer, type InferenceRequest, type InferenceSetup, type ValueInfo } from './inference-messages.ts';
+import {
+  BUSY,
+  STOP,
+  type InferenceAnswer,
+  type InferenceRequest,
+  type InferenceSetup,
+  type ValueInfo,
+} from './inference-messages.ts';
 
 /** Longer than any batch takes. Milliseconds. */
 const EXIT_WAIT_MS = 10_000;
@@ -27,7 +34,9 @@ export class Inference {
    */
   static async load(name: string, model: Uint8Array, threads: number): Promise<Inference> {
     const flags = new Int32Array(new SharedArrayBuffer(8));
-    const worker = new Worker(new URL('./inference-thread.ts', import.meta.url), { workerData: { model, threads, flags } satisfies InferenceSetup });
+    const worker = new Worker(new URL('./inference-thread.ts', import.meta.url), {
+      workerData: { model, threads, flags } satisfies InferenceSetup,
+    });
     const onExit = (): void => {
       // A thread that is torn down inside onnxruntime takes the process with it (abort): let it finish.
       Atomics.store(flags, STOP, 1);
@@ -43,10 +52,19 @@ export class Inference {
     process.off('exit', onExit);
     await worker.terminate();
     const reason = first.kind === 'error' ? first.message : 'it did not start';
-    throw new FeatureError('bad-model', `onnxruntime cannot load ${name}: ${reason}; it must be an ONNX file that holds its weights`);
+    throw new FeatureError(
+      'bad-model',
+      `onnxruntime cannot load ${name}: ${reason}; it must be an ONNX file that holds its weights`,
+    );
   }
 
-  private constructor(name: string, worker: Worker, onExit: () => void, inputs: readonly ValueInfo[], outputs: readonly ValueInfo[]) {
+  private constructor(
+    name: string,
+    worker: Worker,
+    onExit: () => void,
+    inputs: readonly ValueInfo[],
+    outputs: readonly ValueInfo[],
+  ) {
     this.#name = name;
     this.#worker = worker;
     this.#onExit = onExit;
@@ -69,7 +87,11 @@ export class Inference {
    * @param data at least as many numbers as `dims` says; handed over, it cannot be used until it comes back as `input`
    * @throws FeatureError `model-failed`
    */
-  async run(data: Float32Array<ArrayBuffer>, dims: readonly number[], output: string): Promise<{ data: Float32Array; dims: readonly number[]; input: ArrayBuffer }> {
+  async run(
+    data: Float32Array<ArrayBuffer>,
+    dims: readonly number[],
+    output: string,
+  ): Promise<{ data: Float32Array; dims: readonly number[]; input: ArrayBuffer }> {
     const answer = await new Promise<InferenceAnswer>((resolve) => {
       if (this.#dead !== undefined) return resolve({ kind: 'error', message: this.#dead });
       this.#waiting.push(resolve);
@@ -77,7 +99,10 @@ export class Inference {
     });
     if (answer.kind === 'result') return answer;
     const reason = answer.kind === 'error' ? answer.message : 'an answer that is none';
-    throw new FeatureError('model-failed', `onnxruntime failed to run ${this.#name} on images of ${dims.join(' x ')}: ${reason}`);
+    throw new FeatureError(
+      'model-failed',
+      `onnxruntime failed to run ${this.#name} on images of ${dims.join(' x ')}: ${reason}`,
+    );
   }
 
   /** Waits for what is under way, and frees the model. */

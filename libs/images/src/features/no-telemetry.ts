@@ -5,5 +5,8 @@
  */
 import { isMainThread } from 'node:worker_threads';
 
-if (!isMainThread) throw new Error('features can be computed from the main thread only: elsewhere the telemetry of onnxruntime cannot be switched off');
+if (!isMainThread)
+  throw new Error(
+    'features can be computed from the main thread only: elsewhere the telemetry of onnxruntime cannot be switched off',
+  );
 process.env['ORT_DISABLE_TELEMETRY'] = '1';

@@ -43,10 +43,16 @@ export class Resizer {
       resizeRows(image, across, firstRow, lastRow, middle);
     }
     const { channels } = image;
-    if (image.height === height && window.height === height) return { width: window.width, height, channels, data: middle.subarray(0, height * stride) };
+    if (image.height === height && window.height === height)
+      return { width: window.width, height, channels, data: middle.subarray(0, height * stride) };
     this.#data = atLeast(this.#data, window.height * stride);
     resizeColumns(middle, stride, down, this.#data);
-    return { width: window.width, height: window.height, channels, data: this.#data.subarray(0, window.height * stride) };
+    return {
+      width: window.width,
+      height: window.height,
+      channels,
+      data: this.#data.subarray(0, window.height * stride),
+    };
   }
 }
 
@@ -55,7 +61,13 @@ function atLeast(buffer: Uint8Array<ArrayBuffer>, length: number): Uint8Array<Ar
 }
 
 /** Input rows `firstRow` to `lastRow`, each resized along itself, into `middle`. */
-function resizeRows({ data, width, channels }: Pixels, { starts, counts, weights, taps }: ResizeWeights, firstRow: number, lastRow: number, middle: Uint8Array): void {
+function resizeRows(
+  { data, width, channels }: Pixels,
+  { starts, counts, weights, taps }: ResizeWeights,
+  firstRow: number,
+  lastRow: number,
+  middle: Uint8Array,
+): void {
   for (let y = firstRow, to = 0; y < lastRow; y++) {
     const row = y * width * channels;
     for (let x = 0; x < starts.length; x++) {
@@ -64,7 +76,8 @@ function resizeRows({ data, width, channels }: Pixels, { starts, counts, weights
       const base = x * taps;
       for (let c = 0; c < channels; c++) {
         let sum = HALF;
-        for (let k = 0, at = from + c; k < count; k++, at += channels) sum += Math.imul(data[at] ?? 0, weights[base + k] ?? 0);
+        for (let k = 0, at = from + c; k < count; k++, at += channels)
+          sum += Math.imul(data[at] ?? 0, weights[base + k] ?? 0);
         middle[to++] = sum >> WEIGHT_BITS;
       }
     }
@@ -72,7 +85,12 @@ function resizeRows({ data, width, channels }: Pixels, { starts, counts, weights
 }
 
 /** Columns of `middle`, whose rows are `stride` bytes long, into `data`. */
-function resizeColumns(middle: Uint8Array, stride: number, { starts, counts, weights, taps }: ResizeWeights, data: Uint8Array): void {
+function resizeColumns(
+  middle: Uint8Array,
+  stride: number,
+  { starts, counts, weights, taps }: ResizeWeights,
+  data: Uint8Array,
+): void {
   const sums = new Int32Array(stride);
   for (let y = 0; y < starts.length; y++) {
     const from = ((starts[y] ?? 0) - (starts[0] ?? 0)) * stride;
@@ -82,7 +100,10 @@ function resizeColumns(middle: Uint8Array, stride: number, { starts, counts, wei
     if (count === 2) {
       // Enlarging: nearly all time goes here.
       const [first, second] = [weights[base] ?? 0, weights[base + 1] ?? 0];
-      for (let x = 0; x < stride; x++) data[to + x] = (Math.imul(middle[from + x] ?? 0, first) + Math.imul(middle[from + stride + x] ?? 0, second) + HALF) >> WEIGHT_BITS;
+      for (let x = 0; x < stride; x++)
+        data[to + x] =
+          (Math.imul(middle[from + x] ?? 0, first) + Math.imul(middle[from + stride + x] ?? 0, second) + HALF) >>
+          WEIGHT_BITS;
       continue;
     }
     sums.fill(HALF);
@@ -122,7 +143,8 @@ function weightsOf(from: number, to: number, first: number, count: number): Resi
       exact[k] = Math.max(0, 1 - Math.abs((start + k - centre + 0.5) * (1 / reach)));
       sum += exact[k] ?? 0;
     }
-    for (let k = 0; k < end - start; k++) weights[i * taps + k] = Math.trunc(0.5 + ((exact[k] ?? 0) / sum) * (1 << WEIGHT_BITS));
+    for (let k = 0; k < end - start; k++)
+      weights[i * taps + k] = Math.trunc(0.5 + ((exact[k] ?? 0) / sum) * (1 << WEIGHT_BITS));
     starts[i] = start;
     counts[i] = end - start;
   }

@@ -81,7 +81,12 @@ function fit(resizer: Resizer, image: Pixels, size: number): Pixels {
   if (width === size && height === size) return image;
   const long = Math.trunc((size * Math.max(width, height)) / Math.min(width, height));
   const [toWidth, toHeight] = width <= height ? [size, long] : [long, size];
-  return resizer.resize(image, toWidth, toHeight, { left: halfEven((toWidth - size) / 2), top: halfEven((toHeight - size) / 2), width: size, height: size });
+  return resizer.resize(image, toWidth, toHeight, {
+    left: halfEven((toWidth - size) / 2),
+    top: halfEven((toHeight - size) / 2),
+    width: size,
+    height: size,
+  });
 }
 
 /** Python's round(). */

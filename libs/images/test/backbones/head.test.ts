@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
-import { BackboneError, buildScattering, encodeModel, exportModel, findBackbone, OnnxFormatError, parseModel, type ExportOptions, type FeaturePreprocessing } from '@blindfit/images';
+import {
+  BackboneError,
+  buildScattering,
+  encodeModel,
+  exportModel,
+  findBackbone,
+  OnnxFormatError,
+  parseModel,
+  type ExportOptions,
+  type FeaturePreprocessing,
+} from '@blindfit/images';
 import { floatTensor, model, node, valueInfo } from '../../src/backbones/onnx/build.ts';
 import { image, largestDifference, loadSession, randomReals, runSession, squeezenet, withOutputs } from './support.ts';
 
@@ -16,7 +26,11 @@ function matrix(rows: number, columns: number, scale?: number): number[][] {
 }
 
 /** Scores, probabilities and label in double precision, from the features of one image. */
-function headOf(features: readonly number[], preprocessing: FeaturePreprocessing, weights: readonly (readonly number[])[]): { scores: number[]; probabilities: number[]; label: number } {
+function headOf(
+  features: readonly number[],
+  preprocessing: FeaturePreprocessing,
+  weights: readonly (readonly number[])[],
+): { scores: number[]; probabilities: number[]; label: number } {
   let x = features;
   if (preprocessing.kind !== 'none') x = x.map((value, j) => value - (preprocessing.mean[j] ?? NaN));
   if (preprocessing.kind === 'standardize') x = x.map((value, j) => value * (preprocessing.scale[j] ?? NaN));
@@ -39,8 +53,20 @@ function preprocessings(d: number): FeaturePreprocessing[] {
   ];
 }
 
-async function check(t: TestContext, backbone: Uint8Array, input: string, pixels: Float32Array, dims: readonly number[], options: Omit<ExportOptions, 'featurePreprocessing' | 'weights' | 'classes'>, featuresOf: (data: number[]) => number[][]): Promise<void> {
-  const raw = await runSession(await loadSession(withOutputs(backbone, [options.featureOutput])), input, image(pixels, dims));
+async function check(
+  t: TestContext,
+  backbone: Uint8Array,
+  input: string,
+  pixels: Float32Array,
+  dims: readonly number[],
+  options: Omit<ExportOptions, 'featurePreprocessing' | 'weights' | 'classes'>,
+  featuresOf: (data: number[]) => number[][],
+): Promise<void> {
+  const raw = await runSession(
+    await loadSession(withOutputs(backbone, [options.featureOutput])),
+    input,
+    image(pixels, dims),
+  );
   const features = featuresOf([...(raw[options.featureOutput]?.data ?? [])]);
   const d = features[0]?.length ?? 0;
   for (const featurePreprocessing of preprocessings(d)) {
@@ -51,15 +77,29 @@ async function check(t: TestContext, backbone: Uint8Array, input: string, pixels
     const outputs = await runSession(await loadSession(bytes), 'image', image(pixels, dims));
     const expected = features.map((row) => headOf(row, featurePreprocessing, weights));
     const { scores, probabilities, label_index } = outputs;
-    assert.deepEqual([scores?.dims, probabilities?.dims, label_index?.dims], [[features.length, 10], [features.length, 10], [features.length]]);
+    assert.deepEqual(
+      [scores?.dims, probabilities?.dims, label_index?.dims],
+      [[features.length, 10], [features.length, 10], [features.length]],
+    );
     const wanted = expected.flatMap((row) => row.scores);
     // Scores far above 1 carry their own rounding: 32-bit floats have 7 digits.
     const unit = Math.max(1, ...wanted.map(Math.abs));
     const difference = largestDifference(scores?.data ?? [], wanted);
-    t.diagnostic(`${featurePreprocessing.kind}: scores up to ${unit.toFixed(1)}, difference ${difference.toExponential(1)}`);
+    t.diagnostic(
+      `${featurePreprocessing.kind}: scores up to ${unit.toFixed(1)}, difference ${difference.toExponential(1)}`,
+    );
     assert.ok(difference < 1e-5 * unit, featurePreprocessing.kind);
-    assert.ok(largestDifference(probabilities?.data ?? [], expected.flatMap((row) => row.probabilities)) < 1e-5, featurePreprocessing.kind);
-    assert.deepEqual([...(label_index?.data ?? [])], expected.map(({ label }) => label));
+    assert.ok(
+      largestDifference(
+        probabilities?.data ?? [],
+        expected.flatMap((row) => row.probabilities),
+      ) < 1e-5,
+      featurePreprocessing.kind,
+    );
+    assert.deepEqual(
+      [...(label_index?.data ?? [])],
+      expected.map(({ label }) => label),
+    );
     const { metadata } = parseModel(bytes);
     assert.deepEqual(JSON.parse(metadata.find(({ key }) => key === 'blindfit.classes')?.value ?? ''), classes);
   }
@@ -72,12 +112,28 @@ function rows(d: number): (data: number[]) => number[][] {
 await test('scattering and a trained layer in one graph: as computed here, for each preprocessing', async (t) => {
   const backbone = findBackbone('scattering');
   const pixels = Float32Array.from({ length: 4 * 784 }, () => random());
-  await check(t, backbone.build(), 'image', pixels, [4, 1, 28, 28], { image: backbone, featureOutput: 'features' }, rows(400));
+  await check(
+    t,
+    backbone.build(),
+    'image',
+    pixels,
+    [4, 1, 28, 28],
+    { image: backbone, featureOutput: 'features' },
+    rows(400),
+  );
 });
 
 await test('SqueezeNet and a trained layer in one graph', { skip: squeezenet.skip }, async (t) => {
   const pixels = Float32Array.from({ length: 2 * 3 * 64 * 64 }, () => random());
-  await check(t, squeezenet.read(), 'image', pixels, [2, 3, 64, 64], { image: { channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] }, featureOutput: 'features' }, rows(512));
+  await check(
+    t,
+    squeezenet.read(),
+    'image',
+    pixels,
+    [2, 3, 64, 64],
+    { image: { channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] }, featureOutput: 'features' },
+    rows(512),
+  );
 });
 
 /** A backbone whose names are all ours, with a classifier we do not need: 1x1 convolution of 3 planes to 5, ReLU. */
@@ -91,48 +147,111 @@ function awkwardBackbone(): Uint8Array {
       node('Flatten', ['blindfit_input'], 'flat'),
       node('MatMul', ['flat', 'classifier'], 'label_index'),
     ],
-    initializers: [floatTensor('blindfit_weights', [5, 3, 1, 1], reals(15)), floatTensor('classifier', [5, 2], reals(10))],
+    initializers: [
+      floatTensor('blindfit_weights', [5, 3, 1, 1], reals(15)),
+      floatTensor('classifier', [5, 2], reals(10)),
+    ],
     inputs: [valueInfo('scores', ['batch', 3, 6, 6])],
     outputs: [valueInfo('label_index', ['batch', 2])],
   });
   const { graph } = base;
-  return encodeModel({ ...base, graph: { ...graph, valueInfos: [valueInfo('image', ['batch', 5, 6, 6])], inputs: [...graph.inputs, valueInfo('blindfit_weights', [5, 3, 1, 1])] } });
+  return encodeModel({
+    ...base,
+    graph: {
+      ...graph,
+      valueInfos: [valueInfo('image', ['batch', 5, 6, 6])],
+      inputs: [...graph.inputs, valueInfo('blindfit_weights', [5, 3, 1, 1])],
+    },
+  });
 }
 
 await test('a backbone with our names, a 4-D feature map, BGR, mean and deviation', async () => {
   const backbone = awkwardBackbone();
-  const options = { image: { channels: 'bgr', mean: [0.4, 0.5, 0.6], std: [0.25, 0.5, 2] }, featureOutput: 'image' } as const;
+  const options = {
+    image: { channels: 'bgr', mean: [0.4, 0.5, 0.6], std: [0.25, 0.5, 2] },
+    featureOutput: 'image',
+  } as const;
   const rgb = Float32Array.from({ length: 2 * 3 * 36 }, () => random());
   // What the backbone should see: planes in reverse, normalised by the mean and deviation of their new place.
   const seen = rgb.map((_, at) => {
     const [n, plane, pixel] = [Math.floor(at / 108), Math.floor(at / 36) % 3, at % 36];
-    return ((rgb[n * 108 + (2 - plane) * 36 + pixel] ?? NaN) - (options.image.mean[plane] ?? NaN)) / (options.image.std[plane] ?? NaN);
+    return (
+      ((rgb[n * 108 + (2 - plane) * 36 + pixel] ?? NaN) - (options.image.mean[plane] ?? NaN)) /
+      (options.image.std[plane] ?? NaN)
+    );
   });
-  const raw = await runSession(await loadSession(withOutputs(backbone, ['image'])), 'scores', image(seen, [2, 3, 6, 6]));
+  const raw = await runSession(
+    await loadSession(withOutputs(backbone, ['image'])),
+    'scores',
+    image(seen, [2, 3, 6, 6]),
+  );
   const maps = [...(raw['image']?.data ?? [])];
-  const features = Array.from({ length: 2 }, (_, n) => Array.from({ length: 5 }, (__, c) => maps.slice((5 * n + c) * 36, (5 * n + c + 1) * 36).reduce((a, b) => a + b, 0) / 36));
+  const features = Array.from({ length: 2 }, (_, n) =>
+    Array.from(
+      { length: 5 },
+      (__, c) => maps.slice((5 * n + c) * 36, (5 * n + c + 1) * 36).reduce((a, b) => a + b, 0) / 36,
+    ),
+  );
   const weights = matrix(3, 6);
-  const bytes = exportModel(backbone, { ...options, featurePreprocessing: { kind: 'none' }, weights, classes: ['a', 'b', 'c'] });
+  const bytes = exportModel(backbone, {
+    ...options,
+    featurePreprocessing: { kind: 'none' },
+    weights,
+    classes: ['a', 'b', 'c'],
+  });
   const outputs = await runSession(await loadSession(bytes), 'image', image(rgb, [2, 3, 6, 6]));
   assert.deepEqual(Object.keys(outputs).sort(), ['label_index', 'probabilities', 'scores']);
   const expected = features.map((row) => headOf(row, { kind: 'none' }, weights));
-  assert.ok(largestDifference(outputs['scores']?.data ?? [], expected.flatMap(({ scores }) => scores)) < 1e-5);
-  assert.deepEqual([...(outputs['label_index']?.data ?? [])], expected.map(({ label }) => label));
+  assert.ok(
+    largestDifference(
+      outputs['scores']?.data ?? [],
+      expected.flatMap(({ scores }) => scores),
+    ) < 1e-5,
+  );
+  assert.deepEqual(
+    [...(outputs['label_index']?.data ?? [])],
+    expected.map(({ label }) => label),
+  );
 
   const { graph } = parseModel(bytes);
-  assert.deepEqual(graph.inputs.map(({ name }) => name), ['image']);
-  assert.ok(graph.nodes.every(({ outputs: names }) => !names.includes('flat')), 'the classifier is left out');
+  assert.deepEqual(
+    graph.inputs.map(({ name }) => name),
+    ['image'],
+  );
+  assert.ok(
+    graph.nodes.every(({ outputs: names }) => !names.includes('flat')),
+    'the classifier is left out',
+  );
   assert.equal(graph.initializers.filter(({ dims }) => dims.join() === '5,2').length, 0, 'so are its weights');
   // Exporting what was exported finds free names again.
-  const again = exportModel(bytes, { image: { channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] }, featureOutput: 'scores', featurePreprocessing: { kind: 'none' }, weights: matrix(2, 4), classes: ['x', 'y'] });
-  assert.equal((await runSession(await loadSession(again), 'image', image(rgb, [2, 3, 6, 6])))['scores']?.dims.join(), '2,2');
+  const again = exportModel(bytes, {
+    image: { channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] },
+    featureOutput: 'scores',
+    featurePreprocessing: { kind: 'none' },
+    weights: matrix(2, 4),
+    classes: ['x', 'y'],
+  });
+  assert.equal(
+    (await runSession(await loadSession(again), 'image', image(rgb, [2, 3, 6, 6])))['scores']?.dims.join(),
+    '2,2',
+  );
 });
 
 await test('probabilities stay finite where every sigmoid is 0 in 32 bits', async () => {
   const backbone = findBackbone('scattering');
   const weights = [-1000, -1001, -2000].map((bias) => [bias, ...Array.from({ length: 400 }, () => 0)]);
-  const bytes = exportModel(backbone.build(), { image: backbone, featureOutput: 'features', featurePreprocessing: { kind: 'none' }, weights, classes: ['a', 'b', 'c'] });
-  const { probabilities, label_index } = await runSession(await loadSession(bytes), 'image', image(new Float32Array(784), [1, 1, 28, 28]));
+  const bytes = exportModel(backbone.build(), {
+    image: backbone,
+    featureOutput: 'features',
+    featurePreprocessing: { kind: 'none' },
+    weights,
+    classes: ['a', 'b', 'c'],
+  });
+  const { probabilities, label_index } = await runSession(
+    await loadSession(bytes),
+    'image',
+    image(new Float32Array(784), [1, 1, 28, 28]),
+  );
   const e = Math.exp(-1);
   assert.ok(largestDifference(probabilities?.data ?? [], [1 / (1 + e), e / (1 + e), 0]) < 1e-6);
   assert.deepEqual([...(label_index?.data ?? [])], [0]);
@@ -141,44 +260,118 @@ await test('probabilities stay finite where every sigmoid is 0 in 32 bits', asyn
 await test('of equal scores the first class wins', async () => {
   const backbone = findBackbone('scattering');
   const row = (bias: number): number[] => [bias, ...Array.from({ length: 400 }, () => 0)];
-  const bytes = exportModel(backbone.build(), { image: backbone, featureOutput: 'features', featurePreprocessing: { kind: 'none' }, weights: [row(1), row(2), row(2)], classes: ['a', 'b', 'c'] });
-  const { label_index } = await runSession(await loadSession(bytes), 'image', image(new Float32Array(784), [1, 1, 28, 28]));
+  const bytes = exportModel(backbone.build(), {
+    image: backbone,
+    featureOutput: 'features',
+    featurePreprocessing: { kind: 'none' },
+    weights: [row(1), row(2), row(2)],
+    classes: ['a', 'b', 'c'],
+  });
+  const { label_index } = await runSession(
+    await loadSession(bytes),
+    'image',
+    image(new Float32Array(784), [1, 1, 28, 28]),
+  );
   assert.deepEqual([...(label_index?.data ?? [])], [1]);
 });
 
 await test('what does not fit together is refused', async (t) => {
   const scattering = findBackbone('scattering');
-  const good: ExportOptions = { image: scattering, featureOutput: 'features', featurePreprocessing: { kind: 'none' }, weights: matrix(2, 401), classes: ['a', 'b'] };
+  const good: ExportOptions = {
+    image: scattering,
+    featureOutput: 'features',
+    featurePreprocessing: { kind: 'none' },
+    weights: matrix(2, 401),
+    classes: ['a', 'b'],
+  };
   const bytes = buildScattering();
   const parsed = parseModel(bytes);
-  const external = encodeModel({ ...parsed, graph: { ...parsed.graph, initializers: parsed.graph.initializers.map((tensor) => (tensor.name === 'phi' ? { ...tensor, rawData: undefined, unknown: Uint8Array.of(0x70, 0x01) } : tensor)) } });
-  const typeless = encodeModel({ ...parsed, graph: { ...parsed.graph, outputs: [{ name: 'features', type: NOTHING, unknown: NOTHING }] } });
-  const twoInputs = encodeModel({ ...parsed, graph: { ...parsed.graph, inputs: [...parsed.graph.inputs, valueInfo('phi', [1024, 16])], initializers: parsed.graph.initializers.filter(({ name }) => name !== 'phi') } });
+  const external = encodeModel({
+    ...parsed,
+    graph: {
+      ...parsed.graph,
+      initializers: parsed.graph.initializers.map((tensor) =>
+        tensor.name === 'phi' ? { ...tensor, rawData: undefined, unknown: Uint8Array.of(0x70, 0x01) } : tensor,
+      ),
+    },
+  });
+  const typeless = encodeModel({
+    ...parsed,
+    graph: { ...parsed.graph, outputs: [{ name: 'features', type: NOTHING, unknown: NOTHING }] },
+  });
+  const twoInputs = encodeModel({
+    ...parsed,
+    graph: {
+      ...parsed.graph,
+      inputs: [...parsed.graph.inputs, valueInfo('phi', [1024, 16])],
+      initializers: parsed.graph.initializers.filter(({ name }) => name !== 'phi'),
+    },
+  });
   const zeros = (count: number): number[] => Array.from({ length: count }, () => 0);
-  const cases: readonly (readonly [string, Uint8Array, Partial<ExportOptions>, RegExp, (new (message: string) => Error)?])[] = [
+  const cases: readonly (readonly [
+    string,
+    Uint8Array,
+    Partial<ExportOptions>,
+    RegExp,
+    (new (message: string) => Error)?,
+  ])[] = [
     ['no such output', bytes, { featureOutput: 'pool' }, /computes no value "pool"; its outputs are features/],
     ['too few weights', bytes, { weights: matrix(2, 301) }, /gives 400 features and the model was trained on 300/],
     ['ragged weights', bytes, { weights: [zeros(401), zeros(400)] }, /same number of weights/],
     ['classes and rows differ', bytes, { classes: ['a'] }, /2 rows of weights for 1 classes/],
-    ['preprocessing of another width', bytes, { featurePreprocessing: { kind: 'center', mean: zeros(399) } }, /gives 399 features and the weights are for 400/],
-    ['components of another width', bytes, { featurePreprocessing: { kind: 'pca', mean: zeros(400), components: [zeros(399)] }, weights: matrix(2, 2) }, /each component must have 400 numbers/],
+    [
+      'preprocessing of another width',
+      bytes,
+      { featurePreprocessing: { kind: 'center', mean: zeros(399) } },
+      /gives 399 features and the weights are for 400/,
+    ],
+    [
+      'components of another width',
+      bytes,
+      { featurePreprocessing: { kind: 'pca', mean: zeros(400), components: [zeros(399)] }, weights: matrix(2, 2) },
+      /each component must have 400 numbers/,
+    ],
     ['weights outside 32 bits', bytes, { weights: [zeros(401), [...zeros(400), 1e39]] }, /weights holds 1e\+39/],
-    ['planes', bytes, { image: { channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] } }, /takes 1 planes and rgb images have 3/],
-    ['mean of the wrong length', bytes, { image: { channels: 'grey', mean: [0, 0], std: [1] } }, /grey images need 1 mean and std; there are 2 and 1/],
+    [
+      'planes',
+      bytes,
+      { image: { channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] } },
+      /takes 1 planes and rgb images have 3/,
+    ],
+    [
+      'mean of the wrong length',
+      bytes,
+      { image: { channels: 'grey', mean: [0, 0], std: [1] } },
+      /grey images need 1 mean and std; there are 2 and 1/,
+    ],
     ['a std of 0', bytes, { image: { channels: 'grey', mean: [0], std: [0] } }, /a std is 0/],
     ['unknown rank', typeless, {}, /give featureRank 2 or 4/],
     ['wrong rank', bytes, { featureRank: 4 }, /has 2 dimensions, not 4/],
     ['three dimensions', bytes, { featureOutput: 'averages' }, /does not say whether "averages"/],
     ['two inputs', twoInputs, {}, /depend on the inputs image, phi; a backbone must have one/],
     ['weights in another file', external, {}, /values of "phi" in another file/, OnnxFormatError],
-    ['an old opset', encodeModel({ ...parsed, opsets: [{ domain: '', version: 6 }] }), {}, /opset 6; export it with opset 7 or later/, OnnxFormatError],
+    [
+      'an old opset',
+      encodeModel({ ...parsed, opsets: [{ domain: '', version: 6 }] }),
+      {},
+      /opset 6; export it with opset 7 or later/,
+      OnnxFormatError,
+    ],
     ['no ONNX', Uint8Array.of(1, 2, 3), {}, /ONNX/, OnnxFormatError],
   ];
   for (const [name, backbone, changes, message, kind = BackboneError] of cases) {
-    await t.test(name, () => assert.throws(() => exportModel(backbone, { ...good, ...changes }), (error) => error instanceof kind && message.test(error.message)));
+    await t.test(name, () =>
+      assert.throws(
+        () => exportModel(backbone, { ...good, ...changes }),
+        (error) => error instanceof kind && message.test(error.message),
+      ),
+    );
   }
   await t.test('a rank that is given makes up for one that is not known', async () => {
     const session = await loadSession(exportModel(typeless, { ...good, featureRank: 2 }));
-    assert.deepEqual((await runSession(session, 'image', image(new Float32Array(784), [1, 1, 28, 28])))['scores']?.dims, [1, 2]);
+    assert.deepEqual(
+      (await runSession(session, 'image', image(new Float32Array(784), [1, 1, 28, 28])))['scores']?.dims,
+      [1, 2],
+    );
   });
 });

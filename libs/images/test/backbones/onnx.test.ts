@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { buildRegnet, buildScattering, encodeModel, OnnxFormatError, parseModel, randomRegnetWeights, tensorType, type OnnxGraph, type OnnxModel } from '@blindfit/images';
+import {
+  buildRegnet,
+  buildScattering,
+  encodeModel,
+  OnnxFormatError,
+  parseModel,
+  randomRegnetWeights,
+  tensorType,
+  type OnnxGraph,
+  type OnnxModel,
+} from '@blindfit/images';
 import { float32, floatTensor, int64Tensor, model, node, valueInfo } from '../../src/backbones/onnx/build.ts';
 import { image, loadSession, randomReals, runSession, squeezenet } from './support.ts';
 
@@ -31,7 +41,14 @@ function fullModel(): OnnxModel {
   }); // prettier-ignore
   // Field 25 (functions), length 3; ModelProto.doc_string.
   const unknown = Uint8Array.of(0xca, 0x01, 0x03, 0x0a, 0x01, 0x66, 0x32, 0x02, 0x68, 0x69);
-  return { ...base, metadata: [{ key: 'a', value: '' }, { key: 'ключ', value: 'значение' }], unknown };
+  return {
+    ...base,
+    metadata: [
+      { key: 'a', value: '' },
+      { key: 'ключ', value: 'значение' },
+    ],
+    unknown,
+  };
 }
 
 await test('a model is read as it was written, down to the last attribute', () => {
@@ -44,7 +61,16 @@ await test('onnxruntime runs what was written: branches, left-out inputs, attrib
   const full = fullModel();
   const runnable = { ...full, unknown: NOTHING, graph: { ...full.graph, nodes: full.graph.nodes.slice(0, -1) } };
   const session = await loadSession(encodeModel(runnable));
-  for (const [x, y] of [[[1, 2, 9], [2, 4, 10]], [[-1, -2, 1], [-0.5, -1, 2]]] as const) {
+  for (const [x, y] of [
+    [
+      [1, 2, 9],
+      [2, 4, 10],
+    ],
+    [
+      [-1, -2, 1],
+      [-0.5, -1, 2],
+    ],
+  ] as const) {
     const outputs = await runSession(session, 'x', image(Float32Array.from(x), [1, 3]));
     assert.deepEqual([...(outputs['y']?.data ?? [])], y);
   }
@@ -65,23 +91,39 @@ await test('packed numbers and attributes without a type, as older exporters wri
 await test('types of values: sizes, names, unknown sizes, no shape', () => {
   assert.deepEqual(tensorType(valueInfo('x', ['N', 3, undefined])), { dataType: 1, shape: ['N', 3, undefined] });
   assert.deepEqual(tensorType(valueInfo('x', [])), { dataType: 1, shape: [] });
-  assert.deepEqual(tensorType({ name: 'x', type: Uint8Array.of(0x0a, 0x02, 0x08, 0x01), unknown: NOTHING }), { dataType: 1, shape: undefined });
+  assert.deepEqual(tensorType({ name: 'x', type: Uint8Array.of(0x0a, 0x02, 0x08, 0x01), unknown: NOTHING }), {
+    dataType: 1,
+    shape: undefined,
+  });
   assert.equal(tensorType({ name: 'x', type: NOTHING, unknown: NOTHING }), undefined);
 });
 
-await test('SqueezeNet survives reading and writing: same parts, same features', { skip: squeezenet.skip }, async () => {
-  const bytes = squeezenet.read();
-  const parsed = parseModel(bytes);
-  const written = encodeModel(parsed);
-  assert.deepEqual(parseModel(written), parsed);
-  const weights = parsed.graph.initializers.reduce((sum, { rawData, unknown }) => sum + (rawData?.length ?? 0) + unknown.length, 0);
-  assert.ok(weights > 2_500_000, `${weights} bytes of weights`);
-  const random = randomReals(5);
-  const pixels = image(Float32Array.from({ length: 3 * 224 * 224 }, () => random()), [1, 3, 224, 224]);
-  const [before, after] = [await runSession(await loadSession(bytes), 'image', pixels), await runSession(await loadSession(written), 'image', pixels)];
-  assert.equal(before['features']?.data.length, 512);
-  assert.deepEqual(after, before);
-});
+await test(
+  'SqueezeNet survives reading and writing: same parts, same features',
+  { skip: squeezenet.skip },
+  async () => {
+    const bytes = squeezenet.read();
+    const parsed = parseModel(bytes);
+    const written = encodeModel(parsed);
+    assert.deepEqual(parseModel(written), parsed);
+    const weights = parsed.graph.initializers.reduce(
+      (sum, { rawData, unknown }) => sum + (rawData?.length ?? 0) + unknown.length,
+      0,
+    );
+    assert.ok(weights > 2_500_000, `${weights} bytes of weights`);
+    const random = randomReals(5);
+    const pixels = image(
+      Float32Array.from({ length: 3 * 224 * 224 }, () => random()),
+      [1, 3, 224, 224],
+    );
+    const [before, after] = [
+      await runSession(await loadSession(bytes), 'image', pixels),
+      await runSession(await loadSession(written), 'image', pixels),
+    ];
+    assert.equal(before['features']?.data.length, 512);
+    assert.deepEqual(after, before);
+  },
+);
 
 await test('damaged and hostile bytes are refused', async (t) => {
   const nested = (depth: number): number[] => {
@@ -106,12 +148,25 @@ await test('damaged and hostile bytes are refused', async (t) => {
     ['a graph that is a number', [0x08, 0x08, 0x38, 0x01], /ModelProto, field 7: wire type 0 where 2 belongs/],
     ['text that is not UTF-8', [0x12, 0x01, 0xff], /not valid UTF-8/],
     ['a negative IR version', [0x08, ...Array.from({ length: 9 }, () => 0xff), 0x01], /-1 is not a count/],
-    ['a negative dimension', [0x08, 0x08, ...message(7, message(5, [0x08, ...Array.from({ length: 9 }, () => 0xff), 0x01]))], /dimension of -1/],
-    ['a tensor attribute without a tensor', [0x08, 0x08, ...message(7, message(1, message(5, [0xa0, 0x01, 0x04])))], /has type 4 and no value/],
+    [
+      'a negative dimension',
+      [0x08, 0x08, ...message(7, message(5, [0x08, ...Array.from({ length: 9 }, () => 0xff), 0x01]))],
+      /dimension of -1/,
+    ],
+    [
+      'a tensor attribute without a tensor',
+      [0x08, 0x08, ...message(7, message(1, message(5, [0xa0, 0x01, 0x04])))],
+      /has type 4 and no value/,
+    ],
     ['graphs nested 100 deep', [0x08, 0x08, ...message(7, nested(100))], /more than 32 deep/],
   ];
   for (const [name, bytes, message_] of cases) {
-    await t.test(name, () => assert.throws(() => parseModel(Uint8Array.from(bytes)), (error) => error instanceof OnnxFormatError && message_.test(error.message)));
+    await t.test(name, () =>
+      assert.throws(
+        () => parseModel(Uint8Array.from(bytes)),
+        (error) => error instanceof OnnxFormatError && message_.test(error.message),
+      ),
+    );
   }
   await t.test('more empty nodes than are allowed', () => {
     const nodes = new Uint8Array(250_000);
@@ -139,7 +194,8 @@ await test('two thousand random mutations: a model or an OnnxFormatError', () =>
 });
 
 await test('our own models survive reading and writing', () => {
-  for (const bytes of [buildScattering(), buildRegnet(randomRegnetWeights(1))]) assert.deepEqual(encodeModel(parseModel(bytes)), bytes);
+  for (const bytes of [buildScattering(), buildRegnet(randomRegnetWeights(1))])
+    assert.deepEqual(encodeModel(parseModel(bytes)), bytes);
 });
 
 function message(field: number, payload: readonly number[]): number[] {

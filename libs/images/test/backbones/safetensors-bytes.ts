@@ -6,10 +6,14 @@ export interface TensorBytes {
 }
 
 /** A safetensors file as the Python package writes it: header padded with spaces to a multiple of 8, tensors back to back. */
-export function safetensorsBytes(tensors: readonly TensorBytes[], metadata?: Readonly<Record<string, string>>): Uint8Array {
+export function safetensorsBytes(
+  tensors: readonly TensorBytes[],
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array {
   const header: Record<string, unknown> = metadata === undefined ? {} : { __metadata__: metadata };
   let end = 0;
-  for (const { name, dtype, shape, bytes } of tensors) header[name] = { dtype, shape, data_offsets: [end, (end += bytes.length)] };
+  for (const { name, dtype, shape, bytes } of tensors)
+    header[name] = { dtype, shape, data_offsets: [end, (end += bytes.length)] };
   return withHeader(JSON.stringify(header), ...tensors.map(({ bytes }) => bytes));
 }
 

@@ -28,18 +28,28 @@ await test('F32, F16 and BF16 are read as the numbers they stand for', () => {
 });
 
 await test('a file at an odd place in memory is read alike', () => {
-  const file = safetensorsBytes([{ name: 'x', dtype: 'F32', shape: [1], bytes: new Uint8Array(Float32Array.of(7).buffer) }]);
+  const file = safetensorsBytes([
+    { name: 'x', dtype: 'F32', shape: [1], bytes: new Uint8Array(Float32Array.of(7).buffer) },
+  ]);
   const shifted = new Uint8Array(file.length + 3);
   shifted.set(file, 3);
   assert.deepEqual(parseSafetensors(shifted.subarray(3)).get('x')?.floats(), Float32Array.of(7));
 });
 
 await test('damaged and hostile files are refused', async (t) => {
-  const entry = (offsets: unknown, shape: unknown = [1], dtype: unknown = 'F32'): object => ({ dtype, shape, data_offsets: offsets });
+  const entry = (offsets: unknown, shape: unknown = [1], dtype: unknown = 'F32'): object => ({
+    dtype,
+    shape,
+    data_offsets: offsets,
+  });
   const file = (header: object): Uint8Array => withHeader(JSON.stringify(header), new Uint8Array(8));
   const cases: readonly (readonly [string, Uint8Array, RegExp])[] = [
     ['empty', new Uint8Array(0), /it has 0 bytes/],
-    ['header longer than the file', Uint8Array.of(9, 0, 0, 0, 0, 0, 0, 0, 0x7b), /announce a header of 9 bytes; at most 1/],
+    [
+      'header longer than the file',
+      Uint8Array.of(9, 0, 0, 0, 0, 0, 0, 0, 0x7b),
+      /announce a header of 9 bytes; at most 1/,
+    ],
     ['header of 2^64 - 1 bytes', new Uint8Array(16).fill(255), /header of 18446744073709551615 bytes/],
     ['no JSON', withHeader('{"a":'), /not JSON/],
     ['a list', withHeader('[]'), /not a JSON object/],
@@ -56,7 +66,12 @@ await test('damaged and hostile files are refused', async (t) => {
     ['overlap', file({ x: entry([0, 8], [2]), y: entry([4, 8]) }), /"x" and "y" overlap/],
   ];
   for (const [name, bytes, message] of cases) {
-    await t.test(name, () => assert.throws(() => parseSafetensors(bytes), (error) => error instanceof SafetensorsError && message.test(error.message)));
+    await t.test(name, () =>
+      assert.throws(
+        () => parseSafetensors(bytes),
+        (error) => error instanceof SafetensorsError && message.test(error.message),
+      ),
+    );
   }
 });
 

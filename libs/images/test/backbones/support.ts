@@ -8,7 +8,11 @@ export { randomReals } from '../../src/backbones/random-reals.ts';
 
 /** A session of onnxruntime on the CPU. */
 export async function loadSession(bytes: Uint8Array, threads = 1): Promise<InferenceSession> {
-  return InferenceSession.create(bytes, { executionProviders: ['cpu'], intraOpNumThreads: threads, logSeverityLevel: 3 });
+  return InferenceSession.create(bytes, {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: threads,
+    logSeverityLevel: 3,
+  });
 }
 
 export function image(pixels: Float32Array, dims: readonly number[]): Tensor {
@@ -21,7 +25,11 @@ export interface Values {
 }
 
 /** Runs a model of one input; all outputs, integers turned into floats. */
-export async function runSession(session: InferenceSession, input: string, value: Tensor): Promise<Partial<Record<string, Values>>> {
+export async function runSession(
+  session: InferenceSession,
+  input: string,
+  value: Tensor,
+): Promise<Partial<Record<string, Values>>> {
   const outputs = await session.run({ [input]: value });
   return Object.fromEntries(
     Object.entries(outputs).map(([name, tensor]) => {
@@ -50,7 +58,9 @@ const SQUEEZENET = fileURLToPath(new URL('../../../../shared/models/squeezenet1_
 
 /** The optional SqueezeNet file next to the checkout, and why a test that needs it is skipped. */
 export const squeezenet = {
-  skip: existsSync(SQUEEZENET) ? false : 'there is no ../shared/models/squeezenet1_1-features.onnx next to the checkout',
+  skip: existsSync(SQUEEZENET)
+    ? false
+    : 'there is no ../shared/models/squeezenet1_1-features.onnx next to the checkout',
   read: (): Uint8Array => Uint8Array.from(readFileSync(SQUEEZENET)),
 };
 
@@ -59,5 +69,8 @@ export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8A
   const model = parseModel(bytes);
   // No shapes: onnxruntime infers them.
   const type = Uint8Array.of(0x0a, 0x02, 0x08, 0x01);
-  return encodeModel({ ...model, graph: { ...model.graph, outputs: names.map((name) => ({ name, type, unknown: new Uint8Array(0) })) } });
+  return encodeModel({
+    ...model,
+    graph: { ...model.graph, outputs: names.map((name) => ({ name, type, unknown: new Uint8Array(0) })) },
+  });
 }

@@ -34,12 +34,20 @@ for (const name of ['features.csv', 'features.bin']) {
 
   test(`${name} of many rows, more than fit in a buffer`, async (t) => {
     const path = join(await temporaryDirectory(t), name);
-    const rows = Array.from({ length: 3000 }, (_, i): Row => [String(i % 10), Float32Array.from(noise(200, i + 1), (byte) => byte / 256 - i)]);
+    const rows = Array.from({ length: 3000 }, (_, i): Row => [
+      String(i % 10),
+      Float32Array.from(noise(200, i + 1), (byte) => byte / 256 - i),
+    ]);
     await write(path, rows);
     const { n, d, labels, features } = await readFeatures(path);
     assert.deepEqual([n, d], [3000, 200]);
-    assert.deepEqual(labels, rows.map(([label]) => label));
-    rows.forEach(([, values], i) => assert.deepEqual(Float32Array.from(features.subarray(200 * i, 200 * (i + 1))), values));
+    assert.deepEqual(
+      labels,
+      rows.map(([label]) => label),
+    );
+    rows.forEach(([, values], i) =>
+      assert.deepEqual(Float32Array.from(features.subarray(200 * i, 200 * (i + 1))), values),
+    );
   });
 
   test(`${name} appears only when it is complete`, async (t) => {
@@ -63,7 +71,10 @@ for (const name of ['features.csv', 'features.bin']) {
 
 test('rows of CSV are what other programs write and read', async (t) => {
   const path = join(await temporaryDirectory(t), 'f.CSV');
-  await write(path, [['7', Float32Array.of(0.1, 2, 1e-20)], ['a,b', Float32Array.of(0, -1.5, 3)]]);
+  await write(path, [
+    ['7', Float32Array.of(0.1, 2, 1e-20)],
+    ['a,b', Float32Array.of(0, -1.5, 3)],
+  ]);
   assert.equal(await readFile(path, 'utf8'), '7,0.100000001,2,9.99999968e-21\n"a,b",0,-1.5,3\n');
 });
 
@@ -83,11 +94,19 @@ test('a .bin file with any byte changed, cut short or added to is refused', asyn
     const bytes = Buffer.from(whole);
     bytes[at] = (bytes[at] ?? 0) ^ 0x10;
     await writeFile(path, bytes);
-    await assert.rejects(readFeatures(path), isError('bad-file', /f\.bin is (damaged: .*; write it again|no features file)/), `byte ${at}`);
+    await assert.rejects(
+      readFeatures(path),
+      isError('bad-file', /f\.bin is (damaged: .*; write it again|no features file)/),
+      `byte ${at}`,
+    );
   }
   for (const length of [0, 7, 35, 36, 60, whole.length - 1]) {
     await writeFile(path, whole.subarray(0, length));
-    await assert.rejects(readFeatures(path), isError('bad-file', /f\.bin is damaged: it (is cut short|has \d+ bytes and should have)/), `${length} bytes`);
+    await assert.rejects(
+      readFeatures(path),
+      isError('bad-file', /f\.bin is damaged: it (is cut short|has \d+ bytes and should have)/),
+      `${length} bytes`,
+    );
   }
   await writeFile(path, Buffer.concat([whole, Buffer.of(0)]));
   await assert.rejects(readFeatures(path), isError('bad-file', /has 139 bytes and should have 138|should have/));
@@ -109,7 +128,10 @@ test('places that cannot be written to', async (t) => {
   await assert.rejects(FeatureWriter.create(join(folder, 'f.txt')), isError('bad-file', /must end in \.csv or \.bin/));
   await assert.rejects(FeatureWriter.create(join(folder, 'd.csv')), isError('bad-file', /it is there and no file/));
   await assert.rejects(FeatureWriter.create(join(folder, 'null.csv')), isError('bad-file', /it is there and no file/));
-  await assert.rejects(FeatureWriter.create(join(folder, 'none', 'f.csv')), isError('bad-file', /f\.csv cannot be written: ENOENT/));
+  await assert.rejects(
+    FeatureWriter.create(join(folder, 'none', 'f.csv')),
+    isError('bad-file', /f\.csv cannot be written: ENOENT/),
+  );
   assert.ok((await stat('/dev/null')).isCharacterDevice());
   if (process.getuid?.() !== 0) {
     await chmod(folder, 0o500);

@@ -3,7 +3,11 @@ import { extractFeatures, openIdxSource } from '../../src/index.ts';
 import { oneStep } from './onnx.ts';
 
 const source = await openIdxSource({ images: process.argv[2] ?? '' });
-const backbone = { name: 'mean.onnx', bytes: oneStep(['N', 3, 'H', 'W'], 'GlobalAveragePool', ['N', 3, 1, 1]), size: 224 };
+const backbone = {
+  name: 'mean.onnx',
+  bytes: oneStep(['N', 3, 'H', 'W'], 'GlobalAveragePool', ['N', 3, 1, 1]),
+  size: 224,
+};
 let [rows, early, late] = [0, 0, 0];
 for await (const { index } of extractFeatures({ source, backbone })) {
   rows++;

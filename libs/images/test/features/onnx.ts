@@ -15,22 +15,46 @@ export interface Operation {
 }
 
 /** An ONNX file (opset 17) of these nodes. */
-export function onnx(inputs: readonly Value[], operations: readonly Operation[], outputs: readonly Value[]): Uint8Array {
+export function onnx(
+  inputs: readonly Value[],
+  operations: readonly Operation[],
+  outputs: readonly Value[],
+): Uint8Array {
   const nodes = operations.map(({ op, inputs: from, output, ints = {} }) =>
-    field(1, Buffer.concat([
-      ...from.map((name) => field(1, text(name))),
-      field(2, text(output)),
-      field(3, text(output)),
-      field(4, text(op)),
-      ...Object.entries(ints).map(([name, value]) => field(5, Buffer.concat([field(1, text(name)), number(3, value), number(20, 2)]))),
-    ])));
-  const graph = Buffer.concat([...nodes, field(2, text('test')), ...inputs.map((value) => field(11, valueInfo(value))), ...outputs.map((value) => field(12, valueInfo(value)))]);
+    field(
+      1,
+      Buffer.concat([
+        ...from.map((name) => field(1, text(name))),
+        field(2, text(output)),
+        field(3, text(output)),
+        field(4, text(op)),
+        ...Object.entries(ints).map(([name, value]) =>
+          field(5, Buffer.concat([field(1, text(name)), number(3, value), number(20, 2)])),
+        ),
+      ]),
+    ),
+  );
+  const graph = Buffer.concat([
+    ...nodes,
+    field(2, text('test')),
+    ...inputs.map((value) => field(11, valueInfo(value))),
+    ...outputs.map((value) => field(12, valueInfo(value))),
+  ]);
   return Buffer.concat([number(1, 8), field(7, graph), field(8, Buffer.concat([field(1, text('')), number(2, 17)]))]);
 }
 
 /** `image` N x channels x height x width -> `op` -> `features`. */
-export function oneStep(shape: Shape, op: string, outputShape: Shape, ints: Readonly<Record<string, number>> = {}): Uint8Array {
-  return onnx([{ name: 'image', shape }], [{ op, inputs: ['image'], output: 'features', ints }], [{ name: 'features', shape: outputShape }]);
+export function oneStep(
+  shape: Shape,
+  op: string,
+  outputShape: Shape,
+  ints: Readonly<Record<string, number>> = {},
+): Uint8Array {
+  return onnx(
+    [{ name: 'image', shape }],
+    [{ op, inputs: ['image'], output: 'features', ints }],
+    [{ name: 'features', shape: outputShape }],
+  );
 }
 
 /** A model whose features are the very numbers it is given. */
@@ -46,7 +70,8 @@ function valueInfo({ name, shape, type = 1 }: Value): Buffer {
 
 const text = (value: string): Buffer => Buffer.from(value);
 const number = (tag: number, value: number): Buffer => Buffer.concat([varint(tag << 3), varint(value)]);
-const field = (tag: number, bytes: Buffer): Buffer => Buffer.concat([varint((tag << 3) | 2), varint(bytes.length), bytes]);
+const field = (tag: number, bytes: Buffer): Buffer =>
+  Buffer.concat([varint((tag << 3) | 2), varint(bytes.length), bytes]);
 
 function varint(value: number): Buffer {
   const bytes: number[] = [];

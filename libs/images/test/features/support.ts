@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { DatasetError } from '@blindfit/data';
-import { extractFeatures, FeatureError, type ExtractOptions, type FeatureErrorCode, type FeatureRow, type ImageSource, type Pixels } from '../../src/index.ts';
+import {
+  extractFeatures,
+  FeatureError,
+  type ExtractOptions,
+  type FeatureErrorCode,
+  type FeatureRow,
+  type ImageSource,
+  type Pixels,
+} from '../../src/index.ts';
 
 export async function temporaryDirectory(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-features-'));

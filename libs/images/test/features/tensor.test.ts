@@ -6,20 +6,36 @@ import { TensorWriter, type ImagePreprocessing } from '../../src/features/tensor
 import type { Pixels } from '../../src/index.ts';
 import { noise } from './support.ts';
 
-const grey = (width: number, height: number, data: readonly number[]): Pixels => ({ width, height, channels: 1, data: Uint8Array.from(data) });
-const rgb = (width: number, height: number, data: readonly number[]): Pixels => ({ width, height, channels: 3, data: Uint8Array.from(data) });
+const grey = (width: number, height: number, data: readonly number[]): Pixels => ({
+  width,
+  height,
+  channels: 1,
+  data: Uint8Array.from(data),
+});
+const rgb = (width: number, height: number, data: readonly number[]): Pixels => ({
+  width,
+  height,
+  channels: 3,
+  data: Uint8Array.from(data),
+});
 
 suite('resizing', () => {
   test('enlarging interpolates between pixel centres', () => {
     // Output centres lie at 0.25, 0.75, 1.25, 1.75 of two pixels with centres at 0.5 and 1.5.
     assert.deepEqual([...new Resizer().resize(grey(2, 1, [0, 100]), 4, 1).data], [0, 25, 75, 100]);
     assert.deepEqual([...new Resizer().resize(grey(1, 2, [0, 100]), 1, 4).data], [0, 25, 75, 100]);
-    assert.deepEqual([...new Resizer().resize(grey(2, 2, [0, 100, 200, 100]), 4, 4).data], [0, 25, 75, 100, 50, 63, 88, 100, 150, 138, 113, 100, 200, 175, 125, 100]);
+    assert.deepEqual(
+      [...new Resizer().resize(grey(2, 2, [0, 100, 200, 100]), 4, 4).data],
+      [0, 25, 75, 100, 50, 63, 88, 100, 150, 138, 113, 100, 200, 175, 125, 100],
+    );
   });
 
   test('shrinking averages with a triangle as wide as two output pixels', () => {
     // 4 -> 2: centre 1, reach 2, weights (3, 3, 1)/7 of pixels 0, 1, 2 at distances 0.5, 0.5, 1.5, and likewise from the right.
-    assert.deepEqual([...new Resizer().resize(grey(4, 1, [0, 100, 200, 50]), 2, 1).data], [Math.round((3 * 0 + 3 * 100 + 200) / 7), Math.round((100 + 3 * 200 + 3 * 50) / 7)]);
+    assert.deepEqual(
+      [...new Resizer().resize(grey(4, 1, [0, 100, 200, 50]), 2, 1).data],
+      [Math.round((3 * 0 + 3 * 100 + 200) / 7), Math.round((100 + 3 * 200 + 3 * 50) / 7)],
+    );
     // A single bright pixel must not vanish, as it does without antialiasing.
     assert.ok(new Resizer().resize(grey(8, 1, [0, 0, 0, 0, 0, 0, 255, 0]), 2, 1).data[1]);
   });
@@ -28,7 +44,10 @@ suite('resizing', () => {
     const image = rgb(2, 2, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     assert.deepEqual([...new Resizer().resize(image, 2, 2).data], [...image.data]);
     assert.deepEqual([...new Resizer().resize(rgb(1, 1, [7, 8, 9]), 2, 2).data], [7, 8, 9, 7, 8, 9, 7, 8, 9, 7, 8, 9]);
-    assert.deepEqual([...new Resizer().resize(rgb(2, 1, [0, 50, 255, 100, 50, 255]), 4, 1).data], [0, 50, 255, 25, 50, 255, 75, 50, 255, 100, 50, 255]);
+    assert.deepEqual(
+      [...new Resizer().resize(rgb(2, 1, [0, 50, 255, 100, 50, 255]), 4, 1).data],
+      [0, 50, 255, 25, 50, 255, 75, 50, 255, 100, 50, 255],
+    );
   });
 
   // Made with Pillow 12.3.0: Image.frombytes(...).resize((W, H), Image.BILINEAR).tobytes(), SHA-256.
@@ -46,10 +65,18 @@ suite('resizing', () => {
     test(`${width} x ${height} x ${channels} to ${toWidth} x ${toHeight} is Pillow's, bit for bit`, () => {
       const image: Pixels = { width, height, channels, data: noise(width * height * channels) };
       const whole = new Resizer().resize(image, toWidth, toHeight);
-      assert.deepEqual([whole.width, whole.height, whole.data.length], [toWidth, toHeight, toWidth * toHeight * channels]);
+      assert.deepEqual(
+        [whole.width, whole.height, whole.data.length],
+        [toWidth, toHeight, toWidth * toHeight * channels],
+      );
       assert.equal(createHash('sha256').update(whole.data).digest('hex').slice(0, 16), digest);
       // A window is the same part of it.
-      const window = { left: Math.floor(toWidth / 3), top: Math.floor(toHeight / 4), width: Math.ceil(toWidth / 2), height: Math.ceil(toHeight / 2) };
+      const window = {
+        left: Math.floor(toWidth / 3),
+        top: Math.floor(toHeight / 4),
+        width: Math.ceil(toWidth / 2),
+        height: Math.ceil(toHeight / 2),
+      };
       const resizer = new Resizer();
       resizer.resize(rgb(9, 9, [...noise(9 * 9 * 3)]), 300, 300); // what came before must not show
       const part = resizer.resize(image, toWidth, toHeight, window).data;
@@ -65,24 +92,42 @@ suite('resizing', () => {
 suite('tensors', () => {
   const tensor = (image: Pixels, preprocessing: Partial<ImagePreprocessing>): number[] => {
     const planes = preprocessing.planes ?? 3;
-    const writer = new TensorWriter({ size: 1, planes, order: 'rgb', mean: Array.from({ length: planes }, () => 0), std: Array.from({ length: planes }, () => 1), ...preprocessing });
+    const writer = new TensorWriter({
+      size: 1,
+      planes,
+      order: 'rgb',
+      mean: Array.from({ length: planes }, () => 0),
+      std: Array.from({ length: planes }, () => 1),
+      ...preprocessing,
+    });
     const batch = new Float32Array(2 * writer.imageLength).fill(-1);
     writer.write(image, batch, 1);
-    assert.ok(batch.subarray(0, writer.imageLength).every((value) => value === -1), 'the neighbour is left alone');
+    assert.ok(
+      batch.subarray(0, writer.imageLength).every((value) => value === -1),
+      'the neighbour is left alone',
+    );
     return [...batch.subarray(writer.imageLength)];
   };
   const f32 = (...values: readonly number[]): number[] => values.map(Math.fround);
 
   test('channels come first, in the order of the model', () => {
     const image = rgb(2, 2, [0, 51, 255, 1, 52, 254, 2, 53, 253, 3, 54, 252]);
-    const [r, g, b] = [f32(0, 1 / 255, 2 / 255, 3 / 255), f32(51 / 255, 52 / 255, 53 / 255, 54 / 255), f32(1, 254 / 255, 253 / 255, 252 / 255)];
+    const [r, g, b] = [
+      f32(0, 1 / 255, 2 / 255, 3 / 255),
+      f32(51 / 255, 52 / 255, 53 / 255, 54 / 255),
+      f32(1, 254 / 255, 253 / 255, 252 / 255),
+    ];
     assert.deepEqual(tensor(image, { size: 2 }), [...r, ...g, ...b]);
     assert.deepEqual(tensor(image, { size: 2, order: 'bgr' }), [...b, ...g, ...r]);
   });
 
   test('grey is repeated for a model of three channels, and made of colours for a model of one', () => {
     const image = grey(2, 2, [0, 255, 51, 102]);
-    assert.deepEqual(tensor(image, { size: 2 }), [...f32(0, 1, 0.2, 0.4), ...f32(0, 1, 0.2, 0.4), ...f32(0, 1, 0.2, 0.4)]);
+    assert.deepEqual(tensor(image, { size: 2 }), [
+      ...f32(0, 1, 0.2, 0.4),
+      ...f32(0, 1, 0.2, 0.4),
+      ...f32(0, 1, 0.2, 0.4),
+    ]);
     assert.deepEqual(tensor(image, { size: 2, planes: 1, order: 'grey' }), f32(0, 1, 0.2, 0.4));
     // 0.299 R + 0.587 G + 0.114 B
     const colours = rgb(2, 2, [255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9]);
@@ -99,10 +144,19 @@ suite('tensors', () => {
   });
 
   test('the shorter side is resized and the middle of the longer kept, as torchvision does', () => {
-    assert.deepEqual(tensor(grey(4, 2, [0, 51, 102, 255, 0, 51, 102, 255]), { size: 2, planes: 1, order: 'grey' }), f32(0.2, 0.4, 0.2, 0.4));
-    assert.deepEqual(tensor(grey(2, 4, [0, 0, 51, 51, 102, 102, 255, 255]), { size: 2, planes: 1, order: 'grey' }), f32(0.2, 0.2, 0.4, 0.4));
+    assert.deepEqual(
+      tensor(grey(4, 2, [0, 51, 102, 255, 0, 51, 102, 255]), { size: 2, planes: 1, order: 'grey' }),
+      f32(0.2, 0.4, 0.2, 0.4),
+    );
+    assert.deepEqual(
+      tensor(grey(2, 4, [0, 0, 51, 51, 102, 102, 255, 255]), { size: 2, planes: 1, order: 'grey' }),
+      f32(0.2, 0.2, 0.4, 0.4),
+    );
     // 3 left over: round(1.5) is 2 in Python. 5 left over: round(2.5) is 2.
-    assert.deepEqual(tensor(grey(5, 2, [0, 51, 102, 153, 204, 0, 51, 102, 153, 204]), { size: 2, planes: 1, order: 'grey' }), f32(0.4, 0.6, 0.4, 0.6));
+    assert.deepEqual(
+      tensor(grey(5, 2, [0, 51, 102, 153, 204, 0, 51, 102, 153, 204]), { size: 2, planes: 1, order: 'grey' }),
+      f32(0.4, 0.6, 0.4, 0.6),
+    );
     assert.deepEqual(tensor(grey(6, 1, [0, 51, 102, 153, 204, 255]), { planes: 1, order: 'grey' }), f32(0.4));
   });
 

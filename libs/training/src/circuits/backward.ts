@@ -1,5 +1,4 @@
-import { CircuitError } from '@blindfit/he';
-import type { Ciphertext, Evaluator } from '@blindfit/he';
+import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
 import type { Layout } from '../layout/layout.ts';
 import { sumRowsAndPack } from './pack.ts';
 import { reduceProductsInPlace } from './reduce.ts';
@@ -29,7 +28,8 @@ export function backward(evaluator: Evaluator, input: BackwardInput): Ciphertext
   try {
     for (const each of errors) revolve(evaluator, layout, each, (turned) => revolved.push(turned));
     for (const [block, cells] of gradientFeatures) {
-      if (cells.length !== revolved.length) throw new CircuitError(`${cells.length} ciphertexts of block ${block}`, `${revolved.length} are needed`);
+      if (cells.length !== revolved.length)
+        throw new CircuitError(`${cells.length} ciphertexts of block ${block}`, `${revolved.length} are needed`);
       products.set(block, addProducts(evaluator, cells, revolved));
     }
     reduceProductsInPlace(evaluator, [...products.values()]);
@@ -38,4 +38,3 @@ export function backward(evaluator: Evaluator, input: BackwardInput): Ciphertext
   }
   return sumRowsAndPack(evaluator, layout, products);
 }
-

@@ -1,5 +1,4 @@
-import { CircuitError } from '@blindfit/he';
-import type { Ciphertext, Evaluator } from '@blindfit/he';
+import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
 import type { Layout } from '../layout/layout.ts';
 import { sigmoidLevels, type SigmoidPolynomial } from '../sigmoid.ts';
 import { maskAndReplicate, maskColumn } from './mask-and-replicate.ts';
@@ -63,7 +62,8 @@ export function startLevels(degree: SigmoidPolynomial['degree']): number {
 export function startScores(evaluator: Evaluator, input: StartInput): Ciphertext {
   const { layout, sigmoid, initialWeight, features } = input;
   const { blocks, cells } = layout;
-  if (features.length !== cells) throw new CircuitError(`${features.length} ciphertexts of features`, `${cells} are needed`);
+  if (features.length !== cells)
+    throw new CircuitError(`${features.length} ciphertexts of features`, `${cells} are needed`);
   using sum = revolveAndSum(evaluator, layout, (turns) =>
     turns.map((turn) => {
       const [head, ...tail] = features.slice(turn * blocks, (turn + 1) * blocks);
@@ -71,7 +71,8 @@ export function startScores(evaluator: Evaluator, input: StartInput): Ciphertext
       using total = evaluator.copy(head);
       for (const block of tail) evaluator.addInPlace(total, block);
       return evaluator.dropTo(total, input.level + startLevels(sigmoid.degree));
-    }));
+    }),
+  );
   rotateAndSumInPlace(evaluator, sum, columnSteps(layout));
   const polynomial = monicOdd(sigmoid);
   const scale = inputScale(evaluator, polynomial.degree, sum.level - 1, input.scale);
@@ -89,7 +90,12 @@ export function startScores(evaluator: Evaluator, input: StartInput): Ciphertext
 }
 
 /** The errors of one pair from its labels and the shared start scores. No level, no key. */
-export function startErrors(evaluator: Evaluator, sigmoid: SigmoidPolynomial, labels: Ciphertext, scores: Ciphertext): Ciphertext {
+export function startErrors(
+  evaluator: Evaluator,
+  sigmoid: SigmoidPolynomial,
+  labels: Ciphertext,
+  scores: Ciphertext,
+): Ciphertext {
   return errorsOf(evaluator, sigmoid, labels, scores);
 }
 

@@ -6,7 +6,13 @@ import { columnSteps, rotateAndSumInPlace } from './rotate-and-sum.ts';
  * Keeps the first slot of every sample times `factor`, and spreads it leftwards: the first slot of sample m holds its value, the
  * others hold that of sample m + 1 (the staggered placement of `layout.ts`). Consumes one level, log2(width) rotations.
  */
-export function maskAndReplicate(evaluator: Evaluator, layout: Pick<Layout, 'width'>, a: Ciphertext, factor: number, scale: number): Ciphertext {
+export function maskAndReplicate(
+  evaluator: Evaluator,
+  layout: Pick<Layout, 'width'>,
+  a: Ciphertext,
+  factor: number,
+  scale: number,
+): Ciphertext {
   const kept = maskColumn(evaluator, layout, a, factor, scale);
   rotateAndSumInPlace(evaluator, kept, columnSteps(layout));
   return kept;
@@ -16,7 +22,13 @@ export function maskAndReplicate(evaluator: Evaluator, layout: Pick<Layout, 'wid
  * Keeps the first slot of every sample times `factor` and clears the others. The mask is encoded at the scale that makes the
  * result's scale exactly `scale`: no level is spent on the factor.
  */
-export function maskColumn(evaluator: Evaluator, { width }: Pick<Layout, 'width'>, a: Ciphertext, factor: number, scale: number): Ciphertext {
+export function maskColumn(
+  evaluator: Evaluator,
+  { width }: Pick<Layout, 'width'>,
+  a: Ciphertext,
+  factor: number,
+  scale: number,
+): Ciphertext {
   const slots = new Float64Array(evaluator.parameters.slots);
   for (let slot = 0; slot < slots.length; slot += width) slots[slot] = factor;
   using mask = evaluator.encode(slots, a.level, (scale * Number(evaluator.prime(a.level))) / a.scale);

@@ -1,5 +1,4 @@
-import { CircuitError } from '@blindfit/he';
-import type { Ciphertext, Evaluator } from '@blindfit/he';
+import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
 import { sigmoidLevels, type SigmoidPolynomial } from '../sigmoid.ts';
 import { reduceProductInPlace } from './reduce.ts';
 
@@ -24,7 +23,9 @@ export function monicOdd(polynomial: SigmoidPolynomial): MonicOdd {
   if (leading === 0) throw new CircuitError('a sigmoid polynomial with leading coefficient 0', 'lower the degree');
   const sign = leading > 0 ? 1 : -1;
   const inputFactor = Math.abs(leading) ** (1 / polynomial.degree);
-  const bracket = polynomial.odd.slice(0, -1).map((coefficient, i) => (sign * coefficient) / inputFactor ** (2 * i + 1));
+  const bracket = polynomial.odd
+    .slice(0, -1)
+    .map((coefficient, i) => (sign * coefficient) / inputFactor ** (2 * i + 1));
   return { degree: polynomial.degree, sign, inputFactor, bracket };
 }
 
@@ -52,7 +53,11 @@ export function inputScale(evaluator: Evaluator, degree: MonicOdd['degree'], lev
  */
 export function evaluateMonicOdd(evaluator: Evaluator, polynomial: MonicOdd, u: Ciphertext): Ciphertext {
   const { degree, bracket } = polynomial;
-  if (u.level < sigmoidLevels(degree)) throw new CircuitError(`a sigmoid of degree ${degree} at level ${u.level}`, `needs ${sigmoidLevels(degree)} levels`);
+  if (u.level < sigmoidLevels(degree))
+    throw new CircuitError(
+      `a sigmoid of degree ${degree} at level ${u.level}`,
+      `needs ${sigmoidLevels(degree)} levels`,
+    );
   if (degree === 1) return evaluator.copy(u);
   using w = product(evaluator, u, u);
   if (degree === 3) {
@@ -89,7 +94,13 @@ export function addConstant(evaluator: Evaluator, a: Ciphertext, value: number):
 }
 
 /** a * value at the given level and scale; `a` must be above that level. One plaintext product, one rescale. */
-export function timesConstant(evaluator: Evaluator, a: Ciphertext, value: number, level: number, scale: number): Ciphertext {
+export function timesConstant(
+  evaluator: Evaluator,
+  a: Ciphertext,
+  value: number,
+  level: number,
+  scale: number,
+): Ciphertext {
   using lowered = evaluator.dropTo(a, level + 1);
   const factorScale = (scale * Number(evaluator.prime(level + 1))) / lowered.scale;
   using factor = evaluator.encodeConstant(value, level + 1, factorScale);

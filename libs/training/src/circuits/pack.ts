@@ -7,8 +7,7 @@
  * rotation merges two unfinished row sums (Chen, Dai, Kim, Song: Efficient Homomorphic Conversion Between (Ring) LWE
  * Ciphertexts, 2021), and one rotation splits a packed ciphertext in two (Angel et al., SealPIR, 2018).
  */
-import { CircuitError } from '@blindfit/he';
-import type { Ciphertext, Evaluator } from '@blindfit/he';
+import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
 import { pairExponent, type Layout } from '../layout/layout.ts';
 import { rotateAndSumInPlace, rowSteps } from './rotate-and-sum.ts';
 import { rotateAll } from './together.ts';
@@ -30,7 +29,11 @@ function stageOf(layout: Layout, stage: number): Stage {
  *
  * @param products by block number; blocks that are missing belong to another task
  */
-export function sumRowsAndPack(evaluator: Evaluator, layout: Layout, products: ReadonlyMap<number, Ciphertext>): Ciphertext {
+export function sumRowsAndPack(
+  evaluator: Evaluator,
+  layout: Layout,
+  products: ReadonlyMap<number, Ciphertext>,
+): Ciphertext {
   let nodes = new Map(products);
   for (let s = 0; s < layout.blockBits; s++) {
     const stage = stageOf(layout, s);
@@ -97,12 +100,21 @@ export interface PairCiphertext {
  * rotations, and one more for every doubling of the pairs that share the chain.
  * @param pairsPerChain a power of two
  */
-export function expand(evaluator: Evaluator, layout: Layout, chain: Ciphertext, pair: number, pairsPerChain: number): Ciphertext[] {
+export function expand(
+  evaluator: Evaluator,
+  layout: Layout,
+  chain: Ciphertext,
+  pair: number,
+  pairsPerChain: number,
+): Ciphertext[] {
   const pairBits = Math.log2(pairsPerChain);
   // The chain's pairs hold pairsPerChain neighbouring powers; their multiple of it comes off first.
   const first = pairExponent(layout, pair) - (pair % pairsPerChain);
   let nodes: Ciphertext[] = [evaluator.multiplyPlain(chain, evaluator.monomial(-first, chain.level))];
-  for (let bit = 0; bit < pairBits; bit++) nodes = nodes.map((node) => halfOf(evaluator, node, stageOf(layout, layout.rowBits - 1 - bit), ((pair >> bit) & 1) === 1));
+  for (let bit = 0; bit < pairBits; bit++)
+    nodes = nodes.map((node) =>
+      halfOf(evaluator, node, stageOf(layout, layout.rowBits - 1 - bit), ((pair >> bit) & 1) === 1),
+    );
   for (let s = layout.blockBits - 1; s >= 0; s--) {
     const stage = stageOf(layout, s);
     const needed = Math.ceil(layout.blocks / 2 ** s);
@@ -147,7 +159,13 @@ function halfOf(evaluator: Evaluator, node: Ciphertext, stage: Stage, odd: boole
  * @param chains in order, together all pairs
  * @param level to drop to: 0, unless the model is to be computed with
  */
-export function packModel(evaluator: Evaluator, layout: Layout, chains: readonly Ciphertext[], pairsPerChain: number, level = 0): Ciphertext[] {
+export function packModel(
+  evaluator: Evaluator,
+  layout: Layout,
+  chains: readonly Ciphertext[],
+  pairsPerChain: number,
+  level = 0,
+): Ciphertext[] {
   const models: Ciphertext[] = [];
   chains.forEach((chain, index) => {
     const lowered = evaluator.dropTo(chain, level);

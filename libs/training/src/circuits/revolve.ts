@@ -1,8 +1,7 @@
 /**
  * The turns of a shard (`layout.ts`): what a row of K samples needs to meet all weights, and all errors their features.
  */
-import { CircuitError } from '@blindfit/he';
-import type { Ciphertext, Evaluator } from '@blindfit/he';
+import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
 import type { Layout } from '../layout/layout.ts';
 
 /** Turns whose terms are made, and held, at the same time. */
@@ -13,7 +12,11 @@ const TOGETHER = 8;
  * one key serves them. No level.
  * @param terms makes the terms of a few turns, in their order; the last turns come first
  */
-export function revolveAndSum(evaluator: Evaluator, { turns, width }: Pick<Layout, 'turns' | 'width'>, terms: (turns: readonly number[]) => readonly Ciphertext[]): Ciphertext {
+export function revolveAndSum(
+  evaluator: Evaluator,
+  { turns, width }: Pick<Layout, 'turns' | 'width'>,
+  terms: (turns: readonly number[]) => readonly Ciphertext[],
+): Ciphertext {
   let sum: Ciphertext | undefined;
   for (let end = turns; end > 0; end -= TOGETHER) {
     const start = Math.max(0, end - TOGETHER);
@@ -34,7 +37,12 @@ export function revolveAndSum(evaluator: Evaluator, { turns, width }: Pick<Layou
 }
 
 /** rot(a, t * width) for each turn t, each given to `take`, who owns it from then on. One rotation less than there are turns. No level. */
-export function revolve(evaluator: Evaluator, { turns, width }: Pick<Layout, 'turns' | 'width'>, a: Ciphertext, take: (turned: Ciphertext) => void): void {
+export function revolve(
+  evaluator: Evaluator,
+  { turns, width }: Pick<Layout, 'turns' | 'width'>,
+  a: Ciphertext,
+  take: (turned: Ciphertext) => void,
+): void {
   let latest = evaluator.copy(a);
   take(latest);
   for (let turn = 1; turn < turns; turn++) {

@@ -38,7 +38,10 @@ export function nesterovStep(evaluator: Evaluator, input: StepInput): Ciphertext
 /** W_T = (1 - eta) M_T + the older terms: what the job returns. `newestCoefficient` is carried by the scale. */
 export function finalWeights(
   evaluator: Evaluator,
-  input: Pick<StepInput, 'layout' | 'pairs' | 'momentum' | 'constant'> & { readonly newest: Ciphertext; readonly newestCoefficient: number },
+  input: Pick<StepInput, 'layout' | 'pairs' | 'momentum' | 'constant'> & {
+    readonly newest: Ciphertext;
+    readonly newestCoefficient: number;
+  },
 ): Ciphertext {
   const sum = evaluator.copy(input.newest);
   evaluator.multiplyValueInPlace(sum, input.newestCoefficient);
@@ -46,7 +49,11 @@ export function finalWeights(
   return sum;
 }
 
-function addMomentum(evaluator: Evaluator, sum: Ciphertext, input: Pick<StepInput, 'layout' | 'pairs' | 'momentum' | 'constant'>): void {
+function addMomentum(
+  evaluator: Evaluator,
+  sum: Ciphertext,
+  input: Pick<StepInput, 'layout' | 'pairs' | 'momentum' | 'constant'>,
+): void {
   for (const { coefficient, weights } of input.momentum) {
     if (coefficient === 0) continue;
     using term = timesConstant(evaluator, weights, coefficient, sum.level, sum.scale);
@@ -55,7 +62,12 @@ function addMomentum(evaluator: Evaluator, sum: Ciphertext, input: Pick<StepInpu
   if (input.constant !== 0) {
     const { layout, pairs } = input;
     const filled = new Float64Array(layout.features).fill(input.constant);
-    const slots = encodeChain(layout, evaluator.parameters.ring, pairs, Array.from({ length: layout.classes }, () => filled));
+    const slots = encodeChain(
+      layout,
+      evaluator.parameters.ring,
+      pairs,
+      Array.from({ length: layout.classes }, () => filled),
+    );
     using plain = evaluator.encode(slots.first, sum.level, sum.scale, slots.second);
     evaluator.addPlainInPlace(sum, plain);
   }

@@ -1,5 +1,4 @@
-import { CircuitError } from '@blindfit/he';
-import type { Ciphertext, Evaluator } from '@blindfit/he';
+import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
 import type { Layout } from '../layout/layout.ts';
 import { reduceProductsInPlace } from './reduce.ts';
 import { revolveAndSum } from './revolve.ts';
@@ -10,13 +9,23 @@ import { revolveAndSum } from './revolve.ts';
  * @param features X of one shard, by cell, at the weights' level or above
  * @param weights of one pair, by block, the same in every row (`expand`)
  */
-export function sumOfProducts(evaluator: Evaluator, layout: Layout, features: readonly Ciphertext[], weights: readonly Ciphertext[]): Ciphertext {
+export function sumOfProducts(
+  evaluator: Evaluator,
+  layout: Layout,
+  features: readonly Ciphertext[],
+  weights: readonly Ciphertext[],
+): Ciphertext {
   const { blocks, cells } = layout;
   if (features.length !== cells || weights.length !== blocks) {
-    throw new CircuitError(`${features.length} ciphertexts of features and ${weights.length} of weights`, `${cells} and ${blocks} are needed`);
+    throw new CircuitError(
+      `${features.length} ciphertexts of features and ${weights.length} of weights`,
+      `${cells} and ${blocks} are needed`,
+    );
   }
   return revolveAndSum(evaluator, layout, (turns) => {
-    const sums = turns.map((turn) => addProducts(evaluator, features.slice(turn * blocks, (turn + 1) * blocks), weights));
+    const sums = turns.map((turn) =>
+      addProducts(evaluator, features.slice(turn * blocks, (turn + 1) * blocks), weights),
+    );
     reduceProductsInPlace(evaluator, sums);
     return sums;
   });
@@ -27,7 +36,11 @@ export function sumOfProducts(evaluator: Evaluator, layout: Layout, features: re
  * @param a at the level of `b`, or above; all of `b` at one level
  */
 export function addProducts(evaluator: Evaluator, a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
-  if (a.length !== b.length || b.length === 0) throw new CircuitError(`${a.length} and ${b.length} factors`, 'as many of the one as of the other, and at least one, are needed');
+  if (a.length !== b.length || b.length === 0)
+    throw new CircuitError(
+      `${a.length} and ${b.length} factors`,
+      'as many of the one as of the other, and at least one, are needed',
+    );
   if (evaluator.fused?.sumOfProducts !== undefined) return evaluator.fused.sumOfProducts(a, b);
   let sum: Ciphertext | undefined;
   b.forEach((right, index) => {

@@ -63,7 +63,13 @@ export interface Layout extends Required<BlockShape> {
  * @param batchSize samples of a mini-batch @default all
  * @throws PlanError when the blocks of one pair do not fit one packed ciphertext
  */
-export function layoutOf(shape: BlockShape, samples: number, features: number, classes: number, batchSize = samples): Layout {
+export function layoutOf(
+  shape: BlockShape,
+  samples: number,
+  features: number,
+  classes: number,
+  batchSize = samples,
+): Layout {
   const { rows, columns, turns = 1 } = shape;
   const samplesPerShard = rows * turns;
   const batches = Math.ceil(samples / batchSize);
@@ -76,10 +82,16 @@ export function layoutOf(shape: BlockShape, samples: number, features: number, c
     throw new PlanError(`a block of ${rows} x ${columns}`, 'rows and columns must be powers of two, at least 1 x 2');
   }
   if (!Number.isInteger(Math.log2(turns)) || turns < 1 || 2 * turns > columns) {
-    throw new PlanError(`${turns} turns of ${columns} columns`, 'turns must be a power of two, at most half the columns');
+    throw new PlanError(
+      `${turns} turns of ${columns} columns`,
+      'turns must be a power of two, at most half the columns',
+    );
   }
   if (blockBits > rowBits) {
-    throw new PlanError(`${blocks} blocks of ${columns} features do not fit ${rows} rows`, `at most ${rows * columns} features for this block shape`);
+    throw new PlanError(
+      `${blocks} blocks of ${columns} features do not fit ${rows} rows`,
+      `at most ${rows * columns} features for this block shape`,
+    );
   }
   const pairs = Math.ceil(classes / 2);
   const pairsPerModel = 2 ** (rowBits - blockBits);
@@ -153,7 +165,10 @@ export function cellsOf({ turns, blocks }: Pick<Layout, 'turns' | 'blocks'>, blo
 }
 
 /** Inverse of {@link cellsOf}: turn and block of a cell. */
-export function cellAt({ blocks }: Pick<Layout, 'blocks'>, cell: number): { readonly turn: number; readonly block: number } {
+export function cellAt(
+  { blocks }: Pick<Layout, 'blocks'>,
+  cell: number,
+): { readonly turn: number; readonly block: number } {
   return { turn: Math.floor(cell / blocks), block: cell % blocks };
 }
 
@@ -167,7 +182,13 @@ function staggeredPlaceOf({ width, samplesPerShard }: Layout, turn: number, slot
   return (Math.ceil(slot / width) + turn) % samplesPerShard;
 }
 
-function fill(layout: Layout, shard: number, cell: number, placeAt: typeof placeOf, value: (sample: number, feature: number) => number): Float64Array {
+function fill(
+  layout: Layout,
+  shard: number,
+  cell: number,
+  placeAt: typeof placeOf,
+  value: (sample: number, feature: number) => number,
+): Float64Array {
   const slots = new Float64Array(layout.rows * layout.columns);
   const { turn, block } = cellAt(layout, cell);
   for (let slot = 0; slot < slots.length; slot++) {
@@ -184,8 +205,19 @@ export function encodeFeatures(layout: Layout, matrix: Float64Array, shard: numb
 }
 
 /** Slots of one cell of X~ = X o b, staggered. @param matrix samples x features, row-major */
-export function encodeGradientFeatures(layout: Layout, matrix: Float64Array, shard: number, cell: number): Float64Array {
-  return fill(layout, shard, cell, staggeredPlaceOf, (sample, feature) => matrix[sample * layout.features + feature] ?? 0);
+export function encodeGradientFeatures(
+  layout: Layout,
+  matrix: Float64Array,
+  shard: number,
+  cell: number,
+): Float64Array {
+  return fill(
+    layout,
+    shard,
+    cell,
+    staggeredPlaceOf,
+    (sample, feature) => matrix[sample * layout.features + feature] ?? 0,
+  );
 }
 
 /** Slots of the labels of one class, staggered and centred: y - 0.5. @param labels one 0 or 1 per sample */
@@ -208,7 +240,13 @@ export function encodeWeights(layout: Layout, weights: Float64Array, block: numb
 }
 
 /** Inverse of {@link encodeFeatures}: writes one cell back into `matrix` (samples x features). */
-export function decodeFeatures(layout: Layout, slots: Float64Array, shard: number, cell: number, matrix: Float64Array): void {
+export function decodeFeatures(
+  layout: Layout,
+  slots: Float64Array,
+  shard: number,
+  cell: number,
+  matrix: Float64Array,
+): void {
   const { turn, block } = cellAt(layout, cell);
   for (const [slot, value] of slots.entries()) {
     const sample = sampleAt(layout, shard, placeOf(layout, turn, slot));
@@ -229,10 +267,16 @@ export function decodeErrors(layout: Layout, slots: Float64Array, shard: number,
  * Slots of a chain's packed vectors: every pair under its own power of X.
  * @param weights by class: one number per feature; missing classes are zero
  */
-export function encodeChain(layout: Layout, ring: number, pairs: readonly number[], weights: readonly (Float64Array | undefined)[]): PairedSlots {
+export function encodeChain(
+  layout: Layout,
+  ring: number,
+  pairs: readonly number[],
+  weights: readonly (Float64Array | undefined)[],
+): PairedSlots {
   const none = new Float64Array(layout.features);
   const sum = emptySlots(ring);
-  for (const pair of pairs) addPair(sum, layout, ring, pairExponent(layout, pair), weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none);
+  for (const pair of pairs)
+    addPair(sum, layout, ring, pairExponent(layout, pair), weights[2 * pair] ?? none, weights[2 * pair + 1] ?? none);
   return sum;
 }
 
@@ -251,7 +295,14 @@ function emptySlots(ring: number): PairedSlots {
 }
 
 /** sum += X^power times the packed pair. */
-function addPair(sum: PairedSlots, layout: Layout, ring: number, power: number, first: Float64Array, second: Float64Array): void {
+function addPair(
+  sum: PairedSlots,
+  layout: Layout,
+  ring: number,
+  power: number,
+  first: Float64Array,
+  second: Float64Array,
+): void {
   const { cosines, sines, exponents } = unitRoots(ring);
   const { columns } = layout;
   const order = 2 * ring;
@@ -289,7 +340,13 @@ export function decodeModel(layout: Layout, ring: number, models: readonly Paire
 }
 
 /** The weights of one pair from the slots of a ciphertext that holds it, written into `weights` by class. */
-export function decodePair(layout: Layout, ring: number, model: PairedSlots, pair: number, weights: readonly Float64Array[]): void {
+export function decodePair(
+  layout: Layout,
+  ring: number,
+  model: PairedSlots,
+  pair: number,
+  weights: readonly Float64Array[],
+): void {
   const { first, second } = model;
   const { columns } = layout;
   const { cosines, sines, exponents } = unitRoots(ring);

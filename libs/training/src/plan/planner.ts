@@ -2,20 +2,36 @@
  * From the shape of a job to everything it needs: ring, prime chain, block shape, levels, rotation keys, task sizes,
  * operation counts, bytes and memory. Nothing here is chosen by the user by hand, and nothing depends on the data.
  */
+import {
+  DryRunEvaluator,
+  keySwitchTransforms,
+  CircuitError,
+  PlanError,
+  noOperations,
+  type Ciphertext,
+  type OperationCounts,
+  Parameters,
+  maxLogQP,
+  type Ring,
+  type SecurityLevel,
+} from '@blindfit/he';
+import { batchOf } from '../batches.ts';
 import { backward } from '../circuits/backward.ts';
 import { forward, startErrors, startLevels, startScores } from '../circuits/forward.ts';
 import { expand, packModel, type PairCiphertext } from '../circuits/pack.ts';
 import { CHEAP_ORDER_SCALE_BITS } from '../circuits/reduce.ts';
 import { finalWeights, nesterovStep } from '../circuits/step.ts';
-import { DryRunEvaluator, keySwitchTransforms } from '@blindfit/he';
-import { CircuitError, PlanError } from '@blindfit/he';
-import { noOperations, type Ciphertext, type OperationCounts } from '@blindfit/he';
-import { batchOf } from '../batches.ts';
 import { layoutOf, shardsOfBatch, type BlockShape, type Layout } from '../layout/layout.ts';
-import { Parameters } from '@blindfit/he';
-import { maxLogQP, type Ring, type SecurityLevel } from '@blindfit/he';
-import { finalTerms, iterationLevels, momentumTerms, segmentsOf, type IterationLevels, type Schedule, type Segment } from '../schedule.ts';
 import { batchSize, momentumCoefficients, momentumSchedule, stepFactor, type Hyperparameters } from '../method.ts';
+import {
+  finalTerms,
+  iterationLevels,
+  momentumTerms,
+  segmentsOf,
+  type IterationLevels,
+  type Schedule,
+  type Segment,
+} from '../schedule.ts';
 
 export interface JobShape {
   readonly samples: number;
@@ -53,7 +69,13 @@ export interface Plan {
   readonly transforms: number;
   readonly rotationEquivalents: number;
   /** `refreshDown` and `refreshUp`: of one refresh of all chains. */
-  readonly bytes: { readonly data: number; readonly keys: number; readonly model: number; readonly refreshDown: number; readonly refreshUp: number };
+  readonly bytes: {
+    readonly data: number;
+    readonly keys: number;
+    readonly model: number;
+    readonly refreshDown: number;
+    readonly refreshUp: number;
+  };
   /** Of one worker thread with the keys loaded. */
   readonly threadMemoryBytes: number;
   /** Largest |weight| the last level can carry; the owner checks against the clear twin. */
@@ -122,7 +144,8 @@ function gradientScaleBits(parameters: Parameters, hyperparameters: Hyperparamet
 }
 
 function whole(what: string, value: number, min: number, max: number): void {
-  if (!Number.isInteger(value) || value < min || value > max) throw new PlanError(`${what}: ${value}`, `whole numbers from ${min} to ${max} are allowed`);
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw new PlanError(`${what}: ${value}`, `whole numbers from ${min} to ${max} are allowed`);
 }
 
 /** What holds for the data of any job. @throws PlanError naming the number that is out of range and what is allowed */
@@ -141,17 +164,27 @@ export function checkShape(shape: JobShape, hyperparameters: Hyperparameters): v
     whole('batch size', batch.size, 1, shape.samples);
     whole('seed of the batches', batch.seed, 0, 2 ** 32 - 1);
   }
-  if (!(learningRate >= 1e-4 && learningRate <= 1e3)) throw new PlanError(`learning rate ${learningRate}`, 'allowed: 0.0001 to 1000');
+  if (!(learningRate >= 1e-4 && learningRate <= 1e3))
+    throw new PlanError(`learning rate ${learningRate}`, 'allowed: 0.0001 to 1000');
   if (!(Math.abs(initialWeight) <= 1)) throw new PlanError(`initial weight ${initialWeight}`, 'allowed: -1 to 1');
-  if (sigmoid.odd.length !== (sigmoid.degree + 1) / 2 || !sigmoid.odd.every((c) => Number.isFinite(c) && Math.abs(c) < 10)) {
-    throw new PlanError(`sigmoid coefficients ${sigmoid.odd.join(', ')}`, `${(sigmoid.degree + 1) / 2} finite ones below 10 for degree ${sigmoid.degree}`);
+  if (
+    sigmoid.odd.length !== (sigmoid.degree + 1) / 2 ||
+    !sigmoid.odd.every((c) => Number.isFinite(c) && Math.abs(c) < 10)
+  ) {
+    throw new PlanError(
+      `sigmoid coefficients ${sigmoid.odd.join(', ')}`,
+      `${(sigmoid.degree + 1) / 2} finite ones below 10 for degree ${sigmoid.degree}`,
+    );
   }
 }
 
 /** @throws PlanError unless a block fills the slots */
 export function checkBlock(parameters: Parameters, { rows, columns }: BlockShape): void {
   if (rows * columns === parameters.slots) return;
-  throw new PlanError(`a block of ${rows} x ${columns}`, `rows x columns must be the ${parameters.slots} slots of N = ${parameters.ring}`);
+  throw new PlanError(
+    `a block of ${rows} x ${columns}`,
+    `rows x columns must be the ${parameters.slots} slots of N = ${parameters.ring}`,
+  );
 }
 
 /**
@@ -169,9 +202,18 @@ export function derivePlan(
 ): Plan {
   checkShape(shape, hyperparameters);
   checkBlock(parameters, block);
-  const layout = layoutOf(block, shape.samples, shape.features, shape.classes, batchSize(hyperparameters, shape.samples));
+  const layout = layoutOf(
+    block,
+    shape.samples,
+    shape.features,
+    shape.classes,
+    batchSize(hyperparameters, shape.samples),
+  );
   if (layout.shards > MAX_SHARDS || layout.shards * layout.cells > MAX_BLOCKS) {
-    throw new PlanError(`${layout.shards} shards of ${layout.cells} blocks`, `a job has at most ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks in all: train on fewer samples or features`);
+    throw new PlanError(
+      `${layout.shards} shards of ${layout.cells} blocks`,
+      `a job has at most ${MAX_SHARDS} shards and ${MAX_BLOCKS} blocks in all: train on fewer samples or features`,
+    );
   }
   for (const [name, value, max] of [
     ['blocksPerTask', grouping.blocksPerTask, layout.blocks],
@@ -179,12 +221,17 @@ export function derivePlan(
     ['pairsPerChain', grouping.pairsPerChain, layout.pairsPerModel],
     ['refreshEvery', schedule.refreshEvery, hyperparameters.iterations],
   ] as const) {
-    if (!Number.isInteger(value) || value < 1 || value > max) throw new PlanError(`${name}: ${value}`, `whole numbers from 1 to ${max} are allowed`);
+    if (!Number.isInteger(value) || value < 1 || value > max)
+      throw new PlanError(`${name}: ${value}`, `whole numbers from 1 to ${max} are allowed`);
   }
-  if (!Number.isInteger(Math.log2(grouping.pairsPerChain))) throw new PlanError(`pairsPerChain: ${grouping.pairsPerChain}`, 'powers of two are allowed');
+  if (!Number.isInteger(Math.log2(grouping.pairsPerChain)))
+    throw new PlanError(`pairsPerChain: ${grouping.pairsPerChain}`, 'powers of two are allowed');
   const needed = levelsNeeded(hyperparameters, schedule);
   if (needed !== parameters.maxLevel) {
-    throw new PlanError(`${parameters.name} has ${parameters.maxLevel} levels`, `this job needs exactly ${needed}; let the planner choose the parameters`);
+    throw new PlanError(
+      `${parameters.name} has ${parameters.maxLevel} levels`,
+      `this job needs exactly ${needed}; let the planner choose the parameters`,
+    );
   }
   const iterations = iterationLevels(hyperparameters, schedule);
   const segments = segmentsOf(hyperparameters.iterations, schedule.refreshEvery);
@@ -224,7 +271,8 @@ export function derivePlan(
       model: layout.models * 2 * (schedule.modelLevel + 1) * ring * 8,
       // V, and the one before unless the owner sent it; V at the top and W above the gradient, seeded.
       refreshDown: chainsOf(base).length * (schedule.refreshEvery > 1 ? 4 : 2) * ring * 8,
-      refreshUp: chainsOf(base).length * (seeded(weightsLevel) + seeded((iterations[schedule.refreshEvery]?.gradient ?? 0) + 1)),
+      refreshUp:
+        chainsOf(base).length * (seeded(weightsLevel) + seeded((iterations[schedule.refreshEvery]?.gradient ?? 0) + 1)),
     },
     threadMemoryBytes: (steps.length + 1) * keyBytes + taskBytes(base),
     maxWeight: 2 ** WEIGHT_BITS,
@@ -235,7 +283,8 @@ export function derivePlan(
 function taskBytes({ layout, grouping, parameters, features, gradientFeatures }: PlanBase): number {
   const ciphertext = (level: number): number => 2 * (level + 1) * parameters.ring * 8;
   const forwardBytes = (layout.cells + layout.blocks) * ciphertext(features.level);
-  const backwardBytes = grouping.shardsPerTask * layout.turns * (grouping.blocksPerTask + 1) * ciphertext(gradientFeatures.level);
+  const backwardBytes =
+    grouping.shardsPerTask * layout.turns * (grouping.blocksPerTask + 1) * ciphertext(gradientFeatures.level);
   return 250e6 + Math.max(forwardBytes, backwardBytes);
 }
 
@@ -253,7 +302,20 @@ export function chainsOf({ layout, grouping }: Pick<Plan, 'layout' | 'grouping'>
   return groups(layout.pairs, grouping.pairsPerChain);
 }
 
-type PlanBase = Pick<Plan, 'parameters' | 'layout' | 'hyperparameters' | 'grouping' | 'schedule' | 'segments' | 'refreshScale' | 'features' | 'gradientFeatures' | 'labels' | 'iterations'>;
+type PlanBase = Pick<
+  Plan,
+  | 'parameters'
+  | 'layout'
+  | 'hyperparameters'
+  | 'grouping'
+  | 'schedule'
+  | 'segments'
+  | 'refreshScale'
+  | 'features'
+  | 'gradientFeatures'
+  | 'labels'
+  | 'iterations'
+>;
 
 /** Runs the job's circuits on shadows: one chain of a size and one segment of a kind, times their number. */
 function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; steps: Set<number> } {
@@ -267,23 +329,39 @@ function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; 
     try {
       body(evaluator);
     } catch (error) {
-      if (error instanceof CircuitError) throw new PlanError(`${parameters.name} does not carry the circuits of this job: ${error.message}`, 'let the planner choose the parameters');
+      if (error instanceof CircuitError)
+        throw new PlanError(
+          `${parameters.name} does not carry the circuits of this job: ${error.message}`,
+          'let the planner choose the parameters',
+        );
       throw error;
     }
-    for (const name of ['rotations', 'relinearisations', 'multiplications', 'plainMultiplications', 'rescales'] as const) counts[name] += times * evaluator.counts[name];
+    for (const name of [
+      'rotations',
+      'relinearisations',
+      'multiplications',
+      'plainMultiplications',
+      'rescales',
+    ] as const)
+      counts[name] += times * evaluator.counts[name];
     transforms += times * evaluator.transforms;
     for (const step of evaluator.steps) steps.add(step);
   };
-  if (hyperparameters.initialWeight !== 0) addRun(shardCounts(plan, 1, 1)[0] ?? 0, (evaluator) => dryStart(evaluator, plan));
+  if (hyperparameters.initialWeight !== 0)
+    addRun(shardCounts(plan, 1, 1)[0] ?? 0, (evaluator) => dryStart(evaluator, plan));
   // Segments between the first and the last are alike, but for batches of fewer shards.
-  const alike = Map.groupBy(segments, ({ first, count }) => JSON.stringify([first === 1, first + count > hyperparameters.iterations, shardCounts(plan, first, count)]));
+  const alike = Map.groupBy(segments, ({ first, count }) =>
+    JSON.stringify([first === 1, first + count > hyperparameters.iterations, shardCounts(plan, first, count)]),
+  );
   for (const [pairs, chains] of countBy(chainsOf(plan), (pairsOf) => pairsOf.length)) {
     for (const [head, ...others] of alike.values()) {
-      if (head !== undefined) addRun((1 + others.length) * chains, (evaluator) => drySegment(evaluator, plan, head, pairs));
+      if (head !== undefined)
+        addRun((1 + others.length) * chains, (evaluator) => drySegment(evaluator, plan, head, pairs));
     }
   }
   // The model; and V of every iteration for the owner's report, unless refreshes have shown it.
-  const inputs = (evaluator: DryRunEvaluator): Ciphertext[] => chainsOf(plan).map(() => evaluator.input(schedule.modelLevel, plan.refreshScale));
+  const inputs = (evaluator: DryRunEvaluator): Ciphertext[] =>
+    chainsOf(plan).map(() => evaluator.input(schedule.modelLevel, plan.refreshScale));
   addRun(segments.length > 1 ? 1 : 1 + hyperparameters.iterations, (evaluator) => {
     packModel(evaluator, layout, inputs(evaluator), plan.grouping.pairsPerChain, schedule.modelLevel);
   });
@@ -292,7 +370,10 @@ function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; 
 
 /** Shards that each iteration of a segment learns from. */
 function shardCounts({ layout, hyperparameters }: PlanBase, first: number, count: number): number[] {
-  return Array.from({ length: count }, (_, position) => shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, first + position)).length);
+  return Array.from(
+    { length: count },
+    (_, position) => shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, first + position)).length,
+  );
 }
 
 function countBy<T>(items: readonly T[], key: (item: T) => number): Map<number, number> {
@@ -319,9 +400,13 @@ function drySegment(evaluator: DryRunEvaluator, plan: PlanBase, segment: Segment
   const etas = momentumSchedule(hyperparameters.iterations);
   const history: Ciphertext[] = [];
   const top = iterations[segment.first - 1];
-  const fresh = segment.first === 1 || top?.weights === undefined
-    ? undefined
-    : { weights: evaluator.input(top.weights, refreshScale), momentum: evaluator.input(top.gradient + 1, refreshScale) };
+  const fresh =
+    segment.first === 1 || top?.weights === undefined
+      ? undefined
+      : {
+          weights: evaluator.input(top.weights, refreshScale),
+          momentum: evaluator.input(top.gradient + 1, refreshScale),
+        };
   const shards = shardCounts(plan, segment.first, segment.count);
   const blockGroups = groups(layout.blocks, grouping.blocksPerTask);
   const members = Array.from({ length: pairs }, (_, pair) => pair);
@@ -338,17 +423,23 @@ function drySegment(evaluator: DryRunEvaluator, plan: PlanBase, segment: Segment
           const labels = evaluator.input(plan.labels.level, plan.labels.scale);
           if (newest === undefined) {
             if (initialWeight === 0) return evaluator.dropTo(labels, levels.errors);
-            return evaluator.repeat(size, () => startErrors(evaluator, sigmoid, labels, evaluator.input(levels.errors, plan.labels.scale)));
+            return evaluator.repeat(size, () =>
+              startErrors(evaluator, sigmoid, labels, evaluator.input(levels.errors, plan.labels.scale)),
+            );
           }
           const weights = expand(evaluator, layout, newest, pair, grouping.pairsPerChain);
-          const features = Array.from({ length: layout.cells }, () => evaluator.input(plan.features.level, plan.features.scale));
+          const features = Array.from({ length: layout.cells }, () =>
+            evaluator.input(plan.features.level, plan.features.scale),
+          );
           return evaluator.repeat(size, () => forward(evaluator, { layout, sigmoid, weights, features, labels }));
         });
       }
       for (const blocks of blockGroups) {
         const ciphertext = evaluator.repeat(times * pairs, () => {
           const feature = evaluator.input(plan.gradientFeatures.level, plan.gradientFeatures.scale);
-          const gradientFeatures = new Map(blocks.map((block) => [block, Array.from({ length: size * layout.turns }, () => feature)]));
+          const gradientFeatures = new Map(
+            blocks.map((block) => [block, Array.from({ length: size * layout.turns }, () => feature)]),
+          );
           return backward(evaluator, { layout, errors: Array.from({ length: size }, () => errors), gradientFeatures });
         });
         for (const pair of members) for (let i = 0; i < times; i++) gradients.push({ pair, ciphertext });
@@ -361,12 +452,18 @@ function drySegment(evaluator: DryRunEvaluator, plan: PlanBase, segment: Segment
         gradients,
         factor: stepFactor(hyperparameters, layout.batchSize, iteration),
         ...momentumTerms(etas, segment, iteration, { history, fresh }, initialWeight),
-      }));
+      }),
+    );
   }
   const newest = history.at(-1);
   if (newest === undefined) throw new PlanError('no iterations', 'at least 1');
   if (segment.first + segment.count > hyperparameters.iterations) {
-    finalWeights(evaluator, { layout, pairs: members, newest, ...finalTerms(etas, segment, { history, fresh }, initialWeight) });
+    finalWeights(evaluator, {
+      layout,
+      pairs: members,
+      newest,
+      ...finalTerms(etas, segment, { history, fresh }, initialWeight),
+    });
   }
 }
 
@@ -375,13 +472,18 @@ function drySegment(evaluator: DryRunEvaluator, plan: PlanBase, segment: Segment
  * the special prime as large as may be, because key-switching noise shrinks with it.
  * @param maxPrimeBits of any prime
  */
-function chainFor(levels: number, budget: number, maxPrimeBits: number): { scaleBits: number; dataBits: number[]; specialBits: number } | undefined {
+function chainFor(
+  levels: number,
+  budget: number,
+  maxPrimeBits: number,
+): { scaleBits: number; dataBits: number[]; specialBits: number } | undefined {
   const headroom = WEIGHT_SCALE_BITS + WEIGHT_BITS + 1;
   for (let scaleBits = Math.min(MAX_SCALE_BITS, maxPrimeBits - headroom); scaleBits >= MIN_SCALE_BITS; scaleBits--) {
     const q0 = scaleBits + headroom;
     const left = budget - q0 - levels * scaleBits;
     const specialBits = Math.min(maxPrimeBits, left);
-    if (specialBits >= q0) return { scaleBits, dataBits: [q0, ...new Array<number>(levels).fill(scaleBits)], specialBits };
+    if (specialBits >= q0)
+      return { scaleBits, dataBits: [q0, ...new Array<number>(levels).fill(scaleBits)], specialBits };
   }
   return undefined;
 }
@@ -403,7 +505,11 @@ const ERROR_MARGIN = 4;
  * Both enter the weights directly, and through the errors E, which a step multiplies by sum |x~_ij|: at most 4, and about
  * 4 over the mean of sum_l |x_il|.
  */
-export function expectedError({ parameters, layout, hyperparameters }: Pick<Plan, 'parameters' | 'layout' | 'hyperparameters'>): number {
+export function expectedError({
+  parameters,
+  layout,
+  hyperparameters,
+}: Pick<Plan, 'parameters' | 'layout' | 'hyperparameters'>): number {
   const { ring, scaleBits, dataBits, specialBits } = parameters;
   const rounding = LARGEST * (scaleBits >= CHEAP_ORDER_SCALE_BITS ? 0.2 * ring ** 1.5 : 0.24 * ring);
   const peak = (LARGEST * FRESH_NOISE * ring ** 1.5 * 2 ** ((dataBits[0] ?? 0) - specialBits)) / Math.PI;
@@ -426,9 +532,13 @@ const MAX_TASK_TRANSFORMS = 7000;
 export function choosePlan(request: PlanRequest): Plan {
   const { shape, hyperparameters, refreshEvery } = request;
   checkShape(shape, hyperparameters);
-  if (refreshEvery !== undefined && !(Number.isInteger(refreshEvery) && refreshEvery >= 1)) throw new PlanError(`refresh every ${refreshEvery} iterations`, 'whole numbers from 1 are allowed');
+  if (refreshEvery !== undefined && !(Number.isInteger(refreshEvery) && refreshEvery >= 1))
+    throw new PlanError(`refresh every ${refreshEvery} iterations`, 'whole numbers from 1 are allowed');
   const { iterations } = hyperparameters;
-  const intervals = refreshEvery === undefined ? [...Array.from({ length: Math.min(iterations, MAX_INTERVAL + 1) - 1 }, (_, i) => i + 1), iterations] : [Math.min(refreshEvery, iterations)];
+  const intervals =
+    refreshEvery === undefined
+      ? [...Array.from({ length: Math.min(iterations, MAX_INTERVAL + 1) - 1 }, (_, i) => i + 1), iterations]
+      : [Math.min(refreshEvery, iterations)];
   let best: Candidate | undefined;
   for (const interval of intervals) {
     const found = search(request, interval);
@@ -437,15 +547,25 @@ export function choosePlan(request: PlanRequest): Plan {
   if (best !== undefined) return best.plan;
   const what = `${shape.samples} x ${shape.features} x ${shape.classes}`;
   // In the largest ring, however well the slots are filled.
-  if (shape.samples * shape.features > MAX_BLOCKS * 16384) throw new PlanError(`${what} is too much for one job`, `samples x features of at most ${MAX_BLOCKS * 16384} fit its ${MAX_BLOCKS} blocks`);
+  if (shape.samples * shape.features > MAX_BLOCKS * 16384)
+    throw new PlanError(
+      `${what} is too much for one job`,
+      `samples x features of at most ${MAX_BLOCKS * 16384} fit its ${MAX_BLOCKS} blocks`,
+    );
   if (refreshEvery !== undefined) {
     for (let fewer = Math.min(refreshEvery, iterations) - 1; fewer >= 1; fewer--) {
       if (search(request, fewer) !== undefined) {
-        throw new PlanError(`${Math.min(refreshEvery, iterations)} iterations without a refresh do not fit any 128-bit secure modulus`, `at most ${fewer} for ${what} with this start, sigmoid degree and precision`);
+        throw new PlanError(
+          `${Math.min(refreshEvery, iterations)} iterations without a refresh do not fit any 128-bit secure modulus`,
+          `at most ${fewer} for ${what} with this start, sigmoid degree and precision`,
+        );
       }
     }
   }
-  throw new PlanError(`no 128-bit secure parameter set carries ${what}`, 'ask for fewer samples or features, a lower precision or a lower sigmoid degree');
+  throw new PlanError(
+    `no 128-bit secure parameter set carries ${what}`,
+    'ask for fewer samples or features, a lower precision or a lower sigmoid degree',
+  );
 }
 
 /** No chain of primes is long enough for more. */
@@ -469,8 +589,13 @@ function search(request: PlanRequest, refreshEvery: number): Candidate | undefin
   for (const ring of request.ring === undefined ? ([8192, 16384, 32768] as const) : [request.ring]) {
     // Longer primes are for where precision asks for them.
     for (const maxPrimeBits of [FAST_PRIME_BITS, MAX_PRIME_BITS]) {
-      const chain = chainFor(levelsNeeded(hyperparameters, schedule), security === '128' ? maxLogQP(ring) : UNLIMITED_BITS, maxPrimeBits);
-      const found = chain === undefined ? undefined : bestShape(Parameters.of({ ring, ...chain }, security), request, schedule);
+      const chain = chainFor(
+        levelsNeeded(hyperparameters, schedule),
+        security === '128' ? maxLogQP(ring) : UNLIMITED_BITS,
+        maxPrimeBits,
+      );
+      const found =
+        chain === undefined ? undefined : bestShape(Parameters.of({ ring, ...chain }, security), request, schedule);
       if (found === undefined) continue;
       best = cheaper(best, found);
       break;
@@ -513,12 +638,21 @@ const QUEUE_SECONDS = 0.03;
 export function expectedSeconds(plan: Plan, vcpus: number): number {
   const { bytes, segments, layout, iterations, grouping } = plan;
   const chains = chainsOf(plan).length;
-  const refresh = (REFRESH_SECONDS + REFRESH_SECONDS_PER_BLOCK * layout.blocks * grouping.pairsPerChain) * chains + (bytes.refreshDown + bytes.refreshUp) / REFRESH_BYTES_PER_SECOND;
+  const refresh =
+    (REFRESH_SECONDS + REFRESH_SECONDS_PER_BLOCK * layout.blocks * grouping.pairsPerChain) * chains +
+    (bytes.refreshDown + bytes.refreshUp) / REFRESH_BYTES_PER_SECOND;
   const refreshes = segments.length - 1;
   const work = (plan.transforms * transformSeconds(plan)) / vcpus;
   // A chain refreshes while others compute; with enough threads what remains is one chain's way through its iterations.
-  const way = iterations.length * (iterationSpan(plan) * transformSeconds(plan) + 3 * QUEUE_SECONDS) + (refreshes * refresh) / chains;
-  return Math.max(work, way) + 0.2 * Math.min(work, way) + (bytes.data + bytes.keys) / UPLOAD_BYTES_PER_SECOND + refreshes * refresh * (chains > 1 ? 0.2 : 1);
+  const way =
+    iterations.length * (iterationSpan(plan) * transformSeconds(plan) + 3 * QUEUE_SECONDS) +
+    (refreshes * refresh) / chains;
+  return (
+    Math.max(work, way) +
+    0.2 * Math.min(work, way) +
+    (bytes.data + bytes.keys) / UPLOAD_BYTES_PER_SECOND +
+    refreshes * refresh * (chains > 1 ? 0.2 : 1)
+  );
 }
 
 /** Of one transform in a plan's ring. */
@@ -528,14 +662,29 @@ export function transformSeconds({ parameters: { ring } }: Pick<Plan, 'parameter
 
 /** Transforms of one iteration that must come one after the other, however many threads there are: a forward task, then a backward task. */
 function iterationSpan(plan: Plan): number {
-  const { parameters, layout, grouping, hyperparameters: { sigmoid } } = plan;
+  const {
+    parameters,
+    layout,
+    grouping,
+    hyperparameters: { sigmoid },
+  } = plan;
   const levels = plan.iterations.find(({ weights }) => weights !== undefined);
   if (levels?.weights === undefined) return 0;
   const evaluator = new DryRunEvaluator(parameters);
-  const weights = expand(evaluator, layout, evaluator.input(levels.weights, plan.refreshScale), 0, grouping.pairsPerChain);
+  const weights = expand(
+    evaluator,
+    layout,
+    evaluator.input(levels.weights, plan.refreshScale),
+    0,
+    grouping.pairsPerChain,
+  );
   const labels = evaluator.input(plan.labels.level, plan.labels.scale);
-  const features = Array.from({ length: layout.cells }, () => evaluator.input(plan.features.level, plan.features.scale));
-  const errors = evaluator.repeat(grouping.shardsPerTask, () => forward(evaluator, { layout, sigmoid, weights, features, labels }));
+  const features = Array.from({ length: layout.cells }, () =>
+    evaluator.input(plan.features.level, plan.features.scale),
+  );
+  const errors = evaluator.repeat(grouping.shardsPerTask, () =>
+    forward(evaluator, { layout, sigmoid, weights, features, labels }),
+  );
   const feature = evaluator.input(plan.gradientFeatures.level, plan.gradientFeatures.scale);
   const cells = Array.from({ length: grouping.shardsPerTask * layout.turns }, () => feature);
   backward(evaluator, {
@@ -546,14 +695,44 @@ function iterationSpan(plan: Plan): number {
   return evaluator.transforms;
 }
 
-function tryShape(parameters: Parameters, block: BlockShape, request: PlanRequest, schedule: Schedule): Plan | undefined {
-  const { shape, hyperparameters, vcpus = 2, precision = 1e-5 * Math.max(1, request.hyperparameters.iterations / 2) } = request;
+function tryShape(
+  parameters: Parameters,
+  block: BlockShape,
+  request: PlanRequest,
+  schedule: Schedule,
+): Plan | undefined {
+  const {
+    shape,
+    hyperparameters,
+    vcpus = 2,
+    precision = 1e-5 * Math.max(1, request.hyperparameters.iterations / 2),
+  } = request;
   try {
-    const layout = layoutOf(block, shape.samples, shape.features, shape.classes, batchSize(hyperparameters, shape.samples));
+    const layout = layoutOf(
+      block,
+      shape.samples,
+      shape.features,
+      shape.classes,
+      batchSize(hyperparameters, shape.samples),
+    );
     if (expectedError({ parameters, layout, hyperparameters }) > precision) return undefined;
     const pairsPerChain = chainSize(layout, schedule.refreshEvery < hyperparameters.iterations);
-    const whole = derivePlan(parameters, block, shape, hyperparameters, { blocksPerTask: layout.blocks, shardsPerTask: layout.shardsPerBatch, pairsPerChain }, schedule);
-    return derivePlan(parameters, block, shape, hyperparameters, { ...groupingFor(whole, vcpus), pairsPerChain }, schedule);
+    const whole = derivePlan(
+      parameters,
+      block,
+      shape,
+      hyperparameters,
+      { blocksPerTask: layout.blocks, shardsPerTask: layout.shardsPerBatch, pairsPerChain },
+      schedule,
+    );
+    return derivePlan(
+      parameters,
+      block,
+      shape,
+      hyperparameters,
+      { ...groupingFor(whole, vcpus), pairsPerChain },
+      schedule,
+    );
   } catch (error) {
     if (error instanceof PlanError) return undefined;
     throw error;
@@ -570,7 +749,12 @@ function chainSize(layout: Layout, refreshed: boolean): number {
 }
 
 /** Tasks to cut a pair's work into. @param transforms of that work @param most tasks it can be cut into */
-export function tasksOf({ layout, parameters: { ring } }: Pick<Plan, 'layout' | 'parameters'>, transforms: number, most: number, vcpus: number): number {
+export function tasksOf(
+  { layout, parameters: { ring } }: Pick<Plan, 'layout' | 'parameters'>,
+  transforms: number,
+  most: number,
+  vcpus: number,
+): number {
   const work = transforms * ((ring * Math.log2(ring)) / (16384 * 14));
   const wanted = Math.max(Math.ceil(work / MAX_TASK_TRANSFORMS), Math.ceil(vcpus / layout.pairs));
   return Math.min(most, wanted, Math.max(1, Math.floor(work / MIN_TASK_TRANSFORMS)));
@@ -582,10 +766,18 @@ const MAX_TASK_BYTES = 96e6;
 /** Cuts a pair's work until there are tasks for every vCPU, none longer or larger than the bounds and, where possible, none tiny. */
 function groupingFor(plan: Plan, vcpus: number): Pick<Grouping, 'blocksPerTask' | 'shardsPerTask'> {
   const { layout } = plan;
-  const parts = (count: number): number => tasksOf(plan, plan.transforms / (layout.pairs * plan.iterations.length), count, vcpus);
+  const parts = (count: number): number =>
+    tasksOf(plan, plan.transforms / (layout.pairs * plan.iterations.length), count, vcpus);
   const shardParts = parts(layout.shardsPerBatch);
   const shards = Math.ceil(layout.shardsPerBatch / shardParts);
   const bytes = shards * layout.cells * 2 * (plan.gradientFeatures.level + 1) * plan.parameters.ring * 8;
-  const blockParts = Math.min(layout.blocks, Math.max(1, Math.floor(parts(layout.shardsPerBatch * layout.blocks) / shardParts), Math.ceil(bytes / MAX_TASK_BYTES)));
+  const blockParts = Math.min(
+    layout.blocks,
+    Math.max(
+      1,
+      Math.floor(parts(layout.shardsPerBatch * layout.blocks) / shardParts),
+      Math.ceil(bytes / MAX_TASK_BYTES),
+    ),
+  );
   return { blocksPerTask: Math.ceil(layout.blocks / blockParts), shardsPerTask: shards };
 }

@@ -2,13 +2,28 @@
  * What predicting with the model of a finished training job needs: its parameters, rows, columns and keys, laid out for
  * another number of samples, with turns of its own.
  */
+import {
+  DryRunEvaluator,
+  keySwitchTransforms,
+  CircuitError,
+  PlanError,
+  type OperationCounts,
+  type Parameters,
+} from '@blindfit/he';
 import { expandModel, PREDICTION_LEVEL, predictScores } from '../circuits/predict.ts';
-import { DryRunEvaluator, keySwitchTransforms } from '@blindfit/he';
-import { CircuitError, PlanError } from '@blindfit/he';
-import type { OperationCounts } from '@blindfit/he';
 import { layoutOf, type BlockShape, type Layout } from '../layout/layout.ts';
-import type { Parameters } from '@blindfit/he';
-import { checkBlock, checkDataShape, groups, MAX_SHARDS, tasksOf, transformSeconds, UPLOAD_BYTES_PER_SECOND, WEIGHT_SCALE_BITS, type JobShape, type Plan } from './planner.ts';
+import {
+  checkBlock,
+  checkDataShape,
+  groups,
+  MAX_SHARDS,
+  tasksOf,
+  transformSeconds,
+  UPLOAD_BYTES_PER_SECOND,
+  WEIGHT_SCALE_BITS,
+  type JobShape,
+  type Plan,
+} from './planner.ts';
 
 /** How much one task does. */
 export interface PredictionGrouping {
@@ -56,7 +71,12 @@ function featureScale({ dataBits }: Parameters): number {
  * @param shape features and classes are those of the training, samples those to predict
  * @throws PlanError when the choices cannot carry the job
  */
-export function derivePredictionPlan(parameters: Parameters, block: BlockShape, shape: JobShape, grouping: PredictionGrouping): PredictionPlan {
+export function derivePredictionPlan(
+  parameters: Parameters,
+  block: BlockShape,
+  shape: JobShape,
+  grouping: PredictionGrouping,
+): PredictionPlan {
   checkDataShape(shape);
   checkBlock(parameters, block);
   const layout = layoutOf(block, shape.samples, shape.features, shape.classes);
@@ -64,9 +84,14 @@ export function derivePredictionPlan(parameters: Parameters, block: BlockShape, 
   if (!Number.isInteger(shardsPerTask) || shardsPerTask < 1 || shardsPerTask > layout.shards) {
     throw new PlanError(`shardsPerTask: ${shardsPerTask}`, `whole numbers from 1 to ${layout.shards} are allowed`);
   }
-  if (parameters.maxLevel < PREDICTION_LEVEL) throw new PlanError(`${parameters.name} has no level to predict with`, 'train with a level left for the model');
+  if (parameters.maxLevel < PREDICTION_LEVEL)
+    throw new PlanError(`${parameters.name} has no level to predict with`, 'train with a level left for the model');
   const scale = featureScale(parameters);
-  if (scale < 2 ** 10) throw new PlanError(`${parameters.name} leaves samples a scale of ${scale}`, 'its last prime is too short for scores; let the planner choose the parameters');
+  if (scale < 2 ** 10)
+    throw new PlanError(
+      `${parameters.name} leaves samples a scale of ${scale}`,
+      'its last prime is too short for scores; let the planner choose the parameters',
+    );
   const base = {
     parameters,
     layout,
@@ -100,9 +125,17 @@ export function derivePredictionPlan(parameters: Parameters, block: BlockShape, 
  * @param vcpus threads the plan cuts tasks for
  * @throws PlanError when that job's model cannot be predicted with, or the number of samples is out of range
  */
-export function predictionPlan(training: Pick<Plan, 'parameters' | 'layout' | 'schedule'>, samples: number, vcpus = 2): PredictionPlan {
+export function predictionPlan(
+  training: Pick<Plan, 'parameters' | 'layout' | 'schedule'>,
+  samples: number,
+  vcpus = 2,
+): PredictionPlan {
   const { parameters, layout, schedule } = training;
-  if (schedule.modelLevel !== PREDICTION_LEVEL) throw new PlanError(`a model at level ${schedule.modelLevel} has no level left to predict with`, 'train with --servable');
+  if (schedule.modelLevel !== PREDICTION_LEVEL)
+    throw new PlanError(
+      `a model at level ${schedule.modelLevel} has no level left to predict with`,
+      'train with --servable',
+    );
   const shape = { samples, features: layout.features, classes: layout.classes };
   checkDataShape(shape);
   const { rows, columns } = layout;
@@ -116,15 +149,24 @@ export function predictionPlan(training: Pick<Plan, 'parameters' | 'layout' | 's
     if (best === undefined || seconds < best.seconds) best = { block, plan, seconds };
     if (rows * turns >= samples) break;
   }
-  if (best === undefined) throw new PlanError(`${samples} samples are too many for one prediction`, `a job has at most ${MAX_SHARDS} shards`);
+  if (best === undefined)
+    throw new PlanError(`${samples} samples are too many for one prediction`, `a job has at most ${MAX_SHARDS} shards`);
   const { block, plan: whole } = best;
   const { shards } = whole.layout;
   const tasks = tasksOf(whole, whole.transforms / whole.layout.pairs, shards, vcpus);
-  return tasks === 1 ? whole : derivePredictionPlan(parameters, block, shape, { shardsPerTask: Math.ceil(shards / tasks) });
+  return tasks === 1
+    ? whole
+    : derivePredictionPlan(parameters, block, shape, { shardsPerTask: Math.ceil(shards / tasks) });
 }
 
 /** Runs the job's circuits on shadows. */
-function dryRun({ parameters, layout, grouping, features, model }: Pick<PredictionPlan, 'parameters' | 'layout' | 'grouping' | 'features' | 'model'>): DryRunEvaluator {
+function dryRun({
+  parameters,
+  layout,
+  grouping,
+  features,
+  model,
+}: Pick<PredictionPlan, 'parameters' | 'layout' | 'grouping' | 'features' | 'model'>): DryRunEvaluator {
   const evaluator = new DryRunEvaluator(parameters);
   const full = Math.floor(layout.shards / grouping.shardsPerTask);
   const rest = layout.shards % grouping.shardsPerTask;
@@ -140,12 +182,19 @@ function dryRun({ parameters, layout, grouping, features, model }: Pick<Predicti
     });
   };
   try {
-    for (const [size, times] of [[grouping.shardsPerTask, full], [rest, rest === 0 ? 0 : 1]] as const) {
+    for (const [size, times] of [
+      [grouping.shardsPerTask, full],
+      [rest, rest === 0 ? 0 : 1],
+    ] as const) {
       task(last, size, times * inLast);
       task(0, size, times * (layout.pairs - inLast));
     }
   } catch (error) {
-    if (error instanceof CircuitError) throw new PlanError(`${parameters.name} does not carry a prediction: ${error.message}`, 'let the planner choose the parameters of the training');
+    if (error instanceof CircuitError)
+      throw new PlanError(
+        `${parameters.name} does not carry a prediction: ${error.message}`,
+        'let the planner choose the parameters of the training',
+      );
     throw error;
   }
   return evaluator;

@@ -18,12 +18,16 @@ function map(a: PairedSlots, body: (value: Float64Array) => Float64Array): Paire
 export function rotateAndSumClear(a: PairedSlots, steps: readonly number[]): PairedSlots {
   let offsets = [0];
   for (const step of steps) offsets = [...offsets, ...offsets.map((offset) => offset + step)];
-  return map(a, (values) => values.map((_, slot) => offsets.reduce((sum, offset) => sum + (values[(slot + offset) % values.length] ?? 0), 0)));
+  return map(a, (values) =>
+    values.map((_, slot) => offsets.reduce((sum, offset) => sum + (values[(slot + offset) % values.length] ?? 0), 0)),
+  );
 }
 
 /** Twin of `maskAndReplicate`. */
 export function maskAndReplicateClear({ width }: Pick<Layout, 'width'>, a: PairedSlots, factor: number): PairedSlots {
-  return map(a, (values) => values.map((_, slot) => factor * (values[(Math.ceil(slot / width) * width) % values.length] ?? 0)));
+  return map(a, (values) =>
+    values.map((_, slot) => factor * (values[(Math.ceil(slot / width) * width) % values.length] ?? 0)),
+  );
 }
 
 function rotated(a: PairedSlots, step: number): PairedSlots {
@@ -45,21 +49,41 @@ export function forwardClear(input: {
 }): PairedSlots {
   const { layout, sigmoid, features, weights, labels } = input;
   const part = (of: (slots: PairedSlots) => Float64Array): Float64Array => {
-    const scores = productsOf(layout, features.map(({ first }) => first), weights.map(of));
-    return of(labels).map((label, slot) => label - evaluateOdd(sigmoid, scores[Math.ceil(slot / layout.width) % layout.samplesPerShard] ?? 0));
+    const scores = productsOf(
+      layout,
+      features.map(({ first }) => first),
+      weights.map(of),
+    );
+    return of(labels).map(
+      (label, slot) =>
+        label - evaluateOdd(sigmoid, scores[Math.ceil(slot / layout.width) % layout.samplesPerShard] ?? 0),
+    );
   };
   return { first: part((slots) => slots.first), second: part((slots) => slots.second) };
 }
 
 /** Twin of `predictScores`, of the samples' first slots: z_a and z_b of every sample of one shard. */
-export function predictScoresClear(input: { readonly layout: Layout; readonly features: readonly PairedSlots[]; readonly weights: readonly PairedSlots[] }): PairedSlots {
+export function predictScoresClear(input: {
+  readonly layout: Layout;
+  readonly features: readonly PairedSlots[];
+  readonly weights: readonly PairedSlots[];
+}): PairedSlots {
   const { layout, features, weights } = input;
-  const part = (of: (slots: PairedSlots) => Float64Array): Float64Array => productsOf(layout, features.map(({ first }) => first), weights.map(of));
+  const part = (of: (slots: PairedSlots) => Float64Array): Float64Array =>
+    productsOf(
+      layout,
+      features.map(({ first }) => first),
+      weights.map(of),
+    );
   return { first: part((slots) => slots.first), second: part((slots) => slots.second) };
 }
 
 /** By sample: the sum over all turns, blocks and slots of feature times weight. */
-function productsOf({ samplesPerShard, width, blocks }: Layout, features: readonly Float64Array[], weights: readonly Float64Array[]): Float64Array {
+function productsOf(
+  { samplesPerShard, width, blocks }: Layout,
+  features: readonly Float64Array[],
+  weights: readonly Float64Array[],
+): Float64Array {
   return Float64Array.from({ length: samplesPerShard }, (_, place) => {
     let sum = 0;
     for (const [cell, slots] of features.entries()) {
@@ -72,7 +96,11 @@ function productsOf({ samplesPerShard, width, blocks }: Layout, features: readon
 }
 
 /** Twin of `sumRowsAndPack` and of `backward` without the shards: row sums of every block under its monomial. */
-export function sumRowsAndPackClear(layout: Layout, ring: number, products: ReadonlyMap<number, PairedSlots>): PairedSlots {
+export function sumRowsAndPackClear(
+  layout: Layout,
+  ring: number,
+  products: ReadonlyMap<number, PairedSlots>,
+): PairedSlots {
   let packed = zeros(ring / 2);
   for (const [block, slots] of products) {
     const summed = map(slots, (values) => {
@@ -99,7 +127,17 @@ export function backwardClear(input: {
   for (const [block, cells] of input.gradientFeatures) {
     products.set(
       block,
-      cells.reduce((sum, cell, index) => addSlots(sum, multiplySlots(rotated(input.errors[Math.floor(index / turns)] ?? zeros(input.ring / 2), (index % turns) * width), cell)), zeros(input.ring / 2)),
+      cells.reduce(
+        (sum, cell, index) =>
+          addSlots(
+            sum,
+            multiplySlots(
+              rotated(input.errors[Math.floor(index / turns)] ?? zeros(input.ring / 2), (index % turns) * width),
+              cell,
+            ),
+          ),
+        zeros(input.ring / 2),
+      ),
     );
   }
   return sumRowsAndPackClear(input.layout, input.ring, products);
@@ -110,7 +148,10 @@ export function packModelClear(layout: Layout, ring: number, pairs: readonly Pai
   const models = Array.from({ length: layout.models }, () => zeros(ring / 2));
   pairs.forEach((pair, index) => {
     const model = Math.floor(index / layout.pairsPerModel);
-    models[model] = addSlots(models[model] ?? zeros(ring / 2), multiplySlots(pair, monomialSlots(ring, pairExponent(layout, index))));
+    models[model] = addSlots(
+      models[model] ?? zeros(ring / 2),
+      multiplySlots(pair, monomialSlots(ring, pairExponent(layout, index))),
+    );
   });
   return models;
 }
@@ -123,5 +164,9 @@ export function stepClear(input: {
   readonly constant: number;
 }): Float64Array {
   return input.gradient.map((value, i) =>
-    input.momentum.reduce((sum, term) => sum + term.coefficient * (term.weights[i] ?? 0), input.factor * value + input.constant));
+    input.momentum.reduce(
+      (sum, term) => sum + term.coefficient * (term.weights[i] ?? 0),
+      input.factor * value + input.constant,
+    ),
+  );
 }

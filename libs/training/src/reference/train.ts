@@ -1,7 +1,7 @@
 /** The clear twin of a whole training run: the method of docs/encryption.md in plain matrices, iteration by iteration. */
-import { evaluateOdd } from '../sigmoid.ts';
 import { batchOf, batchRange } from '../batches.ts';
 import { batchSize, quadraticGradientRow, type Hyperparameters } from '../method.ts';
+import { evaluateOdd } from '../sigmoid.ts';
 
 export interface ClearTraining {
   /** W_T: classes x features. */
@@ -18,7 +18,13 @@ export interface ClearTraining {
  * @param x samples x features, row-major, bias column included
  * @param labels by class, one 0 or 1 per sample
  */
-export function trainClear(x: Float64Array, samples: number, features: number, labels: readonly Float64Array[], hyperparameters: Hyperparameters): ClearTraining {
+export function trainClear(
+  x: Float64Array,
+  samples: number,
+  features: number,
+  labels: readonly Float64Array[],
+  hyperparameters: Hyperparameters,
+): ClearTraining {
   const { iterations, learningRate, initialWeight, sigmoid } = hyperparameters;
   const size = batchSize(hyperparameters, samples);
   const batches = Array.from({ length: Math.ceil(samples / size) }, (_, batch) => {
@@ -35,7 +41,11 @@ export function trainClear(x: Float64Array, samples: number, features: number, l
     const a1 = (1 + Math.sqrt(1 + 4 * a0 * a0)) / 2;
     const eta = (1 - a0) / a1;
     const factor = learningRate * (1 + 1 / (size * t));
-    const { from, to, b } = batches[batchOf(batches.length, hyperparameters, t)] ?? { from: 0, to: 0, b: new Float64Array(features) };
+    const { from, to, b } = batches[batchOf(batches.length, hyperparameters, t)] ?? {
+      from: 0,
+      to: 0,
+      b: new Float64Array(features),
+    };
     const m = labels.map((y, k) => {
       const gradient = new Float64Array(features);
       for (let i = from; i < to; i++) {

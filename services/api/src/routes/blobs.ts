@@ -1,13 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-
-import { Type } from '@fastify/type-provider-typebox';
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { BlobNotFoundError, BlobTooLargeError } from '@blindfit/blobs';
-import { parseDigest } from '@blindfit/base';
-import type { BlobStore } from '@blindfit/blobs';
-import type { Digest } from '@blindfit/base';
-
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { parseDigest, type Digest } from '@blindfit/base';
+import { BlobNotFoundError, BlobTooLargeError, type BlobStore } from '@blindfit/blobs';
 import { ProblemSchema, handleError } from '../problems.ts';
 import { blobHeaders, sendBlob, type BlobTraffic } from '../send-blob.ts';
 
@@ -22,7 +17,10 @@ export interface BlobRoutesOptions {
 
 const Params = Type.Object({
   // No pattern here: the store checks the syntax, and its error says how a digest is written.
-  digest: Type.String({ description: 'sha256: and 64 lower-case hex digits', examples: [`sha256:${'0123456789abcdef'.repeat(4)}`] }),
+  digest: Type.String({
+    description: 'sha256: and 64 lower-case hex digits',
+    examples: [`sha256:${'0123456789abcdef'.repeat(4)}`],
+  }),
 });
 
 const Stored = Type.Object({
@@ -35,7 +33,10 @@ const Stored = Type.Object({
  * `PUT`, `HEAD` and `GET /v1/blobs/:digest`: upload, presence and download of content-addressed blobs. Bodies are streamed
  * between socket and store and never held in memory.
  */
-export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (app, { store, maxBytes, idleTimeoutMs = 60_000, traffic }) => {
+export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
+  app,
+  { store, maxBytes, idleTimeoutMs = 60_000, traffic },
+) => {
   app.setErrorHandler(handleError);
   // Whatever a client calls its body, these routes take it as bytes. Only within this plugin.
   app.removeAllContentTypeParsers();
@@ -47,10 +48,19 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (app, { 
       schema: {
         tags: ['blobs'],
         summary: 'Upload a blob',
-        description: 'Idempotent. Nothing is stored unless all bytes arrive and hash to the digest. Ask with HEAD first to save the transfer.',
+        description:
+          'Idempotent. Nothing is stored unless all bytes arrive and hash to the digest. Ask with HEAD first to save the transfer.',
         consumes: ['application/octet-stream'],
         params: Params,
-        response: { 200: Stored, 201: Stored, 400: ProblemSchema, 401: ProblemSchema, 413: ProblemSchema, 422: ProblemSchema, 507: ProblemSchema },
+        response: {
+          200: Stored,
+          201: Stored,
+          400: ProblemSchema,
+          401: ProblemSchema,
+          413: ProblemSchema,
+          422: ProblemSchema,
+          507: ProblemSchema,
+        },
       },
     },
     async (request, reply) => {
@@ -59,7 +69,10 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (app, { 
       const announced = length === undefined ? undefined : Number(length);
       if (announced !== undefined && announced > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
       limitIdleTime(request.raw, idleTimeoutMs);
-      const { created, size } = await store.put(digest, chunksOf(request.raw, traffic), { maxBytes, ...(announced === undefined ? {} : { size: announced }) });
+      const { created, size } = await store.put(digest, chunksOf(request.raw, traffic), {
+        maxBytes,
+        ...(announced === undefined ? {} : { size: announced }),
+      });
       // The store leaves the body of a known blob unread, but the client wants to get rid of it before it listens.
       if (!request.raw.complete) await drain(request.raw, digest, maxBytes, traffic);
       return reply.code(created ? 201 : 200).send({ digest, size, created });
@@ -73,9 +86,16 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (app, { 
       schema: {
         tags: ['blobs'],
         summary: 'Ask whether a blob is there, and how large it is',
-        description: 'A blob that was asked about counts as new: it stays for the retention time from then on, also when no job refers to it yet.',
+        description:
+          'A blob that was asked about counts as new: it stays for the retention time from then on, also when no job refers to it yet.',
         params: Params,
-        response: { 200: Type.Unsafe<undefined>({ type: 'null', description: 'It is there; Content-Length says how large it is' }), 404: Type.Unsafe<undefined>({ type: 'null', description: 'It is not' }) },
+        response: {
+          200: Type.Unsafe<undefined>({
+            type: 'null',
+            description: 'It is there; Content-Length says how large it is',
+          }),
+          404: Type.Unsafe<undefined>({ type: 'null', description: 'It is not' }),
+        },
       },
     },
     async (request, reply) => {
@@ -123,7 +143,12 @@ async function* chunksOf(body: IncomingMessage, traffic: BlobTraffic | undefined
 }
 
 /** Reads a body to its end without keeping it; the limit holds here too. */
-async function drain(body: IncomingMessage, digest: Digest, maxBytes: number, traffic: BlobTraffic | undefined): Promise<void> {
+async function drain(
+  body: IncomingMessage,
+  digest: Digest,
+  maxBytes: number,
+  traffic: BlobTraffic | undefined,
+): Promise<void> {
   let size = 0;
   for await (const chunk of chunksOf(body, traffic)) {
     size += chunk.length;

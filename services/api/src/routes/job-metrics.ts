@@ -1,8 +1,6 @@
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { Connection, JobStore } from '@blindfit/queue';
 import { waitForRedis } from '@blindfit/service';
-import { Type } from '@fastify/type-provider-typebox';
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-
 import { jobMetrics } from '../job-metrics.ts';
 import { ApiError, handleError, ProblemSchema } from '../problems.ts';
 
@@ -19,7 +17,10 @@ const AFTER_END_MS = 10 * 60_000;
 const REDIS_PATIENCE_MS = 2_000;
 
 const Targets = Type.Array(
-  Type.Object({ targets: Type.Array(Type.String({ examples: ['api.internal:8080'] })), labels: Type.Record(Type.String(), Type.String()) }),
+  Type.Object({
+    targets: Type.Array(Type.String({ examples: ['api.internal:8080'] })),
+    labels: Type.Record(Type.String(), Type.String()),
+  }),
   { description: 'Target groups, one for each job' },
 );
 
@@ -47,7 +48,10 @@ export const jobMetricsRoutes: FastifyPluginAsyncTypebox<JobMetricsOptions> = (a
     async (request) => {
       const ids = await jobs.index.recent(Date.now() - AFTER_END_MS, MAX_TARGETS);
       // The address under which Prometheus reaches this API is the one that it has just used.
-      return ids.map((id) => ({ targets: [request.host], labels: { __metrics_path__: `/metrics/jobs/${id}`, blindfit_job: id } }));
+      return ids.map((id) => ({
+        targets: [request.host],
+        labels: { __metrics_path__: `/metrics/jobs/${id}`, blindfit_job: id },
+      }));
     },
   );
 
@@ -60,13 +64,25 @@ export const jobMetricsRoutes: FastifyPluginAsyncTypebox<JobMetricsOptions> = (a
         summary: 'Metrics of one job for Prometheus',
         params: Type.Object({ id: Type.String({ maxLength: 100, description: 'The id of the job' }) }),
         produces: ['text/plain'],
-        response: { 200: Type.String({ description: 'Prometheus text format' }), 401: ProblemSchema, 404: ProblemSchema, 503: ProblemSchema },
+        response: {
+          200: Type.String({ description: 'Prometheus text format' }),
+          401: ProblemSchema,
+          404: ProblemSchema,
+          503: ProblemSchema,
+        },
       },
     },
     async (request, reply) => {
       const { id } = request.params;
       const figures = await jobs.figures(id);
-      if (figures === undefined) throw new ApiError(404, 'JOB_NOT_FOUND', 'No such job', `there is no job ${JSON.stringify(id)}`, 'GET /metrics/jobs lists those to scrape');
+      if (figures === undefined)
+        throw new ApiError(
+          404,
+          'JOB_NOT_FOUND',
+          'No such job',
+          `there is no job ${JSON.stringify(id)}`,
+          'GET /metrics/jobs lists those to scrape',
+        );
       const registry = jobMetrics(figures);
       return reply.type(registry.contentType).send(await registry.metrics());
     },

@@ -1,12 +1,17 @@
 import type { Readable } from 'node:stream';
-
-import { isFinal, JobStateSchema, JobViewSchema, ManifestSchema, PredictManifestSchema, RefreshAnswerSchema, type JobView } from '@blindfit/protocol';
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { parseDigest } from '@blindfit/base';
+import {
+  isFinal,
+  JobStateSchema,
+  JobViewSchema,
+  ManifestSchema,
+  PredictManifestSchema,
+  RefreshAnswerSchema,
+  type JobView,
+} from '@blindfit/protocol';
 import type { Connection, JobChanges } from '@blindfit/queue';
 import { waitForRedis } from '@blindfit/service';
-import { parseDigest } from '@blindfit/base';
-import { Type } from '@fastify/type-provider-typebox';
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-
 import { jobEvents } from '../job-events.ts';
 import type { JobCounters } from '../metrics.ts';
 import { ApiError, handleError, ProblemSchema } from '../problems.ts';
@@ -32,7 +37,9 @@ export interface JobRoutesOptions extends SubmissionDependencies, RefreshDepende
 /** How long a request waits for a Redis that is away. Milliseconds. */
 const REDIS_PATIENCE_MS = 2_000;
 
-const Params = Type.Object({ id: Type.String({ maxLength: 100, description: 'The id of the job', examples: ['job-0123456789abcdef01234567'] }) });
+const Params = Type.Object({
+  id: Type.String({ maxLength: 100, description: 'The id of the job', examples: ['job-0123456789abcdef01234567'] }),
+});
 const BINARY = { type: 'string', format: 'binary' };
 
 /** `/v1/jobs` and `/v1/cluster`: submit, list, look at, watch and cancel jobs, and fetch their results. */
@@ -52,7 +59,14 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
 
   const known = async (id: string): Promise<JobView> => {
     const job = await jobs.get(id);
-    if (job === undefined) throw new ApiError(404, 'JOB_NOT_FOUND', 'No such job', `there is no job ${JSON.stringify(id)}`, 'GET /v1/jobs lists the jobs there are');
+    if (job === undefined)
+      throw new ApiError(
+        404,
+        'JOB_NOT_FOUND',
+        'No such job',
+        `there is no job ${JSON.stringify(id)}`,
+        'GET /v1/jobs lists the jobs there are',
+      );
     return job;
   };
 
@@ -65,9 +79,22 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         summary: 'Submit a job',
         description:
           'A training, or a prediction with the model of a training. All blobs of the manifest must have been uploaded. With an Idempotency-Key the request is safe to repeat: the same key and manifest give the same job (200), the same key with another manifest is refused (409).',
-        headers: Type.Object({ 'idempotency-key': Type.Optional(Type.String({ description: '1 to 200 printable ASCII characters, for example a UUID' })) }),
+        headers: Type.Object({
+          'idempotency-key': Type.Optional(
+            Type.String({ description: '1 to 200 printable ASCII characters, for example a UUID' }),
+          ),
+        }),
         body: Type.Union([ManifestSchema, PredictManifestSchema]),
-        response: { 200: JobViewSchema, 201: JobViewSchema, 400: ProblemSchema, 401: ProblemSchema, 409: ProblemSchema, 413: ProblemSchema, 422: ProblemSchema, 503: ProblemSchema },
+        response: {
+          200: JobViewSchema,
+          201: JobViewSchema,
+          400: ProblemSchema,
+          401: ProblemSchema,
+          409: ProblemSchema,
+          413: ProblemSchema,
+          422: ProblemSchema,
+          503: ProblemSchema,
+        },
       },
       // The schema is for the documentation: Fastify's validator would turn strings into numbers, and a manifest that was
       // changed on its way is not the one that was sent. submitJob checks everything.
@@ -77,7 +104,10 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       const { created, job } = await submitJob(options, request.body, request.headers['idempotency-key']);
       if (created) options.counters?.submitted(job.kind);
       request.log.info({ job: job.id, created }, created ? 'job accepted' : 'job submitted again');
-      return reply.code(created ? 201 : 200).header('location', `/v1/jobs/${job.id}`).send(job);
+      return reply
+        .code(created ? 201 : 200)
+        .header('location', `/v1/jobs/${job.id}`)
+        .send(job);
     },
   );
 
@@ -92,7 +122,12 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
           limit: Type.Integer({ minimum: 1, maximum: 1000, default: 50 }),
           state: Type.Optional(JobStateSchema),
         }),
-        response: { 200: Type.Object({ jobs: Type.Array(JobViewSchema) }), 400: ProblemSchema, 401: ProblemSchema, 503: ProblemSchema },
+        response: {
+          200: Type.Object({ jobs: Type.Array(JobViewSchema) }),
+          400: ProblemSchema,
+          401: ProblemSchema,
+          503: ProblemSchema,
+        },
       },
     },
     async (request) => {
@@ -103,7 +138,14 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
 
   app.get(
     '/v1/jobs/:id',
-    { schema: { tags: ['jobs'], summary: 'Look at a job', params: Params, response: { 200: JobViewSchema, 401: ProblemSchema, 404: ProblemSchema, 503: ProblemSchema } } },
+    {
+      schema: {
+        tags: ['jobs'],
+        summary: 'Look at a job',
+        params: Params,
+        response: { 200: JobViewSchema, 401: ProblemSchema, 404: ProblemSchema, 503: ProblemSchema },
+      },
+    },
     (request) => known(request.params.id),
   );
 
@@ -115,14 +157,26 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         summary: 'Cancel a job',
         description: 'Its record stays. Tasks that are being computed are given up.',
         params: Params,
-        response: { 200: JobViewSchema, 401: ProblemSchema, 404: ProblemSchema, 409: ProblemSchema, 503: ProblemSchema },
+        response: {
+          200: JobViewSchema,
+          401: ProblemSchema,
+          404: ProblemSchema,
+          409: ProblemSchema,
+          503: ProblemSchema,
+        },
       },
     },
     async (request) => {
       const { id } = request.params;
       const cancelled = await jobs.cancel(id);
       const job = await known(id);
-      if (!cancelled) throw new ApiError(409, 'JOB_FINISHED', 'Job is finished', `${id} has ${outcomeOf(job)} and cannot be cancelled any more`);
+      if (!cancelled)
+        throw new ApiError(
+          409,
+          'JOB_FINISHED',
+          'Job is finished',
+          `${id} has ${outcomeOf(job)} and cannot be cancelled any more`,
+        );
       options.counters?.cancelled();
       request.log.info({ job: id }, 'job cancelled');
       return job;
@@ -139,7 +193,15 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
           'A job whose levels have run out lists in "refreshes" what it needs: decrypt "weights" (and "previous"), encrypt V and W anew, upload both, and answer with the id of the request. Safe to repeat. An answer to another request, an old one or one of another job is refused (409).',
         params: Params,
         body: RefreshAnswerSchema,
-        response: { 200: JobViewSchema, 400: ProblemSchema, 401: ProblemSchema, 404: ProblemSchema, 409: ProblemSchema, 422: ProblemSchema, 503: ProblemSchema },
+        response: {
+          200: JobViewSchema,
+          400: ProblemSchema,
+          401: ProblemSchema,
+          404: ProblemSchema,
+          409: ProblemSchema,
+          422: ProblemSchema,
+          503: ProblemSchema,
+        },
       },
       validatorCompiler: () => () => true,
     },
@@ -160,9 +222,14 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         description:
           'Server-sent events: "progress" with the whole job at once and at each change (at most five a second), "end" when it is final. Any event can be the first one: after a broken connection simply connect again.',
         params: Params,
-        headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'Event numbers go on from here' })) }),
+        headers: Type.Object({
+          'last-event-id': Type.Optional(Type.String({ description: 'Event numbers go on from here' })),
+        }),
         response: {
-          200: { description: 'Events', content: { 'text/event-stream': { schema: Type.Unsafe<Readable>({ type: 'string' }) } } },
+          200: {
+            description: 'Events',
+            content: { 'text/event-stream': { schema: Type.Unsafe<Readable>({ type: 'string' }) } },
+          },
           401: ProblemSchema,
           404: ProblemSchema,
           503: ProblemSchema,
@@ -198,11 +265,23 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       schema: {
         tags: ['jobs'],
         summary: 'Download the encrypted model',
-        description: 'One packed ciphertext in wire format, which only the owner can decrypt. Large models come in several: ask for each by its number.',
+        description:
+          'One packed ciphertext in wire format, which only the owner can decrypt. Large models come in several: ask for each by its number.',
         params: Params,
-        querystring: Type.Object({ model: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'Number of the ciphertext, from 0; needed when there are several' })) }),
+        querystring: Type.Object({
+          model: Type.Optional(
+            Type.Integer({
+              minimum: 0,
+              maximum: 1_000_000,
+              description: 'Number of the ciphertext, from 0; needed when there are several',
+            }),
+          ),
+        }),
         response: {
-          200: { description: 'A ciphertext in wire format', content: { 'application/octet-stream': { schema: BINARY } } },
+          200: {
+            description: 'A ciphertext in wire format',
+            content: { 'application/octet-stream': { schema: BINARY } },
+          },
           304: { type: 'null', description: 'The client has the blob (If-None-Match)' },
           400: ProblemSchema,
           401: ProblemSchema,
@@ -216,21 +295,50 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       const job = await known(request.params.id);
       if (job.state !== 'succeeded' || job.result === undefined) {
         const hint = isFinal(job.state) ? 'submit a new job' : `wait for the end: GET /v1/jobs/${job.id}/events`;
-        throw new ApiError(409, 'JOB_NOT_SUCCEEDED', 'Job has no result', `${job.id} has no result: it ${isFinal(job.state) ? 'has ' : 'is '}${outcomeOf(job)}`, hint);
+        throw new ApiError(
+          409,
+          'JOB_NOT_SUCCEEDED',
+          'Job has no result',
+          `${job.id} has no result: it ${isFinal(job.state) ? 'has ' : 'is '}${outcomeOf(job)}`,
+          hint,
+        );
       }
       if (job.kind === 'predict') {
-        throw new ApiError(404, 'MODEL_NOT_FOUND', 'No model', `${job.id} is a prediction: it has scores and no model`, 'its "result.scores" names them: GET /v1/blobs/DIGEST');
+        throw new ApiError(
+          404,
+          'MODEL_NOT_FOUND',
+          'No model',
+          `${job.id} is a prediction: it has scores and no model`,
+          'its "result.scores" names them: GET /v1/blobs/DIGEST',
+        );
       }
       const { models } = job.result;
       const { model } = request.query;
       if (model === undefined && models.length > 1) {
-        throw new ApiError(400, 'MODEL_NUMBER_MISSING', 'Which part of the model?', `the model of ${job.id} has ${models.length} ciphertexts`, `ask for each: ?model=0 to ?model=${models.length - 1}`);
+        throw new ApiError(
+          400,
+          'MODEL_NUMBER_MISSING',
+          'Which part of the model?',
+          `the model of ${job.id} has ${models.length} ciphertexts`,
+          `ask for each: ?model=0 to ?model=${models.length - 1}`,
+        );
       }
       const digest = models[model ?? 0];
       if (digest === undefined) {
-        throw new ApiError(404, 'MODEL_NOT_FOUND', 'No such part of the model', `the model of ${job.id} has ${models.length} ciphertext${models.length === 1 ? '' : 's'}, there is no number ${model ?? 0}`, `allowed: 0 to ${models.length - 1}`);
+        throw new ApiError(
+          404,
+          'MODEL_NOT_FOUND',
+          'No such part of the model',
+          `the model of ${job.id} has ${models.length} ciphertext${models.length === 1 ? '' : 's'}, there is no number ${model ?? 0}`,
+          `allowed: 0 to ${models.length - 1}`,
+        );
       }
-      return sendBlob(request, reply, { store, digest: parseDigest(digest), traffic, headers: { 'x-blindfit-models': String(models.length) } });
+      return sendBlob(request, reply, {
+        store,
+        digest: parseDigest(digest),
+        traffic,
+        headers: { 'x-blindfit-models': String(models.length) },
+      });
     },
   );
 
@@ -240,8 +348,13 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       schema: {
         tags: ['cluster'],
         summary: 'Workers at hand',
-        description: 'Those seen in the last 30 seconds. Where an autoscaler adds workers to queued tasks, "threads" is what jobs are to be cut for.',
-        response: { 200: Type.Object({ workers: Type.Integer(), threads: Type.Integer() }), 401: ProblemSchema, 503: ProblemSchema },
+        description:
+          'Those seen in the last 30 seconds. Where an autoscaler adds workers to queued tasks, "threads" is what jobs are to be cut for.',
+        response: {
+          200: Type.Object({ workers: Type.Integer(), threads: Type.Integer() }),
+          401: ProblemSchema,
+          503: ProblemSchema,
+        },
       },
     },
     async () => {

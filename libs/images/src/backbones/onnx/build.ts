@@ -1,5 +1,14 @@
-import { DATA_TYPES, type OnnxAttribute, type OnnxDimension, type OnnxGraph, type OnnxModel, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from './model.ts';
 import { tensorTypeBytes } from './encode.ts';
+import {
+  DATA_TYPES,
+  type OnnxAttribute,
+  type OnnxDimension,
+  type OnnxGraph,
+  type OnnxModel,
+  type OnnxNode,
+  type OnnxTensor,
+  type OnnxValueInfo,
+} from './model.ts';
 import { dataView, floatBytes } from './protobuf.ts';
 
 /** The IR version of the models written here; onnxruntime reads it since 1.10. */
@@ -18,14 +27,23 @@ export type AttributeInput = number | string | readonly number[] | OnnxAttribute
  * @param opType an operator of ONNX's own domain
  * @param name also the name of its output, unless `outputs` says otherwise
  */
-export function node(opType: string, inputs: readonly string[], name: string, attributes: Readonly<Record<string, AttributeInput>> = {}): OnnxNode {
+export function node(
+  opType: string,
+  inputs: readonly string[],
+  name: string,
+  attributes: Readonly<Record<string, AttributeInput>> = {},
+): OnnxNode {
   return {
     name,
     opType,
     domain: '',
     inputs,
     outputs: [name],
-    attributes: Object.entries(attributes).map(([key, value]) => ({ name: key, value: attributeValue(value), unknown: NOTHING })),
+    attributes: Object.entries(attributes).map(([key, value]) => ({
+      name: key,
+      value: attributeValue(value),
+      unknown: NOTHING,
+    })),
     unknown: NOTHING,
   };
 }
@@ -54,7 +72,11 @@ export function int64Tensor(name: string, dims: readonly number[], values: reado
 }
 
 /** The type of an input or output: a tensor of 32-bit floats unless `dataType` says otherwise. */
-export function valueInfo(name: string, shape: readonly OnnxDimension[], dataType: number = DATA_TYPES.float): OnnxValueInfo {
+export function valueInfo(
+  name: string,
+  shape: readonly OnnxDimension[],
+  dataType: number = DATA_TYPES.float,
+): OnnxValueInfo {
   return { name, type: tensorTypeBytes({ dataType, shape }), unknown: NOTHING };
 }
 
@@ -80,5 +102,6 @@ function attributeValue(input: AttributeInput): OnnxAttribute['value'] {
 
 function requireSize(name: string, dims: readonly number[], size: number): void {
   const expected = dims.reduce((product, dim) => product * dim, 1);
-  if (expected !== size) throw new RangeError(`the tensor ${name} of shape [${dims.join(', ')}] needs ${expected} values and has ${size}`);
+  if (expected !== size)
+    throw new RangeError(`the tensor ${name} of shape [${dims.join(', ')}] needs ${expected} values and has ${size}`);
 }

@@ -12,7 +12,20 @@ import type {
   OnnxTensorType,
   OnnxValueInfo,
 } from './model.ts';
-import { bytesOf, count, fieldsOf, float, floats, int64, int64s, MAX_FIELDS, MessageWriter, readBudget, text, type ReadBudget } from './protobuf.ts';
+import {
+  bytesOf,
+  count,
+  fieldsOf,
+  float,
+  floats,
+  int64,
+  int64s,
+  MAX_FIELDS,
+  MessageWriter,
+  readBudget,
+  text,
+  type ReadBudget,
+} from './protobuf.ts';
 
 /** Graphs inside attributes of nodes (If, Loop) inside graphs: real models stay below 5. */
 const MAX_DEPTH = 32;
@@ -59,7 +72,9 @@ export function parseModel(bytes: Uint8Array, maxFields = MAX_FIELDS): OnnxModel
     }
   }
   if (graph === undefined || irVersion === 0) {
-    throw new OnnxFormatError(`not an ONNX model: ${graph === undefined ? 'no graph' : 'no IR version'} in its ${bytes.length} bytes; export the network as .onnx`);
+    throw new OnnxFormatError(
+      `not an ONNX model: ${graph === undefined ? 'no graph' : 'no IR version'} in its ${bytes.length} bytes; export the network as .onnx`,
+    );
   }
   return { irVersion, opsets, producerName, producerVersion, graph, metadata, unknown: unknown.finish() };
 }
@@ -130,7 +145,8 @@ function parseMetadata(bytes: Uint8Array, budget: ReadBudget): OnnxMetadata {
 }
 
 function parseGraph(bytes: Uint8Array, budget: ReadBudget, depth: number): OnnxGraph {
-  if (depth > MAX_DEPTH) throw new OnnxFormatError(`the model nests graphs more than ${MAX_DEPTH} deep; no such model is read`);
+  if (depth > MAX_DEPTH)
+    throw new OnnxFormatError(`the model nests graphs more than ${MAX_DEPTH} deep; no such model is read`);
   const what = 'GraphProto';
   let name = '';
   const nodes: OnnxNode[] = [];
@@ -301,7 +317,9 @@ function parseAttribute(bytes: Uint8Array, budget: ReadBudget, depth: number): O
       default:
         return { type: 'other', code: type };
     }
-    throw new OnnxFormatError(`the attribute ${JSON.stringify(name)} has type ${type} and no value; the file is damaged`);
+    throw new OnnxFormatError(
+      `the attribute ${JSON.stringify(name)} has type ${type} and no value; the file is damaged`,
+    );
   })();
   return { name, value, unknown: unknown.finish() };
 }
@@ -318,7 +336,8 @@ function parseTensor(bytes: Uint8Array, budget: ReadBudget): OnnxTensor {
     switch (field.number) {
       case 1:
         for (const dim of int64s(field, what, budget)) {
-          if (dim < 0n || dim > BigInt(Number.MAX_SAFE_INTEGER)) throw new OnnxFormatError(`a tensor has a dimension of ${dim}; the file is damaged`);
+          if (dim < 0n || dim > BigInt(Number.MAX_SAFE_INTEGER))
+            throw new OnnxFormatError(`a tensor has a dimension of ${dim}; the file is damaged`);
           dims.push(Number(dim));
         }
         break;

@@ -1,11 +1,23 @@
-import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxTensorType, OnnxValueInfo } from './model.ts';
+import type {
+  OnnxAttribute,
+  OnnxGraph,
+  OnnxModel,
+  OnnxNode,
+  OnnxTensor,
+  OnnxTensorType,
+  OnnxValueInfo,
+} from './model.ts';
 import { MessageWriter } from './protobuf.ts';
 
 /** Writes a model as an ONNX file (protobuf, fields in the order of their numbers where the format leaves a choice). */
 export function encodeModel(model: OnnxModel): Uint8Array {
-  const writer = new MessageWriter().int64(1, model.irVersion).text(2, model.producerName).text(3, model.producerVersion);
+  const writer = new MessageWriter()
+    .int64(1, model.irVersion)
+    .text(2, model.producerName)
+    .text(3, model.producerVersion);
   writer.message(7, graphWriter(model.graph));
-  for (const { domain, version } of model.opsets) writer.message(8, new MessageWriter().text(1, domain).int64(2, version));
+  for (const { domain, version } of model.opsets)
+    writer.message(8, new MessageWriter().text(1, domain).int64(2, version));
   for (const { key, value } of model.metadata) writer.message(14, new MessageWriter().text(1, key).text(2, value));
   return writer.raw(model.unknown).finish();
 }

@@ -46,7 +46,8 @@ export function* fieldsOf(bytes: Uint8Array, what: string, budget: ReadBudget): 
     at = tag.end;
     const wire = Number(tag.value & 7n);
     const number = Number(tag.value >> 3n);
-    if (number < 1 || number > 0x1fffffff) throw broken(what, start, `field number ${number} does not exist in protobuf`);
+    if (number < 1 || number > 0x1fffffff)
+      throw broken(what, start, `field number ${number} does not exist in protobuf`);
     let varint = 0n;
     let payloadStart = at;
     switch (wire) {
@@ -66,7 +67,11 @@ export function* fieldsOf(bytes: Uint8Array, what: string, budget: ReadBudget): 
         const length = readVarint(bytes, at, what);
         payloadStart = length.end;
         if (length.value > BigInt(bytes.length - payloadStart)) {
-          throw broken(what, start, `field ${number} claims ${length.value} bytes and ${bytes.length - payloadStart} follow`);
+          throw broken(
+            what,
+            start,
+            `field ${number} claims ${length.value} bytes and ${bytes.length - payloadStart} follow`,
+          );
         }
         at = payloadStart + Number(length.value);
         break;
@@ -88,7 +93,8 @@ export function int64(field: Field, what: string): bigint {
 /** @throws OnnxFormatError if the field is not a varint of at most 2^53 - 1 */
 export function count(field: Field, what: string): number {
   const value = int64(field, what);
-  if (value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) throw new OnnxFormatError(`${what}, field ${field.number}: ${value} is not a count`);
+  if (value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new OnnxFormatError(`${what}, field ${field.number}: ${value} is not a count`);
   return Number(value);
 }
 
@@ -104,7 +110,10 @@ export function text(field: Field, what: string): string {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytesOf(field, what));
   } catch (error) {
     if (error instanceof OnnxFormatError) throw error;
-    throw new OnnxFormatError(`${what}, field ${field.number}: the text is not valid UTF-8; the file is damaged or not an ONNX model`, { cause: error });
+    throw new OnnxFormatError(
+      `${what}, field ${field.number}: the text is not valid UTF-8; the file is damaged or not an ONNX model`,
+      { cause: error },
+    );
   }
 }
 
@@ -119,7 +128,7 @@ export function int64s(field: Field, what: string, budget: ReadBudget): bigint[]
   if (field.wire === VARINT) return [int64(field, what)];
   const packed = bytesOf(field, what);
   const values: bigint[] = [];
-  for (let at = 0; at < packed.length; ) {
+  for (let at = 0; at < packed.length;) {
     spend(budget, 1);
     const { value, end } = readVarint(packed, at, what);
     values.push(BigInt.asIntN(64, value));
@@ -132,7 +141,8 @@ export function int64s(field: Field, what: string, budget: ReadBudget): bigint[]
 export function floats(field: Field, what: string, budget: ReadBudget): number[] {
   if (field.wire === FIXED32) return [float(field, what)];
   const packed = bytesOf(field, what);
-  if (packed.length % 4 !== 0) throw new OnnxFormatError(`${what}, field ${field.number}: ${packed.length} bytes are not whole 32-bit floats`);
+  if (packed.length % 4 !== 0)
+    throw new OnnxFormatError(`${what}, field ${field.number}: ${packed.length} bytes are not whole 32-bit floats`);
   spend(budget, packed.length / 4);
   const view = dataView(packed);
   return Array.from({ length: packed.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
@@ -242,12 +252,16 @@ function varintBytes(value: bigint): Uint8Array {
 }
 
 function requireWire(field: Field, wire: number, what: string): void {
-  if (field.wire !== wire) throw new OnnxFormatError(`${what}, field ${field.number}: wire type ${field.wire} where ${wire} belongs; the file is damaged or not an ONNX model`);
+  if (field.wire !== wire)
+    throw new OnnxFormatError(
+      `${what}, field ${field.number}: wire type ${field.wire} where ${wire} belongs; the file is damaged or not an ONNX model`,
+    );
 }
 
 function spend(budget: ReadBudget, amount: number): void {
   budget.fields -= amount;
-  if (budget.fields < 0) throw new OnnxFormatError(`the model holds more than ${budget.maxFields} fields; no such model is read`);
+  if (budget.fields < 0)
+    throw new OnnxFormatError(`the model holds more than ${budget.maxFields} fields; no such model is read`);
 }
 
 function broken(what: string, at: number, problem: string): OnnxFormatError {

@@ -3,7 +3,8 @@ import type { OnnxAttributeValue, OnnxGraph, OnnxNode, OnnxTensor } from './mode
 /** All names of values and nodes in a graph, those of graphs inside its nodes included. */
 export function namesIn(graph: OnnxGraph): ReadonlySet<string> {
   const names = new Set<string>();
-  for (const { name } of [...graph.inputs, ...graph.outputs, ...graph.initializers, ...graph.valueInfos]) names.add(name);
+  for (const { name } of [...graph.inputs, ...graph.outputs, ...graph.initializers, ...graph.valueInfos])
+    names.add(name);
   for (const node of graph.nodes) {
     for (const name of [node.name, ...node.inputs, ...node.outputs]) names.add(name);
     for (const inner of innerGraphs(node)) for (const name of namesIn(inner)) names.add(name);
@@ -26,7 +27,8 @@ export function freshPrefix(wish: string, taken: ReadonlySet<string>): string {
  */
 export function renameValues(graph: OnnxGraph, names: ReadonlyMap<string, string>): OnnxGraph {
   const rename = (name: string): string => names.get(name) ?? name;
-  const named = <T extends { readonly name: string }>(items: readonly T[]): T[] => items.map((item) => ({ ...item, name: rename(item.name) }));
+  const named = <T extends { readonly name: string }>(items: readonly T[]): T[] =>
+    items.map((item) => ({ ...item, name: rename(item.name) }));
   return {
     ...graph,
     inputs: named(graph.inputs),
@@ -38,7 +40,10 @@ export function renameValues(graph: OnnxGraph, names: ReadonlyMap<string, string
       name: rename(node.name),
       inputs: node.inputs.map(rename),
       outputs: node.outputs.map(rename),
-      attributes: node.attributes.map((attribute) => ({ ...attribute, value: mapGraphs(attribute.value, (inner) => renameValues(inner, names)) })),
+      attributes: node.attributes.map((attribute) => ({
+        ...attribute,
+        value: mapGraphs(attribute.value, (inner) => renameValues(inner, names)),
+      })),
     })),
   };
 }
@@ -81,7 +86,9 @@ export function externalTensors(graph: OnnxGraph): OnnxTensor[] {
 }
 
 function innerGraphs(node: OnnxNode): readonly OnnxGraph[] {
-  return node.attributes.flatMap(({ value }) => (value.type === 'graph' ? [value.value] : value.type === 'graphs' ? value.value : []));
+  return node.attributes.flatMap(({ value }) =>
+    value.type === 'graph' ? [value.value] : value.type === 'graphs' ? value.value : [],
+  );
 }
 
 function mapGraphs(value: OnnxAttributeValue, change: (graph: OnnxGraph) => OnnxGraph): OnnxAttributeValue {
