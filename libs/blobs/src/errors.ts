@@ -1,6 +1,6 @@
 import { BlindfitError, type Digest } from '@blindfit/base';
 
-/** Base of the errors that blob stores throw on purpose. */
+/** Base of the errors that blob stores throw on purpose. Those about reaching or filling a store, or about damaged bytes, are retryable. */
 export class StorageError extends BlindfitError {}
 
 /** `DIGEST_MISMATCH`: the bytes offered to `put` hash to something else. Nothing was stored. */
@@ -11,6 +11,7 @@ export class DigestMismatchError extends StorageError {
   constructor(expected: Digest, actual: string) {
     super('DIGEST_MISMATCH', `the bytes hash to ${actual}, not to ${expected}`, {
       hint: 'compute the SHA-256 over exactly the bytes that are sent; nothing was stored',
+      retryable: true,
     });
     this.expected = expected;
     this.actual = actual;
@@ -62,6 +63,7 @@ export class CorruptBlobError extends StorageError {
   constructor(digest: Digest, actual: string, where: string) {
     super('BLOB_CORRUPT', `${digest} in ${where} now hashes to ${actual}: its bytes were damaged`, {
       hint: 'check the disk or the network path, then upload the blob again',
+      retryable: true,
     });
     this.digest = digest;
   }
@@ -78,6 +80,7 @@ export class StorageFullError extends StorageError {
     const free = freeBytes === undefined ? '' : ` (${freeBytes} bytes free)`;
     super('STORAGE_FULL', `no room left in ${path}${free}`, {
       hint: 'free space or raise the quota on the machine that holds the store, then send the blob again',
+      retryable: true,
       cause,
     });
     this.path = path;
@@ -96,6 +99,7 @@ export class StoreUnavailableError extends StorageError {
     const reason = cause instanceof Error ? cause.message : String(cause);
     super('STORE_UNAVAILABLE', `${url} failed ${attempts} time${attempts === 1 ? '' : 's'}: ${reason}`, {
       hint,
+      retryable: true,
       cause,
     });
   }

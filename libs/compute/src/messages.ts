@@ -68,8 +68,8 @@ export interface DoneMessage {
 export interface ThreadError {
   readonly code: string;
   readonly message: string;
-  /** Whether trying again cannot help. */
-  readonly permanent: boolean;
+  /** Whether the same task may succeed later. */
+  readonly retryable: boolean;
 }
 
 export interface FailedMessage {

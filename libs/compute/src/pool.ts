@@ -83,7 +83,7 @@ export class ThreadPool {
    *   second, whichever comes first
    */
   run(work: Work, signal?: AbortSignal): Promise<ComputeResult> {
-    if (this.#closed) return Promise.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
+    if (this.#closed) return Promise.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', true));
     if (signal?.aborted === true) return Promise.reject(new TaskCancelledError());
     return new Promise((resolve, reject) => {
       const waiting: Waiting = { work, signal, resolve, reject, leave: () => this.#leave(waiting) };
@@ -97,7 +97,7 @@ export class ThreadPool {
   async close(): Promise<void> {
     this.#closed = true;
     for (const waiting of this.#queue.splice(0))
-      waiting.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', false));
+      waiting.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', true));
     for (const thread of this.#threads) await thread?.worker.terminate();
   }
 
@@ -179,8 +179,8 @@ export class ThreadPool {
     if ('result' in message) {
       current.resolve(message.result);
     } else {
-      const { code, message: text, permanent } = message.error;
-      current.reject(code === 'TASK_CANCELLED' ? new TaskCancelledError() : new TaskError(code, text, permanent));
+      const { code, message: text, retryable } = message.error;
+      current.reject(code === 'TASK_CANCELLED' ? new TaskCancelledError() : new TaskError(code, text, retryable));
       if (message.fatal) this.#replace(index, thread);
     }
     this.#dispatch();
@@ -207,7 +207,7 @@ export class ThreadPool {
     const { current } = thread;
     this.#release(index, thread);
     current?.stopListening();
-    current?.reject(new TaskError('THREAD_LOST', `the compute thread died: ${reason}`, false));
+    current?.reject(new TaskError('THREAD_LOST', `the compute thread died: ${reason}`, true));
     void thread.worker.terminate();
     if (!this.#closed) this.#dispatch();
   }

@@ -1,7 +1,7 @@
 /** Entry of a compute thread: one SEAL instance, one task at a time. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { JobManifest } from '@blindfit/protocol/plan';
-import { describeError, TaskError } from './errors.ts';
+import { describeError, isFatal, TaskError } from './errors.ts';
 import type { PoolMessage, RunMessage, ThreadData, ThreadMessage } from './messages.ts';
 import { runWork } from './run-work.ts';
 import { noStatistics, Session } from './session.ts';
@@ -33,8 +33,8 @@ async function run({ run: id, work }: RunMessage): Promise<ThreadMessage> {
     return { run: id, result, statistics: { ...opened.statistics } };
   } catch (thrown) {
     await opened?.finishTask();
-    const { fatal, ...error } = describeError(thrown);
-    return { run: id, error, fatal, statistics: { ...(opened?.statistics ?? noStatistics()) } };
+    const error = describeError(thrown);
+    return { run: id, error, fatal: isFatal(thrown), statistics: { ...(opened?.statistics ?? noStatistics()) } };
   }
 }
 
@@ -45,5 +45,5 @@ function send(message: ThreadMessage): void {
 port.on('message', (message: PoolMessage) => {
   if ('run' in message) void run(message).then(send);
   else if ('manifest' in message) question?.resolve(message.manifest);
-  else question?.reject(new TaskError(message.error.code, message.error.message, message.error.permanent));
+  else question?.reject(new TaskError(message.error.code, message.error.message, message.error.retryable));
 });

@@ -144,7 +144,7 @@ function assertRefused(outcome: unknown, code: string, message: RegExp): void {
   assert.ok(outcome instanceof TaskError, `it should have been refused: ${JSON.stringify(outcome)}`);
   assert.match(outcome.message, message);
   assert.equal(outcome.code, code);
-  assert.ok(outcome.permanent, 'trying again cannot help');
+  assert.ok(!outcome.retryable, 'trying again cannot help');
 }
 
 const LABELS = /^blobs\.labels\[0\]\[0\] \(sha256:[0-9a-f]{64}\): /;
@@ -312,7 +312,7 @@ for (const evaluator of EVALUATORS) {
           if (!(outcome instanceof TaskError)) continue;
           refused++;
           assert.match(outcome.code, /^HE_(WIRE|SEAL)$/, outcome.message);
-          assert.ok(outcome.permanent);
+          assert.ok(!outcome.retryable);
         }
         t.diagnostic(`${refused} of 60 refused`);
         assert.ok(refused > 10);

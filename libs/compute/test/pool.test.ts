@@ -211,7 +211,7 @@ describe('keys', () => {
     await using watched = makePool(place, { keyBytes: 1.5 * keyBytes(small) });
     const error = await rejection(watched.pool.run(firstTask(large)));
     assert.equal(error.code, 'KEY_BUDGET');
-    assert.ok(error.permanent);
+    assert.ok(!error.retryable);
     assert.match(
       error.message,
       /need \d+ MiB in a thread that may hold \d+ MiB; raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads/,
@@ -354,7 +354,7 @@ describe('a thread that dies', () => {
     await threads[0]?.terminate();
     const error = await lost;
     assert.equal(error.code, 'THREAD_LOST');
-    assert.equal(error.permanent, false);
+    assert.equal(error.retryable, true);
     assert.match(error.message, /the compute thread died: it exited with code 1/);
     assert.deepEqual((await kept).outputs, reference.outputs);
     assert.equal((await watched.pool.run(firstTask(small))).outputs.length, 1);
@@ -382,13 +382,13 @@ describe('a store', () => {
     const { threads } = await threadsOf(async () => {
       await using watched = makePool(place, { storeUrl: pathToFileURL(join(file, 'blobs')).href });
       const error = await rejection(watched.pool.run(firstTask(small)));
-      assert.equal(error.permanent, false);
+      assert.equal(error.retryable, true);
       assert.match(error.message, /ENOTDIR.*a-file/);
       await rm(file);
       // Now it is an empty directory.
       const empty = await rejection(watched.pool.run(firstTask(small)));
       assert.equal(empty.code, 'BLOB_NOT_FOUND');
-      assert.ok(empty.permanent);
+      assert.ok(!empty.retryable);
       assert.match(
         empty.message,
         new RegExp(`${small.digest} is not in .*upload it with PUT before a job refers to it`),
@@ -407,7 +407,7 @@ describe('manifests', () => {
       await using watched = makePool(place);
       const refused = async (digest: Digest, code: string, message: RegExp): Promise<void> => {
         const error = await rejection(watched.pool.run({ ...firstTask(small), manifest: digest }));
-        assert.deepEqual([error.code, error.permanent], [code, true], error.message);
+        assert.deepEqual([error.code, error.retryable], [code, false], error.message);
         assert.match(error.message, message);
       };
       for (let time = 0; time < 2; time++) {
@@ -447,6 +447,6 @@ it('closing fails what waits and what runs, in a way that may pass', async () =>
   for (const task of [...tasks, rejection(watched.pool.run(firstTask(small)))]) {
     const error = await task;
     assert.match(error.code, /^(POOL_CLOSED|THREAD_LOST)$/);
-    assert.equal(error.permanent, false);
+    assert.equal(error.retryable, true);
   }
 });

@@ -159,7 +159,7 @@ test(
     // A task that cannot be right fails for good, and says why.
     const refused = async (work: PredictTask, message: RegExp): Promise<void> => {
       await assert.rejects(pool.run(work), (error) => {
-        assert.ok(error instanceof TaskError && error.permanent, String(error));
+        assert.ok(error instanceof TaskError && !error.retryable, String(error));
         assert.match(error.message, message);
         return true;
       });

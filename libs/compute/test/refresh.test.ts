@@ -171,7 +171,7 @@ describe('what the owner sent at a refresh', () => {
       const error: unknown = await pool.run(work).catch((reason: unknown) => reason);
       assert.ok(error instanceof TaskError, JSON.stringify(error));
       assert.match(error.message, message);
-      assert.ok(error.permanent);
+      assert.ok(!error.retryable);
     };
     await refused({ ...forward, weights: momentum }, /^an intermediate result \(sha256:.*\): the level is/);
     await refused(

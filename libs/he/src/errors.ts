@@ -1,13 +1,9 @@
-/** Base of every error this library throws on purpose: what was wrong, and what is allowed. */
-export class HeError extends Error {
-  readonly code: string;
-  readonly hint: string;
+import { BlindfitError } from '@blindfit/base';
 
-  constructor(code: string, message: string, hint: string) {
-    super(hint === '' ? message : `${message}; ${hint}`);
-    this.name = new.target.name;
-    this.code = code;
-    this.hint = hint;
+/** Base of every error this library throws on purpose: what was wrong, and what is allowed. The message ends with the hint. */
+export class HeError extends BlindfitError {
+  constructor(code: string, message: string, hint: string, retryable = false) {
+    super(code, hint === '' ? message : `${message}; ${hint}`, { hint, retryable });
   }
 }
 
@@ -60,6 +56,6 @@ export class SealError extends HeError {
 /** SEAL's WebAssembly instance broke off, or has no memory left: a fresh instance may do better, this one must not go on. */
 export class SealCrashError extends HeError {
   constructor(operation: string, reason: string) {
-    super('HE_SEAL_CRASHED', `SEAL broke off when asked to ${operation}: ${reason}`, '');
+    super('HE_SEAL_CRASHED', `SEAL broke off when asked to ${operation}: ${reason}`, '', true);
   }
 }

@@ -1,9 +1,8 @@
-/** A value from outside does not have the shape it must have. */
-export class ContractError extends Error {
-  readonly code = 'CONTRACT';
+import { BlindfitError } from '@blindfit/base';
 
+/** `CONTRACT`: a value from outside does not have the shape it must have. */
+export class ContractError extends BlindfitError {
   constructor(what: string, problems: readonly string[]) {
-    super(`${what}: ${problems.join('; ')}`);
-    this.name = 'ContractError';
+    super('CONTRACT', `${what}: ${problems.join('; ')}`);
   }
 }

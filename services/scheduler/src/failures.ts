@@ -42,7 +42,7 @@ export async function failureOf(
 ): Promise<unknown> {
   if (!(error instanceof TaskError)) return error;
   const last = step.attemptsMade + 1 >= (step.opts.attempts ?? 1);
-  if (!error.permanent && !last) return error;
+  if (error.retryable && !last) return error;
   const id = step.id ?? '';
   if (await jobs.fail(jobOf(id), { code: error.code, message: error.message, task: id })) metrics.jobEnded('failed');
   return new UnrecoverableError(error.message);

@@ -58,8 +58,8 @@ async function runTask(dependencies: ProcessorDependencies, job: Job<unknown, Ta
       metrics.finished(kind, 'cancelled', 0);
       throw Object.assign(new UnrecoverableError(error.message), { code: error.code });
     }
-    const permanent = error instanceof ContractError || (error instanceof TaskError && error.permanent);
-    if (!permanent && !last) {
+    const foreseen = error instanceof ContractError || error instanceof TaskError;
+    if (!(foreseen && !error.retryable) && !last) {
       metrics.finished(kind, 'retried', 0);
       logger.warn(
         { job: owner, task: id, err: error, attempt: job.attemptsMade + 1 },
