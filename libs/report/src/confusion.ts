@@ -14,38 +14,19 @@ export function confusionTable(confusion: readonly (readonly number[])[], classe
 
 function matrix(confusion: readonly (readonly number[])[], classes: readonly string[]): Html {
   const upright = classes.some((name) => Array.from(name).length > SHORT_NAME);
-  return html`<div class="scroll">
-    <table class="confusion${upright ? ' upright' : ''}">
-      <thead>
-        <tr>
-          <td></td>
-          ${classes.map((name) => html`<th scope="col" title="${name}"><span>${name}</span></th>`)}
-          <th scope="col" class="share">right</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${classes.map((name, actual) => {
-          const row = confusion[actual] ?? [];
-          const total = row.reduce((sum, count) => sum + count, 0);
-          return html` <tr>
-            <th scope="row" title="${name}"><span>${name}</span></th>
-            ${classes.map((predicted, k) => {
-              const count = row[k] ?? 0;
-              if (count === 0) return html`<td></td>`;
-              return html`<td
-                class="${k === actual ? 'right' : 'wrong'}"
-                style="--part:${shade(count / total, k === actual)}%"
-                title="${`${count} of ${total} samples of ${name} are taken for ${predicted}`}"
-              >
-                ${count}
-              </td>`;
-            })}
-            <td class="share">${total === 0 ? '–' : `${Math.round((100 * (row[actual] ?? 0)) / total)} %`}</td>
-          </tr>`;
-        })}
-      </tbody>
-    </table>
-  </div>`;
+  return html`<div class="scroll"><table class="confusion${upright ? ' upright' : ''}">
+<thead><tr><td></td>${classes.map((name) => html`<th scope="col" title="${name}"><span>${name}</span></th>`)}<th scope="col" class="share">right</th></tr></thead>
+<tbody>${classes.map((name, actual) => {
+    const row = confusion[actual] ?? [];
+    const total = row.reduce((sum, count) => sum + count, 0);
+    return html`
+<tr><th scope="row" title="${name}"><span>${name}</span></th>${classes.map((predicted, k) => {
+      const count = row[k] ?? 0;
+      if (count === 0) return html`<td></td>`;
+      return html`<td class="${k === actual ? 'right' : 'wrong'}" style="--part:${shade(count / total, k === actual)}%" title="${`${count} of ${total} samples of ${name} are taken for ${predicted}`}">${count}</td>`;
+    })}<td class="share">${total === 0 ? '–' : `${Math.round((100 * (row[actual] ?? 0)) / total)} %`}</td></tr>`;
+  })}
+</tbody></table></div>`;
 }
 
 /** Per cent of the full colour; a single error in a large class must still be seen. */
@@ -60,29 +41,8 @@ function listed(confusion: readonly (readonly number[])[], classes: readonly str
     .sort((a, b) => b.count - a.count);
   const right = confusion.reduce((sum, row, k) => sum + (row[k] ?? 0), 0);
   const total = confusion.reduce((sum, row) => sum + row.reduce((a, b) => a + b, 0), 0);
-  return html`<p class="note">
-      ${formatCount(classes.length)} classes are too many for a matrix: the most frequent confusions.
-      ${formatPercent(total === 0 ? 0 : right / total)} are right.
-    </p>
-    <div class="scroll">
-      <table class="numbers">
-        <thead>
-          <tr>
-            <th>actual</th>
-            <th>predicted</th>
-            <th>samples</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${pairs.slice(0, MAX_LISTED).map(
-            ({ actual, predicted, count }) =>
-              html`<tr>
-                <td>${classes[actual]}</td>
-                <td>${classes[predicted]}</td>
-                <td>${formatCount(count)}</td>
-              </tr>`,
-          )}
-        </tbody>
-      </table>
-    </div>`;
+  return html`<p class="note">${formatCount(classes.length)} classes are too many for a matrix: the most frequent confusions. ${formatPercent(total === 0 ? 0 : right / total)} are right.</p>
+<div class="scroll"><table class="numbers"><thead><tr><th>actual</th><th>predicted</th><th>samples</th></tr></thead><tbody>
+${pairs.slice(0, MAX_LISTED).map(({ actual, predicted, count }) => html`<tr><td>${classes[actual]}</td><td>${classes[predicted]}</td><td>${formatCount(count)}</td></tr>`)}
+</tbody></table></div>`;
 }

@@ -41,56 +41,25 @@ export function lineChart({ title, lines, format, limits }: LineChart): Html {
     return value === undefined ? 'not known' : format(value);
   };
   return html`<figure class="chart">
-    <figcaption>${title}</figcaption>
-    <ul class="legend">
-      ${lines.map(
-        (line) =>
-          html`<li>
-            <svg class="${line.kind} ${line.of}" width="26" height="10" aria-hidden="true">
-              <path class="line" d="M5 5H21" />
-              ${line.kind === 'encrypted' ? html`<circle r="3" cx="13" cy="5" />` : undefined}</svg
-            >${line.name} <b>${last(line.values)}</b>
-          </li>`,
-      )}
-    </ul>
-    <svg
-      class="plot"
-      viewBox="0 0 ${WIDTH} ${HEIGHT}"
-      role="img"
-      aria-label="${`${title} by iteration; ${lines.map((line) => `${line.name}: ${last(line.values)}`).join(', ')}`}"
-    >
-      ${ticks.map((tick) => html`<path class="grid" d="M${MARGIN.left} ${y(tick)}H${WIDTH - MARGIN.right}" /><text class="tick" x="${MARGIN.left - 8}" y="${y(tick)}" dy=".32em" text-anchor="end">${format(tick)}</text>`)}
-      ${iterationTicks(iterations).map((tick) => html`<text class="tick" x="${x(tick)}" y="${HEIGHT - MARGIN.bottom + 18}" text-anchor="middle">${tick}</text>`)}
-      <text class="tick" x="${MARGIN.left + plotWidth / 2}" y="${HEIGHT - 4}" text-anchor="middle">iteration</text>
-      ${[...drawn].sort((a, b) => a.kind.localeCompare(b.kind)).map((line) => drawLine(line, x, y, format))}
-    </svg>
-    <details>
-      <summary>All values</summary>
-      <div class="scroll">
-        <table class="numbers">
-          <thead>
-            <tr>
-              <th>iteration</th>
-              ${lines.map(({ name }) => html`<th>${name}</th>`)}
-            </tr>
-          </thead>
-          <tbody>
-            ${Array.from(
-              { length: iterations },
-              (_, t) =>
-                html`<tr>
-                  <td>${t + 1}</td>
-                  ${lines.map(({ values }) => {
-                    const value = values[t];
-                    return html`<td>${value === undefined || Number.isNaN(value) ? '' : format(value)}</td>`;
-                  })}
-                </tr>`,
-            )}
-          </tbody>
-        </table>
-      </div>
-    </details>
-  </figure>`;
+<figcaption>${title}</figcaption>
+<ul class="legend">${lines.map((line) => html`<li><svg class="${line.kind} ${line.of}" width="26" height="10" aria-hidden="true"><path class="line" d="M5 5H21"/>${line.kind === 'encrypted' ? html`<circle r="3" cx="13" cy="5"/>` : undefined}</svg>${line.name} <b>${last(line.values)}</b></li>`)}</ul>
+<svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${`${title} by iteration; ${lines.map((line) => `${line.name}: ${last(line.values)}`).join(', ')}`}">
+${ticks.map((tick) => html`<path class="grid" d="M${MARGIN.left} ${y(tick)}H${WIDTH - MARGIN.right}"/><text class="tick" x="${MARGIN.left - 8}" y="${y(tick)}" dy=".32em" text-anchor="end">${format(tick)}</text>`)}
+${iterationTicks(iterations).map((tick) => html`<text class="tick" x="${x(tick)}" y="${HEIGHT - MARGIN.bottom + 18}" text-anchor="middle">${tick}</text>`)}
+<text class="tick" x="${MARGIN.left + plotWidth / 2}" y="${HEIGHT - 4}" text-anchor="middle">iteration</text>
+${[...drawn].sort((a, b) => a.kind.localeCompare(b.kind)).map((line) => drawLine(line, x, y, format))}
+</svg>
+<details><summary>All values</summary><div class="scroll"><table class="numbers"><thead><tr><th>iteration</th>${lines.map(({ name }) => html`<th>${name}</th>`)}</tr></thead><tbody>
+${Array.from(
+  { length: iterations },
+  (_, t) =>
+    html`<tr><td>${t + 1}</td>${lines.map(({ values }) => {
+      const value = values[t];
+      return html`<td>${value === undefined || Number.isNaN(value) ? '' : format(value)}</td>`;
+    })}</tr>`,
+)}
+</tbody></table></div></details>
+</figure>`;
 }
 
 function drawLine(
@@ -105,10 +74,7 @@ function drawLine(
     points.map(({ value, t }, at) => `${at === 0 ? 'M' : 'L'}${x(t)} ${y(value)}`).join('') +
     (points.length === 1 ? 'h0.01' : '');
   const dots = kind === 'encrypted' && points.length <= MAX_DOTS;
-  return html`<g class="${kind} ${of}"
-    ><path class="line" d="${path}"><title>${name}</title></path
-    >${dots ? points.map(({ value, t }) => html`<circle r="3.5" cx="${x(t)}" cy="${y(value)}"><title>${`${name}, iteration ${t}: ${format(value)}`}</title></circle>`) : undefined}</g
-  >`;
+  return html`<g class="${kind} ${of}"><path class="line" d="${path}"><title>${name}</title></path>${dots ? points.map(({ value, t }) => html`<circle r="3.5" cx="${x(t)}" cy="${y(value)}"><title>${`${name}, iteration ${t}: ${format(value)}`}</title></circle>`) : undefined}</g>`;
 }
 
 /** Three to seven round numbers that enclose the values, as far as the limits let them. */

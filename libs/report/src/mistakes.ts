@@ -19,53 +19,24 @@ export function mistakeList(mistakes: readonly Mistake[]): Html {
 
 function pictures(mistakes: readonly Mistake[]): Html {
   const wide = mistakes.some(({ actual, predicted }) => Math.max(actual.length, predicted.length) > SHORT_NAME);
-  return html`<ul class="pictures${wide ? ' wide' : ''}">
-    ${mistakes.map((mistake) => {
-      const { sample, actual, predicted, probability } = mistake;
-      return html` <li title="${`${sample}: ${actual}, taken for ${predicted} (${whole(probability)})`}">
-        ${picture(mistake)}<span class="verdict"
-          ><b>${actual}</b> <b class="wrong"><i aria-label="taken for">→</i> ${predicted}</b></span
-        ><small>${whole(probability)}</small>
-      </li>`;
-    })}
-  </ul>`;
+  return html`<ul class="pictures${wide ? ' wide' : ''}">${mistakes.map((mistake) => {
+    const { sample, actual, predicted, probability } = mistake;
+    return html`
+<li title="${`${sample}: ${actual}, taken for ${predicted} (${whole(probability)})`}">${picture(mistake)}<span class="verdict"><b>${actual}</b> <b class="wrong"><i aria-label="taken for">→</i> ${predicted}</b></span><small>${whole(probability)}</small></li>`;
+  })}
+</ul>`;
 }
 
 function picture({ sample, image }: Mistake): Html {
   if (image === undefined) return html`<span class="missing">no image</span>`;
   const tiny = Math.max(image.width, image.height) <= TINY;
-  return html`<img${tiny ? html` class="tiny"` : undefined}
-    src="${pngDataUri(image)}"
-    width="${image.width}"
-    height="${image.height}"
-    alt="${sample}"
-  ></img${tiny ? html` class="tiny"` : undefined}>`;
+  return html`<img${tiny ? html` class="tiny"` : undefined} src="${pngDataUri(image)}" width="${image.width}" height="${image.height}" alt="${sample}">`;
 }
 
 function table(mistakes: readonly Mistake[]): Html {
-  return html`<div class="scroll">
-    <table class="numbers">
-      <thead>
-        <tr>
-          <th>sample</th>
-          <th>actual</th>
-          <th>predicted</th>
-          <th>probability</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${mistakes.map(
-          ({ sample, actual, predicted, probability }) =>
-            html`<tr>
-              <td>${sample}</td>
-              <td>${actual}</td>
-              <td>${predicted}</td>
-              <td>${whole(probability)}</td>
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`;
+  return html`<div class="scroll"><table class="numbers"><thead><tr><th>sample</th><th>actual</th><th>predicted</th><th>probability</th></tr></thead><tbody>
+${mistakes.map(({ sample, actual, predicted, probability }) => html`<tr><td>${sample}</td><td>${actual}</td><td>${predicted}</td><td>${whole(probability)}</td></tr>`)}
+</tbody></table></div>`;
 }
 
 function whole(probability: number): string {
