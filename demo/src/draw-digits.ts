@@ -1,4 +1,4 @@
-// Draws the demo data anew: npm run draw -w demo
+// Draws the demo data: npm run draw -w demo
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -25,4 +25,4 @@ for (const split of ['train', 'heldout'] satisfies Split[]) {
   writeFileSync(files.labels, gzipSync(idx([shown.length], labels), { level: 9 }));
   console.log(`Drew ${shown.length} images: ${files.images}`);
 }
-writeFileSync(fileURLToPath(new URL('../data/LICENSES.md', import.meta.url)), licensesText());
+writeFileSync(fileURLToPath(new URL('../data/LICENSES.md', import.meta.url)), await licensesText());

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { format } from 'prettier';
 import { FONTS, type Split } from './fonts.ts';
 
 interface FontMetadata {
@@ -13,8 +14,8 @@ function read(specifier: string): unknown {
 
 const oneLine = (text: string) => text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|').trim();
 
-/** The text of data/LICENSES.md, put together from the metadata that the installed font packages carry. */
-export function licensesText(): string {
+/** The text of data/LICENSES.md, generated from the metadata of the installed font packages. */
+export async function licensesText(): Promise<string> {
   const rows = (['train', 'heldout'] satisfies Split[]).flatMap((split) =>
     FONTS[split].map((name) => {
       const { family, license } = read(`@fontsource/${name}/metadata.json`) as FontMetadata;
@@ -23,7 +24,7 @@ export function licensesText(): string {
       return `| ${family} | @fontsource/${name} ${version} | [${type}](${url}) | ${oneLine(attribution)} | ${split} |`;
     }),
   );
-  return `# Fonts behind the demo digits
+  const text = `# Fonts behind the demo digits
 
 The images in this folder are drawings made by \`npm run draw -w demo\` with the fonts below, slanted, bent and thickened at random.
 No font file is part of this project: they are development dependencies from npm. This table is generated from their metadata.
@@ -32,4 +33,5 @@ No font file is part of this project: they are development dependencies from npm
 |---|---|---|---|---|
 ${rows.join('\n')}
 `;
+  return format(text, { parser: 'markdown' });
 }

@@ -142,5 +142,5 @@ test('the images use every listed font, and few of them more than others', { ski
 
 test('LICENSES.md is what the font packages say', { skip: impossible }, async () => {
   const { licensesText } = await import('../src/licenses.ts');
-  assert.equal(readFileSync(LICENSES, 'utf8'), licensesText());
+  assert.equal(readFileSync(LICENSES, 'utf8'), await licensesText());
 });

@@ -12,7 +12,7 @@ const CODE_PLACES = [
   /\bnew \w*Error\(\s*(?:\d+,\s*)?'([A-Z][A-Z_]+)'/g,
   /\bcode = '([A-Z][A-Z_]+)'/g,
   /\bcode: '([A-Z][A-Z_]+)'/g,
-  /\b(?:problem|refusal)\((?:\d+, )?'([A-Z][A-Z_]+)'/g,
+  /\b(?:problem|refusal)\(\s*(?:\d+,\s*)?'([A-Z][A-Z_]+)'/g,
   /\.code : '([A-Z][A-Z_]+)'/g,
   /^ {2}([A-Z][A-Z_]+): \{ status: \d+/gm,
 ];
@@ -29,7 +29,7 @@ function matches(texts: readonly string[], patterns: readonly RegExp[]): string[
 
 /** First cells of table rows that hold one piece of code. */
 function listed(page: string, pattern: RegExp): string[] {
-  return Array.from(page.matchAll(/^\| `([^`]+)` \|/gm), (match) => match[1] ?? '')
+  return Array.from(page.matchAll(/^\| `([^`]+)` +\|/gm), (match) => match[1] ?? '')
     .filter((name) => pattern.test(name))
     .sort();
 }

@@ -1,12 +1,12 @@
 /**
  * The parts of the documentation that the code knows best: written into the pages between two comments,
- * `<!-- generated: NAME -->` and `<!-- end -->`. `node test/docs/generate.ts` writes them; `generated.test.ts` fails when a
- * page is behind.
+ * `<!-- generated: NAME -->` and `<!-- end -->`. `npm run docs` writes them; `generated.test.ts` fails when a page is behind.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fastify from 'fastify';
 import { Redis } from 'ioredis';
+import { format, resolveConfig } from 'prettier';
 import { Registry } from 'prom-client';
 import { ComputeMetrics } from '@blindfit/compute';
 import { addClusterMetrics, JobStore, type JobFigures } from '@blindfit/queue';
@@ -34,7 +34,7 @@ import { SchedulerMetrics } from '../../services/scheduler/src/metrics.ts';
 import { WorkerMetrics } from '../../services/worker/src/metrics.ts';
 import { commandsIn, helpOf, packages, pages, read, ROOT } from './support.ts';
 
-/** The generated parts, by name. */
+/** The generated parts by name, formatted as prettier formats the pages. */
 export async function parts(): Promise<Map<string, string>> {
   const overview = await helpOf('');
   const helps = new Map<string, string>();
@@ -59,20 +59,24 @@ export async function parts(): Promise<Map<string, string>> {
   ]);
   for (const [command, help] of helps) result.set(`help ${command}`, fenced(help));
   for (const [service, table] of metricTables()) result.set(`metrics ${service}`, table);
+  const config = await resolveConfig(join(ROOT, 'README.md'));
+  for (const [name, text] of result) {
+    result.set(name, (await format(text, { ...config, parser: 'markdown' })).trimEnd());
+  }
   return result;
 }
 
-const PART = /<!-- generated: ([a-z ]+) -->\n([\s\S]*?)\n?<!-- end -->/g;
+const PART = /<!-- generated: ([a-z ]+) -->\s*([\s\S]*?)\s*<!-- end -->/g;
 
 /**
  * A page with its generated parts brought up to date.
- * @throws Error for a part nobody generates
+ * @throws Error for a part that the generator does not know
  */
 export function updated(page: string, known: ReadonlyMap<string, string>): string {
   return page.replace(PART, (_whole, name: string) => {
     const text = known.get(name);
     if (text === undefined) throw new Error(`nothing generates "${name}"; there are ${[...known.keys()].join(', ')}`);
-    return `<!-- generated: ${name} -->\n${text}\n<!-- end -->`;
+    return `<!-- generated: ${name} -->\n\n${text}\n\n<!-- end -->`;
   });
 }
 

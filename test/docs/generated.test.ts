@@ -14,7 +14,7 @@ it('generated parts of the documentation are up to date, and each is in some pag
       if (text !== known.get(name)) behind.push(`${path}: ${name}`);
     }
   }
-  assert.deepEqual(behind, [], 'these parts are behind the code; run: node test/docs/generate.ts');
+  assert.deepEqual(behind, [], 'these parts are behind the code; run: npm run docs');
   assert.deepEqual(
     [...known.keys()].filter((name) => !used.has(name)),
     [],
