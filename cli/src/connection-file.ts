@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, processExists } from '@blindfit/stack';
+import { errnoOf } from '@blindfit/base';
+import { processExists } from '@blindfit/redis-server';
 
 export interface StackConnection {
   /** Base URL of the API. */
@@ -30,7 +31,7 @@ export async function readConnection(dataDir: string): Promise<StackConnection |
   const value = await readFile(fileIn(dataDir), 'utf8').then(
     (text): unknown => JSON.parse(text),
     (error: unknown) => {
-      if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return undefined;
+      if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
       throw error;
     },
   );
@@ -52,7 +53,7 @@ export async function tokenOf(dataDir: string): Promise<string> {
     await file.close();
     return token;
   } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw error;
+    if (errnoOf(error) !== 'EEXIST') throw error;
     return (await readFile(path, 'utf8')).trim();
   }
 }

@@ -11,8 +11,9 @@ import { Redis } from 'ioredis';
 import { BlindfitClient } from '@blindfit/client';
 import type { JobView } from '@blindfit/protocol';
 import { JobStore, type NewJob } from '@blindfit/queue';
+import { processInfo, startRedis } from '@blindfit/redis-server';
 import { parseRedisUrl } from '@blindfit/service';
-import { StackError, startStack, type RunningStack, type StackOptions, processInfo, startRedis } from '@blindfit/stack';
+import { StackError, startStack, type RunningStack, type StackOptions } from '@blindfit/stack';
 import { cleanEnv, processesOf, runCli, runs, startCli, temporaryDirectory, until } from './support.ts';
 
 // The stack hands its environment on to the services.

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { promisify } from 'node:util';
 import { Ingress } from 'kubernetes-models/networking.k8s.io/v1/Ingress';
-import { startRedis } from '@blindfit/stack';
+import { startRedis } from '@blindfit/redis-server';
 import { callProblems, commandsOfGuide, manifestsOfGuide, type Deployment } from './guide.ts';
 import { findKubectl } from './kubectl.ts';
 import { OVERLAYS, parseYaml, read, ROOT, SECRET_FILES } from './support.ts';

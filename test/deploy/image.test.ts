@@ -12,8 +12,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { DockerfileParser, type Instruction, type JSONInstruction } from 'dockerfile-ast';
+import { startRedis } from '@blindfit/redis-server';
 import { variables } from '@blindfit/service';
-import { startRedis } from '@blindfit/stack';
 import { contextFiles, copyContext } from './docker-context.ts';
 import { read, ROOT } from './support.ts';
 

@@ -14,7 +14,7 @@ import { createInterface } from 'node:readline';
 import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { resolveRedisBinary } from '@blindfit/stack';
+import { resolveRedisBinary } from '@blindfit/redis-server';
 import { temporaryDirectory } from './support.ts';
 
 /** Longer than any lock and than workers are remembered. */

@@ -11,8 +11,9 @@ import type { BlindfitClient } from '@blindfit/client';
 import { decryptModel } from '@blindfit/owner';
 import type { JobView } from '@blindfit/protocol';
 import { openQueue, type JobData } from '@blindfit/queue';
+import { startRedis } from '@blindfit/redis-server';
 import { parseRedisUrl } from '@blindfit/service';
-import { startRedis, type RunningStack, type StackProcess } from '@blindfit/stack';
+import { type RunningStack, type StackProcess } from '@blindfit/stack';
 import {
   finished,
   prepareJob,

@@ -15,7 +15,7 @@ import type { BlindfitClient } from '@blindfit/client';
 import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import { decryptModel, RefreshSession, stepBound } from '@blindfit/owner';
 import type { JobView, Manifest } from '@blindfit/protocol';
-import { startRedis } from '@blindfit/stack';
+import { startRedis } from '@blindfit/redis-server';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, type Hyperparameters } from '@blindfit/training';
 import { followTraining } from '../../cli/src/train/follow.ts';
 import { startReceiver, type ReceivedSpan } from './otlp-receiver.ts';

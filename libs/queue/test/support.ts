@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { Redis } from 'ioredis';
-import { startRedis, type RunningRedis } from '@blindfit/stack';
+import { startRedis, type RunningRedis } from '@blindfit/redis-server';
 import { JobStore, type NewJob, type TaskRecord } from '../src/index.ts';
 
 let directory: string;

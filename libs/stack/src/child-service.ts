@@ -4,8 +4,8 @@ import { open, readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { messageOf } from '@blindfit/base';
 import type { ReadyLine } from '@blindfit/service';
-import { message } from './redis-system.ts';
 
 const MAIN = fileURLToPath(new URL('../../../cli/src/main.ts', import.meta.url));
 /** Until the ready line, and then until `/readyz` agrees. A busy machine may need a while. Milliseconds. */
@@ -111,7 +111,7 @@ export class ChildService {
       await exited;
       signal?.throwIfAborted();
       throw new StackError(
-        `${name} did not start: ${message(error)}. The end of its log (${logFile}):\n${await this.#tail()}`,
+        `${name} did not start: ${messageOf(error)}. The end of its log (${logFile}):\n${await this.#tail()}`,
         undefined,
         { cause: error },
       );
@@ -162,7 +162,7 @@ export class ChildService {
 
   async #tail(): Promise<string> {
     const text = await readFile(this.#options.logFile, 'utf8').catch(
-      (error: unknown) => `(cannot be read: ${message(error)})`,
+      (error: unknown) => `(cannot be read: ${messageOf(error)})`,
     );
     return text.trimEnd().split('\n').slice(-TAIL_LINES).join('\n') || '(empty)';
   }

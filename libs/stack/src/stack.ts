@@ -4,11 +4,11 @@ import { mkdir, rename } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { errnoOf } from '@blindfit/base';
 import { evaluatorName, resolveEvaluator } from '@blindfit/he/native';
+import { startRedis, type RunningRedis } from '@blindfit/redis-server';
 import { readConfig, variables } from '@blindfit/service/settings';
 import { ChildService, STOP_SECONDS, StackError, type ChildServiceOptions } from './child-service.ts';
-import { isErrno } from './redis-system.ts';
-import { startRedis, type RunningRedis } from './redis.ts';
 
 export { StackError } from './child-service.ts';
 
@@ -202,13 +202,13 @@ async function checkPort(port: number): Promise<void> {
       server.listen(port, '127.0.0.1', done);
     });
   } catch (error) {
-    if (isErrno(error, 'EADDRINUSE'))
+    if (errnoOf(error) === 'EADDRINUSE')
       throw new StackError(
         `port ${port} of 127.0.0.1 is in use by another program`,
         'choose another port, or 0 for any free one',
         { cause: error },
       );
-    if (isErrno(error, 'EACCES'))
+    if (errnoOf(error) === 'EACCES')
       throw new StackError(`port ${port} may not be used by this user`, 'choose a port from 1024', { cause: error });
     throw error;
   }
@@ -218,6 +218,6 @@ async function checkPort(port: number): Promise<void> {
 /** The log of the last run stays as `.old`; restarts within a run append. */
 async function keepOldLog(path: string): Promise<void> {
   await rename(path, `${path}.old`).catch((error: unknown) => {
-    if (!isErrno(error, 'ENOENT')) throw error;
+    if (errnoOf(error) !== 'ENOENT') throw error;
   });
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobView } from '@blindfit/protocol';
 import type { JobStore } from '@blindfit/queue';
-import { startRedis } from '@blindfit/stack';
+import { startRedis } from '@blindfit/redis-server';
 import { EventsClient } from './events-client.ts';
 import { makeJob, startService, type Service } from './service.ts';
 import { temporaryDirectory, until } from './support.ts';

@@ -11,8 +11,8 @@ import { FileBlobStore } from '@blindfit/blobs';
 import { wrap, type WireFields } from '@blindfit/he';
 import { canonicalJson, type Manifest } from '@blindfit/protocol';
 import { JobStore, openQueue, type ChainData, type JobData } from '@blindfit/queue';
+import { startRedis, type RunningRedis } from '@blindfit/redis-server';
 import { createLogger, parseRedisUrl } from '@blindfit/service';
-import { startRedis, type RunningRedis } from '@blindfit/stack';
 import {
   choosePlan,
   DEFAULT_HYPERPARAMETERS,

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { isErrno, processExists, processInfo } from './redis-system.ts';
+import { errnoOf } from '@blindfit/base';
+import { processExists, processInfo } from './system.ts';
 
 /** Another live process holds the lock. */
 export class LockedError extends Error {
@@ -37,7 +38,7 @@ export async function takeLock(path: string): Promise<() => void> {
         await link(draft, path);
         return () => rmSync(path, { force: true });
       } catch (error) {
-        if (!isErrno(error, 'EEXIST')) throw error;
+        if (errnoOf(error) !== 'EEXIST') throw error;
       }
       const seen = await readIfThere(path);
       if (seen === undefined) continue;
@@ -57,7 +58,7 @@ async function breakLock(path: string, seen: string): Promise<void> {
     await rename(path, aside);
     if ((await readIfThere(aside)) !== seen) await link(aside, path);
   } catch (error) {
-    if (!isErrno(error, 'ENOENT') && !isErrno(error, 'EEXIST')) throw error;
+    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'EEXIST') throw error;
   } finally {
     await rm(aside, { force: true });
   }
@@ -87,7 +88,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined;
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

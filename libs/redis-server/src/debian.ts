@@ -3,7 +3,8 @@ import { chmod, mkdir, mkdtemp, readdir, rename, rm, symlink, writeFile } from '
 import { tmpdir } from 'node:os';
 import { delimiter, isAbsolute, join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { isErrno, isExecutable, message } from './redis-system.ts';
+import { errnoOf, messageOf } from '@blindfit/base';
+import { isExecutable } from './system.ts';
 
 const run = promisify(execFile);
 
@@ -106,7 +107,7 @@ async function download(apt: string, env: NodeJS.ProcessEnv, log: (line: string)
     await tool('apt-get', ['update', ...common, ...privateLists, ...slim], env);
   } catch (error) {
     // One unreachable third-party source fails the update as a whole; Debian's own lists may be there all the same.
-    updateFailure = `${message(error)}; then `;
+    updateFailure = `${messageOf(error)}; then `;
   }
   try {
     await fetch(...privateLists);
@@ -121,7 +122,7 @@ async function download(apt: string, env: NodeJS.ProcessEnv, log: (line: string)
   try {
     await fetch(...privateLists, '-o', `Dir::State::status=${empty}`);
   } catch (error) {
-    throw new Error(`${updateFailure}${message(error)}`, { cause: error });
+    throw new Error(`${updateFailure}${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -140,7 +141,7 @@ async function makeRunnable(destination: string): Promise<void> {
   }
   // Redis' programs are one file that looks at the name it is called by.
   await symlink('redis-check-rdb', join(root, 'usr/bin/redis-server')).catch((error: unknown) => {
-    if (!isErrno(error, 'EEXIST')) throw error;
+    if (errnoOf(error) !== 'EEXIST') throw error;
   });
   const path = libraries.map((directory) => `$here/${directory}`).join(':');
   const launcher = join(destination, EXTRACTED_PROGRAM);
@@ -172,7 +173,7 @@ async function tool(name: string, args: string[], env: NodeJS.ProcessEnv): Promi
       .filter((line) => /^(E:|W:|dpkg)/.test(line))
       .slice(0, 6)
       .join(' ');
-    const why = killed === true ? `no end after ${APT_TIMEOUT_MS / 1000} s` : said === '' ? message(error) : said;
+    const why = killed === true ? `no end after ${APT_TIMEOUT_MS / 1000} s` : said === '' ? messageOf(error) : said;
     throw new Error(`'${name} ${args[0] ?? ''}' failed: ${why}`, { cause: error });
   }
 }
@@ -185,6 +186,6 @@ async function isOnPath(name: string, env: NodeJS.ProcessEnv): Promise<boolean> 
 }
 
 function firstLine(error: unknown): string {
-  const line = message(error).split('\n')[0] ?? '';
+  const line = messageOf(error).split('\n')[0] ?? '';
   return line.length > 160 ? `${line.slice(0, 157)}...` : line;
 }

@@ -3,9 +3,9 @@ import { lstat, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { commandVariables, readConfig } from '@blindfit/service/settings';
-import { EXTRACTED_PROGRAM, extractDebianRedis } from './redis-debian.ts';
-import { isErrno, isExecutable, message } from './redis-system.ts';
+import { errnoOf, messageOf } from '@blindfit/base';
+import { EXTRACTED_PROGRAM, extractDebianRedis } from './debian.ts';
+import { isExecutable } from './system.ts';
 
 const run = promisify(execFile);
 
@@ -52,12 +52,12 @@ export async function resolveRedisBinary(options: ResolveRedisOptions = {}): Pro
   const { env = process.env, log = () => undefined } = options;
   const tried: string[] = [];
 
-  const chosen = readConfig({ path: commandVariables.redisServer }, env).path;
-  if (chosen !== undefined) {
+  const chosen = env['BLINDFIT_REDIS_SERVER'];
+  if (chosen !== undefined && chosen !== '') {
     const path = resolve(chosen);
     const problem = await redisProblem(path);
     if (problem === undefined) return path;
-    // Whoever names a program wants that one, not a silent replacement.
+    // A program that was named is not silently replaced by another one.
     throw new RedisUnavailableError([`BLINDFIT_REDIS_SERVER=${chosen}: ${problem}`]);
   }
   tried.push('BLINDFIT_REDIS_SERVER: not set');
@@ -77,7 +77,7 @@ export async function resolveRedisBinary(options: ResolveRedisOptions = {}): Pro
   try {
     cache = await openCache(env);
   } catch (error) {
-    tried.push(`a directory for a private copy: ${message(error)}`);
+    tried.push(`a directory for a private copy: ${messageOf(error)}`);
     throw new RedisUnavailableError(tried);
   }
 
@@ -97,7 +97,7 @@ export async function resolveRedisBinary(options: ResolveRedisOptions = {}): Pro
     log(`Redis is ready: ${path}`);
     return path;
   } catch (error) {
-    tried.push(`Debian packages without installing them: ${message(error)}`);
+    tried.push(`Debian packages without installing them: ${messageOf(error)}`);
     throw new RedisUnavailableError(tried);
   }
 }
@@ -118,7 +118,7 @@ async function fetchInto(cache: string, env: NodeJS.ProcessEnv, log: (line: stri
         await rename(draft, home);
         return path;
       } catch (error) {
-        if (attempt === 3 || !(isErrno(error, 'ENOTEMPTY') || isErrno(error, 'EEXIST'))) throw error;
+        if (attempt === 3 || !(errnoOf(error) === 'ENOTEMPTY' || errnoOf(error) === 'EEXIST')) throw error;
         // Somebody else was quicker, or the copy there is the broken one that made us fetch a new one.
         if ((await redisProblem(path)) === undefined) return path;
         await rm(home, { recursive: true, force: true });
@@ -155,7 +155,7 @@ async function openCache(env: NodeJS.ProcessEnv): Promise<string> {
       await rm(await mkdtemp(join(directory, '.probe-')), { recursive: true });
       return directory;
     } catch (error) {
-      problems.push(message(error));
+      problems.push(messageOf(error));
     }
   }
   throw new Error(problems.join('; '));
@@ -169,7 +169,7 @@ async function redisProblem(path: string): Promise<string | undefined> {
     const enough = major > MIN_VERSION[0] || (major === MIN_VERSION[0] && minor >= MIN_VERSION[1]);
     return enough ? undefined : `is version ${version.join('.')}, older than ${MIN_VERSION.join('.')}`;
   } catch (error) {
-    return `does not work: ${message(error)}`;
+    return `does not work: ${messageOf(error)}`;
   }
 }
 

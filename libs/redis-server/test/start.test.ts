@@ -17,10 +17,9 @@ import {
   startRedis,
   type RunningRedis,
   type StartRedisOptions,
-} from '@blindfit/stack';
-import { parseRedisUrl } from '../../libs/service/src/redis-url.ts';
+} from '@blindfit/redis-server';
 
-const PARENT = fileURLToPath(new URL('./redis-parent.ts', import.meta.url));
+const PARENT = fileURLToPath(new URL('./parent.ts', import.meta.url));
 const binary = await resolveRedisBinary();
 
 async function temporaryDirectory(t: TestContext): Promise<string> {
@@ -87,7 +86,7 @@ test('keeps acknowledged writes over kill -9 of the server', async (t) => {
 
 test('serves BullMQ', async (t) => {
   const redis = await start(t, join(await temporaryDirectory(t), 'data'));
-  const connection = { ...parseRedisUrl(redis.url), maxRetriesPerRequest: null };
+  const connection = { ...redis.connection, maxRetriesPerRequest: null };
   const queue = new Queue<number>('squares', { connection, prefix: '{blindfit}' });
   const events = new QueueEvents('squares', { connection, prefix: '{blindfit}' });
   const worker = new Worker<number, number>('squares', (job) => Promise.resolve(job.data ** 2), {
@@ -109,7 +108,8 @@ test('listens on a private socket only, wherever the data directory is', async (
       assert.ok(socketPath !== undefined && Buffer.byteLength(socketPath) <= 100);
       assert.equal((await stat(dirname(socketPath))).mode & 0o777, 0o700);
       assert.deepEqual(redis.connection, { path: socketPath });
-      assert.deepEqual(parseRedisUrl(redis.url), { path: socketPath, db: 0 });
+      assert.match(redis.url, /^unix:\/\/\/[^ "?#]+\?db=0$/);
+      assert.equal(decodeURIComponent(new URL(redis.url).pathname), socketPath);
       assert.deepEqual(await withClient(redis, (client) => client.call('CONFIG', 'GET', 'port')), ['port', '0']);
       await redis.stop();
       await assert.rejects(stat(dirname(socketPath)), { code: 'ENOENT' });
@@ -121,7 +121,8 @@ test('listens on loopback TCP with a password when asked to', async (t) => {
   const redis = await start(t, join(await temporaryDirectory(t), 'data'), { tcp: true });
   assert.ok('port' in redis.connection && redis.socketPath === undefined);
   const { host, port, password } = redis.connection;
-  assert.deepEqual(parseRedisUrl(redis.url), { host: '127.0.0.1', port, password, db: 0 });
+  assert.equal(host, '127.0.0.1');
+  assert.equal(redis.url, `redis://:${password}@127.0.0.1:${port}/0`);
   assert.ok(password.length >= 32);
   assert.deepEqual(await withClient(redis, (client) => client.call('CONFIG', 'GET', 'bind')), ['bind', '127.0.0.1']);
 

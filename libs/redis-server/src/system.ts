@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { access, constants } from 'node:fs/promises';
+import { errnoOf } from '@blindfit/base';
 
 /** Whether this user may execute the file. */
 export async function isExecutable(path: string): Promise<boolean> {
@@ -7,16 +8,6 @@ export async function isExecutable(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** Whether `error` is a system error with this code, e.g. `ENOENT`. */
-export function isErrno(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
-}
-
-/** The text of anything that was thrown. */
-export function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /**
@@ -42,6 +33,6 @@ export function processExists(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return isErrno(error, 'EPERM');
+    return errnoOf(error) === 'EPERM';
   }
 }

@@ -1,6 +1,6 @@
 // A program that uses startRedis, for tests of what happens to Redis when the program ends.
 // Arguments: how to end, data directory, redis-server program. Prints one line of JSON when Redis is up.
-import { startRedis } from '@blindfit/stack';
+import { startRedis } from '@blindfit/redis-server';
 
 const [mode = '', dataDir = '', binary = ''] = process.argv.slice(2);
 const redis = await startRedis({ dataDir, binary, log: (line) => console.error(line) });

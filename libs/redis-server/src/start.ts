@@ -8,9 +8,10 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { Redis } from 'ioredis';
-import { resolveRedisBinary } from './redis-binary.ts';
-import { LockedError, takeLock } from './redis-lock.ts';
-import { isErrno, message, processExists, processInfo } from './redis-system.ts';
+import { errnoOf, messageOf } from '@blindfit/base';
+import { LockedError, takeLock } from './lock.ts';
+import { resolveRedisBinary } from './resolve.ts';
+import { processExists, processInfo } from './system.ts';
 
 /** A socket path must fit into 108 bytes on Linux and 104 on macOS, with the final zero. */
 const MAX_SOCKET_PATH_BYTES = 100;
@@ -79,7 +80,7 @@ export async function startRedis(options: StartRedisOptions): Promise<RunningRed
         return await launch(binary, dataDir, options.tcp === true, unlock);
       } catch (error) {
         // Between our finding a port free and Redis taking it somebody else may have.
-        const portWasTaken = options.tcp === true && /Address already in use/.test(message(error));
+        const portWasTaken = options.tcp === true && /Address already in use/.test(messageOf(error));
         if (!portWasTaken || attempt === PORT_ATTEMPTS) throw error;
       }
     }
@@ -105,7 +106,7 @@ async function lockDataDir(dataDir: string): Promise<() => void> {
 /** Ends the server of an earlier run that was killed before it could do so. Call with the lock held. */
 async function stopLeftover(dataDir: string, log: (line: string) => void): Promise<void> {
   const text = await readFile(pidFile(dataDir), 'utf8').catch((error: unknown) => {
-    if (isErrno(error, 'ENOENT')) return '';
+    if (errnoOf(error) === 'ENOENT') return '';
     throw error;
   });
   const pid = Number.parseInt(text, 10);
@@ -132,8 +133,8 @@ async function endProcess(pid: number, isThere: () => boolean): Promise<boolean>
     try {
       process.kill(pid, signal);
     } catch (error) {
-      if (isErrno(error, 'ESRCH')) return true;
-      if (isErrno(error, 'EPERM')) return false;
+      if (errnoOf(error) === 'ESRCH') return true;
+      if (errnoOf(error) === 'EPERM') return false;
       throw error;
     }
     const deadline = Date.now() + STOP_TIMEOUT_MS;
@@ -222,7 +223,7 @@ async function launch(binary: string, dataDir: string, tcp: boolean, unlock: () 
 /** Redis writes through our descriptor, not its `logfile`: complaints about the configuration end up there as well. */
 async function openLog(dataDir: string): Promise<FileHandle> {
   await rename(logFile(dataDir), `${logFile(dataDir)}.old`).catch((error: unknown) => {
-    if (!isErrno(error, 'ENOENT')) throw error;
+    if (errnoOf(error) !== 'ENOENT') throw error;
   });
   return open(logFile(dataDir), 'w', 0o600);
 }
@@ -314,7 +315,7 @@ async function waitUntilReady(connection: RedisConnection, givingUp: AbortSignal
       await client.ping();
       return undefined;
     } catch (error) {
-      if (message(error).startsWith('LOADING')) deadline = Date.now() + START_TIMEOUT_MS;
+      if (messageOf(error).startsWith('LOADING')) deadline = Date.now() + START_TIMEOUT_MS;
     } finally {
       // A client whose attempt failed is at its end; disconnecting it once more would leave a timer behind.
       if (client.status !== 'end') client.disconnect();
@@ -326,7 +327,7 @@ async function waitUntilReady(connection: RedisConnection, givingUp: AbortSignal
 
 async function logTail(dataDir: string): Promise<string> {
   const text = await readFile(logFile(dataDir), 'utf8').catch(
-    (error: unknown) => `(cannot be read: ${message(error)})`,
+    (error: unknown) => `(cannot be read: ${messageOf(error)})`,
   );
   return text.trimEnd().split('\n').slice(-15).join('\n') || '(empty)';
 }

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { RedisUnavailableError, resolveRedisBinary, startRedis } from '@blindfit/stack';
+import { RedisUnavailableError, resolveRedisBinary, startRedis } from '@blindfit/redis-server';
 
 const run = promisify(execFile);
-const MODULE = new URL('../../libs/stack/src/redis-binary.ts', import.meta.url);
+const MODULE = new URL('../src/resolve.ts', import.meta.url);
 const NOBODY = 65534;
 
 const noApt = await access('/usr/bin/apt-get').then(
