@@ -1,0 +1,5 @@
+export { CapturedLines, CapturedText } from './captured.ts';
+export { filesUnder, temporaryDirectory, type TemporaryDirectory } from './directories.ts';
+export { freePort } from './free-port.ts';
+export { randomIntegers, randomReals, randomVector, signedReals } from './random.ts';
+export { until, type UntilOptions } from './until.ts';
