@@ -1,0 +1,158 @@
+/**
+ * Lock files: at most one holder at a time. The file names its holder. A holder that was killed is recognised by its
+ * process id and start time, one on another host by its silence.
+ */
+import { randomUUID } from 'node:crypto';
+import { readFileSync, rmSync } from 'node:fs';
+import { link, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BlindfitError, errnoOf } from '../errors.ts';
+import { PART_SUFFIX, undefinedIfMissing, writePart } from './files.ts';
+import { processExists, processInfo } from './process.ts';
+
+const POLL_MS = 100;
+
+export interface LockOptions {
+  /** How long to wait for a living holder, in milliseconds. @default 0, which fails at once */
+  readonly waitMs?: number | undefined;
+  /** A holder that has not refreshed its lock for this long, in milliseconds, is taken for dead. @default 300_000 */
+  readonly silenceMs?: number | undefined;
+  /**
+   * Whether silence ends the lock of a living process of this host as well. Without it only a holder on another host,
+   * whose process cannot be examined, loses the lock by silence. @default false
+   */
+  readonly silenceCounts?: boolean | undefined;
+}
+
+export interface FileLock extends Disposable {
+  /** Tells that the holder is alive; call it between long steps. */
+  refresh(): Promise<void>;
+  /** Gives the lock back. Synchronous, so that an `exit` handler can call it; later calls do nothing. */
+  release(): void;
+}
+
+export interface LockHolder {
+  readonly token: string;
+  readonly host: string;
+  readonly pid: number;
+  /** Start time of the process, '' on systems without /proc. */
+  readonly started: string;
+}
+
+/** `LOCKED`: a living process, this one included, holds the lock. */
+export class LockedError extends BlindfitError {
+  readonly holder: LockHolder;
+
+  constructor(path: string, holder: LockHolder) {
+    super('LOCKED', `${path} is held by process ${holder.pid} on ${holder.host}`, {
+      hint: `end it, or delete ${path} if it is gone`,
+      retryable: true,
+    });
+    this.holder = holder;
+  }
+}
+
+/** `INVALID_LOCK`: a file with the lock's name is not a lock. */
+export class InvalidLockError extends BlindfitError {
+  constructor(path: string) {
+    super('INVALID_LOCK', `${path} is no lock file`, { hint: 'delete it' });
+  }
+}
+
+/**
+ * Takes a lock file in an existing directory.
+ * @throws LockedError when a living process still holds it after the time to wait
+ * @throws InvalidLockError
+ */
+export async function takeLock(path: string, options: LockOptions = {}): Promise<FileLock> {
+  const { waitMs = 0, silenceMs = 300_000, silenceCounts = false } = options;
+  const own: LockHolder = { token: randomUUID(), host: hostname(), pid: process.pid, started: startOf(process.pid) };
+  const deadline = performance.now() + waitMs;
+  while (!(await create(path, own))) {
+    const holder = await readHolder(path);
+    if (holder === undefined) continue;
+    if (await isStale(path, holder, silenceMs, silenceCounts)) await removeStale(path, holder);
+    else if (performance.now() >= deadline) throw new LockedError(path, holder);
+    else await sleep(Math.min(POLL_MS, waitMs));
+  }
+  return heldLock(path, own.token);
+}
+
+function heldLock(path: string, token: string): FileLock {
+  const release = (): void => {
+    try {
+      if (parseHolder(path, readFileSync(path, 'utf8')).token === token) rmSync(path, { force: true });
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT' && !(error instanceof InvalidLockError)) throw error;
+    }
+  };
+  return {
+    release,
+    [Symbol.dispose]: release,
+    refresh: async () => {
+      const now = new Date();
+      await utimes(path, now, now);
+    },
+  };
+}
+
+/** Links a complete file into place, so that readers never see a part of a lock. @returns false when there is one */
+async function create(path: string, holder: LockHolder): Promise<boolean> {
+  const part = await writePart(dirname(path), JSON.stringify(holder), { sync: false });
+  try {
+    await link(part, path);
+    return true;
+  } catch (error) {
+    // ENOENT: a holder that removes parts of dead processes removed this one.
+    if (errnoOf(error) === 'EEXIST' || errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  } finally {
+    await rm(part, { force: true });
+  }
+}
+
+/** @returns undefined when there is no lock */
+async function readHolder(path: string): Promise<LockHolder | undefined> {
+  const text = await readFile(path, 'utf8').catch(undefinedIfMissing);
+  return text === undefined ? undefined : parseHolder(path, text);
+}
+
+/** Locks of earlier releases have neither token nor host. */
+function parseHolder(path: string, text: string): LockHolder {
+  try {
+    const value = JSON.parse(text) as Partial<Record<keyof LockHolder, unknown>> | null;
+    const { token = text, host = hostname(), pid, started } = value ?? {};
+    if (typeof token === 'string' && typeof host === 'string' && typeof pid === 'number' && typeof started === 'string')
+      return { token, host, pid, started };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  throw new InvalidLockError(path);
+}
+
+async function isStale(path: string, holder: LockHolder, silenceMs: number, silenceCounts: boolean): Promise<boolean> {
+  const here = holder.host === hostname();
+  if (here && !(processExists(holder.pid) && startOf(holder.pid) === holder.started)) return true;
+  if (here && !silenceCounts) return false;
+  const info = await stat(path).catch(undefinedIfMissing);
+  return info !== undefined && Date.now() - info.mtimeMs > silenceMs;
+}
+
+/** Two processes may find the same stale lock. The one that moves the fresh lock of the other away puts it back. */
+async function removeStale(path: string, stale: LockHolder): Promise<void> {
+  const aside = join(dirname(path), `${randomUUID()}${PART_SUFFIX}`);
+  try {
+    await rename(path, aside);
+    if ((await readHolder(aside))?.token !== stale.token) await link(aside, path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'EEXIST') throw error;
+  } finally {
+    await rm(aside, { force: true });
+  }
+}
+
+function startOf(pid: number): string {
+  return processInfo(pid)?.started ?? '';
+}

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { it } from 'node:test';
+import { processExists, processInfo } from '@blindfit/base/node';
+import { until } from '@blindfit/testkit';
+
+it('a running process is described, an ended one is not', { skip: process.platform !== 'linux' }, async () => {
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => 1, 1000) // (odd) name'], { stdio: 'ignore' });
+  const { pid = 0 } = child;
+  const info = await until(() => processInfo(pid), 'it runs');
+  assert.equal(info.parent, process.pid);
+  assert.match(info.started, /^\d+$/);
+  assert.ok(Number(info.started) >= Number(processInfo(process.pid)?.started));
+  await until(() => processInfo(pid)?.command.includes('setInterval(() => 1, 1000) // (odd) name'), 'it is Node');
+  assert.ok(processExists(pid));
+  child.kill('SIGKILL');
+  await until(() => !processExists(pid), 'it is collected');
+  assert.equal(processInfo(pid), undefined);
+});
+
+it('a process of another user exists', () => {
+  assert.ok(processExists(1));
+  assert.ok(!processExists(2 ** 22 + 1));
+});
+
+it('a zombie exists and is not described', { skip: process.platform !== 'linux' }, async (t) => {
+  // The shell does not wait for its child before it becomes `sleep`, which never does.
+  const parent = spawn('/bin/sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  t.after(() => parent.kill('SIGKILL'));
+  let text = '';
+  parent.stdout.on('data', (data: Buffer) => (text += data.toString()));
+  const pid = await until(() => Number(text) || undefined, 'its id is printed');
+  await until(() => processInfo(pid) === undefined, 'it has ended');
+  assert.ok(processExists(pid));
+});
