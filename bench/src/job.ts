@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Progress, runTraining, type TrainingReport } from '@blindfit/cli';
+import { Progress, runTraining, type TrainingReport } from 'blindfit';
 import { BlindfitClient } from '@blindfit/client';
 import { startStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Progress, runTraining, type TrainingData } from '@blindfit/cli';
+import { Progress, runTraining, type TrainingData } from 'blindfit';
 import { BlindfitClient } from '@blindfit/client';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';

@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { prepareData, Progress, runTraining, type TrainingData } from '@blindfit/cli';
+import { prepareData, Progress, runTraining, type TrainingData } from 'blindfit';
 import { BlindfitClient } from '@blindfit/client';
 import { createDataset } from '@blindfit/data';
 import { startStack, type RunningStack } from '@blindfit/stack';

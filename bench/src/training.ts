@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Progress, runTraining, type TrainingReport } from '@blindfit/cli';
+import { Progress, runTraining, type TrainingReport } from 'blindfit';
 import { BlindfitClient } from '@blindfit/client';
 import { DryRunEvaluator } from '@blindfit/he';
 import { startStack, type RunningStack } from '@blindfit/stack';

@@ -7,7 +7,6 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { digestOf } from '@blindfit/base';
-import { Progress } from '@blindfit/cli';
 import type { BlindfitClient } from '@blindfit/client';
 import { WIRE_HEADER_BYTES } from '@blindfit/he';
 import { RefreshSession, stepBound } from '@blindfit/owner';
@@ -16,6 +15,7 @@ import { DEFAULT_HYPERPARAMETERS, fitSigmoid, type Hyperparameters } from '@blin
 import { followTraining } from '../../cli/src/train/follow.ts';
 import { parseExposition, total, type Family } from './exposition.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
+import { Progress } from 'blindfit';
 
 const UNITS = /_(seconds|bytes|ratio|info)$/;
 /** What is counted, by its name without `_total`; there is no unit for it. */

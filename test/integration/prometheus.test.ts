@@ -9,7 +9,6 @@ import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { digestOf } from '@blindfit/base';
-import { Progress } from '@blindfit/cli';
 import type { BlindfitClient } from '@blindfit/client';
 import { RefreshSession, stepBound } from '@blindfit/owner';
 import { JOB_STATES, type JobView, type Manifest } from '@blindfit/protocol';
@@ -22,6 +21,7 @@ import { config, DIRECTORY, rules } from '../prometheus/files.ts';
 import { findPrograms } from '../prometheus/program.ts';
 import { startPrometheus, type Prometheus, type Sample } from '../prometheus/server.ts';
 import { finished, prepareJob, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
+import { Progress } from 'blindfit';
 
 /** Two pairs of classes; levels for one iteration, so that the second needs a refresh. */
 const DATA = syntheticData(40, 20, 4);

@@ -9,12 +9,12 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { prepareData, Progress } from '@blindfit/cli';
 import { parseModel, readCsv } from '@blindfit/data';
 import { decryptModel, RefreshSession, stepBound } from '@blindfit/owner';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, trainClear, type Hyperparameters } from '@blindfit/training';
 import { followTraining } from '../../cli/src/train/follow.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack } from './support.ts';
+import { prepareData, Progress } from 'blindfit';
 
 const MAIN = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
 const silent = new Progress({ mode: 'silent' });

@@ -10,7 +10,6 @@ import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { digestOf } from '@blindfit/base';
-import { Progress } from '@blindfit/cli';
 import type { BlindfitClient } from '@blindfit/client';
 import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import { decryptModel, RefreshSession, stepBound } from '@blindfit/owner';
@@ -28,6 +27,7 @@ import {
   withStack,
   type Prepared,
 } from './support.ts';
+import { Progress } from 'blindfit';
 
 const RECORDER = fileURLToPath(new URL('./record-modules.ts', import.meta.url));
 /** What the client says its own work is part of. */
