@@ -1,80 +1,89 @@
-/** Input ciphertexts that one thread has at hand for its next tasks. */
+/** Input ciphertexts that one thread keeps parsed between its tasks. */
+import { LRUCache } from 'lru-cache';
 import { parseDigest } from '@blindfit/base';
-import { type BlobStore } from '@blindfit/blobs';
+import type { BlobStore } from '@blindfit/blobs';
 import { WireError, type Ciphertext } from '@blindfit/he';
 import type { Engine } from './engine.ts';
 import type { ThreadStatistics } from './messages.ts';
-import { ciphertextBytes, type CiphertextPlace } from './parse-ciphertext.ts';
+import { ciphertextBytes, fits, type CiphertextPlace } from './parse-ciphertext.ts';
 
-/** Mapped ones take no memory that the system could not have back, but they are counted as the process's: they stay as long as their job is likely to come back to them. */
+/** Mapped ciphertexts are reclaimable page cache but count towards the resident memory of the process, so they expire. */
 const MAPPED_BYTES = 512 * 2 ** 20;
 const MAPPED_MS = { sameJob: 10_000, otherJob: 500 };
 
 interface Entry {
   readonly ciphertext: Ciphertext;
-  readonly bytes: number;
-  readonly mapped: boolean;
-  /** Milliseconds on the clock of `performance`. */
+  /** Milliseconds on the cache's clock. */
   usedAt: number;
-  /** The manifest of the job that used it last. */
+  /** The manifest of the job that used the ciphertext last. */
   usedBy: string;
 }
 
 export class CiphertextCache {
   readonly #budget: number;
   readonly #statistics: ThreadStatistics;
-  /** In order of use, the oldest first. */
-  readonly #entries = new Map<string, Entry>();
-  /** The manifest of the job at hand. */
+  readonly #now: () => number;
+  /** In memory of the thread. Nothing is evicted but by {@link trim}: circuits may hold any of them. */
+  readonly #own = unbounded();
+  /** In pages of files. */
+  readonly #mapped = unbounded();
+  /** The manifest of the current job. */
   #job = '';
 
-  /** @param budget bytes in the thread's own memory */
-  constructor(budget: number, statistics: ThreadStatistics) {
+  /** @param budget bytes of the thread's own memory @param now a monotonic clock in milliseconds */
+  constructor(budget: number, statistics: ThreadStatistics, now = (): number => performance.now()) {
     this.#budget = budget;
     this.#statistics = statistics;
+    this.#now = now;
   }
 
-  /** What follows is for the job of this manifest. */
+  /** Sets the job, by its manifest, for which the following calls are. */
   workFor(manifest: string): void {
     this.#job = manifest;
   }
 
-  /** The cache owns the result; it stays valid until the next {@link trim}. */
+  /**
+   * One ciphertext, owned by the cache and valid until the next {@link trim}.
+   * @throws WireError when it does not fit the place; what the store throws
+   */
   async get(engine: Engine, store: BlobStore, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
-    const known = this.#entries.get(digest);
-    if (known !== undefined) {
+    const cached = this.#own.get(digest) ?? this.#mapped.get(digest);
+    if (cached !== undefined) {
       this.#statistics.ciphertextHits++;
-      this.#entries.delete(digest);
-      this.#entries.set(digest, known);
-      known.usedAt = performance.now();
-      known.usedBy = this.#job;
-      if (known.ciphertext.level !== place.level)
-        throw new WireError(`a ciphertext at level ${known.ciphertext.level}`, `level ${place.level} is expected`);
-      return known.ciphertext;
+      [cached.usedAt, cached.usedBy] = [this.#now(), this.#job];
+      checkPlace(cached.ciphertext, place);
+      return cached.ciphertext;
     }
     this.#statistics.ciphertextMisses++;
     const { ciphertext, mapped } = await engine.loadInput(digest, place, () => store.get(parseDigest(digest)));
-    this.#entries.set(digest, {
-      ciphertext,
-      mapped,
-      bytes: ciphertextBytes(engine.parameters, ciphertext.level),
-      usedAt: performance.now(),
-      usedBy: this.#job,
-    });
+    const size = ciphertextBytes(engine.parameters, ciphertext.level);
+    const entry = { ciphertext, usedAt: this.#now(), usedBy: this.#job };
+    (mapped ? this.#mapped : this.#own).set(digest, entry, { size });
     return ciphertext;
   }
 
-  /** Frees the least recently used beyond the budgets. Called between tasks, when nothing is in use. */
+  /** Frees what has expired, and the least recently used beyond the budgets. To be called when no ciphertext is in use. */
   trim(): void {
-    const held = { own: 0, mapped: 0 };
-    for (const { bytes, mapped } of this.#entries.values()) held[mapped ? 'mapped' : 'own'] += bytes;
-    const now = performance.now();
-    for (const [digest, { ciphertext, bytes, mapped, usedAt, usedBy }] of this.#entries) {
-      const inTime = now - usedAt <= MAPPED_MS[usedBy === this.#job ? 'sameJob' : 'otherJob'];
-      if (mapped ? held.mapped <= MAPPED_BYTES && inTime : held.own <= this.#budget) continue;
-      ciphertext[Symbol.dispose]();
-      this.#entries.delete(digest);
-      held[mapped ? 'mapped' : 'own'] -= bytes;
-    }
+    while (this.#own.calculatedSize > this.#budget) this.#own.pop();
+    while (this.#mapped.calculatedSize > MAPPED_BYTES) this.#mapped.pop();
+    const now = this.#now();
+    for (const [digest, { usedAt, usedBy }] of [...this.#mapped.entries()])
+      if (now - usedAt > MAPPED_MS[usedBy === this.#job ? 'sameJob' : 'otherJob']) this.#mapped.delete(digest);
   }
+}
+
+function unbounded(): LRUCache<string, Entry> {
+  return new LRUCache({
+    maxSize: Number.MAX_SAFE_INTEGER,
+    dispose: ({ ciphertext }) => ciphertext[Symbol.dispose](),
+  });
+}
+
+/** A blob may stand at several places of a manifest; the first one decided what was parsed. */
+function checkPlace(ciphertext: Ciphertext, place: CiphertextPlace): void {
+  if (fits(ciphertext, place)) return;
+  const { level, scale } = ciphertext;
+  throw level === place.level
+    ? new WireError(`a ciphertext of scale ${scale}`, `scale ${String(place.scale)} is expected`)
+    : new WireError(`a ciphertext at level ${level}`, `level ${place.level} is expected`);
 }

@@ -33,7 +33,7 @@ export class HostFiles {
   }
 
   /** Where a file is, or undefined when there is none yet. Marks it as used. */
-  async find(name: string): Promise<string | undefined> {
+  async touch(name: string): Promise<string | undefined> {
     const path = join(this.#directory, `${name}${this.#suffix}`);
     const now = new Date();
     try {
@@ -51,7 +51,7 @@ export class HostFiles {
    * Makes a file, unless another thread or process makes it right now.
    * @returns its path, or undefined when somebody else is at it: look again later
    */
-  async make(name: string, content: () => Promise<Uint8Array>): Promise<string | undefined> {
+  async createOnce(name: string, content: () => Promise<Uint8Array>): Promise<string | undefined> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     const claim = join(this.#directory, `${name}.claim`);
     if (!(await this.#claim(claim))) return undefined;
@@ -63,12 +63,12 @@ export class HostFiles {
   }
 
   /** Waits a moment for what others make. */
-  pause(): Promise<void> {
+  waitForOthers(): Promise<void> {
     return sleep(POLL_MS);
   }
 
   /** Opens a file. Undefined when it is damaged, of another version, or gone again: then it is removed, to be made anew. */
-  async open<T>(path: string, body: (path: string) => T): Promise<T | undefined> {
+  async openOrDiscard<T>(path: string, body: (path: string) => T): Promise<T | undefined> {
     try {
       return body(path);
     } catch {
@@ -82,7 +82,7 @@ export class HostFiles {
    * round by round, a part is kept rather than nothing. Whatever goes wrong, nothing is kept.
    * @returns its path, if it was made
    */
-  async offer(name: string, pieces: readonly Uint8Array[]): Promise<string | undefined> {
+  async putIfRoom(name: string, pieces: readonly Uint8Array[]): Promise<string | undefined> {
     const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
     try {
       await mkdir(this.#directory, { recursive: true, mode: 0o700 });

@@ -26,7 +26,7 @@ export class MappedInputs {
     read: () => Promise<Uint8Array>,
   ): Promise<Input> {
     const name = hexOf(parseDigest(digest));
-    const found = await this.#map(scheme, await this.#files.find(name));
+    const found = await this.#map(scheme, await this.#files.touch(name));
     if (found !== undefined && fits(found, place)) {
       this.#statistics.inputHits++;
       return { ciphertext: found, mapped: true };
@@ -35,13 +35,13 @@ export class MappedInputs {
     found?.[Symbol.dispose]();
     this.#statistics.inputMisses++;
     const ciphertext = parseCiphertext(scheme, await read(), place);
-    const made = await this.#map(scheme, await this.#files.offer(name, scheme.fileOf(ciphertext)));
+    const made = await this.#map(scheme, await this.#files.putIfRoom(name, scheme.fileOf(ciphertext)));
     if (made === undefined) return { ciphertext, mapped: false };
     ciphertext[Symbol.dispose]();
     return { ciphertext: made, mapped: true };
   }
 
   async #map(scheme: NativeScheme, path: string | undefined): Promise<NativeCiphertext | undefined> {
-    return path === undefined ? undefined : this.#files.open(path, (at) => scheme.mapCiphertext(at));
+    return path === undefined ? undefined : this.#files.openOrDiscard(path, (file) => scheme.mapCiphertext(file));
   }
 }

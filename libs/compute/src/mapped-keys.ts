@@ -1,128 +1,83 @@
-/** Keysets of one thread for the native evaluator: opened from the host's key files, the least recently used closed when the budget is full. */
-import { parseDigest } from '@blindfit/base';
-import { type BlobStore } from '@blindfit/blobs';
-import { unwrap, type WireFields } from '@blindfit/he';
-import { type NativeKey, type NativeKeys, type NativeScheme } from '@blindfit/he/native';
+/** Evaluation keys for the native evaluator: made once per host as files, and mapped by every thread that needs them. */
+import { hexOf, parseDigest } from '@blindfit/base';
+import type { BlobStore } from '@blindfit/blobs';
+import { unwrap } from '@blindfit/he';
+import type { NativeKey, NativeKeys, NativeScheme } from '@blindfit/he/native';
 import type { KeyedJob } from './engine.ts';
 import { named } from './errors.ts';
 import type { HostFiles } from './host-files.ts';
-import { keysetId, KeyBudgetError, loadedKeyBytes } from './key-cache.ts';
+import { keyBlobsOf, Keysets, type KeyBlob } from './keysets.ts';
 import type { ThreadStatistics } from './messages.ts';
-
-interface Entry {
-  readonly keys: NativeKeys;
-  readonly bytes: number;
-}
-
-interface Wanted {
-  /** Undefined for the relinearisation key. */
-  readonly step: number | undefined;
-  readonly digest: string;
-  /** As the manifest calls it. */
-  readonly place: string;
-  /** Of its file. */
-  readonly name: string;
-}
 
 export class MappedKeys {
   readonly #files: HostFiles;
   readonly #store: BlobStore;
-  readonly #budget: number;
-  readonly #statistics: ThreadStatistics;
-  /** In order of use, the oldest first. */
-  readonly #entries = new Map<string, Entry>();
+  readonly #keysets: Keysets<NativeKeys>;
 
-  /** @param budget bytes mapped at a time; threads of a process share what they map of the same file */
+  /** @param budget bytes mapped at a time; threads of a process share the pages that they map of the same file */
   constructor(files: HostFiles, store: BlobStore, budget: number, statistics: ThreadStatistics) {
     this.#files = files;
     this.#store = store;
-    this.#budget = budget;
-    this.#statistics = statistics;
+    this.#keysets = new Keysets(budget, statistics, close);
   }
 
-  async get(job: KeyedJob, scheme: NativeScheme, checkpoint: () => void): Promise<NativeKeys> {
-    const id = keysetId(job);
-    const known = this.#entries.get(id);
-    if (known !== undefined) {
-      this.#entries.delete(id);
-      this.#entries.set(id, known);
-      this.#statistics.keyHits++;
-      return known.keys;
-    }
-    this.#statistics.keyMisses++;
-    const {
-      plan: { parameters, steps },
-    } = job;
-    const bytes = loadedKeyBytes(parameters.dataBits.length, parameters.ring) * (steps.length + 1);
-    this.#makeRoom(bytes);
-    const keys = await this.#open(wantedKeys(job), scheme, checkpoint);
-    this.#entries.set(id, { keys, bytes });
-    return keys;
+  /**
+   * The keys of a job, which stay valid until the next call.
+   * @param checkpoint called before each key: throwing there abandons the load
+   * @throws KeyBudgetError; WireError naming the key; what the store throws
+   */
+  get(job: KeyedJob, scheme: NativeScheme, checkpoint: () => void): Promise<NativeKeys> {
+    return this.#keysets.get(job, () => this.#load(keyBlobsOf(job), scheme, checkpoint));
   }
 
-  /** Opens what is there, makes what is missing, and waits for what others make. */
-  async #open(wanted: readonly Wanted[], scheme: NativeScheme, checkpoint: () => void): Promise<NativeKeys> {
-    const opened = new Map<number | undefined, NativeKey>();
+  /** Maps the files that exist, makes those that are missing, and waits for those that another thread or process makes. */
+  async #load(blobs: readonly KeyBlob[], scheme: NativeScheme, checkpoint: () => void): Promise<NativeKeys> {
+    const keys = new Map<number | undefined, NativeKey>();
     let made = false;
     try {
-      for (let missing = wanted; missing.length > 0; missing = wanted.filter(({ step }) => !opened.has(step))) {
+      for (let missing = blobs; missing.length > 0; missing = blobs.filter(({ step }) => !keys.has(step))) {
         let progress = false;
-        for (const key of missing) {
+        for (const blob of missing) {
           checkpoint();
-          let path = await this.#files.find(key.name);
+          let path = await this.#files.touch(fileNameOf(blob));
           if (path === undefined) {
-            path = await this.#files.make(key.name, () => this.#content(key, scheme));
+            path = await this.#files.createOnce(fileNameOf(blob), () => this.#content(blob, scheme));
             made ||= path !== undefined;
           }
           if (path === undefined) continue;
           progress = true;
-          const mapped = await this.#files.open(path, (at) => scheme.ring.openKey(at));
-          if (mapped !== undefined) opened.set(key.step, mapped);
+          const key = await this.#files.openOrDiscard(path, (file) => scheme.ring.openKey(file));
+          if (key !== undefined) keys.set(blob.step, key);
         }
-        if (!progress) await this.#files.pause();
+        if (!progress) await this.#files.waitForOthers();
       }
-      if (made) await this.#files.trim(new Set(wanted.map(({ name }) => name)));
+      if (made) await this.#files.trim(new Set(blobs.map(fileNameOf)));
     } catch (error) {
-      for (const key of opened.values()) key.close();
+      for (const key of keys.values()) key.close();
       throw error;
     }
     const galois = new Map<number, NativeKey>();
-    for (const [step, key] of opened) if (step !== undefined) galois.set(step, key);
-    return { relinearisation: opened.get(undefined), galois };
+    for (const [step, key] of keys) if (step !== undefined) galois.set(step, key);
+    return { relinearisation: keys.get(undefined), galois };
   }
 
-  #content({ step, digest, place }: Wanted, scheme: NativeScheme): Promise<Uint8Array> {
-    const fields: WireFields = step === undefined ? { kind: 'relinearisation-key' } : { kind: 'galois-key', step };
-    return named(place, digest, async () =>
-      scheme.packKey(
-        unwrap(await this.#store.get(parseDigest(digest)), { parameters: scheme.parameters, fields }),
-        step,
-      ),
-    );
-  }
-
-  #makeRoom(bytes: number): void {
-    if (bytes > this.#budget) throw new KeyBudgetError(bytes, this.#budget);
-    let held = [...this.#entries.values()].reduce((sum, entry) => sum + entry.bytes, 0);
-    for (const [id, { keys, bytes: freed }] of this.#entries) {
-      if (held + bytes <= this.#budget) break;
-      keys.relinearisation?.close();
-      for (const key of keys.galois.values()) key.close();
-      this.#entries.delete(id);
-      held -= freed;
-    }
+  #content({ step, digest, path }: KeyBlob, scheme: NativeScheme): Promise<Uint8Array> {
+    const { parameters } = scheme;
+    return named(path, digest, async () => {
+      const bytes = await this.#store.get(parseDigest(digest));
+      const fields =
+        step === undefined ? ({ kind: 'relinearisation-key' } as const) : ({ kind: 'galois-key', step } as const);
+      return scheme.packKey(unwrap(bytes, { parameters, fields }), step);
+    });
   }
 }
 
-function wantedKeys({ manifest: { blobs }, plan }: KeyedJob): Wanted[] {
-  const key = (step: number | undefined, digest: string, place: string): Wanted => ({
-    step,
-    digest,
-    place,
-    name: `${digest.replace(/^sha256:/, '')}${step === undefined ? '' : `-${step}`}`,
-  });
-  return [
-    key(undefined, blobs.relinearisationKey, 'blobs.relinearisationKey'),
-    ...plan.steps.map((step) => key(step, blobs.galoisKeys[String(step)] ?? '', `blobs.galoisKeys.${step}`)),
-  ];
+function close({ relinearisation, galois }: NativeKeys): void {
+  relinearisation?.close();
+  for (const key of galois.values()) key.close();
+}
+
+function fileNameOf({ step, digest }: KeyBlob): string {
+  const hex = hexOf(parseDigest(digest));
+  return step === undefined ? hex : `${hex}-${step}`;
 }

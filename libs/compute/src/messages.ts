@@ -1,4 +1,4 @@
-/** What the pool and its threads say to each other. */
+/** Messages between the pool and its threads. */
 import type { ResolvedEvaluator } from '@blindfit/he/native';
 import type { JobManifest, KeylessTask, Task, TaskPhase, TaskResult } from '@blindfit/protocol';
 
@@ -7,16 +7,16 @@ export type Work = Task | KeylessTask;
 /** How a thread is set up. */
 export interface ThreadOptions {
   readonly storeUrl: string;
-  readonly token?: string;
+  readonly token?: string | undefined;
   /** Local copies of blobs, for a store that is not a directory. */
   readonly cacheDirectory: string;
   readonly cacheBytes: number;
-  /** Evaluation keys held at a time, in bytes. node-seal's threads hold copies of their own and share this; the native evaluator's share what they map. */
+  /** Bytes of evaluation keys at a time. With node-seal each thread has its own copies and a share of the budget; native threads map the same files. */
   readonly keyBytes: number;
   /** Disk space for the native evaluator's key files, in bytes. @default 8 GiB */
-  readonly keyDiskBytes?: number;
+  readonly keyDiskBytes?: number | undefined;
   /** Disk space for the native evaluator's files of inputs, in bytes. @default 4 GiB */
-  readonly inputDiskBytes?: number;
+  readonly inputDiskBytes?: number | undefined;
   readonly evaluator: ResolvedEvaluator;
 }
 
@@ -35,13 +35,13 @@ export type ManifestAnswer = { readonly manifest: JobManifest } | { readonly err
 
 export type PoolMessage = RunMessage | ManifestAnswer;
 
-/** What a thread did besides computing; added up into metrics by whoever owns the pool. */
+/** Counts of what a thread did besides computing. The owner of the pool adds them up into metrics. */
 export interface ThreadStatistics {
   keyHits: number;
   keyMisses: number;
   ciphertextHits: number;
   ciphertextMisses: number;
-  /** Of the native evaluator's files of inputs. */
+  /** Requests for the native evaluator's files of inputs. */
   inputHits: number;
   inputMisses: number;
   blobHits: number;
@@ -54,7 +54,7 @@ export interface ThreadStatistics {
   levelsWritten: number[];
 }
 
-/** A result with where its time went, which nobody keeps. */
+/** A result with timings per phase, which feed traces and metrics and are not stored. */
 export interface ComputeResult extends TaskResult {
   readonly phases: readonly TaskPhase[];
 }
@@ -80,7 +80,7 @@ export interface FailedMessage {
   readonly statistics: ThreadStatistics;
 }
 
-/** In the middle of a task: a thread does not know the manifest yet, and reads none itself. */
+/** Sent in the middle of a task by a thread that does not know the manifest yet. Threads read no manifests themselves. */
 export interface ManifestQuestion {
   /** Its digest. */
   readonly asked: string;

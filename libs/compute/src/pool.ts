@@ -115,12 +115,12 @@ export class ThreadPool {
       this.#options;
     const data: ThreadData = {
       storeUrl,
-      ...(token === undefined ? {} : { token }),
+      token,
       cacheDirectory,
       cacheBytes,
       keyBytes: evaluator.kind === 'seal' ? Math.floor(keyBytes / threads) : keyBytes,
-      ...(keyDiskBytes === undefined ? {} : { keyDiskBytes }),
-      ...(inputDiskBytes === undefined ? {} : { inputDiskBytes }),
+      keyDiskBytes,
+      inputDiskBytes,
       evaluator,
       cancelFlag,
     };

@@ -1,18 +1,19 @@
 import type { BlobStore } from '@blindfit/blobs';
 import { type Ciphertext, type Evaluator, type Parameters } from '@blindfit/he';
-import { Scheme, SealEvaluator } from '@blindfit/he/seal';
+import { Scheme, SealEvaluator, type EvaluationKeys } from '@blindfit/he/seal';
 import type { Engine, Input, KeyedJob } from './engine.ts';
-import type { KeyCache } from './key-cache.ts';
+import type { Keysets } from './keysets.ts';
 import { parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';
+import { loadSealKeys } from './seal-keys.ts';
 
-/** node-seal: the reference, and what remains where the native evaluator cannot be had. */
+/** node-seal: the reference, and the fallback on machines without the native evaluator. */
 export class SealEngine implements Engine {
   readonly parameters: Parameters;
   readonly #scheme: Scheme;
-  readonly #keys: KeyCache;
+  readonly #keys: Keysets<EvaluationKeys>;
   readonly #store: BlobStore;
 
-  private constructor(scheme: Scheme, keys: KeyCache, store: BlobStore) {
+  private constructor(scheme: Scheme, keys: Keysets<EvaluationKeys>, store: BlobStore) {
     this.parameters = scheme.parameters;
     this.#scheme = scheme;
     this.#keys = keys;
@@ -20,7 +21,7 @@ export class SealEngine implements Engine {
   }
 
   /** @param keys shared by the engines of a thread */
-  static async open(parameters: Parameters, keys: KeyCache, store: BlobStore): Promise<SealEngine> {
+  static async open(parameters: Parameters, keys: Keysets<EvaluationKeys>, store: BlobStore): Promise<SealEngine> {
     return new SealEngine(await Scheme.open(parameters), keys, store);
   }
 
@@ -33,7 +34,9 @@ export class SealEngine implements Engine {
   }
 
   async evaluator(job: KeyedJob | undefined, checkpoint: () => void): Promise<Evaluator> {
-    const keys = job === undefined ? undefined : await this.#keys.get(job, this.#scheme, this.#store, checkpoint);
+    const load = (keyed: KeyedJob) => (): Promise<EvaluationKeys> =>
+      loadSealKeys(keyed, this.#scheme, this.#store, checkpoint);
+    const keys = job === undefined ? undefined : await this.#keys.get(job, load(job));
     return new SealEvaluator(this.#scheme, keys, checkpoint);
   }
 

@@ -1,5 +1,6 @@
 /** What one thread keeps between tasks: its store, plans, schemes, keys and parsed ciphertexts. */
 import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
 import { digestOf, type Digest } from '@blindfit/base';
 import { BlobCache, openBlobStore, type BlobStore } from '@blindfit/blobs';
 import { discard, wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
@@ -9,15 +10,15 @@ import { PlanCache, type JobManifest, type PlannedJob } from '@blindfit/protocol
 import { CiphertextCache } from './ciphertext-cache.ts';
 import type { Engine } from './engine.ts';
 import { TaskCancelledError } from './errors.ts';
-import { evictOldest } from './evict-oldest.ts';
 import { HostFiles } from './host-files.ts';
-import { KeyCache } from './key-cache.ts';
+import { Keysets } from './keysets.ts';
 import { MappedInputs } from './mapped-inputs.ts';
 import { MappedKeys } from './mapped-keys.ts';
 import type { ThreadData, ThreadStatistics } from './messages.ts';
 import { NativeEngine } from './native-engine.ts';
 import { Phases } from './phases.ts';
 import { SealEngine } from './seal-engine.ts';
+import { freeSealKeys } from './seal-keys.ts';
 
 /** Inputs kept per thread. Those of the native evaluator are mapped from files, as long as there is room for the files. */
 const CIPHERTEXT_BYTES = { seal: 192 * 2 ** 20, native: 40 * 2 ** 20 };
@@ -52,7 +53,8 @@ export class Session {
   phases = new Phases(0, 'load inputs');
   readonly #flag: Int32Array;
   readonly #plans: PlanCache;
-  readonly #engines = new Map<string, Engine>();
+  /** Evicted engines are not freed: keys and ciphertexts made with them may still be cached. */
+  readonly #engines = new LRUCache<string, Engine>({ max: MAX_ENGINES });
   readonly #openEngine: (parameters: Parameters) => Promise<Engine> | Engine;
   readonly #usesSeal: boolean;
   /** What computes here, for people. */
@@ -77,7 +79,7 @@ export class Session {
   /** @param readManifest gets a manifest whose form has been checked */
   static async open(data: ThreadData, readManifest: (digest: string) => Promise<JobManifest>): Promise<Session> {
     const statistics = noStatistics();
-    const origin = await openBlobStore(data.storeUrl, data.token === undefined ? {} : { token: data.token });
+    const origin = await openBlobStore(data.storeUrl, { token: data.token });
     // A directory store is as near as a cache would be, and verifies what it reads.
     const store = data.storeUrl.startsWith('file:')
       ? origin
@@ -103,10 +105,8 @@ export class Session {
   }
 
   async engine(parameters: Parameters): Promise<Engine> {
-    const known = this.#engines.get(parameters.fingerprint);
-    if (known !== undefined) return known;
-    // Evicted engines are not freed: keys and ciphertexts made with them may still be cached. There are few.
-    evictOldest(this.#engines, MAX_ENGINES);
+    const cached = this.#engines.get(parameters.fingerprint);
+    if (cached !== undefined) return cached;
     const engine = await this.#openEngine(parameters);
     this.#engines.set(parameters.fingerprint, engine);
     return engine;
@@ -155,7 +155,7 @@ function engineOpener(
   statistics: ThreadStatistics,
 ): (parameters: Parameters) => Promise<Engine> | Engine {
   if (evaluator.kind === 'seal') {
-    const keys = new KeyCache(keyBytes, statistics);
+    const keys = new Keysets(keyBytes, statistics, freeSealKeys);
     return (parameters) => SealEngine.open(parameters, keys, store);
   }
   const addon = loadAddon(evaluator.path);
