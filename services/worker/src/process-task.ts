@@ -1,80 +1,78 @@
 /** What happens to one task between the queue and a thread. */
 import { UnrecoverableError, type Job } from 'bullmq';
+import { required } from '@blindfit/base';
 import { TaskCancelledError, TaskError, type ComputeMetrics, type ThreadPool } from '@blindfit/compute';
-import { checker, ContractError, isFinal, TaskSchema, type Task, type TaskResult } from '@blindfit/protocol';
+import { checker, ContractError, TaskSchema, type TaskResult } from '@blindfit/protocol';
 import { inTask, jobOf, tracePhases, type JobStore } from '@blindfit/queue';
 import { reasonOf, type Logger, type Tracing } from '@blindfit/service';
 import type { WorkerMetrics } from './metrics.ts';
+import type { RunningTasks } from './running-tasks.ts';
 
 export interface ProcessorDependencies {
-  readonly pool: ThreadPool;
-  readonly jobs: JobStore;
+  readonly pool: Pick<ThreadPool, 'run'>;
+  readonly jobs: Pick<JobStore, 'recordTask' | 'fail'>;
+  readonly running: RunningTasks;
   readonly metrics: WorkerMetrics;
-  readonly compute: ComputeMetrics;
-  readonly logger: Logger;
+  readonly compute: Pick<ComputeMetrics, 'computed'>;
+  readonly logger: Pick<Logger, 'debug' | 'warn' | 'error'>;
   readonly tracing: Tracing;
-  /** By Blindfit job: aborts its running tasks. */
-  readonly running: Map<string, Set<AbortController>>;
 }
+
+/** An entry of the queue of tasks. */
+export type TaskEntry = Job<unknown, TaskResult>;
 
 const checkTask = checker('the task is not valid', TaskSchema);
 
 /**
- * Runs a task and records it. A task that fails for good fails its job, with a reason its owner can act on; one whose
- * cause may pass is thrown back to the queue, which tries it again.
+ * Computes a task and records it.
+ * @throws UnrecoverableError when its job has ended, or when the failure is permanent: then its job fails, too, with a
+ *   reason that the owner can act on; the error itself when the queue shall try again
  */
-export function processTask(dependencies: ProcessorDependencies, job: Job<unknown, TaskResult>): Promise<TaskResult> {
-  return inTask(dependencies.tracing, job, () => runTask(dependencies, job));
+export function processTask(dependencies: ProcessorDependencies, entry: TaskEntry): Promise<TaskResult> {
+  return inTask(dependencies.tracing, entry, () => runTask(dependencies, entry));
 }
 
-async function runTask(dependencies: ProcessorDependencies, job: Job<unknown, TaskResult>): Promise<TaskResult> {
+async function runTask(dependencies: ProcessorDependencies, entry: TaskEntry): Promise<TaskResult> {
   const { pool, jobs, metrics, compute, logger, running, tracing } = dependencies;
-  const id = job.id ?? '';
+  const id = required(entry.id, 'the id of an entry');
+  const job = jobOf(id);
   const started = performance.now();
   let kind = 'unknown';
-  const controller = new AbortController();
-  const owner = jobOf(id);
   try {
-    const task: Task = checkTask(job.data);
+    const task = checkTask(entry.data);
     ({ kind } = task);
-    metrics.waited(kind, (Date.now() - job.timestamp - job.delay) / 1000);
-    const state = await jobs.state(task.job);
-    if (state === undefined || isFinal(state)) throw new TaskCancelledError();
-    const siblings = running.get(owner) ?? new Set();
-    running.set(owner, siblings.add(controller));
-    logger.debug({ job: owner, task: id }, 'task begun');
-    const { phases, ...result } = await pool.run(task, controller.signal);
+    metrics.waited(kind, (Date.now() - entry.timestamp - entry.delay) / 1000);
+    if (await running.hasEnded(task.job)) throw new TaskCancelledError();
+    logger.debug({ job, task: id }, 'task begun');
+    const { phases, ...result } = await running.run(job, (signal) => pool.run(task, signal));
     compute.computed(result);
     const piece = { kind, iteration: task.iteration, ...('pair' in task ? { pair: task.pair } : {}) };
     tracePhases(tracing, { job: task.job, task: id, ...piece }, { ...result, phases });
     const { outputs, ...record } = result;
     await jobs.recordTask(task.job, id, { ...record, ...piece });
     metrics.finished(kind, 'completed', (performance.now() - started) / 1000);
-    logger.debug({ job: owner, task: id, outputs: outputs.length }, 'task done');
+    logger.debug({ job, task: id, outputs: outputs.length }, 'task done');
     return result;
   } catch (error) {
-    const last = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
     if (error instanceof TaskCancelledError) {
       metrics.finished(kind, 'cancelled', 0);
-      throw Object.assign(new UnrecoverableError(error.message), { code: error.code });
+      throw withCode(new UnrecoverableError(error.message), error.code);
     }
-    const foreseen = error instanceof ContractError || error instanceof TaskError;
-    if (!(foreseen && !error.retryable) && !last) {
+    const attempt = entry.attemptsMade + 1;
+    const foreseen = error instanceof TaskError || error instanceof ContractError ? error : undefined;
+    if (foreseen?.retryable !== false && attempt < (entry.opts.attempts ?? 1)) {
       metrics.finished(kind, 'retried', 0);
-      logger.warn(
-        { job: owner, task: id, err: error, attempt: job.attemptsMade + 1 },
-        'task failed and will be tried again',
-      );
+      logger.warn({ job, task: id, err: error, attempt }, 'task failed and will be tried again');
       throw error;
     }
     metrics.finished(kind, 'failed', 0);
-    logger.error({ job: owner, task: id, err: error }, 'task failed for good');
-    const code = error instanceof TaskError || error instanceof ContractError ? error.code : 'TASK_FAILED';
-    if (await jobs.fail(owner, { code, message: reasonOf(error), task: id })) metrics.jobFailed();
-    throw Object.assign(new UnrecoverableError(reasonOf(error)), { code });
-  } finally {
-    const siblings = running.get(owner);
-    siblings?.delete(controller);
-    if (siblings?.size === 0) running.delete(owner);
+    logger.error({ job, task: id, err: error }, 'task failed for good');
+    const [code, message] = [foreseen?.code ?? 'TASK_FAILED', reasonOf(error)];
+    if (await jobs.fail(job, { code, message, task: id })) metrics.jobFailed();
+    throw withCode(new UnrecoverableError(message), code);
   }
+}
+
+function withCode(error: UnrecoverableError, code: string): UnrecoverableError {
+  return Object.assign(error, { code });
 }

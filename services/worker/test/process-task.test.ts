@@ -1,0 +1,158 @@
+/** One task between the queue and a thread: what is recorded, retried, failed and counted. */
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { UnrecoverableError } from 'bullmq';
+import { TaskError } from '@blindfit/compute';
+import { backwardTask, DIGEST, entryOf, fakeWorker, JOB, RESULT, settle } from './support.ts';
+
+const ID = `${JOB}.backward.2.1.0`;
+
+it('a task is computed, recorded under its id, and its result goes to the queue without the phases', async () => {
+  const fake = await fakeWorker();
+  const running = fake.process(entryOf(ID, backwardTask()));
+  await settle();
+  assert.deepEqual(
+    fake.calls.map(({ work }) => work),
+    [backwardTask()],
+  );
+  fake.calls[0]?.resolve();
+  const { phases: _phases, ...result } = RESULT;
+  assert.deepEqual(await running, result);
+  const { outputs: _outputs, ...record } = result;
+  assert.deepEqual(fake.recorded, [[JOB, ID, { ...record, kind: 'backward', iteration: 2, pair: 1 }]]);
+  assert.deepEqual(fake.computed, [result]);
+  assert.deepEqual(fake.failed, []);
+  assert.equal(await fake.metric('blindfit_tasks_total{kind="backward",outcome="completed"}'), 1);
+  assert.equal(await fake.metric('blindfit_task_duration_seconds_count{kind="backward"}'), 1);
+  await fake.worker.close();
+});
+
+it('a task of no pair is recorded without one', async () => {
+  const fake = await fakeWorker();
+  const task = { kind: 'start', job: JOB, manifest: DIGEST, iteration: 1, shards: [0, 1] };
+  const running = fake.process(entryOf(`${JOB}.start.0`, task));
+  await settle();
+  fake.calls[0]?.resolve();
+  await running;
+  const [, , record] = fake.recorded[0] ?? [];
+  assert.ok(typeof record === 'object' && record !== null && !('pair' in record));
+  await fake.worker.close();
+});
+
+it('the time in the queue counts from when the task was due, and is never negative', async () => {
+  const fake = await fakeWorker();
+  const run = async (timestamp: number, delay: number): Promise<void> => {
+    const running = fake.process(entryOf(ID, backwardTask(), { timestamp, delay }));
+    await settle();
+    fake.calls.at(-1)?.resolve();
+    await running;
+  };
+  await run(Date.now() - 10_000, 7_000);
+  const waited = await fake.metric('blindfit_task_wait_seconds_sum{kind="backward"}');
+  assert.ok(waited !== undefined && waited >= 3 && waited < 6, `${waited} s`);
+  await run(Date.now() + 60_000, 0);
+  assert.ok(((await fake.metric('blindfit_task_wait_seconds_sum{kind="backward"}')) ?? 0) < 6);
+  assert.equal(await fake.metric('blindfit_task_wait_seconds_count{kind="backward"}'), 2);
+  await fake.worker.close();
+});
+
+for (const state of ['succeeded', 'failed', 'cancelled', undefined] as const) {
+  it(`a task of a job that ${state === undefined ? 'is gone' : `has ${state}`} is not computed`, async () => {
+    const fake = await fakeWorker();
+    if (state === undefined) fake.states.delete(JOB);
+    else fake.states.set(JOB, state);
+    await assert.rejects(fake.process(entryOf(ID, backwardTask())), (error) => {
+      assert.ok(error instanceof UnrecoverableError && 'code' in error, 'the queue must not try again');
+      assert.equal(error.code, 'TASK_CANCELLED');
+      return true;
+    });
+    assert.deepEqual([fake.calls, fake.recorded, fake.failed], [[], [], []]);
+    assert.equal(await fake.metric('blindfit_tasks_total{kind="backward",outcome="cancelled"}'), 1);
+    await fake.worker.close();
+  });
+}
+
+const FAILURES = [
+  ['permanent', new TaskError('HE_WIRE', 'a bad key; send another', false), 0, 'failed'],
+  ['retryable, with attempts left', new TaskError('STORE_UNAVAILABLE', 'away', true), 0, 'retried'],
+  ['retryable, at the last attempt but one', new TaskError('STORE_UNAVAILABLE', 'away', true), 2, 'retried'],
+  ['retryable, at the last attempt', new TaskError('STORE_UNAVAILABLE', 'away', true), 3, 'failed'],
+  ['unforeseen, with attempts left', new TypeError('a bug'), 0, 'retried'],
+  ['unforeseen, at the last attempt', new TypeError('a bug'), 3, 'failed'],
+] as const;
+
+for (const [what, thrown, attemptsMade, outcome] of FAILURES) {
+  it(`a failure that is ${what}: ${outcome}`, async () => {
+    const fake = await fakeWorker();
+    const running = fake.process(entryOf(ID, backwardTask(), { attemptsMade }));
+    running.catch(() => undefined); // looked at below
+    await settle();
+    fake.calls[0]?.reject(thrown);
+    const error: unknown = await running.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    assert.ok(error instanceof Error);
+    assert.equal(await fake.metric(`blindfit_tasks_total{kind="backward",outcome="${outcome}"}`), 1);
+    assert.equal(await fake.metric('blindfit_tasks_total{kind="backward",outcome="completed"}'), 0);
+    if (outcome === 'retried') {
+      assert.equal(error, thrown, 'the queue tries again');
+      assert.deepEqual(fake.failed, []);
+      assert.equal(await fake.metric('blindfit_jobs_ended_total{state="failed"}'), 0);
+    } else {
+      const code = thrown instanceof TaskError ? thrown.code : 'TASK_FAILED';
+      assert.ok(error instanceof UnrecoverableError && 'code' in error);
+      assert.deepEqual([error.code, error.message], [code, thrown.message]);
+      assert.deepEqual(fake.failed, [[JOB, { code, message: thrown.message, task: ID }]]);
+      assert.equal(await fake.metric('blindfit_jobs_ended_total{state="failed"}'), 1);
+    }
+    await fake.worker.close();
+  });
+}
+
+it('an entry without a limit of attempts has one', async () => {
+  const fake = await fakeWorker();
+  const running = fake.process(entryOf(ID, backwardTask(), { opts: {} }));
+  running.catch(() => undefined); // looked at below
+  await settle();
+  fake.calls[0]?.reject(new TypeError('a bug'));
+  await assert.rejects(running, UnrecoverableError);
+  await fake.worker.close();
+});
+
+it('a job that another process has failed already is not counted again', async () => {
+  const fake = await fakeWorker();
+  for (let task = 0; task < 2; task++) {
+    const running = fake.process(entryOf(ID, backwardTask()));
+    running.catch(() => undefined); // looked at below
+    await settle();
+    fake.calls.at(-1)?.reject(new TaskError('HE_WIRE', 'bad', false));
+    await assert.rejects(running);
+  }
+  assert.equal(fake.failed.length, 2);
+  assert.equal(await fake.metric('blindfit_jobs_ended_total{state="failed"}'), 1);
+  await fake.worker.close();
+});
+
+it('an entry that is no task fails its job at once', async () => {
+  const fake = await fakeWorker();
+  await assert.rejects(fake.process(entryOf(ID, { ...backwardTask(), pair: -1 })), UnrecoverableError);
+  assert.deepEqual(fake.calls, []);
+  const [[job, failure] = []] = fake.failed;
+  assert.equal(job, JOB);
+  assert.ok(typeof failure === 'object' && failure !== null && 'code' in failure && 'message' in failure);
+  assert.equal(failure.code, 'CONTRACT');
+  assert.match(String(failure.message), /^the task is not valid: .*pair/);
+  assert.equal(await fake.metric('blindfit_tasks_total{kind="unknown",outcome="failed"}'), 1);
+  await fake.worker.close();
+});
+
+it('every outcome of every kind is shown before it happens', async () => {
+  const fake = await fakeWorker();
+  for (const kind of ['start', 'forward', 'backward', 'predict'])
+    for (const outcome of ['completed', 'retried', 'failed', 'cancelled'])
+      assert.equal(await fake.metric(`blindfit_tasks_total{kind="${kind}",outcome="${outcome}"}`), 0);
+  for (const name of ['blindfit_tasks_stalled_total', 'blindfit_lock_renewals_lost_total'])
+    assert.equal(await fake.metric(name), 0);
+  await fake.worker.close();
+});
