@@ -41,6 +41,8 @@ const MIN_NODE = [24, 15];
 const USAGE = `Usage: node scripts/run.mjs COMMAND [ARGS...]
   cli ARGS...        the blindfit program
   bench ARGS...      the benchmarks
+  docs               writes the generated parts of the documentation
+  mutants ARGS...    puts listed faults into the sources and runs their tests
   check              type check and lint
   test [PATTERNS]    check, then all tests, or those whose path contains one of PATTERNS
 `;
@@ -465,6 +467,12 @@ async function main([command, ...args]) {
     case 'bench':
       await ensureInstalled(false);
       return runProgram('bench/src/main.ts', args);
+    case 'docs':
+      await ensureInstalled(true);
+      return runProgram('test/docs/generate.ts', args);
+    case 'mutants':
+      await ensureInstalled(true);
+      return runProgram('scripts/mutants/main.ts', args);
     case 'check':
       await ensureInstalled(true);
       return runSteps([CHECKS]);

@@ -1,0 +1,35 @@
+/** The checks of a listed fault, each with a list that has to be refused. */
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { placeOf, problemsOf, type Mutant } from '../../scripts/mutants/list.ts';
+
+test('a fault is refused unless it can be put in at one place and names its tests', async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'blindfit-test-'));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  await mkdir(join(root, 'src'));
+  await writeFile(join(root, 'src/a.ts'), 'one\ntwo\ntwo\n');
+  await writeFile(join(root, 'src/a.test.ts'), '');
+  const good: Mutant = { file: 'src/a.ts', find: 'one', replace: 'eins', tests: ['src/a.test.ts'], what: 'Wrong.' };
+  assert.deepEqual(problemsOf(good, root), []);
+  assert.equal(placeOf({ ...good, find: 'two\ntwo' }, root), 'src/a.ts:2');
+
+  const bad: [Partial<Mutant> & Record<string, unknown>, string][] = [
+    [{ find: 'two' }, 'has a "find" that occurs 2 times'],
+    [{ find: 'three' }, 'has a "find" that occurs 0 times'],
+    [{ find: '' }, 'has a "find" that occurs 11 times'],
+    [{ replace: 'one' }, 'replaces a text by itself'],
+    [{ tests: [] }, 'names no tests'],
+    [{ tests: ['src/b.test.ts'] }, 'names src/b.test.ts, which is no test'],
+    [{ tests: ['src/a.ts'] }, 'names src/a.ts, which is no test'],
+    [{ file: 'src/b.ts' }, 'names a file that does not exist'],
+    [{ what: ' ' }, 'says nothing in "what"'],
+    [
+      { test: 'x' },
+      'has the fields file, find, replace, test, tests, what instead of file, find, replace, tests, what',
+    ],
+  ];
+  for (const [change, problem] of bad) assert.deepEqual(problemsOf({ ...good, ...change }, root), [problem]);
+});
