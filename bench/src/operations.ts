@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CONJUGATION, unwrap, type Ciphertext, type OperationCounts, type WireFields } from '@blindfit/he';
-import { SealEvaluator, type EvaluationKeys } from '@blindfit/he/seal';
+import { SealEvaluator, type SealKeys } from '@blindfit/he/seal';
 import { openKeyset, type Keyset } from '@blindfit/owner';
 import {
   backward,
@@ -40,10 +40,7 @@ export async function run(): Promise<number> {
   }
 }
 
-async function loadKeys(
-  { scheme, relinearisationKey, galoisKeys }: Keyset,
-  { parameters }: Plan,
-): Promise<EvaluationKeys> {
+async function loadKeys({ scheme, relinearisationKey, galoisKeys }: Keyset, { parameters }: Plan): Promise<SealKeys> {
   const payload = async (path: string, fields: WireFields): Promise<Uint8Array> =>
     unwrap(await readFile(path), { parameters, fields });
   const relinearisation = scheme.loadRelinearisationKey(
@@ -55,7 +52,7 @@ async function loadKeys(
   return { relinearisation, galois };
 }
 
-function operations({ scheme, secret }: Keyset, plan: Plan, keys: EvaluationKeys): number {
+function operations({ scheme, secret }: Keyset, plan: Plan, keys: SealKeys): number {
   const { parameters } = plan;
   const evaluator = new SealEvaluator(scheme, keys);
   const values = Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i));
@@ -99,7 +96,7 @@ function operations({ scheme, secret }: Keyset, plan: Plan, keys: EvaluationKeys
 function circuits(
   { scheme, secret }: Keyset,
   plan: Plan,
-  keys: EvaluationKeys,
+  keys: SealKeys,
   x: Float64Array,
   classLabels: readonly Float64Array[],
 ): void {

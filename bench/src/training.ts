@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Progress, runTraining, type TrainingReport } from 'blindfit';
 import { BlindfitClient } from '@blindfit/client';
-import { DryRunEvaluator } from '@blindfit/he';
+import { CountingEvaluator } from '@blindfit/he';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import {
   choosePlan,
@@ -111,9 +111,9 @@ function total(byKind: ReadonlyMap<string, number>): number {
 function expandShare(plan: Plan): number {
   const { layout, grouping, parameters, iterations } = plan;
   const level = iterations[1]?.weights ?? 0;
-  const evaluator = new DryRunEvaluator(parameters);
+  const evaluator = new CountingEvaluator(parameters);
   expand(evaluator, layout, evaluator.input(level, plan.refreshScale), 0, grouping.pairsPerChain);
-  const expanding = evaluator.transforms * Math.ceil(layout.shardsPerBatch / grouping.shardsPerTask);
+  const expanding = evaluator.cost * Math.ceil(layout.shardsPerBatch / grouping.shardsPerTask);
   return (expanding * layout.pairs * (iterations.length - 1)) / plan.transforms;
 }
 

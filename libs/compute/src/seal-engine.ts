@@ -1,6 +1,6 @@
 import type { BlobStore } from '@blindfit/blobs';
 import { type Ciphertext, type Evaluator, type Parameters } from '@blindfit/he';
-import { Scheme, SealEvaluator, type EvaluationKeys } from '@blindfit/he/seal';
+import { Scheme, SealEvaluator, type SealKeys } from '@blindfit/he/seal';
 import type { Engine, Input, KeyedJob } from './engine.ts';
 import type { Keysets } from './keysets.ts';
 import { parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';
@@ -10,10 +10,10 @@ import { loadSealKeys } from './seal-keys.ts';
 export class SealEngine implements Engine {
   readonly parameters: Parameters;
   readonly #scheme: Scheme;
-  readonly #keys: Keysets<EvaluationKeys>;
+  readonly #keys: Keysets<SealKeys>;
   readonly #store: BlobStore;
 
-  private constructor(scheme: Scheme, keys: Keysets<EvaluationKeys>, store: BlobStore) {
+  private constructor(scheme: Scheme, keys: Keysets<SealKeys>, store: BlobStore) {
     this.parameters = scheme.parameters;
     this.#scheme = scheme;
     this.#keys = keys;
@@ -21,7 +21,7 @@ export class SealEngine implements Engine {
   }
 
   /** @param keys shared by the engines of a thread */
-  static async open(parameters: Parameters, keys: Keysets<EvaluationKeys>, store: BlobStore): Promise<SealEngine> {
+  static async open(parameters: Parameters, keys: Keysets<SealKeys>, store: BlobStore): Promise<SealEngine> {
     return new SealEngine(await Scheme.open(parameters), keys, store);
   }
 
@@ -34,7 +34,7 @@ export class SealEngine implements Engine {
   }
 
   async evaluator(job: KeyedJob | undefined, checkpoint: () => void): Promise<Evaluator> {
-    const load = (keyed: KeyedJob) => (): Promise<EvaluationKeys> =>
+    const load = (keyed: KeyedJob) => (): Promise<SealKeys> =>
       loadSealKeys(keyed, this.#scheme, this.#store, checkpoint);
     const keys = job === undefined ? undefined : await this.#keys.get(job, load(job));
     return new SealEvaluator(this.#scheme, keys, checkpoint);

@@ -2,7 +2,7 @@
 import { parseDigest } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { unwrap } from '@blindfit/he';
-import type { EvaluationKeys, Scheme } from '@blindfit/he/seal';
+import type { SealKeys, Scheme } from '@blindfit/he/seal';
 import type { KeyedJob } from './engine.ts';
 import { named } from './errors.ts';
 import { keyBlobsOf } from './keysets.ts';
@@ -17,9 +17,9 @@ export async function loadSealKeys(
   scheme: Scheme,
   store: BlobStore,
   checkpoint: () => void,
-): Promise<EvaluationKeys> {
+): Promise<SealKeys> {
   const { parameters } = job.plan;
-  let relinearisation: EvaluationKeys['relinearisation'];
+  let relinearisation: SealKeys['relinearisation'];
   const galois = new Map<number, ReturnType<Scheme['loadGaloisKey']>>();
   try {
     for (const { step, digest, path } of keyBlobsOf(job)) {
@@ -42,7 +42,7 @@ export async function loadSealKeys(
   }
 }
 
-export function freeSealKeys({ relinearisation, galois }: EvaluationKeys): void {
+export function freeSealKeys({ relinearisation, galois }: SealKeys): void {
   relinearisation?.delete();
   for (const key of galois.values()) key.delete();
 }

@@ -1,5 +1,5 @@
 /** What this machine needs for every operation, at one parameter set: measured by `calibrate.ts`, looked up by everyone else. */
-import { keySwitchTransforms } from '@blindfit/he';
+import { keySwitchTransforms, type CostFunction } from '@blindfit/he';
 
 /**
  * Operations whose cost depends on the level, as the circuits, the compute threads and the owner call them.
@@ -81,6 +81,23 @@ export function secondsOf(calibration: Calibration, operation: Operation, level:
   if (high === undefined || low === undefined) throw new Error(`no measurement of ${operation}`);
   const share = high.level === low.level ? 0 : (Math.min(level, high.level) - low.level) / (high.level - low.level);
   return weight(level) * (rate(low) + share * (rate(high) - rate(low)));
+}
+
+/** Seconds of evaluator operations on the calibrated machine. Sizes other than those measured are scaled. */
+export function calibratedCost(calibration: Calibration): CostFunction {
+  return (operation, level, size) => {
+    const seconds = (name: Operation): number => secondsOf(calibration, name, level);
+    switch (operation) {
+      case 'rescale':
+        return seconds(size === 3 ? 'rescaleProduct' : 'rescale');
+      case 'copy':
+      case 'add':
+      case 'negate':
+        return (size / 2) * seconds(operation);
+      default:
+        return seconds(operation);
+    }
+  };
 }
 
 /** How the cost of an operation grows with the level, in any unit. */

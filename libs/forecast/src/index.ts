@@ -1,8 +1,15 @@
 export { calibrate, type CalibrateOptions } from './calibrate.ts';
-export { OPERATIONS, secondsOf, type Calibration, type Machine, type Measured, type Operation } from './calibration.ts';
+export {
+  calibratedCost,
+  OPERATIONS,
+  secondsOf,
+  type Calibration,
+  type Machine,
+  type Measured,
+  type Operation,
+} from './calibration.ts';
 export { localCluster, QUEUE, remoteCluster, type Cluster, type Link } from './cluster.ts';
 export { efficiency, losses, predict, type Prediction } from './predict.ts';
 export { criticalPath, simulate, type Simulation, type SimulationOptions, type Spent } from './simulate.ts';
 export { TaskCosts, type Kept, type TaskCost } from './task-costs.ts';
 export { taskGraph, type Node, type Place } from './task-graph.ts';
-export { TimedEvaluator } from './timed-evaluator.ts';

@@ -2,7 +2,7 @@
  * What each kind of task takes on a thread of the calibrated machine: the circuits that `libs/compute` runs, on shadows, and
  * the blobs it reads and writes.
  */
-import { type Ciphertext } from '@blindfit/he';
+import { CountingEvaluator, type Ciphertext } from '@blindfit/he';
 import {
   backward,
   cellsOf,
@@ -23,9 +23,8 @@ import {
   type Plan,
   type Segment,
 } from '@blindfit/training';
-import { secondsOf, type Calibration, type Operation } from './calibration.ts';
+import { calibratedCost, secondsOf, type Calibration, type Operation } from './calibration.ts';
 import { transferSeconds, type Cluster, type Link } from './cluster.ts';
-import { TimedEvaluator } from './timed-evaluator.ts';
 
 /** Something a thread keeps for its next tasks, and what it takes to get it. */
 export interface Kept {
@@ -252,7 +251,7 @@ export class TaskCosts {
 
   /** The segment's weights so far, and those the owner sent, as an iteration finds them. */
   #state(
-    evaluator: TimedEvaluator,
+    evaluator: CountingEvaluator,
     segment: Segment,
     iteration: number,
   ): { history: Ciphertext[]; fresh: { weights: Ciphertext; momentum: Ciphertext } | undefined } {
@@ -275,13 +274,13 @@ export class TaskCosts {
   }
 
   /** @param body returns the seconds for blobs */
-  #run(key: string, body: (evaluator: TimedEvaluator) => number): TaskCost {
+  #run(key: string, body: (evaluator: CountingEvaluator) => number): TaskCost {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const evaluator = new TimedEvaluator(this.#plan.parameters, this.#calibration);
+    const evaluator = new CountingEvaluator(this.#plan.parameters, calibratedCost(this.#calibration));
     const store = body(evaluator);
     const monomials = [...evaluator.monomials].map(([name, seconds]): Kept => ({ key: name, seconds, bytes: 0 }));
-    const cost: TaskCost = { compute: evaluator.seconds, store, inputs: [], monomials };
+    const cost: TaskCost = { compute: evaluator.cost, store, inputs: [], monomials };
     this.#known.set(key, cost);
     return cost;
   }

@@ -1,4 +1,4 @@
-import type { Ciphertext } from './evaluator.ts';
+import type { Ciphertext } from './ciphertext.ts';
 import type { Parameters } from './parameters.ts';
 
 /** SEAL's bytes to ciphertexts of one evaluator, and back. */

@@ -1,4 +1,5 @@
-import { CONJUGATION } from './evaluator.ts';
+/** The step that stands for the conjugation wherever rotations are named by their step. */
+export const CONJUGATION = 0;
 
 /** The power of X that stands for a left rotation: SEAL orders slots by the powers of 3 modulo 2N. */
 export function galoisElement(step: number, ring: number): number {

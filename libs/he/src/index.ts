@@ -20,20 +20,13 @@ export {
   assertSecure,
 } from './security.ts';
 export { type ParametersLiteral, Parameters } from './parameters.ts';
-export {
-  type Ciphertext,
-  type Plaintext,
-  type OperationCounts,
-  noOperations,
-  addOperations,
-  type FusedOperations,
-  type Evaluator,
-  type GaloisSteps,
-  CONJUGATION,
-} from './evaluator.ts';
+export type { Ciphertext, Plaintext } from './ciphertext.ts';
+export { type OperationCounts, noOperations, addOperations } from './operations.ts';
+export { Evaluator } from './evaluator.ts';
 export type { CiphertextCodec } from './codec.ts';
-export { galoisElement } from './galois.ts';
-export { keySwitchTransforms, DryRunEvaluator } from './counting/counting-evaluator.ts';
+export { CONJUGATION, galoisElement } from './galois.ts';
+export { CountingEvaluator } from './counting/counting-evaluator.ts';
+export { keySwitchTransforms, type CostFunction } from './counting/cost.ts';
 export {
   WIRE_HEADER_BYTES,
   type WireKind,

@@ -44,7 +44,7 @@ export {
   quadraticGradientRow,
 } from './method.ts';
 export { batchRange, batchOf, permutation } from './batches.ts';
-export { columnSteps, rowSteps, rotateAndSumInPlace } from './circuits/rotate-and-sum.ts';
+export { columnSteps, rowSteps } from './circuits/rotate-and-sum.ts';
 export { maskAndReplicate, maskColumn } from './circuits/mask-and-replicate.ts';
 export { revolveAndSum, revolve } from './circuits/revolve.ts';
 export {
@@ -56,10 +56,9 @@ export {
   timesConstant,
 } from './circuits/odd-polynomial.ts';
 export { pairedInputFactor, evaluatePairedOdd } from './circuits/paired-sigmoid.ts';
-export { rotateAll, relineariseAllInPlace } from './circuits/together.ts';
 export { CHEAP_ORDER_SCALE_BITS, reduceProductInPlace, reduceProductsInPlace } from './circuits/reduce.ts';
 export { sumRowsAndPack, packChain, type PairCiphertext, expand, packModel } from './circuits/pack.ts';
-export { sumOfProducts, addProducts } from './circuits/sum-of-products.ts';
+export { sumOfProducts } from './circuits/sum-of-products.ts';
 export { PREDICTION_LEVEL, type PredictInput, predictScores, pairsTogether, expandModel } from './circuits/predict.ts';
 export {
   type ForwardInput,

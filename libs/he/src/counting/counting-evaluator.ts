@@ -2,18 +2,15 @@
  * An evaluator that computes nothing: it follows levels, scales and sizes, counts operations, collects the rotation
  * steps, and adds up the cost. The planner runs the real circuits on it, so its figures cannot drift from the code.
  */
+import { at } from '@blindfit/base';
+import type { Ciphertext, Plaintext } from '../ciphertext.ts';
 import { CircuitError } from '../errors.ts';
-import {
-  CONJUGATION,
-  noOperations,
-  type Ciphertext,
-  type Evaluator,
-  type FusedOperations,
-  type OperationCounts,
-  type Plaintext,
-} from '../evaluator.ts';
+import { Evaluator } from '../evaluator.ts';
+import type { OperationCounts } from '../operations.ts';
 import type { Parameters } from '../parameters.ts';
+import { transformsOf, type CostFunction, type PricedOperation } from './cost.ts';
 
+/** Stands for a ciphertext or a plaintext. Holds nothing. */
 class Shadow implements Ciphertext, Plaintext {
   level: number;
   scale: number;
@@ -26,7 +23,7 @@ class Shadow implements Ciphertext, Plaintext {
   }
 
   [Symbol.dispose](): void {
-    // Holds nothing.
+    // There is nothing to free.
   }
 }
 
@@ -35,43 +32,19 @@ function shadowOf(a: Ciphertext): Shadow {
   return a;
 }
 
-/**
- * Cost of a key switch on k primes, in number-theoretic transforms of length N: k inverse ones of the operand, k for each
- * of the k + 1 moduli of the key, and 2 (k + 1) to divide by the special prime.
- */
-export function keySwitchTransforms(primes: number): number {
-  return primes * primes + 4 * primes + 2;
-}
-
-/** Whether terms of these scales cannot be added. */
-function differ(scale: number, other: number): boolean {
-  return Math.abs(scale / other - 1) > 2 ** -40;
-}
-
-// Linear costs in transforms per prime, as `blindfit plan` measures them with the native evaluator, whose rotation takes 43 us a transform: 0.21 ms for a
-// product on 7 primes, 0.19 for one with a plaintext, 0.15 for a sum. What is encoded is kept.
-const MULTIPLY_PER_PRIME = 0.75;
-const MULTIPLY_PLAIN_PER_PRIME = 0.6;
-const ADD_PER_PRIME = 0.35;
-const ENCODE = 1;
-
-export class DryRunEvaluator implements Evaluator {
-  readonly parameters: Parameters;
-  readonly counts: OperationCounts = noOperations();
+export class CountingEvaluator extends Evaluator {
   /** Rotation steps met so far; 0 is the conjugation. */
   readonly steps = new Set<number>();
-  /** Total cost in transforms of length N. */
-  transforms = 0;
-  /** Sums of products are most of what a large job's plan consists of. */
-  readonly fused: Pick<FusedOperations, 'sumOfProducts'> = { sumOfProducts: (a, b) => this.#sumOfProducts(a, b) };
+  /** Monomials met so far, by level and power, with the cost of making each: evaluators cache them. */
+  readonly monomials = new Map<string, number>();
+  /** Total cost without monomials, in the unit of the cost function. */
+  cost = 0;
+  readonly #costOf: CostFunction;
 
-  /** By level. */
-  readonly #modulusBits: readonly number[];
-
-  constructor(parameters: Parameters) {
-    this.parameters = parameters;
-    let bits = 0;
-    this.#modulusBits = parameters.dataBits.map((b) => (bits += b));
+  /** @param costOf the cost of one operation, by default in transforms of length N */
+  constructor(parameters: Parameters, costOf: CostFunction = transformsOf) {
+    super(parameters);
+    this.#costOf = costOf;
   }
 
   /** A stand-in for an input. @throws CircuitError above the parameters' levels */
@@ -81,24 +54,18 @@ export class DryRunEvaluator implements Evaluator {
     return new Shadow(level, scale);
   }
 
-  /** Counts what `body` does `times` times over. */
+  /** Runs `body` once and counts it `times` times. */
   repeat<T>(times: number, body: () => T): T {
-    const counts = { ...this.counts };
-    const { transforms } = this;
+    const before = { ...this.counts };
+    const { cost } = this;
     const result = body();
-    for (const name of [
-      'rotations',
-      'relinearisations',
-      'multiplications',
-      'plainMultiplications',
-      'rescales',
-    ] as const) {
-      this.counts[name] = counts[name] + times * (this.counts[name] - counts[name]);
-    }
-    this.transforms = transforms + times * (this.transforms - transforms);
+    for (const name of Object.keys(before) as (keyof OperationCounts)[])
+      this.counts[name] = before[name] + times * (this.counts[name] - before[name]);
+    this.cost = cost + times * (this.cost - cost);
     return result;
   }
 
+  /** A power of two near the prime: which primes SEAL chooses does not matter to levels and costs. */
   prime(level: number): bigint {
     const bits = this.parameters.dataBits[level];
     if (bits === undefined) throw new CircuitError(`no level ${level}`);
@@ -106,7 +73,7 @@ export class DryRunEvaluator implements Evaluator {
   }
 
   encode(_first: Float64Array, level: number, scale: number, second?: Float64Array): Plaintext {
-    this.transforms += second === undefined ? ENCODE : 2 * ENCODE;
+    this.#spend(second === undefined ? 'encode' : 'encodePair', level);
     return new Shadow(level, scale);
   }
 
@@ -114,114 +81,84 @@ export class DryRunEvaluator implements Evaluator {
     return new Shadow(level, scale);
   }
 
-  monomial(_power: number, level: number): Plaintext {
+  monomial(power: number, level: number): Plaintext {
+    this.monomials.set(`${level}:${power}`, this.#costOf('monomial', level, 1));
     return new Shadow(level, 1);
   }
 
   copy(a: Ciphertext): Ciphertext {
+    this.#spend('copy', a.level, a.size);
     return new Shadow(a.level, a.scale, a.size);
   }
 
-  add(a: Ciphertext, b: Ciphertext): Ciphertext {
+  negateInPlace(a: Ciphertext): void {
+    this.#spend('negate', a.level, a.size);
+  }
+
+  /** Counts the products and sums that it stands for without doing them one by one: most of a large plan is this. */
+  override sumOfProducts(a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
+    const { level, scale } = this.startProducts(a, b);
+    for (const operand of [...a, ...b]) if (operand.level > level) this.#spend('drop', level);
+    this.cost += a.length * this.#costOf('multiply', level, 2) + (a.length - 1) * this.#costOf('add', level, 3);
+    return new Shadow(level, scale, 3);
+  }
+
+  protected sum(a: Ciphertext, b: Ciphertext): Ciphertext {
     const sum = this.copy(a);
-    this.addInPlace(sum, b);
+    this.addTo(sum, b);
     return sum;
   }
 
-  subtract(a: Ciphertext, b: Ciphertext): Ciphertext {
-    return this.add(a, b);
+  protected difference(a: Ciphertext, b: Ciphertext): Ciphertext {
+    return this.sum(a, b);
   }
 
-  addInPlace(a: Ciphertext, b: Ciphertext): void {
-    if (a.level !== b.level || differ(a.scale, b.scale)) throw new CircuitError('levels or scales of a sum differ');
-    this.transforms += ADD_PER_PRIME * (a.level + 1);
+  protected addTo(a: Ciphertext, b: Ciphertext): void {
+    this.#spend('add', b.level, a.size);
   }
 
-  addPlainInPlace(a: Ciphertext, b: Plaintext): void {
-    this.addInPlace(a, new Shadow(b.level, b.scale));
+  protected addPlainTo(a: Ciphertext, b: Plaintext): void {
+    this.#spend('addPlain', b.level, a.size);
   }
 
-  negateInPlace(a: Ciphertext): void {
-    this.transforms += ADD_PER_PRIME * (a.level + 1);
+  protected product(a: Ciphertext, b: Ciphertext, scale: number): Ciphertext {
+    this.#spend(a === b ? 'square' : 'multiply', a.level);
+    return new Shadow(a.level, scale, 3);
   }
 
-  multiply(a: Ciphertext, b: Ciphertext): Ciphertext {
-    if (a.level !== b.level) throw new CircuitError('levels of a product differ');
-    this.counts.multiplications++;
-    this.transforms += MULTIPLY_PER_PRIME * (a.level + 1);
-    return this.#checked(a.level, a.scale * b.scale, 3);
+  protected plainProduct(a: Ciphertext, b: Plaintext, scale: number): Ciphertext {
+    this.#spend('multiplyPlain', b.level, a.size);
+    return new Shadow(a.level, scale, a.size);
   }
 
-  square(a: Ciphertext): Ciphertext {
-    return this.multiply(a, a);
-  }
-
-  multiplyPlain(a: Ciphertext, b: Plaintext): Ciphertext {
-    this.counts.plainMultiplications++;
-    this.transforms += MULTIPLY_PLAIN_PER_PRIME * (a.level + 1);
-    return this.#checked(a.level, a.scale * b.scale, a.size);
-  }
-
-  relineariseInPlace(a: Ciphertext): void {
-    this.counts.relinearisations++;
-    this.transforms += keySwitchTransforms(a.level + 1);
+  protected relinearise(a: Ciphertext): void {
+    this.#spend('relinearise', a.level, a.size);
     shadowOf(a).size = 2;
   }
 
-  rescaleInPlace(a: Ciphertext): void {
+  protected rescale(a: Ciphertext): void {
     const shadow = shadowOf(a);
-    if (a.level === 0) throw new CircuitError('no level left to rescale');
-    this.counts.rescales++;
-    this.transforms += a.size * (a.level + 2);
-    shadow.scale /= Number(this.prime(a.level));
+    this.#spend('rescale', a.level, a.size);
+    shadow.scale /= 2 ** at(this.parameters.dataBits, a.level, 'data primes');
     shadow.level--;
   }
 
-  dropTo(a: Ciphertext, level: number): Ciphertext {
-    if (level > a.level) throw new CircuitError(`a ciphertext at level ${a.level} cannot rise to level ${level}`);
+  protected dropped(a: Ciphertext, level: number): Ciphertext {
+    this.#spend('drop', level, a.size);
     return new Shadow(level, a.scale, a.size);
   }
 
-  rotate(a: Ciphertext, step: number): Ciphertext {
+  protected rotated(a: Ciphertext, step: number): Ciphertext {
     this.steps.add(step);
-    this.counts.rotations++;
-    this.transforms += keySwitchTransforms(a.level + 1);
-    return this.copy(a);
+    this.#spend('rotate', a.level);
+    return new Shadow(a.level, a.scale);
   }
 
-  conjugate(a: Ciphertext): Ciphertext {
-    return this.rotate(a, CONJUGATION);
+  protected setScale(a: Ciphertext, scale: number): void {
+    shadowOf(a).scale = scale;
   }
 
-  multiplyValueInPlace(a: Ciphertext, factor: number): void {
-    shadowOf(a).scale /= factor;
-  }
-
-  /** Counts as the products and sums it stands for, without doing them one by one. */
-  #sumOfProducts(a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
-    const [left, right] = [a[0], b[0]];
-    if (left === undefined || right === undefined) throw new CircuitError('nothing to add');
-    const { level } = right;
-    const scale = left.scale * right.scale;
-    for (const [index, factor] of b.entries()) {
-      const other = a[index];
-      if (other === undefined || other.level < level) throw new CircuitError(`factor ${index} is below level ${level}`);
-      if (factor.level !== level || differ(other.scale * factor.scale, scale))
-        throw new CircuitError('levels or scales of a sum differ');
-    }
-    this.counts.multiplications += b.length;
-    this.transforms += (b.length * MULTIPLY_PER_PRIME + (b.length - 1) * ADD_PER_PRIME) * (level + 1);
-    return this.#checked(level, scale, 3);
-  }
-
-  /** SEAL refuses a scale that fills the modulus. */
-  #checked(level: number, scale: number, size: number): Ciphertext {
-    const bits = this.#modulusBits[level] ?? 0;
-    if (scale >= 2 ** bits)
-      throw new CircuitError(
-        `a scale of 2^${Math.log2(scale).toFixed(1)} at level ${level}`,
-        `the modulus there has ${bits} bits`,
-      );
-    return new Shadow(level, scale, size);
+  #spend(operation: PricedOperation, level: number, size = 2): void {
+    this.cost += this.#costOf(operation, level, size);
   }
 }

@@ -1,104 +1,35 @@
 /** The {@link Evaluator} on the native addon: node-seal's results, bit for bit. */
-import { CircuitError, MissingKeyError } from '../errors.ts';
-import {
-  CONJUGATION,
-  noOperations,
-  type Ciphertext,
-  type Evaluator,
-  type FusedOperations,
-  type OperationCounts,
-  type Plaintext,
-} from '../evaluator.ts';
-import { assertRoom, assertSame } from '../exact-scales.ts';
+import { at } from '@blindfit/base';
+import { BackendEvaluator, type EvaluationKeys } from '../backend-evaluator.ts';
+import type { Ciphertext, Plaintext } from '../ciphertext.ts';
+import { assertAlike, assertReduced, sameLevel } from '../evaluator.ts';
 import { galoisElement } from '../galois.ts';
-import type { Parameters } from '../parameters.ts';
 import type { NativeKey, NativeRing, Words } from './addon.ts';
-import {
-  nativeCiphertext,
-  nativePlaintext,
-  NativeCiphertext,
-  type NativePlaintext,
-  type NativeScheme,
-} from './native-scheme.ts';
+import { nativeCiphertext, nativePlaintext, NativeCiphertext, type NativeScheme } from './native-scheme.ts';
 
-/** The keys an evaluator works with. Galois keys by rotation step, 0 for the conjugation. */
-export interface NativeKeys {
-  readonly relinearisation: NativeKey | undefined;
-  readonly galois: ReadonlyMap<number, NativeKey>;
-}
+export type NativeKeys = EvaluationKeys<NativeKey, NativeKey>;
 
 export const NO_NATIVE_KEYS: NativeKeys = { relinearisation: undefined, galois: new Map() };
 
 /** Products the addon adds up in one call. */
 const MAX_PRODUCTS = 64;
-/** Key switches in one call: as many as it does in one pass over a key, and few enough that a task can be cancelled between calls. */
-const TOGETHER = 8;
+/** Key switches in one call: what the addon does in one pass over a key, and few enough to cancel a task between calls. */
+const MAX_BATCH = 8;
 
-export class NativeEvaluator implements Evaluator, FusedOperations {
-  readonly parameters: Parameters;
-  readonly counts: OperationCounts = noOperations();
-  readonly fused: FusedOperations = this;
+export class NativeEvaluator extends BackendEvaluator<NativeKey, NativeKey> {
   readonly #scheme: NativeScheme;
   readonly #ring: NativeRing;
-  readonly #keys: NativeKeys;
-  readonly #beforeCostly: () => void;
 
   /** @param beforeCostly called before every key switch and product: throwing there abandons the computation */
-  constructor(scheme: NativeScheme, keys: NativeKeys = NO_NATIVE_KEYS, beforeCostly: () => void = () => undefined) {
+  constructor(scheme: NativeScheme, keys: NativeKeys = NO_NATIVE_KEYS, beforeCostly?: () => void) {
+    super(scheme, keys, beforeCostly);
     this.#scheme = scheme;
     this.#ring = scheme.ring;
-    this.parameters = scheme.parameters;
-    this.#keys = keys;
-    this.#beforeCostly = beforeCostly;
-  }
-
-  prime(level: number): bigint {
-    return this.#scheme.prime(level);
-  }
-
-  encode(first: Float64Array, level: number, scale: number, second?: Float64Array): Plaintext {
-    return this.#scheme.encode(first, level, scale, second);
-  }
-
-  encodeConstant(value: number, level: number, scale: number): Plaintext {
-    return this.#scheme.encodeConstant(value, level, scale);
-  }
-
-  monomial(power: number, level: number): Plaintext {
-    return this.#scheme.monomial(power, level);
   }
 
   copy(a: Ciphertext): Ciphertext {
-    const from = nativeCiphertext(a);
-    return this.#make(from.size, from.level, from.scale, (out) => out.set(from.data));
-  }
-
-  add(a: Ciphertext, b: Ciphertext): Ciphertext {
-    assertSame('combine', a, b);
-    const [left, right] = sameSize(a, b);
-    return this.#make(left.size, left.level, left.scale, (out) =>
-      this.#ring.add(out, left.data, right.data, left.size, left.level),
-    );
-  }
-
-  subtract(a: Ciphertext, b: Ciphertext): Ciphertext {
-    assertSame('combine', a, b);
-    const [left, right] = sameSize(a, b);
-    return this.#make(left.size, left.level, left.scale, (out) =>
-      this.#ring.subtract(out, left.data, right.data, left.size, left.level),
-    );
-  }
-
-  addInPlace(a: Ciphertext, b: Ciphertext): void {
-    assertSame('combine', a, b);
-    const [left, right] = sameSize(a, b);
-    this.#ring.add(left.data, left.data, right.data, left.size, left.level);
-  }
-
-  addPlainInPlace(a: Ciphertext, b: Plaintext): void {
-    assertSame('add a plaintext', a, b);
-    const { data, size, level } = nativeCiphertext(a);
-    this.#ring.addPlain(data, data, nativePlaintext(b).data, size, level);
+    const { data, size, level, scale } = nativeCiphertext(a);
+    return this.#make(size, level, scale, (out) => out.set(data));
   }
 
   negateInPlace(a: Ciphertext): void {
@@ -106,258 +37,169 @@ export class NativeEvaluator implements Evaluator, FusedOperations {
     this.#ring.negate(data, data, size, level);
   }
 
-  multiply(a: Ciphertext, b: Ciphertext): Ciphertext {
-    const left = nativeCiphertext(a);
-    const right = nativeCiphertext(b);
-    if (left.level !== right.level) throw new CircuitError(`cannot multiply: levels ${left.level} and ${right.level}`);
-    if (left.size !== 2 || right.size !== 2)
-      throw new CircuitError(`cannot multiply: sizes ${left.size} and ${right.size}`, 'relinearise first');
-    this.#beforeCostly();
-    this.counts.multiplications++;
-    const scale = left.scale * right.scale;
-    assertRoom(this.parameters, scale, left.level);
-    return this.#make(3, left.level, scale, (out) => this.#ring.multiply(out, left.data, right.data, left.level));
-  }
-
-  square(a: Ciphertext): Ciphertext {
-    const { data, size, level, scale } = nativeCiphertext(a);
-    if (size !== 2) throw new CircuitError(`cannot square: size ${size}`, 'relinearise first');
-    this.#beforeCostly();
-    this.counts.multiplications++;
-    assertRoom(this.parameters, scale * scale, level);
-    return this.#make(3, level, scale * scale, (out) => this.#ring.square(out, data, level));
-  }
-
-  multiplyPlain(a: Ciphertext, b: Plaintext): Ciphertext {
-    const { data, size, level, scale } = nativeCiphertext(a);
-    const plain = this.#factor(level, scale, b);
-    return this.#make(size, level, scale * plain.scale, (out) =>
-      this.#ring.multiplyPlain(out, data, plain.data, size, level),
-    );
-  }
-
-  relineariseInPlace(a: Ciphertext): void {
-    this.relineariseAllInPlace([a]);
-  }
-
-  relineariseAllInPlace(a: readonly Ciphertext[]): void {
-    const key = this.#keys.relinearisation;
-    if (key === undefined) throw new MissingKeyError('relinearisation key', 'rotation keys only');
-    const unfinished = a.map(nativeCiphertext).filter(({ size }) => size !== 2);
-    const level = sameLevel(unfinished);
-    for (const some of inParts(unfinished)) {
-      this.#beforeCostly();
-      this.counts.relinearisations += some.length;
-      const outs = some.map(() => this.#scheme.take(2, level));
-      this.#ring.relinearise(
-        outs,
-        some.map(({ data }) => data),
-        level,
-        key,
+  /** One reduction for up to {@link MAX_PRODUCTS} products. */
+  override sumOfProducts(a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
+    const { level, scale } = this.startProducts(a, b);
+    using lowered = new DisposableStack();
+    const dataOf = (operand: Ciphertext): Words =>
+      nativeCiphertext(operand.level === level ? operand : lowered.use(this.dropTo(operand, level))).data;
+    const part = (from: number): Ciphertext =>
+      this.#make(3, level, scale, (out) =>
+        this.#ring.sumOfProducts(
+          out,
+          a.slice(from, from + MAX_PRODUCTS).map(dataOf),
+          b.slice(from, from + MAX_PRODUCTS).map(dataOf),
+          level,
+        ),
       );
-      some.forEach((of, index) => of.replace(outs[index] ?? of.data, 2, level));
+    const sum = part(0);
+    for (let from = MAX_PRODUCTS; from < a.length; from += MAX_PRODUCTS) {
+      using added = part(from);
+      this.addInPlace(sum, added);
+    }
+    return sum;
+  }
+
+  override split(a: Ciphertext, b: Ciphertext, plain: Plaintext): [Ciphertext, Ciphertext] {
+    assertAlike(a, b);
+    assertReduced('split', a);
+    const scale = this.startPlainProduct(b, plain);
+    const right = nativeCiphertext(b);
+    this.#ring.split(nativeCiphertext(a).data, right.data, nativePlaintext(plain).data, a.level);
+    right.scale = scale;
+    return [a, b];
+  }
+
+  override rotateAndSumInPlace(a: Ciphertext, steps: readonly number[]): void {
+    if (steps.length === 0) return;
+    assertReduced('rotate', a);
+    const target = nativeCiphertext(a);
+    const { level } = target;
+    const keys = steps.map((step) => this.galoisKey(step));
+    this.startKeySwitches('rotations', steps.length);
+    const out = this.#scheme.take(2, level);
+    const elements = steps.map((step) => galoisElement(step, this.parameters.ring));
+    this.#ring.rotateAndSum(out, target.data, level, elements, keys);
+    target.replace(out, 2, level);
+  }
+
+  override rotateAll(a: readonly Ciphertext[], step: number): Ciphertext[] {
+    assertReduced('rotate', ...a);
+    const level = sameLevel(a);
+    const key = this.galoisKey(step);
+    const element = galoisElement(step, this.parameters.ring);
+    using unfinished = new DisposableStack();
+    const results = batches(a).flatMap((batch) => {
+      this.startKeySwitches('rotations', batch.length);
+      const rotated = batch.map(({ scale }) => unfinished.use(this.#empty(2, level, scale)));
+      this.#ring.rotate(rotated.map(dataOf), batch.map(dataOf), level, element, key);
+      return rotated;
+    });
+    unfinished.move();
+    return results;
+  }
+
+  override relineariseAllInPlace(a: readonly Ciphertext[]): void {
+    const products = a.filter(({ size }) => size !== 2).map(nativeCiphertext);
+    const level = sameLevel(products);
+    const key = this.relinearisationKey();
+    for (const batch of batches(products)) {
+      this.startKeySwitches('relinearisations', batch.length);
+      const outs = batch.map(() => this.#scheme.take(2, level));
+      this.#ring.relinearise(outs, batch.map(dataOf), level, key);
+      batch.forEach((product, index) => product.replace(at(outs, index, 'relinearised ciphertexts'), 2, level));
     }
   }
 
-  rescaleInPlace(a: Ciphertext): void {
-    const of = nativeCiphertext(a);
-    if (of.level === 0) throw new CircuitError('no level left to rescale', 'plan fewer iterations');
-    this.counts.rescales++;
-    const out = this.#scheme.take(of.size, of.level - 1);
-    this.#ring.rescale(out, of.data, of.size, of.level);
-    of.scale /= Number(this.prime(of.level));
-    of.replace(out, of.size, of.level - 1);
+  protected sum(a: Ciphertext, b: Ciphertext): Ciphertext {
+    const { data, size, level, scale } = nativeCiphertext(a);
+    return this.#make(size, level, scale, (out) => this.#ring.add(out, data, dataOf(b), size, level));
   }
 
-  dropTo(a: Ciphertext, level: number): Ciphertext {
+  protected difference(a: Ciphertext, b: Ciphertext): Ciphertext {
+    const { data, size, level, scale } = nativeCiphertext(a);
+    return this.#make(size, level, scale, (out) => this.#ring.subtract(out, data, dataOf(b), size, level));
+  }
+
+  protected addTo(a: Ciphertext, b: Ciphertext): void {
+    const { data, size, level } = nativeCiphertext(a);
+    this.#ring.add(data, data, dataOf(b), size, level);
+  }
+
+  protected addPlainTo(a: Ciphertext, b: Plaintext): void {
+    const { data, size, level } = nativeCiphertext(a);
+    this.#ring.addPlain(data, data, nativePlaintext(b).data, size, level);
+  }
+
+  protected product(a: Ciphertext, b: Ciphertext, scale: number): Ciphertext {
+    const { data, level } = nativeCiphertext(a);
+    return this.#make(3, level, scale, (out) =>
+      a === b ? this.#ring.square(out, data, level) : this.#ring.multiply(out, data, dataOf(b), level),
+    );
+  }
+
+  protected plainProduct(a: Ciphertext, b: Plaintext, scale: number): Ciphertext {
+    const { data, size, level } = nativeCiphertext(a);
+    return this.#make(size, level, scale, (out) =>
+      this.#ring.multiplyPlain(out, data, nativePlaintext(b).data, size, level),
+    );
+  }
+
+  protected relinearise(a: Ciphertext): void {
+    this.relineariseAllInPlace([a]);
+  }
+
+  protected rescale(a: Ciphertext): void {
+    const product = nativeCiphertext(a);
+    const { data, size, level } = product;
+    const out = this.#scheme.take(size, level - 1);
+    this.#ring.rescale(out, data, size, level);
+    product.scale /= Number(this.prime(level));
+    product.replace(out, size, level - 1);
+  }
+
+  protected dropped(a: Ciphertext, level: number): Ciphertext {
     const from = nativeCiphertext(a);
-    if (level > from.level) throw new CircuitError(`a ciphertext at level ${from.level} cannot rise to level ${level}`);
-    if (level === from.level) return this.copy(from);
     return this.#make(from.size, level, from.scale, (out) =>
       this.#ring.dropTo(out, from.data, from.size, from.level, level),
     );
   }
 
-  rotate(a: Ciphertext, step: number): Ciphertext {
-    return this.#turn(a, step, `rotation key for step ${step}`);
-  }
-
-  rotateAll(a: readonly Ciphertext[], step: number): Ciphertext[] {
-    const key = this.#galoisKey(step, `rotation key for step ${step}`);
-    const from = a.map(nativeCiphertext);
-    const level = sameLevel(from);
-    const unfinished = from.find(({ size }) => size !== 2);
-    if (unfinished !== undefined) throw new CircuitError(`cannot rotate: size ${unfinished.size}`, 'relinearise first');
-    const results: NativeCiphertext[] = [];
-    try {
-      for (const some of inParts(from)) {
-        this.#beforeCostly();
-        this.counts.rotations += some.length;
-        const made = some.map(
-          ({ scale }) =>
-            new NativeCiphertext(this.#scheme.pool.give, this.#scheme.take(2, level), { size: 2, level, scale }),
-        );
-        results.push(...made);
-        this.#ring.rotate(
-          made.map(({ data }) => data),
-          some.map(({ data }) => data),
-          level,
-          galoisElement(step, this.parameters.ring),
-          key,
-        );
-      }
-      return results;
-    } catch (error) {
-      for (const each of results) each[Symbol.dispose]();
-      throw error;
-    }
-  }
-
-  conjugate(a: Ciphertext): Ciphertext {
-    return this.#turn(a, CONJUGATION, 'conjugation key');
-  }
-
-  sumOfProducts(a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
-    const level = Math.min(...a.map((each) => each.level), ...b.map((each) => each.level));
-    const lowered: Ciphertext[] = [];
-    try {
-      const dataOf = (each: Ciphertext): Words => {
-        if (each.level === level) return nativeCiphertext(each).data;
-        const low = this.dropTo(each, level);
-        lowered.push(low);
-        return nativeCiphertext(low).data;
-      };
-      let sum: Ciphertext | undefined;
-      for (let from = 0; from < a.length; from += MAX_PRODUCTS) {
-        const part = this.#productsOf(
-          a.slice(from, from + MAX_PRODUCTS),
-          b.slice(from, from + MAX_PRODUCTS),
-          level,
-          dataOf,
-        );
-        if (sum === undefined) {
-          sum = part;
-          continue;
-        }
-        using added = part;
-        this.addInPlace(sum, added);
-      }
-      if (sum === undefined) throw new CircuitError('nothing to add');
-      return sum;
-    } finally {
-      for (const each of lowered) each[Symbol.dispose]();
-    }
-  }
-
-  splitInPlace(a: Ciphertext, b: Ciphertext, plain: Plaintext): void {
-    assertSame('combine', a, b);
-    const [left, right] = sameSize(a, b);
-    if (left.size !== 2) throw new CircuitError(`cannot split: size ${left.size}`, 'relinearise first');
-    const { data, scale } = this.#factor(left.level, right.scale, plain);
-    this.#ring.split(left.data, right.data, data, left.level);
-    right.scale *= scale;
-  }
-
-  rotateAndSumInPlace(a: Ciphertext, steps: readonly number[]): void {
-    if (steps.length === 0) return;
-    const of = nativeCiphertext(a);
-    const keys = steps.map((step) => this.#galoisKey(step, `rotation key for step ${step}`));
-    this.#beforeCostly();
-    this.counts.rotations += steps.length;
-    const out = this.#scheme.take(2, of.level);
-    this.#ring.rotateAndSum(
-      out,
-      of.data,
-      of.level,
-      steps.map((step) => galoisElement(step, this.parameters.ring)),
-      keys,
-    );
-    of.replace(out, 2, of.level);
-  }
-
-  multiplyValueInPlace(a: Ciphertext, factor: number): void {
-    if (!(factor > 0 && Number.isFinite(factor)))
-      throw new CircuitError(`a scale cannot carry the factor ${factor}`, 'positive finite factors only');
-    nativeCiphertext(a).scale /= factor;
-  }
-
-  #productsOf(
-    a: readonly Ciphertext[],
-    b: readonly Ciphertext[],
-    level: number,
-    dataOf: (each: Ciphertext) => Words,
-  ): Ciphertext {
-    const scales = a.map((left, index) => left.scale * (b[index]?.scale ?? NaN));
-    const [scale = NaN] = scales;
-    for (const other of scales) assertSame('add products', { level, scale }, { level, scale: other });
-    assertRoom(this.parameters, scale, level);
-    if ([...a, ...b].some(({ size }) => size !== 2))
-      throw new CircuitError('a product of unreduced ciphertexts', 'relinearise first');
-    this.#beforeCostly();
-    this.counts.multiplications += a.length;
-    return this.#make(3, level, scale, (out) => this.#ring.sumOfProducts(out, a.map(dataOf), b.map(dataOf), level));
-  }
-
-  /** The plaintext that a ciphertext of that level and scale is to be multiplied by: checked and counted. */
-  #factor(level: number, scale: number, by: Plaintext): NativePlaintext {
-    const plain = nativePlaintext(by);
-    if (level !== plain.level)
-      throw new CircuitError(`cannot multiply by a plaintext: levels ${level} and ${plain.level}`);
-    this.#beforeCostly();
-    this.counts.plainMultiplications++;
-    assertRoom(this.parameters, scale * plain.scale, level);
-    return plain;
-  }
-
-  #turn(a: Ciphertext, step: number, what: string): Ciphertext {
-    const key = this.#galoisKey(step, what);
-    const { data, size, level, scale } = nativeCiphertext(a);
-    if (size !== 2) throw new CircuitError(`cannot rotate: size ${size}`, 'relinearise first');
-    this.#beforeCostly();
-    this.counts.rotations++;
+  protected rotated(a: Ciphertext, step: number): Ciphertext {
+    const { data, level, scale } = nativeCiphertext(a);
+    const key = this.galoisKey(step);
     return this.#make(2, level, scale, (out) =>
       this.#ring.rotate([out], [data], level, galoisElement(step, this.parameters.ring), key),
     );
   }
 
-  #galoisKey(step: number, what: string): NativeKey {
-    const key = this.#keys.galois.get(step);
-    if (key === undefined)
-      throw new MissingKeyError(what, `steps ${[...this.#keys.galois.keys()].join(', ') || 'none'}`);
-    return key;
+  protected setScale(a: Ciphertext, scale: number): void {
+    nativeCiphertext(a).scale = scale;
   }
 
   #make(size: number, level: number, scale: number, fill: (out: Words) => void): NativeCiphertext {
-    const { pool } = this.#scheme;
-    const out = this.#scheme.take(size, level);
+    const made = this.#empty(size, level, scale);
     try {
-      fill(out);
+      fill(made.data);
     } catch (error) {
-      pool.give(out);
+      made[Symbol.dispose]();
       throw error;
     }
-    return new NativeCiphertext(pool.give, out, { size, level, scale });
+    return made;
+  }
+
+  /** A ciphertext whose content is undefined. */
+  #empty(size: number, level: number, scale: number): NativeCiphertext {
+    return new NativeCiphertext(this.#scheme.pool.give, this.#scheme.take(size, level), { size, level, scale });
   }
 }
 
-/** @returns the level of all of them; 0 for none */
-function sameLevel(all: readonly NativeCiphertext[]): number {
-  const [{ level } = { level: 0 }] = all;
-  const other = all.find((each) => each.level !== level);
-  if (other !== undefined) throw new CircuitError(`key switches of levels ${level} and ${other.level} together`);
-  return level;
+function dataOf(a: Ciphertext): Words {
+  return nativeCiphertext(a).data;
 }
 
-function inParts<T>(all: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(all.length / TOGETHER) }, (_, part) =>
-    all.slice(part * TOGETHER, (part + 1) * TOGETHER),
+function batches<T>(all: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(all.length / MAX_BATCH) }, (_, batch) =>
+    all.slice(batch * MAX_BATCH, (batch + 1) * MAX_BATCH),
   );
-}
-
-function sameSize(a: Ciphertext, b: Ciphertext): [NativeCiphertext, NativeCiphertext] {
-  const left = nativeCiphertext(a);
-  const right = nativeCiphertext(b);
-  if (left.size !== right.size)
-    throw new CircuitError(`cannot combine ciphertexts of ${left.size} and ${right.size} polynomials`);
-  return [left, right];
 }

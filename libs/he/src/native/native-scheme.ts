@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
+import type { Ciphertext, Plaintext } from '../ciphertext.ts';
 import { constantContent, residue } from '../constants.ts';
 import { discard } from '../discard.ts';
 import { CircuitError, WireError } from '../errors.ts';
-import type { Ciphertext, Plaintext } from '../evaluator.ts';
 import { checkedPayload } from '../formats/payload.ts';
 import { maxPayloadBytes } from '../formats/wire.ts';
 import { galoisElement } from '../galois.ts';

@@ -12,14 +12,14 @@ import type {
   SEALContext,
   MainModule,
 } from 'node-seal';
+import type { Ciphertext, Plaintext } from '../ciphertext.ts';
 import { constantContent, residue } from '../constants.ts';
 import { discard } from '../discard.ts';
 import { CircuitError, WireError } from '../errors.ts';
-import { CONJUGATION, type Ciphertext, type Plaintext } from '../evaluator.ts';
 import { checkedPayload } from '../formats/payload.ts';
 import { plaintextBytes, plaintextValues } from '../formats/plaintext-bytes.ts';
 import { maxPayloadBytes, type WireFields } from '../formats/wire.ts';
-import { galoisElement } from '../galois.ts';
+import { CONJUGATION, galoisElement } from '../galois.ts';
 import type { Parameters } from '../parameters.ts';
 import type { PairedSlots } from '../slots.ts';
 import { addMultiple } from './add-multiple.ts';

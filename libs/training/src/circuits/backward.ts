@@ -3,7 +3,6 @@ import type { Layout } from '../layout/layout.ts';
 import { sumRowsAndPack } from './pack.ts';
 import { reduceProductsInPlace } from './reduce.ts';
 import { revolve } from './revolve.ts';
-import { addProducts } from './sum-of-products.ts';
 
 export interface BackwardInput {
   readonly layout: Layout;
@@ -30,7 +29,7 @@ export function backward(evaluator: Evaluator, input: BackwardInput): Ciphertext
     for (const [block, cells] of gradientFeatures) {
       if (cells.length !== revolved.length)
         throw new CircuitError(`${cells.length} ciphertexts of block ${block}`, `${revolved.length} are needed`);
-      products.set(block, addProducts(evaluator, cells, revolved));
+      products.set(block, evaluator.sumOfProducts(cells, revolved));
     }
     reduceProductsInPlace(evaluator, [...products.values()]);
   } finally {

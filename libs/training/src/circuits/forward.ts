@@ -5,7 +5,7 @@ import { maskAndReplicate, maskColumn } from './mask-and-replicate.ts';
 import { evaluateMonicOdd, inputScale, monicOdd } from './odd-polynomial.ts';
 import { evaluatePairedOdd, pairedInputFactor } from './paired-sigmoid.ts';
 import { revolveAndSum } from './revolve.ts';
-import { columnSteps, rotateAndSumInPlace } from './rotate-and-sum.ts';
+import { columnSteps } from './rotate-and-sum.ts';
 import { sumOfProducts } from './sum-of-products.ts';
 
 export interface ForwardInput {
@@ -31,7 +31,7 @@ export function forwardLevels(degree: SigmoidPolynomial['degree']): number {
 export function forward(evaluator: Evaluator, input: ForwardInput): Ciphertext {
   const { layout, features, weights, labels, sigmoid } = input;
   using products = sumOfProducts(evaluator, layout, features, weights);
-  rotateAndSumInPlace(evaluator, products, columnSteps(layout));
+  evaluator.rotateAndSumInPlace(products, columnSteps(layout));
   const scale = inputScale(evaluator, sigmoid.degree, products.level - 1, labels.scale);
   using u = maskAndReplicate(evaluator, layout, products, pairedInputFactor(sigmoid), scale);
   using odd = evaluatePairedOdd(evaluator, sigmoid, u);
@@ -73,11 +73,11 @@ export function startScores(evaluator: Evaluator, input: StartInput): Ciphertext
       return evaluator.dropTo(total, input.level + startLevels(sigmoid.degree));
     }),
   );
-  rotateAndSumInPlace(evaluator, sum, columnSteps(layout));
+  evaluator.rotateAndSumInPlace(sum, columnSteps(layout));
   const polynomial = monicOdd(sigmoid);
   const scale = inputScale(evaluator, polynomial.degree, sum.level - 1, input.scale);
   using even = maskColumn(evaluator, layout, sum, polynomial.inputFactor * initialWeight, scale);
-  rotateAndSumInPlace(evaluator, even, columnSteps(layout).slice(1));
+  evaluator.rotateAndSumInPlace(even, columnSteps(layout).slice(1));
   using odd = evaluator.rotate(even, 1);
   // J is i on even slots and -i on odd ones: the second class needs the scores negated on odd slots.
   using alternating = evaluator.subtract(even, odd);

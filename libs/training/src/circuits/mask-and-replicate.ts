@@ -1,6 +1,6 @@
 import type { Ciphertext, Evaluator } from '@blindfit/he';
 import type { Layout } from '../layout/layout.ts';
-import { columnSteps, rotateAndSumInPlace } from './rotate-and-sum.ts';
+import { columnSteps } from './rotate-and-sum.ts';
 
 /**
  * Keeps the first slot of every sample times `factor`, and spreads it leftwards: the first slot of sample m holds its value, the
@@ -14,7 +14,7 @@ export function maskAndReplicate(
   scale: number,
 ): Ciphertext {
   const kept = maskColumn(evaluator, layout, a, factor, scale);
-  rotateAndSumInPlace(evaluator, kept, columnSteps(layout));
+  evaluator.rotateAndSumInPlace(kept, columnSteps(layout));
   return kept;
 }
 

@@ -9,8 +9,7 @@
  */
 import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
 import { pairExponent, type Layout } from '../layout/layout.ts';
-import { rotateAndSumInPlace, rowSteps } from './rotate-and-sum.ts';
-import { rotateAll } from './together.ts';
+import { rowSteps } from './rotate-and-sum.ts';
 
 interface Stage {
   /** Left rotation that flips the sign of X^power. */
@@ -45,7 +44,7 @@ export function sumRowsAndPack(
   }
   const packed = nodes.get(0);
   if (packed === undefined || nodes.size !== 1) throw new CircuitError('blocks to pack do not belong to one pair');
-  rotateAndSumInPlace(evaluator, packed, rowSteps(layout).slice(layout.blockBits));
+  evaluator.rotateAndSumInPlace(packed, rowSteps(layout).slice(layout.blockBits));
   return packed;
 }
 
@@ -53,7 +52,7 @@ export function sumRowsAndPack(
 function merge(evaluator: Evaluator, a: Ciphertext | undefined, b: Ciphertext | undefined, stage: Stage): Ciphertext {
   if (b === undefined) {
     if (a === undefined) throw new CircuitError('nothing to merge');
-    rotateAndSumInPlace(evaluator, a, [stage.step]);
+    evaluator.rotateAndSumInPlace(a, [stage.step]);
     return a;
   }
   using right = b;
@@ -119,10 +118,11 @@ export function expand(
     const stage = stageOf(layout, s);
     const needed = Math.ceil(layout.blocks / 2 ** s);
     const splitting = nodes.slice(0, needed - nodes.length);
-    const turned = rotateAll(evaluator, splitting, stage.step);
+    const turned = evaluator.rotateAll(splitting, stage.step);
     nodes = nodes.flatMap((parent, index) => {
       const other = turned[index];
-      if (other !== undefined) return split(evaluator, parent, other, stage.power);
+      // Twice the terms that do not have the power, and twice those that do, divided by it.
+      if (other !== undefined) return evaluator.split(parent, other, evaluator.monomial(-stage.power, parent.level));
       // The other half is empty, so rotating would change nothing: double as the addition would have.
       evaluator.addInPlace(parent, parent);
       return [parent];
@@ -130,19 +130,6 @@ export function expand(
   }
   for (const node of nodes) evaluator.multiplyValueInPlace(node, 2 ** -(layout.blockBits + pairBits));
   return nodes;
-}
-
-/** Twice the terms of `parent` that do not have the power, and twice those that do, divided by it. @param turned its rotation; both are used up */
-function split(evaluator: Evaluator, parent: Ciphertext, turned: Ciphertext, power: number): [Ciphertext, Ciphertext] {
-  const monomial = evaluator.monomial(-power, parent.level);
-  if (evaluator.fused?.splitInPlace !== undefined) {
-    evaluator.fused.splitInPlace(parent, turned, monomial);
-    return [parent, turned];
-  }
-  using other = turned;
-  using difference = evaluator.subtract(parent, other);
-  evaluator.addInPlace(parent, other);
-  return [parent, evaluator.multiplyPlain(difference, monomial)];
 }
 
 /** Twice the terms of `node` (which is freed) that have the stage's power, divided by it, or those that do not have it. */

@@ -5,7 +5,7 @@
 import type { Ciphertext, Evaluator } from '@blindfit/he';
 import type { Layout } from '../layout/layout.ts';
 import { expand } from './pack.ts';
-import { columnSteps, rotateAndSumInPlace } from './rotate-and-sum.ts';
+import { columnSteps } from './rotate-and-sum.ts';
 import { sumOfProducts } from './sum-of-products.ts';
 
 /** The level that encrypted samples, and the model, come in at: one product. */
@@ -26,7 +26,7 @@ export interface PredictInput {
  */
 export function predictScores(evaluator: Evaluator, { layout, features, weights }: PredictInput): Ciphertext {
   const scores = sumOfProducts(evaluator, layout, features, weights);
-  rotateAndSumInPlace(evaluator, scores, columnSteps(layout));
+  evaluator.rotateAndSumInPlace(scores, columnSteps(layout));
   return scores;
 }
 

@@ -1,5 +1,4 @@
 import type { Ciphertext, Evaluator } from '@blindfit/he';
-import { relineariseAllInPlace } from './together.ts';
 
 /** From this scale on, the noise of the cheaper order stays far below what a weight's precision needs. */
 export const CHEAP_ORDER_SCALE_BITS = 42;
@@ -17,7 +16,7 @@ export function reduceProductInPlace(evaluator: Evaluator, product: Ciphertext):
 /** {@link reduceProductInPlace} of products of one level. One key switch, one rescale each. */
 export function reduceProductsInPlace(evaluator: Evaluator, products: readonly Ciphertext[]): void {
   const rescaleFirst = evaluator.parameters.scaleBits >= CHEAP_ORDER_SCALE_BITS;
-  if (!rescaleFirst) relineariseAllInPlace(evaluator, products);
+  if (!rescaleFirst) evaluator.relineariseAllInPlace(products);
   for (const product of products) evaluator.rescaleInPlace(product);
-  if (rescaleFirst) relineariseAllInPlace(evaluator, products);
+  if (rescaleFirst) evaluator.relineariseAllInPlace(products);
 }

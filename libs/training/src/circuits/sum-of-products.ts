@@ -24,37 +24,9 @@ export function sumOfProducts(
   }
   return revolveAndSum(evaluator, layout, (turns) => {
     const sums = turns.map((turn) =>
-      addProducts(evaluator, features.slice(turn * blocks, (turn + 1) * blocks), weights),
+      evaluator.sumOfProducts(features.slice(turn * blocks, (turn + 1) * blocks), weights),
     );
     reduceProductsInPlace(evaluator, sums);
     return sums;
   });
-}
-
-/**
- * Sum over i of a[i] b[i], of size 3, before any reduction. No key switch.
- * @param a at the level of `b`, or above; all of `b` at one level
- */
-export function addProducts(evaluator: Evaluator, a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
-  if (a.length !== b.length || b.length === 0)
-    throw new CircuitError(
-      `${a.length} and ${b.length} factors`,
-      'as many of the one as of the other, and at least one, are needed',
-    );
-  if (evaluator.fused?.sumOfProducts !== undefined) return evaluator.fused.sumOfProducts(a, b);
-  let sum: Ciphertext | undefined;
-  b.forEach((right, index) => {
-    const left = a[index];
-    if (left === undefined) throw new CircuitError(`no factor ${index}`);
-    using lowered = evaluator.dropTo(left, right.level);
-    const term = evaluator.multiply(lowered, right);
-    if (sum === undefined) {
-      sum = term;
-    } else {
-      using added = term;
-      evaluator.addInPlace(sum, added);
-    }
-  });
-  if (sum === undefined) throw new CircuitError('nothing to add');
-  return sum;
 }

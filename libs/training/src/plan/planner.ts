@@ -3,7 +3,7 @@
  * operation counts, bytes and memory. Nothing here is chosen by the user by hand, and nothing depends on the data.
  */
 import {
-  DryRunEvaluator,
+  CountingEvaluator,
   keySwitchTransforms,
   CircuitError,
   PlanError,
@@ -323,9 +323,9 @@ function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; 
   const counts = noOperations();
   let transforms = 0;
   const steps = new Set<number>();
-  const addRun = (times: number, body: (evaluator: DryRunEvaluator) => void): void => {
+  const addRun = (times: number, body: (evaluator: CountingEvaluator) => void): void => {
     if (times === 0) return;
-    const evaluator = new DryRunEvaluator(parameters);
+    const evaluator = new CountingEvaluator(parameters);
     try {
       body(evaluator);
     } catch (error) {
@@ -344,7 +344,7 @@ function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; 
       'rescales',
     ] as const)
       counts[name] += times * evaluator.counts[name];
-    transforms += times * evaluator.transforms;
+    transforms += times * evaluator.cost;
     for (const step of evaluator.steps) steps.add(step);
   };
   if (hyperparameters.initialWeight !== 0)
@@ -360,7 +360,7 @@ function dryRun(plan: PlanBase): { counts: OperationCounts; transforms: number; 
     }
   }
   // The model; and V of every iteration for the owner's report, unless refreshes have shown it.
-  const inputs = (evaluator: DryRunEvaluator): Ciphertext[] =>
+  const inputs = (evaluator: CountingEvaluator): Ciphertext[] =>
     chainsOf(plan).map(() => evaluator.input(schedule.modelLevel, plan.refreshScale));
   addRun(segments.length > 1 ? 1 : 1 + hyperparameters.iterations, (evaluator) => {
     packModel(evaluator, layout, inputs(evaluator), plan.grouping.pairsPerChain, schedule.modelLevel);
@@ -382,7 +382,7 @@ function countBy<T>(items: readonly T[], key: (item: T) => number): Map<number, 
   return counts;
 }
 
-function dryStart(evaluator: DryRunEvaluator, plan: PlanBase): Ciphertext {
+function dryStart(evaluator: CountingEvaluator, plan: PlanBase): Ciphertext {
   const { layout, hyperparameters, features, labels } = plan;
   return startScores(evaluator, {
     layout,
@@ -394,7 +394,7 @@ function dryStart(evaluator: DryRunEvaluator, plan: PlanBase): Ciphertext {
   });
 }
 
-function drySegment(evaluator: DryRunEvaluator, plan: PlanBase, segment: Segment, pairs: number): void {
+function drySegment(evaluator: CountingEvaluator, plan: PlanBase, segment: Segment, pairs: number): void {
   const { layout, hyperparameters, grouping, iterations, refreshScale } = plan;
   const { sigmoid, initialWeight } = hyperparameters;
   const etas = momentumSchedule(hyperparameters.iterations);
@@ -670,7 +670,7 @@ function iterationSpan(plan: Plan): number {
   } = plan;
   const levels = plan.iterations.find(({ weights }) => weights !== undefined);
   if (levels?.weights === undefined) return 0;
-  const evaluator = new DryRunEvaluator(parameters);
+  const evaluator = new CountingEvaluator(parameters);
   const weights = expand(
     evaluator,
     layout,
@@ -692,7 +692,7 @@ function iterationSpan(plan: Plan): number {
     errors: Array.from({ length: grouping.shardsPerTask }, () => errors),
     gradientFeatures: new Map(Array.from({ length: grouping.blocksPerTask }, (_, block) => [block, cells])),
   });
-  return evaluator.transforms;
+  return evaluator.cost;
 }
 
 function tryShape(

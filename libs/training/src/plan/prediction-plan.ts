@@ -3,7 +3,7 @@
  * another number of samples, with turns of its own.
  */
 import {
-  DryRunEvaluator,
+  CountingEvaluator,
   keySwitchTransforms,
   CircuitError,
   PlanError,
@@ -99,7 +99,7 @@ export function derivePredictionPlan(
     features: { level: PREDICTION_LEVEL, scale },
     model: { level: PREDICTION_LEVEL, maxScale: 2 ** (parameters.scaleBits + MODEL_SCALE_BITS) },
   };
-  const { counts, transforms, steps } = dryRun(base);
+  const { counts, cost: transforms, steps } = dryRun(base);
   const { ring } = parameters;
   const primes = parameters.dataBits.length;
   const keyBytes = 2 * primes * (primes + 1) * ring * 8;
@@ -166,8 +166,8 @@ function dryRun({
   grouping,
   features,
   model,
-}: Pick<PredictionPlan, 'parameters' | 'layout' | 'grouping' | 'features' | 'model'>): DryRunEvaluator {
-  const evaluator = new DryRunEvaluator(parameters);
+}: Pick<PredictionPlan, 'parameters' | 'layout' | 'grouping' | 'features' | 'model'>): CountingEvaluator {
+  const evaluator = new CountingEvaluator(parameters);
   const full = Math.floor(layout.shards / grouping.shardsPerTask);
   const rest = layout.shards % grouping.shardsPerTask;
   // Pairs differ in how many others share their ciphertext: all but those of the last one have it full.
