@@ -15,7 +15,7 @@ import {
   type Model,
 } from '@blindfit/data';
 import { digitFiles, type Split } from '@blindfit/demo';
-import { encodeModel, parseModel, type OnnxNode, extractDataset, loadBackbone, openIdxSource } from '@blindfit/images';
+import { encodeModel, extractDataset, loadBackbone, openIdxSource, parseModel } from '@blindfit/images';
 import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
 import { exportTrained } from '../src/export/export-model.ts';
 import { prepareData } from '../src/train/data.ts';
@@ -150,7 +150,7 @@ suite('a model of the built-in backbone', () => {
       /^model {4}.*digits\.onnx, [\d.]+ [KM]iB\ninput {4}image: N x 1 x 28 x 28, grey in \[0, 1\]\noutputs {2}scores, probabilities, label_index: 10 classes\ncheck {4}onnxruntime agrees with "blindfit predict" on 4 random images: scores within \d\.\de-\d+ of their range\n$/,
     );
     assert.match(stderr, /^caution: the model's weights were decrypted from CKKS ciphertexts[^]*CPA-D/);
-    const { metadata } = parseModel(await readFile(join(directory, 'digits.onnx')));
+    const { metadataProps: metadata } = parseModel(await readFile(join(directory, 'digits.onnx')));
     assert.deepEqual(
       JSON.parse(metadata.find(({ key }) => key === 'blindfit.classes')?.value ?? ''),
       modelOf('pca').classes,
@@ -161,29 +161,30 @@ suite('a model of the built-in backbone', () => {
     const directory = await temporaryDirectory(t);
     const { bytes } = await loadBackbone({ backbone: 'scattering' });
     const source = parseModel(bytes);
-    const like = source.graph.nodes.at(-1);
+    const { graph } = source;
+    const like = graph.node.at(-1);
     assert.ok(like);
-    // Noise that onnxruntime seeds with the node's number, which the export changes by leaving out a node that nothing needs.
-    const node = (opType: string, inputs: string[], output: string): OnnxNode => ({
+    // onnxruntime seeds noise with the node's number, which the export changes by leaving out an unneeded node.
+    const node = (opType: string, input: string[], name: string): typeof like => ({
       ...like,
-      name: output,
+      name,
       opType,
-      inputs,
-      outputs: [output],
-      attributes: [],
+      input,
+      output: [name],
+      attribute: [],
     });
-    const renamed = source.graph.nodes.map((each) => ({
-      ...each,
-      name: `steady ${each.name}`,
-      outputs: each.outputs.map((value) => (value === 'features' ? 'steady' : value)),
+    const renamed = graph.node.map((original) => ({
+      ...original,
+      name: `steady ${original.name}`,
+      output: original.output.map((value) => (value === 'features' ? 'steady' : value)),
     }));
-    const nodes = [
+    graph.node = [
       node('Identity', ['image'], 'unused'),
       ...renamed,
       node('RandomNormalLike', ['steady'], 'noise'),
       node('Add', ['steady', 'noise'], 'features'),
     ];
-    await writeFile(join(directory, 'random.onnx'), encodeModel({ ...source, graph: { ...source.graph, nodes } }));
+    await writeFile(join(directory, 'random.onnx'), encodeModel(source));
     await writeFile(join(directory, 'model.json'), serialiseModel(modelOf('none')));
     const out = join(directory, 'out.onnx');
     const { status, stdout, stderr } = await runCli(t, [

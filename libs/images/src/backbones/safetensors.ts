@@ -1,10 +1,5 @@
-/** Bytes that are not a safetensors file, or a tensor that cannot be used. The message says what was wrong. */
-export class SafetensorsError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'SafetensorsError';
-  }
-}
+import { messageOf } from '@blindfit/base';
+import { FeatureError } from '../feature-error.ts';
 
 /** A tensor of a safetensors file; its values are converted when asked for. */
 export interface StoredTensor {
@@ -13,7 +8,7 @@ export interface StoredTensor {
   readonly shape: readonly number[];
   /**
    * Its values as 32-bit floats, row-major.
-   * @throws SafetensorsError unless the dtype is F32, F16 or BF16
+   * @throws FeatureError `bad-weights` unless the dtype is F32, F16 or BF16
    */
   floats(): Float32Array;
 }
@@ -33,7 +28,7 @@ const BYTES_PER_VALUE: ReadonlyMap<string, number> = new Map([
  * Reads a safetensors file: 8 bytes header length, a JSON header, the values.
  * @param bytes the whole file; tensors keep views of it
  * @returns the tensors by name
- * @throws SafetensorsError if it is damaged: offsets outside the file, sizes that do not fit shapes, overlaps, no JSON
+ * @throws FeatureError `bad-weights` if it is damaged: offsets outside the file, sizes that do not fit shapes, overlaps, no JSON
  */
 export function parseSafetensors(bytes: Uint8Array): ReadonlyMap<string, StoredTensor> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -53,7 +48,8 @@ export function parseSafetensors(bytes: Uint8Array): ReadonlyMap<string, StoredT
     const { dtype, shape, begin, end } = parseEntry(name, value);
     if (end > data.length)
       throw bad(
-        `the tensor ${quoted(name)} lies at bytes ${begin} to ${end} and there are ${data.length}; the file may be cut off`,
+        `the tensor ${quoted(name)} lies at bytes ${begin} to ${end} and there are ${data.length}; ` +
+          'the file may be cut off',
       );
     ranges.push({ name, begin, end });
     tensors.set(name, { dtype, shape, floats: () => toFloats(name, dtype, data.subarray(begin, end)) });
@@ -73,7 +69,7 @@ function parseHeader(bytes: Uint8Array): object {
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (error) {
-    throw bad(`its header is not JSON (${error instanceof Error ? error.message : String(error)})`, { cause: error });
+    throw bad(`its header is not JSON (${messageOf(error)})`, { cause: error });
   }
   if (typeof header !== 'object' || header === null || Array.isArray(header))
     throw bad('its header is not a JSON object');
@@ -100,7 +96,8 @@ function parseEntry(
   const size = shape.reduce((product, dim) => product * dim, bytesPerValue);
   if (size !== end - begin)
     throw bad(
-      `the tensor ${quoted(name)} of shape [${shape.join(', ')}] and dtype ${dtype} needs ${size} bytes and has ${end - begin}`,
+      `the tensor ${quoted(name)} of shape [${shape.join(', ')}] and dtype ${dtype} needs ${size} bytes ` +
+        `and has ${end - begin}`,
     );
   return { dtype, shape, begin, end };
 }
@@ -124,16 +121,18 @@ function toFloats(name: string, dtype: string, bytes: Uint8Array): Float32Array 
         Uint32Array.from({ length: bytes.length / 2 }, (_, i) => view.getUint16(2 * i, true) << 16).buffer,
       );
     default:
-      throw new SafetensorsError(
-        `the tensor ${quoted(name)} has the dtype ${dtype}; weights must be F32, F16 or BF16: convert them with tensor.float() before saving`,
+      throw new FeatureError(
+        'bad-weights',
+        `the tensor ${quoted(name)} has the dtype ${dtype}; ` +
+          'weights must be F32, F16 or BF16: convert them with tensor.float() before saving',
       );
   }
 }
 
 /** Several times faster than `Float32Array.from`, which matters for millions of weights. */
-function fill(length: number, at: (i: number) => number): Float32Array {
+function fill(length: number, valueAt: (i: number) => number): Float32Array {
   const values = new Float32Array(length);
-  for (let i = 0; i < length; i++) values[i] = at(i);
+  for (let i = 0; i < length; i++) values[i] = valueAt(i);
   return values;
 }
 
@@ -151,6 +150,6 @@ function quoted(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }
 
-function bad(problem: string, options?: ErrorOptions): SafetensorsError {
-  return new SafetensorsError(`not a valid safetensors file: ${problem}`, options);
+function bad(problem: string, options?: ErrorOptions): FeatureError {
+  return new FeatureError('bad-weights', `not a valid safetensors file: ${problem}`, options);
 }

@@ -1,6 +1,6 @@
 import { floatTensor, int64Tensor, model, node, valueInfo } from './onnx/build.ts';
-import { encodeModel } from './onnx/encode.ts';
-import type { OnnxNode, OnnxTensor } from './onnx/model.ts';
+import { encodeModel } from './onnx/model-file.ts';
+import type { NodeProto, TensorProto } from './onnx/onnx_pb.ts';
 
 /** Side of the images, in pixels. */
 const SIZE = 28;
@@ -40,8 +40,8 @@ const NEGLIGIBLE = 1e-8;
  * @returns the file's bytes, the same each time
  */
 export function buildScattering(): Uint8Array {
-  const nodes: OnnxNode[] = [];
-  const initializers: OnnxTensor[] = [];
+  const nodes: NodeProto[] = [];
+  const initializers: TensorProto[] = [];
   const wavelets = Array.from({ length: SCALES }, (_, j) => convolution(j, nodes, initializers));
   const lowPass = gaussianMatrix();
   initializers.push(
@@ -66,16 +66,16 @@ export function buildScattering(): Uint8Array {
   return encodeModel(
     model({
       name: 'scattering',
-      nodes,
-      initializers,
-      inputs: [valueInfo('image', ['N', 1, SIZE, SIZE])],
-      outputs: [valueInfo('features', ['N', SCATTERING_FEATURES])],
+      node: nodes,
+      initializer: initializers,
+      input: [valueInfo('image', ['N', 1, SIZE, SIZE])],
+      output: [valueInfo('features', ['N', SCATTERING_FEATURES])],
     }),
   );
 }
 
 /** Adds x * psi[j, l] for all l; the name of the result, N x 2 (real, imaginary) x L x 1024. */
-function convolution(j: number, nodes: OnnxNode[], initializers: OnnxTensor[]): string {
+function convolution(j: number, nodes: NodeProto[], initializers: TensorProto[]): string {
   const filters = Array.from({ length: ORIENTATIONS }, (_, l) => morlet(j, l));
   const { first, last } = support(filters);
   const side = last - first + 1;
@@ -85,7 +85,7 @@ function convolution(j: number, nodes: OnnxNode[], initializers: OnnxTensor[]): 
     for (const filter of filters) {
       // Conv correlates: the kernel is the filter read backwards.
       for (let row = last; row >= first; row--) {
-        for (let column = last; column >= first; column--) kernels[at++] = filter[part][index(row, column)] ?? NaN;
+        for (let column = last; column >= first; column--) kernels[at++] = filter[part][index(row, column)]!;
       }
     }
   }
@@ -118,7 +118,7 @@ function morlet(j: number, l: number): ComplexGrid {
   const envelope = gabor(sigma, theta, 0, SLANT);
   // The imaginary part is odd, so its sum is 0 and the factor is real.
   const factor = sum(wave.re) / sum(envelope.re);
-  return { re: wave.re.map((value, at) => value - factor * (envelope.re[at] ?? NaN)), im: wave.im };
+  return { re: wave.re.map((value, at) => value - factor * envelope.re[at]!), im: wave.im };
 }
 
 /** A plane wave of frequency xi under a Gaussian, around pixel (0, 0) of the torus. */
@@ -137,8 +137,8 @@ function gabor(sigma: number, theta: number, xi: number, slant: number): Complex
           const along = x * cos + y * sin;
           const across = slant * (y * cos - x * sin);
           const envelope = Math.exp(-(along * along + across * across) / (2 * sigma * sigma)) / norm;
-          re[row * GRID + column] = (re[row * GRID + column] ?? NaN) + envelope * Math.cos(xi * along);
-          im[row * GRID + column] = (im[row * GRID + column] ?? NaN) + envelope * Math.sin(xi * along);
+          re[row * GRID + column] = re[row * GRID + column]! + envelope * Math.cos(xi * along);
+          im[row * GRID + column] = im[row * GRID + column]! + envelope * Math.sin(xi * along);
         }
       }
     }
@@ -154,7 +154,7 @@ function support(filters: readonly ComplexGrid[]): { first: number; last: number
       let all = 0;
       for (let row = -GRID / 2; row < GRID / 2; row++) {
         for (let column = -GRID / 2; column < GRID / 2; column++) {
-          const weight = Math.hypot(re[index(row, column)] ?? NaN, im[index(row, column)] ?? NaN);
+          const weight = Math.hypot(re[index(row, column)]!, im[index(row, column)]!);
           all += weight;
           if (Math.max(Math.abs(row), Math.abs(column)) <= r) inside += weight;
         }
@@ -176,7 +176,7 @@ function gaussianMatrix(): Float64Array {
       for (let cell = 0; cell < CELLS * CELLS; cell++) {
         const centreRow = Math.floor(cell / CELLS) * 2 ** SCALES;
         const centreColumn = (cell % CELLS) * 2 ** SCALES;
-        matrix[at++] = phi[index(centreRow - row, centreColumn - column)] ?? NaN;
+        matrix[at++] = phi[index(centreRow - row, centreColumn - column)]!;
       }
     }
   }

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { messageOf } from '@blindfit/base';
 import { findBackbone } from '../backbones/backbones.ts';
-import { FeatureError, messageOf } from './feature-error.ts';
+import { FeatureError } from '../feature-error.ts';
 import type { ChannelOrder } from './tensor.ts';
 
 /** A CNN as an ONNX file, and what is known about the images it takes beyond what the file says. */

@@ -1,5 +1,6 @@
 import sharp from 'sharp';
-import { FeatureError, messageOf } from './feature-error.ts';
+import { messageOf } from '@blindfit/base';
+import { FeatureError } from '../feature-error.ts';
 import type { Pixels } from './image-source.ts';
 
 /** A photograph of 100 megapixels takes 300 MB when decoded; more than that is a decompression bomb. */

@@ -16,7 +16,7 @@
 import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { createDataset, type LabelledDataset } from '@blindfit/data';
-import { FeatureError } from './feature-error.ts';
+import { FeatureError } from '../feature-error.ts';
 
 export const BIN_MAGIC = Buffer.from('\u0089BFFEAT\n', 'latin1');
 const VERSION = 1;

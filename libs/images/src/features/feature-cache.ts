@@ -10,7 +10,8 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { FeatureError, messageOf } from './feature-error.ts';
+import { messageOf } from '@blindfit/base';
+import { FeatureError } from '../feature-error.ts';
 import { KeyIndex } from './key-index.ts';
 
 const MAGIC = Buffer.from('\u0089BFCACHE', 'latin1');

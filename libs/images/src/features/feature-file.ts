@@ -1,9 +1,10 @@
 /** Features in files: CSV for everyone, a compact binary form for many images. */
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
+import { messageOf } from '@blindfit/base';
 import { readCsv, type LabelledDataset } from '@blindfit/data';
+import { FeatureError } from '../feature-error.ts';
 import { BIN_HEADER_BYTES, BIN_MAGIC, BinEncoder, readBin } from './feature-bin.ts';
-import { FeatureError, messageOf } from './feature-error.ts';
 
 /** Extensions of features files. */
 export const FEATURE_FORMATS = ['.csv', '.bin'] as const;

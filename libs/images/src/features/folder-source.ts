@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '@blindfit/base';
 import { normaliseLabel } from '@blindfit/data';
+import { FeatureError } from '../feature-error.ts';
 import { decodeImage } from './decode-image.ts';
-import { FeatureError, messageOf } from './feature-error.ts';
 import { requireLimit, type EncodedImage, type ImageSource } from './image-source.ts';
 
 /** Larger files than this are no photographs. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readIdxImages, readIdxLabels } from '@blindfit/data';
-import { FeatureError } from './feature-error.ts';
+import { FeatureError } from '../feature-error.ts';
 import { requireLimit, type ImageSource } from './image-source.ts';
 
 export interface IdxSourceOptions {

@@ -1,7 +1,7 @@
 /** The thread in which onnxruntime works: its `run` blocks whoever calls it. Started by inference.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { messageOf } from './feature-error.ts';
+import { messageOf } from '@blindfit/base';
 import {
   BUSY,
   STOP,

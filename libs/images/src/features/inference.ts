@@ -1,7 +1,8 @@
 import './no-telemetry.ts';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { FeatureError, messageOf } from './feature-error.ts';
+import { messageOf } from '@blindfit/base';
+import { FeatureError } from '../feature-error.ts';
 import {
   BUSY,
   STOP,

@@ -1,6 +1,6 @@
 /** Whether and how a model can turn images into features, from what its file says about inputs and outputs. */
+import { FeatureError } from '../feature-error.ts';
 import type { FeatureModel } from './backbone.ts';
-import { FeatureError } from './feature-error.ts';
 import type { ValueInfo } from './inference-messages.ts';
 import { CHANNEL_ORDERS, type ChannelOrder, type ImagePreprocessing } from './tensor.ts';
 

@@ -1,20 +1,21 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
+import { create } from '@bufbuild/protobuf';
 import {
-  BackboneError,
   buildScattering,
   encodeModel,
   exportModel,
+  FeatureError,
   findBackbone,
-  OnnxFormatError,
   parseModel,
   type ExportOptions,
+  type FeatureErrorCode,
   type FeaturePreprocessing,
 } from '@blindfit/images';
 import { floatTensor, model, node, valueInfo } from '../../src/backbones/onnx/build.ts';
+import { ValueInfoProtoSchema } from '../../src/backbones/onnx/onnx_pb.ts';
 import { image, largestDifference, loadSession, randomReals, runSession, squeezenet, withOutputs } from './support.ts';
 
-const NOTHING = new Uint8Array(0);
 const random = randomReals(21);
 
 function reals(count: number, scale = 1): number[] {
@@ -100,7 +101,7 @@ async function check(
       [...(label_index?.data ?? [])],
       expected.map(({ label }) => label),
     );
-    const { metadata } = parseModel(bytes);
+    const { metadataProps: metadata } = parseModel(bytes);
     assert.deepEqual(JSON.parse(metadata.find(({ key }) => key === 'blindfit.classes')?.value ?? ''), classes);
   }
 }
@@ -140,27 +141,27 @@ await test('SqueezeNet and a trained layer in one graph', { skip: squeezenet.ski
 function awkwardBackbone(): Uint8Array {
   const base = model({
     name: 'awkward',
-    nodes: [
+    node: [
       node('Conv', ['scores', 'blindfit_weights'], 'probabilities'),
       node('Relu', ['probabilities'], 'image'),
       node('GlobalAveragePool', ['image'], 'blindfit_input'),
       node('Flatten', ['blindfit_input'], 'flat'),
       node('MatMul', ['flat', 'classifier'], 'label_index'),
     ],
-    initializers: [
+    initializer: [
       floatTensor('blindfit_weights', [5, 3, 1, 1], reals(15)),
       floatTensor('classifier', [5, 2], reals(10)),
     ],
-    inputs: [valueInfo('scores', ['batch', 3, 6, 6])],
-    outputs: [valueInfo('label_index', ['batch', 2])],
+    input: [valueInfo('scores', ['batch', 3, 6, 6])],
+    output: [valueInfo('label_index', ['batch', 2])],
   });
   const { graph } = base;
   return encodeModel({
     ...base,
     graph: {
       ...graph,
-      valueInfos: [valueInfo('image', ['batch', 5, 6, 6])],
-      inputs: [...graph.inputs, valueInfo('blindfit_weights', [5, 3, 1, 1])],
+      valueInfo: [valueInfo('image', ['batch', 5, 6, 6])],
+      input: [...graph.input, valueInfo('blindfit_weights', [5, 3, 1, 1])],
     },
   });
 }
@@ -215,14 +216,14 @@ await test('a backbone with our names, a 4-D feature map, BGR, mean and deviatio
 
   const { graph } = parseModel(bytes);
   assert.deepEqual(
-    graph.inputs.map(({ name }) => name),
+    graph.input.map(({ name }) => name),
     ['image'],
   );
   assert.ok(
-    graph.nodes.every(({ outputs: names }) => !names.includes('flat')),
+    graph.node.every(({ output: names }) => !names.includes('flat')),
     'the classifier is left out',
   );
-  assert.equal(graph.initializers.filter(({ dims }) => dims.join() === '5,2').length, 0, 'so are its weights');
+  assert.equal(graph.initializer.filter(({ dims }) => dims.join() === '5,2').length, 0, 'so are its weights');
   // Exporting what was exported finds free names again.
   const again = exportModel(bytes, {
     image: { channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] },
@@ -290,31 +291,25 @@ await test('what does not fit together is refused', async (t) => {
     ...parsed,
     graph: {
       ...parsed.graph,
-      initializers: parsed.graph.initializers.map((tensor) =>
-        tensor.name === 'phi' ? { ...tensor, rawData: undefined, unknown: Uint8Array.of(0x70, 0x01) } : tensor,
+      initializer: parsed.graph.initializer.map((tensor) =>
+        tensor.name === 'phi' ? { ...tensor, rawData: undefined, dataLocation: 1 } : tensor,
       ),
     },
   });
   const typeless = encodeModel({
     ...parsed,
-    graph: { ...parsed.graph, outputs: [{ name: 'features', type: NOTHING, unknown: NOTHING }] },
+    graph: { ...parsed.graph, output: [create(ValueInfoProtoSchema, { name: 'features' })] },
   });
   const twoInputs = encodeModel({
     ...parsed,
     graph: {
       ...parsed.graph,
-      inputs: [...parsed.graph.inputs, valueInfo('phi', [1024, 16])],
-      initializers: parsed.graph.initializers.filter(({ name }) => name !== 'phi'),
+      input: [...parsed.graph.input, valueInfo('phi', [1024, 16])],
+      initializer: parsed.graph.initializer.filter(({ name }) => name !== 'phi'),
     },
   });
   const zeros = (count: number): number[] => Array.from({ length: count }, () => 0);
-  const cases: readonly (readonly [
-    string,
-    Uint8Array,
-    Partial<ExportOptions>,
-    RegExp,
-    (new (message: string) => Error)?,
-  ])[] = [
+  const cases: readonly (readonly [string, Uint8Array, Partial<ExportOptions>, RegExp, FeatureErrorCode?])[] = [
     ['no such output', bytes, { featureOutput: 'pool' }, /computes no value "pool"; its outputs are features/],
     ['too few weights', bytes, { weights: matrix(2, 301) }, /gives 400 features and the model was trained on 300/],
     ['ragged weights', bytes, { weights: [zeros(401), zeros(400)] }, /same number of weights/],
@@ -348,22 +343,22 @@ await test('what does not fit together is refused', async (t) => {
     ['unknown rank', typeless, {}, /give featureRank 2 or 4/],
     ['wrong rank', bytes, { featureRank: 4 }, /has 2 dimensions, not 4/],
     ['three dimensions', bytes, { featureOutput: 'averages' }, /does not say whether "averages"/],
-    ['two inputs', twoInputs, {}, /depend on the inputs image, phi; a backbone must have one/],
-    ['weights in another file', external, {}, /values of "phi" in another file/, OnnxFormatError],
+    ['two inputs', twoInputs, {}, /depend on the inputs image, phi; a backbone must have one/, 'bad-model'],
+    ['weights in another file', external, {}, /values of "phi" in another file/, 'bad-model'],
     [
       'an old opset',
-      encodeModel({ ...parsed, opsets: [{ domain: '', version: 6 }] }),
+      encodeModel({ ...parsed, opsetImport: [{ $typeName: 'onnx.OperatorSetIdProto', domain: '', version: 6n }] }),
       {},
       /opset 6; export it with opset 7 or later/,
-      OnnxFormatError,
+      'bad-model',
     ],
-    ['no ONNX', Uint8Array.of(1, 2, 3), {}, /ONNX/, OnnxFormatError],
+    ['no ONNX', Uint8Array.of(1, 2, 3), {}, /ONNX/, 'bad-model'],
   ];
-  for (const [name, backbone, changes, message, kind = BackboneError] of cases) {
+  for (const [name, backbone, changes, message, code = 'bad-argument'] of cases) {
     await t.test(name, () =>
       assert.throws(
         () => exportModel(backbone, { ...good, ...changes }),
-        (error) => error instanceof kind && message.test(error.message),
+        (error) => error instanceof FeatureError && error.code === code && message.test(error.message),
       ),
     );
   }

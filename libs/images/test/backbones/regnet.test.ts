@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import {
-  BackboneError,
+  FeatureError,
   BACKBONES,
   buildRegnet,
   findBackbone,
@@ -135,13 +135,13 @@ await test('regnet_x_400mf has 5,094,976 parameters, in its state dict and in it
     5_094_976,
   );
   const { graph } = parseModel(buildRegnet(WEIGHTS, { foldBatchNorm: false }));
-  const inGraph = graph.initializers.filter(({ name }) => !name.includes('running_'));
+  const inGraph = graph.initializer.filter(({ name }) => !name.includes('running_'));
   assert.equal(
-    inGraph.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0),
+    inGraph.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * Number(b), 1), 0),
     5_094_976,
   );
   // Stem, 22 blocks of 3 and a projection in the first block of each stage.
-  assert.equal(graph.nodes.filter(({ opType }) => opType === 'Conv').length, 1 + 22 * 3 + 4);
+  assert.equal(graph.node.filter(({ opType }) => opType === 'Conv').length, 1 + 22 * 3 + 4);
   for (const name of [
     'stem.0.weight',
     'trunk_output.block1.block1-0.proj.0.weight',
@@ -204,11 +204,11 @@ await test('the registry builds regnet_x_400mf from a safetensors file', () => {
   );
   assert.deepEqual(backbone.build(file), buildRegnet(WEIGHTS));
   const { graph } = parseModel(backbone.build(file));
-  assert.deepEqual([graph.inputs[0]?.name, graph.outputs[0]?.name], [backbone.input, backbone.output]);
+  assert.deepEqual([graph.input[0]?.name, graph.output[0]?.name], [backbone.input, backbone.output]);
   assert.throws(
     () => backbone.build(),
     (error) =>
-      error instanceof BackboneError &&
+      error instanceof FeatureError &&
       /needs its weights: --weights FILE\.safetensors/.test(error.message) &&
       error.message.includes('torchvision'),
   );
@@ -256,7 +256,7 @@ await test('weights that are not those of regnet_x_400mf are refused by name', a
     await t.test(name, () =>
       assert.throws(
         () => buildRegnet(weights),
-        (error) => error instanceof BackboneError && message.test(error.message),
+        (error) => error instanceof FeatureError && message.test(error.message),
       ),
     );
   }

@@ -160,14 +160,14 @@ await test('scattering features do not depend on batch size or threads', async (
 
 await test('the registry builds scattering and describes its graph', () => {
   const backbone = findBackbone('scattering');
-  const { graph, irVersion, opsets } = parseModel(backbone.build());
-  assert.deepEqual([irVersion, opsets], [8, [{ domain: '', version: 17 }]]);
+  const { graph, irVersion, opsetImport } = parseModel(backbone.build());
+  assert.deepEqual([irVersion, opsetImport.map(({ domain, version }) => [domain, version])], [8n, [['', 17n]]]);
   assert.deepEqual(
-    graph.inputs.map(({ name }) => name),
+    graph.input.map(({ name }) => name),
     [backbone.input],
   );
   assert.deepEqual(
-    graph.outputs.map(({ name }) => name),
+    graph.output.map(({ name }) => name),
     [backbone.output],
   );
   assert.equal(backbone.featureCount, SCATTERING_FEATURES);

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { create } from '@bufbuild/protobuf';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { encodeModel, parseModel } from '@blindfit/images';
+import { ValueInfoProtoSchema } from '../../src/backbones/onnx/onnx_pb.ts';
 
 export { randomReals } from '../../src/backbones/random-reals.ts';
 
@@ -68,9 +70,6 @@ export const squeezenet = {
 export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
   const model = parseModel(bytes);
   // No shapes: onnxruntime infers them.
-  const type = Uint8Array.of(0x0a, 0x02, 0x08, 0x01);
-  return encodeModel({
-    ...model,
-    graph: { ...model.graph, outputs: names.map((name) => ({ name, type, unknown: new Uint8Array(0) })) },
-  });
+  const output = names.map((name) => create(ValueInfoProtoSchema, { name, type: { tensorType: { elemType: 1 } } }));
+  return encodeModel({ ...model, graph: { ...model.graph, output } });
 }

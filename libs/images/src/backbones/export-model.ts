@@ -1,0 +1,175 @@
+import { create } from '@bufbuild/protobuf';
+import { at } from '@blindfit/base';
+import { FeatureError } from '../feature-error.ts';
+import {
+  featureShape,
+  IMAGE,
+  LABEL_INDEX,
+  prepareBackbone,
+  PROBABILITIES,
+  SCORES,
+  type BackboneUse,
+} from './backbone-graph.ts';
+import type { ImageNormalisation } from './backbones.ts';
+import { DATA_TYPES, floatTensor, int64Tensor, node, valueInfo, type AttributeInput } from './onnx/build.ts';
+import { encodeModel, parseModel } from './onnx/model-file.ts';
+import { StringStringEntryProtoSchema, type NodeProto, type TensorProto } from './onnx/onnx_pb.ts';
+import { renameValues } from './onnx/surgery.ts';
+import { requireLayer, type FeaturePreprocessing, type TrainedLayer } from './trained-layer.ts';
+
+export interface ExportOptions extends TrainedLayer, BackboneUse {}
+
+/**
+ * Joins a backbone, the preprocessing of features and the trained layer in one ONNX graph for any ONNX runtime.
+ *
+ * Input `image` N x C x H x W: 32-bit floats in [0, 1], of the height and width that the backbone takes (the caller
+ * decodes and resizes); planes red, green, blue, or one grey plane. The graph itself swaps to BGR where the backbone
+ * takes that, and computes (x - mean) / std.
+ *
+ * Outputs for c classes: `scores` N x c, the linear scores z; `probabilities` N x c, the sigmoids of the independent
+ * classes divided by their sum, s(z_k) / sum_l s(z_l) (not softmax: training is one sigmoid per class); `label_index`
+ * N, 64-bit integers, the class of the highest score, the first of equal ones.
+ *
+ * The metadata holds `blindfit.classes` (a JSON list of names), and `blindfit.image` and `blindfit.probabilities` in
+ * words. Parts of the backbone that the features do not need, such as its own classifier, are left out.
+ * @param backbone an ONNX file of opset 7 or later with its weights inside
+ * @throws FeatureError `bad-model` if the backbone cannot be read or extended, `bad-argument` if the options contradict
+ * each other or the backbone
+ */
+export function exportModel(backbone: Uint8Array, options: ExportOptions): Uint8Array {
+  const { image, featurePreprocessing, weights, classes } = options;
+  const source = parseModel(backbone);
+  const { graph, feature, prefix, input } = prepareBackbone(source, options.featureOutput);
+  const { batch, d, rank } = featureShape(graph, options);
+  requireLayer(options, d);
+
+  const constants: TensorProto[] = [];
+  const before = new Chain(IMAGE, prefix, constants);
+  before.normalise(image);
+  const after = new Chain(feature, prefix, constants);
+  if (rank === 4) after.add('GlobalAveragePool', 'pooled').add('Flatten', 'features', [], { axis: 1 });
+  after.preprocess(featurePreprocessing);
+  after.classify(weights, classes.length);
+  // The backbone's input has the name `input` here; now it gets the name of the value that feeds it.
+  const body = renameValues(graph, new Map([[input, before.value]]));
+
+  return encodeModel({
+    ...source,
+    // From version 4 on, initialisers need not be inputs.
+    irVersion: source.irVersion < 4n ? 4n : source.irVersion,
+    producerName: 'blindfit',
+    producerVersion: '',
+    graph: {
+      ...body,
+      node: [...before.nodes, ...body.node, ...after.nodes],
+      initializer: [...body.initializer, ...constants],
+      input: [{ ...valueInfo(IMAGE, []), type: graph.input[0]?.type }],
+      output: [
+        valueInfo(SCORES, [batch, classes.length]),
+        valueInfo(PROBABILITIES, [batch, classes.length]),
+        valueInfo(LABEL_INDEX, [batch], DATA_TYPES.int64),
+      ],
+    },
+    metadataProps: [
+      ...source.metadataProps.filter(({ key }) => !key.startsWith('blindfit.')),
+      ...Object.entries({
+        classes: JSON.stringify(classes),
+        image: `${image.channels === 'grey' ? 'one grey plane' : 'planes red, green, blue'}, values in [0, 1]`,
+        probabilities: 'sigmoids of the scores, normalised to a sum of 1',
+      }).map(([key, value]) => create(StringStringEntryProtoSchema, { key: `blindfit.${key}`, value })),
+    ],
+  });
+}
+
+/** Nodes of which each takes the value that the one before computed. */
+class Chain {
+  readonly nodes: NodeProto[] = [];
+  /** The name of the last value. */
+  value: string;
+  readonly #prefix: string;
+  readonly #constants: TensorProto[];
+
+  constructor(value: string, prefix: string, constants: TensorProto[]) {
+    this.value = value;
+    this.#prefix = prefix;
+    this.#constants = constants;
+  }
+
+  /** Adds a node. @param operands its further inputs */
+  add(
+    opType: string,
+    name: string,
+    operands: readonly string[] = [],
+    attributes: Readonly<Record<string, AttributeInput>> = {},
+  ): this {
+    return this.#add(opType, this.#prefix + name, operands, attributes);
+  }
+
+  /** Planes in the backbone's order, less the mean, divided by the deviation. */
+  normalise({ channels, mean, std }: ImageNormalisation): void {
+    if (channels === 'bgr') {
+      this.#constants.push(int64Tensor(`${this.#prefix}bgr`, [3], [2, 1, 0]));
+      this.add('Gather', 'swapped', [`${this.#prefix}bgr`], { axis: 1 });
+    }
+    const perPlane = [mean.length, 1, 1];
+    if (mean.some((value) => value !== 0)) this.add('Sub', 'centred', [this.#constant('image_mean', perPlane, mean)]);
+    if (std.some((value) => value !== 1)) this.add('Div', 'normalised', [this.#constant('image_std', perPlane, std)]);
+  }
+
+  preprocess(preprocessing: FeaturePreprocessing): void {
+    if (preprocessing.kind === 'none') return;
+    const { kind, mean } = preprocessing;
+    this.add('Sub', 'centred_features', [this.#constant('feature_mean', [mean.length], mean)]);
+    if (kind === 'standardize') {
+      const scale = this.#constant('feature_scale', [mean.length], preprocessing.scale);
+      this.add('Mul', 'standardized_features', [scale]);
+    }
+    if (kind === 'pca') {
+      const { components } = preprocessing;
+      const matrix = this.#constant('components', [mean.length, components.length], columnsOf(components, 0));
+      this.add('MatMul', 'projected_features', [matrix]);
+    }
+  }
+
+  classify(weights: readonly ArrayLike<number>[], classes: number): void {
+    const width = at(weights, 0, 'weights').length - 1;
+    const bias = weights.map((row) => at(row, 0, 'weights of a class'));
+    this.add('MatMul', 'product', [this.#constant('weights', [width, classes], columnsOf(weights, 1))]);
+    this.#add('Add', SCORES, [this.#constant('bias', [classes], bias)]);
+    // s(z_k) / sum_l s(z_l) = softmax of log s(z) = softmax of -softplus(-z), which never divides 0 by 0.
+    this.add('Neg', 'negative').add('Softplus', 'minus_log_sigmoid').add('Neg', 'log_sigmoid');
+    this.#add('Softmax', PROBABILITIES, [], { axis: 1 });
+    this.value = SCORES;
+    this.#add('ArgMax', LABEL_INDEX, [], { axis: 1, keepdims: 0 });
+  }
+
+  #add(
+    opType: string,
+    name: string,
+    operands: readonly string[],
+    attributes?: Readonly<Record<string, AttributeInput>>,
+  ): this {
+    this.nodes.push(node(opType, [this.value, ...operands], name, attributes));
+    this.value = name;
+    return this;
+  }
+
+  #constant(name: string, dims: readonly number[], values: readonly number[]): string {
+    const odd = values.find((value) => !Number.isFinite(Math.fround(value)));
+    if (odd !== undefined)
+      throw new FeatureError(
+        'bad-argument',
+        `${name} holds ${odd}, which is not a finite 32-bit float; the model cannot be exported`,
+      );
+    this.#constants.push(floatTensor(this.#prefix + name, dims, values));
+    return this.#prefix + name;
+  }
+}
+
+/** The transpose of rows, without their first `skip` numbers, row-major. */
+function columnsOf(rows: readonly ArrayLike<number>[], skip: number): number[] {
+  const values: number[] = [];
+  const { length } = at(rows, 0, 'rows');
+  for (let j = skip; j < length; j++) for (const row of rows) values.push(at(row, j, 'row'));
+  return values;
+}
