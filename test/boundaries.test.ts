@@ -197,6 +197,7 @@ describe('what decrypts stays with the owner', () => {
     'libs/training/',
     'libs/he/',
     'libs/base/',
+    'libs/http/',
   ];
   const OWNER_SIDE = [
     'libs/owner/',

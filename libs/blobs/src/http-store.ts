@@ -1,7 +1,16 @@
-import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, errors as undiciErrors, request, type Dispatcher } from 'undici';
-import type { Digest } from '@blindfit/base';
+/** A store behind the blob routes of the Blindfit API. */
+import type { Readable } from 'node:stream';
+import { parseDigest, type Digest } from '@blindfit/base';
+import {
+  Connection,
+  readAtMost,
+  readBytes,
+  StatusError,
+  TransientError,
+  type Answer,
+  type Call,
+  type ConnectionOptions,
+} from '@blindfit/http';
 import {
   openSource,
   type BlobInfo,
@@ -14,6 +23,7 @@ import {
   BlobNotFoundError,
   BlobSizeMismatchError,
   BlobTooLargeError,
+  CorruptBlobError,
   DigestMismatchError,
   StorageError,
   StorageFullError,
@@ -25,56 +35,30 @@ import { verifyBytes, verifyStream } from './verify.ts';
 
 /** Blobs smaller than this are sent without asking first whether they are there: the question costs as much. Bytes. */
 const ASK_FIRST_BYTES = 64 * 1024;
-/** Of an error body, no more than this is read. Bytes. */
-const MAX_PROBLEM_BYTES = 64 * 1024;
-/** Longest wait between two attempts. Milliseconds. */
-const MAX_BACKOFF_MS = 5_000;
+const ROUTE = '/v1/blobs/';
 
-export interface HttpBlobStoreOptions {
-  /** Bearer token of the API. */
-  token?: string | undefined;
-  /** How often a call is tried in all. @default 5 */
-  attempts?: number;
-  /** Wait before the second attempt in milliseconds; doubles from there to 5 s, with jitter. @default 250 */
-  backoffMs?: number;
-  /** Milliseconds without a byte before an attempt counts as failed. @default 60000 */
-  idleTimeoutMs?: number;
-}
-
-type Response = Dispatcher.ResponseData;
-
-/** An attempt that failed in a way that another attempt may mend: the network, or a 5xx. Never leaves this file. */
-class TransientError extends Error {}
+export type HttpBlobStoreOptions = Omit<ConnectionOptions, 'maxBackoffMs'>;
 
 /**
- * The blob routes of the Blindfit API: `HEAD`, `GET` and `PUT <base>/v1/blobs/<digest>`. All three are idempotent, so
- * network errors and server errors (except 507, a full disk) are retried. A `put` from a stream that can be read
- * only once is the exception: give bytes or a function for a source that survives a broken connection.
+ * The routes `HEAD`, `GET` and `PUT <base>/v1/blobs/<digest>`. All three are idempotent, so network errors and server
+ * errors (except 507, a full disk) are retried. A `put` from a stream that can be read only once is the exception: give
+ * bytes or a function for a source that survives a broken connection.
  */
 export class HttpBlobStore implements BlobStore {
   readonly base: string;
-  readonly #token: string | undefined;
-  readonly #attempts: number;
-  readonly #backoffMs: number;
-  readonly #agent: Agent;
+  readonly #connection: Connection;
 
   constructor(base: string | URL, options: HttpBlobStoreOptions = {}) {
     this.base = String(base).replace(/\/+$/, '');
-    this.#token = options.token;
-    this.#attempts = Math.max(1, options.attempts ?? 5);
-    this.#backoffMs = options.backoffMs ?? 250;
-    const idle = options.idleTimeoutMs ?? 60_000;
-    this.#agent = new Agent({ headersTimeout: idle, bodyTimeout: idle, connect: { timeout: 10_000 } });
+    this.#connection = new Connection(this.base, (...failure) => this.#explain(...failure), options);
   }
 
   async has(digest: Digest): Promise<{ size: number } | undefined> {
-    return await this.#retry(digest, async () => {
-      const response = await this.#send('HEAD', digest);
-      await response.body.dump();
-      if (response.statusCode === 404) return undefined;
-      if (response.statusCode !== 200) throw await this.#failure(digest, response);
-      const size = Number(response.headers['content-length']);
-      if (!Number.isSafeInteger(size)) throw this.#notOurs(digest, response, 'no Content-Length');
+    return await this.#call('HEAD', digest, { accept: [200, 404] }, async (answer) => {
+      await answer.body.dump();
+      if (answer.statusCode === 404) return undefined;
+      const size = Number(answer.headers['content-length'] ?? NaN);
+      if (!Number.isSafeInteger(size)) throw this.#notOurs(digest, answer, 'no Content-Length');
       return { size };
     });
   }
@@ -85,40 +69,50 @@ export class HttpBlobStore implements BlobStore {
   }
 
   async put(digest: Digest, source: BlobSource, options: PutOptions = {}): Promise<PutResult> {
-    const declared = options.size ?? (source instanceof Uint8Array ? source.length : undefined);
-    const maxBytes = options.maxBytes ?? Infinity;
-    if (declared !== undefined && declared > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
-    if (declared === undefined || declared > ASK_FIRST_BYTES) {
+    const { size = source instanceof Uint8Array ? source.length : undefined, maxBytes = Infinity } = options;
+    if (size !== undefined && size > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
+    if (size === undefined || size > ASK_FIRST_BYTES) {
       const existing = await this.has(digest);
       if (existing !== undefined) return { created: false, size: existing.size };
     }
-    const repeatable = source instanceof Uint8Array || typeof source === 'function';
-    return await this.#retry(
-      digest,
-      () => this.#putOnce(digest, source, declared, maxBytes),
-      repeatable ? this.#attempts : 1,
-    );
+    const bytes = source instanceof Uint8Array && source.length === size;
+    const headers = {
+      'content-type': 'application/octet-stream',
+      ...(size !== undefined && { 'content-length': String(size) }),
+    };
+    const call = {
+      accept: [200, 201],
+      headers,
+      body: bytes ? source : () => checked(openSource(source), digest, size, maxBytes),
+      attempts: source instanceof Uint8Array || typeof source === 'function' ? undefined : 1,
+    };
+    return await this.#call('PUT', digest, call, async (answer) => {
+      const stored = fieldsOf(await readText(answer))['size'];
+      if (typeof stored !== 'number') throw this.#notOurs(digest, answer, 'no size in the answer');
+      return { created: answer.statusCode === 201, size: stored };
+    });
   }
 
   async get(digest: Digest): Promise<Uint8Array> {
-    return await this.#retry(digest, async () => {
-      const response = await this.#getOnce(digest);
-      const bytes = await transient(async () => new Uint8Array(await response.body.arrayBuffer()));
-      await transient(() => verifyBytes(bytes, digest, this.base));
+    return await this.#call('GET', digest, { accept: [200] }, async (answer) => {
+      const bytes = await readBytes(answer, Infinity);
+      try {
+        verifyBytes(bytes, digest, this.base);
+      } catch (error) {
+        // The next attempt may bring the right bytes.
+        throw error instanceof CorruptBlobError ? new TransientError(error) : error;
+      }
       return bytes;
     });
   }
 
   async stream(digest: Digest): Promise<Readable> {
-    const response = await this.#retry(digest, () => this.#getOnce(digest));
-    return verifyStream(response.body, digest, this.base);
+    const body = await this.#call('GET', digest, { accept: [200] }, (answer) => answer.body);
+    return verifyStream(body, digest, this.base);
   }
 
   async readHead(digest: Digest, bytes: number): Promise<Uint8Array> {
-    return await this.#retry(digest, async () => {
-      const { body } = await this.#getOnce(digest);
-      return await transient(() => readAtMost(body, bytes));
-    });
+    return await this.#call('GET', digest, { accept: [200] }, (answer) => readAtMost(answer, bytes));
   }
 
   delete(digest: Digest): Promise<void> {
@@ -131,151 +125,69 @@ export class HttpBlobStore implements BlobStore {
 
   /** Closes idle connections and waits for running calls. */
   async close(): Promise<void> {
-    await this.#agent.close();
+    await this.#connection.close();
   }
 
-  async #getOnce(digest: Digest): Promise<Response> {
-    const response = await this.#send('GET', digest);
-    if (response.statusCode !== 200) throw await this.#failure(digest, response);
-    return response;
-  }
-
-  async #putOnce(
-    digest: Digest,
-    source: BlobSource,
-    declared: number | undefined,
-    maxBytes: number,
-  ): Promise<PutResult> {
-    // A source that fails is the caller's own error: it must come out as it is and not be retried as if it were
-    // the network's.
-    let sourceFailure: { error: unknown } | undefined;
-    async function* watched(): AsyncGenerator<Uint8Array> {
-      let size = 0;
-      try {
-        for await (const chunk of openSource(source)) {
-          size += chunk.length;
-          if (size > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
-          if (declared !== undefined && size > declared) throw new BlobSizeMismatchError(digest, declared, 'more');
-          yield chunk;
-        }
-        if (declared !== undefined && size < declared)
-          throw new BlobSizeMismatchError(digest, declared, `only ${size}`);
-      } catch (error) {
-        sourceFailure = { error };
-        throw error;
-      }
-    }
-    const body = source instanceof Uint8Array ? source : Readable.from(watched(), { objectMode: false });
-    const headers = {
-      'content-type': 'application/octet-stream',
-      ...(declared === undefined ? {} : { 'content-length': String(declared) }),
-    };
-    let response: Response;
-    try {
-      response = await this.#send('PUT', digest, headers, body);
-    } catch (error) {
-      const failure = sourceFailure as { error: unknown } | undefined;
-      throw failure === undefined ? error : failure.error;
-    }
-    if (response.statusCode !== 200 && response.statusCode !== 201) throw await this.#failure(digest, response);
-    const answer = parseJson(await transient(() => readText(response.body)));
-    const size = answer['size'];
-    if (typeof size !== 'number') throw this.#notOurs(digest, response, 'no size in the answer');
-    return { created: response.statusCode === 201, size };
-  }
-
-  async #send(
+  #call<T>(
     method: 'HEAD' | 'GET' | 'PUT',
     digest: Digest,
-    headers: Record<string, string> = {},
-    body: Uint8Array | Readable | null = null,
-  ): Promise<Response> {
-    const authorization = this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
-    const response = await transient(() =>
-      request(this.#url(digest), { dispatcher: this.#agent, method, headers: { ...authorization, ...headers }, body }),
-    );
-    // 507 is a server error that no retry mends.
-    if ((response.statusCode >= 500 && response.statusCode !== 507) || response.statusCode === 429) {
-      throw new TransientError((await this.#failure(digest, response)).message);
-    }
-    return response;
+    call: Omit<Call, 'method' | 'path'>,
+    read: (answer: Answer) => T | Promise<T>,
+  ): Promise<T> {
+    return this.#connection.call({ ...call, method, path: ROUTE + digest }, read);
   }
 
-  /** What an answer other than success means. Reads (and so releases) the body. */
-  async #failure(digest: Digest, response: Response): Promise<StorageError> {
-    const { statusCode: status } = response;
-    const problem = parseJson(await readText(response.body).catch(() => ''));
+  #explain(failure: unknown, { path }: Call, attempts: number): Error {
+    const url = this.base + path;
+    if (failure instanceof StorageError) return failure;
+    if (!(failure instanceof StatusError)) return new StoreUnavailableError(url, attempts, failure);
+    const { status } = failure;
+    const problem = fieldsOf(failure.text);
+    const text = (name: string): string | undefined => {
+      const value = problem[name];
+      return typeof value === 'string' ? value : undefined;
+    };
+    const reason = text('detail') ?? text('title') ?? 'no reason given';
+    if (failure.transient) return new StoreUnavailableError(url, attempts, new StoreRefusedError(url, status, reason));
+    const digest = parseDigest(path.slice(ROUTE.length));
     if (status === 404 && (problem['code'] ?? 'BLOB_NOT_FOUND') === 'BLOB_NOT_FOUND')
       return new BlobNotFoundError(digest, this.base);
-    const text = (key: string): string | undefined => (typeof problem[key] === 'string' ? problem[key] : undefined);
     if (status === 413) return new BlobTooLargeError(digest);
     if (status === 422 && text('code') === 'DIGEST_MISMATCH') return new DigestMismatchError(digest, 'something else');
     if (status === 507) return new StorageFullError(this.base, undefined, text('detail'));
-    const reason = text('detail') ?? text('title') ?? 'no reason given';
-    const hint =
-      status === 401 || status === 403 ? 'set BLINDFIT_TOKEN to the token that the API was started with' : text('hint');
-    return new StoreRefusedError(this.#url(digest), status, reason, hint);
+    const unauthorized = status === 401 || status === 403;
+    const hint = unauthorized ? 'set BLINDFIT_TOKEN to the token that the API was started with' : text('hint');
+    return new StoreRefusedError(url, status, reason, hint);
   }
 
-  #notOurs(digest: Digest, response: Response, what: string): StoreRefusedError {
-    return new StoreRefusedError(
-      this.#url(digest),
-      response.statusCode,
-      what,
-      `check that ${this.base} is a Blindfit API`,
-    );
-  }
-
-  #url(digest: Digest): string {
-    return `${this.base}/v1/blobs/${digest}`;
-  }
-
-  async #retry<T>(digest: Digest, once: () => Promise<T>, attempts = this.#attempts): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await once();
-      } catch (error) {
-        if (!(error instanceof TransientError)) throw error;
-        if (attempt >= attempts) {
-          // Damaged bytes on every attempt are not an unreachable store.
-          throw error.cause instanceof StorageError
-            ? error.cause
-            : new StoreUnavailableError(this.#url(digest), attempts, error.cause ?? error);
-        }
-        const wait = Math.min(MAX_BACKOFF_MS, this.#backoffMs * 2 ** (attempt - 1));
-        await sleep(wait * (0.5 + Math.random() / 2));
-      }
-    }
+  #notOurs(digest: Digest, { statusCode }: Answer, what: string): StoreRefusedError {
+    const hint = `check that ${this.base} is a Blindfit API`;
+    return new StoreRefusedError(this.base + ROUTE + digest, statusCode, what, hint);
   }
 }
 
-/** Runs a step on the network and marks its failure as worth another attempt, unless the request itself was wrong. */
-async function transient<T>(step: () => T | Promise<T>): Promise<T> {
-  try {
-    return await step();
-  } catch (error) {
-    if (error instanceof undiciErrors.InvalidArgumentError) throw error;
-    throw new TransientError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
-}
-
-async function readAtMost(body: Readable, bytes: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
+/** Passes a source on. @throws BlobTooLargeError, BlobSizeMismatchError */
+async function* checked(
+  source: AsyncIterable<Uint8Array>,
+  digest: Digest,
+  declared: number | undefined,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array> {
   let size = 0;
-  // Leaving the loop early destroys the body and with it the connection: the rest is never transferred.
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
-    parts.push(chunk);
+  for await (const chunk of source) {
     size += chunk.length;
-    if (size >= bytes) break;
+    if (size > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
+    if (declared !== undefined && size > declared) throw new BlobSizeMismatchError(digest, declared, 'more');
+    yield chunk;
   }
-  return new Uint8Array(Buffer.concat(parts).subarray(0, bytes));
+  if (declared !== undefined && size < declared) throw new BlobSizeMismatchError(digest, declared, `only ${size}`);
 }
 
-async function readText(body: Readable): Promise<string> {
-  return Buffer.from(await readAtMost(body, MAX_PROBLEM_BYTES)).toString('utf8');
+async function readText(answer: Answer): Promise<string> {
+  return Buffer.from(await readAtMost(answer, 64 * 1024)).toString('utf8');
 }
 
-function parseJson(text: string): Record<string, unknown> {
+function fieldsOf(text: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? { ...value } : {};

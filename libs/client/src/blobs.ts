@@ -1,6 +1,6 @@
 /** Upload of content-addressed blobs: what the server has is not sent again. */
 import { checker, DigestSchema } from '@blindfit/protocol';
-import type { Connection } from './connection.ts';
+import type { ApiConnection } from './connection.ts';
 
 /** A blob to upload. */
 export interface BlobUpload {
@@ -28,7 +28,7 @@ const asDigest = checker('not the digest of a blob', DigestSchema);
 const pathOf = (digest: string): string => `/v1/blobs/${asDigest(digest)}`;
 
 /** Whether the server has a blob. */
-export async function hasBlob(connection: Connection, digest: string, signal?: AbortSignal): Promise<boolean> {
+export async function hasBlob(connection: ApiConnection, digest: string, signal?: AbortSignal): Promise<boolean> {
   return await connection.call({ method: 'HEAD', path: pathOf(digest), accept: [200, 404], signal }, async (answer) => {
     await answer.body.dump();
     return answer.statusCode === 200;
@@ -37,7 +37,7 @@ export async function hasBlob(connection: Connection, digest: string, signal?: A
 
 /** Uploads one blob if the server lacks it. @returns whether it was sent */
 export async function putBlob(
-  connection: Connection,
+  connection: ApiConnection,
   blob: Pick<BlobUpload, 'digest' | 'bytes'>,
   options: { readonly onSent?: (bytes: number) => void; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<boolean> {
@@ -45,16 +45,15 @@ export async function putBlob(
   if (await hasBlob(connection, blob.digest, signal)) return false;
   const body = await blob.bytes();
   const headers = { 'content-type': 'application/octet-stream' };
-  await connection.call(
-    { method: 'PUT', path: pathOf(blob.digest), headers, body, signal, ...(onSent === undefined ? {} : { onSent }) },
-    (answer) => answer.body.dump(),
+  await connection.call({ method: 'PUT', path: pathOf(blob.digest), headers, body, signal, onSent }, (answer) =>
+    answer.body.dump(),
   );
   return true;
 }
 
 /** Uploads many blobs, a few at a time; the first failure ends the others. */
 export async function putBlobs(
-  connection: Connection,
+  connection: ApiConnection,
   blobs: Iterable<BlobUpload> | AsyncIterable<BlobUpload>,
   options: PutBlobsOptions = {},
 ): Promise<void> {

@@ -1,5 +1,7 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { Type, type Static } from 'typebox';
+import { digestOf } from '@blindfit/base';
+import { readBytes, TransientError, type Call } from '@blindfit/http';
 import {
   checker,
   JobViewSchema,
@@ -10,7 +12,7 @@ import {
   type RefreshAnswer,
 } from '@blindfit/protocol';
 import { hasBlob, putBlob, putBlobs, type BlobUpload, type PutBlobsOptions } from './blobs.ts';
-import { Connection, readBytes, TransientError, type ConnectionOptions } from './connection.ts';
+import { ApiConnection, type ConnectionOptions } from './connection.ts';
 import { ApiProblemError, ResultDamagedError } from './errors.ts';
 import { jobEvents, type EventsOptions } from './events.ts';
 
@@ -26,10 +28,7 @@ const asJob = checker('not a job', JobViewSchema);
 const asJobs = checker('not a list of jobs', Type.Object({ jobs: Type.Array(JobViewSchema) }));
 const asCluster = checker('not a description of a cluster', ClusterSchema);
 
-export interface BlindfitClientOptions extends ConnectionOptions {
-  /** Base URL of the API, e.g. `http://127.0.0.1:8080`. */
-  server: string;
-}
+export type BlindfitClientOptions = ConnectionOptions;
 
 export interface JobsOptions {
   /** At most this many. */
@@ -44,11 +43,11 @@ export interface JobsOptions {
  * All methods throw ApiProblemError, ServerUnreachableError or UnexpectedAnswerError.
  */
 export class BlindfitClient {
-  readonly #connection: Connection;
+  readonly #connection: ApiConnection;
 
   /** @throws InvalidServerError */
   constructor(options: BlindfitClientOptions) {
-    this.#connection = new Connection(options);
+    this.#connection = new ApiConnection(options);
   }
 
   /** Base URL of the API, without a trailing slash. */
@@ -86,7 +85,7 @@ export class BlindfitClient {
     const headers = {
       'content-type': 'application/json',
       'idempotency-key': options.idempotencyKey ?? randomUUID(),
-      ...(options.traceparent === undefined ? {} : { traceparent: options.traceparent }),
+      ...(options.traceparent !== undefined && { traceparent: options.traceparent }),
     };
     const body = new TextEncoder().encode(JSON.stringify(manifest));
     return await this.#json({ method: 'POST', path: '/v1/jobs', headers, body }, asJob);
@@ -177,14 +176,15 @@ export class BlindfitClient {
     await this.#connection.close();
   }
 
-  async #json<T>(call: Parameters<Connection['call']>[0], check: (value: unknown) => T): Promise<T> {
+  async #json<T>(call: Call, check: (value: unknown) => T): Promise<T> {
     return await this.#connection.call(call, (answer) => this.#connection.json(answer, call.path, check));
   }
 }
 
-function verified(bytes: Uint8Array, of: string, index: number, expected: string): Uint8Array {
-  const actual = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-  if (actual !== expected) throw new TransientError(new ResultDamagedError(of, index, expected, actual));
+/** @param source names the job or the path in the error */
+function verified(bytes: Uint8Array, source: string, index: number, expected: string): Uint8Array {
+  const actual = digestOf(bytes);
+  if (actual !== expected) throw new TransientError(new ResultDamagedError(source, index, expected, actual));
   return bytes;
 }
 

@@ -1,23 +1,8 @@
+import { BlindfitError, messageOf } from '@blindfit/base';
 import type { Problem } from '@blindfit/protocol';
 
-export interface ClientErrorOptions {
-  /** What the reader of the message can do about it. */
-  hint?: string | undefined;
-  cause?: unknown;
-}
-
-/** Base of all errors the client throws on purpose. `code` is stable; messages are for people. */
-export class ClientError extends Error {
-  readonly code: string;
-  readonly hint?: string;
-
-  constructor(code: string, message: string, options: ClientErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = new.target.name;
-    this.code = code;
-    if (options.hint !== undefined) this.hint = options.hint;
-  }
-}
+/** Base of the errors that the client throws on purpose. */
+export class ClientError extends BlindfitError {}
 
 /** The API answered with a problem (RFC 9457); `code`, `detail` and `hint` are the API's own. */
 export class ApiProblemError extends ClientError {
@@ -45,6 +30,7 @@ export class ServerUnreachableError extends ClientError {
     const tries = attempts === 1 ? '' : ` (${attempts} attempts)`;
     super('SERVER_UNREACHABLE', `the Blindfit API at ${url} cannot be reached${tries}: ${networkReason(cause)}`, {
       hint: 'check the address (--server or BLINDFIT_SERVER) and that the API is running; "blindfit up" starts one on this machine',
+      retryable: true,
       cause,
     });
     this.url = url;
@@ -70,6 +56,7 @@ export class ResultDamagedError extends ClientError {
   constructor(job: string, model: number, expected: string, actual: string) {
     super('RESULT_DAMAGED', `model ${model} of ${job} hashes to ${actual}, not to ${expected} as its record says`, {
       hint: 'try again; if it stays, the blob store of the server is damaged',
+      retryable: true,
     });
   }
 }
@@ -96,7 +83,7 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** A network failure in words. Node's error for a name with several addresses has no message of its own, only a code. */
 function networkReason(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
+  if (!(cause instanceof Error)) return messageOf(cause);
   const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
   return REASONS[code] ?? (cause.message === '' ? code : cause.message);
 }

@@ -1,7 +1,8 @@
 /** A job's progress as it happens, over server-sent events, however often the connection breaks. */
 import { createParser } from 'eventsource-parser';
+import { transient, TransientError, type Answer, type Call } from '@blindfit/http';
 import { isFinal, type JobView } from '@blindfit/protocol';
-import { transient, TransientError, type Answer, type Call, type Connection } from './connection.ts';
+import type { ApiConnection } from './connection.ts';
 import { UnexpectedAnswerError } from './errors.ts';
 
 /** Longest event that is taken in. Characters. */
@@ -28,7 +29,7 @@ interface ServerEvent {
  * @throws ApiProblemError (no such job, wrong token), ServerUnreachableError after `patienceMs`; the signal's reason
  */
 export async function* jobEvents(
-  connection: Connection,
+  connection: ApiConnection,
   path: string,
   check: (value: unknown) => JobView,
   current: () => Promise<JobView>,
@@ -39,9 +40,9 @@ export async function* jobEvents(
   let failures = 0;
   let downSince: number | undefined;
   for (;;) {
+    const headers = { accept: 'text/event-stream', ...(lastId !== '' && { 'last-event-id': lastId }) };
+    const call: Call = { method: 'GET', path, headers, accept: [200], signal };
     try {
-      const headers = { accept: 'text/event-stream', ...(lastId === '' ? {} : { 'last-event-id': lastId }) };
-      const call: Call = { method: 'GET', path, headers, accept: [200], signal };
       const answer = await connection.open(call);
       for await (const event of eventsOf(connection, path, answer, signal)) {
         if (downSince !== undefined) options.onConnection?.(true);
@@ -66,10 +67,10 @@ export async function* jobEvents(
     } catch (error) {
       if (!(error instanceof TransientError)) throw error;
       const now = Date.now();
-      if (downSince === undefined) options.onConnection?.(false, connection.verdict(error, 1));
+      if (downSince === undefined) options.onConnection?.(false, connection.explain(error, call, 1));
       downSince ??= now;
       failures++;
-      if (now - downSince >= patienceMs) throw connection.verdict(error, failures);
+      if (now - downSince >= patienceMs) throw connection.explain(error, call, failures);
       await connection.wait(failures, signal);
     }
   }
@@ -77,7 +78,7 @@ export async function* jobEvents(
 
 /** The events of one answer; undefined for any other sign of life. */
 async function* eventsOf(
-  connection: Connection,
+  connection: ApiConnection,
   path: string,
   answer: Answer,
   signal?: AbortSignal,
@@ -111,7 +112,7 @@ async function* eventsOf(
   }
 }
 
-function parse(connection: Connection, path: string, data: string, check: (value: unknown) => JobView): JobView {
+function parse(connection: ApiConnection, path: string, data: string, check: (value: unknown) => JobView): JobView {
   try {
     return check(JSON.parse(data));
   } catch (error) {

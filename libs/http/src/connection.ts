@@ -1,0 +1,180 @@
+/** Requests to one API: bearer token, attempts with back-off, idle time-outs. */
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Agent, errors as undiciErrors, request } from 'undici';
+import { backoffMs, BlindfitError } from '@blindfit/base';
+import { StatusError, TransientError } from './errors.ts';
+import { readAtMost, type Answer } from './read.ts';
+
+/** Most that is read of the body of a failure. Bytes. */
+const MAX_FAILURE_BYTES = 64 * 1024;
+/** Pieces in which a body is handed to the network, so that time-outs and progress see it move. Bytes. */
+const CHUNK_BYTES = 64 * 1024;
+
+export interface ConnectionOptions {
+  /** Bearer token. */
+  readonly token?: string | undefined;
+  /** How often a call is tried in all when the network or the server (5xx except 507, 429) fails. @default 5 */
+  readonly attempts?: number | undefined;
+  /** Wait before the second attempt in milliseconds; doubles from there, with jitter. @default 250 */
+  readonly backoffMs?: number | undefined;
+  /** Longest wait between two attempts in milliseconds. @default 5000 */
+  readonly maxBackoffMs?: number | undefined;
+  /** Milliseconds without a byte in either direction before an attempt counts as failed. @default 60000 */
+  readonly idleTimeoutMs?: number | undefined;
+}
+
+export interface Call {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+  /** From the leading `/`, already encoded. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Bytes, or a function that opens a stream; its errors come out of the call as they are. */
+  readonly body?: Uint8Array | (() => AsyncIterable<Uint8Array>) | undefined;
+  /** Told how many bytes of a body of bytes this attempt has handed to the network; starts from 0 with every attempt. */
+  readonly onSent?: ((bytes: number) => void) | undefined;
+  /** Statuses that are answers rather than failures. @default any 2xx */
+  readonly accept?: readonly number[] | undefined;
+  /** How often the call is tried in all. @default the connection's attempts */
+  readonly attempts?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Says what a failure means: a {@link StatusError}, an error of the network, or what a reader of the answer has marked
+ * as transient.
+ * @param attempts how often the call was tried
+ */
+export type Explain = (failure: unknown, call: Call, attempts: number) => Error;
+
+export class Connection {
+  /** Base URL without a trailing slash. */
+  readonly base: string;
+  readonly attempts: number;
+  readonly #explain: Explain;
+  readonly #backoffMs: number;
+  readonly #maxBackoffMs: number;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #agent: Agent;
+
+  constructor(base: string, explain: Explain, options: ConnectionOptions = {}) {
+    const { token, attempts = 5, backoffMs: first = 250, maxBackoffMs = 5_000, idleTimeoutMs: idle = 60_000 } = options;
+    this.base = base;
+    this.attempts = Math.max(1, attempts);
+    this.#explain = explain;
+    this.#backoffMs = first;
+    this.#maxBackoffMs = maxBackoffMs;
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    this.#agent = new Agent({ headersTimeout: idle, bodyTimeout: idle, connect: { timeout: 10_000 } });
+  }
+
+  /**
+   * Makes a call and reads its answer, with more attempts while they may help. Every route of the API may be repeated.
+   * @throws what `explain` makes of the last failure; what `read` throws; the signal's reason
+   */
+  async call<T>(call: Call, read: (answer: Answer) => T | Promise<T>): Promise<T> {
+    const { attempts = this.attempts, signal } = call;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const answer = await this.open(call);
+        return await transient(async () => read(answer), signal);
+      } catch (error) {
+        if (!(error instanceof TransientError)) throw error;
+        if (attempt >= attempts) throw this.explain(error, call, attempt);
+        await this.wait(attempt, signal);
+      }
+    }
+  }
+
+  /** One attempt, up to the head of the answer. @throws TransientError, or what {@link call} throws */
+  async open(call: Call): Promise<Answer> {
+    const { method, path, headers, body, onSent, signal } = call;
+    let sourceFailure: { readonly error: unknown } | undefined;
+    async function* watched(open: () => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+      try {
+        yield* open();
+      } catch (error) {
+        sourceFailure = { error };
+        throw error;
+      }
+    }
+    const length = body instanceof Uint8Array ? { 'content-length': String(body.length) } : {};
+    const send = (): Promise<Answer> => {
+      // Bytes go in pieces, too: the time-out for the answer would otherwise run while a slow line is still sending.
+      const pieces = body instanceof Uint8Array ? piecesOf(body, onSent) : body && watched(body);
+      return request(this.base + path, {
+        dispatcher: this.#agent,
+        method,
+        headers: { ...this.#headers, ...headers, ...length },
+        body: pieces === undefined ? null : Readable.from(pieces, { objectMode: false }),
+        signal: signal ?? null,
+      });
+    };
+    let answer: Answer;
+    try {
+      answer = await transient(send, signal);
+    } catch (error) {
+      const failure = sourceFailure as { readonly error: unknown } | undefined;
+      throw failure === undefined ? error : failure.error;
+    }
+    const { statusCode: status } = answer;
+    if (call.accept?.includes(status) ?? (status >= 200 && status < 300)) return answer;
+    const failure = await statusErrorOf(this.base + path, answer);
+    if (failure.transient) throw new TransientError(failure);
+    throw this.#explain(failure, call, 1);
+  }
+
+  /** The error for the caller when there is no further attempt. */
+  explain(error: TransientError, call: Call, attempts: number): Error {
+    return this.#explain(error.cause, call, attempts);
+  }
+
+  /** Waits after the given number of failed attempts. @throws the signal's reason */
+  async wait(failures: number, signal?: AbortSignal): Promise<void> {
+    const milliseconds = backoffMs(failures, this.#backoffMs, this.#maxBackoffMs);
+    await sleep(milliseconds, undefined, { signal }).catch(() => undefined);
+    signal?.throwIfAborted();
+  }
+
+  /** Waits for running calls and closes idle connections. */
+  async close(): Promise<void> {
+    await this.#agent.close();
+  }
+}
+
+/**
+ * Runs a step on the network and marks its failure as worth another attempt, unless it was made on purpose.
+ * @throws TransientError; errors of Blindfit's and wrong arguments as they are; the signal's reason
+ */
+export async function transient<T>(step: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (
+      error instanceof TransientError ||
+      error instanceof BlindfitError ||
+      error instanceof undiciErrors.InvalidArgumentError
+    )
+      throw error;
+    throw new TransientError(error);
+  }
+}
+
+async function statusErrorOf(url: string, answer: Answer): Promise<StatusError> {
+  const { statusCode, headers } = answer;
+  const bytes = await readAtMost(answer, MAX_FAILURE_BYTES).catch(() => new Uint8Array());
+  const [type, location] = [headers['content-type'], headers['location']].map((value) =>
+    typeof value === 'string' ? value : undefined,
+  );
+  return new StatusError(url, statusCode, type ?? '', location, Buffer.from(bytes).toString('utf8'));
+}
+
+function* piecesOf(bytes: Uint8Array, onSent?: (bytes: number) => void): Generator<Uint8Array> {
+  onSent?.(0);
+  for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
+    const to = Math.min(bytes.length, from + CHUNK_BYTES);
+    yield bytes.subarray(from, to);
+    onSent?.(to);
+  }
+}
