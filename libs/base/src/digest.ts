@@ -1,4 +1,6 @@
-import { hash } from 'node:crypto';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { builtinModule } from './builtin.ts';
 import { BlindfitError } from './errors.ts';
 
 declare const brand: unique symbol;
@@ -33,9 +35,16 @@ export function parseDigest(text: string): Digest {
   return text;
 }
 
+const crypto = builtinModule?.('node:crypto');
+
+/** The SHA-256 of bytes as 64 hex digits: Node's where there is one, which is some ten times as fast as the portable one. */
+export function sha256Hex(bytes: Uint8Array): string {
+  return crypto?.hash('sha256', bytes, 'hex') ?? bytesToHex(sha256(bytes));
+}
+
 /** The digest of bytes held in memory. */
 export function digestOf(bytes: Uint8Array): Digest {
-  return digestOfHex(hash('sha256', bytes, 'hex'));
+  return digestOfHex(sha256Hex(bytes));
 }
 
 /** The digest for a SHA-256 already computed, given as 64 hex digits. */

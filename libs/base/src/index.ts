@@ -1,4 +1,14 @@
 export { at, required, valueOf } from './at.ts';
 export { backoffMs } from './backoff.ts';
-export { digestOf, digestOfHex, hexOf, InvalidDigestError, isDigest, parseDigest, type Digest } from './digest.ts';
+export { builtinModule } from './builtin.ts';
+export {
+  digestOf,
+  digestOfHex,
+  hexOf,
+  InvalidDigestError,
+  isDigest,
+  parseDigest,
+  sha256Hex,
+  type Digest,
+} from './digest.ts';
 export { BlindfitError, errnoOf, messageOf, type BlindfitErrorOptions } from './errors.ts';

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256Hex } from '@blindfit/base';
 import { ParameterError } from './errors.ts';
 import { assertSecure, isRing, RINGS, type Ring, type SecurityLevel } from './security.ts';
 
@@ -98,6 +98,6 @@ export class Parameters implements ParametersLiteral {
   /** Hex SHA-256 of the literal: ties every blob to the parameter set it belongs to. */
   get fingerprint(): string {
     const canonical = JSON.stringify([this.ring, this.dataBits, this.specialBits, this.scaleBits]);
-    return createHash('sha256').update(canonical).digest('hex');
+    return sha256Hex(new TextEncoder().encode(canonical));
   }
 }

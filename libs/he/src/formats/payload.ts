@@ -6,9 +6,12 @@
  * Every object, and every object inside another, starts with 16 bytes, little-endian:
  * magic 0xA15E u16 | header size 16 u8 | version 4.x u8 u8 | compression u8 (0 none, 1 zlib, 2 zstd) | 0 u16 | size with header u64
  */
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { builtinModule } from '@blindfit/base';
 import { discard } from '../discard.ts';
 import { WireError } from '../errors.ts';
+
+/** Browsers have no zstd: there, objects go out uncompressed, and compressed ones are refused. */
+const zlib = builtinModule?.('node:zlib');
 
 const HEADER = 16;
 /** Inflated at a time: Node's 16 KiB would take twice as long. */
@@ -64,9 +67,11 @@ function compressionOf(what: string, bytes: Uint8Array): number {
 }
 
 function inflate(what: string, bytes: Uint8Array, maxBytes: number): Uint8Array {
+  if (zlib === undefined)
+    throw new WireError(`${what} is compressed, and this program has no zstd`, 'save it without compression');
   let content: Uint8Array;
   try {
-    content = zstdDecompressSync(bytes.subarray(HEADER), { maxOutputLength: maxBytes, chunkSize: CHUNK_BYTES });
+    content = zlib.zstdDecompressSync(bytes.subarray(HEADER), { maxOutputLength: maxBytes, chunkSize: CHUNK_BYTES });
   } catch (error) {
     if (error instanceof RangeError)
       throw new WireError(`${what} inflates to more than ${maxBytes} bytes`, 'that is the most this object can have');
@@ -83,8 +88,9 @@ function inflate(what: string, bytes: Uint8Array, maxBytes: number): Uint8Array 
  * most of it is random, so the fastest level packs as well as any.
  */
 export function compressedPayload(plain: Uint8Array): Uint8Array {
-  const content = zstdCompressSync(plain.subarray(HEADER), {
-    params: { [constants.ZSTD_c_compressionLevel]: 1 },
+  if (zlib === undefined) return plain;
+  const content = zlib.zstdCompressSync(plain.subarray(HEADER), {
+    params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 },
     chunkSize: CHUNK_BYTES,
   });
   return reframed(plain, ZSTD, content);

@@ -16,6 +16,7 @@
  * ```
  * All numbers little-endian. Version 1 readers refuse any other version.
  */
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import { WireError } from '../errors.ts';
 import type { Parameters } from '../parameters.ts';
 
@@ -49,7 +50,7 @@ export function wrap(parameters: Parameters, fields: WireFields, payload: Uint8A
   view.setInt32(8, fields.step ?? 0, true);
   view.setUint32(12, payload.length, true);
   view.setFloat64(16, fields.scale ?? 0, true);
-  bytes.set(Buffer.from(parameters.fingerprint, 'hex'), 24);
+  bytes.set(hexToBytes(parameters.fingerprint), 24);
   bytes.set(payload, WIRE_HEADER_BYTES);
   return bytes;
 }
@@ -73,7 +74,7 @@ export function parseHeader(head: Uint8Array): WireHeader {
     step: view.getInt32(8, true),
     payloadBytes: view.getUint32(12, true),
     scale: view.getFloat64(16, true),
-    parameters: Buffer.from(head.subarray(24, 56)).toString('hex'),
+    parameters: bytesToHex(head.subarray(24, 56)),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Loads node-seal, and turns what it throws into errors. */
-import { readFile } from 'node:fs/promises';
 import createSeal, { type MainModule } from 'node-seal';
+import { builtinModule } from '@blindfit/base';
 import { HeError, SealCrashError, SealError } from '../errors.ts';
 
 export interface SealModule {
@@ -10,10 +10,31 @@ export interface SealModule {
 }
 
 let loaded: Promise<SealModule> | undefined;
+let location: string | URL | undefined;
+
+/**
+ * Names the place of node-seal's WebAssembly file, before anything of SEAL is used. In Node it is found in the package; in
+ * a browser it is `seal_throws.wasm` beside the script, unless the page says otherwise.
+ */
+export function locateSeal(url: string | URL): void {
+  location = url;
+}
+
+/** @throws SealError when the file cannot be had */
+async function compile(): Promise<WebAssembly.Module> {
+  const files = builtinModule?.('node:fs/promises');
+  if (files !== undefined) {
+    const url = new URL(location ?? new URL('./seal_throws.wasm', import.meta.resolve('node-seal')));
+    return WebAssembly.compile(await files.readFile(url));
+  }
+  const url = location ?? new URL('seal_throws.wasm', import.meta.url);
+  const response = await fetch(url);
+  if (!response.ok) throw new SealError('load', `${String(url)} answers ${response.status}`);
+  return WebAssembly.compile(await response.arrayBuffer());
+}
 
 async function load(): Promise<SealModule> {
-  const binary = new URL('./seal_throws.wasm', import.meta.resolve('node-seal'));
-  const code = await WebAssembly.compile(await readFile(binary));
+  const code = await compile();
   let memory: WebAssembly.Memory | undefined;
   const seal = await createSeal({
     // Instantiating by hand is the only way to see the module's memory, which the leak tests and metrics watch.
@@ -28,9 +49,12 @@ async function load(): Promise<SealModule> {
   return { seal, heapBytes: () => memory?.buffer.byteLength ?? 0 };
 }
 
-/** The SEAL instance of this thread: memory of its own, one thread. */
+/** The SEAL instance of this thread, with its own memory. A load that failed is tried again by the next call. */
 export function loadSeal(): Promise<SealModule> {
-  loaded ??= load();
+  loaded ??= load().catch((error: unknown) => {
+    loaded = undefined;
+    throw error;
+  });
   return loaded;
 }
 

@@ -11,6 +11,6 @@ declare namespace WebAssembly {
   }
   type Imports = Record<string, Record<string, unknown>>;
   const Memory: { readonly prototype: Memory; new (descriptor: { readonly initial: number }): Memory };
-  function compile(bytes: Uint8Array): Promise<Module>;
+  function compile(bytes: Uint8Array | ArrayBuffer): Promise<Module>;
   function instantiate(module: Module, imports: Imports): Promise<Instance>;
 }
