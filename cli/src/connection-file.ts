@@ -1,9 +1,9 @@
 /** How commands in another terminal find the stack that `blindfit up` runs: a file only its user can read. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '@blindfit/base';
-import { processExists } from '@blindfit/redis-server';
+import { processExists, replaceFile } from '@blindfit/base/node';
 
 export interface StackConnection {
   /** Base URL of the API. */
@@ -17,9 +17,7 @@ const fileIn = (dataDir: string): string => join(dataDir, 'connection.json');
 
 /** Writes the file with mode 0600. */
 export async function writeConnection(dataDir: string, connection: StackConnection): Promise<void> {
-  const draft = `${fileIn(dataDir)}.${process.pid}`;
-  await writeFile(draft, `${JSON.stringify(connection)}\n`, { mode: 0o600 });
-  await rename(draft, fileIn(dataDir));
+  await replaceFile(fileIn(dataDir), `${JSON.stringify(connection)}\n`, { sync: false });
 }
 
 export async function removeConnection(dataDir: string): Promise<void> {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { processInfo } from '@blindfit/redis-server';
+import { processInfo } from '@blindfit/base/node';
 import type { Answer, Call } from './cli-host.ts';
 
 const HOST = fileURLToPath(new URL('./cli-host.ts', import.meta.url));

@@ -1,6 +1,7 @@
 /** Files for results: known to be writable before the work begins, and complete or not there after it. */
-import { access, constants, mkdtemp, realpath, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { access, constants, mkdtemp, realpath, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { replaceFile } from '@blindfit/base/node';
 import { CliError } from '../errors.ts';
 
 /**
@@ -30,14 +31,7 @@ export async function writeOutput(flag: string, path: string, content: string | 
       return;
     }
     const target = existing === undefined ? path : await realpath(path);
-    const directory = await mkdtemp(besides(target));
-    try {
-      const draft = join(directory, 'draft');
-      await writeFile(draft, content, existing === undefined ? {} : { mode: existing.mode & 0o777 });
-      await rename(draft, target);
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
+    await replaceFile(target, content, { mode: (existing?.mode ?? 0o666) & 0o777 });
   } catch (error) {
     throw explained(flag, path, error);
   }

@@ -112,6 +112,14 @@ describe('a lock', () => {
     (await takeLock(path)).release();
   });
 
+  it('without content, as a power failure leaves it, is taken over', async (t) => {
+    const path = await lockPath(t);
+    for (const text of ['', '\0\0\0']) {
+      await writeFile(path, text);
+      (await takeLock(path)).release();
+    }
+  });
+
   it('of another host is taken over after silence only', async (t) => {
     const path = await lockPath(t);
     await writeFile(path, JSON.stringify({ ...own, host: 'elsewhere', started: '1' }));

@@ -1,9 +1,10 @@
 /** Measures this machine, once per parameter set: the file it leaves answers the next time. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { replaceFile } from '@blindfit/base/node';
 import { type Parameters } from '@blindfit/he';
 import { evaluatorName, resolveEvaluator, type ResolvedEvaluator } from '@blindfit/he/native';
 import { OPERATIONS, type Calibration, type Machine } from './calibration.ts';
@@ -39,9 +40,7 @@ export async function calibrate(parameters: Parameters, options: CalibrateOption
   }
   const calibration = await measure(machine, evaluator, parameters, options.onProgress ?? (() => undefined));
   await mkdir(options.directory, { recursive: true });
-  const temporary = `${path}.${process.pid}.part`;
-  await writeFile(temporary, `${JSON.stringify(calibration)}\n`);
-  await rename(temporary, path);
+  await replaceFile(path, `${JSON.stringify(calibration)}\n`, { mode: 0o666, sync: false });
   return calibration;
 }
 

@@ -8,12 +8,12 @@ import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type, type Static } from 'typebox';
-import { digestOf, parseDigest, type Digest } from '@blindfit/base';
+import { digestOf, errnoOf, parseDigest, type Digest } from '@blindfit/base';
+import { removeParts, replaceFile } from '@blindfit/base/node';
 import { HeError, wrap, type Parameters, type WireFields } from '@blindfit/he';
 import { Scheme } from '@blindfit/he/seal';
 import { checker, ContractError, DigestSchema, ParametersSchema } from '@blindfit/protocol';
 import { type Plan } from '@blindfit/training';
-import { errnoOf, removeParts, replaceFile } from './atomic-file.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { KeysetError } from './errors.ts';
 import { createSecret, readSecret, type StoredSecret } from './secret-file.ts';
@@ -142,7 +142,7 @@ class Opening {
 
   async #makeKeys(): Promise<Keyset> {
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
-    await using lock = await lockDirectory(this.directory);
+    using lock = await lockDirectory(this.directory);
     await removeParts(this.directory);
     // Another process may have been here since.
     this.#stored ??=

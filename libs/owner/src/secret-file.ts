@@ -12,9 +12,10 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
+import { errnoOf } from '@blindfit/base';
+import { createFile } from '@blindfit/base/node';
 import { SealError } from '@blindfit/he';
 import { type Scheme } from '@blindfit/he/seal';
-import { createFile, errnoOf } from './atomic-file.ts';
 import { KeysetError } from './errors.ts';
 import { SecretKeyHolder } from './secret-key.ts';
 

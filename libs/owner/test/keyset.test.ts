@@ -385,7 +385,7 @@ describe('the lock of a directory', () => {
     const path = join(home.path, 'lock');
     for (const text of [holder({}), holder({ pid: 2 ** 22 + 1 })]) {
       await writeFile(path, text);
-      await using lock = await lockDirectory(home.path, 1000);
+      using lock = await lockDirectory(home.path, 1000);
       await lock.refresh();
       assert.notEqual((JSON.parse(await readFile(path, 'utf8')) as { token: string }).token, 'other');
     }
@@ -399,10 +399,10 @@ describe('the lock of a directory', () => {
     await assertRefused('KEYSET_BUSY', /process \d+ on elsewhere.*delete .*lock/, () => lockDirectory(home.path, 300));
     const old = new Date(Date.now() - 3_600_000);
     await utimes(path, old, old);
-    await using lock = await lockDirectory(home.path, 1000);
+    using lock = await lockDirectory(home.path, 1000);
     const waiting = lockDirectory(home.path, 10_000);
-    await lock[Symbol.asyncDispose]();
-    await using second = await waiting;
+    lock.release();
+    using second = await waiting;
     await second.refresh();
   });
 

@@ -6,4 +6,3 @@ export {
   type RunningRedis,
   type StartRedisOptions,
 } from './start.ts';
-export { processExists, processInfo } from './system.ts';

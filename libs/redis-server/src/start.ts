@@ -9,9 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { Redis } from 'ioredis';
 import { errnoOf, messageOf } from '@blindfit/base';
-import { LockedError, takeLock } from './lock.ts';
+import { LockedError, processExists, processInfo, takeLock } from '@blindfit/base/node';
 import { resolveRedisBinary } from './resolve.ts';
-import { processExists, processInfo } from './system.ts';
 
 /** A socket path must fit into 108 bytes on Linux and 104 on macOS, with the final zero. */
 const MAX_SOCKET_PATH_BYTES = 100;
@@ -92,11 +91,11 @@ export async function startRedis(options: StartRedisOptions): Promise<RunningRed
 
 async function lockDataDir(dataDir: string): Promise<() => void> {
   try {
-    return await takeLock(join(dataDir, 'redis.lock'));
+    return (await takeLock(join(dataDir, 'redis.lock'))).release;
   } catch (error) {
     if (!(error instanceof LockedError)) throw error;
     throw new RedisStartError(
-      `The Redis data directory ${dataDir} is in use by process ${error.holder}. ` +
+      `The Redis data directory ${dataDir} is in use by process ${error.holder.pid}. ` +
         'Two servers on one directory would destroy its data: stop that process or choose another directory.',
       { cause: error },
     );

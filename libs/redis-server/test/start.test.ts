@@ -10,9 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Queue, QueueEvents, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
+import { processInfo } from '@blindfit/base/node';
 import {
   resolveRedisBinary,
-  processInfo,
   RedisStartError,
   startRedis,
   type RunningRedis,

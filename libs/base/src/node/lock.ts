@@ -30,7 +30,7 @@ export interface FileLock extends Disposable {
   /** Tells that the holder is alive; call it between long steps. */
   refresh(): Promise<void>;
   /** Gives the lock back. Synchronous, so that an `exit` handler can call it; later calls do nothing. */
-  release(): void;
+  readonly release: () => void;
 }
 
 export interface LockHolder {
@@ -119,8 +119,9 @@ async function readHolder(path: string): Promise<LockHolder | undefined> {
   return text === undefined ? undefined : parseHolder(path, text);
 }
 
-/** Locks of earlier releases have neither token nor host. */
+/** Locks of earlier releases have neither token nor host. A power failure may leave a lock without content. */
 function parseHolder(path: string, text: string): LockHolder {
+  if (/^\0*$/.test(text)) return { token: text, host: hostname(), pid: NaN, started: '' };
   try {
     const value = JSON.parse(text) as Partial<Record<keyof LockHolder, unknown>> | null;
     const { token = text, host = hostname(), pid, started } = value ?? {};
