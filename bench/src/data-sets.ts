@@ -1,10 +1,10 @@
 /** Data for the long trainings: real CNN features where they lie next to the checkout, else the demo's digits. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { prepareData, type TrainingData } from 'blindfit';
 import { withLabels, type LabelledDataset } from '@blindfit/data';
 import { digitFiles } from '@blindfit/demo';
 import { extractDataset, loadBackbone, openIdxSource, readFeatures, type FeatureModel } from '@blindfit/images';
+import { prepareData, type TrainingData } from '@blindfit/owner';
 import { paperData } from './paper-job.ts';
 
 const shared = (path: string): string => fileURLToPath(new URL(`../../../shared/${path}`, import.meta.url));

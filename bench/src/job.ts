@@ -2,8 +2,8 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Progress, runTraining, type TrainingReport } from 'blindfit';
 import { BlindfitClient } from '@blindfit/client';
+import { train as trainEncrypted, type TrainingReport } from '@blindfit/owner';
 import { startStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { print } from './measure.ts';
@@ -82,12 +82,11 @@ async function measureOn(directory: string, dataDir: string, threads: number, ru
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   try {
     const train = (): Promise<TrainingReport> =>
-      runTraining(
-        client,
-        { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory: join(directory, 'keys') },
-        new Progress({ mode: 'silent' }),
-        new AbortController().signal,
-      );
+      trainEncrypted(client, {
+        data,
+        hyperparameters: DEFAULT_HYPERPARAMETERS,
+        keysDirectory: join(directory, 'keys'),
+      });
     const first = await train();
     const reports: TrainingReport[] = [];
     for (let i = 0; i < runs; i++) reports.push(await train());

@@ -4,8 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Progress, runTraining, type TrainingData } from 'blindfit';
 import { BlindfitClient } from '@blindfit/client';
+import { train as trainEncrypted, type TrainingData } from '@blindfit/owner';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { print } from './measure.ts';
@@ -123,12 +123,7 @@ async function stackOf(dataDir: string, endpoint: string): Promise<RunningStack>
 async function train(stack: RunningStack, data: TrainingData, keysDirectory: string): Promise<number> {
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   try {
-    const report = await runTraining(
-      client,
-      { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory },
-      new Progress({ mode: 'silent' }),
-      new AbortController().signal,
-    );
+    const report = await trainEncrypted(client, { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory });
     return report.seconds.train;
   } finally {
     await client.close();

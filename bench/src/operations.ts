@@ -33,7 +33,7 @@ export async function run(): Promise<number> {
     using keyset = await openKeyset({ directory, plan, create: true });
     const keys = await loadKeys(keyset, plan);
     const rotation = operations(keyset, plan, keys);
-    circuits(keyset, plan, keys, data.job.x, data.job.labels);
+    circuits(keyset, plan, keys, data.set.x, data.set.labels);
     return rotation;
   } finally {
     await rm(directory, { recursive: true, force: true });

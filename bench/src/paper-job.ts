@@ -1,7 +1,7 @@
 /** The paper's job as data: 128 digits of 400 pixels and a bias, 10 classes, standardised. */
-import { prepareData, type TrainingData } from 'blindfit';
 import { centrePixels, createDataset, readIdxImages, readIdxLabels } from '@blindfit/data';
 import { digitFiles } from '@blindfit/demo';
+import { prepareData, type TrainingData } from '@blindfit/owner';
 
 export async function paperData(): Promise<TrainingData> {
   const files = digitFiles('train');

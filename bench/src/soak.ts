@@ -2,9 +2,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { prepareData, Progress, runTraining, type TrainingData } from 'blindfit';
 import { BlindfitClient } from '@blindfit/client';
 import { createDataset } from '@blindfit/data';
+import { prepareData, train, type TrainingData } from '@blindfit/owner';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid } from '@blindfit/training';
 import { print } from './measure.ts';
@@ -36,23 +36,18 @@ async function iterations(): Promise<void> {
     }, 2_000);
     const data = dataOf(SAMPLES, FEATURES, 2);
     const started = performance.now();
-    const report = await runTraining(
-      client,
-      {
-        data,
-        // A straight line for a sigmoid takes three levels an iteration, which fit the ring of 8192.
-        hyperparameters: { ...DEFAULT_HYPERPARAMETERS, iterations: ITERATIONS, sigmoid: fitSigmoid(1, 8) },
-        precision: 0.1,
-        refreshEvery: 1,
-        keysDirectory: join(directory, 'keys'),
-        onSubmitted: (submitted) => {
-          job = submitted.id;
-          return Promise.resolve();
-        },
+    const report = await train(client, {
+      data,
+      // A straight line for a sigmoid takes three levels an iteration, which fit the ring of 8192.
+      hyperparameters: { ...DEFAULT_HYPERPARAMETERS, iterations: ITERATIONS, sigmoid: fitSigmoid(1, 8) },
+      precision: 0.1,
+      refreshEvery: 1,
+      keysDirectory: join(directory, 'keys'),
+      onSubmitted: (submitted) => {
+        job = submitted.id;
       },
-      new Progress(),
-      stop.signal,
-    );
+      signal: stop.signal,
+    });
     clearInterval(watch);
     const warm = looks.find(({ iteration }) => iteration >= WARM_UP)?.bytes ?? new Map<string, number>();
     const middle = looks.find(({ iteration }) => iteration >= ITERATIONS / 2)?.bytes ?? new Map<string, number>();
@@ -93,17 +88,12 @@ async function samples(): Promise<void> {
         250,
       );
       try {
-        const report = await runTraining(
-          client,
-          {
-            data: dataOf(count, 63, 4),
-            hyperparameters: DEFAULT_HYPERPARAMETERS,
-            refreshEvery: 1,
-            keysDirectory: join(directory, 'keys'),
-          },
-          new Progress(),
-          new AbortController().signal,
-        );
+        const report = await train(client, {
+          data: dataOf(count, 63, 4),
+          hyperparameters: DEFAULT_HYPERPARAMETERS,
+          refreshEvery: 1,
+          keysDirectory: join(directory, 'keys'),
+        });
         rows.push([
           String(count),
           mib(await fieldOf(worker, 'VmHWM')),

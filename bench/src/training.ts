@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Progress, runTraining, type TrainingReport } from 'blindfit';
 import { BlindfitClient } from '@blindfit/client';
 import { CountingEvaluator } from '@blindfit/he';
+import { train as trainEncrypted, type TrainingReport } from '@blindfit/owner';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import {
   choosePlan,
@@ -132,12 +132,7 @@ async function train(
   });
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   const training = (of: Hyperparameters): Promise<TrainingReport> =>
-    runTraining(
-      client,
-      { data, hyperparameters: of, keysDirectory: join(directory, 'keys'), refreshEvery },
-      new Progress(),
-      new AbortController().signal,
-    );
+    trainEncrypted(client, { data, hyperparameters: of, keysDirectory: join(directory, 'keys'), refreshEvery });
   try {
     // Two iterations bring the keys into every thread.
     await training({ ...hyperparameters, iterations: refreshEvery + 1 });

@@ -49,7 +49,9 @@ export function reportError(
   if (hint !== undefined) write(`hint: ${printable(hint)}\n`);
   if (readConfig({ debug: commandVariables.debug }, env).debug !== undefined) write(`${inspect(error)}\n`);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return error instanceof UsageError || code === 'CONFIG_INVALID' ? EXIT.usage : EXIT.failure;
+  return error instanceof UsageError || code === 'CONFIG_INVALID' || code === 'OWNER_REQUEST'
+    ? EXIT.usage
+    : EXIT.failure;
 }
 
 function messageOf(error: unknown): string {

@@ -16,9 +16,9 @@ import {
 } from '@blindfit/data';
 import { digitFiles, type Split } from '@blindfit/demo';
 import { encodeModel, extractDataset, loadBackbone, openIdxSource, parseModel } from '@blindfit/images';
+import { prepareData } from '@blindfit/owner';
 import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
 import { exportTrained } from '../src/export/export-model.ts';
-import { prepareData } from '../src/train/data.ts';
 import { askCli, cleanEnv, runCli, temporaryDirectory } from './support.ts';
 
 async function digits(split: Split, limit: number): Promise<LabelledDataset> {
@@ -32,10 +32,10 @@ async function digits(split: Split, limit: number): Promise<LabelledDataset> {
 function train(training: LabelledDataset, preprocessing: Parameters<typeof prepareData>[0]['preprocessing']): Model {
   const data = prepareData({ training, preprocessing });
   const { weights } = trainClear(
-    data.job.x,
+    data.set.x,
     data.shape.samples,
     data.shape.features,
-    data.job.labels,
+    data.set.labels,
     DEFAULT_HYPERPARAMETERS,
   );
   return {

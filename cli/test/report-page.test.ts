@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDataset, type LabelledDataset } from '@blindfit/data';
+import { accuraciesOf, prepareData, type TrainingReport } from '@blindfit/owner';
 import { renderReport } from '@blindfit/report';
 import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
-import { accuraciesOf, prepareData } from '../src/train/data.ts';
 import { reportPage } from '../src/train/report-page.ts';
-import type { TrainingReport } from '../src/train/run.ts';
 
 /** Points around (0, 0) of class a and around (2, 1) of class b, on a grid, the last one with the wrong label. */
 function points(shift: number): LabelledDataset {
@@ -23,14 +22,14 @@ test('the page shows the run: curves of every iteration, confusion matrix, mista
   const data = prepareData({ training: points(0), validation: points(0.05), preprocessing: 'standardize' });
   const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 3 };
   const { weights, history } = trainClear(
-    data.job.x,
+    data.set.x,
     data.shape.samples,
     data.shape.features,
-    data.job.labels,
+    data.set.labels,
     hyperparameters,
   );
   const accuracy = accuraciesOf(weights, data);
-  const report: TrainingReport = {
+  const report: Omit<TrainingReport, 'model'> = {
     job: 'job-0123456789ab',
     weights,
     iteration: 3,
@@ -106,7 +105,7 @@ test('the page shows the run: curves of every iteration, confusion matrix, mista
 
 test('without held-out data it is about the training samples, by number', async () => {
   const data = prepareData({ training: points(0), preprocessing: 'none' });
-  const { weights, history } = trainClear(data.job.x, 20, 3, data.job.labels, {
+  const { weights, history } = trainClear(data.set.x, 20, 3, data.set.labels, {
     ...DEFAULT_HYPERPARAMETERS,
     iterations: 20,
     learningRate: 3,
@@ -143,7 +142,7 @@ test('without held-out data it is about the training samples, by number', async 
 test('the page of a run that was refreshed now and then, and stopped early, has gaps instead of numbers', async () => {
   const data = prepareData({ training: points(0), validation: points(0.05), preprocessing: 'standardize' });
   const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 9, batch: { size: 10, seed: 4 } };
-  const { history } = trainClear(data.job.x, 20, 3, data.job.labels, hyperparameters);
+  const { history } = trainClear(data.set.x, 20, 3, data.set.labels, hyperparameters);
   const weights = history[2] ?? [];
   const accuracy = accuraciesOf(weights, data);
   const page = await reportPage({

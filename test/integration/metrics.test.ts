@@ -9,13 +9,11 @@ import { describe, it } from 'node:test';
 import { digestOf } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
 import { WIRE_HEADER_BYTES } from '@blindfit/he';
-import { RefreshSession, stepBound } from '@blindfit/owner';
+import { followTraining, RefreshSession, stepBound } from '@blindfit/owner';
 import type { RunningStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, type Hyperparameters } from '@blindfit/training';
-import { followTraining } from '../../cli/src/train/follow.ts';
 import { parseExposition, total, type Family } from './exposition.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
-import { Progress } from 'blindfit';
 
 const UNITS = /_(seconds|bytes|ratio|info)$/;
 /** What is counted, by its name without `_total`; there is no unit for it. */
@@ -102,13 +100,10 @@ describe('metrics of a stack', () => {
         const failed = await finished(client, (await client.submit(await damaged(client, prepared))).id);
         assert.equal(failed.state, 'failed');
         const session = new RefreshSession(keyset, plan, stepBound(DATA, HYPERPARAMETERS));
-        const { job } = await followTraining(
-          client,
-          await client.submit(prepared.manifest),
-          { plan, session, cancel: false },
-          new Progress({ mode: 'silent' }),
-          new AbortController().signal,
-        );
+        const { job } = await followTraining(client, await client.submit(prepared.manifest), {
+          session,
+          cancel: false,
+        });
         assert.equal(job.state, 'succeeded', job.error?.message);
 
         const services = await everything(stack);

@@ -10,18 +10,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { digestOf } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
-import { RefreshSession, stepBound } from '@blindfit/owner';
+import { followTraining, RefreshSession, stepBound } from '@blindfit/owner';
 import { JOB_STATES, type JobView, type Manifest } from '@blindfit/protocol';
 import type { RunningStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
-import { followTraining } from '../../cli/src/train/follow.ts';
 import { selectorsOf, withoutThresholds } from '../../deploy/grafana/test/promql.ts';
 import { committed, expressionsOf, filled, type Expression } from '../../deploy/grafana/test/support.ts';
 import { config, DIRECTORY, rules } from '../prometheus/files.ts';
 import { findPrograms } from '../prometheus/program.ts';
 import { startPrometheus, type Prometheus, type Sample } from '../prometheus/server.ts';
 import { finished, prepareJob, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
-import { Progress } from 'blindfit';
 
 /** Two pairs of classes; levels for one iteration, so that the second needs a refresh. */
 const DATA = syntheticData(40, 20, 4);
@@ -283,13 +281,7 @@ async function runJobs(
     `max(blindfit_job_tasks_done_total{blindfit_job="${first.id}", kind="backward"}) == ${PAIRS}`,
   );
   const session = new RefreshSession(prepared.keyset, prepared.plan, stepBound(DATA, HYPERPARAMETERS));
-  const { job } = await followTraining(
-    client,
-    first,
-    { plan: prepared.plan, session, cancel: false },
-    new Progress({ mode: 'silent' }),
-    new AbortController().signal,
-  );
+  const { job } = await followTraining(client, first, { session, cancel: false });
   assert.equal(job.state, 'succeeded', job.error?.message);
   return {
     prepared,

@@ -10,14 +10,11 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parseModel, readCsv } from '@blindfit/data';
-import { decryptModel, RefreshSession, stepBound } from '@blindfit/owner';
+import { decryptModel, followTraining, prepareData, RefreshSession, stepBound } from '@blindfit/owner';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, trainClear, type Hyperparameters } from '@blindfit/training';
-import { followTraining } from '../../cli/src/train/follow.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack } from './support.ts';
-import { prepareData, Progress } from 'blindfit';
 
 const MAIN = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
-const silent = new Progress({ mode: 'silent' });
 
 function largestError(weights: readonly ArrayLike<number>[], clear: readonly Float64Array[]): number {
   return Math.max(
@@ -62,13 +59,10 @@ describe('refresh', () => {
       assert.equal(again.state, 'awaiting-refresh');
 
       // An owner who remembers nothing comes back.
-      const followed = await followTraining(
-        client,
-        again,
-        { plan, session: new RefreshSession(keyset, plan, stepBound(data, hyperparameters)), cancel: false },
-        silent,
-        new AbortController().signal,
-      );
+      const followed = await followTraining(client, again, {
+        session: new RefreshSession(keyset, plan, stepBound(data, hyperparameters)),
+        cancel: false,
+      });
       assert.equal(followed.job.state, 'succeeded', followed.job.error?.message);
       assert.equal(
         followed.job.progress.tasksDone,
@@ -100,13 +94,10 @@ describe('refresh', () => {
       using prepared = await prepareJob(client, SHARED_KEYS, data, hyperparameters, { refreshEvery: 2 });
       const { plan, keyset } = prepared;
       const submitted = await client.submit(prepared.manifest);
-      const owner = followTraining(
-        client,
-        submitted,
-        { plan, session: new RefreshSession(keyset, plan, stepBound(data, hyperparameters)), cancel: false },
-        silent,
-        new AbortController().signal,
-      );
+      const owner = followTraining(client, submitted, {
+        session: new RefreshSession(keyset, plan, stepBound(data, hyperparameters)),
+        cancel: false,
+      });
       for (const [iteration, name] of [
         [1, 'worker-1'],
         [3, 'scheduler-1'],
@@ -257,7 +248,7 @@ describe('refresh', () => {
         assert.equal((await finished(client, id)).state, 'succeeded');
 
         const model = parseModel(await readFile(join(elsewhere, 'model.json'), 'utf8'));
-        const { job } = prepareData({ training: await readCsv(train), preprocessing: 'standardize' });
+        const { set: job } = prepareData({ training: await readCsv(train), preprocessing: 'standardize' });
         const clear = trainClear(job.x, job.samples, job.features, job.labels, {
           ...DEFAULT_HYPERPARAMETERS,
           iterations: 6,

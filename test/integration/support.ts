@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BlindfitClient } from '@blindfit/client';
-import { encryptJob, manifestFor, openKeyset, type JobData, type Keyset } from '@blindfit/owner';
+import { encryptJob, manifestFor, openKeyset, type TrainingSet, type Keyset } from '@blindfit/owner';
 import { isFinal, type JobView, type Manifest } from '@blindfit/protocol';
 import { startStack, type RunningStack, type StackOptions } from '@blindfit/stack';
 import {
@@ -22,7 +22,7 @@ export async function temporaryDirectory(): Promise<{ path: string; [Symbol.asyn
 }
 
 /** Deterministic, standardised-looking data with classes that differ: enough to train on. */
-export function syntheticData(samples: number, features: number, classes: number): JobData {
+export function syntheticData(samples: number, features: number, classes: number): TrainingSet {
   let state = 12345;
   const random = (): number => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -56,7 +56,7 @@ export const SHARED_KEYS = fileURLToPath(new URL('../../.blindfit/test-keys', im
 export async function prepareJob(
   client: BlindfitClient,
   keysDirectory: string,
-  data: JobData,
+  data: TrainingSet,
   hyperparameters: Partial<Hyperparameters> = {},
   choices: Pick<PlanRequest, 'refreshEvery' | 'modelLevel'> = {},
 ): Promise<Prepared> {

@@ -12,11 +12,10 @@ import { fileURLToPath } from 'node:url';
 import { digestOf } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
 import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
-import { decryptModel, RefreshSession, stepBound } from '@blindfit/owner';
+import { decryptModel, followTraining, RefreshSession, stepBound } from '@blindfit/owner';
 import type { JobView, Manifest } from '@blindfit/protocol';
 import { startRedis } from '@blindfit/redis-server';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, type Hyperparameters } from '@blindfit/training';
-import { followTraining } from '../../cli/src/train/follow.ts';
 import { startReceiver, type ReceivedSpan } from './otlp-receiver.ts';
 import {
   finished,
@@ -27,7 +26,6 @@ import {
   withStack,
   type Prepared,
 } from './support.ts';
-import { Progress } from 'blindfit';
 
 const RECORDER = fileURLToPath(new URL('./record-modules.ts', import.meta.url));
 /** What the client says its own work is part of. */
@@ -131,13 +129,7 @@ async function runJobs(): Promise<Run> {
           { traceparent: `00-${CLIENT_TRACE}-${CLIENT_SPAN}-01` },
         );
         const session = new RefreshSession(keyset, plan, stepBound(DATA, HYPERPARAMETERS));
-        const followed = await followTraining(
-          client,
-          submitted,
-          { plan, session, cancel: false },
-          new Progress({ mode: 'silent' }),
-          new AbortController().signal,
-        );
+        const followed = await followTraining(client, submitted, { session, cancel: false });
         assert.equal(followed.job.state, 'succeeded', followed.job.error?.message);
         const weights = decryptModel(
           keyset,

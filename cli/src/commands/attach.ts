@@ -1,31 +1,18 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import type { BlindfitClient } from '@blindfit/client';
-import {
-  accuracy,
-  applyPreprocessing,
-  argmaxScores,
-  classIndices,
-  requireKnownLabels,
-  serialiseModel,
-  withBias,
-} from '@blindfit/data';
+import { serialiseModel } from '@blindfit/data';
 import { readFeatures } from '@blindfit/images';
-import { openKeyset, RefreshSession } from '@blindfit/owner';
-import { planManifest, type JobView } from '@blindfit/protocol';
+import { attach, readTicket, scorableOf, type AttachReport } from '@blindfit/owner';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { defaultDataDir } from '../data-dir.ts';
-import { CliError, UsageError } from '../errors.ts';
-import { formatCount, formatSeconds } from '../format.ts';
+import { UsageError } from '../errors.ts';
+import { formatCount, formatPercent, formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
 import { formatPairs } from '../table.ts';
-import { evaluate, type Scorable } from '../train/data.ts';
+import { shownBy } from '../train/display.ts';
 import { number } from '../train/flags.ts';
-import { followTraining } from '../train/follow.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
-import { outcomeOf } from '../train/run.ts';
-import { readTicket, type Ticket } from '../train/ticket.ts';
 
 interface AttachFlags extends ServerFlags {
   readonly keys?: string;
@@ -62,109 +49,35 @@ export function register(program: Command): void {
       if (flags.patience !== undefined && flags.validation === undefined)
         throw new UsageError('--patience needs held-out data', 'give --validation FILE');
       await checkOutput('--out', flags.out);
-      const ticket = await readTicket(flags.keys ?? join(defaultDataDir(), 'keys'), id);
-      const heldOut = flags.validation === undefined ? undefined : await scorableOf(flags.validation, ticket);
+      const keysDirectory = flags.keys ?? join(defaultDataDir(), 'keys');
+      const ticket = await readTicket(keysDirectory, id);
+      const validation =
+        flags.validation === undefined ? undefined : scorableOf(await readFeatures(flags.validation), ticket);
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
-      await withClient(flags, (client) =>
-        withInterrupt((signal) => attach(client, ticket, heldOut, flags, progress, signal)).finally(() =>
-          progress.finish(),
-        ),
+      const { patience } = flags;
+      const report = await withClient(flags, (client) =>
+        withInterrupt((signal) =>
+          attach(client, { ticket, keysDirectory, validation, patience, signal, ...shownBy(progress) }),
+        ).finally(() => progress.finish()),
+      );
+      await writeOutput('--out', flags.out, serialiseModel(report.model));
+      process.stdout.write(
+        flags.json === true ? jsonOf(report, flags.out) : `${summaryOf(report)}\n\nmodel: ${flags.out}\n`,
       );
     });
 }
 
-async function attach(
-  client: BlindfitClient,
-  ticket: Ticket,
-  heldOut: Scorable | undefined,
-  flags: AttachFlags,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<void> {
-  const job = await client.job(ticket.job);
-  // The server could pair the job with a manifest whose plan makes decrypted weights mean something else.
-  if (job.manifest !== ticket.manifest)
-    throw new CliError(
-      `the server shows another manifest for ${job.id} than the one that was submitted`,
-      'do not trust this server',
-    );
-  const { plan } = planManifest(JSON.parse(Buffer.from(await client.blob(ticket.manifest)).toString('utf8')));
-  using keyset = await openKeyset({ directory: flags.keys ?? join(defaultDataDir(), 'keys'), plan, create: false });
-  const judge =
-    heldOut === undefined
-      ? undefined
-      : (weights: readonly Float64Array[]) => evaluate(weights, heldOut, ticket.classes.length);
-  const followed = await followTraining(
-    client,
-    job,
-    {
-      plan,
-      session: new RefreshSession(keyset, plan, ticket.stepBound),
-      ...(judge === undefined ? {} : { evaluate: judge }),
-      ...(flags.patience === undefined ? {} : { patience: flags.patience }),
-      cancel: false,
-    },
-    progress,
-    signal,
-  );
-  const { weights, iteration } = await outcomeOf(
-    client,
-    keyset,
-    plan,
-    followed,
-    flags.patience === undefined ? undefined : judge,
-  );
-  const { learningRate, initialWeight, sigmoid } = plan.hyperparameters;
-  const model = serialiseModel({
-    classes: ticket.classes,
-    weights: weights.map((row) => Array.from(row)),
-    preprocessing: ticket.preprocessing,
-    training: {
-      job: job.id,
-      samples: job.shape.samples,
-      ...(ticket.backbone === undefined ? {} : { backbone: ticket.backbone }),
-      iterations: iteration,
-      learningRate,
-      initialWeight,
-      sigmoid: { degree: sigmoid.degree, range: sigmoid.range, odd: [...sigmoid.odd] },
-    },
-  });
-  await writeOutput('--out', flags.out, model);
-  const score = heldOut === undefined ? undefined : accuracy(argmaxScores(weights, heldOut.x), heldOut.actual);
-  process.stdout.write(
-    flags.json === true
-      ? `${JSON.stringify({ job: job.id, iteration, ...(followed.stoppedAfter === undefined ? {} : { stoppedAfter: followed.stoppedAfter }), refresh: followed.refresh, ...(score === undefined ? {} : { accuracy: score }), model: flags.out }, undefined, 2)}\n`
-      : `${summary(followed.job, iteration, followed, score)}\n\nmodel: ${flags.out}\n`,
-  );
+function jsonOf({ job, iteration, stoppedAfter, refresh, accuracy }: AttachReport, model: string): string {
+  return `${JSON.stringify({ job: job.id, iteration, stoppedAfter, refresh, accuracy, model }, undefined, 2)}\n`;
 }
 
-function summary(
-  job: JobView,
-  iteration: number,
-  {
-    refresh,
-    stoppedAfter,
-  }: {
-    readonly refresh: { readonly count: number; readonly seconds: number };
-    readonly stoppedAfter: number | undefined;
-  },
-  score: number | undefined,
-): string {
-  return formatPairs([
+function summaryOf({ job, iteration, stoppedAfter, refresh, accuracy }: AttachReport): string {
+  const stopped = stoppedAfter === undefined ? '' : `; stopped after ${stoppedAfter}`;
+  const pairs: [string, string][] = [
     ['job', job.id],
-    [
-      'model',
-      `of iteration ${iteration} of ${job.hyperparameters.iterations}${stoppedAfter === undefined ? '' : `; stopped after ${stoppedAfter}`}`,
-    ],
+    ['model', `of iteration ${iteration} of ${job.hyperparameters.iterations}${stopped}`],
     ['refreshes answered here', `${formatCount(refresh.count)} in ${formatSeconds(refresh.seconds)}`],
-    ...(score === undefined
-      ? []
-      : [['accuracy on held-out data', `${(100 * score).toFixed(2)} %`] as [string, string]]),
-  ]);
-}
-
-async function scorableOf(file: string, { classes, preprocessing }: Ticket): Promise<Scorable> {
-  const data = await readFeatures(file);
-  requireKnownLabels(data.labels, classes, 'validation');
-  return { x: withBias(applyPreprocessing(preprocessing, data)), actual: classIndices(data.labels, classes) };
+  ];
+  if (accuracy !== undefined) pairs.push(['accuracy on held-out data', formatPercent(accuracy)]);
+  return formatPairs(pairs);
 }

@@ -3,18 +3,18 @@ import { Option, type Command } from 'commander';
 import { preprocessingName, readIdxImages, withLabels, type IdxImages, type LabelledDataset } from '@blindfit/data';
 import { digitFiles, type Split } from '@blindfit/demo';
 import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/images';
+import { prepareData, preprocessingOf, train } from '@blindfit/owner';
 import { renderReport, type SampleImage } from '@blindfit/report';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
 import { withTemporaryDirectory } from '../temporary.ts';
-import { prepareData } from '../train/data.ts';
-import { number, preprocessingOf } from '../train/flags.ts';
+import { shownBy } from '../train/display.ts';
+import { number } from '../train/flags.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 import { reportPage } from '../train/report-page.ts';
 import { reportJson, reportTable } from '../train/report.ts';
-import { runTraining } from '../train/run.ts';
 import { withServer } from '../train/server.ts';
 
 /** The paper's number of training images. */
@@ -56,12 +56,14 @@ export function register(program: Command): void {
       const report = await withInterrupt((signal) =>
         withTemporaryDirectory('blindfit-keys-', (keysDirectory) =>
           withServer({ threads }, say, signal, (client, running) =>
-            runTraining(
-              client,
-              { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory, name: 'demo' },
-              progress,
-              running,
-            ),
+            train(client, {
+              data,
+              hyperparameters: DEFAULT_HYPERPARAMETERS,
+              keysDirectory,
+              name: 'demo',
+              signal: running,
+              ...shownBy(progress),
+            }),
           ),
         ).finally(() => progress.finish()),
       );

@@ -1,21 +1,15 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { openKeyset } from '@blindfit/owner';
+import { hyperparametersOf, openKeyset, planChoicesOf, type TrainingChoices } from '@blindfit/owner';
 import { choosePlan } from '@blindfit/training';
 import { defaultDataDir } from '../data-dir.ts';
 import { formatBytes, formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
 import { formatPairs } from '../table.ts';
-import {
-  addHyperparameterFlags,
-  hyperparametersOf,
-  number,
-  planChoicesOf,
-  type HyperparameterFlags,
-} from '../train/flags.ts';
+import { addHyperparameterFlags, number } from '../train/flags.ts';
 
-interface KeygenFlags extends HyperparameterFlags {
+interface KeygenFlags extends TrainingChoices {
   readonly samples: number;
   readonly features: number;
   readonly classes: number;

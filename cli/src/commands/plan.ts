@@ -3,20 +3,15 @@ import { isAbsolute, join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { calibrate, localCluster, predict, remoteCluster, type Calibration } from '@blindfit/forecast';
 import { resolveEvaluator } from '@blindfit/he/native';
+import { hyperparametersOf, planChoicesOf, type TrainingChoices } from '@blindfit/owner';
 import { readConfig, variables } from '@blindfit/service/settings';
 import { choosePlan, type Plan, type PlanRequest } from '@blindfit/training';
 import { planJson, planText, type Predicted } from '../plan/output.ts';
 import { simulateAll, simulationJson, simulationText } from '../plan/simulation.ts';
 import { Progress } from '../progress.ts';
-import {
-  addHyperparameterFlags,
-  hyperparametersOf,
-  number,
-  planChoicesOf,
-  type HyperparameterFlags,
-} from '../train/flags.ts';
+import { addHyperparameterFlags, number } from '../train/flags.ts';
 
-interface PlanFlags extends HyperparameterFlags {
+interface PlanFlags extends TrainingChoices {
   readonly samples: number;
   readonly features: number;
   readonly classes: number;

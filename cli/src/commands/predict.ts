@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { modelFeatures, type Dataset } from '@blindfit/data';
+import { predict as predictEncryptedScores, rawFeatures, readTicket, servablePlan } from '@blindfit/owner';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { defaultDataDir } from '../data-dir.ts';
 import { UsageError } from '../errors.ts';
@@ -12,14 +13,13 @@ import {
   type ExtractionFlags,
 } from '../features/flags.ts';
 import { withInterrupt } from '../interrupt.ts';
-import { encryptedScores, rawFeatures, servableJob } from '../predict/encrypted.ts';
 import { predictionsCsv, predictionsJson, predictionsText } from '../predict/output.ts';
 import { predict, predictionsOf, type Predictions } from '../predict/predictions.ts';
 import { readSamples } from '../predict/read-samples.ts';
 import { Progress } from '../progress.ts';
 import { backboneOf, builtIn, readModel } from '../read-model.ts';
+import { shownBy } from '../train/display.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
-import { readTicket } from '../train/ticket.ts';
 
 interface PredictFlags extends ExtractionFlags, ServerFlags {
   readonly model?: string;
@@ -129,7 +129,7 @@ async function predictEncrypted(flags: PredictFlags, progress: Progress): Promis
   const ticket = await readTicket(keysDirectory, flags.job ?? '');
   return await withClient(flags, (client) =>
     withInterrupt(async (signal) => {
-      const plan = await servableJob(client, ticket);
+      const plan = await servablePlan(client, ticket);
       const { data, name } = await samplesOf(
         flags,
         rawFeatures(ticket, plan),
@@ -137,12 +137,15 @@ async function predictEncrypted(flags: PredictFlags, progress: Progress): Promis
         progress,
         signal,
       );
-      const scores = await encryptedScores(
-        client,
-        { ticket, plan, keysDirectory, data, ...(flags.name === undefined ? {} : { name: flags.name }) },
-        progress,
+      const scores = await predictEncryptedScores(client, {
+        ticket,
+        plan,
+        keysDirectory,
+        data,
+        name: flags.name,
         signal,
-      );
+        ...shownBy(progress),
+      });
       return predictionsOf(ticket.classes, scores, data, name);
     }),
   );

@@ -1,6 +1,14 @@
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
-import type { PreprocessingChoice } from '@blindfit/data';
+import { serialiseModel, type PreprocessingChoice } from '@blindfit/data';
+import {
+  hyperparametersOf,
+  planRequestOf,
+  prepareData,
+  preprocessingOf,
+  train,
+  type TrainingChoices,
+} from '@blindfit/owner';
 import { renderReport } from '@blindfit/report';
 import { choosePlan } from '@blindfit/training';
 import { clientSettings } from '../connect.ts';
@@ -9,25 +17,15 @@ import { UsageError } from '../errors.ts';
 import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
-import { prepareData } from '../train/data.ts';
-import {
-  addHyperparameterFlags,
-  hyperparametersOf,
-  number,
-  planChoicesOf,
-  preprocessingOf,
-  preprocessingOption,
-  type HyperparameterFlags,
-} from '../train/flags.ts';
+import { shownBy } from '../train/display.ts';
+import { addHyperparameterFlags, number, preprocessingOption } from '../train/flags.ts';
 import { addValidationImageFlags, loadData, type DataFlags } from '../train/load.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 import { reportPage } from '../train/report-page.ts';
-import { modelText, reportJson, reportTable } from '../train/report.ts';
-import { runTraining } from '../train/run.ts';
+import { reportJson, reportTable } from '../train/report.ts';
 import { withServer } from '../train/server.ts';
-import { writeTicket } from '../train/ticket.ts';
 
-interface TrainFlags extends HyperparameterFlags, DataFlags {
+interface TrainFlags extends TrainingChoices, DataFlags {
   readonly preprocess?: PreprocessingChoice;
   readonly classes?: string;
   readonly keys?: string;
@@ -123,50 +121,33 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
       const classes = flags.classes?.split(',').map((label) => label.trim());
       const data = prepareData({
         training,
-        ...(validation === undefined ? {} : { validation }),
+        validation,
         preprocessing: preprocessingOf(flags.preprocess, flags.preset, training),
-        ...(classes === undefined ? {} : { classes }),
+        classes,
       });
-      const choices = { ...planChoicesOf(flags), ...(flags.servable === true ? { modelLevel: 1 as const } : {}) };
+      const request = {
+        data,
+        hyperparameters,
+        keysDirectory: flags.keys ?? join(defaultDataDir(), 'keys'),
+        precision: flags.precision,
+        refreshEvery: flags.refreshEvery,
+        modelLevel: flags.servable === true ? (1 as const) : undefined,
+        patience: flags.patience,
+        name: flags.name,
+        backbone: hasImages(flags) ? (flags.backbone ?? DEFAULT_BACKBONE) : undefined,
+        ...shownBy(progress),
+      };
       // What no parameters can carry is said before anything is started for it.
-      choosePlan({ shape: data.shape, hyperparameters, ...choices });
-      const keysDirectory = flags.keys ?? join(defaultDataDir(), 'keys');
-      const backbone = hasImages(flags) ? (flags.backbone ?? DEFAULT_BACKBONE) : undefined;
+      choosePlan(planRequestOf(request));
       const report = await withInterrupt((signal) =>
         withServer(
-          {
-            ...(server === undefined ? {} : { server }),
-            ...(token === undefined ? {} : { token }),
-            ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-          },
+          { server, token, threads: flags.threads },
           (line) => progress.log(line),
           signal,
-          (client, running) =>
-            runTraining(
-              client,
-              {
-                data,
-                hyperparameters,
-                keysDirectory,
-                ...choices,
-                ...(flags.patience === undefined ? {} : { patience: flags.patience }),
-                onSubmitted: (job, bound) =>
-                  writeTicket(keysDirectory, {
-                    job: job.id,
-                    manifest: job.manifest,
-                    stepBound: bound,
-                    classes: data.classes,
-                    preprocessing: data.preprocessing,
-                    ...(backbone === undefined ? {} : { backbone }),
-                  }),
-                ...(flags.name === undefined ? {} : { name: flags.name }),
-              },
-              progress,
-              running,
-            ),
+          (client, running) => train(client, { ...request, signal: running }),
         ).finally(() => progress.finish()),
       );
-      await writeOutput('--out', flags.out, modelText(report, data, hyperparameters, backbone));
+      await writeOutput('--out', flags.out, serialiseModel(report.model));
       if (flags.report !== undefined) {
         const title = flags.name ?? basename(source);
         await writeOutput(

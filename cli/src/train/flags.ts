@@ -1,29 +1,7 @@
 /** The flags that say how to train, shared by `train` and `plan`. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { DatasetError, maxComponents, parsePreprocessingKind, type PreprocessingChoice } from '@blindfit/data';
-import {
-  DEFAULT_HYPERPARAMETERS,
-  fitSigmoid,
-  PAPER_HYPERPARAMETERS,
-  PAPER_SIGMOID,
-  SIGMOID_DEGREES,
-  type Hyperparameters,
-  type PlanRequest,
-  type SigmoidPolynomial,
-} from '@blindfit/training';
-
-export interface HyperparameterFlags {
-  readonly preset?: 'paper';
-  readonly iterations?: number;
-  readonly learningRate?: number;
-  readonly initialWeight?: number;
-  readonly sigmoidDegree?: number;
-  readonly sigmoidRange?: number;
-  readonly precision?: number;
-  readonly batchSize?: number;
-  readonly batchSeed?: number;
-  readonly refreshEvery?: number;
-}
+import { DatasetError, parsePreprocessingKind } from '@blindfit/data';
+import { SIGMOID_DEGREES } from '@blindfit/training';
 
 export function number(min: number, max: number, whole = false): (text: string) => number {
   return (text) => {
@@ -85,30 +63,6 @@ export function addHyperparameterFlags(command: Command): Command {
     );
 }
 
-/** Flags over preset over defaults. @throws ParameterError for a degree that does not exist */
-export function hyperparametersOf(flags: HyperparameterFlags): Hyperparameters {
-  const base = flags.preset === 'paper' ? PAPER_HYPERPARAMETERS : DEFAULT_HYPERPARAMETERS;
-  return Object.freeze({
-    iterations: flags.iterations ?? base.iterations,
-    learningRate: flags.learningRate ?? base.learningRate,
-    initialWeight: flags.initialWeight ?? base.initialWeight,
-    sigmoid: sigmoidOf(flags.sigmoidDegree ?? 3, flags.sigmoidRange),
-    ...(flags.batchSize === undefined ? {} : { batch: { size: flags.batchSize, seed: flags.batchSeed ?? 1 } }),
-  });
-}
-
-/** What the flags ask of the planner, besides the hyperparameters. */
-export function planChoicesOf({
-  precision,
-  refreshEvery,
-}: HyperparameterFlags): Pick<PlanRequest, 'precision' | 'refreshEvery'> {
-  return { ...(precision === undefined ? {} : { precision }), ...(refreshEvery === undefined ? {} : { refreshEvery }) };
-}
-
-function sigmoidOf(degree: number, range: number | undefined): SigmoidPolynomial {
-  return degree === 3 && range === undefined ? PAPER_SIGMOID : fitSigmoid(degree, range ?? 8);
-}
-
 export function preprocessingOption(): Option {
   return new Option(
     '--preprocess <kind>',
@@ -121,23 +75,4 @@ export function preprocessingOption(): Option {
       throw error;
     }
   });
-}
-
-/** With the bias these make 64 columns: one block of a ciphertext, where 401 columns are seven. */
-export const DEFAULT_COMPONENTS = 63;
-
-/**
- * The flag, or what trains best in `npm run bench -- preprocessing`: whitened principal components where there are enough
- * samples and features for them, else standardised features. The quadratic gradient of whitened features is close to
- * Newton's step, so that the first iteration already comes near to the best there is.
- */
-export function preprocessingOf(
-  flag: PreprocessingChoice | undefined,
-  preset: 'paper' | undefined,
-  training: { readonly n: number; readonly d: number },
-): PreprocessingChoice {
-  if (flag !== undefined) return flag;
-  if (preset === 'paper') return 'none';
-  const enough = training.d > DEFAULT_COMPONENTS && maxComponents(training.n, training.d) >= DEFAULT_COMPONENTS;
-  return enough ? { kind: 'pca', k: DEFAULT_COMPONENTS, whiten: true } : 'standardize';
 }

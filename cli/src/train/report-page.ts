@@ -7,6 +7,7 @@ import {
   scores,
   type Weights,
 } from '@blindfit/data';
+import { evaluate, type Evaluation, type Scorable, type TrainingData, type TrainingReport } from '@blindfit/owner';
 import {
   MAX_MISTAKES,
   type Curve,
@@ -17,12 +18,10 @@ import {
 } from '@blindfit/report';
 import type { Hyperparameters } from '@blindfit/training';
 import { formatCount } from '../format.ts';
-import { evaluate, type Evaluation, type Scorable, type TrainingData } from './data.ts';
-import type { TrainingReport } from './run.ts';
 
 export interface PageRequest {
   readonly title: string;
-  readonly report: TrainingReport;
+  readonly report: Omit<TrainingReport, 'model'>;
   readonly data: TrainingData;
   readonly hyperparameters: Hyperparameters;
   /** What people call a held-out sample (a training sample, if none is held out). @default `sample 17`, counted from 1 */

@@ -1,10 +1,9 @@
 /** What a training run reports: a table for people, JSON for machines, a model file for use. */
-import { preprocessingName, serialiseModel } from '@blindfit/data';
+import { preprocessingName } from '@blindfit/data';
+import type { TrainingData, TrainingReport } from '@blindfit/owner';
 import type { Hyperparameters } from '@blindfit/training';
 import { formatBytes, formatCount, formatSeconds } from '../format.ts';
 import { formatTable } from '../table.ts';
-import type { TrainingData } from './data.ts';
-import type { TrainingReport } from './run.ts';
 
 /** Everything the table shows, by name. */
 export function reportJson(
@@ -43,34 +42,6 @@ export function reportJson(
     hyperparameters,
     security: 128,
   };
-}
-
-/** @param backbone the network that made the features of images; prediction and export take it up */
-export function modelText(
-  report: TrainingReport,
-  data: TrainingData,
-  hyperparameters: Hyperparameters,
-  backbone?: string,
-): string {
-  const { learningRate, initialWeight, sigmoid, batch } = hyperparameters;
-  return serialiseModel({
-    classes: data.classes,
-    weights: report.weights.map((row) => Array.from(row)),
-    preprocessing: data.preprocessing,
-    training: {
-      job: report.job,
-      samples: data.shape.samples,
-      ...(backbone === undefined ? {} : { backbone }),
-      iterations: report.iteration,
-      ...(batch === undefined ? {} : { batch: { ...batch } }),
-      learningRate,
-      initialWeight,
-      sigmoid: { degree: sigmoid.degree, range: sigmoid.range, odd: [...sigmoid.odd] },
-      parameters: { ...report.parameters },
-      seconds: { ...report.seconds, iterations: [...report.seconds.iterations] },
-      maxWeightError: report.maxWeightError,
-    },
-  });
 }
 
 /** The paper's own figures, from its text and its logs (HE.CNNtraining, 64 vCPUs). */

@@ -7,10 +7,10 @@ import { withTemporaryDirectory } from '../temporary.ts';
 
 export interface ServerChoice {
   /** Base URL of a running API; without it an embedded stack is started. */
-  readonly server?: string;
-  readonly token?: string;
+  readonly server?: string | undefined;
+  readonly token?: string | undefined;
   /** Threads of the embedded stack's worker. @default the number of cores */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
 }
 
 /**
@@ -24,9 +24,8 @@ export async function withServer<T>(
   work: (client: BlindfitClient, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   if (choice.server !== undefined) {
-    return withClosing(
-      new BlindfitClient({ server: choice.server, ...(choice.token === undefined ? {} : { token: choice.token }) }),
-      (client) => work(client, signal),
+    return withClosing(new BlindfitClient({ server: choice.server, token: choice.token }), (client) =>
+      work(client, signal),
     );
   }
   return withTemporaryDirectory('blindfit-', async (dataDir) => {

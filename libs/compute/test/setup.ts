@@ -15,7 +15,7 @@ import {
   openKeyset,
   RefreshSession,
   stepBound,
-  type JobData,
+  type TrainingSet,
   type Keyset,
 } from '@blindfit/owner';
 import {
@@ -109,7 +109,7 @@ export function planWith(
 }
 
 /** Standardised-looking features behind a bias column, with classes that differ. */
-export function dataFor({ layout: { samples, features, classes } }: Plan): JobData {
+export function dataFor({ layout: { samples, features, classes } }: Plan): TrainingSet {
   let state = 99;
   const random = (): number => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -129,7 +129,7 @@ export interface Job extends Disposable {
   readonly plan: Plan;
   readonly keyset: Keyset;
   readonly store: FileBlobStore;
-  readonly data: JobData;
+  readonly data: TrainingSet;
   readonly manifest: Manifest;
   /** Of the stored manifest. */
   readonly digest: Digest;

@@ -18,7 +18,7 @@ import { JobDataError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 
 /** Preprocessed training data in the clear. It never leaves the owner's machine. */
-export interface JobData {
+export interface TrainingSet {
   /** samples x features, row-major, the bias column included. */
   readonly x: Float64Array;
   readonly samples: number;
@@ -63,7 +63,7 @@ export function countBlobs({ layout }: Plan): number {
 export async function encryptJob(
   keyset: Keyset,
   plan: Plan,
-  data: JobData,
+  data: TrainingSet,
   options: EncryptOptions,
 ): Promise<DataBlobs> {
   assertFits(keyset, plan, data);
@@ -138,7 +138,7 @@ export async function encryptJob(
   return { features, gradientFeatures, labels };
 }
 
-function assertFits(keyset: Keyset, plan: Plan, { x, samples, features, labels }: JobData): void {
+function assertFits(keyset: Keyset, plan: Plan, { x, samples, features, labels }: TrainingSet): void {
   const { layout, parameters } = plan;
   const same = (what: string, found: number | string, wanted: number | string): void => {
     if (found !== wanted)

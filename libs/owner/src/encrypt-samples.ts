@@ -3,12 +3,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { digestOf, type Digest } from '@blindfit/base';
 import { wrap } from '@blindfit/he';
 import { encodeFeatures, type PredictionPlan } from '@blindfit/training';
-import type { EncryptOptions, JobData } from './encrypt-job.ts';
+import type { EncryptOptions, TrainingSet } from './encrypt-job.ts';
 import { JobDataError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 
 /** Preprocessed samples in the clear. They never leave the owner's machine. */
-export type Samples = Pick<JobData, 'x' | 'samples' | 'features'>;
+export type Samples = Pick<TrainingSet, 'x' | 'samples' | 'features'>;
 
 /**
  * Encrypts X under the owner's key. Each ciphertext blocks the event loop for some 10 to 50 ms; it is free in between.

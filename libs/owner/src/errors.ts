@@ -1,3 +1,4 @@
+import { BlindfitError, type BlindfitErrorOptions } from '@blindfit/base';
 import { HeError } from '@blindfit/he';
 
 /**
@@ -32,5 +33,21 @@ export class JobDataError extends HeError {
 export class ModelError extends HeError {
   constructor(message: string, hint: string) {
     super('MODEL', message, hint);
+  }
+}
+
+/**
+ * - `OWNER`: the job failed or was cancelled, its ticket is missing or damaged, or the server is not to be trusted.
+ * - `OWNER_REQUEST`: what was asked for cannot work.
+ */
+export type OwnerErrorCode = 'OWNER' | 'OWNER_REQUEST';
+
+/** A training or a prediction that cannot go on. */
+export class OwnerError extends BlindfitError {
+  constructor(
+    message: string,
+    { code = 'OWNER', ...options }: { readonly code?: OwnerErrorCode } & BlindfitErrorOptions = {},
+  ) {
+    super(code, message, options);
   }
 }

@@ -1,5 +1,12 @@
 export { SecretKeyHolder } from './secret-key.ts';
-export { JobDataError, KeysetError, ModelError, type KeysetErrorCode } from './errors.ts';
+export {
+  JobDataError,
+  KeysetError,
+  ModelError,
+  OwnerError,
+  type KeysetErrorCode,
+  type OwnerErrorCode,
+} from './errors.ts';
 export { keysetName, openKeyset, type KeyFile, type Keyset, type OpenKeysetOptions } from './keyset.ts';
 export {
   countBlobs,
@@ -7,7 +14,7 @@ export {
   type DataBlobs,
   type EncryptedBlob,
   type EncryptOptions,
-  type JobData,
+  type TrainingSet,
 } from './encrypt-job.ts';
 export { manifestFor, predictManifestFor } from './manifest.ts';
 export { decryptChain, decryptIterates, decryptModel } from './decrypt-model.ts';
@@ -22,3 +29,26 @@ export {
   stepBound,
   RefreshSession,
 } from './refresh.ts';
+export { attach, type AttachReport, type AttachRequest } from './flow/attach.ts';
+export {
+  DEFAULT_COMPONENTS,
+  hyperparametersOf,
+  planChoicesOf,
+  preprocessingOf,
+  type TrainingChoices,
+} from './flow/choices.ts';
+export { followTraining, type FollowOptions, type Followed, type RefreshCosts } from './flow/follow.ts';
+export { predict, rawFeatures, servablePlan, type PredictRequest } from './flow/predict.ts';
+export type { EncryptState, FlowOptions, FlowState, JobState, StepState, UploadState } from './flow/states.ts';
+export { readTicket, writeTicket, type Ticket } from './flow/ticket.ts';
+export { planRequestOf, train, type TrainingReport, type TrainRequest } from './flow/train.ts';
+export {
+  accuraciesOf,
+  evaluate,
+  prepareData,
+  scorableOf,
+  type Accuracies,
+  type Evaluation,
+  type Scorable,
+  type TrainingData,
+} from './flow/training-data.ts';

@@ -37,7 +37,7 @@ import {
   type Segment,
 } from '@blindfit/training';
 import { decryptModel } from './decrypt-model.ts';
-import { encryptJob, type DataBlobs, type JobData } from './encrypt-job.ts';
+import { encryptJob, type DataBlobs, type TrainingSet } from './encrypt-job.ts';
 import type { Keyset } from './keyset.ts';
 import { openLocalEvaluator } from './local-evaluator.ts';
 import { RefreshSession, stepBound } from './refresh.ts';
@@ -71,7 +71,7 @@ type Grids = Record<keyof DataBlobs, Ciphertext[][]>;
 export async function trainEncryptedLocally(
   keyset: Keyset,
   plan: Plan,
-  data: JobData,
+  data: TrainingSet,
   resolved: ResolvedEvaluator = { kind: 'seal', why: 'the reference' },
 ): Promise<LocalTraining> {
   using stack = new DisposableStack();

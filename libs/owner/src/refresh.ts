@@ -19,7 +19,7 @@ import {
   type Plan,
 } from '@blindfit/training';
 import { decryptChain } from './decrypt-model.ts';
-import type { JobData } from './encrypt-job.ts';
+import type { TrainingSet } from './encrypt-job.ts';
 import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 
@@ -47,7 +47,7 @@ export type StepBound = readonly number[];
 const ERROR_SLACK = 4;
 
 /** |b_j sum_i x_ij E_i| <= b_j sum_i |x_ij| max |E|, the largest over all batches, times the step's factor. */
-export function stepBound({ x, samples, features }: JobData, hyperparameters: Hyperparameters): StepBound {
+export function stepBound({ x, samples, features }: TrainingSet, hyperparameters: Hyperparameters): StepBound {
   const size = batchSize(hyperparameters, samples);
   const { sigmoid } = hyperparameters;
   let error = 1;

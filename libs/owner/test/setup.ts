@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type * as he from '@blindfit/he';
 import * as training from '@blindfit/training';
-import type { JobData } from '../src/index.ts';
+import type { TrainingSet } from '../src/index.ts';
 
 export interface TemporaryDirectory extends AsyncDisposable {
   readonly path: string;
@@ -75,7 +75,7 @@ export function planOf(options: PlanOptions): training.Plan {
 }
 
 /** Uniform features in [-1, 1) behind a bias column, and one class a sample. */
-export function randomData(samples: number, features: number, classes: number, seed = 1): JobData {
+export function randomData(samples: number, features: number, classes: number, seed = 1): TrainingSet {
   let state = seed >>> 0;
   const next = (): number => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

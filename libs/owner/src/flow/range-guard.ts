@@ -1,14 +1,13 @@
-/** Whether a job's numbers stay where the encrypted arithmetic is right: known beforehand, because the owner can run it in the clear. */
+/** Whether a job's numbers stay where the encrypted arithmetic is right. The owner can find out: it trains in the clear. */
 import { fitSigmoid, trainClear, type ClearTraining, type Hyperparameters } from '@blindfit/training';
-import { CliError } from '../errors.ts';
-import { formatPercent } from '../format.ts';
-import { accuraciesOf, type TrainingData } from './data.ts';
+import { OwnerError } from '../errors.ts';
+import { accuraciesOf, type TrainingData } from './training-data.ts';
 
-/** Wider polynomials than this can be fitted, but say next to nothing about the sigmoid any more. */
+/** Polynomials on wider ranges can be fitted, but say next to nothing about the sigmoid. */
 const WIDEST = 64;
-/** Nobody waits longer for advice. */
+/** Time to look for proposals, in milliseconds. */
 const BUDGET_MS = 5_000;
-/** What fits in the clear shall fit with some room. */
+/** A proposal keeps this much room, so that noise does not carry it out of range. */
 const ROOM = 1.02;
 
 export interface Limits {
@@ -16,17 +15,17 @@ export interface Limits {
   readonly maxWeight: number;
 }
 
-/** A flag that was tried in the clear and keeps all numbers in range. */
+/** A choice that keeps all numbers in range, as a run in the clear showed. */
 export interface Fix {
   readonly flag: string;
   readonly training: ClearTraining;
 }
 
 /**
- * Warns when scores leave the range of the sigmoid polynomial, and proposes what was found to keep them inside.
+ * Warns when scores leave the range of the sigmoid polynomial, and proposes choices that keep them inside.
  * @param clear the clear twin's run of exactly this job
- * @param budgetMs how long proposals may be looked for
- * @throws CliError when the weights leave what the encrypted model can hold, with a proposal as well
+ * @param budgetMs how long to look for proposals
+ * @throws OwnerError when the weights leave what the encrypted model can hold, with proposals as well
  */
 export function guardRanges(
   clear: ClearTraining,
@@ -37,23 +36,24 @@ export function guardRanges(
   budgetMs = BUDGET_MS,
 ): void {
   const { range } = hyperparameters.sigmoid;
-  // The conditions are such that NaN does not pass.
+  // NaN counts as out of range.
   const diverges = !(clear.maxWeight < limits.maxWeight);
   if (!diverges && clear.maxLogit <= range) return;
-  const fixes = findFixes(clear, limits, data, hyperparameters, budgetMs);
+  const hint = advice(findFixes(clear, limits, data, hyperparameters, budgetMs), data);
   if (diverges) {
-    throw new CliError(
+    throw new OwnerError(
       `training diverges: weights would reach ${sized(clear.maxWeight)}, and the encrypted model holds |w| < ${limits.maxWeight}`,
-      advice(fixes, data),
+      { hint },
     );
   }
   log(
-    `warning: scores reach ${sized(clear.maxLogit)}, outside the sigmoid polynomial's range of ${range}, where the gradient is wrong; this run gives ${outcome(clear, data)} in the clear`,
+    `warning: scores reach ${sized(clear.maxLogit)}, outside the sigmoid polynomial's range of ${range}, ` +
+      `where the gradient is wrong; this run gives ${outcome(clear, data)} in the clear`,
   );
-  log(`hint: ${advice(fixes, data)}`);
+  log(`hint: ${hint}`);
 }
 
-/** The narrowest sigmoid range and the highest learning rate found that keep all numbers in range; none, one or both. */
+/** The narrowest sigmoid range and the highest learning rate found that keep all numbers in range: none, one or both. */
 export function findFixes(
   clear: ClearTraining,
   limits: Limits,
@@ -64,14 +64,14 @@ export function findFixes(
   const deadline = performance.now() + budgetMs;
   const attempt = (changes: Partial<Hyperparameters>): { training: ClearTraining; fits: boolean } => {
     const changed = { ...hyperparameters, ...changes };
-    const training = trainClear(data.job.x, data.shape.samples, data.shape.features, data.job.labels, changed);
+    const training = trainClear(data.set.x, data.shape.samples, data.shape.features, data.set.labels, changed);
     return {
       training,
       fits: training.maxLogit * ROOM <= changed.sigmoid.range && training.maxWeight * ROOM < limits.maxWeight,
     };
   };
   const fixes: Fix[] = [];
-  // Another polynomial is another path, so the range that covers this one has to be tried: and again from where that leads.
+  // Another polynomial leads along another path, which may reach further: widen until a range covers its own path.
   let reach = clear.maxLogit;
   while (performance.now() < deadline) {
     const range = Math.ceil(2 * ROOM * reach) / 2;
@@ -96,7 +96,10 @@ export function findFixes(
 
 function advice(fixes: readonly Fix[], data: TrainingData): string {
   if (fixes.length === 0)
-    return 'no wider --sigmoid-range and no lower --learning-rate was found to keep it in range; use fewer --iterations, or --preprocess pca:K, which tames it best';
+    return (
+      'no wider --sigmoid-range and no lower --learning-rate was found to keep it in range; ' +
+      'use fewer --iterations, or --preprocess pca:K, which tames it best'
+    );
   return fixes
     .map(({ flag, training }) => `${flag} keeps it in range (${outcome(training, data)} in the clear)`)
     .join('; ');
@@ -105,8 +108,12 @@ function advice(fixes: readonly Fix[], data: TrainingData): string {
 function outcome({ weights }: ClearTraining, data: TrainingData): string {
   const { train, validation } = accuraciesOf(weights, data);
   return validation === undefined
-    ? `${formatPercent(train)} of the training samples`
-    : `${formatPercent(validation)} of the held-out samples`;
+    ? `${percent(train)} of the training samples`
+    : `${percent(validation)} of the held-out samples`;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(2)} %`;
 }
 
 function sized(value: number): string {

@@ -1,23 +1,24 @@
-/** Watches a job to its end, and answers the refreshes it asks for on the way: each is a look at the weights so far. */
+/** Watches a job to its end and answers the refreshes that it asks for: each shows the owner the weights so far. */
 import { ApiProblemError, type BlindfitClient } from '@blindfit/client';
-import { ModelError, type RefreshSession } from '@blindfit/owner';
 import { isFinal, type JobView, type RefreshRequest } from '@blindfit/protocol';
-import type { Plan } from '@blindfit/training';
-import type { Progress } from '../progress.ts';
-import type { Evaluation } from './data.ts';
+import { ModelError } from '../errors.ts';
+import type { RefreshSession } from '../refresh.ts';
+import { jobState, type FlowOptions } from './states.ts';
+import type { Evaluation } from './training-data.ts';
 
-export interface FollowOptions {
-  readonly plan: Plan;
+export interface FollowOptions extends FlowOptions {
   readonly session: RefreshSession;
-  /** On held-out data, in the clear, on this machine. */
-  readonly evaluate?: (weights: readonly Float64Array[]) => Evaluation;
+  /** Judges weights on held-out data, in the clear, on this machine. */
+  readonly judge?: Judge | undefined;
   /** Ends the training when so many evaluations in a row are no better than the best one before. */
-  readonly patience?: number;
+  readonly patience?: number | undefined;
   /** Whether an abort, and weights that cannot be right, cancel the job. */
   readonly cancel: boolean;
 }
 
-/** The best weights by accuracy on the held-out data; of equals, those of the smaller loss. */
+export type Judge = (weights: readonly Float64Array[]) => Evaluation;
+
+/** The best weights by accuracy on the held-out data; among equals, those of the smaller loss. */
 export interface Best {
   readonly iteration: number;
   readonly weights: readonly Float64Array[];
@@ -46,59 +47,38 @@ export interface RefreshCosts {
   readonly up: number;
 }
 
+/**
+ * @throws ModelError for weights that cannot be right; the signal's reason; whatever the API throws
+ */
 export async function followTraining(
   client: BlindfitClient,
   submitted: JobView,
   options: FollowOptions,
-  progress: Progress,
-  signal: AbortSignal,
 ): Promise<Followed> {
+  const { signal, onProgress, onLog } = options;
   const follower = new Follower(client, submitted.id, options);
   let last = submitted;
   try {
-    for await (const job of client.events(submitted.id, { signal })) {
+    for await (const job of client.events(submitted.id, signal === undefined ? {} : { signal })) {
       last = job;
-      progress.update(progressOf(job, follower.latest));
-      last = await follower.answerAll(job, signal);
+      onProgress?.(jobState(job, 'training', follower.latest));
+      last = await follower.answerAll(job);
       if (follower.stoppedAfter !== undefined && !isFinal(last.state)) {
-        progress.log(
-          `stopping after iteration ${follower.stoppedAfter}: ${options.patience ?? 0} evaluations were no better than that of iteration ${follower.best?.iteration ?? 0}`,
+        onLog?.(
+          `stopping after iteration ${follower.stoppedAfter}: ${options.patience} evaluations were no better ` +
+            `than that of iteration ${follower.best?.iteration}`,
         );
         last = await client.cancel(submitted.id);
       }
     }
-    return {
-      job: last,
-      history: follower.history,
-      best: follower.best,
-      stoppedAfter: follower.stoppedAfter,
-      refresh: { ...follower.costs },
-    };
+    const { history, best, stoppedAfter, costs } = follower;
+    return { job: last, history, best, stoppedAfter, refresh: { ...costs } };
   } catch (error) {
-    // Nobody could fetch the result of an abandoned run: free the workers.
-    if (options.cancel && (signal.aborted || error instanceof ModelError) && !isFinal(last.state))
+    // An abandoned run has no reader of its result: cancelling it frees the workers.
+    if (options.cancel && (signal?.aborted === true || error instanceof ModelError) && !isFinal(last.state))
       await client.cancel(submitted.id).catch(() => undefined);
     throw error;
   }
-}
-
-function progressOf(
-  job: JobView,
-  latest: (Evaluation & { readonly iteration: number }) | undefined,
-): Parameters<Progress['update']>[0] {
-  const { phase, tasksDone, tasksTotal, iteration, iterations, classes, levelsLeft, etaSeconds } = job.progress;
-  const refreshed = job.refreshes.length > 0 ? ', refreshing' : '';
-  const seen =
-    latest === undefined
-      ? ''
-      : `, held out ${(100 * latest.accuracy).toFixed(2)} %, loss ${latest.loss.toFixed(3)} after ${latest.iteration}`;
-  return {
-    phase: phase === 'queued' ? 'waiting for a worker' : 'training',
-    done: tasksDone,
-    total: tasksTotal,
-    text: `task ${tasksDone}/${tasksTotal}, iteration ${Math.min(iteration + 1, iterations)}/${iterations}, ${levelsLeft} levels left${classes === undefined ? '' : `, class ${classes}`}${refreshed}${seen}`,
-    ...(etaSeconds === undefined ? {} : { etaSeconds }),
-  };
 }
 
 class Follower {
@@ -110,7 +90,7 @@ class Follower {
   readonly #client: BlindfitClient;
   readonly #job: string;
   readonly #options: FollowOptions;
-  /** By iteration: rows of the classes seen so far. */
+  /** By iteration: the rows of the classes that refreshes have shown. */
   readonly #partial = new Map<number, (Float64Array | undefined)[]>();
   readonly #answered = new Set<string>();
   #withoutGain = 0;
@@ -121,13 +101,13 @@ class Follower {
     this.#options = options;
   }
 
-  /** Answers what is asked for, and what is asked for meanwhile. @returns the job as it is then */
-  async answerAll(job: JobView, signal: AbortSignal): Promise<JobView> {
+  /** Answers the requests of a view, and those that come up meanwhile. @returns the job as it is then */
+  async answerAll(job: JobView): Promise<JobView> {
     let view = job;
     for (;;) {
       const request = view.refreshes.find(({ id }) => !this.#answered.has(id));
       if (request === undefined || this.stoppedAfter !== undefined) return view;
-      signal.throwIfAborted();
+      this.#options.signal?.throwIfAborted();
       view = await this.#answer(request);
     }
   }
@@ -172,10 +152,10 @@ class Follower {
     }
   }
 
-  /** Keeps W_t of a chain; when all chains are there, looks at how good they are. */
+  /** Keeps W_t of a chain. When all chains are known, their weights are judged. */
   #take(iteration: number, model: readonly (Float64Array | undefined)[]): void {
     const rows = this.#partial.get(iteration) ?? model.map(() => undefined);
-    model.forEach((row, k) => (rows[k] = row ?? rows[k]));
+    model.forEach((row, label) => (rows[label] = row ?? rows[label]));
     this.#partial.set(iteration, rows);
     const weights = rows.filter((row) => row !== undefined);
     if (weights.length < rows.length) return;
@@ -186,9 +166,9 @@ class Follower {
   }
 
   #judge(iteration: number, weights: readonly Float64Array[]): void {
-    const { evaluate, patience } = this.#options;
-    if (evaluate === undefined) return;
-    const evaluation = evaluate(weights);
+    const { judge, patience } = this.#options;
+    if (judge === undefined) return;
+    const evaluation = judge(weights);
     this.latest = { ...evaluation, iteration };
     if (this.best === undefined || isBetter(evaluation, this.best.evaluation)) {
       this.best = { iteration, weights, evaluation };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { preprocessingOf } from '../src/train/flags.ts';
+import { preprocessingOf } from '../src/index.ts';
 
 test('the default preprocessing follows from the data', () => {
   const pca = { kind: 'pca', k: 63, whiten: true };

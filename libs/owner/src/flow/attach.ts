@@ -1,0 +1,76 @@
+/** The owner comes back to a job: follows it, answers its refreshes, decrypts its model. */
+import type { BlindfitClient } from '@blindfit/client';
+import type { Model } from '@blindfit/data';
+import type { JobView } from '@blindfit/protocol';
+import { openKeyset } from '../keyset.ts';
+import { RefreshSession } from '../refresh.ts';
+import { followTraining, type Judge, type RefreshCosts } from './follow.ts';
+import { modelOf } from './model.ts';
+import { outcomeOf } from './outcome.ts';
+import type { FlowOptions } from './states.ts';
+import { submittedPlan } from './submitted-plan.ts';
+import type { Ticket } from './ticket.ts';
+import { evaluate, type Scorable } from './training-data.ts';
+
+export interface AttachRequest extends FlowOptions {
+  readonly ticket: Ticket;
+  /** The keys that the job was submitted with. */
+  readonly keysDirectory: string;
+  /** Held-out data. */
+  readonly validation?: Scorable | undefined;
+  /** Stops the job when so many evaluations in a row are no better than the best; its weights are the model. */
+  readonly patience?: number | undefined;
+}
+
+export interface AttachReport {
+  /** As it ended. */
+  readonly job: JobView;
+  readonly model: Model;
+  /** Classes x (features + 1), decrypted. */
+  readonly weights: readonly Float64Array[];
+  /** The iteration whose weights these are. */
+  readonly iteration: number;
+  /** The iteration after which patience ran out. */
+  readonly stoppedAfter: number | undefined;
+  readonly refresh: RefreshCosts;
+  /** Part of 1; undefined without held-out data. */
+  readonly accuracy: number | undefined;
+}
+
+/**
+ * An abort ends this call and not the job.
+ * @throws OwnerError when the job fails, is cancelled, or is not the one of the ticket; KeysetError, ModelError; what the API throws
+ */
+export async function attach(client: BlindfitClient, request: AttachRequest): Promise<AttachReport> {
+  const { ticket, validation, patience, signal, onProgress, onLog } = request;
+  const { job, plan } = await submittedPlan(client, ticket);
+  using keyset = await openKeyset({ directory: request.keysDirectory, plan, create: false });
+  const judge: Judge | undefined =
+    validation === undefined ? undefined : (weights) => evaluate(weights, validation, ticket.classes.length);
+  const followed = await followTraining(client, job, {
+    session: new RefreshSession(keyset, plan, ticket.stepBound),
+    judge,
+    patience,
+    cancel: false,
+    signal,
+    onProgress,
+    onLog,
+  });
+  const { weights, iteration } = await outcomeOf(
+    client,
+    keyset,
+    plan,
+    followed,
+    patience === undefined ? undefined : judge,
+  );
+  const { classes, preprocessing, backbone } = ticket;
+  return {
+    job: followed.job,
+    model: modelOf(plan, { job: job.id, classes, preprocessing, backbone, weights, iteration }),
+    weights,
+    iteration,
+    stoppedAfter: followed.stoppedAfter,
+    refresh: followed.refresh,
+    accuracy: judge?.(weights).accuracy,
+  };
+}

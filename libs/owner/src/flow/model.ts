@@ -1,0 +1,57 @@
+/** The one writer of trained models. */
+import type { JsonObject, Model, Preprocessing } from '@blindfit/data';
+import type { Plan } from '@blindfit/training';
+
+export interface TrainedWeights {
+  readonly job: string;
+  readonly classes: readonly string[];
+  readonly preprocessing: Preprocessing;
+  /** Classes x (features + 1). */
+  readonly weights: readonly Float64Array[];
+  /** The iteration whose weights these are. */
+  readonly iteration: number;
+  /** The network that made the features of images; predictions and exports use it. */
+  readonly backbone?: string | undefined;
+  /** How long the phases took. */
+  readonly seconds?: JsonObject | undefined;
+  /** Largest absolute difference to the clear twin's weights. */
+  readonly maxWeightError?: number | undefined;
+}
+
+/** The parameter set as reports and model files name it. */
+export interface ParametersSummary {
+  readonly name: string;
+  readonly ring: number;
+  readonly log2QP: number;
+  readonly levels: number;
+  readonly scaleBits: number;
+}
+
+export function summaryOf({ name, ring, logQP, maxLevel, scaleBits }: Plan['parameters']): ParametersSummary {
+  return { name, ring, log2QP: logQP, levels: maxLevel, scaleBits };
+}
+
+export function modelOf(plan: Plan, trained: TrainedWeights): Model {
+  const { learningRate, initialWeight, sigmoid, batch } = plan.hyperparameters;
+  const training: Record<string, JsonObject[string] | undefined> = {
+    job: trained.job,
+    samples: plan.layout.samples,
+    backbone: trained.backbone,
+    iterations: trained.iteration,
+    batch: batch === undefined ? undefined : { ...batch },
+    learningRate,
+    initialWeight,
+    sigmoid: { degree: sigmoid.degree, range: sigmoid.range, odd: [...sigmoid.odd] },
+    parameters: { ...summaryOf(plan.parameters) },
+    seconds: trained.seconds,
+    maxWeightError: trained.maxWeightError,
+  };
+  return {
+    classes: trained.classes,
+    weights: trained.weights.map((row) => Array.from(row)),
+    preprocessing: trained.preprocessing,
+    training: Object.fromEntries(
+      Object.entries(training).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
+    ),
+  };
+}

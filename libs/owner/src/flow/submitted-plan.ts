@@ -1,0 +1,22 @@
+import type { BlindfitClient } from '@blindfit/client';
+import { planManifest, type JobView } from '@blindfit/protocol';
+import type { Plan } from '@blindfit/training';
+import { OwnerError } from '../errors.ts';
+import type { Ticket } from './ticket.ts';
+
+/**
+ * A job as the server shows it, and the plan of the manifest that its ticket names.
+ * @throws OwnerError when the server shows another manifest: by its plan the decrypted numbers would mean something else
+ */
+export async function submittedPlan(
+  client: BlindfitClient,
+  ticket: Ticket,
+): Promise<{ readonly job: JobView; readonly plan: Plan }> {
+  const job = await client.job(ticket.job);
+  if (job.manifest !== ticket.manifest)
+    throw new OwnerError(`the server shows another manifest for ${job.id} than the one that was submitted`, {
+      hint: 'do not trust this server',
+    });
+  const manifest = new TextDecoder().decode(await client.blob(ticket.manifest));
+  return { job, plan: planManifest(JSON.parse(manifest)).plan };
+}

@@ -1,0 +1,230 @@
+/** The owner's side of a training job, from data to decrypted model. The servers see ciphertexts, shapes and timings. */
+import { at } from '@blindfit/base';
+import type { BlindfitClient } from '@blindfit/client';
+import type { Model } from '@blindfit/data';
+import type { JobResult, JobView } from '@blindfit/protocol';
+import { choosePlan, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/training';
+import { encryptJob, type DataBlobs, type TrainingSet } from '../encrypt-job.ts';
+import { openKeyset, type Keyset } from '../keyset.ts';
+import { manifestFor } from '../manifest.ts';
+import { RefreshSession, stepBound } from '../refresh.ts';
+import { followTraining, type Judge, type RefreshCosts } from './follow.ts';
+import { modelOf, summaryOf, type ParametersSummary } from './model.ts';
+import { outcomeOf } from './outcome.ts';
+import { guardRanges } from './range-guard.ts';
+import type { FlowOptions } from './states.ts';
+import { writeTicket } from './ticket.ts';
+import { accuraciesOf, evaluate, shuffled, type Accuracies, type TrainingData } from './training-data.ts';
+import { uploadKeys } from './upload-keys.ts';
+
+export interface TrainRequest extends FlowOptions {
+  readonly data: TrainingData;
+  readonly hyperparameters: Hyperparameters;
+  /** Where the keys are, or are made. The ticket of the job is kept there. */
+  readonly keysDirectory: string;
+  /** Largest absolute error of a weight to plan for. @default the planner's */
+  readonly precision?: number | undefined;
+  /** Iterations between two refreshes. @default what is fastest */
+  readonly refreshEvery?: number | undefined;
+  /** 1 keeps a level in the trained model, so that servers can predict with it. @default 0 */
+  readonly modelLevel?: PlanRequest['modelLevel'];
+  /** Shown in listings, and visible to the server. */
+  readonly name?: string | undefined;
+  /** The network that made the features of images, for the model file. */
+  readonly backbone?: string | undefined;
+  /** Stops when so many evaluations on the held-out data in a row are no better than the best; its weights are the model. */
+  readonly patience?: number | undefined;
+  /** Is called when the job is submitted and its ticket is written. */
+  readonly onSubmitted?: ((job: JobView) => void | Promise<void>) | undefined;
+}
+
+export interface TrainingReport {
+  readonly job: string;
+  readonly model: Model;
+  /** Classes x (features + 1), decrypted. */
+  readonly weights: readonly Float64Array[];
+  /** The iteration whose weights these are. */
+  readonly iteration: number;
+  /** The iteration after which patience ran out. */
+  readonly stoppedAfter: number | undefined;
+  /** W_t after every iteration: decrypted where refreshes or the result showed it, and of the clear twin. */
+  readonly history: {
+    readonly encrypted: readonly (readonly Float64Array[] | undefined)[];
+    readonly clear: readonly (readonly Float64Array[])[];
+  };
+  readonly refresh: RefreshCosts;
+  readonly parameters: ParametersSummary;
+  readonly seconds: {
+    readonly keygen: number;
+    readonly encrypt: number;
+    readonly upload: number;
+    readonly loadKeys: number;
+    readonly train: number;
+    readonly download: number;
+    readonly iterations: readonly number[];
+  };
+  readonly bytes: { readonly data: number; readonly keys: number; readonly model: number };
+  /** Undefined when the training was stopped early. */
+  readonly operations: JobResult['operations'] | undefined;
+  readonly evaluators?: JobResult['evaluators'] | undefined;
+  /** Largest absolute difference to the clear twin's weights. */
+  readonly maxWeightError: number;
+  readonly accuracy: { readonly encrypted: Accuracies; readonly clear: Accuracies };
+}
+
+/**
+ * Plans, encrypts, submits, answers refreshes, and decrypts the model.
+ * @throws OwnerError when the job fails or is cancelled, and whatever planning, keys, encryption and the API throw; an
+ *   abort cancels the job and throws the signal's reason
+ */
+export async function train(client: BlindfitClient, request: TrainRequest): Promise<TrainingReport> {
+  const { hyperparameters, patience, signal, onProgress, onLog } = request;
+  const { batch } = hyperparameters;
+  const set = batch === undefined ? request.data.set : shuffled(request.data.set, batch.seed);
+  const data: TrainingData = { ...request.data, set };
+  const { shape } = data;
+  const clear = trainClear(set.x, shape.samples, shape.features, set.labels, hyperparameters);
+  const { threads } = await client.cluster();
+  const plan = choosePlan(planRequestOf(request, Math.max(1, threads)));
+  guardRanges(clear, plan, data, hyperparameters, (line) => onLog?.(line));
+  using keyset = await openKeyset({
+    directory: request.keysDirectory,
+    plan,
+    create: true,
+    onProgress: (done, total) => {
+      signal?.throwIfAborted();
+      onProgress?.({ phase: 'making keys', done, total });
+    },
+  });
+  const uploaded = await encryptAndUpload(client, keyset, plan, set, request);
+  const bound = stepBound(set, hyperparameters);
+  const submitted = await client.submit(manifestFor(plan, uploaded.blobs, keyset, request.name));
+  const { classes, preprocessing, validation } = data;
+  await writeTicket(request.keysDirectory, {
+    job: submitted.id,
+    manifest: submitted.manifest,
+    stepBound: bound,
+    classes,
+    preprocessing,
+    backbone: request.backbone,
+  });
+  await request.onSubmitted?.(submitted);
+  const judge: Judge | undefined =
+    validation === undefined ? undefined : (weights) => evaluate(weights, validation, classes.length);
+  const followed = await followTraining(client, submitted, {
+    session: new RefreshSession(keyset, plan, bound),
+    judge,
+    patience,
+    cancel: true,
+    signal,
+    onProgress,
+    onLog,
+  });
+  const downloading = performance.now();
+  const outcome = await outcomeOf(client, keyset, plan, followed, patience === undefined ? undefined : judge);
+  const { weights, iteration, result } = outcome;
+  const seconds = {
+    keygen: keyset.seconds.generate,
+    encrypt: uploaded.encrypt,
+    upload: uploaded.upload,
+    loadKeys: result?.seconds.loadKeys ?? 0,
+    train: result?.seconds.train ?? elapsedOf(followed.job),
+    download: (performance.now() - downloading) / 1000,
+    iterations: result?.seconds.iterations ?? [],
+  };
+  const twin = at(clear.history, iteration - 1, 'weights of the clear twin');
+  const maxWeightError = largestDifference(weights, twin);
+  return {
+    job: submitted.id,
+    model: modelOf(plan, {
+      job: submitted.id,
+      classes,
+      preprocessing,
+      weights,
+      iteration,
+      backbone: request.backbone,
+      seconds: { ...seconds, iterations: [...seconds.iterations] },
+      maxWeightError,
+    }),
+    weights,
+    iteration,
+    stoppedAfter: followed.stoppedAfter,
+    history: { encrypted: outcome.history, clear: clear.history.slice(0, Math.max(iteration, outcome.history.length)) },
+    refresh: followed.refresh,
+    parameters: summaryOf(plan.parameters),
+    seconds,
+    bytes: { ...uploaded.bytes, model: outcome.modelBytes },
+    operations: result?.operations,
+    evaluators: result?.evaluators,
+    maxWeightError,
+    accuracy: { encrypted: accuraciesOf(weights, data), clear: accuraciesOf(twin, data) },
+  };
+}
+
+/** What the planner is asked for. @param vcpus threads of the cluster */
+export function planRequestOf(
+  { data, hyperparameters, precision, refreshEvery, modelLevel }: Omit<TrainRequest, 'keysDirectory'>,
+  vcpus?: number,
+): PlanRequest {
+  return {
+    shape: data.shape,
+    hyperparameters,
+    ...(vcpus === undefined ? {} : { vcpus }),
+    ...(precision === undefined ? {} : { precision }),
+    ...(refreshEvery === undefined ? {} : { refreshEvery }),
+    ...(modelLevel === undefined ? {} : { modelLevel }),
+  };
+}
+
+function elapsedOf({ startedAt, finishedAt }: JobView): number {
+  return startedAt === undefined || finishedAt === undefined
+    ? 0
+    : (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
+}
+
+interface Uploaded {
+  readonly blobs: DataBlobs;
+  /** Seconds. */
+  readonly encrypt: number;
+  readonly upload: number;
+  readonly bytes: { readonly data: number; readonly keys: number };
+}
+
+/** One ciphertext at a time, so that any amount of data fits in memory. */
+async function encryptAndUpload(
+  client: BlindfitClient,
+  keyset: Keyset,
+  plan: Plan,
+  set: TrainingSet,
+  { signal, onProgress }: FlowOptions,
+): Promise<Uploaded> {
+  const started = performance.now();
+  let uploading = 0;
+  let bytes = 0;
+  const blobs = await encryptJob(keyset, plan, set, {
+    store: async (blob) => {
+      signal?.throwIfAborted();
+      const from = performance.now();
+      await client.putBlob(blob.digest, blob.bytes);
+      uploading += performance.now() - from;
+      bytes += blob.bytes.length;
+    },
+    onProgress: (done, total) => onProgress?.({ phase: 'encrypting', done, total, bytes }),
+  });
+  const encrypting = performance.now() - started - uploading;
+  const keysStarted = performance.now();
+  const keyBytes = await uploadKeys(client, keyset, { signal, onProgress });
+  uploading += performance.now() - keysStarted;
+  return { blobs, encrypt: encrypting / 1000, upload: uploading / 1000, bytes: { data: bytes, keys: keyBytes } };
+}
+
+function largestDifference(a: readonly Float64Array[], b: readonly Float64Array[]): number {
+  let largest = 0;
+  a.forEach((row, label) => {
+    const other = at(b, label, 'weights of the clear twin');
+    row.forEach((value, feature) => {
+      largest = Math.max(largest, Math.abs(value - at(other, feature, 'weights of the clear twin')));
+    });
+  });
+  return largest;
+}
