@@ -89,11 +89,11 @@ function importsOf(file: string): Import[] {
     ) {
       found.push({ specifier: node.argument.literal.text, typeOnly: true });
     } else if (
-      ts.isNewExpression(node) &&
-      node.expression.getText() === 'URL' &&
+      (ts.isNewExpression(node) || ts.isCallExpression(node)) &&
+      ['URL', 'moduleUrl'].includes(node.expression.getText()) &&
       node.arguments?.[1]?.getText() === 'import.meta.url'
     ) {
-      // Entries of threads and processes: new URL('./thread.ts', import.meta.url).
+      // Entries of threads and processes: moduleUrl('./thread.ts', import.meta.url).
       const [what] = node.arguments;
       if (what !== undefined && ts.isStringLiteral(what) && isSource(what.text))
         found.push({ specifier: what.text.replace(/^(?!\.)/, './'), typeOnly: false });

@@ -12,3 +12,4 @@ export {
   type Digest,
 } from './digest.ts';
 export { BlindfitError, errnoOf, messageOf, type BlindfitErrorOptions } from './errors.ts';
+export { moduleUrl } from './module-url.ts';

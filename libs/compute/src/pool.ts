@@ -3,6 +3,7 @@
  * the event loop: tasks go out as digests and come back as digests.
  */
 import { Worker } from 'node:worker_threads';
+import { moduleUrl } from '@blindfit/base';
 import { describeError, TaskCancelledError, TaskError } from './errors.ts';
 import { Manifests } from './manifests.ts';
 import type {
@@ -124,7 +125,7 @@ export class ThreadPool {
       evaluator,
       cancelFlag,
     };
-    const worker = new Worker(new URL('./thread.ts', import.meta.url), {
+    const worker = new Worker(moduleUrl('./thread.ts', import.meta.url), {
       workerData: data,
       name: `he-${index}`,
       resourceLimits: { maxYoungGenerationSizeMb: 8 },

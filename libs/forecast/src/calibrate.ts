@@ -4,6 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { moduleUrl } from '@blindfit/base';
 import { replaceFile } from '@blindfit/base/node';
 import { type Parameters } from '@blindfit/he';
 import { evaluatorName, resolveEvaluator, type ResolvedEvaluator } from '@blindfit/he/native';
@@ -125,7 +126,7 @@ class MeasureThread {
   readonly #worker: Worker;
 
   constructor(parameters: Parameters, evaluator: ResolvedEvaluator) {
-    this.#worker = new Worker(new URL('./measure-thread.ts', import.meta.url), {
+    this.#worker = new Worker(moduleUrl('./measure-thread.ts', import.meta.url), {
       workerData: { literal: parameters.toJSON(), security: parameters.security, evaluator },
     });
   }

@@ -1,7 +1,7 @@
 import './no-telemetry.ts';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { messageOf } from '@blindfit/base';
+import { messageOf, moduleUrl } from '@blindfit/base';
 import { FeatureError } from '../feature-error.ts';
 import {
   BUSY,
@@ -35,7 +35,7 @@ export class Inference {
    */
   static async load(name: string, model: Uint8Array, threads: number): Promise<Inference> {
     const flags = new Int32Array(new SharedArrayBuffer(8));
-    const worker = new Worker(new URL('./inference-thread.ts', import.meta.url), {
+    const worker = new Worker(moduleUrl('./inference-thread.ts', import.meta.url), {
       workerData: { model, threads, flags } satisfies InferenceSetup,
     });
     const onExit = (): void => {
