@@ -32,12 +32,6 @@ const FLAGS: Readonly<Record<string, { readonly flag: string; readonly value: st
   logLevel: { flag: '--log-level', value: 'level' },
 };
 
-/** The end of the help of every service. */
-export const TRACING_HELP = `
-Traces of jobs go to an OpenTelemetry collector when OTEL_EXPORTER_OTLP_ENDPOINT names one. Also read:
-OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER,
-OTEL_TRACES_SAMPLER_ARG, OTEL_SDK_DISABLED.`;
-
 /** Adds a flag for every setting that has one, described as in the table. */
 export function addConfigFlags(command: Command, table: VariableTable): Command {
   for (const [name, spec] of Object.entries(table)) {

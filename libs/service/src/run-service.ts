@@ -1,12 +1,8 @@
 /** A service in the foreground of its process: started, announced, and stopped in good order. */
-import { createLogger, type Logger } from './logger.ts';
+import type { Config } from './config.ts';
+import type { processVariables, ServiceDefinition } from './definition.ts';
+import { createLogger } from './logger.ts';
 import { createShutdown } from './shutdown.ts';
-
-export interface RunningService {
-  /** Base URL of its HTTP server. */
-  readonly url: string;
-  close(): Promise<void>;
-}
 
 /** What a service started with `--ready-json` prints to stdout once it is ready. */
 export interface ReadyLine {
@@ -25,24 +21,21 @@ const ORPHAN_MS = 5_000;
  *
  * @throws what `start` throws
  */
-export async function runService(options: {
-  readonly service: string;
-  readonly logLevel: string;
-  /** How long its end may take. Milliseconds. */
-  readonly stopMs: number;
-  readonly readyJson: boolean;
-  readonly start: (logger: Logger) => Promise<RunningService>;
-}): Promise<never> {
-  const { service, readyJson } = options;
+export async function runService(
+  definition: ServiceDefinition,
+  config: Config<typeof processVariables>,
+  { readyJson }: { readonly readyJson: boolean },
+): Promise<never> {
+  const service = definition.name;
   // stdout is for the ready line.
-  const logger = createLogger({ service, level: options.logLevel, destination: process.stderr });
-  const shutdown = createShutdown({ logger, deadlineMs: options.stopMs });
+  const logger = createLogger({ service, level: config.logLevel, destination: process.stderr });
+  const shutdown = createShutdown({ logger, deadlineMs: config.stopSeconds * 1000 });
   endWithParent(() => {
     // It may have taken Redis along, without which queues do not close: what is under way will be repeated anyhow.
     setTimeout(() => process.exit(1), ORPHAN_MS);
     void shutdown.trigger('the process that started this one has ended');
   });
-  const running = await options.start(logger);
+  const running = await definition.start(config, logger);
   shutdown.onShutdown(service, () => running.close());
   const line: ReadyLine = { ready: true, service, url: running.url, pid: process.pid };
   if (readyJson) process.stdout.write(`${JSON.stringify(line)}\n`);

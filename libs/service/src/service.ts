@@ -16,7 +16,7 @@ export interface ServiceOptions {
   readonly redisUrl: string;
   readonly storeUrl: string;
   /** For a store behind the API. */
-  readonly token?: string;
+  readonly token?: string | undefined;
   /** Local copies of blobs, for a store that is not a directory. */
   readonly cacheDir: string;
   readonly cacheBytes: number;
@@ -27,16 +27,9 @@ export interface ServiceOptions {
   readonly metricsPort?: number;
   readonly logLevel?: string;
   /** @default no tracing */
-  readonly tracing?: TracingOptions;
+  readonly tracing?: TracingOptions | undefined;
   /** @default one that writes JSON to standard error */
   readonly logger?: Logger;
-}
-
-export interface RunningService {
-  /** Base URL of `/healthz`, `/readyz` and `/metrics`. */
-  readonly url: string;
-  /** Takes no new work, lets what runs end, then stops. */
-  close(): Promise<void>;
 }
 
 export interface ServiceBase {

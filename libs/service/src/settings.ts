@@ -5,6 +5,15 @@ export { commandVariables } from './command-variables.ts';
 export { endRequests } from './end-requests.ts';
 export { BlindfitError, reasonOf } from './errors.ts';
 export type { BlindfitErrorOptions } from './errors.ts';
+export {
+  computeVariables,
+  defineService,
+  placeAndTokenVariables,
+  placeVariables,
+  processVariables,
+  type RunningService,
+  type ServiceDefinition,
+} from './definition.ts';
 export { operatorVariables } from './operator-variables.ts';
 export { parseRedisUrl } from './redis-url.ts';
 export { tracingOf, tracingVariables } from './tracing-variables.ts';

@@ -4,10 +4,10 @@ import { open, readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { messageOf } from '@blindfit/base';
+import { messageOf, moduleUrl } from '@blindfit/base';
 import type { ReadyLine } from '@blindfit/service';
 
-const MAIN = fileURLToPath(new URL('../../../cli/src/main.ts', import.meta.url));
+const MAIN = fileURLToPath(moduleUrl('./service-main.ts', import.meta.url));
 /** Until the ready line, and then until `/readyz` agrees. A busy machine may need a while. Milliseconds. */
 const START_TIMEOUT_MS = 60_000;
 /** What services are given for an end in good order. */
@@ -31,7 +31,7 @@ export class StackError extends Error {
 export interface ChildServiceOptions {
   /** Unique in the stack, e.g. `worker-1`; also names the log. */
   readonly name: string;
-  /** The command that runs it. */
+  /** The service to run. */
   readonly command: 'api' | 'scheduler' | 'worker';
   readonly env: NodeJS.ProcessEnv;
   /** Told when it ends without having been asked to, with the end of its log. Not while it starts. */
@@ -83,7 +83,7 @@ export class ChildService {
     const log = await open(logFile, 'a', 0o600);
     this.#expected = false;
     const port = this.#url === '' ? {} : { [this.#portVariable]: new URL(this.#url).port };
-    const child = spawn(process.execPath, [MAIN, command, '--ready-json'], {
+    const child = spawn(process.execPath, [MAIN, command], {
       env: { ...env, ...port },
       // The channel's end tells the child that we are gone, however we went.
       stdio: ['ignore', 'pipe', log.fd, 'ipc'],

@@ -36,7 +36,7 @@ export interface StartApiOptions {
   /** What clients and workers must send as bearer token. */
   token: string;
   /** Token of the operators' page of queues at `/admin/queues`. @default no such page */
-  operatorToken?: string;
+  operatorToken?: string | undefined;
   /** Address to listen on. @default '127.0.0.1' */
   host?: string;
   /** 0 for any free port. @default 8080 */
@@ -55,7 +55,7 @@ export interface StartApiOptions {
   logLevel?: string;
   logger?: Logger;
   /** @default no tracing */
-  tracing?: TracingOptions;
+  tracing?: TracingOptions | undefined;
   /** Milliseconds to wait for Redis before giving up. @default 10000 */
   redisTimeoutMs?: number;
   /** Milliseconds between heartbeats of event streams. @default 15000 */

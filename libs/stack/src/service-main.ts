@@ -1,0 +1,21 @@
+/** The entry of a child process: one service with its settings from the environment, e.g. `node service-main.ts worker`. */
+import { messageOf, required, valueOf } from '@blindfit/base';
+import { runService } from '@blindfit/service';
+import { BlindfitError, ConfigError, readConfig, type ServiceDefinition } from '@blindfit/service/settings';
+
+const DEFINITIONS: ReadonlyMap<string, () => Promise<ServiceDefinition>> = new Map([
+  ['api', async (): Promise<ServiceDefinition> => (await import('@blindfit/api/service')).api],
+  ['scheduler', async () => (await import('@blindfit/scheduler/service')).scheduler],
+  ['worker', async () => (await import('@blindfit/worker/service')).worker],
+]);
+
+try {
+  const name = required(process.argv[2], 'the name of the service');
+  const definition = await valueOf(DEFINITIONS, name, 'the services of a stack')();
+  await runService(definition, readConfig(definition.table), { readyJson: true });
+} catch (error) {
+  const hint = error instanceof BlindfitError && error.hint !== undefined ? `hint: ${error.hint}\n` : '';
+  process.stderr.write(`error: ${messageOf(error)}\n${hint}`);
+  // A service that failed half-way up may leave connections that try for ever.
+  process.exit(error instanceof ConfigError ? 2 : 1);
+}

@@ -1,0 +1,42 @@
+/** The API as a service: what it is called, which settings it reads, how it starts. */
+import {
+  defineService,
+  operatorVariables,
+  placeVariables,
+  processVariables,
+  retentionMs,
+  tracingOf,
+  variables,
+} from '@blindfit/service/settings';
+
+const { token, host, port, queuePrefix, maxBlobMb, retention, planThreads } = variables;
+const table = {
+  ...placeVariables,
+  token,
+  ...operatorVariables,
+  host,
+  port,
+  queuePrefix,
+  maxBlobMb,
+  retention,
+  planThreads,
+  ...processVariables,
+};
+
+export const api = defineService({
+  name: 'api',
+  table,
+  async start(config, logger) {
+    const { startApi } = await import('./start.ts');
+    const { withS3Settings } = await import('@blindfit/blobs');
+    const { store, s3Endpoint, s3PathStyle, maxBlobMb, retention } = config;
+    return await startApi({
+      ...config,
+      storeUrl: withS3Settings(store, { endpoint: s3Endpoint, pathStyle: s3PathStyle }),
+      maxBlobBytes: maxBlobMb * 2 ** 20,
+      retentionMs: retentionMs(retention),
+      tracing: tracingOf(config),
+      logger,
+    });
+  },
+});
