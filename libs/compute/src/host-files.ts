@@ -1,76 +1,76 @@
 /**
- * What threads and processes of a host make once and map read-only, a file each: evaluation keys and inputs as the native kernels read them,
- * named by the digest of the upload. The least recently used go when the disk budget is full; a file that is still mapped somewhere lives on
- * there.
+ * Files that threads and processes of a host make once and map read-only: evaluation keys and inputs in the form that the
+ * native kernels read, named by the digest of the upload. The least recently used files are removed when the disk budget
+ * is full. A removed file that is still mapped lives on for those who map it.
  */
-import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, type FileHandle } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errnoOf } from '@blindfit/base';
+import { InvalidLockError, LockedError, replaceFile, takeLock, type FileLock } from '@blindfit/base/node';
 
-/** Making one takes a fraction of a second; a claim this old belongs to nobody. Milliseconds. */
-const STALE_CLAIM_MS = 30_000;
+/** Making a file takes a fraction of a second; a claim or a part of this age is left over. Milliseconds. */
+const STALE_MS = 30_000;
 const POLL_MS = 10;
-/** A file that was used since then does not go for one that is offered. */
+/** A file that was used since then is not removed for an optional one. Milliseconds. */
 const IDLE_MS = 600_000;
-/** How long a survey that found no room counts. */
+/** For how long a survey that found no room counts. Milliseconds. */
 const FULL_MS = 10_000;
-/** Share of the budget after which the directory is looked at again: others write there, too. */
+/** Share of the budget after which the directory is surveyed again, because other processes write there, too. */
 const SURVEY_SHARE = 1 / 16;
 
 export class HostFiles {
   readonly #directory: string;
   readonly #suffix: string;
   readonly #maxBytes: number;
-  /** As far as offers know: bytes there, bytes added since they were counted, and when that was. */
-  #known: { bytes: number; added: number; at: number } | undefined;
+  /** What the last survey found, the bytes added since, and when it was made. */
+  #usage: { readonly bytes: number; added: number; readonly at: number } | undefined;
 
-  /** @param directory of this host, private to its user @param maxBytes of all files; those in use count, too, but stay */
+  /**
+   * @param directory on this host, private to its user; it is created when needed
+   * @param maxBytes budget of all files; those in use count, too, but stay
+   */
   constructor(directory: string, suffix: string, maxBytes: number) {
     this.#directory = directory;
     this.#suffix = suffix;
     this.#maxBytes = maxBytes;
   }
 
-  /** Where a file is, or undefined when there is none yet. Marks it as used. */
+  /** Marks a file as used. @returns its path, or undefined when it does not exist */
   async touch(name: string): Promise<string | undefined> {
-    const path = join(this.#directory, `${name}${this.#suffix}`);
+    const path = this.#pathOf(name);
     const now = new Date();
     try {
       await utimes(path, now, now);
       return path;
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined;
-      // Made by another user who lets us read it.
-      if (errnoOf(error) === 'EPERM' || errnoOf(error) === 'EACCES') return path;
+      const code = errnoOf(error);
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+      // The file of another user can be read, and its times cannot be set.
+      if (code === 'EPERM' || code === 'EACCES') return path;
       throw error;
     }
   }
 
   /**
-   * Makes a file, unless another thread or process makes it right now.
-   * @returns its path, or undefined when somebody else is at it: look again later
+   * Makes a file, unless another thread or process is making it.
+   * @returns its path, or undefined when another one is at work: look again after {@link waitForOthers}
    */
   async createOnce(name: string, content: () => Promise<Uint8Array>): Promise<string | undefined> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    const claim = join(this.#directory, `${name}.claim`);
-    if (!(await this.#claim(claim))) return undefined;
-    try {
-      return await this.#write(name, [await content()]);
-    } finally {
-      await rm(claim, { force: true });
-    }
+    using claim = await this.#claim(name);
+    return claim && (await this.#write(name, [await content()]));
   }
 
-  /** Waits a moment for what others make. */
+  /** Waits a moment for files that others make. */
   waitForOthers(): Promise<void> {
     return sleep(POLL_MS);
   }
 
-  /** Opens a file. Undefined when it is damaged, of another version, or gone again: then it is removed, to be made anew. */
-  async openOrDiscard<T>(path: string, body: (path: string) => T): Promise<T | undefined> {
+  /** Opens a file. @returns undefined when it is damaged, of another version, or gone; it is removed then */
+  async openOrDiscard<T>(path: string, open: (path: string) => T): Promise<T | undefined> {
     try {
-      return body(path);
+      return open(path);
     } catch {
       await rm(path, { force: true });
       return undefined;
@@ -78,9 +78,10 @@ export class HostFiles {
   }
 
   /**
-   * Makes a file if there is room, for what can be done without. Files that were used of late stay: of a set that does not fit and is used
-   * round by round, a part is kept rather than nothing. Whatever goes wrong, nothing is kept.
-   * @returns its path, if it was made
+   * Best effort: writes a file only if it fits the budget without removing anything that was used in the last ten
+   * minutes. So a working set larger than the budget keeps a stable part instead of thrashing. Errors of the file system
+   * are swallowed.
+   * @returns its path, or undefined when it was not written
    */
   async putIfRoom(name: string, pieces: readonly Uint8Array[]): Promise<string | undefined> {
     const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
@@ -88,40 +89,35 @@ export class HostFiles {
       await mkdir(this.#directory, { recursive: true, mode: 0o700 });
       if (!(await this.#hasRoom(bytes))) return undefined;
       const path = await this.#write(name, pieces);
-      if (this.#known !== undefined) this.#known.added += bytes;
+      if (this.#usage !== undefined) this.#usage.added += bytes;
       return path;
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
-      this.#known = { bytes: this.#maxBytes, added: 0, at: Date.now() };
+      this.#usage = { bytes: this.#maxBytes, added: 0, at: Date.now() };
       return undefined;
     }
   }
 
-  /** Removes the least recently used files beyond the budget. @param keep names that stay */
+  /** Removes the least recently used files beyond the budget. @param keep names of files that stay */
   async trim(keep: ReadonlySet<string>): Promise<void> {
-    await this.#evict(await this.#survey(), this.#maxBytes, ({ name }) => keep.has(name));
+    await evict(await this.#survey(), this.#maxBytes, ({ name }) => keep.has(name));
   }
 
   async #hasRoom(bytes: number): Promise<boolean> {
-    const known = this.#known;
     const maxBytes = this.#maxBytes;
-    const fits = (held: number): boolean => held + bytes <= maxBytes;
-    if (known !== undefined && known.added <= maxBytes * SURVEY_SHARE) {
-      if (fits(known.bytes + known.added)) return true;
-      if (Date.now() - known.at < FULL_MS) return false;
+    const usage = this.#usage;
+    if (usage !== undefined && usage.added <= maxBytes * SURVEY_SHARE) {
+      if (usage.bytes + usage.added + bytes <= maxBytes) return true;
+      if (Date.now() - usage.at < FULL_MS) return false;
     }
-    const files = await this.#survey();
     const idleSince = Date.now() - IDLE_MS;
-    const held = await this.#evict(
-      files,
-      Math.min(maxBytes - bytes, maxBytes * (1 - SURVEY_SHARE)),
-      ({ used }) => used > idleSince,
-    );
-    this.#known = { bytes: held, added: 0, at: Date.now() };
-    return fits(held);
+    const target = Math.min(maxBytes - bytes, maxBytes * (1 - SURVEY_SHARE));
+    const left = await evict(await this.#survey(), target, ({ usedAt }) => usedAt > idleSince);
+    this.#usage = { bytes: left, added: 0, at: Date.now() };
+    return left + bytes <= maxBytes;
   }
 
-  /** All files; what a killed process was writing is removed. */
+  /** All files. Parts and claims that killed processes left are removed. */
   async #survey(): Promise<HostFile[]> {
     const files: HostFile[] = [];
     for (const name of await readdir(this.#directory)) {
@@ -129,62 +125,34 @@ export class HostFiles {
       const info = await stat(path).catch(() => undefined);
       if (info === undefined) continue;
       if (name.endsWith(this.#suffix))
-        files.push({ path, name: name.slice(0, -this.#suffix.length), bytes: info.size, used: info.mtimeMs });
-      else if (Date.now() - info.mtimeMs > STALE_CLAIM_MS) await rm(path, { force: true });
+        files.push({ path, name: name.slice(0, -this.#suffix.length), bytes: info.size, usedAt: info.mtimeMs });
+      else if (Date.now() - info.mtimeMs > STALE_MS) await rm(path, { force: true });
     }
     return files;
   }
 
-  /** Removes the least recently used until `maxBytes` are left. @returns bytes left */
-  async #evict(files: readonly HostFile[], maxBytes: number, stays: (file: HostFile) => boolean): Promise<number> {
-    let bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-    for (const file of [...files].sort((a, b) => a.used - b.used)) {
-      if (bytes <= maxBytes) break;
-      if (stays(file)) continue;
-      await rm(file.path, { force: true });
-      bytes -= file.bytes;
-    }
-    return bytes;
-  }
-
-  /** Whole or not at all, whoever reads at the same time. @returns its path */
+  /** Not synced: a file that a power failure damages is discarded when it is opened. @returns its path */
   async #write(name: string, pieces: readonly Uint8Array[]): Promise<string> {
-    const path = join(this.#directory, `${name}${this.#suffix}`);
-    const part = join(this.#directory, `${randomUUID()}.part`);
-    try {
-      const file = await open(part, 'wx', 0o600);
-      try {
-        for (const piece of pieces) await writeAll(file, piece);
-      } finally {
-        await file.close();
-      }
-      await rename(part, path);
-    } finally {
-      await rm(part, { force: true });
-    }
+    const path = this.#pathOf(name);
+    await replaceFile(path, pieces, { sync: false });
     return path;
   }
 
-  /** The claim names its holder, so that one left behind by a killed process does not count. */
-  async #claim(path: string): Promise<boolean> {
+  /** @returns undefined when another thread or process holds the claim */
+  async #claim(name: string): Promise<FileLock | undefined> {
+    const path = join(this.#directory, `${name}.claim`);
     try {
-      const file = await open(path, 'wx', 0o600);
-      await file.writeFile(String(process.pid));
-      await file.close();
-      return true;
+      return await takeLock(path, { silenceMs: STALE_MS, silenceCounts: true });
     } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') throw error;
+      // Earlier releases wrote claims of another form. Two threads that make the same file do no harm.
+      if (error instanceof InvalidLockError) await rm(path, { force: true });
+      else if (!(error instanceof LockedError)) throw error;
+      return undefined;
     }
-    const [holder, info] = await Promise.all([
-      readFile(path, 'utf8').catch(() => ''),
-      stat(path).catch(() => undefined),
-    ]);
-    if (
-      info !== undefined &&
-      (Date.now() - info.mtimeMs > STALE_CLAIM_MS || (holder !== '' && !isAlive(Number(holder))))
-    )
-      await rm(path, { force: true });
-    return false;
+  }
+
+  #pathOf(name: string): string {
+    return join(this.#directory, `${name}${this.#suffix}`);
   }
 }
 
@@ -193,23 +161,21 @@ interface HostFile {
   readonly name: string;
   readonly bytes: number;
   /** Milliseconds since 1970. */
-  readonly used: number;
+  readonly usedAt: number;
 }
 
-/** In one go: what is written 2 MiB and more at a time lies in huge pages on file systems that have them, and is mapped so. (writeFile writes 512 KiB at a time.) */
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return errnoOf(error) !== 'ESRCH';
+/** Removes the least recently used files until at most `maxBytes` are left. @returns the bytes that are left */
+async function evict(
+  files: readonly HostFile[],
+  maxBytes: number,
+  stays: (file: HostFile) => boolean,
+): Promise<number> {
+  let bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  for (const file of files.toSorted((a, b) => a.usedAt - b.usedAt)) {
+    if (bytes <= maxBytes) break;
+    if (stays(file)) continue;
+    await rm(file.path, { force: true });
+    bytes -= file.bytes;
   }
-}
-
-function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return bytes;
 }
