@@ -70,8 +70,8 @@ export function argmaxRows(z: Float64Array, c: number): Int32Array {
 }
 
 /**
- * Probabilities of the classes: the sigmoids of the scores, normalised to a sum of 1, s(z_k) / sum_l s(z_l). Training is
- * one sigmoid a class, so this is what one-vs-rest classifiers do, and no softmax.
+ * Probabilities of the classes: the sigmoids of the scores, normalised to a sum of 1, s(z_k) / sum_l s(z_l). Training
+ * is one sigmoid a class, so this is what one-vs-rest classifiers do, and no softmax.
  * @param z n x c scores (`scores`), row-major
  * @returns n x c, row-major
  */

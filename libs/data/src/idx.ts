@@ -47,8 +47,8 @@ export async function readIdxLabels(path: string): Promise<readonly string[]> {
 }
 
 /**
- * The `size` x `size` pixels in the middle of each image, scaled from 0..255 to [0, 1]: the simplest features there are.
- * Where the middle falls between two pixels, the upper left one is taken.
+ * The `size` x `size` pixels in the middle of each image, scaled from 0..255 to [0, 1]: the simplest features there
+ * are. Where the middle falls between two pixels, the upper left one is taken.
  * @param size 1 to the shorter side of the images, in pixels
  * @returns unlabelled dataset of `size * size` features
  * @throws DatasetError `bad-argument` or `too-large`

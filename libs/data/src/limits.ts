@@ -7,7 +7,10 @@ export const MAX_SAMPLES = 2 ** 24;
 /** Most bytes of pixels or labels an IDX file may hold once decompressed: 1 GiB. */
 export const MAX_IDX_BYTES = 2 ** 30;
 
-/** Most bytes one CSV record may hold: 4 MiB, about 200,000 features. Stops an unclosed quote from swallowing a whole file. */
+/**
+ * Most bytes one CSV record may hold: 4 MiB, about 200,000 features. Stops an unclosed quote from swallowing a whole
+ * file.
+ */
 export const MAX_CSV_RECORD_BYTES = 4 * 2 ** 20;
 
 /** Most characters a label may have. */

@@ -5,7 +5,9 @@ import type { Dataset } from './dataset.ts';
 /** Largest eigenvalue problem that is solved: about 20 s of one core, and wider than the usual CNN's last layer. */
 const MAX_SIDE = 2048;
 
-/** How many components {@link principalComponents} can find in n samples of d features; 0 where it would take too long. */
+/**
+ * How many components {@link principalComponents} can find in n samples of d features; 0 where it would take too long.
+ */
 export function maxComponents(n: number, d: number): number {
   return Math.min(n, d) > MAX_SIDE ? 0 : Math.min(n - 1, d);
 }
@@ -18,7 +20,8 @@ export function maxComponents(n: number, d: number): number {
  * their largest value is a row of zeros: there is nothing to scale up but rounding. The sign of a component, which the
  * mathematics leaves open, is that its largest entry is positive.
  *
- * Solves the smaller of two symmetric problems, the d x d covariance or the n x n Gram matrix: O(n d m + m^3), m = min(n, d).
+ * Solves the smaller of two symmetric problems, the d x d covariance or the n x n Gram matrix: O(n d m + m^3), m =
+ * min(n, d).
  *
  * @param mean d numbers, the means of the features
  * @param floor ratio below which a direction is dead

@@ -9,7 +9,8 @@ import { PREPROCESSING_KINDS, PREPROCESSING_SPELLINGS, type PreprocessingChoice 
  * `none`: x; `center`: x - mean[j]; `standardize`: (x - mean[j]) * scale[j].
  * `scale` is 1/standard deviation, a factor and not a divisor, and 0 for a dead feature, which thus becomes 0.
  * `pca` replaces the d features by k: component i is the dot product of components[i] and x - mean. The rows of
- * `components` are orthonormal, or with `whiten` already divided by the standard deviation; a row of zeros is a dead direction.
+ * `components` are orthonormal, or with `whiten` already divided by the standard deviation; a row of zeros is a dead
+ * direction.
  */
 export type Preprocessing =
   | { readonly kind: 'none' }
@@ -30,8 +31,10 @@ export type Preprocessing =
 export const DEAD_FEATURE_RATIO = 1e-6;
 
 /**
- * Fits a preprocessing to training data. `standardize` divides by the population standard deviation (over n, not n - 1).
- * @param choice e.g. `'standardize'` or `{ kind: 'pca', k: 50, whiten: true }`; text is read by `parsePreprocessingKind`
+ * Fits a preprocessing to training data. `standardize` divides by the population standard deviation (over n, not n -
+ * 1).
+ * @param choice e.g. `'standardize'` or `{ kind: 'pca', k: 50, whiten: true }`; text is read by
+ * `parsePreprocessingKind`
  * @throws DatasetError `bad-argument` for an unknown kind or a number of components that the data cannot give
  */
 export function fitPreprocessing(choice: PreprocessingChoice, data: Dataset): Preprocessing {
@@ -163,7 +166,10 @@ export function parsePreprocessing(value: unknown): Preprocessing {
   }
 }
 
-/** Per feature: mean, and 1/std or 0 if dead. Works on x / max|x|, so that no sum or square leaves the range of a double. */
+/**
+ * Per feature: mean, and 1/std or 0 if dead. Works on x / max|x|, so that no sum or square leaves the range of a
+ * double.
+ */
 function moments(data: Dataset): { mean: number[]; scale: number[] } {
   const { features, n, d } = data;
   const mean: number[] = [];

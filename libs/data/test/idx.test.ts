@@ -163,7 +163,8 @@ suite('IDX files', () => {
     });
   }
   test('stops a gzip bomb at the announced size', async () => {
-    // 256 MiB of zeros in 256 KiB, behind a header that announces 24 bytes. In members, so as not to be held here either.
+    // 256 MiB of zeros in 256 KiB, behind a header that announces 24 bytes. In members, so as not to be held here
+    // either.
     const zeros = gzipSync(new Uint8Array(2 ** 20));
     const path = await scratch(
       Buffer.concat([gzipSync(idx([2, 3, 4], ramp(24))), ...Array.from({ length: 256 }, () => zeros)]),

@@ -1,13 +1,7 @@
 export { loadBackbone, type BackboneChoice, type FeatureModel } from './features/backbone.ts';
 export { backboneInterface, type BackboneInterface } from './features/backbone-interface.ts';
-export {
-  extractDataset,
-  extractFeatures,
-  type ExtractedDataset,
-  type ExtractOptions,
-  type ExtractProgress,
-  type FeatureRow,
-} from './features/extract.ts';
+export { extractDataset, type ExtractedDataset } from './features/extract-dataset.ts';
+export { extractFeatures, type ExtractOptions, type ExtractProgress, type FeatureRow } from './features/extract.ts';
 export { FEATURE_ERROR_CODES, FeatureError, type FeatureErrorCode } from './feature-error.ts';
 export { FEATURE_FORMATS, FeatureWriter, readFeatures } from './features/feature-file.ts';
 export { openFolderSource, type FolderSourceOptions } from './features/folder-source.ts';

@@ -5,7 +5,10 @@ export interface Bar {
   readonly value: number;
 }
 
-/** A figure of horizontal bars on a common scale from 0. Lengths are CSS, so that names and values wrap like text at any width. */
+/**
+ * A figure of horizontal bars on a common scale from 0. Lengths are CSS, so that names and values wrap like text at any
+ * width.
+ */
 export function barChart(title: string, note: string, bars: readonly Bar[], format: (value: number) => string): Html {
   const most = Math.max(...bars.map(({ value }) => value));
   return html`<figure class="chart">

@@ -70,7 +70,8 @@ export const BACKBONES: readonly Backbone[] = [
   {
     name: 'regnet_x_400mf',
     description:
-      "torchvision's RegNetX-400MF of 224 x 224 images, 400 features; the paper's CNN, needs --weights FILE.safetensors",
+      "torchvision's RegNetX-400MF of 224 x 224 images, 400 features; the paper's CNN, " +
+      'needs --weights FILE.safetensors',
     size: REGNET_SIZE,
     channels: 'rgb',
     // As in the paper: pixels in [0, 1], not normalised by ImageNet's mean and deviation.

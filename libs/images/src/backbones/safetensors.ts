@@ -28,7 +28,8 @@ const BYTES_PER_VALUE: ReadonlyMap<string, number> = new Map([
  * Reads a safetensors file: 8 bytes header length, a JSON header, the values.
  * @param bytes the whole file; tensors keep views of it
  * @returns the tensors by name
- * @throws FeatureError `bad-weights` if it is damaged: offsets outside the file, sizes that do not fit shapes, overlaps, no JSON
+ * @throws FeatureError `bad-weights` if it is damaged: offsets outside the file, sizes that do not fit shapes,
+ * overlaps, no JSON
  */
 export function parseSafetensors(bytes: Uint8Array): ReadonlyMap<string, StoredTensor> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

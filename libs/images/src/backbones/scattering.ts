@@ -32,11 +32,12 @@ const NEGLIGIBLE = 1e-8;
  *
  *     S0 = x * phi,    S1[j, l] = |x * psi[j, l]| * phi,    j < 3, l < 8,    kept at every 8th pixel
  *
- * psi[j, l] is a Morlet wavelet of width 0.8 * 2^j, frequency 3 pi / 4 / 2^j, angle (3 - l) pi / 8 and slant 1/2, and phi
- * a Gaussian of width 3.2. Nothing is subsampled before phi.
+ * psi[j, l] is a Morlet wavelet of width 0.8 * 2^j, frequency 3 pi / 4 / 2^j, angle (3 - l) pi / 8 and slant 1/2, and
+ * phi a Gaussian of width 3.2. Nothing is subsampled before phi.
  *
- * Input `image` N x 1 x 28 x 28 in [0, 1]; output `features` N x 400, channel by channel (S0, S1[0, 0], S1[0, 1], ...), each
- * 4 x 4 row by row. The first axis of an image points down, as in Kymatio: a wavelet of angle 0 answers to changes from row to row.
+ * Input `image` N x 1 x 28 x 28 in [0, 1]; output `features` N x 400, channel by channel (S0, S1[0, 0], S1[0, 1], ...),
+ * each 4 x 4 row by row. The first axis of an image points down, as in Kymatio: a wavelet of angle 0 answers to changes
+ * from row to row.
  * @returns the file's bytes, the same each time
  */
 export function buildScattering(): Uint8Array {
@@ -89,7 +90,8 @@ function convolution(j: number, nodes: NodeProto[], initializers: TensorProto[])
       }
     }
   }
-  // Wrapping round the torus and reflecting at the image's edge is one choice of pixels; ONNX's Pad cannot wrap before opset 19.
+  // Wrapping round the torus and reflecting at the image's edge is one choice of pixels; ONNX's Pad cannot wrap before
+  // opset 19.
   const wrapped = Array.from({ length: GRID + side - 1 }, (_, k) => sourcePixel(k - last));
   initializers.push(
     int64Tensor(`wrap_${j}`, [wrapped.length], wrapped),
@@ -183,7 +185,9 @@ function gaussianMatrix(): Float64Array {
   return matrix;
 }
 
-/** The pixel of the image shown at a coordinate of the torus: wrapped to [0, 32), then reflected (edge not repeated). */
+/**
+ * The pixel of the image shown at a coordinate of the torus: wrapped to [0, 32), then reflected (edge not repeated).
+ */
 function sourcePixel(coordinate: number): number {
   const pixel = wrap(coordinate) - (GRID - SIZE) / 2;
   if (pixel < 0) return -pixel;

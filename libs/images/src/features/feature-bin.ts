@@ -22,7 +22,7 @@ export const BIN_MAGIC = Buffer.from('\u0089BFFEAT\n', 'latin1');
 const VERSION = 1;
 export const BIN_HEADER_BYTES = 36;
 const MAX_FEATURES = 2 ** 24;
-/** As a data set may hold, and as fit in 1 GiB of doubles. */
+/** The limit of a data set: 1 GiB of doubles. */
 const MAX_VALUES = 2 ** 27;
 const MAX_TABLE_BYTES = 2 ** 28;
 const READ_BYTES = 2 ** 22;
@@ -34,29 +34,29 @@ interface BinHeader {
   readonly bodyCrc: number;
 }
 
-/** Writes the rows and the table of a `.bin` file; the header, which comes first, is known last. */
+/** Encodes the rows and the table of a `.bin` file; its header comes first in the file and is made last. */
 export class BinEncoder {
-  readonly #places = new Map<string, number>();
+  readonly #labels = new Map<string, number>();
   #n = 0;
   #d = 0;
   #crc = 0;
 
   /** The bytes of one row. */
   row(label: string, features: Float32Array): Buffer {
-    const place = this.#places.get(label) ?? this.#places.size;
-    this.#places.set(label, place);
+    const number = this.#labels.get(label) ?? this.#labels.size;
+    this.#labels.set(label, number);
     this.#d = features.length;
     this.#n++;
     const bytes = Buffer.alloc(4 + features.byteLength);
-    bytes.writeUInt32LE(place, 0);
+    bytes.writeUInt32LE(number, 0);
     Buffer.from(features.buffer, features.byteOffset, features.byteLength).copy(bytes, 4);
     this.#crc = crc32(bytes, this.#crc);
     return bytes;
   }
 
-  /** What goes to the end and to the beginning of the file, after all rows. */
+  /** The end and the beginning of the file, after all rows. */
   finish(): { table: Buffer; header: Buffer } {
-    const table = Buffer.from(JSON.stringify([...this.#places.keys()]));
+    const table = Buffer.from(JSON.stringify([...this.#labels.keys()]));
     const header = Buffer.alloc(BIN_HEADER_BYTES);
     BIN_MAGIC.copy(header);
     header.writeUInt32LE(VERSION, 8);
@@ -81,7 +81,7 @@ export async function readBin(path: string): Promise<LabelledDataset> {
     const { bytesRead } = await handle.read(header, 0, BIN_HEADER_BYTES, 0);
     const { n, d, tableBytes, bodyCrc } = parseHeader(path, header.subarray(0, bytesRead), size);
     const features = new Float64Array(n * d);
-    const places = new Uint32Array(n);
+    const numbers = new Uint32Array(n);
     const rowBytes = 4 + 4 * d;
     const chunk = Buffer.alloc(Math.max(1, Math.floor(READ_BYTES / rowBytes)) * rowBytes);
     let crc = 0;
@@ -91,7 +91,7 @@ export async function readBin(path: string): Promise<LabelledDataset> {
       await readFully(path, handle, part, BIN_HEADER_BYTES + row * rowBytes);
       crc = crc32(part, crc);
       for (let i = 0, at = 0; i < rows; i++, row++) {
-        places[row] = part.readUInt32LE(at);
+        numbers[row] = part.readUInt32LE(at);
         at += 4;
         for (let j = 0; j < d; j++, at += 4) features[row * d + j] = part.readFloatLE(at);
       }
@@ -105,9 +105,9 @@ export async function readBin(path: string): Promise<LabelledDataset> {
     return createDataset(
       features,
       d,
-      Array.from(places, (place) => {
-        const label = labels[place];
-        if (label === undefined) throw damaged(path, `it names the label ${place} of ${labels.length}`);
+      Array.from(numbers, (number) => {
+        const label = labels[number];
+        if (label === undefined) throw damaged(path, `it names the label ${number} of ${labels.length}`);
         return label;
       }),
     );
@@ -121,7 +121,8 @@ function parseHeader(path: string, header: Buffer, size: number): BinHeader {
   if (!header.subarray(0, 8).equals(BIN_MAGIC))
     throw new FeatureError(
       'bad-file',
-      `${path} is no features file: it does not start with Blindfit's mark; write it with "blindfit features --out ${path}"`,
+      `${path} is no features file: it does not start with Blindfit's mark; ` +
+        `write it with "blindfit features --out ${path}"`,
     );
   const version = header.readUInt32LE(8);
   if (crc32(header.subarray(0, 32)) !== header.readUInt32LE(32))
@@ -137,7 +138,8 @@ function parseHeader(path: string, header: Buffer, size: number): BinHeader {
   if (d < 1 || d > MAX_FEATURES || n < 1 || n * d > MAX_VALUES || tableBytes > MAX_TABLE_BYTES) {
     throw new FeatureError(
       'bad-file',
-      `${path} holds ${n} rows of ${d} features; at least one of each and at most ${MAX_VALUES} numbers are allowed: write fewer (--limit)`,
+      `${path} holds ${n} rows of ${d} features; at least one of each and at most ${MAX_VALUES} numbers are allowed: ` +
+        'write fewer (--limit)',
     );
   }
   const expected = BIN_HEADER_BYTES + n * (4 + 4 * d) + tableBytes;

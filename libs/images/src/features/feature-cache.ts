@@ -2,15 +2,15 @@
  * Features on disk, by the digest of the image they were computed from.
  *
  * Each (model, output, preprocessing) has a directory. A run that computes something adds one file to it, and only
- * appends: a header, then records of fixed length, each with a checksum. So a run that is killed loses at most its last
- * batch, two runs at a time do not get in each other's way, and a damaged record is computed again.
+ * appends: a header, then records of fixed length, each with a checksum. A killed run loses at most its last batch,
+ * two concurrent runs do not disturb each other, and a damaged record is computed again.
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { messageOf } from '@blindfit/base';
+import { messageOf, required } from '@blindfit/base';
 import { FeatureError } from '../feature-error.ts';
 import { KeyIndex } from './key-index.ts';
 
@@ -34,11 +34,11 @@ interface Segment {
 export class FeatureCache {
   readonly #directory: string;
   readonly #index = new KeyIndex();
-  /** In the order of their first records; the last may be the one that is written to. */
+  /** In the order of their first records; the last may be the one of this run. */
   readonly #segments: Segment[] = [];
   #writing = false;
   #records = 0;
-  /** Features of a record; 0 until there is one. */
+  /** Features of a record; 0 before the first one. */
   #d = 0;
 
   /**
@@ -63,12 +63,14 @@ export class FeatureCache {
     this.#directory = directory;
   }
 
-  /** The features of the image with this digest, if they are there and undamaged. */
+  /** The features of the image with this digest, if they are in the cache and undamaged. */
   get(key: Buffer): Float32Array | undefined {
     const record = this.#index.get(key);
     if (record === undefined) return undefined;
-    const segment = this.#segments.findLast(({ first }) => first <= record);
-    if (segment === undefined) return undefined;
+    const segment = required(
+      this.#segments.findLast(({ first }) => first <= record),
+      'the segment of the record',
+    );
     const bytes = Buffer.alloc(this.#recordBytes);
     try {
       readSync(segment.fd, bytes, 0, bytes.length, HEADER_BYTES + (record - segment.first) * bytes.length);
@@ -91,8 +93,7 @@ export class FeatureCache {
     if (entry === undefined) return;
     try {
       if (!this.#writing) this.#startSegment(entry.features.length);
-      const segment = this.#segments.at(-1);
-      if (segment === undefined) return;
+      const { fd } = required(this.#segments.at(-1), 'the segment of this run');
       const size = this.#recordBytes;
       const bytes = Buffer.alloc(entries.length * size);
       entries.forEach(({ key, features }, i) => {
@@ -101,7 +102,7 @@ export class FeatureCache {
         Buffer.from(features.buffer, features.byteOffset, features.byteLength).copy(record, KEY_BYTES);
         record.writeUInt32LE(crc32(record.subarray(0, -CRC_BYTES)), size - CRC_BYTES);
       });
-      for (let at = 0; at < bytes.length;) at += writeSync(segment.fd, bytes, at);
+      for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
       for (const { key } of entries) this.#index.set(key, this.#records++);
     } catch (error) {
       throw cacheError(this.#directory, error);
@@ -132,7 +133,7 @@ export class FeatureCache {
     writeSync(fd, header);
   }
 
-  /** Notes the records of a file. One that is no cache file, or begins with a damaged header, is left alone. */
+  /** Indexes the records of a file. A file with another or a damaged header is ignored. */
   async #scan(path: string): Promise<void> {
     const handle = await open(path, 'r');
     try {
@@ -148,7 +149,7 @@ export class FeatureCache {
       const first = this.#records;
       for (let at = HEADER_BYTES; ;) {
         const { bytesRead: length } = await handle.read(chunk, 0, chunk.length, at);
-        // What is left at the end is a record that was cut short.
+        // The rest is a record that was cut short.
         const whole = Math.floor(length / size);
         for (let i = 0; i < whole; i++, this.#records++) {
           const record = chunk.subarray(i * size, (i + 1) * size);
@@ -171,7 +172,8 @@ function isIntact(record: Buffer): boolean {
 function cacheError(directory: string, error: unknown): FeatureError {
   return new FeatureError(
     'bad-cache',
-    `the cache of features in ${directory} cannot be used: ${messageOf(error)}; free space or permissions there, or use --no-cache`,
+    `the cache of features in ${directory} cannot be used: ${messageOf(error)}; ` +
+      'free space or permissions there, or use --no-cache',
     { cause: error },
   );
 }

@@ -1,7 +1,8 @@
-/** Features in files: CSV for everyone, a compact binary form for many images. */
+/** Files of features: CSV for interchange, a compact binary form for many images. */
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { messageOf } from '@blindfit/base';
+import { processExists, syncDirectory } from '@blindfit/base/node';
 import { readCsv, type LabelledDataset } from '@blindfit/data';
 import { FeatureError } from '../feature-error.ts';
 import { BIN_HEADER_BYTES, BIN_MAGIC, BinEncoder, readBin } from './feature-bin.ts';
@@ -10,9 +11,11 @@ import { BIN_HEADER_BYTES, BIN_MAGIC, BinEncoder, readBin } from './feature-bin.
 export const FEATURE_FORMATS = ['.csv', '.bin'] as const;
 
 const WRITE_BYTES = 2 ** 20;
+/** Suffix of files that are being written. */
+const PARTIAL = '.partial';
 
 /**
- * Reads labelled features, from a `.bin` file or else from CSV; which of them it is, the first bytes tell.
+ * Reads labelled features from a `.bin` file or else from CSV; the first bytes tell which it is.
  * @throws FeatureError `bad-file`
  * @throws DatasetError as `readCsv`
  */
@@ -41,8 +44,8 @@ async function startsLikeBin(path: string): Promise<boolean> {
 }
 
 /**
- * Writes a features file row by row. The file appears under its name only when it is complete; until then, and if the
- * work is given up, what was there before stays.
+ * Writes a features file row by row. The file gets its name when it is complete; until then, and if the writer is
+ * discarded, an older file of this name stays.
  */
 export class FeatureWriter {
   readonly #path: string;
@@ -66,16 +69,16 @@ export class FeatureWriter {
         `features cannot be written to ${path}; its name must end in ${FEATURE_FORMATS.join(' or ')}`,
       );
     }
-    const there = await stat(path).catch(() => undefined);
+    const existing = await stat(path).catch(() => undefined);
     // Renaming would replace a device such as /dev/null.
-    if (there !== undefined && !there.isFile())
+    if (existing !== undefined && !existing.isFile())
       throw new FeatureError(
         'bad-file',
         `features cannot be written to ${path}: it is there and no file; choose another name`,
       );
     try {
       await removeLeftovers(path);
-      const partial = partialName(path, process.pid);
+      const partial = partialName(path);
       return new FeatureWriter(
         path,
         partial,
@@ -96,7 +99,7 @@ export class FeatureWriter {
   }
 
   /**
-   * Adds a row. After an error the writer must be given up ({@link discard}).
+   * Adds a row. After an error call {@link discard}.
    * @param features as many as in every other row
    * @throws FeatureError `bad-file`
    */
@@ -119,10 +122,11 @@ export class FeatureWriter {
       await this.#handle.sync();
       await this.#handle.close();
       await rename(this.#partial, this.#path);
+      await syncDirectory(dirname(this.#path));
     });
   }
 
-  /** Removes what was written. */
+  /** Removes the partial file. */
   async discard(): Promise<void> {
     await this.#handle.close().catch(() => undefined);
     await rm(this.#partial, { force: true });
@@ -156,26 +160,18 @@ function csvRow(label: string, features: Float32Array): Buffer {
   return Buffer.from(`${text}\n`);
 }
 
-function partialName(path: string, pid: number | string): string {
-  return join(dirname(path), `.${basename(path)}.${pid}.partial`);
+function partialName(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}${PARTIAL}`);
 }
 
-/** What runs that were killed left behind. */
+/** Removes the partial files of processes that have ended. */
 async function removeLeftovers(path: string): Promise<void> {
-  const [before, after] = basename(partialName(path, '\0')).split('\0');
+  const prefix = `.${basename(path)}.`;
   for (const name of await readdir(dirname(path))) {
-    if (!name.startsWith(before ?? '') || !name.endsWith(after ?? '')) continue;
-    const pid = Number(name.slice(before?.length, -(after?.length ?? 0)));
-    if (Number.isSafeInteger(pid) && pid > 0 && !isAlive(pid)) await rm(join(dirname(path), name), { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    if (!name.startsWith(prefix) || !name.endsWith(PARTIAL)) continue;
+    const pid = Number(name.slice(prefix.length, -PARTIAL.length));
+    if (Number.isSafeInteger(pid) && pid > 0 && !processExists(pid))
+      await rm(join(dirname(path), name), { force: true });
   }
 }
 

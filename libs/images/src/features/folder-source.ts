@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '@blindfit/base';
+import { at, errnoOf, messageOf } from '@blindfit/base';
 import { normaliseLabel } from '@blindfit/data';
 import { FeatureError } from '../feature-error.ts';
 import { decodeImage } from './decode-image.ts';
@@ -10,14 +10,14 @@ import { requireLimit, type EncodedImage, type ImageSource } from './image-sourc
 /** Larger files than this are no photographs. */
 const MAX_IMAGE_FILE_BYTES = 2 ** 28;
 const MAX_LABEL_LENGTH = 200;
-/** What file managers leave behind; hidden files are passed over anyway. */
+/** Files that file managers leave behind. Hidden files are skipped as well. */
 const LITTER: ReadonlySet<string> = new Set(['Thumbs.db', 'desktop.ini']);
 
 export interface FolderSourceOptions {
-  /** Holds one subfolder per class, named after it; or images only, which then have no labels. */
+  /** Has one subfolder per class, named after it; or images only, which then have no labels. */
   readonly folder: string;
-  /** Take so many images, as evenly from the classes as possible, the first of each. @default all */
-  readonly limit?: number;
+  /** Number of images, taken as evenly from the classes as possible, the first of each. @default all */
+  readonly limit?: number | undefined;
 }
 
 interface Entry {
@@ -27,9 +27,9 @@ interface Entry {
 }
 
 /**
- * The PNG, JPEG and WebP files of a folder, by class and then by name, both in the order of their UTF-16 code units: the
- * same on every machine. Only names are held in memory. Hidden files are passed over; any other file that is no image
- * is an error when its turn comes, and so can be skipped.
+ * The PNG, JPEG and WebP files of a folder, by class and then by name, both in the order of their UTF-16 code units:
+ * the same on every machine. Only names are held in memory. Hidden files are ignored; any other file that is not an
+ * image fails when it is read, and so can be skipped.
  *
  * @throws FeatureError `bad-folder` or `bad-labels`
  */
@@ -39,7 +39,8 @@ export async function openFolderSource({ folder, limit }: FolderSourceOptions): 
   if (top.folders.length > 0 && top.files.length > 0) {
     throw new FeatureError(
       'bad-folder',
-      `${folder} holds both subfolders (${top.folders[0] ?? ''}, ...) and files (${top.files[0] ?? ''}, ...); put every image into the subfolder of its class`,
+      `${folder} holds both subfolders (${at(top.folders, 0, 'folders')}, ...) and files ` +
+        `(${at(top.files, 0, 'files')}, ...); put every image into the subfolder of its class`,
     );
   }
   const labelled = top.folders.length > 0;
@@ -53,11 +54,7 @@ export async function openFolderSource({ folder, limit }: FolderSourceOptions): 
       `${folder} holds no images; it needs one subfolder per class, with PNG, JPEG or WebP files in it`,
     );
   }
-  const entry = (index: number): Entry => {
-    const found = entries[index];
-    if (found === undefined) throw new RangeError(`there is no image ${index}; there are ${entries.length}`);
-    return found;
-  };
+  const entry = (index: number): Entry => at(entries, index, 'images of the folder');
   return Object.freeze({
     description: folder,
     count: entries.length,
@@ -83,15 +80,17 @@ async function classFolders(folder: string, names: readonly string[]): Promise<E
     if (label === '' || label.length > MAX_LABEL_LENGTH || /[\p{Cc}\uFFFD]/u.test(label) || /^nan$/i.test(label)) {
       throw new FeatureError(
         'bad-labels',
-        `the subfolder ${JSON.stringify(name)} of ${folder} cannot be the name of a class; use 1 to ${MAX_LABEL_LENGTH} visible characters`,
+        `the subfolder ${JSON.stringify(name)} of ${folder} cannot be the name of a class; ` +
+          `use 1 to ${MAX_LABEL_LENGTH} visible characters`,
       );
     }
     nameOf.set(label, name);
     const { files, folders } = await listing(join(folder, name));
-    if (folders.length > 0) {
+    const [subfolder] = folders;
+    if (subfolder !== undefined) {
       throw new FeatureError(
         'bad-folder',
-        `${join(folder, name)} holds the subfolder ${folders[0] ?? ''}; the images of a class must lie directly in its folder`,
+        `${join(folder, name)} holds the subfolder ${subfolder}; the images of a class must lie directly in its folder`,
       );
     }
     if (files.length === 0)
@@ -100,6 +99,11 @@ async function classFolders(folder: string, names: readonly string[]): Promise<E
   }
   return classes;
 }
+
+const FOLDER_PROBLEMS: ReadonlyMap<string | undefined, string> = new Map([
+  ['ENOENT', 'there is no such folder'],
+  ['ENOTDIR', 'this is a file; name a folder with one subfolder per class'],
+]);
 
 async function listing(folder: string): Promise<{ folders: string[]; files: string[] }> {
   const folders: string[] = [];
@@ -112,20 +116,14 @@ async function listing(folder: string): Promise<{ folders: string[]; files: stri
       (kind.isDirectory() ? folders : files).push(item.name);
     }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    const what =
-      code === 'ENOENT'
-        ? 'there is no such folder'
-        : code === 'ENOTDIR'
-          ? 'this is a file; name a folder with one subfolder per class'
-          : messageOf(error);
-    throw new FeatureError('bad-folder', `${folder}: ${what}`, { cause: error });
+    const problem = FOLDER_PROBLEMS.get(errnoOf(error)) ?? messageOf(error);
+    throw new FeatureError('bad-folder', `${folder}: ${problem}`, { cause: error });
   }
   // Without a comparator: by code unit, unlike localeCompare the same everywhere.
   return { folders: folders.sort(), files: files.sort() };
 }
 
-/** The first of each class, `limit` in all: each class gives as many as any other, as long as it has some. */
+/** The first images of each class, `limit` in all: as many of each class, as far as it has them. */
 function evenly(classes: readonly Entry[][], limit: number): Entry[] {
   const total = classes.reduce((sum, entries) => sum + entries.length, 0);
   let left = Math.min(limit, total);

@@ -7,14 +7,14 @@ export interface IdxSourceOptions {
   /** IDX images file, plain or gzip. */
   readonly images: string;
   /** IDX labels file, plain or gzip; without it the images have no labels. */
-  readonly labels?: string;
-  /** Take the first so many images. @default all */
-  readonly limit?: number;
+  readonly labels?: string | undefined;
+  /** Number of images, from the first on. @default all */
+  readonly limit?: number | undefined;
 }
 
 /**
- * The images of an IDX file (MNIST and its kin). Their bytes are held in memory, 784 an image for MNIST; they become
- * floats only batch by batch.
+ * Opens the images of an IDX file, such as MNIST's. Their bytes are held in memory (784 an image for MNIST) and become
+ * floats batch by batch.
  *
  * @throws DatasetError for files that are missing, damaged or of the wrong kind
  * @throws FeatureError `bad-labels` when there is not one label per image
@@ -30,7 +30,8 @@ export async function openIdxSource({
   if (labels !== undefined && labels.length !== images.count) {
     throw new FeatureError(
       'bad-labels',
-      `${path} holds ${images.count} images and ${labelsPath ?? ''} ${labels.length} labels; name the labels file that belongs to these images`,
+      `${path} holds ${images.count} images and ${String(labelsPath)} ${labels.length} labels; ` +
+        'name the labels file that belongs to these images',
     );
   }
   const { rows: height, columns: width } = images;

@@ -11,7 +11,7 @@ export interface Pixels {
   readonly data: Uint8Array;
 }
 
-/** An image that has been read but not decoded: decoding can be saved if its features are known already. */
+/** An image that has been read but not decoded: decoding is not needed if its features are in the cache. */
 export interface EncodedImage {
   /** 32 bytes that identify the image by its content. */
   readonly digest: Buffer;
@@ -21,13 +21,13 @@ export interface EncodedImage {
 
 /** A list of images, read one at a time, so that any number of them takes the same memory. */
 export interface ImageSource {
-  /** What the images are, for messages. */
+  /** Names the set of images in messages. */
   readonly description: string;
   /** Number of images, at least 1. */
   readonly count: number;
   /** Whether every image has a label. */
   readonly labelled: boolean;
-  /** What people would call image `index`, counted from 0. */
+  /** Names image `index`, counted from 0, in messages. */
   name(index: number): string;
   /** Undefined for all images, or for none. */
   label(index: number): string | undefined;

@@ -1,7 +1,7 @@
-/** The thread in which onnxruntime works: its `run` blocks whoever calls it. Started by inference.ts. */
+/** The thread that runs onnxruntime, whose `run` blocks its caller. inference.ts starts it. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { messageOf } from '@blindfit/base';
+import { at, messageOf } from '@blindfit/base';
 import {
   BUSY,
   STOP,
@@ -42,7 +42,7 @@ const infos = (values: InferenceSession['inputMetadata']): ValueInfo[] =>
 async function run(session: InferenceSession, { data, dims, output }: InferenceRequest): Promise<void> {
   try {
     const feeds = {
-      [session.inputNames[0] ?? '']: new Tensor(
+      [at(session.inputNames, 0, 'inputs')]: new Tensor(
         'float32',
         data.subarray(
           0,
@@ -67,9 +67,10 @@ try {
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
-      // What matters is thrown as well; warnings about how a model was exported are of no use here.
+      // Errors are thrown as well; warnings about how a model was exported do not help here.
       logSeverityLevel: 4,
-      // Threads that wait in a loop take the cores from those that decode and resize; without them all of it was 1.1 to 1.5 times as fast on busy cores.
+      // Threads that wait in a loop take the cores from those that decode and resize: without them extraction was 1.1
+      // to 1.5 times as fast on busy cores.
       extra: { session: { intra_op: { allow_spinning: '0' } } },
     }),
   );

@@ -15,7 +15,7 @@ import {
 /** Longer than any batch takes. Milliseconds. */
 const EXIT_WAIT_MS = 10_000;
 
-/** An ONNX model loaded by onnxruntime, in a thread of its own, so that images can be prepared while it works. */
+/** An ONNX model that onnxruntime runs in a separate thread, so that the next images can be prepared meanwhile. */
 export class Inference {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
@@ -25,7 +25,7 @@ export class Inference {
   readonly #onExit: () => void;
   /** Answers come in the order of the requests. */
   readonly #waiting: ((answer: InferenceAnswer) => void)[] = [];
-  /** Why the thread is no longer there. */
+  /** Why the thread has ended. */
   #dead: string | undefined;
 
   /**
@@ -99,14 +99,14 @@ export class Inference {
       this.#worker.postMessage({ data, dims, output } satisfies InferenceRequest, [data.buffer]);
     });
     if (answer.kind === 'result') return answer;
-    const reason = answer.kind === 'error' ? answer.message : 'an answer that is none';
+    const reason = answer.kind === 'error' ? answer.message : 'not an answer to a request';
     throw new FeatureError(
       'model-failed',
       `onnxruntime failed to run ${this.#name} on images of ${dims.join(' x ')}: ${reason}`,
     );
   }
 
-  /** Waits for what is under way, and frees the model. */
+  /** Waits for the running batch and frees the model. */
   async close(): Promise<void> {
     this.#worker.postMessage('close');
     await this.#ended;

@@ -3,7 +3,7 @@ const EMPTY = 0xffffffff;
 
 /**
  * Finds the number of a record by the digest of its image, in 24 to 48 bytes a record: a Map of texts takes five times
- * that. It compares 64 bits of the digest; whoever reads the record compares the rest.
+ * that. It compares 64 bits of the digest; the reader of the record must compare the rest.
  */
 export class KeyIndex {
   #high = new Uint32Array(1024);
@@ -18,20 +18,21 @@ export class KeyIndex {
   }
 
   get(key: Buffer): number | undefined {
-    const record = this.#records[this.#place(key.readUInt32LE(0), key.readUInt32LE(4))] ?? EMPTY;
+    const record = this.#records[this.#slot(key.readUInt32LE(0), key.readUInt32LE(4))]!;
     return record === EMPTY ? undefined : record;
   }
 
-  /** Where the key is, or would go. */
-  #place(high: number, low: number): number {
+  /** The slot of the key, or the free one where it belongs. */
+  #slot(high: number, low: number): number {
     const mask = this.#records.length - 1;
-    let at = low & mask;
-    while (this.#records[at] !== EMPTY && (this.#high[at] !== high || this.#low[at] !== low)) at = (at + 1) & mask;
-    return at;
+    let slot = low & mask;
+    while (this.#records[slot] !== EMPTY && (this.#high[slot] !== high || this.#low[slot] !== low))
+      slot = (slot + 1) & mask;
+    return slot;
   }
 
   #put(high: number, low: number, record: number): void {
-    const at = this.#place(high, low);
+    const at = this.#slot(high, low);
     if (this.#records[at] === EMPTY) this.#count++;
     this.#high[at] = high;
     this.#low[at] = low;
@@ -45,7 +46,7 @@ export class KeyIndex {
     this.#records = new Uint32Array(2 * records.length).fill(EMPTY);
     this.#count = 0;
     records.forEach((record, at) => {
-      if (record !== EMPTY) this.#put(high[at] ?? 0, low[at] ?? 0, record);
+      if (record !== EMPTY) this.#put(high[at]!, low[at]!, record);
     });
   }
 }

@@ -1,4 +1,5 @@
-/** Whether and how a model can turn images into features, from what its file says about inputs and outputs. */
+/** Whether and how a model turns images into features, according to the inputs and outputs that its file names. */
+import { at } from '@blindfit/base';
 import { FeatureError } from '../feature-error.ts';
 import type { FeatureModel } from './backbone.ts';
 import type { ValueInfo } from './inference-messages.ts';
@@ -16,7 +17,7 @@ export interface ModelInterface {
 }
 
 /**
- * Settles what the model takes and gives.
+ * Determines how images are prepared for a model, and which output holds the features.
  * @param output the output asked for, if any
  * @throws FeatureError `bad-model`, `bad-argument` or `unknown-output`
  */
@@ -77,7 +78,8 @@ function sizeOf(
     if (size !== undefined) return size;
     throw new FeatureError(
       'bad-argument',
-      `${name} takes ${describe(input)}, so height and width are open; say with --size which it was trained for, often 224`,
+      `${name} takes ${describe(input)}, so height and width are open; ` +
+        'say with --size which it was trained for, often 224',
     );
   }
   if (fixed < 1 || fixed > MAX_SIZE)
@@ -105,7 +107,8 @@ function channelsOf(
   if (typeof planes === 'string' && channels === undefined) {
     throw new FeatureError(
       'bad-argument',
-      `${name} takes ${describe(input)}, so the channels are open; say with --channels which they are: ${CHANNEL_ORDERS.join(', ')}`,
+      `${name} takes ${describe(input)}, so the channels are open; ` +
+        `say with --channels which they are: ${CHANNEL_ORDERS.join(', ')}`,
     );
   }
   const count = typeof planes === 'number' ? planes : channels === 'grey' ? 1 : 3;
@@ -130,7 +133,8 @@ function perPlane(what: 'mean' | 'std', values: readonly number[], count: number
   if (values.length !== 1 && values.length !== count) {
     throw new FeatureError(
       'bad-argument',
-      `there are ${values.length} values of ${what} and ${count} channel${count === 1 ? '' : 's'}; give one value, or one per channel`,
+      `there are ${values.length} values of ${what} and ${count} channel${count === 1 ? '' : 's'}; ` +
+        'give one value, or one per channel',
     );
   }
   const wrong = values.find((value) => !Number.isFinite(value) || (what === 'std' && value <= 0));
@@ -139,7 +143,7 @@ function perPlane(what: 'mean' | 'std', values: readonly number[], count: number
       'bad-argument',
       `${what} cannot be ${wrong}; allowed are ${what === 'std' ? 'positive' : 'finite'} numbers`,
     );
-  return Array.from({ length: count }, (_, c) => values[values.length === 1 ? 0 : c] ?? 0);
+  return Array.from({ length: count }, (_, c) => at(values, values.length === 1 ? 0 : c, what));
 }
 
 function outputOf(name: string, outputs: readonly ValueInfo[], wanted: string | undefined): string {
@@ -153,7 +157,7 @@ function outputOf(name: string, outputs: readonly ValueInfo[], wanted: string | 
   const { shape, type } = chosen;
   if (type !== 'float32')
     throw new FeatureError('bad-model', `the output ${describe(chosen)} of ${name} does not hold 32-bit floats`);
-  // An empty shape is one the file does not tell; the first batch will.
+  // An empty shape means that the file does not say; the first batch will.
   if (shape.length > 0) requireFeatureShape(name, chosen.name, shape);
   return chosen.name;
 }
@@ -166,7 +170,8 @@ export function requireFeatureShape(name: string, output: string, shape: readonl
   if (shape.length === 2 || shape.length === 4) return;
   throw new FeatureError(
     'bad-model',
-    `the output ${output} of ${name} has the shape ${shape.join(' x ')}; features are N x d, or N x d x height x width, which is averaged over space`,
+    `the output ${output} of ${name} has the shape ${shape.join(' x ')}; ` +
+      'features are N x d, or N x d x height x width, which is averaged over space',
   );
 }
 

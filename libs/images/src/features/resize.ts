@@ -1,6 +1,6 @@
 /**
- * Bilinear resizing of 8-bit images, bit for bit as Pillow does it (`Image.resize(size, BILINEAR)`, and so torchvision's
- * `Resize` on PIL images, which the paper uses).
+ * Bilinear resizing of 8-bit images, bit for bit as Pillow does it (`Image.resize(size, BILINEAR)`, and so
+ * torchvision's `Resize` on PIL images, which the paper uses).
  *
  * Each output pixel is a weighted mean of input pixels around its centre, first along rows, then along columns. The
  * weights are a triangle: 1 pixel to either side when enlarging, which is plain bilinear interpolation with half-pixel
@@ -34,8 +34,8 @@ export class Resizer {
     const across = weightsOf(image.width, width, window.left, window.width);
     const down = weightsOf(image.height, height, window.top, window.height);
     // Only these input rows matter to the window.
-    const firstRow = down.starts[0] ?? 0;
-    const lastRow = (down.starts[window.height - 1] ?? 0) + (down.counts[window.height - 1] ?? 0);
+    const firstRow = down.starts[0]!;
+    const lastRow = down.starts[window.height - 1]! + down.counts[window.height - 1]!;
     const stride = window.width * image.channels;
     let middle = image.data.subarray(firstRow * stride, lastRow * stride);
     if (image.width !== width || window.width !== width) {
@@ -71,13 +71,12 @@ function resizeRows(
   for (let y = firstRow, to = 0; y < lastRow; y++) {
     const row = y * width * channels;
     for (let x = 0; x < starts.length; x++) {
-      const from = row + (starts[x] ?? 0) * channels;
-      const count = counts[x] ?? 0;
+      const from = row + starts[x]! * channels;
+      const count = counts[x]!;
       const base = x * taps;
       for (let c = 0; c < channels; c++) {
         let sum = HALF;
-        for (let k = 0, at = from + c; k < count; k++, at += channels)
-          sum += Math.imul(data[at] ?? 0, weights[base + k] ?? 0);
+        for (let k = 0, at = from + c; k < count; k++, at += channels) sum += Math.imul(data[at]!, weights[base + k]!);
         middle[to++] = sum >> WEIGHT_BITS;
       }
     }
@@ -93,26 +92,25 @@ function resizeColumns(
 ): void {
   const sums = new Int32Array(stride);
   for (let y = 0; y < starts.length; y++) {
-    const from = ((starts[y] ?? 0) - (starts[0] ?? 0)) * stride;
-    const count = counts[y] ?? 0;
+    const from = (starts[y]! - starts[0]!) * stride;
+    const count = counts[y]!;
     const base = y * taps;
     const to = y * stride;
     if (count === 2) {
       // Enlarging: nearly all time goes here.
-      const [first, second] = [weights[base] ?? 0, weights[base + 1] ?? 0];
+      const [first, second] = [weights[base]!, weights[base + 1]!];
       for (let x = 0; x < stride; x++)
         data[to + x] =
-          (Math.imul(middle[from + x] ?? 0, first) + Math.imul(middle[from + stride + x] ?? 0, second) + HALF) >>
-          WEIGHT_BITS;
+          (Math.imul(middle[from + x]!, first) + Math.imul(middle[from + stride + x]!, second) + HALF) >> WEIGHT_BITS;
       continue;
     }
     sums.fill(HALF);
     for (let k = 0; k < count; k++) {
-      const weight = weights[base + k] ?? 0;
+      const weight = weights[base + k]!;
       const row = from + k * stride;
-      for (let x = 0; x < stride; x++) sums[x] = (sums[x] ?? 0) + Math.imul(middle[row + x] ?? 0, weight);
+      for (let x = 0; x < stride; x++) sums[x] = sums[x]! + Math.imul(middle[row + x]!, weight);
     }
-    for (let x = 0; x < stride; x++) data[to + x] = (sums[x] ?? 0) >> WEIGHT_BITS;
+    for (let x = 0; x < stride; x++) data[to + x] = sums[x]! >> WEIGHT_BITS;
   }
 }
 
@@ -141,10 +139,10 @@ function weightsOf(from: number, to: number, first: number, count: number): Resi
     let sum = 0;
     for (let k = 0; k < end - start; k++) {
       exact[k] = Math.max(0, 1 - Math.abs((start + k - centre + 0.5) * (1 / reach)));
-      sum += exact[k] ?? 0;
+      sum += exact[k]!;
     }
     for (let k = 0; k < end - start; k++)
-      weights[i * taps + k] = Math.trunc(0.5 + ((exact[k] ?? 0) / sum) * (1 << WEIGHT_BITS));
+      weights[i * taps + k] = Math.trunc(0.5 + (exact[k]! / sum) * (1 << WEIGHT_BITS));
     starts[i] = start;
     counts[i] = end - start;
   }

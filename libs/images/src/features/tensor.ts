@@ -1,11 +1,14 @@
+import { at } from '@blindfit/base';
 import type { Pixels } from './image-source.ts';
 import { Resizer } from './resize.ts';
 
-/** In which order a model takes the channels; `grey` converts colour images and repeats the one channel where a model takes three. */
+/**
+ * The order of a model's channels; `grey` converts colour images, and repeats the channel where a model takes three.
+ */
 export const CHANNEL_ORDERS = ['rgb', 'bgr', 'grey'] as const;
 export type ChannelOrder = (typeof CHANNEL_ORDERS)[number];
 
-/** What a model wants its images to be. */
+/** The form in which a model takes images. */
 export interface ImagePreprocessing {
   /** Height and width in pixels. */
   readonly size: number;
@@ -23,7 +26,7 @@ export interface ImagePreprocessing {
  */
 export class TensorWriter {
   readonly #preprocessing: ImagePreprocessing;
-  /** By plane, what each of the 256 byte values becomes. */
+  /** By plane, the float of each of the 256 byte values. */
   readonly #tables: readonly Float32Array[];
   readonly #resizer = new Resizer();
 
@@ -32,7 +35,7 @@ export class TensorWriter {
     const { mean, std, planes } = preprocessing;
     const tables: Float32Array[] = [];
     for (let c = 0; c < planes; c++) {
-      const [m = 0, s = 1] = [mean[c], std[c]];
+      const [m, s] = [at(mean, c, 'mean'), at(std, c, 'std')];
       // One table for equal planes, so that those of a grey image are copied.
       const same = tables[c - 1];
       const table = Float32Array.from({ length: 256 }, (_, value) => (value / 255 - m) / s);
@@ -47,7 +50,7 @@ export class TensorWriter {
   }
 
   /**
-   * Writes an image as place `index` of a batch, in N C H W order.
+   * Writes an image as number `index` of a batch, in N C H W order.
    * @param batch holds a whole number of images of {@link imageLength}
    */
   write(image: Pixels, batch: Float32Array, index: number): void {
@@ -55,8 +58,7 @@ export class TensorWriter {
     const { data, channels } = fit(this.#resizer, order === 'grey' ? toGrey(image) : image, size);
     const pixels = size * size;
     for (let c = 0; c < planes; c++) {
-      const table = this.#tables[c];
-      if (table === undefined) continue;
+      const table = at(this.#tables, c, 'tables');
       const [before, start] = [this.#tables[c - 1], index * this.imageLength + (c - 1) * pixels];
       if (channels === 1 && table === before) {
         batch.copyWithin(start + pixels, start, start + pixels);
@@ -69,10 +71,10 @@ export class TensorWriter {
   }
 }
 
-/** One plane. In a function of its own, with few variables, it runs three times as fast. */
+/** Writes one plane. As a separate function with few variables it runs three times as fast. */
 function fill(plane: Float32Array, data: Uint8Array, first: number, step: number, table: Float32Array): void {
-  if (step === 1) for (let p = 0; p < plane.length; p++) plane[p] = table[data[p] ?? 0] ?? 0;
-  else for (let p = 0, at = first; p < plane.length; p++, at += step) plane[p] = table[data[at] ?? 0] ?? 0;
+  if (step === 1) for (let p = 0; p < plane.length; p++) plane[p] = table[data[p]!]!;
+  else for (let p = 0, i = first; p < plane.length; p++, i += step) plane[p] = table[data[i]!]!;
 }
 
 /** Shorter side to `size`, then the middle `size` x `size`. Lengths are rounded as torchvision rounds them. */
@@ -99,8 +101,8 @@ function toGrey(image: Pixels): Pixels {
   if (image.channels === 1) return image;
   const { width, height, data } = image;
   const grey = new Uint8Array(width * height);
-  for (let p = 0, at = 0; p < grey.length; p++, at += 3) {
-    grey[p] = ((data[at] ?? 0) * 19595 + (data[at + 1] ?? 0) * 38470 + (data[at + 2] ?? 0) * 7471 + 0x8000) >>> 16;
+  for (let p = 0, i = 0; p < grey.length; p++, i += 3) {
+    grey[p] = (data[i]! * 19595 + data[i + 1]! * 38470 + data[i + 2]! * 7471 + 0x8000) >>> 16;
   }
   return { width, height, channels: 1, data: grey };
 }

@@ -151,7 +151,7 @@ await test('regnet_x_400mf has 5,094,976 parameters, in its state dict and in it
   assert.deepEqual(WEIGHTS.get('trunk_output.block4.block4-0.f.b.0.weight')?.shape, [400, 16, 3, 3]);
 });
 
-await test('regnet_x_400mf equals a naive network in double precision: stem, first grouped block, features', async (t) => {
+await test('regnet_x_400mf equals a naive network in double precision: stem, first block, features', async (t) => {
   const pixels = randomImages(1, 2);
   const expected = regnet(WEIGHTS, pixels);
   for (const foldBatchNorm of [true, false]) {

@@ -5,7 +5,10 @@ export interface TensorBytes {
   readonly bytes: Uint8Array;
 }
 
-/** A safetensors file as the Python package writes it: header padded with spaces to a multiple of 8, tensors back to back. */
+/**
+ * A safetensors file as the Python package writes it: header padded with spaces to a multiple of 8, tensors back to
+ * back.
+ */
 export function safetensorsBytes(
   tensors: readonly TensorBytes[],
   metadata?: Readonly<Record<string, string>>,

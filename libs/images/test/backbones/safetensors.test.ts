@@ -5,7 +5,8 @@ import { safetensorsBytes, withHeader } from './safetensors-bytes.ts';
 import { randomReals } from './support.ts';
 
 await test('F32, F16 and BF16 are read as the numbers they stand for', () => {
-  const half = Uint8Array.of(0x00, 0x3c, 0x00, 0xc0, 0x01, 0x00, 0xff, 0x7b, 0x00, 0x7c, 0x00, 0x80); // 1, -2, 2^-24, 65504, Infinity, -0
+  // 1, -2, 2^-24, 65504, Infinity, -0
+  const half = Uint8Array.of(0x00, 0x3c, 0x00, 0xc0, 0x01, 0x00, 0xff, 0x7b, 0x00, 0x7c, 0x00, 0x80);
   const tensors = parseSafetensors(
     safetensorsBytes(
       [

@@ -16,7 +16,8 @@ function scattering(pixels: Float32Array): number[] {
   const gabor = (sigma: number, theta: number, xi: number, slant: number): Spectrum => {
     const re = new Float64Array(n * n);
     const im = new Float64Array(n * n);
-    // Kymatio's form: exponent -u^T R(theta) diag(1, slant^2) R(-theta) u / (2 sigma^2) + i xi (cos theta, sin theta) . u
+    // Kymatio's form: exponent -u^T R(theta) diag(1, slant^2) R(-theta) u / (2 sigma^2) + i xi (cos theta, sin theta) .
+    // u
     const [a, b] = [Math.cos(theta), Math.sin(theta)];
     const curve = [
       a * a + slant * slant * b * b,
@@ -130,7 +131,7 @@ await test('scattering of a white image: averages 1, wavelets 0', async () => {
   for (const value of data.slice(16)) assert.ok(value < 1e-6, `wavelet ${value}`);
 });
 
-await test('scattering tells orientations apart: vertical stripes answer in the channel of a wave across the columns', async () => {
+await test('scattering separates orientations: vertical stripes excite a wave across the columns', async () => {
   // Period 8/3 pixels is the frequency 3 pi / 4 of scale 0; l = 3 is the angle 0 (down), l = 7 is -pi/2 (across).
   const stripes = Float32Array.from({ length: 784 }, (_, i) => 0.5 + 0.5 * Math.cos((3 * Math.PI * (i % 28)) / 4));
   const { features } = await runSession(await loadSession(buildScattering()), 'image', image(stripes, [1, 1, 28, 28]));

@@ -1,4 +1,7 @@
-/** Extracts features, batch by batch and not too fast, until it is killed; or, with a third argument, until it exits in the middle. */
+/**
+ * Extracts features, batch by batch and not too fast, until it is killed; or, with a third argument, until it exits in
+ * the middle.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { extractFeatures, loadBackbone, openIdxSource } from '../../src/index.ts';
 

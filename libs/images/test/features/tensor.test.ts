@@ -31,7 +31,8 @@ suite('resizing', () => {
   });
 
   test('shrinking averages with a triangle as wide as two output pixels', () => {
-    // 4 -> 2: centre 1, reach 2, weights (3, 3, 1)/7 of pixels 0, 1, 2 at distances 0.5, 0.5, 1.5, and likewise from the right.
+    // 4 -> 2: centre 1, reach 2, weights (3, 3, 1)/7 of pixels 0, 1, 2 at distances 0.5, 0.5, 1.5, and likewise from
+    // the right.
     assert.deepEqual(
       [...new Resizer().resize(grey(4, 1, [0, 100, 200, 50]), 2, 1).data],
       [Math.round((3 * 0 + 3 * 100 + 200) / 7), Math.round((100 + 3 * 200 + 3 * 50) / 7)],
