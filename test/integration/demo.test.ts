@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { temporaryDirectory } from './support.ts';
 
-const RUN = fileURLToPath(new URL('../../scripts/run.mjs', import.meta.url));
+const BOOTSTRAP = fileURLToPath(new URL('../../scripts/bootstrap.mjs', import.meta.url));
 
 interface Demo {
   readonly child: ChildProcess;
@@ -24,11 +24,15 @@ async function startDemo(t: TestContext, directory: string): Promise<Demo> {
   const env: NodeJS.ProcessEnv = { ...process.env, TMPDIR: temporary, XDG_DATA_HOME: join(directory, 'home') };
   for (const name of Object.keys(env))
     if (/^(BLINDFIT_(?!REDIS_SERVER)|NODE_TEST|REDIS_URL$)/.test(name)) env[name] = undefined;
-  const child = spawn(process.execPath, [RUN, 'cli', 'demo', '--json', '--report', join(directory, 'report.html')], {
-    env,
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    [BOOTSTRAP, 'cli/src/main.ts', 'demo', '--json', '--report', join(directory, 'report.html')],
+    {
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (data: Buffer) => void (output.stdout += data.toString('utf8')));
   child.stderr.on('data', (data: Buffer) => void (output.stderr += data.toString('utf8')));

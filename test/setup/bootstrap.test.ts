@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { access, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { access, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const SCRIPT = fileURLToPath(new URL('../../scripts/run.mjs', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('../../scripts/bootstrap.mjs', import.meta.url));
 
-/** The program that stands in a clone's place of `cli/src/main.ts`. */
+/** The program at `cli/src/main.ts` in a clone made for a test. */
 const MAIN = `
 import { writeSync } from 'node:fs';
 const args: string[] = process.argv.slice(2);
@@ -32,13 +34,13 @@ if (args[0] === 'signals') {
   setInterval(() => {}, 1000);
   writeSync(1, 'ready\\n');
 } else {
-  writeSync(1, JSON.stringify({ args, skip: process.env['ONNXRUNTIME_NODE_INSTALL'], node: process.version, path: process.env['PATH'] }));
+  writeSync(1, JSON.stringify({ args, cwd: process.cwd(), node: process.version, path: process.env['PATH'] }));
 }
 `;
 
 interface Answer {
   args: string[];
-  skip: string;
+  cwd: string;
   node: string;
   path: string;
 }
@@ -48,11 +50,13 @@ async function makeClone(t: TestContext): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'blindfit-test-'));
   t.after(() => rm(root, { recursive: true, force: true }));
   const json = (path: string, value: object) => writeFile(join(root, path), JSON.stringify(value));
-  for (const directory of ['scripts', 'cli/src', 'libs/part', 'bench/src'])
-    await mkdir(join(root, directory), { recursive: true });
-  await cp(SCRIPT, join(root, 'scripts/run.mjs'));
+  for (const directory of ['scripts', 'cli/src', 'libs/part']) await mkdir(join(root, directory), { recursive: true });
+  await cp(SCRIPT, join(root, 'scripts/bootstrap.mjs'));
   await writeFile(join(root, 'cli/src/main.ts'), MAIN);
-  const scripts = { blindfit: 'node scripts/run.mjs cli' };
+  const scripts = {
+    blindfit: 'exec node scripts/bootstrap.mjs cli/src/main.ts',
+    postinstall: 'echo "$ONNXRUNTIME_NODE_INSTALL" > installed.txt',
+  };
   await json('package.json', {
     name: 'clone',
     version: '1.0.0',
@@ -86,7 +90,7 @@ interface Ending {
 }
 
 function start(root: string, args: string[], options: SpawnOptions & { node?: string } = {}) {
-  const child = spawn(options.node ?? process.execPath, [join(root, 'scripts/run.mjs'), ...args], {
+  const child = spawn(options.node ?? process.execPath, [join(root, 'scripts/bootstrap.mjs'), ...args], {
     env: ENV,
     stdio: 'pipe',
     ...options,
@@ -104,7 +108,7 @@ function start(root: string, args: string[], options: SpawnOptions & { node?: st
 }
 
 async function install(root: string): Promise<void> {
-  assert.equal((await start(root, ['cli']).done).code, 0);
+  assert.equal((await start(root, ['cli/src/main.ts']).done).code, 0);
 }
 
 /** What the optional dependencies do in the real repository. */
@@ -115,7 +119,7 @@ async function bringNode(root: string, directory = '.bin'): Promise<void> {
 
 test('installs what is missing, once, and says so on stderr only', async (t) => {
   const root = await makeClone(t);
-  const first = await Promise.all([1, 2, 3].map((n) => start(root, ['cli', String(n)]).done));
+  const first = await Promise.all([1, 2, 3].map((n) => start(root, ['cli/src/main.ts', String(n)]).done));
   for (const [i, { code, stdout }] of first.entries()) {
     assert.equal(code, 0);
     assert.deepEqual((JSON.parse(stdout) as Answer).args, [String(i + 1)], 'nothing but the program writes to stdout');
@@ -124,18 +128,12 @@ test('installs what is missing, once, and says so on stderr only', async (t) => 
   assert.equal(said.match(/dependencies are not installed; running npm ci in /g)?.length, 1, said);
   assert.equal(said.match(/dependencies installed in [\d.]+ s/g)?.length, 1, said);
   assert.doesNotMatch(said, /Warning/);
-  assert.deepEqual(await readdir(join(root, '.blindfit')), [], 'no lock is left');
 
-  const { stderr, stdout } = await start(root, ['cli']).done;
+  const { stderr, stdout } = await start(root, ['cli/src/main.ts']).done;
   assert.equal(stderr, '');
   const answer = JSON.parse(stdout) as Answer;
-  assert.equal(answer.skip, 'skip');
+  assert.equal(await readFile(join(root, 'installed.txt'), 'utf8'), 'skip\n', 'onnxruntime-node downloads nothing');
   assert.equal(answer.path.split(delimiter)[0], join(root, 'node_modules/.bin'));
-
-  // The lock of a killed set-up does not stop the next one.
-  await rm(join(root, 'node_modules'), { recursive: true });
-  await writeFile(join(root, '.blindfit/setup.lock'), JSON.stringify({ pid: process.pid, started: '1' }));
-  assert.equal((await start(root, ['cli']).done).code, 0);
 });
 
 test('installs again when package-lock.json has changed', async (t) => {
@@ -144,7 +142,7 @@ test('installs again when package-lock.json has changed', async (t) => {
   await mkdir(join(root, 'libs/new'));
   await writeFile(join(root, 'libs/new/package.json'), JSON.stringify({ name: 'new', version: '1.0.0' }));
   await run('npm', ['install', '--package-lock-only', '--no-audit'], { cwd: root, env: ENV });
-  const { code, stderr } = await start(root, ['cli']).done;
+  const { code, stderr } = await start(root, ['cli/src/main.ts']).done;
   assert.equal(code, 0);
   assert.match(stderr, /^blindfit: new is not installed; running npm ci in /);
   await access(join(root, 'node_modules/new/package.json'));
@@ -154,7 +152,7 @@ test('works where npm cannot write its usual cache', async (t) => {
   const root = await makeClone(t);
   const env: NodeJS.ProcessEnv = { ...ENV, HOME: '/dev/null' };
   delete env['npm_config_cache'];
-  const { code, stderr } = await start(root, ['cli'], { env }).done;
+  const { code, stderr } = await start(root, ['cli/src/main.ts'], { env }).done;
   assert.equal(code, 0, stderr);
 });
 
@@ -179,7 +177,7 @@ test('shows a failed installation in full, even under npm run --silent', async (
   };
   await writeFile(
     join(root, 'package.json'),
-    JSON.stringify({ ...manifest, scripts: { blindfit: 'node scripts/run.mjs cli' } }),
+    JSON.stringify({ ...manifest, scripts: { blindfit: 'exec node scripts/bootstrap.mjs cli/src/main.ts' } }),
   );
   await assert.rejects(
     run('npm', ['run', '-s', 'blindfit'], { cwd: root, env: ENV }),
@@ -191,7 +189,6 @@ test('shows a failed installation in full, even under npm run --silent', async (
       return true;
     },
   );
-  assert.deepEqual(await readdir(join(root, '.blindfit')), []);
 });
 
 test('hands arguments over exactly', async (t) => {
@@ -206,18 +203,57 @@ test('hands arguments over exactly', async (t) => {
 
 test('explains itself', async (t) => {
   const root = await makeClone(t);
-  for (const [args, message] of [
-    [[], /^Usage:.*\n {2}cli ARGS/],
-    [['frobnicate'], /^Unknown command 'frobnicate'\.\nUsage:/],
-  ] as const) {
-    const { code, stdout, stderr } = await start(root, [...args]).done;
-    assert.deepEqual([code, stdout], [2, '']);
-    assert.match(stderr, message);
-  }
-  await writeFile(join(root, 'libs/part/some.test.ts'), '');
-  const { code, stderr } = await start(root, ['test', 'nothing-like-it']).done;
-  assert.equal(code, 1);
-  assert.match(stderr, /No test file has 'nothing-like-it' in its path\. There are:\n {2}libs\/part\/some\.test\.ts/);
+  const { code, stdout, stderr } = await start(root, []).done;
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.equal(stderr, 'blindfit: usage: node scripts/bootstrap.mjs [--dev] FILE [ARGS...]\n');
+});
+
+test('a killed set-up does not stop the next one', async (t) => {
+  const root = await makeClone(t);
+  const part = {
+    name: 'part',
+    version: '1.0.0',
+    scripts: { postinstall: 'test -e second || { touch second; sleep 60; }' },
+  };
+  await writeFile(join(root, 'libs/part/package.json'), JSON.stringify(part));
+  const first = start(root, ['cli/src/main.ts'], { detached: true });
+  t.after(() => first.child.kill('SIGKILL'));
+  while (!existsSync(join(root, 'libs/part/second'))) await sleep(20);
+  const second = start(root, ['cli/src/main.ts']);
+  await once(second.child.stderr ?? second.child, 'data');
+  process.kill(-(first.child.pid ?? 0), 'SIGKILL');
+  const { code, stderr } = await second.done;
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^blindfit: waiting for another process that installs the dependencies\n/);
+});
+
+test('a program for users works in the directory where npm was started, a tool in the root', async (t) => {
+  const root = await makeClone(t);
+  await bringNode(root); // for the case that npm's own Node is an old one
+  const there = join(root, 'libs/part');
+  const npm = ['--prefix', root, 'run', '-s', 'blindfit'];
+  // npm 10 and 11 set INIT_CWD themselves.
+  const { stdout } = await run('npm', npm, { cwd: there, env: ENV });
+  assert.equal((JSON.parse(stdout) as Answer).cwd, there);
+  const elsewhere = await start(root, ['cli/src/main.ts'], { cwd: there }).done;
+  assert.equal((JSON.parse(elsewhere.stdout) as Answer).cwd, there);
+  const tool = await start(root, ['--dev', 'cli/src/main.ts'], { cwd: there }).done;
+  assert.equal((JSON.parse(tool.stdout) as Answer).cwd, root);
+});
+
+test('SIGTERM to npm ends the program', async (t) => {
+  const root = await makeClone(t);
+  await install(root);
+  await bringNode(root);
+  const npm = spawn('npm', ['run', '-s', 'blindfit', '--', 'signals'], { cwd: root, env: ENV, detached: true });
+  let output = '';
+  npm.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (!output.includes('ready') && (output + text).includes('ready')) npm.kill('SIGTERM');
+    output += text;
+  });
+  const [code, signal] = (await once(npm, 'close')) as [number | null, string | null];
+  assert.equal(output, 'ready\ncleaned up after SIGTERM\n');
+  assert.deepEqual([code, signal], [7, null]);
 });
 
 test('passes a signal on once, and waits for the clean-up', async (t) => {
@@ -225,7 +261,7 @@ test('passes a signal on once, and waits for the clean-up', async (t) => {
   await install(root);
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     // In a session of its own there is no terminal that would deliver the signal to both.
-    const { child, done, ready } = start(root, ['cli', 'signals'], { detached: true });
+    const { child, done, ready } = start(root, ['cli/src/main.ts', 'signals'], { detached: true });
     await ready();
     child.kill(signal);
     child.kill(signal); // npm sends what it got as a member of the group once more
@@ -237,7 +273,7 @@ test('ends by the signal that ended the program', async (t) => {
   const root = await makeClone(t);
   await install(root);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    const { child, done, ready } = start(root, ['cli', 'wait'], { detached: true });
+    const { child, done, ready } = start(root, ['cli/src/main.ts', 'wait'], { detached: true });
     await ready();
     child.kill(signal);
     assert.deepEqual(await done, { code: null, signal, stdout: 'ready\n', stderr: '' });
@@ -249,7 +285,7 @@ test('Ctrl-C in a terminal reaches the program once', async (t) => {
   await install(root);
   // util-linux's `script` provides the terminal; a byte 3 written to it is the key press.
   // `exec`, because a shell that waits would get the key press as well and answer with its own status.
-  const command = `exec '${process.execPath}' '${root}/scripts/run.mjs' cli signals`;
+  const command = `exec '${process.execPath}' '${root}/scripts/bootstrap.mjs' cli/src/main.ts signals`;
   const terminal = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { env: ENV });
   let output = '';
   terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -276,17 +312,17 @@ test('an older Node hands over to the one npm brought along', async (t) => {
   }
   const root = await makeClone(t);
   await install(root);
-  const alone = await start(root, ['cli'], { node: older }).done;
+  const alone = await start(root, ['cli/src/main.ts'], { node: older }).done;
   assert.equal(alone.code, 1);
   assert.match(
     alone.stderr,
-    /needs Node 24\.15 or newer\. This is Node v\d+\.\d+\.\d+, and npm has brought no other into .*\n.*install Node 24.*npm ci/s,
+    /needs Node 24\.15 or newer\. This is Node v\d+\.\d+\.\d+, and npm has installed no other in .*\n.*Install Node 24.*npm ci/s,
   );
 
   // npm 11 links it into .bin, npm 10 leaves it in its package.
   for (const directory of [`node-linux-${process.arch}/bin`, '.bin']) {
     await bringNode(root, directory);
-    const helped: Ending = await start(root, ['cli', 'a b'], { node: older }).done;
+    const helped: Ending = await start(root, ['cli/src/main.ts', 'a b'], { node: older }).done;
     assert.equal(helped.code, 0, helped.stderr);
     assert.equal(helped.stderr, '');
     const answer = JSON.parse(helped.stdout) as Answer;
