@@ -241,7 +241,11 @@ describe('what starts often starts with little', () => {
     );
 
   it('a compute thread: no schemas, no HTTP client, which would be nine tenths of its modules and a fifth of its memory', () => {
-    assert.deepEqual([...packagesAtStart('libs/compute/src/thread.ts')].sort(), ['@noble/hashes', 'lru-cache', 'node-seal']);
+    assert.deepEqual([...packagesAtStart('libs/compute/src/thread.ts')].sort(), [
+      '@noble/hashes',
+      'lru-cache',
+      'node-seal',
+    ]);
   });
 });
 

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Parameters, type Ciphertext, type CiphertextCodec, type Evaluator } from '@blindfit/he';
-import { loadAddon, NativeEvaluator, NativeScheme, resolveEvaluator, type NativeKey } from '@blindfit/he/native';
-import { Scheme, SealEvaluator } from '@blindfit/he/seal';
+import { loadAddon, NativeEvaluator, NativeBackend, resolveEvaluator, type NativeKey } from '@blindfit/he/native';
+import { SealBackend, SealEvaluator } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '@blindfit/owner';
 import { printLimits } from './limits.ts';
 import { ms, print } from './measure.ts';
@@ -26,23 +26,23 @@ export async function run(): Promise<void> {
   const resolved = await resolveEvaluator('auto', { quiet: false });
   const parameters = Parameters.of(LITERAL);
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-bench-'));
-  using scheme = await Scheme.open(parameters);
-  using secret = SecretKeyHolder.generate(scheme);
+  using backend = await SealBackend.open(parameters);
+  using secret = SecretKeyHolder.generate(backend);
   try {
     const [relinearisation, galois] = [secret.relinearisationKey(), secret.galoisKey(1)];
     const candidates: Candidate[] = [
       {
         name: 'node-seal',
-        codec: scheme,
-        evaluator: new SealEvaluator(scheme, {
-          relinearisation: scheme.loadRelinearisationKey(relinearisation),
-          galois: new Map([[1, scheme.loadGaloisKey(galois, 1)]]),
+        codec: backend,
+        evaluator: new SealEvaluator(backend, {
+          relinearisation: backend.loadRelinearisationKey(relinearisation),
+          galois: new Map([[1, backend.loadGaloisKey(galois, 1)]]),
         }),
       },
     ];
     const addon = resolved.kind === 'native' ? loadAddon(resolved.path) : undefined;
     const natives =
-      addon?.kernels().map((kernel) => [kernel, new NativeScheme(addon, parameters, kernel)] as const) ?? [];
+      addon?.kernels().map((kernel) => [kernel, new NativeBackend(addon, parameters, kernel)] as const) ?? [];
     for (const [kernel, native] of natives) {
       const open = (bytes: Uint8Array, step?: number): NativeKey =>
         native.createKey(join(directory, `${kernel}-${step ?? 'relinearisation'}`), bytes, step);

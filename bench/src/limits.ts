@@ -1,7 +1,7 @@
 /** How far a rotation is from what the machine allows: the transforms it consists of, and the key it reads. One thread, the fastest kernel. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { NativeEvaluator, type NativeScheme } from '@blindfit/he/native';
+import { NativeEvaluator, type NativeBackend } from '@blindfit/he/native';
 import { medianMs, ms, print } from './measure.ts';
 
 /** More than caches hold of what is 14.7 MB each. */
@@ -14,14 +14,14 @@ const ROUNDS = 51;
  */
 export function printLimits(
   name: string,
-  scheme: NativeScheme,
+  backend: NativeBackend,
   key: Uint8Array,
   encrypted: Uint8Array,
   directory: string,
 ): void {
-  const { maxLevel, ring, slots, scale, dataBits } = scheme.parameters;
+  const { maxLevel, ring, slots, scale, dataBits } = backend.parameters;
   const values = Float64Array.from({ length: slots }, (_, i) => Math.sin(i));
-  const polynomial = scheme.encode(values, maxLevel, scale).data.slice();
+  const polynomial = backend.encode(values, maxLevel, scale).data.slice();
   // Of a key switch on k primes and the special one. Inverse: k of the operand and 2 of the sums. Forward: k to each of k + 1 primes, less k
   // that are known, and 2 to each of k in the end.
   const primes = dataBits.length;
@@ -31,12 +31,12 @@ export function printLimits(
     const first = medianMs(() => body(0), ROUNDS);
     return { first, other: (medianMs(() => body(maxLevel), ROUNDS) - first) / maxLevel };
   };
-  const forward = transform((level) => scheme.ring.ntt(polynomial.subarray(0, (level + 1) * ring), level));
-  const inverse = transform((level) => scheme.ring.inverseNtt(polynomial.subarray(0, (level + 1) * ring), level));
+  const forward = transform((level) => backend.ring.ntt(polynomial.subarray(0, (level + 1) * ring), level));
+  const inverse = transform((level) => backend.ring.inverseNtt(polynomial.subarray(0, (level + 1) * ring), level));
   const paths = Array.from({ length: KEYS }, (_, index) => join(directory, `key-${index}`));
-  const keys = paths.map((path) => scheme.createKey(path, key, 1));
+  const keys = paths.map((path) => backend.createKey(path, key, 1));
   const evaluators = keys.map(
-    (opened) => new NativeEvaluator(scheme, { relinearisation: undefined, galois: new Map([[1, opened]]) }),
+    (opened) => new NativeEvaluator(backend, { relinearisation: undefined, galois: new Map([[1, opened]]) }),
   );
   let turn = 0;
   const next = <T>(of: readonly T[]): T => {
@@ -44,7 +44,7 @@ export function printLimits(
     if (item === undefined) throw new RangeError('nothing to take turns with');
     return item;
   };
-  using ciphertext = scheme.loadCiphertext(encrypted);
+  using ciphertext = backend.loadCiphertext(encrypted);
   const rotate = (evaluator: NativeEvaluator): void => evaluator.rotate(ciphertext, 1)[Symbol.dispose]();
   const again = medianMs(() => rotate(next(evaluators.slice(0, 1))), ROUNDS);
   const turned = medianMs(() => rotate(next(evaluators)), 2 * KEYS);

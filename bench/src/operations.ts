@@ -40,26 +40,26 @@ export async function run(): Promise<number> {
   }
 }
 
-async function loadKeys({ scheme, relinearisationKey, galoisKeys }: Keyset, { parameters }: Plan): Promise<SealKeys> {
+async function loadKeys({ backend, relinearisationKey, galoisKeys }: Keyset, { parameters }: Plan): Promise<SealKeys> {
   const payload = async (path: string, fields: WireFields): Promise<Uint8Array> =>
     unwrap(await readFile(path), { parameters, fields });
-  const relinearisation = scheme.loadRelinearisationKey(
+  const relinearisation = backend.loadRelinearisationKey(
     await payload(relinearisationKey.path, { kind: 'relinearisation-key' }),
   );
-  const galois = new Map<number, ReturnType<typeof scheme.loadGaloisKey>>();
+  const galois = new Map<number, ReturnType<typeof backend.loadGaloisKey>>();
   for (const [step, { path }] of galoisKeys)
-    galois.set(step, scheme.loadGaloisKey(await payload(path, { kind: 'galois-key', step }), step));
+    galois.set(step, backend.loadGaloisKey(await payload(path, { kind: 'galois-key', step }), step));
   return { relinearisation, galois };
 }
 
-function operations({ scheme, secret }: Keyset, plan: Plan, keys: SealKeys): number {
+function operations({ backend, secret }: Keyset, plan: Plan, keys: SealKeys): number {
   const { parameters } = plan;
-  const evaluator = new SealEvaluator(scheme, keys);
+  const evaluator = new SealEvaluator(backend, keys);
   const values = Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i));
   const levels = [parameters.maxLevel, Math.ceil(parameters.maxLevel / 2), 1];
   const at = (level: number): Record<string, number> => {
     const bytes = secret.encryptToBytes(values, level, parameters.scale);
-    using a = scheme.loadCiphertext(bytes);
+    using a = backend.loadCiphertext(bytes);
     using plain = evaluator.encode(values, level, parameters.scale);
     using product = evaluator.multiply(a, a);
     const timed = (body: () => Ciphertext | undefined): number => medianMs(() => body()?.[Symbol.dispose]());
@@ -74,7 +74,7 @@ function operations({ scheme, secret }: Keyset, plan: Plan, keys: SealKeys): num
     return {
       encode: medianMs(() => evaluator.encode(values, level, parameters.scale)[Symbol.dispose]()),
       'encrypt (owner)': medianMs(() => void secret.encryptToBytes(values, level, parameters.scale)),
-      'load a ciphertext': timed(() => scheme.loadCiphertext(bytes)),
+      'load a ciphertext': timed(() => backend.loadCiphertext(bytes)),
       add: timed(() => evaluator.add(a, a)),
       multiply: timed(() => evaluator.multiply(a, a)),
       square: timed(() => evaluator.square(a)),
@@ -94,7 +94,7 @@ function operations({ scheme, secret }: Keyset, plan: Plan, keys: SealKeys): num
 }
 
 function circuits(
-  { scheme, secret }: Keyset,
+  { backend, secret }: Keyset,
   plan: Plan,
   keys: SealKeys,
   x: Float64Array,
@@ -102,7 +102,7 @@ function circuits(
 ): void {
   const { layout, parameters, hyperparameters, iterations } = plan;
   const load = (slots: Float64Array, place: { level: number; scale: number }, second?: Float64Array): Ciphertext =>
-    scheme.loadCiphertext(secret.encryptToBytes(slots, place.level, place.scale, second));
+    backend.loadCiphertext(secret.encryptToBytes(slots, place.level, place.scale, second));
   const features = Array.from({ length: layout.cells }, (_, cell) =>
     load(encodeFeatures(layout, x, 0, cell), plan.features),
   );
@@ -133,7 +133,7 @@ function circuits(
   const time = (name: string, body: (evaluator: SealEvaluator) => Ciphertext[]): void => {
     let counts: OperationCounts | undefined;
     const took = medianMs(() => {
-      const evaluator = new SealEvaluator(scheme, keys);
+      const evaluator = new SealEvaluator(backend, keys);
       for (const result of body(evaluator)) result[Symbol.dispose]();
       counts = evaluator.counts;
     }, 3);
@@ -149,18 +149,18 @@ function circuits(
       ].map(String),
     ]);
   };
-  const weights = expand(new SealEvaluator(scheme, keys), layout, packed, 0, 1);
+  const weights = expand(new SealEvaluator(backend, keys), layout, packed, 0, 1);
   const { sigmoid } = hyperparameters;
   time('backward, first iteration, a pair', (evaluator) => [
     backward(evaluator, { layout, errors: [labels], gradientFeatures }),
   ]);
   time('expand the weights of a pair', (evaluator) => expand(evaluator, layout, packed, 0, 1));
   time('forward, a pair', (evaluator) => [forward(evaluator, { layout, sigmoid, features, weights, labels })]);
-  const errors = forward(new SealEvaluator(scheme, keys), { layout, sigmoid, features, weights, labels });
+  const errors = forward(new SealEvaluator(backend, keys), { layout, sigmoid, features, weights, labels });
   time('backward, second iteration, a pair', (evaluator) => [
     backward(evaluator, { layout, errors: [errors], gradientFeatures }),
   ]);
-  const gradient = backward(new SealEvaluator(scheme, keys), { layout, errors: [errors], gradientFeatures });
+  const gradient = backward(new SealEvaluator(backend, keys), { layout, errors: [errors], gradientFeatures });
   time('Nesterov step, a pair', (evaluator) => [
     nesterovStep(evaluator, {
       layout,

@@ -1,16 +1,16 @@
-import { Scheme, SealEvaluator } from '@blindfit/he/seal';
+import { SealBackend, SealEvaluator } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '@blindfit/owner';
 import { type Plan } from '@blindfit/training';
 import { medianMs } from './measure.ts';
 
 /** Median milliseconds of one rotation at the top level of a plan's parameters: the unit that times are told in. */
 export async function rotationMs({ parameters }: Plan): Promise<number> {
-  const scheme = await Scheme.open(parameters);
-  const secret = SecretKeyHolder.generate(scheme);
-  const key = scheme.loadGaloisKey(secret.galoisKey(1), 1);
+  const backend = await SealBackend.open(parameters);
+  const secret = SecretKeyHolder.generate(backend);
+  const key = backend.loadGaloisKey(secret.galoisKey(1), 1);
   try {
-    const evaluator = new SealEvaluator(scheme, { relinearisation: undefined, galois: new Map([[1, key]]) });
-    using a = scheme.loadCiphertext(
+    const evaluator = new SealEvaluator(backend, { relinearisation: undefined, galois: new Map([[1, key]]) });
+    using a = backend.loadCiphertext(
       secret.encryptToBytes(
         Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i)),
         parameters.maxLevel,
@@ -21,6 +21,6 @@ export async function rotationMs({ parameters }: Plan): Promise<number> {
   } finally {
     key.delete();
     secret[Symbol.dispose]();
-    scheme[Symbol.dispose]();
+    backend[Symbol.dispose]();
   }
 }

@@ -3,7 +3,7 @@
  * thread that needs them. Every iteration and pair of classes reads all of X, so this is where the time of large jobs would go.
  */
 import { hexOf, parseDigest } from '@blindfit/base';
-import type { NativeCiphertext, NativeScheme } from '@blindfit/he/native';
+import type { NativeCiphertext, NativeBackend } from '@blindfit/he/native';
 import type { Input } from './engine.ts';
 import type { HostFiles } from './host-files.ts';
 import type { ThreadStatistics } from './messages.ts';
@@ -20,13 +20,13 @@ export class MappedInputs {
 
   /** @throws as {@link parseCiphertext}; what `read` throws */
   async get(
-    scheme: NativeScheme,
+    backend: NativeBackend,
     digest: string,
     place: CiphertextPlace,
     read: () => Promise<Uint8Array>,
   ): Promise<Input> {
     const name = hexOf(parseDigest(digest));
-    const found = await this.#map(scheme, await this.#files.touch(name));
+    const found = await this.#map(backend, await this.#files.touch(name));
     if (found !== undefined && fits(found, place)) {
       this.#statistics.inputHits++;
       return { ciphertext: found, mapped: true };
@@ -34,14 +34,14 @@ export class MappedInputs {
     // Of a file that does not fit the place, the blob says what is wrong.
     found?.[Symbol.dispose]();
     this.#statistics.inputMisses++;
-    const ciphertext = parseCiphertext(scheme, await read(), place);
-    const made = await this.#map(scheme, await this.#files.putIfRoom(name, scheme.fileOf(ciphertext)));
+    const ciphertext = parseCiphertext(backend, await read(), place);
+    const made = await this.#map(backend, await this.#files.putIfRoom(name, backend.fileOf(ciphertext)));
     if (made === undefined) return { ciphertext, mapped: false };
     ciphertext[Symbol.dispose]();
     return { ciphertext: made, mapped: true };
   }
 
-  async #map(scheme: NativeScheme, path: string | undefined): Promise<NativeCiphertext | undefined> {
-    return path === undefined ? undefined : this.#files.openOrDiscard(path, (file) => scheme.mapCiphertext(file));
+  async #map(backend: NativeBackend, path: string | undefined): Promise<NativeCiphertext | undefined> {
+    return path === undefined ? undefined : this.#files.openOrDiscard(path, (file) => backend.mapCiphertext(file));
   }
 }

@@ -2,7 +2,7 @@
 import { hexOf, parseDigest } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { unwrap } from '@blindfit/he';
-import type { NativeKey, NativeKeys, NativeScheme } from '@blindfit/he/native';
+import type { NativeKey, NativeKeys, NativeBackend } from '@blindfit/he/native';
 import type { KeyedJob } from './engine.ts';
 import { named } from './errors.ts';
 import type { HostFiles } from './host-files.ts';
@@ -26,12 +26,12 @@ export class MappedKeys {
    * @param checkpoint called before each key: throwing there abandons the load
    * @throws KeyBudgetError; WireError naming the key; what the store throws
    */
-  get(job: KeyedJob, scheme: NativeScheme, checkpoint: () => void): Promise<NativeKeys> {
-    return this.#keysets.get(job, () => this.#load(keyBlobsOf(job), scheme, checkpoint));
+  get(job: KeyedJob, backend: NativeBackend, checkpoint: () => void): Promise<NativeKeys> {
+    return this.#keysets.get(job, () => this.#load(keyBlobsOf(job), backend, checkpoint));
   }
 
   /** Maps the files that exist, makes those that are missing, and waits for those that another thread or process makes. */
-  async #load(blobs: readonly KeyBlob[], scheme: NativeScheme, checkpoint: () => void): Promise<NativeKeys> {
+  async #load(blobs: readonly KeyBlob[], backend: NativeBackend, checkpoint: () => void): Promise<NativeKeys> {
     const keys = new Map<number | undefined, NativeKey>();
     let made = false;
     try {
@@ -41,12 +41,12 @@ export class MappedKeys {
           checkpoint();
           let path = await this.#files.touch(fileNameOf(blob));
           if (path === undefined) {
-            path = await this.#files.createOnce(fileNameOf(blob), () => this.#content(blob, scheme));
+            path = await this.#files.createOnce(fileNameOf(blob), () => this.#content(blob, backend));
             made ||= path !== undefined;
           }
           if (path === undefined) continue;
           progress = true;
-          const key = await this.#files.openOrDiscard(path, (file) => scheme.ring.openKey(file));
+          const key = await this.#files.openOrDiscard(path, (file) => backend.ring.openKey(file));
           if (key !== undefined) keys.set(blob.step, key);
         }
         if (!progress) await this.#files.waitForOthers();
@@ -61,13 +61,13 @@ export class MappedKeys {
     return { relinearisation: keys.get(undefined), galois };
   }
 
-  #content({ step, digest, path }: KeyBlob, scheme: NativeScheme): Promise<Uint8Array> {
-    const { parameters } = scheme;
+  #content({ step, digest, path }: KeyBlob, backend: NativeBackend): Promise<Uint8Array> {
+    const { parameters } = backend;
     return named(path, digest, async () => {
       const bytes = await this.#store.get(parseDigest(digest));
       const fields =
         step === undefined ? ({ kind: 'relinearisation-key' } as const) : ({ kind: 'galois-key', step } as const);
-      return scheme.packKey(unwrap(bytes, { parameters, fields }), step);
+      return backend.packKey(unwrap(bytes, { parameters, fields }), step);
     });
   }
 }

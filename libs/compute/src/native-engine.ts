@@ -1,5 +1,5 @@
 import { type Ciphertext, type Evaluator, type Parameters } from '@blindfit/he';
-import { NativeEvaluator, NativeScheme, type NativeAddon } from '@blindfit/he/native';
+import { NativeEvaluator, NativeBackend, type NativeAddon } from '@blindfit/he/native';
 import type { Engine, Input, KeyedJob } from './engine.ts';
 import type { MappedInputs } from './mapped-inputs.ts';
 import type { MappedKeys } from './mapped-keys.ts';
@@ -8,32 +8,32 @@ import type { CiphertextPlace } from './parse-ciphertext.ts';
 /** The native evaluator: no instance of SEAL in the thread, keys and inputs mapped from files that all threads and processes of the host share. */
 export class NativeEngine implements Engine {
   readonly parameters: Parameters;
-  readonly #scheme: NativeScheme;
+  readonly #backend: NativeBackend;
   readonly #keys: MappedKeys;
   readonly #inputs: MappedInputs;
 
   /** @param keys shared by the engines of a thread, and so are `inputs` */
   constructor(addon: NativeAddon, parameters: Parameters, keys: MappedKeys, inputs: MappedInputs) {
     this.parameters = parameters;
-    this.#scheme = new NativeScheme(addon, parameters);
+    this.#backend = new NativeBackend(addon, parameters);
     this.#keys = keys;
     this.#inputs = inputs;
   }
 
   loadCiphertext(bytes: Uint8Array): Ciphertext {
-    return this.#scheme.loadCiphertext(bytes);
+    return this.#backend.loadCiphertext(bytes);
   }
 
   saveCiphertext(ciphertext: Ciphertext): Uint8Array {
-    return this.#scheme.saveCiphertext(ciphertext);
+    return this.#backend.saveCiphertext(ciphertext);
   }
 
   async evaluator(job: KeyedJob | undefined, checkpoint: () => void): Promise<Evaluator> {
-    const keys = job === undefined ? undefined : await this.#keys.get(job, this.#scheme, checkpoint);
-    return new NativeEvaluator(this.#scheme, keys, checkpoint);
+    const keys = job === undefined ? undefined : await this.#keys.get(job, this.#backend, checkpoint);
+    return new NativeEvaluator(this.#backend, keys, checkpoint);
   }
 
   loadInput(digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Input> {
-    return this.#inputs.get(this.#scheme, digest, place, read);
+    return this.#inputs.get(this.#backend, digest, place, read);
   }
 }

@@ -1,6 +1,6 @@
 import type { BlobStore } from '@blindfit/blobs';
 import { type Ciphertext, type Evaluator, type Parameters } from '@blindfit/he';
-import { Scheme, SealEvaluator, type SealKeys } from '@blindfit/he/seal';
+import { SealBackend, SealEvaluator, type SealKeys } from '@blindfit/he/seal';
 import type { Engine, Input, KeyedJob } from './engine.ts';
 import type { Keysets } from './keysets.ts';
 import { parseCiphertext, type CiphertextPlace } from './parse-ciphertext.ts';
@@ -9,35 +9,35 @@ import { loadSealKeys } from './seal-keys.ts';
 /** node-seal: the reference, and the fallback on machines without the native evaluator. */
 export class SealEngine implements Engine {
   readonly parameters: Parameters;
-  readonly #scheme: Scheme;
+  readonly #backend: SealBackend;
   readonly #keys: Keysets<SealKeys>;
   readonly #store: BlobStore;
 
-  private constructor(scheme: Scheme, keys: Keysets<SealKeys>, store: BlobStore) {
-    this.parameters = scheme.parameters;
-    this.#scheme = scheme;
+  private constructor(backend: SealBackend, keys: Keysets<SealKeys>, store: BlobStore) {
+    this.parameters = backend.parameters;
+    this.#backend = backend;
     this.#keys = keys;
     this.#store = store;
   }
 
   /** @param keys shared by the engines of a thread */
   static async open(parameters: Parameters, keys: Keysets<SealKeys>, store: BlobStore): Promise<SealEngine> {
-    return new SealEngine(await Scheme.open(parameters), keys, store);
+    return new SealEngine(await SealBackend.open(parameters), keys, store);
   }
 
   loadCiphertext(bytes: Uint8Array): Ciphertext {
-    return this.#scheme.loadCiphertext(bytes);
+    return this.#backend.loadCiphertext(bytes);
   }
 
   saveCiphertext(ciphertext: Ciphertext): Uint8Array {
-    return this.#scheme.saveCiphertext(ciphertext);
+    return this.#backend.saveCiphertext(ciphertext);
   }
 
   async evaluator(job: KeyedJob | undefined, checkpoint: () => void): Promise<Evaluator> {
     const load = (keyed: KeyedJob) => (): Promise<SealKeys> =>
-      loadSealKeys(keyed, this.#scheme, this.#store, checkpoint);
+      loadSealKeys(keyed, this.#backend, this.#store, checkpoint);
     const keys = job === undefined ? undefined : await this.#keys.get(job, load(job));
-    return new SealEvaluator(this.#scheme, keys, checkpoint);
+    return new SealEvaluator(this.#backend, keys, checkpoint);
   }
 
   async loadInput(_digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Input> {

@@ -2,7 +2,7 @@
 import { parseDigest } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { unwrap } from '@blindfit/he';
-import type { SealKeys, Scheme } from '@blindfit/he/seal';
+import type { SealKeys, SealBackend } from '@blindfit/he/seal';
 import type { KeyedJob } from './engine.ts';
 import { named } from './errors.ts';
 import { keyBlobsOf } from './keysets.ts';
@@ -14,13 +14,13 @@ import { keyBlobsOf } from './keysets.ts';
  */
 export async function loadSealKeys(
   job: KeyedJob,
-  scheme: Scheme,
+  backend: SealBackend,
   store: BlobStore,
   checkpoint: () => void,
 ): Promise<SealKeys> {
   const { parameters } = job.plan;
   let relinearisation: SealKeys['relinearisation'];
-  const galois = new Map<number, ReturnType<Scheme['loadGaloisKey']>>();
+  const galois = new Map<number, ReturnType<SealBackend['loadGaloisKey']>>();
   try {
     for (const { step, digest, path } of keyBlobsOf(job)) {
       checkpoint();
@@ -28,10 +28,10 @@ export async function loadSealKeys(
         const bytes = await store.get(parseDigest(digest));
         if (step === undefined) {
           const payload = unwrap(bytes, { parameters, fields: { kind: 'relinearisation-key' } });
-          relinearisation = scheme.loadRelinearisationKey(payload);
+          relinearisation = backend.loadRelinearisationKey(payload);
         } else {
           const payload = unwrap(bytes, { parameters, fields: { kind: 'galois-key', step } });
-          galois.set(step, scheme.loadGaloisKey(payload, step));
+          galois.set(step, backend.loadGaloisKey(payload, step));
         }
       });
     }

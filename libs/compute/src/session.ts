@@ -1,4 +1,4 @@
-/** What one thread keeps between tasks: its store, plans, schemes, keys and parsed ciphertexts. */
+/** What one thread keeps between tasks: its store, plans, backends, keys and parsed ciphertexts. */
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import { digestOf, type Digest } from '@blindfit/base';
@@ -22,7 +22,7 @@ import { freeSealKeys } from './seal-keys.ts';
 
 /** Inputs kept per thread. Those of the native evaluator are mapped from files, as long as there is room for the files. */
 const CIPHERTEXT_BYTES = { seal: 192 * 2 ** 20, native: 40 * 2 ** 20 };
-/** Plans and schemes are small, but a service lives long. */
+/** Plans and backends are small, but a service lives long. */
 const MAX_PLANS = 32;
 const MAX_ENGINES = 4;
 const KEY_DISK_BYTES = 8 * 2 ** 30;

@@ -11,7 +11,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { parseDigest } from '@blindfit/base';
 import { Parameters, parseHeader, WIRE_HEADER_BYTES, wrap, type WireFields } from '@blindfit/he';
 import { evaluatorName } from '@blindfit/he/native';
-import { type Scheme } from '@blindfit/he/seal';
+import { type SealBackend } from '@blindfit/he/seal';
 import type { Manifest } from '@blindfit/protocol';
 import { TaskError, type Work } from '../src/index.ts';
 import {
@@ -89,21 +89,21 @@ function compressed(members: Uint8Array): Uint8Array {
 }
 
 /** SEAL's uncompressed serialisation of what is in a ciphertext blob, changed on the way. */
-async function rewritten(change: (scheme: Scheme, payload: Uint8Array) => Uint8Array): Promise<Uint8Array> {
-  const { scheme } = job.keyset;
-  return change(scheme, await labels());
+async function rewritten(change: (backend: SealBackend, payload: Uint8Array) => Uint8Array): Promise<Uint8Array> {
+  const { backend } = job.keyset;
+  return change(backend, await labels());
 }
 
 /** A product that was not relinearised, as SEAL saves it. */
 async function squared(level: number): Promise<Uint8Array> {
-  return await rewritten((scheme, payload) => {
-    using ciphertext = scheme.loadCiphertext(payload);
-    scheme.evaluator.cipherModSwitchToInplace(ciphertext.raw, scheme.parmsId(level));
+  return await rewritten((backend, payload) => {
+    using ciphertext = backend.loadCiphertext(payload);
+    backend.evaluator.cipherModSwitchToInplace(ciphertext.raw, backend.parmsId(level));
     ciphertext.raw.setScale(1024);
-    const square = new scheme.seal.Ciphertext();
+    const square = new backend.seal.Ciphertext();
     try {
-      scheme.evaluator.square(ciphertext.raw, square);
-      return square.saveToArray(scheme.seal.ComprModeType.none) as Uint8Array;
+      backend.evaluator.square(ciphertext.raw, square);
+      return square.saveToArray(backend.seal.ComprModeType.none) as Uint8Array;
     } finally {
       square.delete();
     }
@@ -204,9 +204,9 @@ for (const evaluator of EVALUATORS) {
             : { code: 'HE_SEAL', message: /SEAL refused to load a ciphertext: ciphertext data is invalid/ }),
           run: async () =>
             runWithLabels(
-              await rewritten((scheme, payload) => {
-                using ciphertext = scheme.loadCiphertext(payload);
-                return changed(scheme.saveCiphertext(ciphertext), 20_007, 0xff);
+              await rewritten((backend, payload) => {
+                using ciphertext = backend.loadCiphertext(payload);
+                return changed(backend.saveCiphertext(ciphertext), 20_007, 0xff);
               }),
             ),
         },
@@ -235,10 +235,10 @@ for (const evaluator of EVALUATORS) {
           message: /a ciphertext of level 0, .* inside; its header says level [1-9]/,
           run: async () =>
             runWithLabels(
-              await rewritten((scheme, payload) => {
-                using ciphertext = scheme.loadCiphertext(payload);
-                scheme.evaluator.cipherModSwitchToInplace(ciphertext.raw, scheme.parmsId(0));
-                return scheme.saveCiphertext(ciphertext);
+              await rewritten((backend, payload) => {
+                using ciphertext = backend.loadCiphertext(payload);
+                backend.evaluator.cipherModSwitchToInplace(ciphertext.raw, backend.parmsId(0));
+                return backend.saveCiphertext(ciphertext);
               }),
             ),
         },
@@ -247,10 +247,10 @@ for (const evaluator of EVALUATORS) {
           message: /a ciphertext of level \d, scale 1024, size 2 inside/,
           run: async () =>
             runWithLabels(
-              await rewritten((scheme, payload) => {
-                using ciphertext = scheme.loadCiphertext(payload);
+              await rewritten((backend, payload) => {
+                using ciphertext = backend.loadCiphertext(payload);
                 ciphertext.raw.setScale(1024);
-                return scheme.saveCiphertext(ciphertext);
+                return backend.saveCiphertext(ciphertext);
               }),
             ),
         },
@@ -279,9 +279,9 @@ for (const evaluator of EVALUATORS) {
           message: /the SEAL ciphertext has something compressed inside, at byte 89; only the whole may be compressed/,
           run: async () =>
             runWithLabels(
-              await rewritten((scheme, payload) => {
-                using ciphertext = scheme.loadCiphertext(payload);
-                const plain = scheme.saveCiphertext(ciphertext).slice(0, 89);
+              await rewritten((backend, payload) => {
+                using ciphertext = backend.loadCiphertext(payload);
+                const plain = backend.saveCiphertext(ciphertext).slice(0, 89);
                 const inner = bomb(1000);
                 const whole = new Uint8Array(plain.length + inner.length);
                 whole.set(plain);

@@ -172,12 +172,12 @@ test(
     );
     await refused({ ...task(0, [0]), manifest: job.digest }, /a task of kind predict of a job of kind train/);
     const header = parseHeader(blob);
-    using scaled = keyset.scheme.loadCiphertext(blob.subarray(WIRE_HEADER_BYTES));
+    using scaled = keyset.backend.loadCiphertext(blob.subarray(WIRE_HEADER_BYTES));
     scaled.raw.setScale(plan.model.maxScale * 2);
     const grown = wrap(
       parameters,
       { kind: 'ciphertext', level: 1, scale: plan.model.maxScale * 2 },
-      keyset.scheme.saveCiphertext(scaled),
+      keyset.backend.saveCiphertext(scaled),
     );
     assert.ok(header.scale < plan.model.maxScale);
     await refused({ ...task(0, [0]), model: await putBytes(place, grown) }, /a model of scale .*; at most/);

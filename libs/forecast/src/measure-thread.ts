@@ -16,8 +16,8 @@ import {
   type ParametersLiteral,
   type SecurityLevel,
 } from '@blindfit/he';
-import { loadAddon, NativeEvaluator, NativeScheme, type ResolvedEvaluator } from '@blindfit/he/native';
-import { Scheme, SealEvaluator } from '@blindfit/he/seal';
+import { loadAddon, NativeEvaluator, NativeBackend, type ResolvedEvaluator } from '@blindfit/he/native';
+import { SealBackend, SealEvaluator } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '@blindfit/owner';
 import { decodePair, encodePair, layoutOf } from '@blindfit/training';
 import { OPERATIONS, type Measured, type Operation } from './calibration.ts';
@@ -48,7 +48,7 @@ interface Engine {
 interface Bench extends Engine {
   readonly parameters: Parameters;
   /** The owner's part. */
-  readonly owner: Scheme;
+  readonly owner: SealBackend;
   readonly secret: SecretKeyHolder;
   /** Serialised, as they travel. */
   readonly galoisKey: Uint8Array;
@@ -65,13 +65,13 @@ async function open(): Promise<Bench> {
   };
   const parameters = Parameters.of(literal, security);
   // SEAL itself is loaded before the clock runs: a thread of a worker does that once in its life.
-  (await Scheme.open(Parameters.of({ ring: 1024, dataBits: [30], specialBits: 30, scaleBits: 20 }, 'none')))[
+  (await SealBackend.open(Parameters.of({ ring: 1024, dataBits: [30], specialBits: 30, scaleBits: 20 }, 'none')))[
     Symbol.dispose
   ]();
   const contextStarted = computed();
-  const scheme = await Scheme.open(parameters);
+  const backend = await SealBackend.open(parameters);
   const sealContext = (computed() - contextStarted) / 1000;
-  const secret = SecretKeyHolder.generate(scheme);
+  const secret = SecretKeyHolder.generate(backend);
   const keyStarted = computed();
   const galoisKey = secret.galoisKey(STEP);
   const keyMake = (computed() - keyStarted) / 1000;
@@ -79,8 +79,8 @@ async function open(): Promise<Bench> {
   const { engine, context } =
     evaluator.kind === 'native'
       ? await nativeEngine(evaluator.path, parameters, keys)
-      : { engine: sealEngine(scheme, keys), context: sealContext };
-  return { ...engine, parameters, owner: scheme, secret, galoisKey, seconds: { context, keyMake } };
+      : { engine: sealEngine(backend, keys), context: sealContext };
+  return { ...engine, parameters, owner: backend, secret, galoisKey, seconds: { context, keyMake } };
 }
 
 interface KeyBytes {
@@ -88,14 +88,14 @@ interface KeyBytes {
   readonly galois: Uint8Array;
 }
 
-function sealEngine(scheme: Scheme, keys: KeyBytes): Engine {
+function sealEngine(backend: SealBackend, keys: KeyBytes): Engine {
   return {
-    codec: scheme,
-    evaluator: new SealEvaluator(scheme, {
-      relinearisation: scheme.loadRelinearisationKey(keys.relinearisation),
-      galois: new Map([[STEP, scheme.loadGaloisKey(keys.galois, STEP)]]),
+    codec: backend,
+    evaluator: new SealEvaluator(backend, {
+      relinearisation: backend.loadRelinearisationKey(keys.relinearisation),
+      galois: new Map([[STEP, backend.loadGaloisKey(keys.galois, STEP)]]),
     }),
-    loadKey: (bytes) => scheme.loadGaloisKey(bytes, STEP).delete(),
+    loadKey: (bytes) => backend.loadGaloisKey(bytes, STEP).delete(),
   };
 }
 
@@ -105,17 +105,17 @@ async function nativeEngine(
   keys: KeyBytes,
 ): Promise<{ engine: Engine; context: number }> {
   const started = computed();
-  const scheme = new NativeScheme(loadAddon(addon), parameters);
+  const backend = new NativeBackend(loadAddon(addon), parameters);
   const context = (computed() - started) / 1000;
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-calibration-'));
-  const opened = async (bytes: Uint8Array, step?: number): Promise<ReturnType<typeof scheme.ring.openKey>> => {
+  const opened = async (bytes: Uint8Array, step?: number): Promise<ReturnType<typeof backend.ring.openKey>> => {
     const path = join(directory, 'key');
-    const key = scheme.createKey(path, bytes, step);
+    const key = backend.createKey(path, bytes, step);
     // What is mapped stays.
     await rm(path);
     return key;
   };
-  const evaluator = new NativeEvaluator(scheme, {
+  const evaluator = new NativeEvaluator(backend, {
     relinearisation: await opened(keys.relinearisation),
     galois: new Map([[STEP, await opened(keys.galois, STEP)]]),
   });
@@ -123,12 +123,12 @@ async function nativeEngine(
   const loadKey = async (bytes: Uint8Array): Promise<void> => {
     const path = join(tmpdir(), `blindfit-calibration-${randomUUID()}.key`);
     try {
-      scheme.createKey(path, bytes, STEP).close();
+      backend.createKey(path, bytes, STEP).close();
     } finally {
       await rm(path, { force: true });
     }
   };
-  return { engine: { codec: scheme, evaluator, loadKey }, context };
+  return { engine: { codec: backend, evaluator, loadKey }, context };
 }
 
 /** Small enough for products at level 0. */

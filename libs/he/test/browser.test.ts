@@ -59,17 +59,17 @@ test('fingerprints, headers and SEAL are the same without Node’s modules', asy
     const plain = Uint8Array.of(0x5e, 0xa1, 16, 4, 1, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0, 0, 1);
     const refusals = [];
     seal.locateSeal(${JSON.stringify(`${origin}/missing.wasm`)});
-    await seal.Scheme.open(parameters).catch((error) => refusals.push(error.message));
+    await seal.SealBackend.open(parameters).catch((error) => refusals.push(error.message));
     seal.locateSeal(${JSON.stringify(`${origin}/seal.wasm`)});
-    using scheme = await seal.Scheme.open(parameters);
-    using encoded = scheme.encode(Float64Array.of(0.5, -2), 1, 2 ** 25);
+    using backend = await seal.SealBackend.open(parameters);
+    using encoded = backend.encode(Float64Array.of(0.5, -2), 1, 2 ** 25);
     const compressed = Uint8Array.from(plain, (byte, index) => (index === 5 ? 2 : byte));
-    try { scheme.loadCiphertext(compressed); } catch (error) { refusals.push(error.message); }
+    try { backend.loadCiphertext(compressed); } catch (error) { refusals.push(error.message); }
     console.log(JSON.stringify({
       fingerprint: parameters.fingerprint,
       wrapped: [...he.wrap(parameters, { kind: 'ciphertext', level: 1, scale: 8 }, plain)],
       unchanged: he.compressedPayload(plain) === plain,
-      decoded: [...scheme.decode(encoded).first.slice(0, 2)].map((value) => Number(value.toFixed(4))),
+      decoded: [...backend.decode(encoded).first.slice(0, 2)].map((value) => Number(value.toFixed(4))),
       refusals,
     }));`;
   try {

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import type { Ciphertext as RawCiphertext, GaloisKeys, RelinKeys } from 'node-seal';
 import { Parameters, type ParametersLiteral, type SecurityLevel } from '@blindfit/he';
-import { Scheme } from '@blindfit/he/seal';
+import { SealBackend } from '@blindfit/he/seal';
 import { buildNative } from '../native/build.mjs';
 import { plaintextBytes } from '../src/formats/plaintext-bytes.ts';
 import { KERNELS, type Kernel, type NativeAddon, type NativeRing, type Words } from '../src/native/addon.ts';
@@ -112,39 +112,39 @@ export function ciphertextBytes(parmsId: Words, ring: number, polys: number, sca
 
 /** One parameter set in node-seal and in the addon, with keys in node-seal. */
 export class NativeBench implements Disposable {
-  readonly scheme: Scheme;
+  readonly backend: SealBackend;
   readonly addon: NativeAddon;
   /** Data primes, then the special one. */
   readonly moduli: readonly bigint[];
   readonly relinearisation: RelinKeys;
-  readonly #generator: InstanceType<Scheme['seal']['KeyGenerator']>;
+  readonly #generator: InstanceType<SealBackend['seal']['KeyGenerator']>;
   readonly #galois = new Map<number, GaloisKeys>();
 
-  private constructor(scheme: Scheme, addon: NativeAddon) {
-    this.scheme = scheme;
+  private constructor(backend: SealBackend, addon: NativeAddon) {
+    this.backend = backend;
     this.addon = addon;
-    this.moduli = [...scheme.primes, scheme.specialPrime];
-    this.#generator = new scheme.seal.KeyGenerator(scheme.context);
+    this.moduli = [...backend.primes, backend.specialPrime];
+    this.#generator = new backend.seal.KeyGenerator(backend.context);
     this.relinearisation = this.#generator.createRelinKeys();
   }
 
   static async open(addon: NativeAddon, literal: ParametersLiteral, security: SecurityLevel): Promise<NativeBench> {
-    return new NativeBench(await Scheme.open(Parameters.of(literal, security)), addon);
+    return new NativeBench(await SealBackend.open(Parameters.of(literal, security)), addon);
   }
 
   [Symbol.dispose](): void {
     for (const key of this.#galois.values()) key.delete();
     this.relinearisation.delete();
     this.#generator.delete();
-    this.scheme[Symbol.dispose]();
+    this.backend[Symbol.dispose]();
   }
 
   get ring(): number {
-    return this.scheme.parameters.ring;
+    return this.backend.parameters.ring;
   }
 
   get maxLevel(): number {
-    return this.scheme.parameters.maxLevel;
+    return this.backend.parameters.maxLevel;
   }
 
   /** The kernels that this CPU can run. */
@@ -153,14 +153,14 @@ export class NativeBench implements Disposable {
   }
 
   parmsIdWords(level: number): Words {
-    return BigUint64Array.from(this.scheme.parmsId(level).values() as Words);
+    return BigUint64Array.from(this.backend.parmsId(level).values() as Words);
   }
 
   /** All parms_ids as the addon takes them. */
   parmsIds(): { parmsIds: Words; keyParmsId: Words } {
     const parmsIds = new BigUint64Array(4 * (this.maxLevel + 1));
     for (let level = 0; level <= this.maxLevel; level++) parmsIds.set(this.parmsIdWords(level), 4 * level);
-    using keyId = this.scheme.context.keyParmsId();
+    using keyId = this.backend.context.keyParmsId();
     return { parmsIds, keyParmsId: BigUint64Array.from(keyId.values() as Words) };
   }
 
@@ -185,7 +185,7 @@ export class NativeBench implements Disposable {
 
   /** Uncompressed and without seeds, as the addon wants them. */
   keyBytes(key: RelinKeys | GaloisKeys): Uint8Array {
-    return key.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array;
+    return key.saveToArray(this.backend.seal.ComprModeType.none) as Uint8Array;
   }
 
   values(random: Random, pattern: Pattern, polys: number, level: number): Words {
@@ -193,24 +193,24 @@ export class NativeBench implements Disposable {
   }
 
   load(values: Words, polys: number, level: number, scale = 32): RawCiphertext {
-    const raw = new this.scheme.seal.Ciphertext();
-    raw.loadFromArray(this.scheme.context, ciphertextBytes(this.parmsIdWords(level), this.ring, polys, scale, values));
+    const raw = new this.backend.seal.Ciphertext();
+    raw.loadFromArray(this.backend.context, ciphertextBytes(this.parmsIdWords(level), this.ring, polys, scale, values));
     return raw;
   }
 
-  loadPlain(values: Words, level: number, scale = 32): InstanceType<Scheme['seal']['Plaintext']> {
-    const raw = new this.scheme.seal.Plaintext();
-    raw.loadFromArray(this.scheme.context, plaintextBytes(this.parmsIdWords(level), scale, values));
+  loadPlain(values: Words, level: number, scale = 32): InstanceType<SealBackend['seal']['Plaintext']> {
+    const raw = new this.backend.seal.Plaintext();
+    raw.loadFromArray(this.backend.context, plaintextBytes(this.parmsIdWords(level), scale, values));
     return raw;
   }
 
   /** A fresh one, encrypted with the secret key: its second polynomial is a seed. */
   seededCiphertext(): Uint8Array {
-    const { seal, context } = this.scheme;
+    const { seal, context } = this.backend;
     using secret = this.#generator.secretKey();
     using publicKey = this.#generator.createPublicKey();
     using encryptor = new seal.Encryptor(context, publicKey, secret);
-    using plain = this.scheme.encode(new Float64Array(this.ring / 2).fill(0.5), this.maxLevel, 2 ** 20);
+    using plain = this.backend.encode(new Float64Array(this.ring / 2).fill(0.5), this.maxLevel, 2 ** 20);
     using ciphertext = encryptor.encryptSymmetricSerializable(plain.raw);
     return ciphertext.saveToArray(seal.ComprModeType.none) as Uint8Array;
   }
@@ -218,16 +218,16 @@ export class NativeBench implements Disposable {
   /** The key of a rotation by 1, its second polynomials as seeds. */
   seededKey(): Uint8Array {
     using key = this.#generator.createGaloisKeysSerializableWithSteps(Int32Array.of(1));
-    return key.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array;
+    return key.saveToArray(this.backend.seal.ComprModeType.none) as Uint8Array;
   }
 
   /** What SEAL reads and writes again, seeds expanded. */
   resaved(bytes: Uint8Array): Uint8Array {
-    using ciphertext = this.scheme.loadCiphertext(bytes);
-    return this.scheme.saveCiphertext(ciphertext);
+    using ciphertext = this.backend.loadCiphertext(bytes);
+    return this.backend.saveCiphertext(ciphertext);
   }
 
   save(raw: RawCiphertext): Uint8Array {
-    return raw.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array;
+    return raw.saveToArray(this.backend.seal.ComprModeType.none) as Uint8Array;
   }
 }

@@ -88,12 +88,12 @@ class Comparison {
 
   constructor(bench: NativeBench, steps: readonly number[]) {
     this.#bench = bench;
-    this.#seal = bench.scheme.evaluator;
+    this.#seal = bench.backend.evaluator;
     this.#steps = steps;
     this.#rings = new Map(bench.kernels.map((kernel) => [kernel, bench.createRing(kernel)]));
     const ring = bench.createRing();
     const key = (name: string, raw: RelinKeys | GaloisKeys, place: number): NativeKey => {
-      const path = join(directory, `${bench.scheme.parameters.name}-${bench.moduli.join('-').slice(0, 100)}-${name}`);
+      const path = join(directory, `${bench.backend.parameters.name}-${bench.moduli.join('-').slice(0, 100)}-${name}`);
       writeFileSync(path, ring.packKey(bench.keyBytes(raw), place));
       return ring.openKey(path);
     };
@@ -132,7 +132,7 @@ class Comparison {
       expected: (out: RawCiphertext) => void,
       actual: (ring: NativeRing, out: Words) => void,
     ): void => {
-      const out = new bench.scheme.seal.Ciphertext();
+      const out = new bench.backend.seal.Ciphertext();
       try {
         try {
           expected(out);
@@ -259,7 +259,7 @@ class Comparison {
       level,
       3,
       (out) => {
-        using second = new bench.scheme.seal.Ciphertext();
+        using second = new bench.backend.seal.Ciphertext();
         seal.multiply(raw.a, raw.b, out);
         seal.square(raw.b, second);
         seal.addInplace(out, second);
@@ -272,7 +272,7 @@ class Comparison {
       level,
       2,
       (out) => {
-        using second = new bench.scheme.seal.Ciphertext();
+        using second = new bench.backend.seal.Ciphertext();
         seal.multiplyPlain(raw.a, raw.plain2, out);
         seal.multiplyPlain(raw.b, raw.plain2, second);
         seal.addInplace(out, second);
@@ -331,7 +331,7 @@ class Comparison {
         seal.negate(raw.a, out);
         seal.negateInplace(out);
         for (const step of this.#steps) {
-          using rotated = new bench.scheme.seal.Ciphertext();
+          using rotated = new bench.backend.seal.Ciphertext();
           if (step === 0) seal.complexConjugate(out, bench.galoisKey(0), rotated);
           else seal.rotateVector(out, step, bench.galoisKey(step), rotated);
           seal.addInplace(out, rotated);
@@ -351,7 +351,7 @@ class Comparison {
         `dropTo ${to}`,
         to,
         2,
-        (out) => seal.cipherModSwitchTo(raw.a, bench.scheme.parmsId(to), out),
+        (out) => seal.cipherModSwitchTo(raw.a, bench.backend.parmsId(to), out),
         (ring, out) => ring.dropTo(out, a, 2, level, to),
       );
     }

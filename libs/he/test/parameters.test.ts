@@ -10,7 +10,7 @@ import {
   SEAL_128,
   type ParametersLiteral,
 } from '@blindfit/he';
-import { Scheme } from '@blindfit/he/seal';
+import { SealBackend } from '@blindfit/he/seal';
 
 const GOOD: ParametersLiteral = { ring: 16384, dataBits: [55, 45, 45, 45, 45, 45, 45], specialBits: 55, scaleBits: 45 };
 
@@ -64,12 +64,14 @@ describe('parameters', () => {
   }
 
   it('opens in SEAL with the levels it says', async () => {
-    using scheme = await Scheme.open(Parameters.of({ ring: 8192, dataBits: [50, 40], specialBits: 60, scaleBits: 40 }));
-    assert.equal(scheme.primes.length, 2);
-    scheme.primes.forEach((prime, level) => {
+    using backend = await SealBackend.open(
+      Parameters.of({ ring: 8192, dataBits: [50, 40], specialBits: 60, scaleBits: 40 }),
+    );
+    assert.equal(backend.primes.length, 2);
+    backend.primes.forEach((prime, level) => {
       assert.equal(prime.toString(2).length, [50, 40][level]);
       assert.equal(prime % 16384n, 1n);
     });
-    assert.throws(() => scheme.prime(2), /no level 2.*0 to 1/);
+    assert.throws(() => backend.prime(2), /no level 2.*0 to 1/);
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { CircuitError, Parameters, SealCrashError, SealError } from '@blindfit/he';
-import { loadSeal, Scheme, sealCall } from '@blindfit/he/seal';
+import { loadSeal, SealBackend, sealCall } from '@blindfit/he/seal';
 
 const thrown = (body: () => unknown): unknown => {
   try {
@@ -27,10 +27,10 @@ it('tells a refusal of SEAL from an instance that broke off', async () => {
 
   // What SEAL throws in C++ is a WebAssembly.Exception, which is no Error.
   const { seal } = await loadSeal();
-  const scheme = await Scheme.open(
+  const backend = await SealBackend.open(
     Parameters.of({ ring: 1024, dataBits: [40], specialBits: 40, scaleBits: 20 }, 'none'),
   );
-  const refused = thrown(() => new seal.Ciphertext().loadFromArray(scheme.context, new Uint8Array(100)));
+  const refused = thrown(() => new seal.Ciphertext().loadFromArray(backend.context, new Uint8Array(100)));
   assert.ok(refused instanceof SealError);
   assert.match(refused.message, /^SEAL refused to do something: .*[a-z]/);
 

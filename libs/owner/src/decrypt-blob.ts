@@ -17,7 +17,7 @@ export function decryptBlob(keyset: Keyset, what: string, blob: Uint8Array, expe
     parameters: keyset.parameters,
     fields: { kind: 'ciphertext', level: expected, scale: header.scale },
   });
-  using ciphertext = keyset.scheme.loadCiphertext(blob.subarray(WIRE_HEADER_BYTES));
+  using ciphertext = keyset.backend.loadCiphertext(blob.subarray(WIRE_HEADER_BYTES));
   const { level, scale, size } = ciphertext;
   if (level !== expected || scale !== header.scale || size !== 2) {
     throw new ModelError(

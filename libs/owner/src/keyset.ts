@@ -11,7 +11,7 @@ import { Type, type Static } from 'typebox';
 import { digestOf, errnoOf, parseDigest, type Digest } from '@blindfit/base';
 import { removeParts, replaceFile } from '@blindfit/base/node';
 import { HeError, wrap, type Parameters, type WireFields } from '@blindfit/he';
-import { Scheme } from '@blindfit/he/seal';
+import { SealBackend } from '@blindfit/he/seal';
 import { checker, ContractError, DigestSchema, ParametersSchema } from '@blindfit/protocol';
 import { type Plan } from '@blindfit/training';
 import { lockDirectory } from './directory-lock.ts';
@@ -50,7 +50,7 @@ export interface Keyset extends Disposable {
   /** Where the files are. */
   readonly directory: string;
   readonly parameters: Parameters;
-  readonly scheme: Scheme;
+  readonly backend: SealBackend;
   readonly secret: SecretKeyHolder;
   readonly relinearisationKey: KeyFile;
   /** By rotation step, exactly those asked for; 0 is the conjugation. */
@@ -81,8 +81,8 @@ export function keysetName(parameters: Parameters): string {
  * @throws KeysetError
  */
 export async function openKeyset(options: OpenKeysetOptions): Promise<Keyset> {
-  const scheme = await Scheme.open(options.plan.parameters);
-  const opening = new Opening(options, scheme);
+  const backend = await SealBackend.open(options.plan.parameters);
+  const opening = new Opening(options, backend);
   try {
     return await opening.run();
   } catch (error) {
@@ -108,7 +108,7 @@ interface WantedKey {
 class Opening {
   readonly directory: string;
   readonly #options: OpenKeysetOptions;
-  readonly #scheme: Scheme;
+  readonly #backend: SealBackend;
   readonly #parameters: Parameters;
   readonly #started = performance.now();
   readonly #secretPath: string;
@@ -116,17 +116,17 @@ class Opening {
   #stored: StoredSecret | undefined;
   #generating = 0;
 
-  constructor(options: OpenKeysetOptions, scheme: Scheme) {
+  constructor(options: OpenKeysetOptions, backend: SealBackend) {
     this.#options = options;
-    this.#scheme = scheme;
-    this.#parameters = scheme.parameters;
+    this.#backend = backend;
+    this.#parameters = backend.parameters;
     this.directory = join(resolve(options.directory), keysetName(this.#parameters));
     this.#secretPath = join(this.directory, 'secret.key');
     this.#indexPath = join(this.directory, 'keyset.json');
   }
 
   async run(): Promise<Keyset> {
-    this.#stored = await readSecret(this.#secretPath, this.#scheme);
+    this.#stored = await readSecret(this.#secretPath, this.#backend);
     if (this.#stored === undefined) await this.#assertMayCreate();
     // What is complete is opened without a lock, and without writing.
     const found = this.#stored === undefined ? undefined : await this.#findKeys(await this.#readIndex(this.#stored));
@@ -137,7 +137,7 @@ class Opening {
   /** Frees what `run` left in SEAL's memory when it failed. */
   abandon(): void {
     this.#stored?.secret[Symbol.dispose]();
-    this.#scheme[Symbol.dispose]();
+    this.#backend[Symbol.dispose]();
   }
 
   async #makeKeys(): Promise<Keyset> {
@@ -146,8 +146,8 @@ class Opening {
     await removeParts(this.directory);
     // Another process may have been here since.
     this.#stored ??=
-      (await readSecret(this.#secretPath, this.#scheme)) ??
-      (await this.#timed(() => createSecret(this.#secretPath, this.#scheme)));
+      (await readSecret(this.#secretPath, this.#backend)) ??
+      (await this.#timed(() => createSecret(this.#secretPath, this.#backend)));
     const stored = this.#stored;
     let index = await this.#readIndex(stored);
     const { files, missing } = await this.#findKeys(index);
@@ -169,7 +169,7 @@ class Opening {
   }
 
   #finish(stored: StoredSecret, files: ReadonlyMap<WantedKey, KeyFile>): Keyset {
-    const scheme = this.#scheme;
+    const backend = this.#backend;
     let relinearisationKey: KeyFile | undefined;
     const galoisKeys = new Map<number, KeyFile>();
     for (const [{ fields }, file] of files) {
@@ -182,14 +182,14 @@ class Opening {
     return {
       directory: this.directory,
       parameters: this.#parameters,
-      scheme,
+      backend,
       secret: stored.secret,
       relinearisationKey,
       galoisKeys: new Map([...galoisKeys].sort(([a], [b]) => a - b)),
       seconds: { generate: this.#generating, load: total - this.#generating },
       [Symbol.dispose]() {
         stored.secret[Symbol.dispose]();
-        scheme[Symbol.dispose]();
+        backend[Symbol.dispose]();
       },
     };
   }
@@ -211,7 +211,7 @@ class Opening {
     const index = await stat(this.#indexPath).catch(() => undefined);
     if (index !== undefined) {
       // Unless another process made the key just now.
-      this.#stored = await readSecret(this.#secretPath, this.#scheme);
+      this.#stored = await readSecret(this.#secretPath, this.#backend);
       if (this.#stored === undefined) {
         throw new KeysetError(
           'KEYSET_MISSING',

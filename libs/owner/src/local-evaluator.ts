@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unwrap, type CiphertextCodec, type Evaluator, type WireFields } from '@blindfit/he';
-import { loadAddon, NativeEvaluator, NativeScheme, type NativeKey, type ResolvedEvaluator } from '@blindfit/he/native';
-import { SealEvaluator, type Scheme } from '@blindfit/he/seal';
+import { loadAddon, NativeEvaluator, NativeBackend, type NativeKey, type ResolvedEvaluator } from '@blindfit/he/native';
+import { SealEvaluator, type SealBackend } from '@blindfit/he/seal';
 import { type Plan } from '@blindfit/training';
 import type { KeyFile, Keyset } from './keyset.ts';
 
@@ -26,35 +26,35 @@ export function openLocalEvaluator(
 }
 
 async function onSeal(keyset: Keyset, plan: Plan, stack: DisposableStack): Promise<LocalEvaluator> {
-  const { scheme } = keyset;
-  const relinearisation = stack.adopt(scheme.loadRelinearisationKey(await relinearisationPayload(keyset)), (key) =>
+  const { backend } = keyset;
+  const relinearisation = stack.adopt(backend.loadRelinearisationKey(await relinearisationPayload(keyset)), (key) =>
     key.delete(),
   );
-  const galois = new Map<number, ReturnType<Scheme['loadGaloisKey']>>();
+  const galois = new Map<number, ReturnType<SealBackend['loadGaloisKey']>>();
   for await (const { step, payload } of galoisPayloads(keyset, plan))
     galois.set(
       step,
-      stack.adopt(scheme.loadGaloisKey(payload, step), (key) => key.delete()),
+      stack.adopt(backend.loadGaloisKey(payload, step), (key) => key.delete()),
     );
-  return { codec: scheme, evaluator: new SealEvaluator(scheme, { relinearisation, galois }) };
+  return { codec: backend, evaluator: new SealEvaluator(backend, { relinearisation, galois }) };
 }
 
 async function onNative(keyset: Keyset, plan: Plan, addon: string, stack: DisposableStack): Promise<LocalEvaluator> {
-  const scheme = stack.use(new NativeScheme(loadAddon(addon), plan.parameters));
+  const backend = stack.use(new NativeBackend(loadAddon(addon), plan.parameters));
   const directory = mkdtempSync(join(tmpdir(), 'blindfit-keys-'));
   stack.defer(() => rmSync(directory, { recursive: true, force: true }));
   const open = (payload: Uint8Array, step?: number): NativeKey =>
-    stack.adopt(scheme.createKey(join(directory, String(step ?? 'relinearisation')), payload, step), (key) =>
+    stack.adopt(backend.createKey(join(directory, String(step ?? 'relinearisation')), payload, step), (key) =>
       key.close(),
     );
   const relinearisation = open(await relinearisationPayload(keyset));
   const galois = new Map<number, NativeKey>();
   for await (const { step, payload } of galoisPayloads(keyset, plan)) galois.set(step, open(payload, step));
-  return { codec: scheme, evaluator: new NativeEvaluator(scheme, { relinearisation, galois }) };
+  return { codec: backend, evaluator: new NativeEvaluator(backend, { relinearisation, galois }) };
 }
 
-async function payloadOf({ scheme }: Keyset, file: KeyFile, fields: WireFields): Promise<Uint8Array> {
-  return unwrap(await readFile(file.path), { parameters: scheme.parameters, fields });
+async function payloadOf({ backend }: Keyset, file: KeyFile, fields: WireFields): Promise<Uint8Array> {
+  return unwrap(await readFile(file.path), { parameters: backend.parameters, fields });
 }
 
 function relinearisationPayload(keyset: Keyset): Promise<Uint8Array> {

@@ -15,7 +15,7 @@ import { open } from 'node:fs/promises';
 import { errnoOf } from '@blindfit/base';
 import { createFile } from '@blindfit/base/node';
 import { SealError } from '@blindfit/he';
-import { type Scheme } from '@blindfit/he/seal';
+import { type SealBackend } from '@blindfit/he/seal';
 import { KeysetError } from './errors.ts';
 import { SecretKeyHolder } from './secret-key.ts';
 
@@ -33,16 +33,16 @@ export interface StoredSecret {
  * @returns undefined when there is no such file
  * @throws KeysetError when others may read it, or it is damaged or of other parameters
  */
-export async function readSecret(path: string, scheme: Scheme): Promise<StoredSecret | undefined> {
+export async function readSecret(path: string, backend: SealBackend): Promise<StoredSecret | undefined> {
   const bytes = await readPrivate(path);
   if (bytes === undefined) return undefined;
   try {
     if (bytes.length <= HEADER_BYTES || !bytes.subarray(0, 8).equals(MAGIC))
       throw new KeysetError('KEYSET_CORRUPT', `${path} is no secret key of Blindfit`, RESTORE);
-    if (bytes.subarray(24, 56).toString('hex') !== scheme.parameters.fingerprint) {
+    if (bytes.subarray(24, 56).toString('hex') !== backend.parameters.fingerprint) {
       throw new KeysetError(
         'KEYSET_FOREIGN',
-        `${path} is a key of other parameters than ${scheme.parameters.name}`,
+        `${path} is a key of other parameters than ${backend.parameters.name}`,
         'move it back to the directory it comes from',
       );
     }
@@ -50,7 +50,7 @@ export async function readSecret(path: string, scheme: Scheme): Promise<StoredSe
     if (!bytes.subarray(56, 88).equals(createHash('sha256').update(payload).digest()))
       throw new KeysetError('KEYSET_CORRUPT', `${path} is damaged`, RESTORE);
     try {
-      return { secret: SecretKeyHolder.load(scheme, payload), name: bytes.subarray(8, 24).toString('hex') };
+      return { secret: SecretKeyHolder.load(backend, payload), name: bytes.subarray(8, 24).toString('hex') };
     } catch (error) {
       if (error instanceof SealError)
         throw new KeysetError('KEYSET_CORRUPT', `${path} is damaged: ${error.message}`, RESTORE);
@@ -62,12 +62,12 @@ export async function readSecret(path: string, scheme: Scheme): Promise<StoredSe
 }
 
 /** Makes a secret key and writes it, mode 0600. Never overwrites one: an error with code EEXIST instead. */
-export async function createSecret(path: string, scheme: Scheme): Promise<StoredSecret> {
-  const secret = SecretKeyHolder.generate(scheme);
+export async function createSecret(path: string, backend: SealBackend): Promise<StoredSecret> {
+  const secret = SecretKeyHolder.generate(backend);
   const payload = secret.save();
   const name = randomBytes(16);
   const digest = createHash('sha256').update(payload).digest();
-  const bytes = Buffer.concat([MAGIC, name, Buffer.from(scheme.parameters.fingerprint, 'hex'), digest, payload]);
+  const bytes = Buffer.concat([MAGIC, name, Buffer.from(backend.parameters.fingerprint, 'hex'), digest, payload]);
   try {
     await createFile(path, bytes);
   } catch (error) {

@@ -3,40 +3,40 @@
  */
 import type { Decryptor, Encryptor, KeyGenerator, MainModule, SecretKey } from 'node-seal';
 import { compressedPayload, CONJUGATION, type Ciphertext, discard, type PairedSlots } from '@blindfit/he';
-import { plainArray, sealCall, SealCiphertext, SealPlaintext, type Scheme } from '@blindfit/he/seal';
+import { plainArray, sealCall, SealCiphertext, SealPlaintext, type SealBackend } from '@blindfit/he/seal';
 
 export class SecretKeyHolder implements Disposable {
-  readonly scheme: Scheme;
+  readonly backend: SealBackend;
   readonly #secret: SecretKey;
   readonly #generator: KeyGenerator;
   readonly #encryptor: Encryptor;
   readonly #decryptor: Decryptor;
 
-  private constructor(scheme: Scheme, generator: KeyGenerator) {
-    this.scheme = scheme;
+  private constructor(backend: SealBackend, generator: KeyGenerator) {
+    this.backend = backend;
     this.#generator = generator;
     this.#secret = generator.secretKey();
-    const { seal } = scheme;
+    const { seal } = backend;
     const publicKey = generator.createPublicKey();
-    this.#encryptor = new seal.Encryptor(scheme.context, publicKey, this.#secret);
+    this.#encryptor = new seal.Encryptor(backend.context, publicKey, this.#secret);
     publicKey.delete();
-    this.#decryptor = new seal.Decryptor(scheme.context, this.#secret);
+    this.#decryptor = new seal.Decryptor(backend.context, this.#secret);
   }
 
   /** A fresh secret key from the operating system's randomness. */
-  static generate(scheme: Scheme): SecretKeyHolder {
+  static generate(backend: SealBackend): SecretKeyHolder {
     return new SecretKeyHolder(
-      scheme,
-      sealCall('generate a secret key', () => new scheme.seal.KeyGenerator(scheme.context)),
+      backend,
+      sealCall('generate a secret key', () => new backend.seal.KeyGenerator(backend.context)),
     );
   }
 
-  /** @throws SealError when the bytes are no secret key of the scheme's parameters */
-  static load(scheme: Scheme, bytes: Uint8Array): SecretKeyHolder {
-    const secret = new scheme.seal.SecretKey();
+  /** @throws SealError when the bytes are no secret key of the backend's parameters */
+  static load(backend: SealBackend, bytes: Uint8Array): SecretKeyHolder {
+    const secret = new backend.seal.SecretKey();
     try {
-      sealCall('load the secret key', () => secret.loadFromArray(scheme.context, plainArray(bytes)));
-      return new SecretKeyHolder(scheme, new scheme.seal.KeyGenerator(scheme.context, secret));
+      sealCall('load the secret key', () => secret.loadFromArray(backend.context, plainArray(bytes)));
+      return new SecretKeyHolder(backend, new backend.seal.KeyGenerator(backend.context, secret));
     } finally {
       secret.delete();
     }
@@ -53,7 +53,7 @@ export class SecretKeyHolder implements Disposable {
   save(): Uint8Array {
     return sealCall(
       'save the secret key',
-      () => this.#secret.saveToArray(this.scheme.seal.ComprModeType.zstd) as Uint8Array,
+      () => this.#secret.saveToArray(this.backend.seal.ComprModeType.zstd) as Uint8Array,
     );
   }
 
@@ -84,7 +84,7 @@ export class SecretKeyHolder implements Disposable {
 
   /** Encrypts `first + i second` with the secret key; the random half travels as a seed. */
   encryptToBytes(first: Float64Array, level: number, scale: number, second?: Float64Array): Uint8Array {
-    using plain = this.scheme.encode(first, level, scale, second);
+    using plain = this.backend.encode(first, level, scale, second);
     return sealCall('encrypt', () => {
       const ciphertext = this.#encryptor.encryptSymmetricSerializable(plain.raw);
       try {
@@ -96,7 +96,7 @@ export class SecretKeyHolder implements Disposable {
   }
 
   #compressed(object: { saveToArray(mode: MainModule['ComprModeType']['none']): unknown }): Uint8Array {
-    const plain = object.saveToArray(this.scheme.seal.ComprModeType.none) as Uint8Array;
+    const plain = object.saveToArray(this.backend.seal.ComprModeType.none) as Uint8Array;
     const bytes = compressedPayload(plain);
     discard(plain);
     return bytes;
@@ -104,9 +104,9 @@ export class SecretKeyHolder implements Disposable {
 
   decrypt(ciphertext: Ciphertext): PairedSlots {
     if (!(ciphertext instanceof SealCiphertext)) throw new TypeError('not a SEAL ciphertext');
-    const raw = new this.scheme.seal.Plaintext();
+    const raw = new this.backend.seal.Plaintext();
     sealCall('decrypt', () => this.#decryptor.decrypt(ciphertext.raw, raw));
     using plain = new SealPlaintext(raw, ciphertext.level);
-    return this.scheme.decode(plain);
+    return this.backend.decode(plain);
   }
 }

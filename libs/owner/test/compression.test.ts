@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { Parameters } from '@blindfit/he';
-import { Scheme } from '@blindfit/he/seal';
+import { SealBackend } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '../src/index.ts';
 
 it("compresses as SEAL does: SEAL itself reads the owner's ciphertexts and keys", async () => {
-  using scheme = await Scheme.open(Parameters.of({ ring: 2048, dataBits: [28], specialBits: 25, scaleBits: 20 }));
-  using secret = SecretKeyHolder.generate(scheme);
-  const { seal, context } = scheme;
+  using backend = await SealBackend.open(Parameters.of({ ring: 2048, dataBits: [28], specialBits: 25, scaleBits: 20 }));
+  using secret = SecretKeyHolder.generate(backend);
+  const { seal, context } = backend;
   const ciphertext = new seal.Ciphertext();
   const relinearisation = new seal.RelinKeys();
   const galois = new seal.GaloisKeys();

@@ -68,7 +68,7 @@ for (const { name, plan } of CASES) {
         parameters: plan.parameters,
         fields: { kind: 'ciphertext', level: plan[part].level, scale: plan[part].scale },
       });
-      using ciphertext = keyset.scheme.loadCiphertext(payload);
+      using ciphertext = keyset.backend.loadCiphertext(payload);
       assert.deepEqual([ciphertext.level, ciphertext.scale], [plan[part].level, plan[part].scale]);
       const actual = keyset.secret.decrypt(ciphertext);
       const labelsOf = (label: number): Float64Array => {

@@ -134,7 +134,7 @@ describe('a keyset', () => {
     assert.equal(again.seconds.generate, 0);
     assert.deepEqual(digestsOf(again), first);
     assert.deepEqual(await readFile(join(directory, 'secret.key')), before);
-    using loaded = again.scheme.loadCiphertext(ciphertext);
+    using loaded = again.backend.loadCiphertext(ciphertext);
     const { first: decrypted, second } = again.secret.decrypt(loaded);
     assert.ok(largestError(decrypted, values) < 1e-8);
     assert.ok(largestError(second, new Float64Array(parameters.slots)) < 1e-8);

@@ -23,11 +23,11 @@ const DATA = randomData(OPTIONS.samples, OPTIONS.features, OPTIONS.classes);
 function published(keyset: Keyset, plan: training.Plan, chain: number, weights: readonly Float64Array[]): Uint8Array {
   const slots = training.encodeChain(plan.layout, plan.parameters.ring, training.chainsOf(plan)[chain] ?? [], weights);
   const bytes = keyset.secret.encryptToBytes(slots.first, 0, plan.refreshScale, slots.second);
-  using ciphertext = keyset.scheme.loadCiphertext(bytes);
+  using ciphertext = keyset.backend.loadCiphertext(bytes);
   return he.wrap(
     plan.parameters,
     { kind: 'ciphertext', level: 0, scale: plan.refreshScale },
-    keyset.scheme.saveCiphertext(ciphertext),
+    keyset.backend.saveCiphertext(ciphertext),
   );
 }
 
@@ -70,8 +70,8 @@ describe('a refresh', () => {
           assert.equal(he.parseHeader(blob.bytes).scale, plan.refreshScale);
         }
         // What the server goes on with is V, whoever opens it.
-        using fresh = keyset.scheme.loadCiphertext(weights.bytes.subarray(he.WIRE_HEADER_BYTES));
-        using lowered = new sealBackend.SealEvaluator(keyset.scheme).dropTo(fresh, 0);
+        using fresh = keyset.backend.loadCiphertext(weights.bytes.subarray(he.WIRE_HEADER_BYTES));
+        using lowered = new sealBackend.SealEvaluator(keyset.backend).dropTo(fresh, 0);
         const opened = decryptChain(
           keyset,
           plan,
@@ -79,7 +79,7 @@ describe('a refresh', () => {
           he.wrap(
             plan.parameters,
             { kind: 'ciphertext', level: 0, scale: plan.refreshScale },
-            keyset.scheme.saveCiphertext(lowered),
+            keyset.backend.saveCiphertext(lowered),
           ),
         );
         for (let label = 0; label < OPTIONS.classes; label++) {

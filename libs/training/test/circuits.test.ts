@@ -62,7 +62,7 @@ for (const { name, literal, security, tolerance } of SETS) {
 
     it('encrypts and decrypts pairs of vectors at every level', (t) => {
       const a = random(1);
-      for (let level = 0; level <= bench.scheme.parameters.maxLevel; level++) {
+      for (let level = 0; level <= bench.backend.parameters.maxLevel; level++) {
         using x = bench.encrypt(a.first, level, a.second);
         assert.equal(x.level, level);
         check(t, bench.decrypt(x), a);
@@ -321,7 +321,7 @@ for (const { name, literal, security, tolerance } of SETS) {
         using packed = pair(v, level, scale);
         return training.packChain(bench.evaluator, layout, [{ pair: 1, ciphertext: packed }]);
       };
-      const keyless = new sealBackend.SealEvaluator(bench.scheme);
+      const keyless = new sealBackend.SealEvaluator(bench.backend);
       const encrypted = [pair(g1, 1, 2 ** 48), pair(g2, 1, 2 ** 48), chain(m1, 4, 2 ** 47.5), chain(m0, 6, 2 ** 46)];
       const [e1, e2, e3, e4] = encrypted;
       assert.ok(e1 && e2 && e3 && e4);
@@ -356,15 +356,15 @@ for (const { name, literal, security, tolerance } of SETS) {
     });
 
     it('refuses the key of another rotation, also for the conjugation', () => {
-      const secret = SecretKeyHolder.generate(bench.scheme);
+      const secret = SecretKeyHolder.generate(bench.backend);
       try {
         const [one, conjugation] = [secret.galoisKey(1), secret.galoisKey(he.CONJUGATION)];
         assert.throws(
-          () => bench.scheme.loadGaloisKey(one, he.CONJUGATION),
+          () => bench.backend.loadGaloisKey(one, he.CONJUGATION),
           /what should be the conjugation key is a key for another rotation/,
         );
         assert.throws(
-          () => bench.scheme.loadGaloisKey(conjugation, 1),
+          () => bench.backend.loadGaloisKey(conjugation, 1),
           /what should be the rotation key for step 1 is a key for another rotation/,
         );
       } finally {
@@ -379,7 +379,7 @@ for (const { name, literal, security, tolerance } of SETS) {
       assert.throws(() => bench.evaluator.add(a, b), /levels 2 and 1/);
       assert.throws(() => bench.evaluator.add(a, c), /scales/);
       assert.throws(() => bench.evaluator.rotate(a, 3), /no rotation key for step 3.*steps/);
-      assert.throws(() => new sealBackend.SealEvaluator(bench.scheme).conjugate(a), /no conjugation key/);
+      assert.throws(() => new sealBackend.SealEvaluator(bench.backend).conjugate(a), /no conjugation key/);
     });
   });
 }

@@ -1,4 +1,4 @@
-/** Shared by the circuit tests: a scheme, a secret key to look inside, and an evaluator with exactly the keys asked for. */
+/** Shared by the circuit tests: a backend, a secret key to look inside, and an evaluator with exactly the keys asked for. */
 import type { GaloisKeys } from 'node-seal';
 import {
   Parameters,
@@ -7,11 +7,11 @@ import {
   type SecurityLevel,
   type PairedSlots,
 } from '@blindfit/he';
-import { Scheme, SealEvaluator } from '@blindfit/he/seal';
+import { SealBackend, SealEvaluator } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '@blindfit/owner';
 
 export interface Bench extends Disposable {
-  readonly scheme: Scheme;
+  readonly backend: SealBackend;
   readonly evaluator: SealEvaluator;
   encrypt(first: Float64Array, level?: number, second?: Float64Array, scale?: number): Ciphertext;
   decrypt(ciphertext: Ciphertext): PairedSlots;
@@ -22,28 +22,28 @@ export async function openBench(
   steps: readonly number[],
   security: SecurityLevel,
 ): Promise<Bench> {
-  const scheme = await Scheme.open(Parameters.of(literal, security));
-  const secret = SecretKeyHolder.generate(scheme);
+  const backend = await SealBackend.open(Parameters.of(literal, security));
+  const secret = SecretKeyHolder.generate(backend);
   const galois = new Map<number, GaloisKeys>();
   for (const step of steps) {
-    const key = new scheme.seal.GaloisKeys();
-    key.loadFromArray(scheme.context, secret.galoisKey(step));
+    const key = new backend.seal.GaloisKeys();
+    key.loadFromArray(backend.context, secret.galoisKey(step));
     galois.set(step, key);
   }
-  const relinearisation = new scheme.seal.RelinKeys();
-  relinearisation.loadFromArray(scheme.context, secret.relinearisationKey());
-  const evaluator = new SealEvaluator(scheme, { relinearisation, galois });
+  const relinearisation = new backend.seal.RelinKeys();
+  relinearisation.loadFromArray(backend.context, secret.relinearisationKey());
+  const evaluator = new SealEvaluator(backend, { relinearisation, galois });
   return {
-    scheme,
+    backend,
     evaluator,
-    encrypt: (first, level = scheme.parameters.maxLevel, second, scale = scheme.parameters.scale) =>
-      scheme.loadCiphertext(secret.encryptToBytes(first, level, scale, second)),
+    encrypt: (first, level = backend.parameters.maxLevel, second, scale = backend.parameters.scale) =>
+      backend.loadCiphertext(secret.encryptToBytes(first, level, scale, second)),
     decrypt: (ciphertext) => secret.decrypt(ciphertext),
     [Symbol.dispose]() {
       for (const key of galois.values()) key.delete();
       relinearisation.delete();
       secret[Symbol.dispose]();
-      scheme[Symbol.dispose]();
+      backend[Symbol.dispose]();
     },
   };
 }

@@ -5,7 +5,7 @@ import type { Ciphertext, Plaintext } from '../ciphertext.ts';
 import { assertAlike, assertReduced, sameLevel } from '../evaluator.ts';
 import { galoisElement } from '../galois.ts';
 import type { NativeKey, NativeRing, Words } from './addon.ts';
-import { nativeCiphertext, nativePlaintext, NativeCiphertext, type NativeScheme } from './native-scheme.ts';
+import { nativeCiphertext, nativePlaintext, NativeCiphertext, type NativeBackend } from './native-backend.ts';
 
 export type NativeKeys = EvaluationKeys<NativeKey, NativeKey>;
 
@@ -17,14 +17,14 @@ const MAX_PRODUCTS = 64;
 const MAX_BATCH = 8;
 
 export class NativeEvaluator extends BackendEvaluator<NativeKey, NativeKey> {
-  readonly #scheme: NativeScheme;
+  readonly #backend: NativeBackend;
   readonly #ring: NativeRing;
 
   /** @param beforeCostly called before every key switch and product: throwing there abandons the computation */
-  constructor(scheme: NativeScheme, keys: NativeKeys = NO_NATIVE_KEYS, beforeCostly?: () => void) {
-    super(scheme, keys, beforeCostly);
-    this.#scheme = scheme;
-    this.#ring = scheme.ring;
+  constructor(backend: NativeBackend, keys: NativeKeys = NO_NATIVE_KEYS, beforeCostly?: () => void) {
+    super(backend, keys, beforeCostly);
+    this.#backend = backend;
+    this.#ring = backend.ring;
   }
 
   copy(a: Ciphertext): Ciphertext {
@@ -77,7 +77,7 @@ export class NativeEvaluator extends BackendEvaluator<NativeKey, NativeKey> {
     const { level } = target;
     const keys = steps.map((step) => this.galoisKey(step));
     this.startKeySwitches('rotations', steps.length);
-    const out = this.#scheme.take(2, level);
+    const out = this.#backend.take(2, level);
     const elements = steps.map((step) => galoisElement(step, this.parameters.ring));
     this.#ring.rotateAndSum(out, target.data, level, elements, keys);
     target.replace(out, 2, level);
@@ -105,7 +105,7 @@ export class NativeEvaluator extends BackendEvaluator<NativeKey, NativeKey> {
     const key = this.relinearisationKey();
     for (const batch of batches(products)) {
       this.startKeySwitches('relinearisations', batch.length);
-      const outs = batch.map(() => this.#scheme.take(2, level));
+      const outs = batch.map(() => this.#backend.take(2, level));
       this.#ring.relinearise(outs, batch.map(dataOf), level, key);
       batch.forEach((product, index) => product.replace(at(outs, index, 'relinearised ciphertexts'), 2, level));
     }
@@ -152,7 +152,7 @@ export class NativeEvaluator extends BackendEvaluator<NativeKey, NativeKey> {
   protected rescale(a: Ciphertext): void {
     const product = nativeCiphertext(a);
     const { data, size, level } = product;
-    const out = this.#scheme.take(size, level - 1);
+    const out = this.#backend.take(size, level - 1);
     this.#ring.rescale(out, data, size, level);
     product.scale /= Number(this.prime(level));
     product.replace(out, size, level - 1);
@@ -190,7 +190,7 @@ export class NativeEvaluator extends BackendEvaluator<NativeKey, NativeKey> {
 
   /** A ciphertext whose content is undefined. */
   #empty(size: number, level: number, scale: number): NativeCiphertext {
-    return new NativeCiphertext(this.#scheme.pool.give, this.#scheme.take(size, level), { size, level, scale });
+    return new NativeCiphertext(this.#backend.pool.give, this.#backend.take(size, level), { size, level, scale });
   }
 }
 

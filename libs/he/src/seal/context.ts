@@ -8,7 +8,7 @@ import type { Parameters } from '../parameters.ts';
 import { sealCall, type SealModule } from './module.ts';
 import type { RootTable } from './roots.ts';
 
-export class SchemeContext {
+export class BackendContext {
   readonly module: SealModule;
   readonly context: SEALContext;
   /** Data primes, q0 first. */
@@ -56,15 +56,15 @@ export class SchemeContext {
   }
 
   /** For the caller alone, until it gives it back. @throws ParameterError, SealError */
-  static take(parameters: Parameters, module: SealModule): SchemeContext {
-    if (spare?.module !== module || spare.#key !== keyOf(parameters)) return new SchemeContext(parameters, module);
+  static take(parameters: Parameters, module: SealModule): BackendContext {
+    if (spare?.module !== module || spare.#key !== keyOf(parameters)) return new BackendContext(parameters, module);
     const found = spare;
     spare = undefined;
     return found;
   }
 
   /** Nobody must use it after that. */
-  static giveBack(context: SchemeContext): void {
+  static giveBack(context: BackendContext): void {
     if (spare !== undefined) spare.#free();
     spare = context;
   }
@@ -77,7 +77,7 @@ export class SchemeContext {
   }
 }
 
-let spare: SchemeContext | undefined;
+let spare: BackendContext | undefined;
 
 function keyOf({ fingerprint, security }: Parameters): string {
   return `${fingerprint} ${security}`;

@@ -4,19 +4,19 @@ import { BackendEvaluator, type EvaluationKeys } from '../backend-evaluator.ts';
 import type { Ciphertext, Plaintext } from '../ciphertext.ts';
 import { CONJUGATION } from '../galois.ts';
 import { sealCall } from './module.ts';
-import { rawCiphertext, rawPlaintext, SealCiphertext, type Scheme } from './scheme.ts';
+import { rawCiphertext, rawPlaintext, SealCiphertext, type SealBackend } from './seal-backend.ts';
 
 export type SealKeys = EvaluationKeys<RelinKeys, GaloisKeys>;
 
 export const NO_SEAL_KEYS: SealKeys = { relinearisation: undefined, galois: new Map() };
 
 export class SealEvaluator extends BackendEvaluator<RelinKeys, GaloisKeys> {
-  readonly #scheme: Scheme;
+  readonly #backend: SealBackend;
 
   /** @param beforeCostly called before every key switch and product: throwing there abandons the computation */
-  constructor(scheme: Scheme, keys: SealKeys = NO_SEAL_KEYS, beforeCostly?: () => void) {
-    super(scheme, keys, beforeCostly);
-    this.#scheme = scheme;
+  constructor(backend: SealBackend, keys: SealKeys = NO_SEAL_KEYS, beforeCostly?: () => void) {
+    super(backend, keys, beforeCostly);
+    this.#backend = backend;
   }
 
   copy(a: Ciphertext): Ciphertext {
@@ -24,7 +24,7 @@ export class SealEvaluator extends BackendEvaluator<RelinKeys, GaloisKeys> {
   }
 
   negateInPlace(a: Ciphertext): void {
-    sealCall('negate', () => this.#scheme.evaluator.negateInplace(rawCiphertext(a)));
+    sealCall('negate', () => this.#backend.evaluator.negateInplace(rawCiphertext(a)));
   }
 
   protected sum(a: Ciphertext, b: Ciphertext): Ciphertext {
@@ -36,54 +36,54 @@ export class SealEvaluator extends BackendEvaluator<RelinKeys, GaloisKeys> {
   protected difference(a: Ciphertext, b: Ciphertext): Ciphertext {
     const difference = this.copy(a);
     withScaleOf(difference, b, (left, right) =>
-      sealCall('subtract', () => this.#scheme.evaluator.subInplace(left, right)),
+      sealCall('subtract', () => this.#backend.evaluator.subInplace(left, right)),
     );
     return difference;
   }
 
   protected addTo(a: Ciphertext, b: Ciphertext): void {
-    withScaleOf(a, b, (left, right) => sealCall('add', () => this.#scheme.evaluator.addInplace(left, right)));
+    withScaleOf(a, b, (left, right) => sealCall('add', () => this.#backend.evaluator.addInplace(left, right)));
   }
 
   protected addPlainTo(a: Ciphertext, b: Plaintext): void {
     const plain = rawPlaintext(b);
     plain.setScale(a.scale);
-    sealCall('add a plaintext', () => this.#scheme.evaluator.addPlainInplace(rawCiphertext(a), plain));
+    sealCall('add a plaintext', () => this.#backend.evaluator.addPlainInplace(rawCiphertext(a), plain));
   }
 
   protected product(a: Ciphertext, b: Ciphertext): Ciphertext {
     const [left, right] = [rawCiphertext(a), rawCiphertext(b)];
     return this.#produce('multiply', (out) =>
-      left === right ? this.#scheme.evaluator.square(left, out) : this.#scheme.evaluator.multiply(left, right, out),
+      left === right ? this.#backend.evaluator.square(left, out) : this.#backend.evaluator.multiply(left, right, out),
     );
   }
 
   protected plainProduct(a: Ciphertext, b: Plaintext): Ciphertext {
     return this.#produce('multiply by a plaintext', (out) =>
-      this.#scheme.evaluator.multiplyPlain(rawCiphertext(a), rawPlaintext(b), out),
+      this.#backend.evaluator.multiplyPlain(rawCiphertext(a), rawPlaintext(b), out),
     );
   }
 
   protected relinearise(a: Ciphertext): void {
     const key = this.relinearisationKey();
-    sealCall('relinearise', () => this.#scheme.evaluator.relinearizeInplace(rawCiphertext(a), key));
+    sealCall('relinearise', () => this.#backend.evaluator.relinearizeInplace(rawCiphertext(a), key));
   }
 
   protected rescale(a: Ciphertext): void {
-    sealCall('rescale', () => this.#scheme.evaluator.rescaleToNextInplace(rawCiphertext(a)));
+    sealCall('rescale', () => this.#backend.evaluator.rescaleToNextInplace(rawCiphertext(a)));
   }
 
   protected dropped(a: Ciphertext, level: number): Ciphertext {
     return this.#produce('drop a level', (out) =>
-      this.#scheme.evaluator.cipherModSwitchTo(rawCiphertext(a), this.#scheme.parmsId(level), out),
+      this.#backend.evaluator.cipherModSwitchTo(rawCiphertext(a), this.#backend.parmsId(level), out),
     );
   }
 
   protected rotated(a: Ciphertext, step: number): Ciphertext {
     const key = this.galoisKey(step);
     return step === CONJUGATION
-      ? this.#produce('conjugate', (out) => this.#scheme.evaluator.complexConjugate(rawCiphertext(a), key, out))
-      : this.#produce('rotate', (out) => this.#scheme.evaluator.rotateVector(rawCiphertext(a), step, key, out));
+      ? this.#produce('conjugate', (out) => this.#backend.evaluator.complexConjugate(rawCiphertext(a), key, out))
+      : this.#produce('rotate', (out) => this.#backend.evaluator.rotateVector(rawCiphertext(a), step, key, out));
   }
 
   protected setScale(a: Ciphertext, scale: number): void {
@@ -91,7 +91,7 @@ export class SealEvaluator extends BackendEvaluator<RelinKeys, GaloisKeys> {
   }
 
   #produce(operation: string, body: (out: RawCiphertext) => void): Ciphertext {
-    const out = new this.#scheme.seal.Ciphertext();
+    const out = new this.#backend.seal.Ciphertext();
     try {
       sealCall(operation, () => body(out));
     } catch (error) {

@@ -27,11 +27,11 @@ const SETS: readonly { literal: he.ParametersLiteral; security: he.SecurityLevel
 
 for (const { literal, security } of SETS) {
   const parameters = he.Parameters.of(literal, security);
-  describe(`native scheme, ${parameters.name}`, { skip }, async () => {
+  describe(`native backend, ${parameters.name}`, { skip }, async () => {
     if (addon === undefined) return;
-    const seal = await sealBackend.Scheme.open(parameters);
+    const seal = await sealBackend.SealBackend.open(parameters);
     const secret = SecretKeyHolder.generate(seal);
-    const native = new nativeBackend.NativeScheme(addon, parameters);
+    const native = new nativeBackend.NativeBackend(addon, parameters);
     const { slots, maxLevel } = parameters;
     after(() => {
       native[Symbol.dispose]();

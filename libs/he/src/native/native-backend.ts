@@ -74,11 +74,11 @@ export class NativePlaintext implements Plaintext {
   }
 
   [Symbol.dispose](): void {
-    // The scheme keeps plaintexts for reuse; garbage collection frees them.
+    // The backend keeps plaintexts for reuse; garbage collection frees them.
   }
 }
 
-export class NativeScheme implements Disposable {
+export class NativeBackend implements Disposable {
   readonly parameters: Parameters;
   readonly ring: NativeRing;
   readonly pool: BufferPool;

@@ -23,7 +23,7 @@ import { CONJUGATION, galoisElement } from '../galois.ts';
 import type { Parameters } from '../parameters.ts';
 import type { PairedSlots } from '../slots.ts';
 import { addMultiple } from './add-multiple.ts';
-import { SchemeContext } from './context.ts';
+import { BackendContext } from './context.ts';
 import { loadSeal, sealCall, type SealModule } from './module.ts';
 import { RootTable } from './roots.ts';
 
@@ -72,15 +72,15 @@ export class SealPlaintext implements Plaintext {
   }
 }
 
-export class Scheme implements Disposable {
+export class SealBackend implements Disposable {
   readonly parameters: Parameters;
-  readonly #own: SchemeContext;
+  readonly #own: BackendContext;
   readonly #monomials = new Map<string, SealPlaintext>();
   #disposed = false;
 
   private constructor(parameters: Parameters, module: SealModule) {
     this.parameters = parameters;
-    this.#own = SchemeContext.take(parameters, module);
+    this.#own = BackendContext.take(parameters, module);
   }
 
   get module(): SealModule {
@@ -105,21 +105,21 @@ export class Scheme implements Disposable {
     return this.#own.specialPrime;
   }
 
-  /** Shared with the evaluator built on this scheme. */
+  /** Shared with the evaluator built on this backend. */
   get evaluator(): RawEvaluator {
     return this.#own.evaluator;
   }
 
   /** @throws ParameterError when SEAL does not take the parameters */
-  static async open(parameters: Parameters): Promise<Scheme> {
-    return new Scheme(parameters, await loadSeal());
+  static async open(parameters: Parameters): Promise<SealBackend> {
+    return new SealBackend(parameters, await loadSeal());
   }
 
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#dropMonomials();
-    SchemeContext.giveBack(this.#own);
+    BackendContext.giveBack(this.#own);
   }
 
   /** What another library has to know to compute with SEAL's objects: all primes, the special one last, and SEAL's parms_id of every level and of keys. */
@@ -172,7 +172,7 @@ export class Scheme implements Disposable {
     return this.#loadPlaintext(values, level, scale);
   }
 
-  /** X^power as a plaintext of scale 1. The scheme keeps and owns it: do not dispose of it. */
+  /** X^power as a plaintext of scale 1. The backend keeps and owns it: do not dispose of it. */
   monomial(power: number, level: number): SealPlaintext {
     const key = `${level}:${power}`;
     const known = this.#monomials.get(key);
