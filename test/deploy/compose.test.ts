@@ -1,4 +1,7 @@
-/** deploy/compose.yaml: valid by the Compose specification, and right about settings, ends, files and what containers may do. */
+/**
+ * deploy/compose.yaml: valid by the Compose specification, and right about settings, ends, files and what containers
+ * may do.
+ */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Brings what is made from other files up to date: the alerts of deploy/prometheus/rules as an object for the Prometheus operator. */
+/**
+ * Brings what is made from other files up to date: the alerts of deploy/prometheus/rules as an object for the
+ * Prometheus operator.
+ */
 import { existsSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +28,10 @@ export async function prometheusRule(): Promise<string | undefined> {
     metadata: { name: 'blindfit', labels: { 'app.kubernetes.io/component': 'api' } },
     spec: { groups },
   };
-  return `# Made from ${RULES} by: node test/deploy/generate.ts\n${stringify(rule, { lineWidth: 0, aliasDuplicateObjects: false })}`;
+  return (
+    `# Made from ${RULES} by: node ` +
+    `test/deploy/generate.ts\n${stringify(rule, { lineWidth: 120, aliasDuplicateObjects: false })}`
+  );
 }
 
 if (import.meta.main) {

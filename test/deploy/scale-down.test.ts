@@ -1,6 +1,7 @@
 /**
- * What autoscaling relies on, with real processes: a worker that gets SIGTERM takes no more tasks, ends the one it computes,
- * and exits with 0; the job goes on elsewhere to the same model. And the lists that KEDA asks Redis for hold the tasks there are.
+ * What autoscaling relies on, with real processes: a worker that gets SIGTERM takes no more tasks, ends the one it
+ * computes, and exits with 0; the job goes on elsewhere to the same model. And the lists that KEDA asks Redis for hold
+ * the tasks there are.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -13,7 +14,10 @@ import { fitSigmoid, type Hyperparameters } from '@blindfit/training';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, withStack } from '../integration/support.ts';
 import { parseYaml, read, ROOT } from './support.ts';
 
-/** A straight line for a sigmoid, for which a small ring does: threads of node-seal load its keys in a tenth of the time. */
+/**
+ * A straight line for a sigmoid, for which a small ring does: threads of node-seal load its keys in a tenth of the
+ * time.
+ */
 const HYPERPARAMETERS: Partial<Hyperparameters> = { sigmoid: fitSigmoid(1, 8) };
 const DATA = syntheticData(200, 130, 16);
 // Tasks that last long enough to be met in the middle; the stack's own worker inherits it.
@@ -144,7 +148,8 @@ it(
           assert.ok(!lines.some(({ msg }) => /failed|tried again/.test(msg)), `${name} gave no task up`);
         }
         t.diagnostic(
-          `demand in ${demand.length} looks: at most ${Math.max(...demand)}, zero in ${demand.filter((each) => each === 0).length}`,
+          `demand in ${demand.length} looks: at most ${Math.max(...demand)}, zero in ` +
+            `${demand.filter((each) => each === 0).length}`,
         );
         assert.ok(Math.max(...demand) >= 2, 'the lists hold the tasks that wait and run');
         assert.deepEqual(

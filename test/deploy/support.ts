@@ -1,4 +1,7 @@
-/** What the tests of the deployment share: files of the repository, rendered manifests, and what the services understand. */
+/**
+ * What the tests of the deployment share: files of the repository, rendered manifests, and what the services
+ * understand.
+ */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -121,9 +124,12 @@ export function environmentProblems(
   return problems;
 }
 
-/** Which commands read a variable, from the tables of docs/configuration.md and docs/observability.md, which are made from the commands. */
+/**
+ * Which commands read a variable, from the tables of docs/configuration.md and docs/observability.md, which are made
+ * from the commands.
+ */
 export async function readers(): Promise<Map<string, readonly string[]>> {
   const tables = `${await read('docs/configuration.md')}\n${await read('docs/observability.md')}`;
-  const rows = Array.from(tables.matchAll(/^\| `([A-Z_0-9]+)`.*\| ([a-z, ]+) \|$/gm));
+  const rows = Array.from(tables.matchAll(/^\| `([A-Z_0-9]+)`.*\| ([a-z, ]+?) +\|$/gm));
   return new Map(rows.map(([, name = '', commands = '']) => [name, commands.split(', ')]));
 }

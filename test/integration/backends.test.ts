@@ -1,6 +1,7 @@
 /**
- * The same small job, encrypted once, on everything a cluster may stand on: a Redis Cluster of three nodes, Redis behind
- * TLS with a user who may do little, and blobs in S3. Evaluation is deterministic: the models are the same, bit for bit.
+ * The same small job, encrypted once, on everything a cluster may stand on: a Redis Cluster of three nodes, Redis
+ * behind TLS with a user who may do little, and blobs in S3. Evaluation is deterministic: the models are the same, bit
+ * for bit.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';

@@ -1,4 +1,7 @@
-/** Blobs are collected while a job runs, with the shortest times: the job does not notice, and afterwards only what is needed is left. */
+/**
+ * Blobs are collected while a job runs, with the shortest times: the job does not notice, and afterwards only what is
+ * needed is left.
+ */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { utimes } from 'node:fs/promises';
@@ -98,7 +101,8 @@ it('collection during a running job: the model is the right one, and nothing but
       ];
       const whileItRan = ({ at }: { at: number }): boolean => at < Date.parse(job.finishedAt ?? '');
       t.diagnostic(
-        `${seconds} s; ${small.filter(whileItRan).length} of ${garbage} left-overs collected meanwhile, ${large.length} intermediates afterwards`,
+        `${seconds} s; ${small.filter(whileItRan).length} of ${garbage} left-overs collected meanwhile, ` +
+          `${large.length} intermediates afterwards`,
       );
       assert.equal(small.length, garbage);
       assert.ok(small.filter(whileItRan).length >= 2, 'it was collected while the job ran');

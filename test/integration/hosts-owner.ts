@@ -1,8 +1,8 @@
 /**
- * The owner's side of hosts.test.ts, a process in a network namespace of its own. Encrypts a job once and submits it twice:
- * undisturbed, then while a worker is cut off. Says on stdout, in lines of JSON, how far it is.
- * Arguments: address of the API, its token, a directory, and the addresses of the metrics of the worker that stays and of the
- * one that is cut off.
+ * The owner's side of hosts.test.ts, a process in a network namespace of its own. Encrypts a job once and submits it
+ * twice: undisturbed, then while a worker is cut off. Says on stdout, in lines of JSON, how far it is. Arguments:
+ * address of the API, its token, a directory, and the addresses of the metrics of the worker that stays and of the one
+ * that is cut off.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,8 +1,8 @@
 /**
- * Several machines: hosts made of network namespaces, each with an address of its own, on a switch in a namespace of its own.
- * Host a: API, Redis and blobs; host b: a scheduler; hosts c and d: a worker each, so that one can be cut off without the
- * other; host o: the owner. A job runs across them, one worker loses its cable for a minute, and the model is the same bit
- * for bit. Nothing of it touches the network of this machine.
+ * Several machines: hosts made of network namespaces, each with an address of its own, on a switch in a namespace of
+ * its own. Host a: API, Redis and blobs; host b: a scheduler; hosts c and d: a worker each, so that one can be cut off
+ * without the other; host o: the owner. A job runs across them, one worker loses its cable for a minute, and the model
+ * is the same bit for bit. Nothing of it touches the network of this machine.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
@@ -119,7 +119,10 @@ class Processes implements AsyncDisposable {
     return child;
   }
 
-  /** Waits for a line of the program's output, of which `read` makes something. @throws Error with the end of its log when it ends before */
+  /**
+   * Waits for a line of the program's output, of which `read` makes something.
+   * @throws Error with the end of its log when it ends before
+   */
   async line<T>(child: ChildProcess, name: string, read: (line: string) => T | undefined): Promise<T> {
     assert.ok(child.stdout !== null);
     const { stdout } = child;

@@ -1,7 +1,7 @@
 /**
- * What all services of a running stack serve to Prometheus, after jobs of which one succeeds with refreshes, one fails and one is
- * cancelled: names, units, labels and help by the conventions, nothing that names a job, all of it documented, and values that
- * agree with what the jobs did.
+ * What all services of a running stack serve to Prometheus, after jobs of which one succeeds with refreshes, one fails
+ * and one is cancelled: names, units, labels and help by the conventions, nothing that names a job, all of it
+ * documented, and values that agree with what the jobs did.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * Encrypted prediction from end to end: a training whose model stays on the servers, and the scores of new samples by it,
- * against those of the decrypted weights. 128-bit parameters, real processes, the real command line.
+ * Encrypted prediction from end to end: a training whose model stays on the servers, and the scores of new samples by
+ * it, against those of the decrypted weights. 128-bit parameters, real processes, the real command line.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

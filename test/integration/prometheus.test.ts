@@ -1,6 +1,7 @@
 /**
- * A real Prometheus with the committed configuration and rules scrapes a real stack while jobs run: one succeeds after a
- * refresh, one fails, one is cancelled, one awaits its owner. Then it is asked everything that is in dashboards and rules.
+ * A real Prometheus with the committed configuration and rules scrapes a real stack while jobs run: one succeeds after
+ * a refresh, one fails, one is cancelled, one awaits its owner. Then it is asked everything that is in dashboards and
+ * rules.
  */
 import assert from 'node:assert/strict';
 import { cp, mkdir, writeFile } from 'node:fs/promises';
@@ -26,14 +27,20 @@ const DATA = syntheticData(40, 20, 4);
 const HYPERPARAMETERS = { ...DEFAULT_HYPERPARAMETERS, iterations: 2 };
 const PAIRS = 2;
 
-/** Selectors that rightly match nothing in a healthy cluster, and what is asked instead, so that a wrong name cannot hide. */
+/**
+ * Selectors that rightly match nothing in a healthy cluster, and what is asked instead, so that a wrong name cannot
+ * hide.
+ */
 const ABSENT: Readonly<Record<string, string>> = {
   'ALERTS{alertname=~"Blindfit.+", alertstate="firing"}': 'ALERTS{alertname=~"Blindfit.+", alertstate="pending"}',
   'blindfit_http_request_duration_seconds_count{status=~"5..", route!="/readyz"}':
     'blindfit_http_request_duration_seconds_count{status=~"2..", route!="/readyz"}',
 };
 
-/** Series that come with the first collection of blobs, a minute after the start: sometimes within this test. catalogue.test.ts looks at their names. */
+/**
+ * Series that come with the first collection of blobs, a minute after the start: sometimes within this test.
+ * catalogue.test.ts looks at their names.
+ */
 const LATER = ['blindfit_blob_bytes'];
 
 /** Expressions that have no answer in a healthy cluster. All they are made of is checked selector by selector. */
@@ -55,7 +62,8 @@ it(
       const ran = await runJobs(client, server, join(directory, 'keys'));
       using prepared = ran.prepared;
       const { jobs } = ran;
-      // All questions are asked of one moment, at which all is scraped that happened, and rules have looked at it: a scrape that comes late or fails on a busy machine changes nothing about it.
+      // All questions are asked of one moment, at which all is scraped that happened, and rules have looked at it: a
+      // scrape that comes late or fails on a busy machine changes nothing about it.
       const over = Date.now() / 1000;
       const at = await until(
         server,
@@ -190,7 +198,8 @@ it(
           assert.equal(
             await one(
               prometheus,
-              `sum(blindfit_job_tasks_done_total{blindfit_job="${job.id}", kind=~"start|forward|backward"}) or vector(0)`,
+              `sum(blindfit_job_tasks_done_total{blindfit_job="${job.id}", kind=~"start|forward|backward"}) or ` +
+                'vector(0)',
             ),
             job.progress.tasksDone,
             job.state,
@@ -298,7 +307,11 @@ async function damaged(client: BlindfitClient, { manifest }: Prepared): Promise<
   return { ...manifest, blobs: { ...manifest.blobs, gradientFeatures: [[digest, ...row], ...rows] } };
 }
 
-/** Waits until all expressions have a value at the same time. @returns that time, in seconds since the epoch @throws Error after two minutes */
+/**
+ * Waits until all expressions have a value at the same time.
+ * @returns that time, in seconds since the epoch
+ * @throws Error after two minutes
+ */
 async function until(prometheus: Prometheus, ...wanted: readonly string[]): Promise<number> {
   const deadline = Date.now() + 120_000;
   for (;;) {

@@ -256,7 +256,8 @@ describe('refresh', () => {
         }).weights;
         const error = largestError(model.weights, clear);
         t.diagnostic(
-          `largest weight error against the clear twin: ${error.toExponential(2)}; accuracy ${report.accuracy.toFixed(3)}`,
+          `largest weight error against the clear twin: ${error.toExponential(2)}; accuracy ` +
+            report.accuracy.toFixed(3),
         );
         assert.ok(error < 1e-4, `largest weight error ${error}`);
       });

@@ -1,7 +1,7 @@
 /**
- * What operators see of jobs besides metrics: one trace a job at a collector that speaks OTLP, and logs, neither of which
- * tells a secret or anything of the data. Real processes, real Redis with a password, jobs that succeed after refreshes,
- * fail and are cancelled.
+ * What operators see of jobs besides metrics: one trace a job at a collector that speaks OTLP, and logs, neither of
+ * which tells a secret or anything of the data. Real processes, real Redis with a password, jobs that succeed after
+ * refreshes, fail and are cancelled.
  */
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
@@ -93,7 +93,9 @@ interface Run {
   /** Jobs by what became of them. */
   readonly jobs: Readonly<Record<'succeeded' | 'failed' | 'cancelled', JobView>>;
   readonly refreshes: number;
-  /** What the operators' page tells: of each queue whether anybody takes its entries, and of a task what waited for it. */
+  /**
+   * What the operators' page tells: of each queue whether anybody takes its entries, and of a task what waited for it.
+   */
   readonly board: {
     readonly queues: readonly { readonly name: string; readonly hasWorkers: boolean | null }[];
     readonly flow: string;
@@ -217,8 +219,8 @@ async function filesBelow(directory: string): Promise<string[]> {
 }
 
 /**
- * Texts that would show bytes: themselves if they are text, else pieces from all over them in hexadecimal, in base64 as it
- * would be at every offset, and as numbers.
+ * Texts that would show bytes: themselves if they are text, else pieces from all over them in hexadecimal, in base64 as
+ * it would be at every offset, and as numbers.
  */
 function tracesOf(secret: Uint8Array): string[] {
   const bytes = Buffer.from(secret);

@@ -1,6 +1,6 @@
 /**
- * Dashboards and rules ask for metrics and labels that docs/metrics.md lists, which is made from the code. The integration
- * test asks a real Prometheus; this one needs none.
+ * Dashboards and rules ask for metrics and labels that docs/metrics.md lists, which is made from the code. The
+ * integration test asks a real Prometheus; this one needs none.
  */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
@@ -13,7 +13,7 @@ import { rules } from './files.ts';
 function documented(): Map<string, Set<string>> {
   const metrics = new Map<string, Set<string>>();
   for (const [, name = '', type = '', labels = ''] of read('docs/metrics.md').matchAll(
-    /^\| `(blindfit_[a-z0-9_]+)` \| (\w+) \| ([^|]*) \|/gm,
+    /^\| `(blindfit_[a-z0-9_]+)` +\| (\w+) +\| ([^|]*) \|/gm,
   )) {
     const all = [
       ...labels

@@ -1,6 +1,6 @@
 /**
- * Programs of Debian packages that a test needs: on PATH, or else unpacked from the package without installing it, as any
- * user. Where neither works there is a reason to skip the test with.
+ * Programs of Debian packages that a test needs: on PATH, or else unpacked from the package without installing it, as
+ * any user. Where neither works there is a reason to skip the test with.
  */
 import { execFile } from 'node:child_process';
 import { access, chmod, constants, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
@@ -37,7 +37,8 @@ export async function findPrograms(packageName: string, programs: readonly strin
       (stderr ?? '').split('\n').find((line) => line.startsWith('E:')) ??
       (error instanceof Error ? error.message.split('\n')[0] : String(error));
     return {
-      reason: `${programs.join(' and ')} are not on PATH, and Debian's package ${packageName} cannot be had: ${said ?? ''}`,
+      reason:
+        `${programs.join(' and ')} are not on PATH, and Debian's package ${packageName} cannot be had: ` + (said ?? ''),
     };
   }
 }

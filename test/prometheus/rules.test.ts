@@ -1,4 +1,7 @@
-/** Prometheus' own tool checks the configuration and the rules and runs their tests; every alert has all its reader needs. */
+/**
+ * Prometheus' own tool checks the configuration and the rules and runs their tests; every alert has all its reader
+ * needs.
+ */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -50,16 +53,20 @@ describe('promtool', async () => {
     else t.skip(found.reason);
   });
 
-  it('is not told of a scrape that would be refused: service discovery sends a token as it is, unless told what it is', () => {
-    const files = readdirSync(DIRECTORY).filter((name) => name.endsWith('.yml'));
-    const lists = files.flatMap((name) =>
-      (readYaml(join(DIRECTORY, name)) as Config).scrape_configs.flatMap(({ http_sd_configs: found = [] }) =>
-        found.map(({ authorization }) => ({ name, authorization })),
-      ),
-    );
-    assert.ok(lists.length > 0);
-    for (const { name, authorization } of lists) assert.equal(authorization?.type, 'Bearer', name);
-  });
+  it(
+    'is not told of a scrape that would be refused: service discovery sends a token as it is, unless ' +
+      'told what it is',
+    () => {
+      const files = readdirSync(DIRECTORY).filter((name) => name.endsWith('.yml'));
+      const lists = files.flatMap((name) =>
+        (readYaml(join(DIRECTORY, name)) as Config).scrape_configs.flatMap(({ http_sd_configs: found = [] }) =>
+          found.map(({ authorization }) => ({ name, authorization })),
+        ),
+      );
+      assert.ok(lists.length > 0);
+      for (const { name, authorization } of lists) assert.equal(authorization?.type, 'Bearer', name);
+    },
+  );
 
   it('accepts the rules', async (t) => {
     await promtool(t, DIRECTORY, 'check', 'rules', ...yamlFiles('rules'));
@@ -112,26 +119,30 @@ describe('rules', () => {
     assert.equal(new Set(names).size, names.length, 'no name is used twice');
   });
 
-  it('every alert has a severity, a summary, a description, and a section of the runbook; every section has its alert', async () => {
-    const runbook = await readFile(fileURLToPath(new URL('../../docs/runbook.md', import.meta.url)), 'utf8');
-    const sections = new Map(
-      runbook
-        .split(/^## /m)
-        .slice(1)
-        .map((text): [string, string] => [text.slice(0, text.indexOf('\n')), text]),
-    );
-    assert.deepEqual([...sections.keys()].sort(), alerts.map(({ alert }) => alert ?? '').sort());
-    for (const { alert = '', labels = {}, annotations = {} } of alerts) {
-      assert.match(labels['severity'] ?? '', /^(critical|warning)$/, alert);
-      for (const name of ['summary', 'description'])
-        assert.match(annotations[name] ?? '', /\w{3}/, `${alert}: ${name}`);
-      assert.equal(annotations['runbook_url'], `${DOCS_URL}/runbook.md#${alert.toLowerCase()}`);
-      const section = sections.get(alert) ?? '';
-      for (const part of ['Means', 'Check', 'Do'])
-        assert.match(section, new RegExp(`^\\*\\*${part}\\*\\* `, 'm'), `${alert} lacks "${part}"`);
-      assert.ok(section.includes(`(${labels['severity'] ?? ''})`), `the section of ${alert} says another severity`);
-    }
-  });
+  it(
+    'every alert has a severity, a summary, a description, and a section of the runbook; every section ' +
+      'has its alert',
+    async () => {
+      const runbook = await readFile(fileURLToPath(new URL('../../docs/runbook.md', import.meta.url)), 'utf8');
+      const sections = new Map(
+        runbook
+          .split(/^## /m)
+          .slice(1)
+          .map((text): [string, string] => [text.slice(0, text.indexOf('\n')), text]),
+      );
+      assert.deepEqual([...sections.keys()].sort(), alerts.map(({ alert }) => alert ?? '').sort());
+      for (const { alert = '', labels = {}, annotations = {} } of alerts) {
+        assert.match(labels['severity'] ?? '', /^(critical|warning)$/, alert);
+        for (const name of ['summary', 'description'])
+          assert.match(annotations[name] ?? '', /\w{3}/, `${alert}: ${name}`);
+        assert.equal(annotations['runbook_url'], `${DOCS_URL}/runbook.md#${alert.toLowerCase()}`);
+        const section = sections.get(alert) ?? '';
+        for (const part of ['Means', 'Check', 'Do'])
+          assert.match(section, new RegExp(`^\\*\\*${part}\\*\\* `, 'm'), `${alert} lacks "${part}"`);
+        assert.ok(section.includes(`(${labels['severity'] ?? ''})`), `the section of ${alert} says another severity`);
+      }
+    },
+  );
 
   it('dashboards link to sections that there are', () => {
     const anchors = new Set(alerts.map(({ alert = '' }) => alert.toLowerCase()));

@@ -32,7 +32,12 @@ export interface TargetState {
 
 export interface Prometheus extends AsyncDisposable {
   readonly url: string;
-  /** An instant query. @param at seconds since the epoch @default now @throws Error with what Prometheus says of a bad one */
+  /**
+   * An instant query.
+   * @param at seconds since the epoch
+   * @default now
+   * @throws Error with what Prometheus says of a bad one
+   */
   query(expr: string, at?: number): Promise<Sample[]>;
   rules(): Promise<RuleState[]>;
   targets(): Promise<TargetState[]>;

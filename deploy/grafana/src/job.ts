@@ -7,7 +7,10 @@ import { jobVariable } from './variables.ts';
 /** Which job. Every API tells the same of it, hence the maximum everywhere below. */
 const JOB = 'blindfit_job="$blindfit_job"';
 /** Seconds since its submission, until its end. */
-const ELAPSED = `max(blindfit_job_ended_timestamp_seconds{${JOB}} or 0 * blindfit_job_submitted_timestamp_seconds{${JOB}} + time()) - max(blindfit_job_submitted_timestamp_seconds{${JOB}})`;
+const ELAPSED =
+  `max(blindfit_job_ended_timestamp_seconds{${JOB}} or 0 * ` +
+  `blindfit_job_submitted_timestamp_seconds{${JOB}} + time()) - ` +
+  `max(blindfit_job_submitted_timestamp_seconds{${JOB}})`;
 
 /** One job: how far it is, what it does, and what holds it up. */
 export function job(): ClassicDashboard {
@@ -15,7 +18,8 @@ export function job(): ClassicDashboard {
     uid: UIDS.job,
     title: 'Blindfit: Job',
     description:
-      'One job, chosen above. Its series exist while it is active and for ten minutes after its end; choose a time at which it was.',
+      'One job, chosen above. Its series exist while it is active and for ten minutes after its end; ' +
+      'choose a time at which it was.',
     from: 'now-1h',
     variables: [jobVariable()],
     links: [toDashboard('Overview', UIDS.overview)],
@@ -67,7 +71,9 @@ export function job(): ClassicDashboard {
             description: 'If the rest goes as quickly as what is done, waits for the owner included.',
             queries: [
               {
-                expr: `(${ELAPSED}) * (1 - max(blindfit_job_progress_ratio{${JOB}})) / (max(blindfit_job_progress_ratio{${JOB}}) > 0)`,
+                expr:
+                  `(${ELAPSED}) * (1 - max(blindfit_job_progress_ratio{${JOB}})) / ` +
+                  `(max(blindfit_job_progress_ratio{${JOB}}) > 0)`,
                 legend: 'remaining',
               },
             ],
@@ -83,7 +89,8 @@ export function job(): ClassicDashboard {
               [3600, 'orange'],
             ],
             description:
-              'How long the oldest request for a refresh has waited; 0 when there is none. The owner’s client answers it: blindfit attach, on the owner’s machine.',
+              'How long the oldest request for a refresh has waited; 0 when there is none. The owner’s client ' +
+              'answers it: blindfit attach, on the owner’s machine.',
             queries: [{ expr: `max(blindfit_job_awaiting_refresh_seconds{${JOB}})`, legend: 'waits' }],
             documents: [runbook('BlindfitAwaitingRefresh')],
           }),
@@ -152,7 +159,9 @@ export function job(): ClassicDashboard {
             description: 'Mean over the tasks that ended at this time. Tasks are cut to take 0.2 to 2 s.',
             queries: [
               {
-                expr: `max by (kind) (rate(blindfit_job_task_seconds_total{${JOB}}[$__rate_interval])) / (max by (kind) (rate(blindfit_job_tasks_done_total{${JOB}}[$__rate_interval])) > 0)`,
+                expr:
+                  `max by (kind) (rate(blindfit_job_task_seconds_total{${JOB}}[$__rate_interval])) / (max by ` +
+                  `(kind) (rate(blindfit_job_tasks_done_total{${JOB}}[$__rate_interval])) > 0)`,
                 legend: '{{kind}}',
               },
             ],
@@ -176,10 +185,13 @@ export function job(): ClassicDashboard {
               [10, 'red'],
             ],
             description:
-              'How many times the mean the slowest task took. Beyond 3 some worker is slower than the rest, or its machine has other things to do.',
+              'How many times the mean the slowest task took. Beyond 3 some worker is slower than the rest, or ' +
+              'its machine has other things to do.',
             queries: [
               {
-                expr: `max by (kind) (blindfit_job_task_max_seconds{${JOB}}) / (max by (kind) (blindfit_job_task_seconds_total{${JOB}} / blindfit_job_tasks_done_total{${JOB}}) > 0)`,
+                expr:
+                  `max by (kind) (blindfit_job_task_max_seconds{${JOB}}) / (max by (kind) ` +
+                  `(blindfit_job_task_seconds_total{${JOB}} / blindfit_job_tasks_done_total{${JOB}}) > 0)`,
                 legend: '{{kind}}',
               },
             ],

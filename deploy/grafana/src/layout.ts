@@ -70,7 +70,8 @@ export function dashboard({
       line += built.gridPos?.w ?? 0;
       if (line > COLUMNS)
         throw new RangeError(
-          `${title}, ${section.title}: "${built.title ?? ''}" ends in column ${line} of ${COLUMNS}; make the panels of its line narrower`,
+          `${title}, ${section.title}: "${built.title ?? ''}" ends in column ${line} of ${COLUMNS}; make the ` +
+            'panels of its line narrower',
         );
       if (line === COLUMNS) line = 0;
       builder.withPanel({ build: () => built });

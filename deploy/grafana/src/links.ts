@@ -7,7 +7,10 @@ export const UIDS = { overview: 'blindfit-overview', job: 'blindfit-job', worker
 /** What all dashboards of ours carry, and the menu between them lists. */
 export const TAG = 'blindfit';
 
-/** Where this project's `docs` folder can be read. A place holder: deploy/README.md says how to put yours in, here and in the alerting rules. */
+/**
+ * Where this project's `docs` folder can be read. A place holder: deploy/README.md says how to put yours in, here and
+ * in the alerting rules.
+ */
 export const DOCS_URL = 'https://blindfit.example.org/docs';
 
 /** A section of the runbook. @param heading as it is written there; the page itself without one */

@@ -13,7 +13,8 @@ export function overview(): ClassicDashboard {
     uid: UIDS.overview,
     title: 'Blindfit: Overview',
     description:
-      'Jobs, throughput, queues, refreshes and errors of a whole cluster. Figures of the cluster are read from Redis by the API and by every scheduler; the largest is shown, never the sum.',
+      'Jobs, throughput, queues, refreshes and errors of a whole cluster. Figures of the cluster are read ' +
+      'from Redis by the API and by every scheduler; the largest is shown, never the sum.',
     from: 'now-3h',
     variables: [],
     sections: [
@@ -38,7 +39,8 @@ export function overview(): ClassicDashboard {
               [10, 'yellow'],
             ],
             description:
-              'Accepted, not started. It should be 0 but for moments: a scheduler starts a job at once, whatever the workers have to do.',
+              'Accepted, not started. It should be 0 but for moments: a scheduler starts a job at once, whatever ' +
+              'the workers have to do.',
             queries: [{ expr: 'max(blindfit_jobs{state="queued"})', legend: 'queued' }],
             documents: [runbook('BlindfitNoScheduler')],
           }),
@@ -78,7 +80,9 @@ export function overview(): ClassicDashboard {
             description: 'Share of the workers’ compute threads that work on a task at this moment.',
             queries: [
               {
-                expr: 'sum(blindfit_threads_busy and on (job, instance) blindfit_tasks_stalled_total) / sum(blindfit_threads and on (job, instance) blindfit_tasks_stalled_total)',
+                expr:
+                  'sum(blindfit_threads_busy and on (job, instance) blindfit_tasks_stalled_total) / ' +
+                  'sum(blindfit_threads and on (job, instance) blindfit_tasks_stalled_total)',
                 legend: 'busy',
               },
             ],
@@ -95,7 +99,8 @@ export function overview(): ClassicDashboard {
               [600, 'red'],
             ],
             description:
-              'How long the task that has waited longest has been in the queue. Seconds are normal; minutes mean that there are too few workers.',
+              'How long the task that has waited longest has been in the queue. Seconds are normal; minutes mean ' +
+              'that there are too few workers.',
             queries: [{ expr: 'max(blindfit_queue_oldest_wait_seconds{queue="tasks"})', legend: 'oldest' }],
             documents: [runbook('BlindfitQueueLag')],
           }),
@@ -197,7 +202,8 @@ export function overview(): ClassicDashboard {
             unit: 'suffix: samples/s',
             empty: 'Nothing is trained',
             description:
-              'Rows of the batches of finished iterations in a second, each counted once for each pair of classes: comparable between jobs of different size.',
+              'Rows of the batches of finished iterations in a second, each counted once for each pair of ' +
+              'classes: comparable between jobs of different size.',
             queries: [{ expr: 'sum(rate(blindfit_samples_total[$__rate_interval]))', legend: 'samples' }],
           }),
           graph({
@@ -226,7 +232,8 @@ export function overview(): ClassicDashboard {
             unit: 'none',
             empty: 'No queues',
             description:
-              'Entries that wait, are tried again later, or are worked on. Autoscaling of workers looks at the waiting tasks.',
+              'Entries that wait, are tried again later, or are worked on. Autoscaling of workers looks at the ' +
+              'waiting tasks.',
             queries: [
               {
                 expr: 'max by (queue, state) (blindfit_queue_jobs{state=~"waiting|prioritized|delayed|active"})',
@@ -244,7 +251,8 @@ export function overview(): ClassicDashboard {
               [600, 'red'],
             ],
             description:
-              'Age of the oldest waiting entry of each queue; 0 when none waits. Above the line for long: start more workers.',
+              'Age of the oldest waiting entry of each queue; 0 when none waits. Above the line for long: start ' +
+              'more workers.',
             queries: [{ expr: 'max by (queue) (blindfit_queue_oldest_wait_seconds)', legend: '{{queue}}' }],
             documents: [runbook('BlindfitQueueLag')],
           }),
@@ -254,14 +262,19 @@ export function overview(): ClassicDashboard {
             unit: 's',
             empty: 'No task was taken',
             description:
-              'How long the tasks that were taken had waited: half of them no longer than the median, 95 % no longer than the other.',
+              'How long the tasks that were taken had waited: half of them no longer than the median, 95 % no ' +
+              'longer than the other.',
             queries: [
               {
-                expr: 'histogram_quantile(0.5, sum by (le) (rate(blindfit_task_wait_seconds_bucket[$__rate_interval])))',
+                expr:
+                  'histogram_quantile(0.5, sum by (le) ' +
+                  '(rate(blindfit_task_wait_seconds_bucket[$__rate_interval])))',
                 legend: 'median',
               },
               {
-                expr: 'histogram_quantile(0.95, sum by (le) (rate(blindfit_task_wait_seconds_bucket[$__rate_interval])))',
+                expr:
+                  'histogram_quantile(0.95, sum by (le) ' +
+                  '(rate(blindfit_task_wait_seconds_bucket[$__rate_interval])))',
                 legend: '95 %',
               },
             ],
@@ -290,7 +303,8 @@ export function overview(): ClassicDashboard {
               [3600, 'orange'],
             ],
             description:
-              'Age of the oldest refresh request that nobody has answered; 0 when there is none. Above the line the owner’s client is probably not running.',
+              'Age of the oldest refresh request that nobody has answered; 0 when there is none. Above the line ' +
+              'the owner’s client is probably not running.',
             queries: [{ expr: 'max(blindfit_refresh_oldest_wait_seconds)', legend: 'oldest request' }],
             documents: [runbook('BlindfitAwaitingRefresh')],
           }),
@@ -300,14 +314,19 @@ export function overview(): ClassicDashboard {
             unit: 's',
             empty: 'No refresh was answered',
             description:
-              'From the request to the owner’s answer: half of them no longer than the median, 95 % no longer than the other.',
+              'From the request to the owner’s answer: half of them no longer than the median, 95 % no longer ' +
+              'than the other.',
             queries: [
               {
-                expr: 'histogram_quantile(0.5, sum by (le) (rate(blindfit_refresh_wait_seconds_bucket[$__rate_interval])))',
+                expr:
+                  'histogram_quantile(0.5, sum by (le) ' +
+                  '(rate(blindfit_refresh_wait_seconds_bucket[$__rate_interval])))',
                 legend: 'median',
               },
               {
-                expr: 'histogram_quantile(0.95, sum by (le) (rate(blindfit_refresh_wait_seconds_bucket[$__rate_interval])))',
+                expr:
+                  'histogram_quantile(0.95, sum by (le) ' +
+                  '(rate(blindfit_refresh_wait_seconds_bucket[$__rate_interval])))',
                 legend: '95 %',
               },
             ],
@@ -324,7 +343,8 @@ export function overview(): ClassicDashboard {
             stacked: true,
             empty: 'Every task succeeded',
             description:
-              'Retried: tried again shortly. Failed: for good, and their job with them. Cancelled: their job had ended.',
+              'Retried: tried again shortly. Failed: for good, and their job with them. Cancelled: their job had ' +
+              'ended.',
             queries: [
               {
                 expr: 'sum by (outcome) (rate(blindfit_tasks_total{outcome!="completed"}[$__rate_interval]))',
@@ -340,7 +360,8 @@ export function overview(): ClassicDashboard {
             bars: true,
             empty: 'Nothing stalled',
             description:
-              'Tasks and job steps taken back from a process that died or stopped answering, and locks that could not be renewed. Nothing is lost; another process does them.',
+              'Tasks and job steps taken back from a process that died or stopped answering, and locks that ' +
+              'could not be renewed. Nothing is lost; another process does them.',
             queries: [
               { expr: 'sum(increase(blindfit_tasks_stalled_total[$__rate_interval]))', legend: 'tasks' },
               { expr: 'sum(increase(blindfit_steps_stalled_total[$__rate_interval]))', legend: 'job steps' },
@@ -362,7 +383,8 @@ export function overview(): ClassicDashboard {
               [900, 'red'],
             ],
             description:
-              'Of the jobs that run and do not wait for their owner: the longest time since one of their tasks or iterations was recorded.',
+              'Of the jobs that run and do not wait for their owner: the longest time since one of their tasks ' +
+              'or iterations was recorded.',
             queries: [{ expr: 'max(blindfit_job_oldest_progress_seconds)', legend: 'oldest progress' }],
             documents: [runbook('BlindfitNoProgress')],
           }),
@@ -393,18 +415,25 @@ export function overview(): ClassicDashboard {
             unit: 's',
             empty: 'No requests',
             description:
-              'From the request line to the last byte of the answer, uploads and downloads included, streams of events left out.',
+              'From the request line to the last byte of the answer, uploads and downloads included, streams of ' +
+              'events left out.',
             queries: [
               {
-                expr: `histogram_quantile(0.5, sum by (le) (rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`,
+                expr:
+                  'histogram_quantile(0.5, sum by (le) ' +
+                  `(rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`,
                 legend: 'median',
               },
               {
-                expr: `histogram_quantile(0.95, sum by (le) (rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`,
+                expr:
+                  'histogram_quantile(0.95, sum by (le) ' +
+                  `(rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`,
                 legend: '95 %',
               },
               {
-                expr: `histogram_quantile(0.99, sum by (le) (rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`,
+                expr:
+                  'histogram_quantile(0.99, sum by (le) ' +
+                  `(rate(blindfit_http_request_duration_seconds_bucket{${ANSWERS}}[$__rate_interval])))`,
                 legend: '99 %',
               },
             ],
@@ -454,7 +483,8 @@ export function overview(): ClassicDashboard {
               [0.85, 'red'],
             ],
             description:
-              'Share of maxmemory, or of the machine’s memory where none is set. A full Redis with noeviction refuses writes, and every job stops.',
+              'Share of maxmemory, or of the machine’s memory where none is set. A full Redis with noeviction ' +
+              'refuses writes, and every job stops.',
             queries: [
               { expr: 'max(blindfit_redis_memory_used_bytes / blindfit_redis_memory_limit_bytes)', legend: 'used' },
             ],

@@ -19,8 +19,8 @@ export function datasourceVariable(): DatasourceVariableBuilder {
 }
 
 /**
- * Narrows every query of a dashboard by any label, for a Prometheus that scrapes several clusters (namespace, cluster, job):
- * which label tells them apart is not for the dashboard to know.
+ * Narrows every query of a dashboard by any label, for a Prometheus that scrapes several clusters (namespace, cluster,
+ * job): which label tells them apart is not for the dashboard to know.
  */
 export function filtersVariable(): AdHocVariableBuilder {
   return new AdHocVariableBuilder('filters')

@@ -54,7 +54,8 @@ export function workers(): ClassicDashboard {
             unit: 'none',
             empty: 'No worker',
             description:
-              'What evaluates ciphertexts in each worker, its threads and its memory. A click on an address shows that worker alone.',
+              'What evaluates ciphertexts in each worker, its threads and its memory. A click on an address ' +
+              'shows that worker alone.',
             queries: [
               { expr: `max by (instance, evaluator, kernel) (blindfit_evaluator_info{${WORKER}})`, legend: '' },
               { expr: `max by (instance) (blindfit_threads{${WORKER}})`, legend: '' },
@@ -83,10 +84,13 @@ export function workers(): ClassicDashboard {
             max: 1,
             empty: 'No worker',
             description:
-              'Share of their time that threads spent on tasks. Low while tasks wait: look at Redis and the store. Low while none wait: there are more workers than work.',
+              'Share of their time that threads spent on tasks. Low while tasks wait: look at Redis and the ' +
+              'store. Low while none wait: there are more workers than work.',
             queries: [
               {
-                expr: `sum by (instance) (rate(blindfit_thread_busy_seconds_total{${WORKER}}[$__rate_interval])) / sum by (instance) (blindfit_threads{${WORKER}})`,
+                expr:
+                  `sum by (instance) (rate(blindfit_thread_busy_seconds_total{${WORKER}}[$__rate_interval])) / sum ` +
+                  `by (instance) (blindfit_threads{${WORKER}})`,
                 legend: '{{instance}}',
               },
             ],
@@ -108,7 +112,9 @@ export function workers(): ClassicDashboard {
             description: '95 % of the tasks of a kind took no longer, from leaving the queue to the recorded result.',
             queries: [
               {
-                expr: `histogram_quantile(0.95, sum by (le, kind) (rate(blindfit_task_duration_seconds_bucket{${WORKER}}[$__rate_interval])))`,
+                expr:
+                  'histogram_quantile(0.95, sum by (le, kind) ' +
+                  `(rate(blindfit_task_duration_seconds_bucket{${WORKER}}[$__rate_interval])))`,
                 legend: '{{kind}}',
               },
             ],
@@ -138,10 +144,13 @@ export function workers(): ClassicDashboard {
             unit: 'ops',
             empty: 'Nothing was computed',
             description:
-              'By worker: operations in a second of work. One that lies below the others has a slower machine, or shares it.',
+              'By worker: operations in a second of work. One that lies below the others has a slower machine, ' +
+              'or shares it.',
             queries: [
               {
-                expr: `sum by (instance) (rate(blindfit_he_operations_total{${WORKER}}[$__rate_interval])) / (sum by (instance) (rate(blindfit_thread_busy_seconds_total{${WORKER}}[$__rate_interval])) > 0)`,
+                expr:
+                  `sum by (instance) (rate(blindfit_he_operations_total{${WORKER}}[$__rate_interval])) / (sum by ` +
+                  `(instance) (rate(blindfit_thread_busy_seconds_total{${WORKER}}[$__rate_interval])) > 0)`,
                 legend: '{{instance}}',
               },
             ],
@@ -152,7 +161,8 @@ export function workers(): ClassicDashboard {
             unit: 'none',
             empty: 'No result was written',
             description:
-              'Multiplicative levels left in the ciphertexts that tasks wrote. They fall over an iteration and rise with each refresh.',
+              'Multiplicative levels left in the ciphertexts that tasks wrote. They fall over an iteration and ' +
+              'rise with each refresh.',
             queries: [
               {
                 expr: `sum by (le) (increase(blindfit_ciphertext_level_bucket{${WORKER}}[$__rate_interval]))`,
@@ -172,10 +182,14 @@ export function workers(): ClassicDashboard {
             max: 1,
             empty: 'Nothing was asked for',
             description:
-              'Share of requests that a cache could serve. ciphertext: parsed, in a thread. blob: files, with an http or S3 store only.',
+              'Share of requests that a cache could serve. ciphertext: parsed, in a thread. blob: files, with an ' +
+              'http or S3 store only.',
             queries: [
               {
-                expr: `sum by (cache) (rate(blindfit_cache_requests_total{${WORKER}, outcome="hit"}[$__rate_interval])) / (sum by (cache) (rate(blindfit_cache_requests_total{${WORKER}}[$__rate_interval])) > 0)`,
+                expr:
+                  `sum by (cache) (rate(blindfit_cache_requests_total{${WORKER}, ` +
+                  'outcome="hit"}[$__rate_interval])) / (sum by (cache) ' +
+                  `(rate(blindfit_cache_requests_total{${WORKER}}[$__rate_interval])) > 0)`,
                 legend: '{{cache}}',
               },
             ],
@@ -187,14 +201,19 @@ export function workers(): ClassicDashboard {
             max: 1,
             empty: 'No keys were asked for',
             description:
-              'Share of tasks that found their keyset in their thread, and share of the threads’ time that went into loading keys. Few hits: jobs of many keysets take turns; more key memory helps.',
+              'Share of tasks that found their keyset in their thread, and share of the threads’ time that went ' +
+              'into loading keys. Few hits: jobs of many keysets take turns; more key memory helps.',
             queries: [
               {
-                expr: `sum(rate(blindfit_key_cache_requests_total{${WORKER}, outcome="hit"}[$__rate_interval])) / (sum(rate(blindfit_key_cache_requests_total{${WORKER}}[$__rate_interval])) > 0)`,
+                expr:
+                  `sum(rate(blindfit_key_cache_requests_total{${WORKER}, outcome="hit"}[$__rate_interval])) / ` +
+                  `(sum(rate(blindfit_key_cache_requests_total{${WORKER}}[$__rate_interval])) > 0)`,
                 legend: 'hits',
               },
               {
-                expr: `sum(rate(blindfit_key_load_seconds_total{${WORKER}}[$__rate_interval])) / sum(blindfit_threads{${WORKER}})`,
+                expr:
+                  `sum(rate(blindfit_key_load_seconds_total{${WORKER}}[$__rate_interval])) / ` +
+                  `sum(blindfit_threads{${WORKER}})`,
                 legend: 'time spent loading',
               },
             ],
@@ -228,10 +247,13 @@ export function workers(): ClassicDashboard {
               [0.9, 'red'],
             ],
             description:
-              'Resident memory as a share of what the process may use: its container’s limit, or the machine’s memory.',
+              'Resident memory as a share of what the process may use: the limit of its container, or the memory of the ' +
+              'machine.',
             queries: [
               {
-                expr: `max by (instance) (process_resident_memory_bytes{${WORKER}} / on (job, instance) blindfit_memory_limit_bytes{${WORKER}})`,
+                expr:
+                  `max by (instance) (process_resident_memory_bytes{${WORKER}} / on (job, instance) ` +
+                  `blindfit_memory_limit_bytes{${WORKER}})`,
                 legend: '{{instance}}',
               },
             ],
@@ -252,7 +274,8 @@ export function workers(): ClassicDashboard {
             stacked: true,
             empty: 'No thread has computed yet',
             description:
-              'Memory of the SEAL instances, over the threads of a worker. It grows to what the largest task needs and is never given back.',
+              'Memory of the SEAL instances, over the threads of a worker. It grows to what the largest task ' +
+              'needs and is never given back.',
             queries: [{ expr: `sum by (instance) (blindfit_wasm_heap_bytes{${WORKER}})`, legend: '{{instance}}' }],
           }),
           graph({
@@ -265,7 +288,8 @@ export function workers(): ClassicDashboard {
               [1, 'orange'],
             ],
             description:
-              '99 % of the turns of the main thread were late by no more than this. It only moves messages: beyond a second, locks are renewed late and tasks stall.',
+              '99 % of the turns of the main thread were late by no more than this. It only moves messages: ' +
+              'beyond a second, locks are renewed late and tasks stall.',
             queries: [
               { expr: `max by (instance) (nodejs_eventloop_lag_p99_seconds{${WORKER}})`, legend: '{{instance}}' },
             ],

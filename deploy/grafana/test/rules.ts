@@ -46,7 +46,8 @@ export const RULES: Readonly<Record<string, Rule>> = {
     ];
   },
 
-  // The linter's template-job-rule and template-instance-rule want variables for these two labels, so that one Prometheus can hold several clusters. Ours are told apart by any label.
+  // The linter's template-job-rule and template-instance-rule want variables for these two labels, so that one
+  // Prometheus can hold several clusters. Ours are told apart by any label.
   'template-filters-rule': (dashboard) =>
     variablesOf(dashboard, 'adhoc').some(({ datasource }) => datasource?.uid === UID)
       ? []

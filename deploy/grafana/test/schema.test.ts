@@ -1,6 +1,7 @@
 /**
- * The committed dashboards fit Grafana's schema. Grafana publishes it as CUE and as what is generated from it; among that the
- * types of its SDK, by panel. The compiler checks the files against them: unknown fields, missing ones, wrong values.
+ * The committed dashboards fit Grafana's schema. Grafana publishes it as CUE and as what is generated from it; among
+ * that the types of its SDK, by panel. The compiler checks the files against them: unknown fields, missing ones, wrong
+ * values.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -8,7 +9,9 @@ import { it } from 'node:test';
 import ts from 'typescript';
 import { committed, panelsOf, type DashboardJson, type PanelJson } from './support.ts';
 
-/** Kinds of panels, and which of the SDK's types they have. Without `FieldConfig` their custom fields must be absent. */
+/**
+ * Kinds of panels, and which of the SDK's types they have. Without `FieldConfig` their custom fields must be absent.
+ */
 const KINDS: Readonly<Record<string, { module: string; custom: boolean }>> = {
   bargauge: { module: 'bargauge', custom: false },
   heatmap: { module: 'heatmap', custom: true },
@@ -19,7 +22,9 @@ const KINDS: Readonly<Record<string, { module: string; custom: boolean }>> = {
 };
 
 const PREAMBLE = `
-import type { Dashboard, FieldConfig, FieldConfigSource, Panel, RowPanel } from '@grafana/grafana-foundation-sdk/dashboard';
+import type {
+  Dashboard, FieldConfig, FieldConfigSource, Panel, RowPanel,
+} from '@grafana/grafana-foundation-sdk/dashboard';
 import type { Dataquery } from '@grafana/grafana-foundation-sdk/prometheus';
 ${Object.values(KINDS)
   .map(({ module }) => `import type * as ${module} from '@grafana/grafana-foundation-sdk/${module}';`)
@@ -27,8 +32,15 @@ ${Object.values(KINDS)
 
 /** As JSON has it: enumerations are their values, methods are not there. */
 type Plain<T> = 0 extends 1 & T ? T : T extends string ? \`\${T}\` : T extends number | boolean | null | undefined ? T
-  : T extends readonly (infer U)[] ? Plain<U>[] : { [K in keyof T as T[K] extends (...args: never) => unknown ? never : K]: Plain<T[K]> };
-type Target = Plain<Dataquery> & { refId: string; expr: string; legendFormat: string; datasource: { type: 'prometheus'; uid: '\${datasource}' } };
+  : T extends readonly (infer U)[]
+    ? Plain<U>[]
+    : { [K in keyof T as T[K] extends (...args: never) => unknown ? never : K]: Plain<T[K]> };
+type Target = Plain<Dataquery> & {
+  refId: string;
+  expr: string;
+  legendFormat: string;
+  datasource: { type: 'prometheus'; uid: '\${datasource}' };
+};
 type PanelOf<Type, Options, Custom> = Plain<Omit<Panel, 'type' | 'options' | 'targets' | 'fieldConfig'>> & {
   type: Type; id: number; options: Plain<Options>; targets: Target[];
   fieldConfig: Plain<Omit<FieldConfigSource, 'defaults'>> & { defaults: Plain<Omit<FieldConfig, 'custom'>> & Custom };
@@ -48,7 +60,8 @@ function sourceOf(dashboard: DashboardJson): string {
     );
     const custom = kind.custom ? `{ custom: Plain<${kind.module}.FieldConfig> }` : '{ custom?: never }';
     lines.push(
-      `export const panel${panel.id ?? ''}: PanelOf<'${panel.type}', ${kind.module}.Options, ${custom}> = ${JSON.stringify(panel)};`,
+      `export const panel${panel.id ?? ''}: PanelOf<'${panel.type}', ${kind.module}.Options, ${custom}> = ` +
+        `${JSON.stringify(panel)};`,
     );
   }
   return PREAMBLE + lines.join('\n');

@@ -37,7 +37,10 @@ export function parseDigest(text: string): Digest {
 
 const crypto = builtinModule?.('node:crypto');
 
-/** The SHA-256 of bytes as 64 hex digits: Node's where there is one, which is some ten times as fast as the portable one. */
+/**
+ * The SHA-256 of bytes as 64 hex digits: Node's where there is one, which is some ten times as fast as the portable
+ * one.
+ */
 export function sha256Hex(bytes: Uint8Array): string {
   return crypto?.hash('sha256', bytes, 'hex') ?? bytesToHex(sha256(bytes));
 }

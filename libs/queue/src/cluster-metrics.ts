@@ -33,8 +33,9 @@ interface Figures {
 }
 
 /**
- * Adds metrics of jobs, queues and workers. All of them come from one reading per scrape, whose cost does not depend on the
- * number of jobs or entries. There are no samples of them while Redis is away: an old value would look like a current one.
+ * Adds metrics of jobs, queues and workers. All of them come from one reading per scrape, whose cost does not depend on
+ * the number of jobs or entries. There are no samples of them while Redis is away: an old value would look like a
+ * current one.
  */
 export function addClusterMetrics(registry: Registry, sources: ClusterSources): void {
   // All metrics of a registry are collected at once, so that they share what is under way.

@@ -1,4 +1,7 @@
-/** What the queues and records are reached by: one server, or a cluster of them, where our prefix keeps all keys on one node. */
+/**
+ * What the queues and records are reached by: one server, or a cluster of them, where our prefix keeps all keys on one
+ * node.
+ */
 import { Cluster, type Redis } from 'ioredis';
 
 export type Connection = Redis | Cluster;

@@ -35,7 +35,9 @@ export interface JobFigures {
   readonly awaitingSeconds: number;
 }
 
-/** Sums and extremes of the recorded tasks, by name. Reads only what it names: the hash also has a mark for every task. */
+/**
+ * Sums and extremes of the recorded tasks, by name. Reads only what it names: the hash also has a mark for every task.
+ */
 export async function readTotals(redis: Connection, key: string): Promise<ReadonlyMap<string, number>> {
   const names = [...OPERATIONS, ...TASK_KINDS.flatMap((kind) => PER_KIND.map((what) => `${what}:${kind}`))];
   const values = await redis.hmget(key, ...names);

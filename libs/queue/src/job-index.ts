@@ -21,8 +21,8 @@ function endOf(state: JobState): string {
 }
 
 /**
- * Makes the sets anew from the records of a version that kept none. Nothing says since when their jobs wait: from now on.
- * KEYS: index, states, awaiting, progress. ARGV: prefix of records, time, then the states.
+ * Makes the sets anew from the records of a version that kept none. Nothing says since when their jobs wait: from now
+ * on. KEYS: index, states, awaiting, progress. ARGV: prefix of records, time, then the states.
  */
 const REBUILD = `
 local score = {}
@@ -82,7 +82,10 @@ export class JobIndex {
     return found.slice(0, limit).map(({ id }) => id);
   }
 
-  /** The jobs in some states, newest first: by their end if they have ended, else by their creation. @param limit at most this many */
+  /**
+   * The jobs in some states, newest first: by their end if they have ended, else by their creation.
+   * @param limit at most this many
+   */
   async inStates(states: readonly JobState[], limit = Infinity): Promise<string[]> {
     const found = await this.#newest(states, limit);
     found.sort((a, b) => b.time - a.time);

@@ -1,6 +1,6 @@
 /**
- * The record of every job, in Redis: what the API shows and what outlives the queues' own bookkeeping. Changes are atomic
- * and announced; final states never change again.
+ * The record of every job, in Redis: what the API shows and what outlives the queues' own bookkeeping. Changes are
+ * atomic and announced; final states never change again.
  */
 import {
   isFinal,
@@ -53,7 +53,8 @@ return 1`;
 
 /**
  * Counts a task once, whoever else ran it too, into sums and extremes: the record of a long job stays small.
- * KEYS: tasks, record, progress. ARGV: task, counts for progress, pair, id, time, then operator, field, value by threes.
+ * KEYS: tasks, record, progress. ARGV: task, counts for progress, pair, id, time, then operator, field, value by
+ * threes.
  */
 const RECORD = `
 if redis.call('HSETNX', KEYS[1], 't:' .. ARGV[1], '1') == 0 then return 0 end
@@ -81,7 +82,9 @@ const EVALUATOR = 'evaluator:';
 /** Kinds that progress counts; the scheduler's own steps are quick and in between. */
 const WORKER_KINDS: ReadonlySet<string> = new Set<TaskKind>(['start', 'forward', 'backward', 'predict']);
 
-/** KEYS: record, states, awaiting, progress. ARGV: state, id, its score less the time, time, then field, value by twos. */
+/**
+ * KEYS: record, states, awaiting, progress. ARGV: state, id, its score less the time, time, then field, value by twos.
+ */
 const TRANSITION = `
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 0 end
@@ -100,9 +103,9 @@ end
 return 1`;
 
 /**
- * Replaces a chain's record if it still is what the caller has seen, and lets the job's state follow: it awaits its owner
- * when no chain can go on without. Since when a chain waits is kept for as long as it does.
- * KEYS: record, states, awaiting, progress. ARGV: chain, seen ('' for none), new, time, number of chains, id.
+ * Replaces a chain's record if it still is what the caller has seen, and lets the job's state follow: it awaits its
+ * owner when no chain can go on without. Since when a chain waits is kept for as long as it does. KEYS: record, states,
+ * awaiting, progress. ARGV: chain, seen ('' for none), new, time, number of chains, id.
  */
 const SET_CHAIN = `
 local state = redis.call('HGET', KEYS[1], 'state')
@@ -182,7 +185,8 @@ export class JobStore {
   }
 
   /**
-   * Newest first: by their creation; those of states that are final, by their end. Costs the same however many other jobs there are.
+   * Newest first: by their creation; those of states that are final, by their end. Costs the same however many other
+   * jobs there are.
    * @param limit at most this many @param states only jobs in these
    */
   async list(limit: number, states?: readonly JobState[]): Promise<JobView[]> {
@@ -236,7 +240,11 @@ export class JobStore {
     return this.#transition(id, 'running', { startedAt: String(Date.now()) });
   }
 
-  /** Sums up the recorded tasks: call it when the last one is recorded. @param models digests of the packed model, in order @param iterates packed V_t by iteration */
+  /**
+   * Sums up the recorded tasks: call it when the last one is recorded.
+   * @param models digests of the packed model, in order
+   * @param iterates packed V_t by iteration
+   */
   succeed(id: string, models: readonly string[], iterates: readonly (readonly string[])[] = []): Promise<boolean> {
     return this.#complete(id, { models: [...models], iterates: iterates.map((row) => [...row]) });
   }
@@ -294,7 +302,10 @@ export class JobStore {
     return fields['job'] === undefined ? [] : chainRecords(fields, (JSON.parse(fields['job']) as NewJob).chains);
   }
 
-  /** Whether the first segments of all chains were put into the queue: from then on the chains' records tell what is to be done. */
+  /**
+   * Whether the first segments of all chains were put into the queue: from then on the chains' records tell what is to
+   * be done.
+   */
   async isPlanned(id: string): Promise<boolean> {
     return (await this.#redis.hexists(this.keys.job(id), 'scores')) === 1;
   }
@@ -340,7 +351,8 @@ export class JobStore {
   /**
    * Records the owner's answer to a refresh. Safe to repeat.
    * @param onTaken called if this call is the one that took it, with the seconds the request had waited
-   * @returns the chain and its record as it is now; undefined when no chain waits for such an answer, or another one was taken
+   * @returns the chain and its record as it is now; undefined when no chain waits for such an answer, or another one
+   * was taken
    */
   async answerRefresh(
     id: string,

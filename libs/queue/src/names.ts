@@ -32,7 +32,10 @@ export class Keys {
     return `${this.#prefix}:records`;
   }
 
-  /** Sorted set of all job ids by state, and in it by the time of creation or, of those that have ended, of the end; see `JobIndex`. */
+  /**
+   * Sorted set of all job ids by state, and in it by the time of creation or, of those that have ended, of the end; see
+   * `JobIndex`.
+   */
   get states(): string {
     return `${this.#prefix}:states`;
   }

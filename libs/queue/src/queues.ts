@@ -24,7 +24,10 @@ export interface ChainData extends JobData, ChainHistory {
  */
 export const LOCKS = { lockDuration: 8_000, stalledInterval: 3_000, maxStalledCount: 8 } as const;
 
-/** Workers of all queues have BullMQ count what is completed and failed; of the counts by minute nobody asks for more than the last. */
+/**
+ * Workers of all queues have BullMQ count what is completed and failed; of the counts by minute nobody asks for more
+ * than the last.
+ */
 export const QUEUE_METRICS = { maxDataPoints: 60 } as const;
 
 /** Finished entries stay for a while, so that a step planned twice finds them; records outlive them. */

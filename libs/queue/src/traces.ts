@@ -1,5 +1,6 @@
 /**
- * The trace of a job: which spans there are, what they are called and what they tell. One trace a job, from its submission on:
+ * The trace of a job: which spans there are, what they are called and what they tell. One trace a job, from its
+ * submission on:
  *
  *     POST /v1/jobs                       the API
  *       job                               from submission to end; recorded by whoever ends it
@@ -130,7 +131,9 @@ export function traceRefresh(
 
 const checkTask = checker('the task is not valid', TaskSchema);
 
-/** Runs a task out of the queue in a span of its own, which begins when it was added. One that is not valid has none. */
+/**
+ * Runs a task out of the queue in a span of its own, which begins when it was added. One that is not valid has none.
+ */
 export function inTask<T>(tracing: Tracing, entry: Job<unknown>, body: () => Promise<T>): Promise<T> {
   if (!tracing.enabled) return body();
   let task: Task;

@@ -139,7 +139,8 @@ test('sums and extremes count every task once, also when it is recorded by many 
   assert.equal(result.seconds.loadKeys, 0.003);
   assert.ok(Math.abs(result.seconds.compute - (20 * 0.008 - 0.003 + 0.02)) < 1e-9, String(result.seconds.compute));
   assert.equal(result.seconds.refresh, 0);
-  // The record of a long job stays small: a mark for every task, and no more than this besides; three figures for each of its three kinds.
+  // The record of a long job stays small: a mark for every task, and no more than this besides; three figures for each
+  // of its three kinds.
   const fields = await redis().hkeys(jobs.keys.tasks(id));
   assert.equal(fields.filter((field) => field.startsWith('t:')).length, 22);
   assert.ok(fields.length - 22 <= 3 + 5 + 2 * 2 + 3 * 3, fields.join(' '));
@@ -158,30 +159,34 @@ test('lists are newest first, by state, and no longer than asked', async () => {
   assert.equal((await jobs.list(60)).length, 60);
 });
 
-test('a list by state is ordered by creation while jobs go on, by their end afterwards, and finds those of a version that kept no sets', async () => {
-  const jobs = newStore();
-  const ids = Array.from({ length: 6 }, (_, i) => `job-${i}`);
-  for (const id of ids) {
-    await jobs.create(newJob(id));
-    await sleep(3);
-  }
-  for (const id of ['job-1', 'job-3']) await jobs.start(id);
-  for (const id of ['job-4', 'job-0']) {
-    await jobs.cancel(id);
-    await sleep(3);
-  }
-  const list = async (limit: number, ...states: JobState[]): Promise<string[]> =>
-    (await jobs.list(limit, states)).map(({ id }) => id);
-  for (let time = 0; time < 2; time++) {
-    assert.deepEqual(await list(10, 'queued'), ['job-5', 'job-2']);
-    assert.deepEqual(await list(10, 'running'), ['job-3', 'job-1']);
-    assert.deepEqual(await list(10, 'cancelled'), ['job-0', 'job-4']);
-    assert.deepEqual(await list(3, 'queued', 'running'), ['job-5', 'job-3', 'job-2']);
-    assert.deepEqual(await list(10, 'failed'), []);
-    assert.deepEqual(await jobs.index.inStates(['running', 'queued']), ['job-5', 'job-3', 'job-2', 'job-1']);
-    await redis().del(jobs.keys.states);
-  }
-});
+test(
+  'a list by state is ordered by creation while jobs go on, by their end afterwards, and finds those ' +
+    'of a version that kept no sets',
+  async () => {
+    const jobs = newStore();
+    const ids = Array.from({ length: 6 }, (_, i) => `job-${i}`);
+    for (const id of ids) {
+      await jobs.create(newJob(id));
+      await sleep(3);
+    }
+    for (const id of ['job-1', 'job-3']) await jobs.start(id);
+    for (const id of ['job-4', 'job-0']) {
+      await jobs.cancel(id);
+      await sleep(3);
+    }
+    const list = async (limit: number, ...states: JobState[]): Promise<string[]> =>
+      (await jobs.list(limit, states)).map(({ id }) => id);
+    for (let time = 0; time < 2; time++) {
+      assert.deepEqual(await list(10, 'queued'), ['job-5', 'job-2']);
+      assert.deepEqual(await list(10, 'running'), ['job-3', 'job-1']);
+      assert.deepEqual(await list(10, 'cancelled'), ['job-0', 'job-4']);
+      assert.deepEqual(await list(3, 'queued', 'running'), ['job-5', 'job-3', 'job-2']);
+      assert.deepEqual(await list(10, 'failed'), []);
+      assert.deepEqual(await jobs.index.inStates(['running', 'queued']), ['job-5', 'job-3', 'job-2', 'job-1']);
+      await redis().del(jobs.keys.states);
+    }
+  },
+);
 
 test('every change is announced, and a worker that retires is gone', async (t) => {
   const jobs = newStore();

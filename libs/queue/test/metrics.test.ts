@@ -1,4 +1,7 @@
-/** Figures over all jobs and of one, and the metrics made of them: right at every step, at a cost that does not grow with the jobs. */
+/**
+ * Figures over all jobs and of one, and the metrics made of them: right at every step, at a cost that does not grow
+ * with the jobs.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
@@ -113,7 +116,7 @@ test('records of a version that kept no sets are counted', async () => {
   assert.deepEqual((await jobs.index.recent(0, 10)).at(-1), 'job-a');
 });
 
-test('recent jobs: those that have not ended before those that have, newest first, no more than asked for', async () => {
+test('recent jobs: active ones before ended ones, newest first, no more than asked for', async () => {
   const jobs = newStore();
   const ids = Array.from({ length: 6 }, (_, i) => `job-${i}`);
   for (const id of ids) {

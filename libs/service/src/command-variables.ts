@@ -8,7 +8,8 @@ export const commandVariables = {
       env: 'BLINDFIT_SERVER',
       schema: Type.String(),
       description:
-        'Address of the API that commands speak to; unset: that of the "blindfit up" of this machine, or for train a private stack',
+        'Address of the API that commands speak to; unset: that of the "blindfit up" of this machine, or for ' +
+        'train a private stack',
       allowed: 'http://host:port or https://host',
     }),
   ),
@@ -17,7 +18,8 @@ export const commandVariables = {
       env: 'BLINDFIT_REDIS_SERVER',
       schema: Type.String(),
       description:
-        'Program of a private Redis, which up, demo and train start; unset: redis-server on PATH, a copy fetched earlier, or the package of Debian, unpacked without root',
+        'Program of a private Redis, which up, demo and train start; unset: redis-server on PATH, a copy ' +
+        'fetched earlier, or the package of Debian, unpacked without root',
       allowed: 'path of a redis-server, version 6.2 or newer',
     }),
   ),

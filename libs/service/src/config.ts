@@ -22,7 +22,10 @@ export interface Variable<T> {
   optional?: boolean;
   /** Whether the value must never be shown, not even in an error message. */
   secret?: boolean;
-  /** A check that a schema cannot express; throws with the reason. (A method, so that tables of mixed types are one type.) */
+  /**
+   * A check that a schema cannot express; throws with the reason. (A method, so that tables of mixed types are one
+   * type.)
+   */
   check?(value: T): void;
 }
 
@@ -52,10 +55,11 @@ export class ConfigError extends BlindfitError {
   constructor(problems: readonly string[]) {
     super(
       'CONFIG_INVALID',
-      `the configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map((line) => `  - ${line}`).join('\n')}`,
-      {
-        hint: 'set the environment variables named above and start again',
-      },
+      [
+        `the configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:`,
+        ...problems.map((line) => `  - ${line}`),
+      ].join('\n'),
+      { hint: 'set the environment variables named above and start again' },
     );
     this.problems = problems;
   }

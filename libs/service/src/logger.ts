@@ -24,7 +24,10 @@ function ignoreErrors(destination: DestinationStream): void {
   destination.on('error', () => undefined);
 }
 
-/** A logger that writes one JSON line per event, with ISO times, level names and the span it belongs to, and never a credential. */
+/**
+ * A logger that writes one JSON line per event, with ISO times, level names and the span it belongs to, and never a
+ * credential.
+ */
 export function createLogger(options: LoggerOptions): Logger {
   const settings = {
     level: options.level ?? 'info',

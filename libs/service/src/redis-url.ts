@@ -19,12 +19,14 @@ export type RedisAddress = {
 
 const ALLOWED =
   'Allowed are redis://[USER[:PASSWORD]@]HOST[:PORT][/DB], rediss://...[?ca=/PATH/OF/CA.PEM] (the same over TLS), ' +
-  'redis-cluster://[USER[:PASSWORD]@]HOST[:PORT],HOST[:PORT],... and rediss-cluster://...[?ca=/PATH/OF/CA.PEM] (a Redis Cluster) and ' +
+  'redis-cluster://[USER[:PASSWORD]@]HOST[:PORT],HOST[:PORT],... and ' +
+  'rediss-cluster://...[?ca=/PATH/OF/CA.PEM] (a Redis Cluster) and ' +
   'unix:///PATH/TO/SOCKET[?db=N][&username=U][&password=P]; reserved characters are percent-encoded.';
 
 /**
  * Turns a Redis URL into options for ioredis and BullMQ. ioredis itself understands `redis://` and `rediss://` only;
- * this adds `unix:///path?db=N` (the form redis-py uses), clusters and a CA of one's own, and refuses what it does not know instead of guessing.
+ * this adds `unix:///path?db=N` (the form redis-py uses), clusters and a CA of one's own, and refuses what it does not
+ * know instead of guessing.
  *
  * Callers add their own settings, e.g. `{ ...parseRedisUrl(url), maxRetriesPerRequest: null }` for a BullMQ worker.
  * Error messages never repeat the URL, because it may hold a password.
@@ -73,7 +75,8 @@ function tlsOf(query: Map<string, string>): { ca?: string } {
     return { ca: readFileSync(file, 'utf8') };
   } catch (error) {
     throw invalid(
-      `its ca ${file} cannot be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'})`,
+      `its ca ${file} cannot be read ` +
+        `(${error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'})`,
     );
   }
 }

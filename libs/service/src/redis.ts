@@ -12,8 +12,9 @@ export type ConnectOptions = RedisAddress & Pick<RedisOptions, 'commandTimeout'>
 const MAX_BACKOFF_MS = 5_000;
 
 /**
- * Connects to Redis and stays connected: retries for ever, with a wait that doubles from 100 ms to 5 s, and lets commands
- * wait meanwhile (which BullMQ needs). Returns at once. An outage is logged once when it begins and once when it is over.
+ * Connects to Redis and stays connected: retries for ever, with a wait that doubles from 100 ms to 5 s, and lets
+ * commands wait meanwhile (which BullMQ needs). Returns at once. An outage is logged once when it begins and once when
+ * it is over.
  */
 export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logger): RedisConnection {
   const backoff = (times: number): number =>
@@ -25,7 +26,8 @@ export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logg
       : new Cluster(nodes, {
           redisOptions: { ...all, replyMapping: 'legacy' },
           clusterRetryStrategy: backoff,
-          // While a replica takes over, which may take longer than sixteen redirections; the queues try again themselves.
+          // While a replica takes over, which may take longer than sixteen redirections; the queues try again
+          // themselves.
           slotsRefreshTimeout: 5_000,
           retryDelayOnFailover: 500,
           retryDelayOnClusterDown: 500,

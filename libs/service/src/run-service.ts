@@ -16,8 +16,8 @@ export interface ReadyLine {
 const ORPHAN_MS = 5_000;
 
 /**
- * Runs a service until SIGTERM, SIGINT or the end of the process that started it with an IPC channel; then closes it and
- * exits the process (0, or 1 if closing failed or took too long). Does not return.
+ * Runs a service until SIGTERM, SIGINT or the end of the process that started it with an IPC channel; then closes it
+ * and exits the process (0, or 1 if closing failed or took too long). Does not return.
  *
  * @throws what `start` throws
  */

@@ -1,4 +1,7 @@
-/** Settings and what else commands need: without what services stand on (HTTP, Redis, logs, metrics, traces), which takes a while to load. */
+/**
+ * Settings and what else commands need: without what services stand on (HTTP, Redis, logs, metrics, traces), which
+ * takes a while to load.
+ */
 export { ConfigError, describeVariables, optional, readConfig, variable } from './config.ts';
 export type { Config, Environment, Variable, VariableDescription, VariableTable } from './config.ts';
 export { commandVariables } from './command-variables.ts';

@@ -4,7 +4,10 @@ import type { Logger } from './logger.ts';
 
 export interface ShutdownOptions {
   logger: Logger;
-  /** Milliseconds for all steps together. Below the 30 s that Kubernetes and the 90 s that systemd wait. @default 25000 */
+  /**
+   * Milliseconds for all steps together. Below the 30 s that Kubernetes and the 90 s that systemd wait.
+   * @default 25000
+   */
   deadlineMs?: number;
   /** @default SIGTERM and SIGINT */
   signals?: readonly NodeJS.Signals[];

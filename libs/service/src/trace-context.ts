@@ -21,8 +21,8 @@ export function contextOf(parent: SpanContext): Context {
 }
 
 /**
- * The name of a span that begins in one process and ends in another, perhaps after either was killed: it follows from the
- * trace and from what the span is about, so that whoever makes children needs not have met whoever ends it.
+ * The name of a span that begins in one process and ends in another, perhaps after either was killed: it follows from
+ * the trace and from what the span is about, so that whoever makes children needs not have met whoever ends it.
  * @param traceparent of any span of the trace @param what unique in the trace
  */
 export function spanOf(traceparent: string | undefined, what: string): string | undefined {

@@ -103,7 +103,9 @@ function samplerOf(name: TracingOptions['sampler'], ratio: number): Sampler {
   }
 }
 
-/** The exporter, which says once when its collector goes away and once when it is back; spans of the meantime are lost. */
+/**
+ * The exporter, which says once when its collector goes away and once when it is back; spans of the meantime are lost.
+ */
 function withOutages(exporter: OTLPTraceExporter, logger: Logger): SpanExporter {
   let down = false;
   return {

@@ -4,8 +4,8 @@ import { SAMPLERS } from './samplers.ts';
 import type { TracingOptions } from './tracing.ts';
 
 /**
- * The variables of OpenTelemetry that services understand, under its names and with its meanings. They are checked here with
- * the others; where spans go to is then read once more by the exporter.
+ * The variables of OpenTelemetry that services understand, under its names and with its meanings. They are checked here
+ * with the others; where spans go to is then read once more by the exporter.
  */
 export const tracingVariables = {
   otlpEndpoint: optional(
@@ -14,7 +14,8 @@ export const tracingVariables = {
       fallbackEnv: 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
       schema: Type.String({ pattern: '^https?://[^/]' }),
       description:
-        'Collector that takes spans over OTLP/HTTP, below /v1/traces (the second name: the whole URL); unset: no tracing',
+        'Collector that takes spans over OTLP/HTTP, below /v1/traces (the second name: the whole URL); ' +
+        'unset: no tracing',
       allowed: 'http://host:port or https://host',
       check: (url) => {
         if (!URL.canParse(url)) throw new Error(`${JSON.stringify(url)} is no URL`);

@@ -1,6 +1,6 @@
 /**
- * Spans of a service. While tracing is off none of OpenTelemetry's SDK is loaded, and everything here only calls what it
- * was given.
+ * Spans of a service. While tracing is off none of OpenTelemetry's SDK is loaded, and everything here only calls what
+ * it was given.
  */
 import {
   context,
@@ -16,7 +16,9 @@ import type { Logger } from './logger.ts';
 import type { SamplerName } from './samplers.ts';
 import { contextOf, parseTraceparent } from './trace-context.ts';
 
-/** How to trace; the exporter reads where to and with which headers from the environment, as OpenTelemetry lays down. */
+/**
+ * How to trace; the exporter reads where to and with which headers from the environment, as OpenTelemetry lays down.
+ */
 export interface TracingOptions {
   readonly sampler: SamplerName;
   /** Share of the traces that the ratio samplers keep, from 0 to 1. */
@@ -73,7 +75,10 @@ export class Tracing {
     return this.#target !== undefined;
   }
 
-  /** Begins a span; whoever calls ends it. @returns undefined while tracing is off, and where there is no trace to be part of */
+  /**
+   * Begins a span; whoever calls ends it.
+   * @returns undefined while tracing is off, and where there is no trace to be part of
+   */
   begin({
     name,
     parent,
@@ -109,7 +114,11 @@ export class Tracing {
     this.end(this.begin(options), error, end);
   }
 
-  /** Ends a span. @param error what `typeOf` says of it, if it failed @param at milliseconds since the epoch, @default now */
+  /**
+   * Ends a span.
+   * @param error what `typeOf` says of it, if it failed
+   * @param at milliseconds since the epoch; now unless given
+   */
   end(span: Span | undefined, error?: string, at?: number): void {
     if (error !== undefined)
       span?.setAttribute('error.type', error).setStatus({ code: SpanStatusCode.ERROR, message: error });

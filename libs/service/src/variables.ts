@@ -19,7 +19,8 @@ export const variables = {
     schema: Type.String(),
     description: 'Redis server or cluster that holds the queues and the state of the jobs',
     allowed:
-      'redis://[user:password@]host[:port][/db], rediss://...[?ca=/path/of/ca.pem], redis-cluster://host:port,host:port,..., rediss-cluster://... or unix:///path',
+      'redis://[user:password@]host[:port][/db], rediss://...[?ca=/path/of/ca.pem], ' +
+      'redis-cluster://host:port,host:port,..., rediss-cluster://... or unix:///path',
     secret: true,
     check: (url) => {
       parseRedisUrl(url);
@@ -29,7 +30,8 @@ export const variables = {
     env: 'BLINDFIT_STORE',
     schema: Type.String({ pattern: '^(file:///|s3://[^/]|https?://[^/])' }),
     description:
-      'Where blobs (ciphertexts and public keys) are kept: a directory that all services share, a bucket of S3, or the API',
+      'Where blobs (ciphertexts and public keys) are kept: a directory that all services share, a bucket ' +
+      'of S3, or the API',
     allowed: 'file:///absolute/directory, s3://bucket/prefix, http://host:port or https://host',
   }),
   s3Endpoint: variable({
@@ -92,14 +94,16 @@ export const variables = {
   keyDiskMb: megabytes({
     env: 'BLINDFIT_KEY_DISK_MB',
     description:
-      'Disk space in the cache directory for evaluation keys as the native evaluator reads them, in MiB; the least recently used go first',
+      'Disk space in the cache directory for evaluation keys as the native evaluator reads them, in MiB; ' +
+      'the least recently used go first',
     minimum: 64,
     default: () => 8192,
   }),
   inputDiskMb: megabytes({
     env: 'BLINDFIT_INPUT_DISK_MB',
     description:
-      'Disk space in the cache directory for input ciphertexts as the native evaluator reads them, in MiB; beyond it they are expanded anew for each task',
+      'Disk space in the cache directory for input ciphertexts as the native evaluator reads them, in MiB; ' +
+      'beyond it they are expanded anew for each task',
     minimum: 64,
     default: () => 4096,
   }),
@@ -107,7 +111,8 @@ export const variables = {
     env: 'BLINDFIT_EVALUATOR',
     schema: Type.Enum([...EVALUATORS]),
     description:
-      'What computes on ciphertexts: the native evaluator, compiled on first use, or node-seal; results are the same to the bit',
+      'What computes on ciphertexts: the native evaluator, compiled on first use, or node-seal; results ' +
+      'are the same to the bit',
     allowed: 'auto (native where it can be built), native, seal',
     default: () => 'auto' as const,
   }),
@@ -138,13 +143,15 @@ export const variables = {
     env: 'BLINDFIT_RETENTION',
     schema: Type.String({ pattern: '^(off|[0-9]{1,6}[smhd])$' }),
     description:
-      'How long the API keeps blobs that no job refers to (intermediate results, uploads that came to nothing); off: for ever',
+      'How long the API keeps blobs that no job refers to (intermediate results, uploads that came to ' +
+      'nothing); off: for ever',
     allowed: 'off, or a number with s, m, h or d from 1m on, for example 24h or 7d',
     default: () => '24h',
     check: (text) => {
       if (retentionMs(text) < MIN_RETENTION_MS)
         throw new Error(
-          `${JSON.stringify(text)} is too short: what a job needs must stay from its upload to its submission; allowed: off, or 1m and longer`,
+          `${JSON.stringify(text)} is too short: what a job needs must stay from its upload to its submission; ` +
+            'allowed: off, or 1m and longer',
         );
     },
   }),
@@ -152,7 +159,8 @@ export const variables = {
     env: 'BLINDFIT_PLAN_THREADS',
     schema: Type.Integer({ minimum: 0, maximum: 65_536 }),
     description:
-      'Compute threads that owners cut their jobs for even while fewer are there: those of the most workers that an autoscaler starts',
+      'Compute threads that owners cut their jobs for even while fewer are there: those of the most ' +
+      'workers that an autoscaler starts',
     allowed: 'an integer from 0 (as many as are there) to 65536',
     default: () => 0,
   }),
@@ -160,7 +168,8 @@ export const variables = {
     env: 'BLINDFIT_STOP_SECONDS',
     schema: Type.Integer({ minimum: 1, maximum: 86_400 }),
     description:
-      'Seconds that a service has for its end after SIGTERM, running tasks included; what is not done by then is repeated elsewhere',
+      'Seconds that a service has for its end after SIGTERM, running tasks included; what is not done by ' +
+      'then is repeated elsewhere',
     allowed: 'an integer from 1 to 86400; less than whoever stops it waits before killing it',
     default: () => 25,
   }),

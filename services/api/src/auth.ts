@@ -8,8 +8,8 @@ export interface BearerAuthOptions {
   /** Routes that answer without it. @default /healthz and /readyz, which probes ask without credentials */
   open?: readonly string[];
   /**
-   * Path below which HTTP Basic with the token as password is accepted, too: browsers can ask for that by themselves, and
-   * they send it to nothing else.
+   * Path below which HTTP Basic with the token as password is accepted, too: browsers can ask for that by themselves,
+   * and they send it to nothing else.
    */
   basicBelow?: string;
   /** Path below which another token is asked for, and only that: the operators', as bearer or with HTTP Basic. */
@@ -17,9 +17,9 @@ export interface BearerAuthOptions {
 }
 
 /**
- * Asks for `Authorization: Bearer <token>` on every route but the open ones, and answers 401 before anything of the request
- * body is read. Unknown routes ask as well, so that a stranger cannot tell them apart. Call it on the root instance, before
- * routes are added.
+ * Asks for `Authorization: Bearer <token>` on every route but the open ones, and answers 401 before anything of the
+ * request body is read. Unknown routes ask as well, so that a stranger cannot tell them apart. Call it on the root
+ * instance, before routes are added.
  */
 export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions): void {
   const { basicBelow, operators } = options;

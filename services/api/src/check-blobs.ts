@@ -24,7 +24,10 @@ export function checkBlobs(store: BlobStore, planned: PlannedJob): Promise<void>
   return checkPlaces(store, planned.plan.parameters, expectedBlobs(planned));
 }
 
-/** As {@link checkBlobs}, for any places; problems come in the order of the places, however quick the store was with each. */
+/**
+ * As {@link checkBlobs}, for any places; problems come in the order of the places, however quick the store was with
+ * each.
+ */
 export async function checkPlaces(
   store: BlobStore,
   parameters: Parameters,

@@ -5,12 +5,14 @@ import type { FastifyInstance } from 'fastify';
 /** Where the documentation is served. */
 export const DOCS_PATH = '/docs';
 
-const DESCRIPTION = `Encrypted training of a classifier, and prediction with it, as jobs: upload ciphertexts and public keys as blobs, submit a manifest that names them,
-watch the job, download the encrypted model or scores. Errors are RFC 9457 problems with a stable \`code\`.`;
+const DESCRIPTION =
+  'Encrypted training of a classifier, and prediction with it, as jobs: upload ciphertexts and public keys as blobs, ' +
+  'submit a manifest that names them,\n' +
+  'watch the job, download the encrypted model or scores. Errors are RFC 9457 problems with a stable `code`.';
 
 /**
- * Serves the OpenAPI document at `/docs/json` and `/docs/yaml`, and a page to read it at `/docs`. Call it before the routes
- * it shall describe are added.
+ * Serves the OpenAPI document at `/docs/json` and `/docs/yaml`, and a page to read it at `/docs`. Call it before the
+ * routes it shall describe are added.
  */
 export async function addDocs(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
@@ -48,8 +50,8 @@ export async function addDocs(app: FastifyInstance, version: string): Promise<vo
 }
 
 /**
- * What routes do not say themselves: those of the runtime library know nothing of documentation, and a schema for the body of
- * an upload would be checked against the stream.
+ * What routes do not say themselves: those of the runtime library know nothing of documentation, and a schema for the
+ * body of an upload would be checked against the stream.
  */
 function unsaid(url: string, method: string): Record<string, unknown> {
   const probe = { tags: ['operations'], security: [] };

@@ -4,7 +4,10 @@ import type { JobChanges, JobStore } from '@blindfit/queue';
 
 /** At most five events a second: people cannot read faster, and a job may have thousands of tasks. */
 const MIN_INTERVAL_MS = 200;
-/** But a request for a refresh is what a job waits for: the record is looked at so often, and only such news is told at once. */
+/**
+ * But a request for a refresh is what a job waits for: the record is looked at so often, and only such news is told at
+ * once.
+ */
 const MIN_LOOK_MS = 40;
 /** Announcements may get lost, with their connection or with Redis; a look at the record now and then repairs that. */
 const POLL_MS = 2_000;
@@ -28,8 +31,9 @@ export interface JobEventsOptions {
 }
 
 /**
- * A job as server-sent events: `progress` with its view now and at each change, `end` when it is final. Every event holds the
- * whole state, so a client that was away has missed nothing that it needs. Destroying the stream stops everything.
+ * A job as server-sent events: `progress` with its view now and at each change, `end` when it is final. Every event
+ * holds the whole state, so a client that was away has missed nothing that it needs. Destroying the stream stops
+ * everything.
  *
  * @param first the view to begin with
  */

@@ -5,8 +5,8 @@ import type { JobFigures } from '@blindfit/queue';
 const PHASES = ['queued', 'start', 'training', 'predicting', 'awaiting-refresh', 'packing', 'done'] as const;
 
 /**
- * The metrics of one job, without its id: the scrape of a job is a target of its own, and its labels say which job it is.
- * Their number is bounded by the states, phases, kinds of tasks and operations there are.
+ * The metrics of one job, without its id: the scrape of a job is a target of its own, and its labels say which job it
+ * is. Their number is bounded by the states, phases, kinds of tasks and operations there are.
  */
 export function jobMetrics(figures: JobFigures): Registry {
   const { view, tasks } = figures;

@@ -88,7 +88,9 @@ export function addApiMetrics(app: FastifyInstance, registry: Registry, sources:
   const registers = [registry];
   const duration = new Histogram({
     name: 'blindfit_http_request_duration_seconds',
-    help: 'Time from the request line until the last byte of the answer; event streams last as long as somebody watches.',
+    help:
+      'Time from the request line until the last byte of the answer; event streams last as long as ' +
+      'somebody watches.',
     labelNames: ['method', 'route', 'status'],
     buckets: [0.005, 0.02, 0.1, 0.5, 2, 10, 60],
     registers,

@@ -55,7 +55,8 @@ export async function predictionModel(
   const different = facts.filter(([, here, there]) => here !== there);
   if (different.length > 0) {
     throw unusable(
-      `the manifest does not fit the model of ${job.id}: ${different.map(([name, here, there]) => `${name} is ${here}, the model has ${there}`).join('; ')}`,
+      `the manifest does not fit the model of ${job.id}: ` +
+        different.map(([name, here, there]) => `${name} is ${here}, the model has ${there}`).join('; '),
       SAME,
     );
   }

@@ -134,8 +134,8 @@ export function useProblems(app: FastifyInstance): void {
 }
 
 /**
- * Takes in the rest of a body that is no longer wanted. Closing the connection at once would be cheaper, but the reset it
- * causes can overtake the answer, and the client would never learn what was wrong. A client that goes on sending for
+ * Takes in the rest of a body that is no longer wanted. Closing the connection at once would be cheaper, but the reset
+ * it causes can overtake the answer, and the client would never learn what was wrong. A client that goes on sending for
  * longer than it takes to read the answer is cut off.
  */
 function discardBody(request: IncomingMessage): void {

@@ -19,10 +19,13 @@ const DESCRIPTIONS = {
   tasks: 'What workers compute on ciphertexts',
 } as const;
 
-/** Everything from here; styles are set by scripts, and a page of ours within another one would be a trap for clicks. */
+/**
+ * Everything from here; styles are set by scripts, and a page of ours within another one would be a trap for clicks.
+ */
 const HEADERS = {
   'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+    "font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'",
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
   'referrer-policy': 'no-referrer',

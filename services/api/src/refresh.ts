@@ -29,8 +29,8 @@ export interface RefreshDependencies {
 const checkAnswer = checker('the answer to a refresh is not valid', RefreshAnswerSchema);
 
 /**
- * Takes the owner's answer to a refresh and lets the chain go on. Safe to repeat, also after a crash half-way: an answer
- * belongs to one request, which names its job, chain and iteration.
+ * Takes the owner's answer to a refresh and lets the chain go on. Safe to repeat, also after a crash half-way: an
+ * answer belongs to one request, which names its job, chain and iteration.
  *
  * @param value what came in, unchecked
  * @throws {ApiError} 409 for an answer nobody asked for (any more), 422 for blobs that are missing or do not fit
@@ -65,7 +65,8 @@ export async function answerRefresh(
       409,
       'REFRESH_NOT_AWAITED',
       'Nobody waits for this refresh',
-      `${job.id} does not wait for an answer to the request ${answer.id}: it was answered otherwise before, or belongs to another job or iteration`,
+      `${job.id} does not wait for an answer to the request ${answer.id}: it was answered otherwise ` +
+        'before, or belongs to another job or iteration',
       waiting.length === 0
         ? `it waits for none now; GET /v1/jobs/${job.id} shows when it does`
         : `it waits for ${waiting.join(', ')}`,

@@ -82,7 +82,8 @@ const COMMAND_TIMEOUT_MS = 10_000;
 export async function startApi(options: StartApiOptions): Promise<RunningApi> {
   if (options.operatorToken === options.token) {
     throw new ConfigError([
-      'BLINDFIT_OPERATOR_TOKEN: the same as BLINDFIT_TOKEN; allowed: another one, so that who may look at queues may not submit jobs, and the other way round',
+      'BLINDFIT_OPERATOR_TOKEN: the same as BLINDFIT_TOKEN; allowed: another one, so that who may look at ' +
+        'queues may not submit jobs, and the other way round',
     ]);
   }
   const logger =
@@ -190,12 +191,16 @@ async function listen(app: Awaited<ReturnType<typeof buildApi>>, host: string, p
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code === 'EADDRINUSE') {
       throw new BlindfitError('PORT_IN_USE', `port ${port} of ${host} is in use by another program`, {
-        hint: `stop that program (ss -ltnp "sport = :${port}" shows it) or choose another port with BLINDFIT_PORT (0: any free one)`,
+        hint:
+          `stop that program (ss -ltnp "sport = :${port}" shows it) or choose another port with BLINDFIT_PORT ` +
+          '(0: any free one)',
         cause: error,
       });
     }
     throw new BlindfitError('CANNOT_LISTEN', `cannot listen on port ${port} of ${host}: ${reasonOf(error)}`, {
-      hint: 'correct BLINDFIT_HOST (127.0.0.1: this machine only, 0.0.0.0: all interfaces) and BLINDFIT_PORT (from 1024, unless root)',
+      hint:
+        'correct BLINDFIT_HOST (127.0.0.1: this machine only, 0.0.0.0: all interfaces) and BLINDFIT_PORT ' +
+        '(from 1024, unless root)',
       cause: error,
     });
   }

@@ -90,7 +90,10 @@ export async function submitJob(
 
 type KindFacts = Pick<NewJob, 'kind' | 'model' | 'hyperparameters' | 'tasksTotal' | 'levels' | 'chains'>;
 
-/** What the kind of a job says about it. The model a prediction uses is settled here, whatever happens to that job later. */
+/**
+ * What the kind of a job says about it. The model a prediction uses is settled here, whatever happens to that job
+ * later.
+ */
 async function factsOf(
   planned: PlannedJob,
   dependencies: Pick<SubmissionDependencies, 'store' | 'jobs'>,

@@ -112,22 +112,25 @@ test('a blob goes up and comes down', async (t) => {
   assert.equal(await cached.text(), '');
 });
 
-test('HEAD and PUT make a blob new, so that it is not collected under a client that relies on it; GET does not', async (t) => {
-  const { url, store } = await setup(t);
-  const { bytes, digest } = randomBlob(1000);
-  await store.put(digest, bytes);
-  const yesterday = new Date(Date.now() - 86_400_000);
-  const ageAfter = async (method: 'GET' | 'HEAD' | 'PUT'): Promise<number> => {
-    await utimes(store.pathOf(digest), yesterday, yesterday);
-    assert.equal(
-      (await fetch(`${url}/${digest}`, { method, ...(method === 'PUT' ? { body: bytes } : {}) })).status,
-      200,
-    );
-    return Date.now() - (await stat(store.pathOf(digest))).mtimeMs;
-  };
-  for (const method of ['HEAD', 'PUT'] as const) assert.ok((await ageAfter(method)) < 10_000, method);
-  assert.ok((await ageAfter('GET')) > 86_000_000);
-});
+test(
+  'HEAD and PUT make a blob new, so that it is not collected under a client that relies on it; GET ' + 'does not',
+  async (t) => {
+    const { url, store } = await setup(t);
+    const { bytes, digest } = randomBlob(1000);
+    await store.put(digest, bytes);
+    const yesterday = new Date(Date.now() - 86_400_000);
+    const ageAfter = async (method: 'GET' | 'HEAD' | 'PUT'): Promise<number> => {
+      await utimes(store.pathOf(digest), yesterday, yesterday);
+      assert.equal(
+        (await fetch(`${url}/${digest}`, { method, ...(method === 'PUT' ? { body: bytes } : {}) })).status,
+        200,
+      );
+      return Date.now() - (await stat(store.pathOf(digest))).mtimeMs;
+    };
+    for (const method of ['HEAD', 'PUT'] as const) assert.ok((await ageAfter(method)) < 10_000, method);
+    assert.ok((await ageAfter('GET')) > 86_000_000);
+  },
+);
 
 test('any content type is bytes, the digest may be percent-encoded, and the empty blob is a blob', async (t) => {
   const { url, store } = await setup(t);

@@ -236,22 +236,25 @@ test('a submission makes blobs new that nobody had asked about', async (t) => {
   assert.equal((await collector.collect())?.collected, 0);
 });
 
-test('one at a time over all processes, and a process that died is waited for no longer than its lock lasts', async (t) => {
-  const { service, collector } = await setup(t);
-  const { manifest } = await makeJob(service.store);
-  await service.jobs.cancel((await submitAged(service, manifest, 3 * DAY)).id);
-  const results = await Promise.all([collector.collect(), collector.collect(), collector.collect()]);
-  assert.equal(results.filter((result) => result !== undefined).length, 1);
-  assert.notEqual(await collector.collect(), undefined, 'the lock is given back');
+test(
+  'one at a time over all processes, and a process that died is waited for no longer than its lock ' + 'lasts',
+  async (t) => {
+    const { service, collector } = await setup(t);
+    const { manifest } = await makeJob(service.store);
+    await service.jobs.cancel((await submitAged(service, manifest, 3 * DAY)).id);
+    const results = await Promise.all([collector.collect(), collector.collect(), collector.collect()]);
+    assert.equal(results.filter((result) => result !== undefined).length, 1);
+    assert.notEqual(await collector.collect(), undefined, 'the lock is given back');
 
-  const lock = `${service.options.queuePrefix}:collecting`;
-  assert.equal(await service.redis.exists(lock), 0);
-  await service.redis.set(lock, 'another', 'PX', 300);
-  assert.equal(await collector.collect(), undefined);
-  assert.equal(await service.redis.get(lock), 'another', 'a lock of another is left alone');
-  await until(async () => (await service.redis.exists(lock)) === 0, 'it has run out');
-  assert.notEqual(await collector.collect(), undefined);
-});
+    const lock = `${service.options.queuePrefix}:collecting`;
+    assert.equal(await service.redis.exists(lock), 0);
+    await service.redis.set(lock, 'another', 'PX', 300);
+    assert.equal(await collector.collect(), undefined);
+    assert.equal(await service.redis.get(lock), 'another', 'a lock of another is left alone');
+    await until(async () => (await service.redis.exists(lock)) === 0, 'it has run out');
+    assert.notEqual(await collector.collect(), undefined);
+  },
+);
 
 test('it collects by itself, again and again, and not after it was closed', async (t) => {
   const { service, collector, log } = await setup(t, { firstMs: 50, intervalMs: 50, retentionMs: HOUR });

@@ -136,7 +136,7 @@ test('events: an unknown job is 404, without a token 401', async (t) => {
   assert.equal((await fetch(`${service.url}/v1/jobs/job-000000000000000000000000/events`)).status, 401);
 });
 
-test('a Redis that is killed and comes back: streams go on, requests meanwhile are told, nothing is lost', async (t) => {
+test('a Redis that is killed and comes back: streams go on, requests fail with 503, nothing is lost', async (t) => {
   const dataDir = await temporaryDirectory(t);
   const log = (): undefined => undefined;
   let redis = await startRedis({ dataDir, log });

@@ -1,4 +1,6 @@
-/** The operators' page over real HTTP and in a real browser: who may see it, that it changes nothing, and what it shows. */
+/**
+ * The operators' page over real HTTP and in a real browser: who may see it, that it changes nothing, and what it shows.
+ */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
@@ -103,22 +105,25 @@ test('the page is there for the operators’ token only, and that token opens no
   }
 });
 
-test('answers keep browsers from framing it, from loading anything from elsewhere, and from telling other sites', async (t) => {
-  const { url } = await withEntries(t);
-  for (const path of [BOARD, `${BOARD}/api/queues`]) {
-    const { headers } = await fetch(url + path, { headers: { ...STAFF, origin: 'https://elsewhere.example' } });
-    assert.match(
-      headers.get('content-security-policy') ?? '',
-      /default-src 'none'; script-src 'self';.*frame-ancestors 'none'/,
-    );
-    assert.equal(headers.get('x-content-type-options'), 'nosniff');
-    assert.equal(headers.get('referrer-policy'), 'no-referrer');
-    assert.equal(headers.get('cache-control'), 'no-store');
-    assert.equal(headers.get('access-control-allow-origin'), null);
-  }
-  const page = await (await fetch(url + BOARD, { headers: STAFF })).text();
-  assert.doesNotMatch(page, /(?:src|href)="https?:/);
-});
+test(
+  'answers keep browsers from framing it, from loading anything from elsewhere, and from telling other ' + 'sites',
+  async (t) => {
+    const { url } = await withEntries(t);
+    for (const path of [BOARD, `${BOARD}/api/queues`]) {
+      const { headers } = await fetch(url + path, { headers: { ...STAFF, origin: 'https://elsewhere.example' } });
+      assert.match(
+        headers.get('content-security-policy') ?? '',
+        /default-src 'none'; script-src 'self';.*frame-ancestors 'none'/,
+      );
+      assert.equal(headers.get('x-content-type-options'), 'nosniff');
+      assert.equal(headers.get('referrer-policy'), 'no-referrer');
+      assert.equal(headers.get('cache-control'), 'no-store');
+      assert.equal(headers.get('access-control-allow-origin'), null);
+    }
+    const page = await (await fetch(url + BOARD, { headers: STAFF })).text();
+    assert.doesNotMatch(page, /(?:src|href)="https?:/);
+  },
+);
 
 test('nothing can be changed', async (t) => {
   const { url, redis, options } = await withEntries(t);

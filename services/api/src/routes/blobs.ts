@@ -30,8 +30,8 @@ const Stored = Type.Object({
 });
 
 /**
- * `PUT`, `HEAD` and `GET /v1/blobs/:digest`: upload, presence and download of content-addressed blobs. Bodies are streamed
- * between socket and store and never held in memory.
+ * `PUT`, `HEAD` and `GET /v1/blobs/:digest`: upload, presence and download of content-addressed blobs. Bodies are
+ * streamed between socket and store and never held in memory.
  */
 export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
   app,
@@ -49,7 +49,8 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
         tags: ['blobs'],
         summary: 'Upload a blob',
         description:
-          'Idempotent. Nothing is stored unless all bytes arrive and hash to the digest. Ask with HEAD first to save the transfer.',
+          'Idempotent. Nothing is stored unless all bytes arrive and hash to the digest. Ask with HEAD first ' +
+          'to save the transfer.',
         consumes: ['application/octet-stream'],
         params: Params,
         response: {
@@ -87,7 +88,8 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
         tags: ['blobs'],
         summary: 'Ask whether a blob is there, and how large it is',
         description:
-          'A blob that was asked about counts as new: it stays for the retention time from then on, also when no job refers to it yet.',
+          'A blob that was asked about counts as new: it stays for the retention time from then on, also when ' +
+          'no job refers to it yet.',
         params: Params,
         response: {
           200: Type.Unsafe<undefined>({
@@ -134,7 +136,10 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
   return Promise.resolve();
 };
 
-/** The body in chunks. Ending the iteration early must not destroy the request: its socket still has to carry the answer. */
+/**
+ * The body in chunks. Ending the iteration early must not destroy the request: its socket still has to carry the
+ * answer.
+ */
 async function* chunksOf(body: IncomingMessage, traffic: BlobTraffic | undefined): AsyncGenerator<Uint8Array> {
   for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
     traffic?.received(chunk.length);

@@ -25,8 +25,8 @@ const Targets = Type.Array(
 );
 
 /**
- * `/metrics/jobs` tells Prometheus' HTTP service discovery which jobs there are, `/metrics/jobs/:id` has the metrics of one:
- * series of single jobs exist while the jobs are active, and none of the services' own metrics needs an id.
+ * `/metrics/jobs` tells Prometheus' HTTP service discovery which jobs there are, `/metrics/jobs/:id` has the metrics of
+ * one: series of single jobs exist while the jobs are active, and none of the services' own metrics needs an id.
  */
 export const jobMetricsRoutes: FastifyPluginAsyncTypebox<JobMetricsOptions> = (app, { redis, jobs }) => {
   app.setErrorHandler(handleError);
@@ -41,7 +41,9 @@ export const jobMetricsRoutes: FastifyPluginAsyncTypebox<JobMetricsOptions> = (a
       schema: {
         tags: ['operations'],
         summary: 'Jobs as targets for Prometheus',
-        description: `For http_sd_configs: a target group for each job that has not ended or ended in the last ${AFTER_END_MS / 60_000} minutes, at most ${MAX_TARGETS}, newest first.`,
+        description:
+          'For http_sd_configs: a target group for each job that has not ended or ended in the last ' +
+          `${AFTER_END_MS / 60_000} minutes, at most ${MAX_TARGETS}, newest first.`,
         response: { 200: Targets, 401: ProblemSchema, 503: ProblemSchema },
       },
     },

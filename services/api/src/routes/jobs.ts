@@ -78,7 +78,9 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         tags: ['jobs'],
         summary: 'Submit a job',
         description:
-          'A training, or a prediction with the model of a training. All blobs of the manifest must have been uploaded. With an Idempotency-Key the request is safe to repeat: the same key and manifest give the same job (200), the same key with another manifest is refused (409).',
+          'A training, or a prediction with the model of a training. All blobs of the manifest must have been ' +
+          'uploaded. With an Idempotency-Key the request is safe to repeat: the same key and manifest give the ' +
+          'same job (200), the same key with another manifest is refused (409).',
         headers: Type.Object({
           'idempotency-key': Type.Optional(
             Type.String({ description: '1 to 200 printable ASCII characters, for example a UUID' }),
@@ -96,8 +98,8 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
           503: ProblemSchema,
         },
       },
-      // The schema is for the documentation: Fastify's validator would turn strings into numbers, and a manifest that was
-      // changed on its way is not the one that was sent. submitJob checks everything.
+      // The schema is for the documentation: Fastify's validator would turn strings into numbers, and a manifest that
+      // was changed on its way is not the one that was sent. submitJob checks everything.
       validatorCompiler: () => () => true,
     },
     async (request, reply) => {
@@ -190,7 +192,9 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         tags: ['jobs'],
         summary: 'Answer a refresh',
         description:
-          'A job whose levels have run out lists in "refreshes" what it needs: decrypt "weights" (and "previous"), encrypt V and W anew, upload both, and answer with the id of the request. Safe to repeat. An answer to another request, an old one or one of another job is refused (409).',
+          'A job whose levels have run out lists in "refreshes" what it needs: decrypt "weights" (and ' +
+          '"previous"), encrypt V and W anew, upload both, and answer with the id of the request. Safe to ' +
+          'repeat. An answer to another request, an old one or one of another job is refused (409).',
         params: Params,
         body: RefreshAnswerSchema,
         response: {
@@ -220,7 +224,9 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         tags: ['jobs'],
         summary: 'Watch a job',
         description:
-          'Server-sent events: "progress" with the whole job at once and at each change (at most five a second), "end" when it is final. Any event can be the first one: after a broken connection simply connect again.',
+          'Server-sent events: "progress" with the whole job at once and at each change (at most five a ' +
+          'second), "end" when it is final. Any event can be the first one: after a broken connection simply ' +
+          'connect again.',
         params: Params,
         headers: Type.Object({
           'last-event-id': Type.Optional(Type.String({ description: 'Event numbers go on from here' })),
@@ -266,7 +272,8 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         tags: ['jobs'],
         summary: 'Download the encrypted model',
         description:
-          'One packed ciphertext in wire format, which only the owner can decrypt. Large models come in several: ask for each by its number.',
+          'One packed ciphertext in wire format, which only the owner can decrypt. Large models come in ' +
+          'several: ask for each by its number.',
         params: Params,
         querystring: Type.Object({
           model: Type.Optional(
@@ -329,7 +336,8 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
           404,
           'MODEL_NOT_FOUND',
           'No such part of the model',
-          `the model of ${job.id} has ${models.length} ciphertext${models.length === 1 ? '' : 's'}, there is no number ${model ?? 0}`,
+          `the model of ${job.id} has ${models.length} ciphertext${models.length === 1 ? '' : 's'}, there is ` +
+            `no number ${model ?? 0}`,
           `allowed: 0 to ${models.length - 1}`,
         );
       }
@@ -349,7 +357,8 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         tags: ['cluster'],
         summary: 'Workers at hand',
         description:
-          'Those seen in the last 30 seconds. Where an autoscaler adds workers to queued tasks, "threads" is what jobs are to be cut for.',
+          'Those seen in the last 30 seconds. Where an autoscaler adds workers to queued tasks, "threads" is ' +
+          'what jobs are to be cut for.',
         response: {
           200: Type.Object({ workers: Type.Integer(), threads: Type.Integer() }),
           401: ProblemSchema,
