@@ -14,7 +14,8 @@ import {
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
-import { digestOfHex, hexOf, type Digest } from '@blindfit/base';
+import { digestOfHex, errnoOf, hexOf, type Digest } from '@blindfit/base';
+import { syncDirectory, undefinedIfMissing, writeAll } from '@blindfit/base/node';
 import {
   openSource,
   type BlobInfo,
@@ -25,15 +26,15 @@ import {
 } from './blob-store.ts';
 import {
   BlobNotFoundError,
-  BlobSizeMismatchError,
   BlobTooLargeError,
   CorruptBlobError,
   DigestMismatchError,
   StorageFullError,
 } from './errors.ts';
+import { limited, type Limits } from './limits.ts';
 import { verifyBytes, verifyStream } from './verify.ts';
 
-/** A temporary file nobody has written to for this long belongs to a process that died. Milliseconds. */
+/** A temporary file that was not written to for this long belongs to a process that died. Milliseconds. */
 const STALE_MS = 3_600_000;
 
 export interface FileBlobStoreOptions {
@@ -42,7 +43,7 @@ export interface FileBlobStoreOptions {
    * `<root>/corrupt` as evidence. A cache can do without both.
    * @default true
    */
-  durable?: boolean;
+  durable?: boolean | undefined;
 }
 
 /**
@@ -87,21 +88,21 @@ export class FileBlobStore implements CollectableBlobStore {
     return info?.isFile() === true ? { size: info.size } : undefined;
   }
 
-  /** As `BlobStore.touch`; also false for a file of another user, whose times this one may not change. */
+  /** Like `BlobStore.touch`; also false for a file of another user, whose times this one may not change. */
   async touch(digest: Digest): Promise<boolean> {
     const now = new Date();
     try {
       await utimes(this.pathOf(digest), now, now);
       return true;
     } catch (error) {
-      if (hasCode(error, 'ENOENT', 'EPERM', 'EACCES')) return false;
+      if (['ENOENT', 'EPERM', 'EACCES'].includes(errnoOf(error) ?? '')) return false;
       throw error;
     }
   }
 
   async put(digest: Digest, source: BlobSource, options: PutOptions = {}): Promise<PutResult> {
     const existing = await this.has(digest);
-    // Collected between the two calls, it is written anew.
+    // A blob that is collected between the two calls is written again.
     if (existing !== undefined && (await this.touch(digest))) return { created: false, size: existing.size };
     const maxBytes = options.maxBytes ?? Infinity;
     const declared = options.size ?? (source instanceof Uint8Array ? source.length : undefined);
@@ -110,7 +111,7 @@ export class FileBlobStore implements CollectableBlobStore {
     const path = this.pathOf(digest);
     const temporary = join(this.#temporary, `${hexOf(digest).slice(0, 16)}-${randomUUID()}.part`);
     try {
-      const size = await this.#receive(temporary, digest, openSource(source), declared, maxBytes);
+      const size = await this.#receive(temporary, digest, openSource(source), { declared, maxBytes });
       const made = await mkdir(dirname(path), { recursive: true });
       const created = (await this.has(digest)) === undefined;
       await rename(temporary, path);
@@ -165,7 +166,7 @@ export class FileBlobStore implements CollectableBlobStore {
   async collect(digest: Digest, olderThan: Date): Promise<boolean> {
     const path = this.pathOf(digest);
     if (!isOlder(await stat(path).catch(undefinedIfMissing), olderThan)) return false;
-    // Nobody can touch it any more once it is out of its place, so that the second look decides.
+    // Out of its place it cannot be touched any more, so that the second look decides.
     const aside = join(this.#temporary, `${hexOf(digest).slice(0, 16)}-${randomUUID()}.old`);
     try {
       await rename(path, aside);
@@ -187,7 +188,7 @@ export class FileBlobStore implements CollectableBlobStore {
     return false;
   }
 
-  /** Temporary files that nobody has written to for an hour. */
+  /** Removes temporary files that were not written to for an hour. */
   async removeLeftovers(): Promise<void> {
     for (const name of await readdir(this.#temporary)) {
       const path = join(this.#temporary, name);
@@ -217,25 +218,16 @@ export class FileBlobStore implements CollectableBlobStore {
   }
 
   /** Writes the source to a temporary file; returns its size once the digest is known to be right. */
-  async #receive(
-    path: string,
-    digest: Digest,
-    source: AsyncIterable<Uint8Array>,
-    declared: number | undefined,
-    maxBytes: number,
-  ): Promise<number> {
+  async #receive(path: string, digest: Digest, source: AsyncIterable<Uint8Array>, limits: Limits): Promise<number> {
     const hash = createHash('sha256');
     let size = 0;
     const file = await open(path, 'wx');
     try {
-      for await (const chunk of source) {
+      for await (const chunk of limited(source, digest, limits)) {
         size += chunk.length;
-        if (size > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
-        if (declared !== undefined && size > declared) throw new BlobSizeMismatchError(digest, declared, 'more');
         hash.update(chunk);
         await writeAll(file, chunk);
       }
-      if (declared !== undefined && size < declared) throw new BlobSizeMismatchError(digest, declared, `only ${size}`);
       const actual = digestOfHex(hash.digest('hex'));
       if (actual !== digest) throw new DigestMismatchError(digest, actual);
       if (this.#durable) await file.sync();
@@ -273,39 +265,12 @@ export class FileBlobStore implements CollectableBlobStore {
 
   /** Turns "no room" in its several disguises into one error; leaves others as they are. */
   async #explain(error: unknown): Promise<unknown> {
-    if (!hasCode(error, 'ENOSPC', 'EDQUOT', 'EFBIG')) return error;
+    if (!['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errnoOf(error) ?? '')) return error;
     const space = await statfs(this.root).catch(() => undefined);
     return new StorageFullError(this.root, space === undefined ? undefined : space.bavail * space.bsize, error);
   }
 }
 
-/** A write may be cut short, for instance where a disk is about to be full. */
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  let written = 0;
-  while (written < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, written, bytes.length - written);
-    written += bytesWritten;
-  }
-}
-
-/** Makes a rename survive a power cut. */
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path);
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
-
 function isOlder(file: { mtimeMs: number } | undefined, than: Date): boolean {
   return file !== undefined && file.mtimeMs < than.getTime();
-}
-
-function hasCode(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
-}
-
-function undefinedIfMissing(error: unknown): undefined {
-  if (!hasCode(error, 'ENOENT')) throw error;
 }

@@ -21,7 +21,6 @@ import {
 } from './blob-store.ts';
 import {
   BlobNotFoundError,
-  BlobSizeMismatchError,
   BlobTooLargeError,
   CorruptBlobError,
   DigestMismatchError,
@@ -31,6 +30,7 @@ import {
   StoreUnavailableError,
   StoreUnsupportedError,
 } from './errors.ts';
+import { limited } from './limits.ts';
 import { verifyBytes, verifyStream } from './verify.ts';
 
 /** Blobs smaller than this are sent without asking first whether they are there: the question costs as much. Bytes. */
@@ -83,7 +83,7 @@ export class HttpBlobStore implements BlobStore {
     const call = {
       accept: [200, 201],
       headers,
-      body: bytes ? source : () => checked(openSource(source), digest, size, maxBytes),
+      body: bytes ? source : () => limited(openSource(source), digest, { declared: size, maxBytes }),
       attempts: source instanceof Uint8Array || typeof source === 'function' ? undefined : 1,
     };
     return await this.#call('PUT', digest, call, async (answer) => {
@@ -164,23 +164,6 @@ export class HttpBlobStore implements BlobStore {
     const hint = `check that ${this.base} is a Blindfit API`;
     return new StoreRefusedError(this.base + ROUTE + digest, statusCode, what, hint);
   }
-}
-
-/** Passes a source on. @throws BlobTooLargeError, BlobSizeMismatchError */
-async function* checked(
-  source: AsyncIterable<Uint8Array>,
-  digest: Digest,
-  declared: number | undefined,
-  maxBytes: number,
-): AsyncGenerator<Uint8Array> {
-  let size = 0;
-  for await (const chunk of source) {
-    size += chunk.length;
-    if (size > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
-    if (declared !== undefined && size > declared) throw new BlobSizeMismatchError(digest, declared, 'more');
-    yield chunk;
-  }
-  if (declared !== undefined && size < declared) throw new BlobSizeMismatchError(digest, declared, `only ${size}`);
 }
 
 async function readText(answer: Answer): Promise<string> {

@@ -3,16 +3,16 @@ import { InvalidStoreUrlError } from './errors.ts';
 
 export interface S3Address {
   readonly bucket: string;
-  /** Of all keys; empty or with a `/` at its end. */
+  /** The beginning of all keys; empty or with a `/` at its end. */
   readonly prefix: string;
-  /** Of a server other than Amazon's. @default what the AWS variables and files say */
-  readonly endpoint?: string;
+  /** URL of a server other than Amazon's. @default what the AWS variables and files say */
+  readonly endpoint?: string | undefined;
   /** Whether the bucket is part of the path instead of the host name. @default with an endpoint */
-  readonly pathStyle?: boolean;
+  readonly pathStyle?: boolean | undefined;
 }
 
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
-/** What needs no encoding anywhere. */
+/** Characters that need no encoding anywhere. */
 const PREFIX = /^[A-Za-z0-9!_.*'()/-]*$/;
 
 /** @throws {InvalidStoreUrlError} */
@@ -41,12 +41,12 @@ export function parseS3Url(url: string): S3Address {
   return {
     bucket: parsed.host,
     prefix: path === '' ? '' : `${path}/`,
-    ...(endpoint === null ? {} : { endpoint }),
-    ...(style === null ? {} : { pathStyle: style === 'true' }),
+    endpoint: endpoint ?? undefined,
+    pathStyle: style === null ? undefined : style === 'true',
   };
 }
 
-/** For messages. */
+/** The URL of a store in messages: without its parameters. */
 export function s3UrlOf({ bucket, prefix }: Pick<S3Address, 'bucket' | 'prefix'>): string {
   return `s3://${bucket}/${prefix}`.replace(/\/$/, '');
 }
@@ -54,7 +54,7 @@ export function s3UrlOf({ bucket, prefix }: Pick<S3Address, 'bucket' | 'prefix'>
 /** Adds settings, unless they are `auto`, to an s3 URL that does not name them itself; leaves any other URL alone. */
 export function withS3Settings(
   url: string,
-  settings: { readonly endpoint?: string; readonly pathStyle?: string },
+  settings: { readonly endpoint?: string | undefined; readonly pathStyle?: string | undefined },
 ): string {
   const parsed = URL.parse(url);
   if (parsed?.protocol !== 's3:') return url;
