@@ -1,9 +1,6 @@
-/**
- * A pool of threads with one SEAL instance each. WebAssembly has no threads and blocks, so nothing here ever computes on
- * the event loop: tasks go out as digests and come back as digests.
- */
+/** A pool of compute threads. Nothing computes on the event loop: tasks go out as digests and come back as digests. */
 import { Worker } from 'node:worker_threads';
-import { moduleUrl } from '@blindfit/base';
+import { at, messageOf, moduleUrl } from '@blindfit/base';
 import { describeError, TaskCancelledError, TaskError } from './errors.ts';
 import { Manifests } from './manifests.ts';
 import type {
@@ -22,10 +19,10 @@ import type {
 export interface PoolOptions extends ThreadOptions {
   readonly threads: number;
   /** Called with what a thread did since its last report; `heapBytes` is a level. */
-  readonly onStatistics?: (thread: number, delta: ThreadStatistics) => void;
+  readonly onStatistics?: ((thread: number, delta: ThreadStatistics) => void) | undefined;
 }
 
-/** Longest wait for a cancelled task to stop by itself; building a SEAL context may take longer on a busy machine. */
+/** Longest wait for a cancelled task to stop by itself. Building a SEAL context may take longer. Milliseconds. */
 const CANCEL_PATIENCE_MS = 500;
 
 interface Waiting {
@@ -33,7 +30,7 @@ interface Waiting {
   readonly signal: AbortSignal | undefined;
   readonly resolve: (result: ComputeResult) => void;
   readonly reject: (error: Error) => void;
-  /** Cancels it while it waits. */
+  /** Cancels the task while it waits. */
   readonly leave: () => void;
 }
 
@@ -47,16 +44,20 @@ interface Thread {
 
 export class ThreadPool {
   readonly #options: PoolOptions;
+  readonly #entry: URL;
   readonly #manifests: Manifests;
   readonly #threads: (Thread | undefined)[] = [];
   readonly #queue: Waiting[] = [];
-  /** By thread: milliseconds spent on tasks that are over. */
-  readonly #busyMs: number[] = [];
+  /** Milliseconds spent on tasks that are over, by thread. */
+  readonly #busyMs: number[];
   #runs = 0;
   #closed = false;
 
-  constructor(options: PoolOptions) {
+  /** @param entry the module that threads run */
+  constructor(options: PoolOptions, entry = moduleUrl('./thread.ts', import.meta.url)) {
     this.#options = options;
+    this.#entry = entry;
+    this.#busyMs = Array.from({ length: options.threads }, () => 0);
     this.#manifests = new Manifests(options);
     for (let i = 0; i < options.threads; i++) this.#threads.push(this.#spawn(i));
   }
@@ -69,18 +70,15 @@ export class ThreadPool {
     return this.#threads.filter((thread) => thread?.current !== undefined).length;
   }
 
-  /** By thread: seconds spent on tasks so far, those under way included. */
+  /** Seconds spent on tasks so far, by thread. Those under way count. */
   get busySeconds(): number[] {
     const now = performance.now();
-    return this.#threads.map(
-      (thread, index) =>
-        ((this.#busyMs[index] ?? 0) + (thread?.current === undefined ? 0 : now - thread.current.started)) / 1000,
-    );
+    return this.#busyMs.map((spent, index) => (spent + now - (this.#threads[index]?.current?.started ?? now)) / 1000);
   }
 
   /**
    * Runs one task on the next free thread.
-   * @throws TaskError; TaskCancelledError when `signal` fires: after the homomorphic operation at hand, or after half a
+   * @throws TaskError; TaskCancelledError when `signal` fires: after the current homomorphic operation, or after half a
    *   second, whichever comes first
    */
   run(work: Work, signal?: AbortSignal): Promise<ComputeResult> {
@@ -94,7 +92,7 @@ export class ThreadPool {
     });
   }
 
-  /** Ends the threads; tasks that still run fail with a passing error, so that someone else does them. */
+  /** Ends the threads. Tasks that still run fail with a retryable error, so that another worker computes them. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const waiting of this.#queue.splice(0))
@@ -102,11 +100,11 @@ export class ThreadPool {
     for (const thread of this.#threads) await thread?.worker.terminate();
   }
 
-  /** Cancelled before a thread was free. */
+  /** Cancels a task for which no thread was free yet. */
   #leave(waiting: Waiting): void {
-    const at = this.#queue.indexOf(waiting);
-    if (at < 0) return;
-    this.#queue.splice(at, 1);
+    const index = this.#queue.indexOf(waiting);
+    if (index < 0) return;
+    this.#queue.splice(index, 1);
     waiting.reject(new TaskCancelledError());
   }
 
@@ -125,7 +123,7 @@ export class ThreadPool {
       evaluator,
       cancelFlag,
     };
-    const worker = new Worker(moduleUrl('./thread.ts', import.meta.url), {
+    const worker = new Worker(this.#entry, {
       workerData: data,
       name: `he-${index}`,
       resourceLimits: { maxYoungGenerationSizeMb: 8 },
@@ -134,7 +132,7 @@ export class ThreadPool {
     worker.on('message', (message: ThreadMessage) =>
       'asked' in message ? void this.#answer(worker, message.asked) : this.#finish(index, thread, message),
     );
-    worker.on('error', (error) => this.#lost(index, thread, error instanceof Error ? error.message : String(error)));
+    worker.on('error', (error) => this.#lost(index, thread, messageOf(error)));
     worker.on('exit', (code) => this.#lost(index, thread, `it exited with code ${code}`));
     return thread;
   }
@@ -187,7 +185,7 @@ export class ThreadPool {
     this.#dispatch();
   }
 
-  /** A thread that does not reach a place where it can stop is ended; only its caches are lost. */
+  /** Ends a thread that did not reach a place where it can stop. Only its caches are lost. */
   #abandon(index: number, thread: Thread, run: number): void {
     const { current } = thread;
     if (current?.run !== run) return;
@@ -199,8 +197,8 @@ export class ThreadPool {
   }
 
   /**
-   * A thread died: its task fails in a way that may pass. Another takes its place with the next task and not before, or
-   * threads that cannot start at all would be started for ever.
+   * Fails the task of a thread that died, retryably. Another thread takes its place with the next task and not before:
+   * threads that cannot start at all would be started again and again.
    */
   #lost(index: number, thread: Thread, reason: string): void {
     if (this.#threads[index] !== thread) return;
@@ -213,10 +211,11 @@ export class ThreadPool {
     if (!this.#closed) this.#dispatch();
   }
 
-  /** Its task is over, one way or another. */
+  /** Ends the current task of a thread. */
   #release(index: number, thread: Thread): void {
-    if (thread.current !== undefined)
-      this.#busyMs[index] = (this.#busyMs[index] ?? 0) + performance.now() - thread.current.started;
+    const { current } = thread;
+    if (current !== undefined)
+      this.#busyMs[index] = at(this.#busyMs, index, 'threads') + performance.now() - current.started;
     thread.current = undefined;
   }
 

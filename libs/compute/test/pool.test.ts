@@ -1,6 +1,6 @@
 /** The pool of threads on real jobs: right results, keys held once, cancellation, threads that die. 128-bit parameters. */
 import assert from 'node:assert/strict';
-import { readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -373,6 +373,21 @@ describe('a thread that dies', () => {
     assert.equal(more.length, 0, 'nothing is started that nobody needs');
     assert.equal((await watched.pool.run(firstTask(small))).outputs.length, 1);
   });
+});
+
+it('a SEAL that breaks off in the middle of a task costs the thread; the next task runs on another', async () => {
+  const cacheDirectory = join(place.path, 'crashing');
+  await mkdir(cacheDirectory);
+  await writeFile(join(cacheDirectory, 'crash'), '');
+  const entry = new URL('./crashing-thread.ts', import.meta.url);
+  const { threads } = await threadsOf(async () => {
+    await using watched = makePool(place, { cacheDirectory, evaluator: SEAL }, entry);
+    const error = await rejection(watched.pool.run(firstTask(small)));
+    assert.deepEqual([error.code, error.retryable], ['HE_SEAL_CRASHED', true], error.message);
+    await rm(join(cacheDirectory, 'crash'));
+    assert.equal((await watched.pool.run(firstTask(small))).outputs.length, 1);
+  });
+  assert.equal(threads.length, 2);
 });
 
 describe('a store', () => {

@@ -188,7 +188,8 @@ export interface Watched extends AsyncDisposable {
   readonly statistics: ThreadStatistics;
 }
 
-export function makePool(place: Place, options: Partial<PoolOptions> = {}): Watched {
+/** @param entry another module for the threads than the pool's own */
+export function makePool(place: Place, options: Partial<PoolOptions> = {}, entry?: URL): Watched {
   const statistics: ThreadStatistics = {
     keyHits: 0,
     keyMisses: 0,
@@ -203,23 +204,26 @@ export function makePool(place: Place, options: Partial<PoolOptions> = {}): Watc
     heapBytes: 0,
     levelsWritten: [],
   };
-  const pool = new ThreadPool({
-    storeUrl: place.storeUrl,
-    cacheDirectory: join(place.path, 'cache'),
-    cacheBytes: 2 ** 30,
-    keyBytes: 2 ** 30,
-    threads: 1,
-    evaluator: HERE,
-    onStatistics: (_thread, delta) => {
-      for (const name of Object.keys(statistics) as (keyof ThreadStatistics)[]) {
-        if (name !== 'levelsWritten')
-          statistics[name] = name === 'heapBytes' ? delta[name] : statistics[name] + delta[name];
-      }
-      for (const [level, count] of delta.levelsWritten.entries())
-        statistics.levelsWritten[level] = (statistics.levelsWritten[level] ?? 0) + count;
+  const pool = new ThreadPool(
+    {
+      storeUrl: place.storeUrl,
+      cacheDirectory: join(place.path, 'cache'),
+      cacheBytes: 2 ** 30,
+      keyBytes: 2 ** 30,
+      threads: 1,
+      evaluator: HERE,
+      onStatistics: (_thread, delta) => {
+        for (const name of Object.keys(statistics) as (keyof ThreadStatistics)[]) {
+          if (name !== 'levelsWritten')
+            statistics[name] = name === 'heapBytes' ? delta[name] : statistics[name] + delta[name];
+        }
+        for (const [level, count] of delta.levelsWritten.entries())
+          statistics.levelsWritten[level] = (statistics.levelsWritten[level] ?? 0) + count;
+      },
+      ...options,
     },
-    ...options,
-  });
+    entry,
+  );
   return { pool, statistics, [Symbol.asyncDispose]: () => pool.close() };
 }
 
