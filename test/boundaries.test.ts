@@ -56,7 +56,7 @@ function workspaces(): Package[] {
 function files(directory: string, accept: (name: string) => boolean): string[] {
   return readdirSync(join(ROOT, directory), { withFileTypes: true }).flatMap((entry) => {
     const path = directory === '' ? entry.name : `${directory}/${entry.name}`;
-    if (entry.name === 'node_modules' || entry.name === '.git' || entry.name === '.blindfit') return [];
+    if (['node_modules', 'dist', '.git', '.blindfit'].includes(entry.name)) return [];
     if (entry.isDirectory()) return files(path, accept);
     return entry.isFile() && accept(entry.name) ? [path] : [];
   });

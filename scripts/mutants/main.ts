@@ -1,12 +1,13 @@
 /**
  * Mutation tests: `npm run mutants -- [PACKAGE...] [--jobs N] [--list] [--verbose]`. Each fault listed in
- * `test/mutants/PACKAGE.json` is put into a copy of the tree and the tests named beside it are run; they have to fail. The exit
- * status is 1 if a fault survives, if a list is wrong, or if tests fail without any fault.
+ * `test/mutants/PACKAGE.json` is put into a copy of the tree and the tests named beside it are run; they have to fail.
+ * The exit status is 1 if a fault survives, if a list is wrong, or if tests fail without any fault.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import ts from 'typescript';
+import { valueOf } from '@blindfit/base';
 import { listNames, placeOf, problemsOf, readMutants, ROOT, type Mutant } from './list.ts';
 import { runTests } from './run-tests.ts';
 import { copyTree, removeTree } from './tree-copy.ts';
@@ -134,7 +135,7 @@ async function isKilled(
 ): Promise<boolean> {
   const path = join(copy, mutant.file);
   const original = readFileSync(path, 'utf8');
-  const usual = mutant.tests.reduce((sum, test) => sum + (seconds.get(test) ?? 0), 0);
+  const usual = mutant.tests.reduce((sum, test) => sum + valueOf(seconds, test, 'a duration'), 0);
   writeFileSync(path, mutated(mutant, original));
   try {
     const outcome = await runTests(copy, mutant.tests, LIMIT_EXTRA + LIMIT_FACTOR * usual * 1000, signal);

@@ -1,6 +1,6 @@
 /**
- * Runs the tests: `npm test [-- PATTERN... FLAG...]`. Without a pattern the checks of the sources come first; with patterns
- * only the test files run whose path contains one of them. Flags (`--test-name-pattern=...`) go to `node --test`.
+ * Runs the tests: `npm test [-- PATTERN... FLAG...]`. Without a pattern the checks of the sources come first;
+ * with patterns only the test files run whose path contains one of them. Flags (`--test-name-pattern=...`) go to `node --test`.
  * `BLINDFIT_TEST_ALL=1` turns skipped tests into failures.
  */
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -21,7 +21,7 @@ async function main(args: readonly string[]): Promise<number> {
   const patterns = args.filter((arg) => !arg.startsWith('-')).map((pattern) => pattern.replace(/^\.\//, ''));
   const all = globSync('**/*.test.ts', {
     cwd: ROOT,
-    exclude: (path) => /(^|\/)(node_modules|\..+)$/.test(path),
+    exclude: (path) => /(^|\/)(node_modules|dist|\..+)$/.test(path),
   }).sort();
   const files = patterns.length === 0 ? all : all.filter((file) => patterns.some((pattern) => file.includes(pattern)));
   if (files.length === 0) {

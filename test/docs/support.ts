@@ -17,7 +17,8 @@ function filesBelow(directory: string, wanted: (path: string) => boolean): strin
   const found: string[] = [];
   const walk = (at: string): void => {
     for (const entry of readdirSync(at, { withFileTypes: true })) {
-      if (entry.name === 'node_modules' || (entry.isDirectory() && entry.name.startsWith('.'))) continue;
+      if (entry.name === 'node_modules' || entry.name === 'dist' || (entry.isDirectory() && entry.name.startsWith('.')))
+        continue;
       const path = join(at, entry.name);
       if (entry.isDirectory()) walk(path);
       else if (entry.isFile() && wanted(path)) found.push(relative(ROOT, path));

@@ -80,7 +80,8 @@ async function makeClone(t: TestContext): Promise<string> {
   return root;
 }
 
-const ENV = { ...process.env, npm_config_registry: 'http://127.0.0.1:9/', npm_config_fetch_retries: '0' }; // nobody listens there
+/** The registry is a port on which nothing listens. */
+const ENV = { ...process.env, npm_config_registry: 'http://127.0.0.1:9/', npm_config_fetch_retries: '0' };
 
 interface Ending {
   code: number | null;
