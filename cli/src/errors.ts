@@ -2,26 +2,26 @@
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { CommanderError } from 'commander';
+import { BlindfitError } from '@blindfit/base';
 import { commandVariables, readConfig } from '@blindfit/service/settings';
 import { printable } from './format.ts';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+/** Codes of errors that another command line would not have caused. */
+const USAGE_CODES: readonly unknown[] = ['USAGE', 'CONFIG_INVALID', 'OWNER_REQUEST'];
 
-/** A failure the user can act on. */
-export class CliError extends Error {
-  override readonly name: string = 'CliError';
-  /** What to do about it. */
-  readonly hint?: string;
-
-  constructor(message: string, hint?: string, options?: ErrorOptions) {
-    super(message, options);
-    if (hint !== undefined) this.hint = hint;
+/** `COMMAND`: a failure that the user can act on. */
+export class CliError extends BlindfitError {
+  constructor(message: string, hint?: string, options: { readonly cause?: unknown } = {}) {
+    super('COMMAND', message, { hint, cause: options.cause });
   }
 }
 
-/** The command was called in a way that cannot work: exit status 2. */
-export class UsageError extends CliError {
-  override readonly name = 'UsageError';
+/** `USAGE`: the command was called in a way that cannot work. Exit status 2. */
+export class UsageError extends BlindfitError {
+  constructor(message: string, hint?: string) {
+    super('USAGE', message, { hint });
+  }
 }
 
 /** The user (or the system) asked for the end: exit status 128 + the signal's number, 130 for Ctrl-C. */
@@ -49,9 +49,7 @@ export function reportError(
   if (hint !== undefined) write(`hint: ${printable(hint)}\n`);
   if (readConfig({ debug: commandVariables.debug }, env).debug !== undefined) write(`${inspect(error)}\n`);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return error instanceof UsageError || code === 'CONFIG_INVALID' || code === 'OWNER_REQUEST'
-    ? EXIT.usage
-    : EXIT.failure;
+  return USAGE_CODES.includes(code) ? EXIT.usage : EXIT.failure;
 }
 
 function messageOf(error: unknown): string {

@@ -17,9 +17,10 @@ import {
 import { digitFiles, type Split } from '@blindfit/demo';
 import { encodeModel, extractDataset, loadBackbone, openIdxSource, parseModel } from '@blindfit/images';
 import { prepareData } from '@blindfit/owner';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
 import { exportTrained } from '../src/export/export-model.ts';
-import { askCli, cleanEnv, runCli, temporaryDirectory } from './support.ts';
+import { askCli, cleanEnv, runCli } from './support.ts';
 
 async function digits(split: Split, limit: number): Promise<LabelledDataset> {
   const { data } = await extractDataset({

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { readFeatures } from '@blindfit/images';
-import { askCli, cleanEnv, runCli, startCli, temporaryDirectory, until } from './support.ts';
+import { temporaryDirectory, until } from '@blindfit/testkit';
+import { askCli, cleanEnv, runCli, startCli } from './support.ts';
 
 /** An IDX file of unsigned bytes. */
 function idx(dimensions: readonly number[], data: Uint8Array): Buffer {

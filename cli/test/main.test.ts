@@ -4,9 +4,10 @@ import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { readConnection, removeConnection, tokenOf, writeConnection } from '../src/connection-file.ts';
 import { CliError, InterruptedError, reportError, UsageError } from '../src/errors.ts';
-import { askCli, cleanEnv, runCli, startCli, temporaryDirectory } from './support.ts';
+import { askCli, cleanEnv, runCli, startCli } from './support.ts';
 
 const COMMANDS = ['jobs', 'cancel', 'up', 'api', 'scheduler', 'worker'];
 

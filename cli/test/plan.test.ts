@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { cleanEnv, runCli, temporaryDirectory } from './support.ts';
+import { temporaryDirectory } from '@blindfit/testkit';
+import { cleanEnv, runCli } from './support.ts';
 
 const JOB = ['plan', '--samples', '40', '--features', '12', '--classes', '4'];
 

@@ -3,7 +3,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { serialiseModel, type Model } from '@blindfit/data';
-import { askCli, runCli, temporaryDirectory } from './support.ts';
+import { temporaryDirectory } from '@blindfit/testkit';
+import { askCli, runCli } from './support.ts';
 
 /** Class no where the sum of the centred features is negative; the name of class "x,y" has to be quoted in CSV. */
 const MODEL: Model = {

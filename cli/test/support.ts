@@ -1,30 +1,15 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { processInfo } from '@blindfit/base/node';
+import { withoutSettings } from '@blindfit/testkit';
 import type { Answer, Call } from './cli-host.ts';
 
 const HOST = fileURLToPath(new URL('./cli-host.ts', import.meta.url));
 export const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
-export async function temporaryDirectory(t: TestContext): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'blindfit-cli-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
-  return directory;
-}
-
-/** An environment without any setting of Blindfit, so that tests do not depend on who runs them. */
+/** An environment without any setting of Blindfit. */
 export function cleanEnv(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = {};
-  for (const [name, value] of Object.entries(process.env)) {
-    const ours = name.startsWith('BLINDFIT_') && name !== 'BLINDFIT_REDIS_SERVER';
-    if (!ours && name !== 'REDIS_URL' && !name.startsWith('NODE_TEST')) env[name] = value;
-  }
-  return { ...env, ...more };
+  return { ...withoutSettings(process.env), ...more };
 }
 
 export interface Cli {
@@ -84,28 +69,4 @@ function ask(call: Call): Promise<Answer> {
     });
     serving.send(call);
   });
-}
-
-/** Waits until a condition holds. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string, seconds = 60): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} s`);
-    await sleep(50);
-  }
-}
-
-export const runs = (pid: number): boolean => processInfo(pid) !== undefined;
-
-/** Ids of all processes whose command line or environment mentions a text. */
-export async function processesOf(text: string): Promise<number[]> {
-  const found: number[] = [];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid || !runs(Number(name))) continue;
-    const about = await Promise.all(
-      ['cmdline', 'environ'].map((file) => readFile(`/proc/${name}/${file}`, 'utf8').catch(() => '')),
-    );
-    if (about.some((each) => each.includes(text))) found.push(Number(name));
-  }
-  return found;
 }

@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { BlindfitClient } from '@blindfit/client';
 import { parseModel, predictLabels, readCsv, type LabelledDataset } from '@blindfit/data';
 import { startStack, type RunningStack } from '@blindfit/stack';
-import { askCli, cleanEnv, processesOf, runCli, startCli, temporaryDirectory, until } from './support.ts';
+import { processesOf, temporaryDirectory, until } from '@blindfit/testkit';
+import { askCli, cleanEnv, runCli, startCli } from './support.ts';
 
 /** Optional data beside the checkout. */
 const REGNET = fileURLToPath(new URL('../../../shared/data/regnet_x_400mf-mnist-first128.csv', import.meta.url));
@@ -228,7 +229,9 @@ it('Ctrl-C takes down the embedded stack in the middle of training', { timeout: 
     ],
     home.env,
   );
-  await until(() => /^training /m.test(running.output.stderr) || running.child.exitCode !== null, 'training', 120);
+  await until(() => /^training /m.test(running.output.stderr) || running.child.exitCode !== null, 'the training runs', {
+    seconds: 120,
+  });
   assert.equal(running.child.exitCode, null, running.output.stderr);
   assert.ok((await processesOf(home.path)).length >= 5, 'API, scheduler, worker and Redis run, and the program itself');
   running.child.kill('SIGINT');
@@ -488,7 +491,11 @@ describe('train with an API', () => {
       ],
       home.env,
     );
-    await until(() => /^training /m.test(running.output.stderr) || running.child.exitCode !== null, 'training', 100);
+    await until(
+      () => /^training /m.test(running.output.stderr) || running.child.exitCode !== null,
+      'the training runs',
+      { seconds: 100 },
+    );
     running.child.kill('SIGINT');
     const { status, stderr } = await running.ended;
     assert.equal(status, 130, stderr);

@@ -3,7 +3,7 @@ import { lstat, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { errnoOf, messageOf } from '@blindfit/base';
+import { BlindfitError, errnoOf, messageOf } from '@blindfit/base';
 import { EXTRACTED_PROGRAM, extractDebianRedis } from './debian.ts';
 import { isExecutable } from './system.ts';
 
@@ -12,14 +12,14 @@ const run = promisify(execFile);
 /** BullMQ recommends this version or newer; our configuration uses settings that came with it. */
 const MIN_VERSION = [6, 2] as const;
 
-/** No usable Redis server on this machine, and none could be fetched. */
-export class RedisUnavailableError extends Error {
-  override readonly name = 'RedisUnavailableError';
+/** `REDIS_MISSING`: no usable Redis server on this machine, and none could be fetched. */
+export class RedisUnavailableError extends BlindfitError {
   /** One line for each way that was tried, with what came of it. */
   readonly tried: readonly string[];
 
   constructor(tried: readonly string[]) {
     super(
+      'REDIS_MISSING',
       `No Redis server could be found or fetched. Tried:\n${tried.map((line) => `  - ${line}`).join('\n')}\n` +
         'Do one of these:\n' +
         '  - set REDIS_URL to a running Redis, e.g. REDIS_URL=redis://127.0.0.1:6379\n' +

@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { Redis } from 'ioredis';
-import { errnoOf, messageOf } from '@blindfit/base';
+import { BlindfitError, errnoOf, messageOf, type BlindfitErrorOptions } from '@blindfit/base';
 import { LockedError, processExists, processInfo, takeLock } from '@blindfit/base/node';
 import { resolveRedisBinary } from './resolve.ts';
 
@@ -18,9 +18,11 @@ const STOP_TIMEOUT_MS = 10_000;
 const START_TIMEOUT_MS = 30_000;
 const PORT_ATTEMPTS = 5;
 
-/** Redis was found but did not come up, or its data directory is in use. */
-export class RedisStartError extends Error {
-  override readonly name = 'RedisStartError';
+/** `REDIS_START`: Redis was found but did not come up, or its data directory is in use. */
+export class RedisStartError extends BlindfitError {
+  constructor(message: string, options?: BlindfitErrorOptions) {
+    super('REDIS_START', message, options);
+  }
 }
 
 export interface StartRedisOptions {
@@ -46,7 +48,7 @@ export interface RunningRedis {
   /** The same for ioredis: `new Redis({ ...connection })`. */
   readonly connection: RedisConnection;
   /** Only with a UNIX socket. */
-  readonly socketPath?: string;
+  readonly socketPath: string | undefined;
   readonly pid: number;
   /** Resolves when the server has ended, with undefined after `stop`, else with what happened and the end of its log. */
   readonly exited: Promise<string | undefined>;
@@ -212,7 +214,7 @@ async function launch(binary: string, dataDir: string, tcp: boolean, unlock: () 
   return {
     url: toUrl(connection),
     connection,
-    ...('path' in connection ? { socketPath: connection.path } : {}),
+    socketPath: 'path' in connection ? connection.path : undefined,
     pid: child.pid ?? 0,
     exited: exit.promise,
     stop,

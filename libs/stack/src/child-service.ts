@@ -4,7 +4,7 @@ import { open, readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { messageOf, moduleUrl } from '@blindfit/base';
+import { BlindfitError, messageOf, moduleUrl, type BlindfitErrorOptions } from '@blindfit/base';
 import type { ReadyLine } from '@blindfit/service';
 
 const MAIN = fileURLToPath(moduleUrl('./service-main.ts', import.meta.url));
@@ -16,15 +16,10 @@ export const STOP_SECONDS = 25;
 const STOP_TIMEOUT_MS = (STOP_SECONDS + 5) * 1000;
 const TAIL_LINES = 15;
 
-/** A service or Redis did not come up, or the stack cannot be used as asked. */
-export class StackError extends Error {
-  override readonly name = 'StackError';
-  /** What to do about it. */
-  readonly hint?: string;
-
-  constructor(message: string, hint?: string, options?: ErrorOptions) {
-    super(message, options);
-    if (hint !== undefined) this.hint = hint;
+/** `STACK`: a service did not become ready, or the stack cannot be used as asked. */
+export class StackError extends BlindfitError {
+  constructor(message: string, options?: BlindfitErrorOptions) {
+    super('STACK', message, options);
   }
 }
 
@@ -112,7 +107,6 @@ export class ChildService {
       signal?.throwIfAborted();
       throw new StackError(
         `${name} did not start: ${messageOf(error)}. The end of its log (${logFile}):\n${await this.#tail()}`,
-        undefined,
         { cause: error },
       );
     }

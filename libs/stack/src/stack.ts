@@ -203,13 +203,15 @@ async function checkPort(port: number): Promise<void> {
     });
   } catch (error) {
     if (errnoOf(error) === 'EADDRINUSE')
-      throw new StackError(
-        `port ${port} of 127.0.0.1 is in use by another program`,
-        'choose another port, or 0 for any free one',
-        { cause: error },
-      );
+      throw new StackError(`port ${port} of 127.0.0.1 is in use by another program`, {
+        hint: 'choose another port, or 0 for any free one',
+        cause: error,
+      });
     if (errnoOf(error) === 'EACCES')
-      throw new StackError(`port ${port} may not be used by this user`, 'choose a port from 1024', { cause: error });
+      throw new StackError(`port ${port} may not be used by this user`, {
+        hint: 'choose a port from 1024',
+        cause: error,
+      });
     throw error;
   }
   await new Promise((done) => server.close(done));

@@ -1,5 +1,6 @@
 export { CapturedLines, CapturedText } from './captured.ts';
 export { filesUnder, temporaryDirectory, type TemporaryDirectory } from './directories.ts';
 export { freePort } from './free-port.ts';
+export { processesOf, runs, withoutSettings } from './processes.ts';
 export { randomIntegers, randomReals, randomVector, signedReals } from './random.ts';
 export { until, type UntilOptions } from './until.ts';

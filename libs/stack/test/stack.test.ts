@@ -8,19 +8,19 @@ import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
-import { processInfo } from '@blindfit/base/node';
 import { BlindfitClient } from '@blindfit/client';
 import type { JobView } from '@blindfit/protocol';
 import { JobStore, type NewJob } from '@blindfit/queue';
 import { startRedis } from '@blindfit/redis-server';
 import { parseRedisUrl } from '@blindfit/service';
 import { StackError, startStack, type RunningStack, type StackOptions } from '@blindfit/stack';
-import { cleanEnv, processesOf, runCli, runs, startCli, temporaryDirectory, until } from './support.ts';
+import { processesOf, runs, temporaryDirectory, until, withoutSettings } from '@blindfit/testkit';
+
+const PARENT = fileURLToPath(new URL('./parent.ts', import.meta.url));
+const CLEAN = withoutSettings(process.env);
 
 // The stack hands its environment on to the services.
-for (const name of Object.keys(process.env)) if (!(name in cleanEnv())) Reflect.deleteProperty(process.env, name);
-
-const PARENT = fileURLToPath(new URL('./stack-parent.ts', import.meta.url));
+for (const name of Object.keys(process.env)) if (!(name in CLEAN)) Reflect.deleteProperty(process.env, name);
 
 async function start(t: TestContext, options: Partial<StackOptions> & { dataDir: string }): Promise<RunningStack> {
   const stack = await startStack({ threads: 1, log: () => undefined, ...options });
@@ -90,7 +90,7 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
       ['api', 'scheduler-1', 'worker-1', 'worker-2'],
     );
     assert.equal(new Set(pids).size, 4);
-    assert.ok(pids.every(runs));
+    assert.ok((await Promise.all(pids.map(runs))).every(Boolean));
     for (const { url } of stack.processes) assert.equal(await status(`${url}/readyz`), 200, url);
     assert.deepEqual(await client.cluster(), { workers: 2, threads: 2 });
     await assert.rejects(clientOf(t, stack, 'the-wrong-token-of-the-test').cluster(), {
@@ -112,7 +112,7 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
     const worker = named('worker-1');
     const [{ pid, url }] = [worker];
     await worker.kill('SIGKILL');
-    assert.ok(!runs(pid));
+    assert.ok(!(await runs(pid)));
     assert.equal(worker.pid, 0);
     assert.equal(await status(`${url}/readyz`), undefined);
     await worker.restart();
@@ -206,7 +206,7 @@ for (const [how, signal] of [
     const dataDir = join(await temporaryDirectory(t), 'data');
     const parent = spawn(process.execPath, [PARENT, dataDir, how], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: cleanEnv(),
+      env: CLEAN,
     });
     t.after(() => parent.kill('SIGKILL'));
     const ended = once(parent, 'exit');
@@ -215,114 +215,11 @@ for (const [how, signal] of [
     assert.equal(pids.length, 3);
     if (signal !== undefined) parent.kill(signal);
     await ended;
-    await until(() => !pids.some(runs), 'the end of the services', 15);
+    await until(async () => !(await Promise.all(pids.map(runs))).some(Boolean), 'the services have ended', {
+      seconds: 15,
+    });
     // Redis is left behind by kill -9 only, and then ended by whoever starts on that directory next.
     if (how === 'SIGKILL') await (await startRedis({ dataDir: join(dataDir, 'redis'), log: () => undefined })).stop();
-    await until(async () => (await processesOf(dataDir)).length === 0, 'the end of Redis', 15);
+    await until(async () => (await processesOf(dataDir)).length === 0, 'Redis has ended', { seconds: 15 });
   });
-}
-
-test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-C', { timeout: 180_000 }, async (t) => {
-  const home = await temporaryDirectory(t);
-  const env = cleanEnv({ XDG_DATA_HOME: home });
-  const up = startCli(t, ['up', '--threads', '1'], env);
-  t.after(() => up.child.kill('SIGTERM'));
-  await until(() => up.output.stdout.includes('Ctrl-C') || up.child.exitCode !== null, 'up');
-  assert.equal(up.output.stderr, '');
-  const server = /export BLINDFIT_SERVER=(\S+)/.exec(up.output.stdout)?.[1] ?? '';
-  const token = /export BLINDFIT_TOKEN=(\S+)/.exec(up.output.stdout)?.[1] ?? '';
-  const worker = /worker-1 (\S+)\/metrics/.exec(up.output.stdout)?.[1] ?? '';
-  assert.match(await (await fetch(`${worker}/metrics`)).text(), /blindfit_build_info\{service="worker"/);
-  const jobs = storeOf(t, `unix://${home}/blindfit/redis/run/redis.sock`);
-  await jobs.create(newJob('job-aaaaaaaaaaaa', 'first \u001b[31mred'));
-  await jobs.create(newJob('job-bbbbbbbbbbbb'));
-
-  await t.test('jobs lists, shows and follows', async (t) => {
-    const list = await runCli(t, ['jobs'], env);
-    assert.equal(list.stderr, '');
-    assert.match(
-      list.stdout,
-      /^JOB +STATE +ITERATION +TASKS .*\njob-bbbbbbbbbbbb  queued +0\/2 +0\/40 +1,280 .*\njob-aaaaaaaaaaaa .*first \uFFFD\[31mred\n$/,
-    );
-    const asJson = await runCli(
-      t,
-      ['jobs', '--json', '--limit', '1', '--state', 'queued', '--server', server],
-      cleanEnv({ BLINDFIT_TOKEN: token, XDG_DATA_HOME: '/nowhere' }),
-    );
-    assert.deepEqual(
-      (JSON.parse(asJson.stdout) as JobView[]).map(({ id }) => id),
-      ['job-bbbbbbbbbbbb'],
-    );
-    const one = await runCli(t, ['jobs', 'job-bbbbbbbbbbbb', '--data', join(home, 'blindfit')], cleanEnv());
-    assert.match(
-      one.stdout,
-      /^job +job-bbbbbbbbbbbb\nstate +queued\nprogress +iteration 0 of 2, 0 of 40 tasks \(queued\)\n/,
-    );
-
-    const followed = startCli(t, ['jobs', 'job-bbbbbbbbbbbb', '--follow'], env);
-    await until(() => followed.output.stderr.includes('queued'), 'the first line');
-    await jobs.start('job-bbbbbbbbbbbb');
-    await jobs.setPhase('job-bbbbbbbbbbbb', 'training');
-    await until(() => followed.output.stderr.includes('training  0 %  iteration 0 of 2'), 'the second phase');
-    await jobs.fail('job-bbbbbbbbbbbb', { code: 'TEST', message: 'on purpose' });
-    const { status: code, stdout, stderr } = await followed.ended;
-    assert.equal(code, 1);
-    assert.match(stdout, /state +failed\n[^]*error +on purpose \[TEST\]\n/);
-    assert.match(stderr, /error: job-bbbbbbbbbbbb failed: on purpose\n$/);
-  });
-
-  await t.test('cancel cancels', async (t) => {
-    assert.deepEqual(await runCli(t, ['cancel', 'job-aaaaaaaaaaaa'], env), {
-      status: 0,
-      signal: null,
-      stdout: 'job-aaaaaaaaaaaa cancelled\n',
-      stderr: '',
-    });
-    const late = await runCli(t, ['cancel', 'job-bbbbbbbbbbbb'], env);
-    assert.equal(late.status, 1);
-    assert.match(late.stderr, /^error: .*cannot be cancelled any more/);
-    const several = await runCli(t, ['cancel', 'job-aaaaaaaaaaaa', 'job-zzzzzzzzzzzz'], env);
-    assert.equal(several.stdout, 'job-aaaaaaaaaaaa cancelled\n');
-    assert.match(several.stderr, /^error: job-zzzzzzzzzzzz: .*\nerror: 1 of 2 jobs were not cancelled\n$/);
-  });
-
-  await t.test('a wrong token is explained', async (t) => {
-    const wrong = await runCli(
-      t,
-      ['jobs', '--server', server],
-      cleanEnv({ BLINDFIT_TOKEN: 'wrong-token-of-the-tests', XDG_DATA_HOME: '/nowhere' }),
-    );
-    assert.equal(wrong.status, 1);
-    assert.match(wrong.stderr, /^error: .*bearer token is not the one.*\nhint: set BLINDFIT_TOKEN/);
-  });
-
-  await t.test('a second one on the same directory is refused', async (t) => {
-    const second = await runCli(t, ['up', '--threads', '1'], env);
-    assert.equal(second.status, 1);
-    assert.match(second.stderr, /in use by process \d+/);
-    assert.equal((await runCli(t, ['jobs'], env)).status, 0, 'the first one is still found');
-  });
-
-  await t.test('a worker that dies comes back', async () => {
-    const [pid] = (await processesOf(join(home, 'blindfit'))).filter((each) => readCommand(each).includes('worker'));
-    assert.ok(pid !== undefined);
-    process.kill(pid, 'SIGKILL');
-    await until(() => up.output.stderr.includes('worker-1 is back'), 'the worker');
-    assert.match(up.output.stderr, /worker-1 was ended by SIGKILL\./);
-    assert.equal(await status(`${worker}/readyz`), 200);
-  });
-
-  up.child.kill('SIGINT');
-  const { status: code, stderr } = await up.ended;
-  assert.equal(code, 0);
-  assert.match(stderr, /\nstopped\n$/);
-  assert.deepEqual(await processesOf(join(home, 'blindfit')), []);
-  assert.deepEqual(
-    (await readdir(join(home, 'blindfit'))).filter((name) => name.endsWith('.json')),
-    [],
-  );
-});
-
-function readCommand(pid: number): readonly string[] {
-  return processInfo(pid)?.command ?? [];
 }

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { Redis } from 'ioredis';
+import { processInfo } from '@blindfit/base/node';
+import type { JobView } from '@blindfit/protocol';
+import { JobStore, type NewJob } from '@blindfit/queue';
+import { parseRedisUrl } from '@blindfit/service';
+import { processesOf, temporaryDirectory, until } from '@blindfit/testkit';
+import { cleanEnv, runCli, startCli } from './support.ts';
+
+/** The records of jobs, as the services keep them. */
+function storeOf(t: TestContext, redisUrl: string): JobStore {
+  const redis = new Redis({ ...parseRedisUrl(redisUrl) });
+  redis.on('error', () => undefined); // the server goes first
+  t.after(() => redis.disconnect());
+  return new JobStore(redis, '{blindfit}');
+}
+
+const newJob = (id: string, name?: string): NewJob => ({
+  id,
+  manifest: `sha256:${'0'.repeat(64)}`,
+  shape: { samples: 1280, features: 401, classes: 10 },
+  hyperparameters: {
+    iterations: 2,
+    learningRate: 1,
+    initialWeight: 0,
+    sigmoid: { degree: 3, range: 8, odd: [0.1, -0.0004] },
+  },
+  parameters: 'N14QP380',
+  tasksTotal: 40,
+  levels: 6,
+  chains: 5,
+  ...(name === undefined ? {} : { name }),
+});
+
+async function status(url: string): Promise<number | undefined> {
+  return await fetch(url).then(
+    (answer) => answer.status,
+    () => undefined,
+  );
+}
+
+test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-C', { timeout: 180_000 }, async (t) => {
+  const home = await temporaryDirectory(t);
+  const env = cleanEnv({ XDG_DATA_HOME: home });
+  const up = startCli(t, ['up', '--threads', '1'], env);
+  t.after(() => up.child.kill('SIGTERM'));
+  await until(() => up.output.stdout.includes('Ctrl-C') || up.child.exitCode !== null, 'up');
+  assert.equal(up.output.stderr, '');
+  const server = /export BLINDFIT_SERVER=(\S+)/.exec(up.output.stdout)?.[1] ?? '';
+  const token = /export BLINDFIT_TOKEN=(\S+)/.exec(up.output.stdout)?.[1] ?? '';
+  const worker = /worker-1 (\S+)\/metrics/.exec(up.output.stdout)?.[1] ?? '';
+  assert.match(await (await fetch(`${worker}/metrics`)).text(), /blindfit_build_info\{service="worker"/);
+  const jobs = storeOf(t, `unix://${home}/blindfit/redis/run/redis.sock`);
+  await jobs.create(newJob('job-aaaaaaaaaaaa', 'first \u001b[31mred'));
+  await jobs.create(newJob('job-bbbbbbbbbbbb'));
+
+  await t.test('jobs lists, shows and follows', async (t) => {
+    const list = await runCli(t, ['jobs'], env);
+    assert.equal(list.stderr, '');
+    assert.match(
+      list.stdout,
+      /^JOB +STATE +ITERATION +TASKS .*\njob-bbbbbbbbbbbb  queued +0\/2 +0\/40 +1,280 .*\njob-aaaaaaaaaaaa .*first \uFFFD\[31mred\n$/,
+    );
+    const asJson = await runCli(
+      t,
+      ['jobs', '--json', '--limit', '1', '--state', 'queued', '--server', server],
+      cleanEnv({ BLINDFIT_TOKEN: token, XDG_DATA_HOME: '/nowhere' }),
+    );
+    assert.deepEqual(
+      (JSON.parse(asJson.stdout) as JobView[]).map(({ id }) => id),
+      ['job-bbbbbbbbbbbb'],
+    );
+    const one = await runCli(t, ['jobs', 'job-bbbbbbbbbbbb', '--data', join(home, 'blindfit')], cleanEnv());
+    assert.match(
+      one.stdout,
+      /^job +job-bbbbbbbbbbbb\nstate +queued\nprogress +iteration 0 of 2, 0 of 40 tasks \(queued\)\n/,
+    );
+
+    const followed = startCli(t, ['jobs', 'job-bbbbbbbbbbbb', '--follow'], env);
+    await until(() => followed.output.stderr.includes('queued'), 'the first line');
+    await jobs.start('job-bbbbbbbbbbbb');
+    await jobs.setPhase('job-bbbbbbbbbbbb', 'training');
+    await until(() => followed.output.stderr.includes('training  0 %  iteration 0 of 2'), 'the second phase');
+    await jobs.fail('job-bbbbbbbbbbbb', { code: 'TEST', message: 'on purpose' });
+    const { status: code, stdout, stderr } = await followed.ended;
+    assert.equal(code, 1);
+    assert.match(stdout, /state +failed\n[^]*error +on purpose \[TEST\]\n/);
+    assert.match(stderr, /error: job-bbbbbbbbbbbb failed: on purpose\n$/);
+  });
+
+  await t.test('cancel cancels', async (t) => {
+    assert.deepEqual(await runCli(t, ['cancel', 'job-aaaaaaaaaaaa'], env), {
+      status: 0,
+      signal: null,
+      stdout: 'job-aaaaaaaaaaaa cancelled\n',
+      stderr: '',
+    });
+    const late = await runCli(t, ['cancel', 'job-bbbbbbbbbbbb'], env);
+    assert.equal(late.status, 1);
+    assert.match(late.stderr, /^error: .*cannot be cancelled any more/);
+    const several = await runCli(t, ['cancel', 'job-aaaaaaaaaaaa', 'job-zzzzzzzzzzzz'], env);
+    assert.equal(several.stdout, 'job-aaaaaaaaaaaa cancelled\n');
+    assert.match(several.stderr, /^error: job-zzzzzzzzzzzz: .*\nerror: 1 of 2 jobs were not cancelled\n$/);
+  });
+
+  await t.test('a wrong token is explained', async (t) => {
+    const wrong = await runCli(
+      t,
+      ['jobs', '--server', server],
+      cleanEnv({ BLINDFIT_TOKEN: 'wrong-token-of-the-tests', XDG_DATA_HOME: '/nowhere' }),
+    );
+    assert.equal(wrong.status, 1);
+    assert.match(wrong.stderr, /^error: .*bearer token is not the one.*\nhint: set BLINDFIT_TOKEN/);
+  });
+
+  await t.test('a second one on the same directory is refused', async (t) => {
+    const second = await runCli(t, ['up', '--threads', '1'], env);
+    assert.equal(second.status, 1);
+    assert.match(second.stderr, /in use by process \d+/);
+    assert.equal((await runCli(t, ['jobs'], env)).status, 0, 'the first one is still found');
+  });
+
+  await t.test('a worker that dies comes back', async () => {
+    const [pid] = (await processesOf(join(home, 'blindfit'))).filter((each) => readCommand(each).includes('worker'));
+    assert.ok(pid !== undefined);
+    process.kill(pid, 'SIGKILL');
+    await until(() => up.output.stderr.includes('worker-1 is back'), 'the worker');
+    assert.match(up.output.stderr, /worker-1 was ended by SIGKILL\./);
+    assert.equal(await status(`${worker}/readyz`), 200);
+  });
+
+  up.child.kill('SIGINT');
+  const { status: code, stderr } = await up.ended;
+  assert.equal(code, 0);
+  assert.match(stderr, /\nstopped\n$/);
+  assert.deepEqual(await processesOf(join(home, 'blindfit')), []);
+  assert.deepEqual(
+    (await readdir(join(home, 'blindfit'))).filter((name) => name.endsWith('.json')),
+    [],
+  );
+});
+
+function readCommand(pid: number): readonly string[] {
+  return processInfo(pid)?.command ?? [];
+}
