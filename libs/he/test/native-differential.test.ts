@@ -268,33 +268,22 @@ class Comparison {
       (ring, out) => ring.sumOfProducts(out, [a, b, b, b, b], [b, b, b, b, b], level),
     );
     compare(
-      'sumOfPlainProducts',
-      level,
-      2,
-      (out) => {
-        using second = new bench.backend.seal.Ciphertext();
-        seal.multiplyPlain(raw.a, raw.plain2, out);
-        seal.multiplyPlain(raw.b, raw.plain2, second);
-        seal.addInplace(out, second);
-      },
-      (ring, out) => ring.sumOfPlainProducts(out, [a, b], [plain2, plain2], level),
-    );
-    compare(
       'relinearise',
       level,
       2,
       (out) => seal.relinearize(raw.c, bench.relinearisation, out),
       (ring, out) => ring.relinearise([out], [c], level, this.#keys.relinearisation),
     );
+    const other = bench.values(random, 'random', 3, level);
     compare(
-      'relinearise several',
+      'relinearise the last of nine',
       level,
       2,
       (out) => seal.relinearize(raw.c, bench.relinearisation, out),
       (ring, out) =>
         ring.relinearise(
-          [new BigUint64Array(size(2)), out],
-          [bench.values(random, 'random', 3, level), c],
+          [...Array.from({ length: 8 }, () => new BigUint64Array(size(2))), out],
+          [...Array.from({ length: 8 }, () => other), c],
           level,
           this.#keys.relinearisation,
         ),
@@ -315,12 +304,25 @@ class Comparison {
         (ring, out) => ring.rotate([out], [a], level, element, key),
       );
       compare(
-        `rotate several by ${step}`,
+        `rotate the last of nine by ${step}`,
         level,
         2,
         (out) => rotate(raw.b, out),
         (ring, out) =>
-          ring.rotate([new BigUint64Array(size(2)), out, new BigUint64Array(size(2))], [a, b, a], level, element, key),
+          ring.rotate(
+            [...Array.from({ length: 8 }, () => new BigUint64Array(size(2))), out],
+            [...Array.from({ length: 8 }, () => a), b],
+            level,
+            element,
+            key,
+          ),
+      );
+      compare(
+        `rotate one of two by ${step}`,
+        level,
+        2,
+        (out) => rotate(raw.a, out),
+        (ring, out) => ring.rotate([out, new BigUint64Array(size(2))], [a, b], level, element, key),
       );
     }
     compare(

@@ -203,19 +203,17 @@ napi_value square_method(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-template <bool plain>
-napi_value sum_method(napi_env env, napi_callback_info info) {
+napi_value sum_of_products_method(napi_env env, napi_callback_info info) {
   const RingCall<4> call(env, info);
-  const std::size_t level = call.level(3), out_polys = plain ? 2 : 3, b_polys = plain ? 1 : 2;
-  u64* out = call.out(out_polys, level);
-  const auto a = call.list(1, "a", MAX_TERMS, 2, level),
-             b = call.list(2, plain ? "plain" : "b", MAX_TERMS, b_polys, level);
+  const std::size_t level = call.level(3);
+  u64* out = call.out(3, level);
+  const auto a = call.list(1, "a", MAX_TERMS, 2, level), b = call.list(2, "b", MAX_TERMS, 2, level);
   if (a.size() != b.size())
     throw_range(std::to_string(a.size()) + " and " + std::to_string(b.size()) +
                 " operands: as many of one as of the other are needed");
-  checked_sum(out, call.size(out_polys, level), a, "a", call.size(2, level));
-  checked_sum(out, call.size(out_polys, level), b, plain ? "plain" : "b", call.size(b_polys, level));
-  (plain ? sum_of_plain_products : sum_of_products)(call.ring, out, a, b, level);
+  checked_sum(out, call.size(3, level), a, "a", call.size(2, level));
+  checked_sum(out, call.size(3, level), b, "b", call.size(2, level));
+  sum_of_products(call.ring, out, a, b, level);
   return nullptr;
 }
 
@@ -519,8 +517,7 @@ napi_value create_ring_function(napi_env env, napi_callback_info info) {
       method("split", callback<split_method>),
       method("multiply", callback<multiply_method>),
       method("square", callback<square_method>),
-      method("sumOfProducts", callback<sum_method<false>>),
-      method("sumOfPlainProducts", callback<sum_method<true>>),
+      method("sumOfProducts", callback<sum_of_products_method>),
       method("relinearise", callback<relinearise_method>),
       method("rotate", callback<rotate_method>),
       method("rotateAndSum", callback<rotate_and_sum_method>),

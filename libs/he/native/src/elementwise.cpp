@@ -51,15 +51,15 @@ void multiply_plain(const Ring& ring, u64* out, const u64* a, const u64* plain, 
 
 void split(const Ring& ring, u64* a, u64* b, const u64* plain, std::size_t level) {
   // Small enough to stay in the first-level cache between the three loops.
-  constexpr std::size_t tile = 512;
-  u64 difference[tile];
+  constexpr std::size_t TILE = 512;
+  u64 difference[TILE];
   for_rows(ring, 2, level, [&](const Prime& prime, std::size_t at, std::size_t row) {
     const Kernel& kernel = *prime.kernel;
     const u64* factors = plain + row % (level + 1) * ring.n();
-    for (std::size_t i = 0; i < ring.n(); i += tile) {
-      kernel.subtract(prime, difference, a + at + i, b + at + i, tile);
-      kernel.add(prime, a + at + i, a + at + i, b + at + i, tile);
-      kernel.multiply(prime, b + at + i, difference, factors + i, tile);
+    for (std::size_t i = 0; i < ring.n(); i += TILE) {
+      kernel.subtract(prime, difference, a + at + i, b + at + i, TILE);
+      kernel.add(prime, a + at + i, a + at + i, b + at + i, TILE);
+      kernel.multiply(prime, b + at + i, difference, factors + i, TILE);
     }
   });
 }
@@ -70,15 +70,6 @@ void sum_of_products(const Ring& ring, u64* out, std::span<const u64* const> a, 
   for_rows(ring, 1, level, [&](const Prime& prime, std::size_t at, std::size_t) {
     u64* const rows[3] = {out + at, out + at + polynomial, out + at + 2 * polynomial};
     prime.kernel->sum_products(prime, rows, a.data(), b.data(), at, polynomial, a.size(), ring.n());
-  });
-}
-
-void sum_of_plain_products(const Ring& ring, u64* out, std::span<const u64* const> a, std::span<const u64* const> plain,
-                           std::size_t level) {
-  const std::size_t polynomial = (level + 1) * ring.n();
-  for_rows(ring, 1, level, [&](const Prime& prime, std::size_t at, std::size_t) {
-    u64* const rows[2] = {out + at, out + at + polynomial};
-    prime.kernel->sum_plain_products(prime, rows, a.data(), plain.data(), at, polynomial, a.size(), ring.n());
   });
 }
 

@@ -16,8 +16,6 @@ void split(const Ring& ring, u64* a, u64* b, const u64* plain, std::size_t level
 /// Sum of products of ciphertexts of 2 polynomials: 3 of them. `out` is no operand. At most MAX_TERMS.
 void sum_of_products(const Ring& ring, u64* out, std::span<const u64* const> a, std::span<const u64* const> b,
                      std::size_t level);
-void sum_of_plain_products(const Ring& ring, u64* out, std::span<const u64* const> a, std::span<const u64* const> plain,
-                           std::size_t level);
 /// Drops the primes above level `to`. `out` may start where `a` does.
 void drop_to(const Ring& ring, u64* out, const u64* a, std::size_t polys, std::size_t level, std::size_t to);
 /// The NTT form of X^exponent, exponent in [0, 2N).

@@ -118,7 +118,6 @@ const Kernel avx2_kernel = {
     vector_multiply<A>,
     vector_multiply_factor<A>,
     vector_sum_products<A>,
-    vector_sum_plain_products<A>,
     permute,
 };
 

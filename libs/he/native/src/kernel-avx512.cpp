@@ -180,10 +180,6 @@ BLINDFIT_CHOOSE(sum_products,
                 (const Prime& prime, u64* const out[3], const u64* const* a, const u64* const* b, std::size_t offset,
                  std::size_t stride, std::size_t terms, std::size_t count),
                 (prime, out, a, b, offset, stride, terms, count))
-BLINDFIT_CHOOSE(sum_plain_products,
-                (const Prime& prime, u64* const out[2], const u64* const* a, const u64* const* plain,
-                 std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count),
-                (prime, out, a, plain, offset, stride, terms, count))
 
 }  // namespace
 
@@ -195,8 +191,7 @@ const Kernel avx512_kernel = {
     vector_add,     vector_subtract,
     vector_negate,  vector_add_scalar,
     multiply,       multiply_factor,
-    sum_products,   sum_plain_products,
-    permute_avx512,
+    sum_products,   permute_avx512,
 };
 
 }  // namespace blindfit

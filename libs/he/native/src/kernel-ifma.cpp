@@ -189,7 +189,6 @@ const Kernel ifma_kernel = {
     vector_multiply<Tight>,
     vector_multiply_factor<Tight>,
     vector_sum_products<Tight>,
-    vector_sum_plain_products<Tight>,
     permute_avx512,
 };
 

@@ -254,21 +254,6 @@ void sum_products(const Prime& prime, u64* const out[3], const u64* const* a, co
   }
 }
 
-void sum_plain_products(const Prime& prime, u64* const out[2], const u64* const* a, const u64* const* plain,
-                        std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count) {
-  const Modulus modulus = prime.modulus;
-  for (std::size_t i = 0; i < count; i++) {
-    u128 sum0 = 0, sum1 = 0;
-    for (std::size_t k = 0; k < terms; k++) {
-      const u64 p = plain[k][offset + i];
-      sum0 += u128{a[k][offset + i]} * p;
-      sum1 += u128{a[k][offset + stride + i]} * p;
-    }
-    out[0][i] = modulus.reduce(sum0);
-    out[1][i] = modulus.reduce(sum1);
-  }
-}
-
 void permute(u64* out, const u64* in, const std::uint16_t* blocks, const std::uint8_t* patterns,
              const std::uint8_t (*pattern)[LANES], std::size_t count) {
   for (std::size_t b = 0; b < count / LANES; b++) {
@@ -281,8 +266,8 @@ void permute(u64* out, const u64* in, const std::uint16_t* blocks, const std::ui
 }  // namespace
 
 const Kernel portable_kernel = {
-    "portable", 60,     false,      factor,   forward,         inverse,      inner_products,     divide,  add,
-    subtract,   negate, add_scalar, multiply, multiply_factor, sum_products, sum_plain_products, permute,
+    "portable", 60,       false,  factor,     forward,  inverse,         inner_products, divide,
+    add,        subtract, negate, add_scalar, multiply, multiply_factor, sum_products,   permute,
 };
 
 }  // namespace blindfit

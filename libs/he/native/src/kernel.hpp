@@ -88,9 +88,6 @@ struct Kernel {
   /// `.0`.
   void (*sum_products)(const Prime&, u64* const out[3], const u64* const* a, const u64* const* b, std::size_t offset,
                        std::size_t stride, std::size_t terms, std::size_t count);
-  /// out[0..1] = sum of (a[i].0 plain[i], a[i].1 plain[i]).
-  void (*sum_plain_products)(const Prime&, u64* const out[2], const u64* const* a, const u64* const* plain,
-                             std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count);
   /// out[8 b + l] = in[8 blocks[b] + pattern[patterns[b]][l]]: a permutation of NTT values in SEAL's order. `out` is
   /// not `in`.
   void (*permute)(u64* out, const u64* in, const std::uint16_t* blocks, const std::uint8_t* patterns,

@@ -21,8 +21,8 @@ struct Operand {
   u64* special;
 };
 
-/// A few at a time use each part of a key while it is in a cache.
-constexpr std::size_t TOGETHER = 8;
+/// Operands that use each part of a key while it is in a cache.
+constexpr std::size_t MAX_BATCH = 8;
 
 std::size_t scratch_words(const Ring& ring, std::size_t level, std::size_t operands) {
   // Per operand: coefficients and two special polynomials; once: rows, two sums and one for the division.
@@ -78,10 +78,10 @@ void switch_key(const Ring& ring, const KeyMapping& key, std::span<Operand> oper
 void relinearise(const Ring& ring, const KeyMapping& key, std::span<u64* const> out, std::span<const u64* const> a,
                  std::size_t level) {
   const std::size_t polynomial = ring.n() * (level + 1);
-  for (std::size_t first = 0; first < a.size(); first += TOGETHER) {
-    const std::size_t count = std::min(TOGETHER, a.size() - first);
+  for (std::size_t first = 0; first < a.size(); first += MAX_BATCH) {
+    const std::size_t count = std::min(MAX_BATCH, a.size() - first);
     Scratch scratch(scratch_words(ring, level, count));
-    Operand operands[TOGETHER];
+    Operand operands[MAX_BATCH];
     for (std::size_t k = 0; k < count; k++) {
       const u64* from = a[first + k];
       u64* to = out[first + k];
@@ -94,10 +94,10 @@ void relinearise(const Ring& ring, const KeyMapping& key, std::span<u64* const> 
 void rotate(const Ring& ring, const GaloisMap& map, const KeyMapping& key, std::span<u64* const> out,
             std::span<const u64* const> a, std::size_t level) {
   const std::size_t n = ring.n(), polynomial = n * (level + 1);
-  for (std::size_t first = 0; first < a.size(); first += TOGETHER) {
-    const std::size_t count = std::min(TOGETHER, a.size() - first);
+  for (std::size_t first = 0; first < a.size(); first += MAX_BATCH) {
+    const std::size_t count = std::min(MAX_BATCH, a.size() - first);
     Scratch scratch(scratch_words(ring, level, count) + count * polynomial);
-    Operand operands[TOGETHER];
+    Operand operands[MAX_BATCH];
     for (std::size_t k = 0; k < count; k++) {
       u64* result = out[first + k];
       u64* target = scratch.take(polynomial);

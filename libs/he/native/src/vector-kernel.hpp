@@ -433,22 +433,6 @@ void vector_sum_products(const Prime& prime, u64* const out[3], const u64* const
   }
 }
 
-template <typename A>
-void vector_sum_plain_products(const Prime& prime, u64* const out[2], const u64* const* a, const u64* const* plain,
-                               std::size_t offset, std::size_t stride, std::size_t terms, std::size_t count) {
-  const typename A::Context c(prime);
-  for (std::size_t i = 0; i < count; i += LANES) {
-    typename A::Sum sum0(c), sum1(c);
-    for (std::size_t k = 0; k < terms; k++) {
-      const typename A::V p = A::load(c, plain[k] + offset + i);
-      sum0.add(c, A::load(c, a[k] + offset + i), p);
-      sum1.add(c, A::load(c, a[k] + offset + stride + i), p);
-    }
-    A::store(out[0] + i, sum0.canonical(c));
-    A::store(out[1] + i, sum1.canonical(c));
-  }
-}
-
 // What the compiler makes vectors of by itself. Sums are below 2^61, so a sign bit says which is less.
 inline u64 less(u64 x, u64 q) { return static_cast<std::int64_t>(x - q) < 0 ? x : x - q; }
 

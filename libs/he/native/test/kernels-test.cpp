@@ -1,6 +1,8 @@
 // Every kernel that this processor can run, against arithmetic that is slow and plain.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <utility>
 #include "../src/cpu.hpp"
 #include "../src/elementwise.hpp"
 #include "../src/galois.hpp"
@@ -101,17 +103,40 @@ void elements(const Prime& prime, Random& random) {
   expect("product with a factor", [&](std::size_t i) { return mod(u128{a[i]} * scalar, q); });
 }
 
-void sums(const Prime& prime, Random& random, std::size_t terms, bool largest) {
+enum class Operands { random, largest, most_positive, most_negative };
+
+/// A pair whose product, reduced as kernels on doubles do it, lies far on one side of zero: sums of such remainders are
+/// the largest there are. Found by trying.
+std::pair<u64, u64> extreme_pair(Random& random, u64 q, bool positive) {
+  using i128 = __int128;
+  std::pair<u64, u64> best{q - 1, q - 1};
+  i128 most = 0;
+  for (int i = 0; i < 20000; i++) {
+    const u64 x = q - 1 - random.below(q / 16), y = q - 1 - random.below(q / 16);
+    const double quotient = std::nearbyint(static_cast<double>(x) * static_cast<double>(y) / static_cast<double>(q));
+    const i128 remainder = static_cast<i128>(u128{x} * y) - static_cast<i128>(quotient) * static_cast<i128>(q);
+    if (positive ? remainder > most : remainder < most) {
+      most = remainder;
+      best = {x, y};
+    }
+  }
+  return best;
+}
+
+void sums(const Prime& prime, Random& random, std::size_t terms, Operands operands) {
   const u64 q = prime.modulus.q;
   const std::size_t n = prime.n;
   std::vector<WordBuffer> a, b;
   std::vector<const u64*> pa, pb;
+  const auto [x, y] = operands == Operands::random || operands == Operands::largest
+                          ? std::pair<u64, u64>{q - 1, q - 1}
+                          : extreme_pair(random, q, operands == Operands::most_positive);
   for (std::size_t k = 0; k < terms; k++) {
     a.push_back(random_values(random, 2 * n, q));
     b.push_back(random_values(random, 2 * n, q));
-    if (largest) {
-      std::fill_n(a.back().data(), 2 * n, q - 1);
-      std::fill_n(b.back().data(), 2 * n, q - 1);
+    if (operands != Operands::random) {
+      std::fill_n(a.back().data(), 2 * n, x);
+      std::fill_n(b.back().data(), 2 * n, y);
     }
     pa.push_back(a.back().data());
     pb.push_back(b.back().data());
@@ -132,16 +157,6 @@ void sums(const Prime& prime, Random& random, std::size_t terms, bool largest) {
     for (int k = 0; k < 3; k++) wanted[k][i] = sum[k];
   }
   for (int k = 0; k < 3; k++) same(out[k], wanted[k], "sum of products", prime);
-  prime.kernel->sum_plain_products(prime, rows, pa.data(), pb.data(), 0, n, terms, n);
-  for (std::size_t i = 0; i < n; i++) {
-    for (int poly = 0; poly < 2; poly++) {
-      u64 sum = 0;
-      for (std::size_t k = 0; k < terms; k++)
-        sum = mod(u128{sum} + mod(u128{pa[k][static_cast<std::size_t>(poly) * n + i]} * pb[k][i], q), q);
-      wanted[poly][i] = sum;
-    }
-  }
-  for (int k = 0; k < 2; k++) same(out[k], wanted[k], "sum of products with plaintexts", prime);
 }
 
 /// Inner products of rows with a key, against transforms of reduced rows.
@@ -234,8 +249,9 @@ int main() {
         elements(prime, random);
         automorphism(prime, random);
         if (small) {
-          for (const std::size_t terms : {1, 5, 64}) sums(prime, random, terms, false);
-          sums(prime, random, MAX_TERMS, true);
+          for (const std::size_t terms : {1, 4, 5, 64}) sums(prime, random, terms, Operands::random);
+          for (const auto operands : {Operands::largest, Operands::most_positive, Operands::most_negative})
+            sums(prime, random, MAX_TERMS, operands);
         }
         inner_products(*ring, i, random, false);
         inner_products(*ring, i, random, true);

@@ -124,6 +124,19 @@ void keys(const Ring& ring) {
   CHECK(refusal(key_bytes(ring, 7, 3), parse) != "", "no key");
 }
 
+/// Sets a field of a file's header and repairs its checksum (FNV-1a without the checksum itself), so that the checks
+/// behind the checksum are reached.
+template <typename T>
+Buffer forged(const Buffer& header, std::size_t checksum_at, std::size_t at, T value) {
+  Buffer bytes(header);
+  std::memcpy(bytes.data() + at, &value, sizeof value);
+  u64 hash = 0xcbf29ce484222325;
+  for (std::size_t i = 0; i < bytes.size(); i++)
+    if (i < checksum_at || i >= checksum_at + 8) hash = (hash ^ bytes[i]) * 0x100000001b3;
+  std::memcpy(bytes.data() + checksum_at, &hash, sizeof hash);
+  return bytes;
+}
+
 void files(const Ring& ring, const Ring& other) {
   const Buffer bytes = key_bytes(ring, 1, 2);
   std::vector<u64> file(key_file_bytes(ring) / 8);
@@ -139,6 +152,23 @@ void files(const Ring& ring, const Ring& other) {
   }
   CHECK(!refusal(header, [&](Bytes input) { check_key_header(ring, input, size - 8); }).empty(), "cut off");
   CHECK(!refusal(header, [&](Bytes input) { check_key_header(other, input, size); }).empty(), "another ring");
+
+  const auto refused = [&](std::size_t at, auto value, const char* reason) {
+    const std::string found =
+        refusal(forged(header, 40, at, value), [&](Bytes input) { check_key_header(ring, input, size); });
+    CHECK(found.find(reason) != std::string::npos, "byte %zu: %s", at, found.c_str());
+  };
+  CHECK(check_key_header(ring, Bytes(forged(header, 40, 24, u64{ring.n() - 1})), size) == ring.n() - 1, "last slot");
+  refused(24, u64{ring.n()}, "header is damaged");
+  refused(8, std::uint32_t{2}, "layout");
+  refused(12, std::uint32_t{KEY_TILE * 2}, "layout");
+  refused(16, std::uint32_t{2048}, "other parameters");
+  refused(20, std::uint32_t{2}, "other parameters");
+  refused(20, std::uint32_t{1000}, "other parameters");
+  refused(32, u64{size + 8}, "bytes");
+  for (std::size_t i = 0; i < ring.moduli().size(); i++) refused(48 + 8 * i, ring.moduli()[i] + 2, "other parameters");
+  refused(7, std::uint8_t{2}, "version");
+  refused(0, std::uint8_t{'b'}, "no key file");
 
   char path[] = "/tmp/blindfit-key-XXXXXX";
   const int descriptor = ::mkstemp(path);
@@ -180,6 +210,27 @@ void ciphertext_files(const Ring& ring, const Ring& other) {
   }
   CHECK(!refusal(header, [&](Bytes input) { check_ciphertext_header(ring, input, size - 8); }).empty(), "cut off");
   CHECK(!refusal(header, [&](Bytes input) { check_ciphertext_header(other, input, size); }).empty(), "another ring");
+
+  const auto refused = [&](std::size_t at, auto value, const char* reason) {
+    const std::string found =
+        refusal(forged(header, 40, at, value), [&](Bytes input) { check_ciphertext_header(ring, input, size); });
+    CHECK(found.find(reason) != std::string::npos, "byte %zu: %s", at, found.c_str());
+  };
+  for (const std::uint32_t polys : {0, 1, 4}) refused(8, polys, "header is damaged");
+  refused(8, std::uint32_t{3}, "bytes");
+  refused(12, std::uint32_t{2048}, "other parameters");
+  refused(16, std::uint32_t{0}, "header is damaged");
+  refused(16, std::uint32_t{1}, "bytes");
+  refused(16, std::uint32_t{3}, "other parameters");
+  refused(16, std::uint32_t{1000}, "other parameters");
+  for (const double scale :
+       {0.0, -1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()})
+    refused(24, scale, "header is damaged");
+  refused(32, u64{size + 8}, "bytes");
+  refused(48, ring.moduli()[0] + 2, "other parameters");
+  refused(56, ring.moduli()[1] + 2, "other parameters");
+  refused(7, std::uint8_t{2}, "version");
+  refused(0, std::uint8_t{'b'}, "no ciphertext");
 
   char path[] = "/tmp/blindfit-ciphertext-XXXXXX";
   const int descriptor = ::mkstemp(path);

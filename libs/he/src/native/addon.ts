@@ -63,8 +63,6 @@ export interface NativeRing {
   square(out: Words, a: Words, level: number): void;
   /** Sum over i of a[i] b[i]: 3 polynomials, each product of 2 x 2, one reduction at the end. At most 64 products. `out` is none of them. */
   sumOfProducts(out: Words, a: readonly Words[], b: readonly Words[], level: number): void;
-  /** Sum over i of a[i] plain[i] for ciphertexts of 2 polynomials. At most 64. `out` is none of them. */
-  sumOfPlainProducts(out: Words, a: readonly Words[], plain: readonly Words[], level: number): void;
 
   /** Of each ciphertext 3 polynomials to 2, up to 8 in one pass over the key; at most 1024. No `out` is an `a` or another `out`. */
   relinearise(out: readonly Words[], a: readonly Words[], level: number, key: NativeKey): void;
