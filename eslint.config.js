@@ -137,7 +137,11 @@ export default tseslint.config(
   },
   {
     // Loops over typed arrays, whose indices are in range by construction.
-    files: ['libs/images/src/{backbones,features}/**/*.ts', 'libs/data/src/{csv,idx,evaluate,pca,preprocessing}.ts'],
+    files: [
+      'libs/images/src/{backbones,features}/**/*.ts',
+      'libs/data/src/{csv,idx,evaluate,pca,preprocessing}.ts',
+      'libs/report/src/png.ts',
+    ],
     rules: { '@typescript-eslint/no-non-null-assertion': 'off' },
   },
   { files: NUMERIC_KERNELS, rules: { 'no-restricted-syntax': ['error', ...STYLE] } },

@@ -1,11 +1,12 @@
+import { at, valueOf } from '@blindfit/base';
 import { DatasetError, listed } from './dataset-error.ts';
 import { isIntegerLabel, labelProblem, normaliseLabel } from './labels.ts';
 
-/** Beyond this many, the ready-made `--classes` list in an error is cut. */
+/** Most classes in the `--classes` list that an error suggests. */
 const MAX_SUGGESTED = 40;
 
 /**
- * The classes to train, sorted: by value if all are whole numbers, else by UTF-16 code unit.
+ * Determines the classes to train, sorted by value if all are whole numbers, else by UTF-16 code unit.
  *
  * Without `explicit` they are the labels that occur. Whole-number labels must then be without gaps: a digit that is
  * missing from a small training set is nearly always an accident, which would otherwise show up as bad accuracy.
@@ -25,7 +26,8 @@ export function classesOf(labels: readonly string[], explicit?: readonly string[
       present.length > MAX_SUGGESTED ? `${present.slice(0, MAX_SUGGESTED).join(',')},...` : present.join(',');
     throw new DatasetError(
       'bad-classes',
-      `no training sample has the label${many ? 's' : ''} ${listed(missing.first, 10, missing.total)}, though ${present[0] ?? ''} to ${present.at(-1) ?? ''} occur; ` +
+      `no training sample has the label${many ? 's' : ''} ${listed(missing.first, 10, missing.total)}, ` +
+        `though ${at(present, 0, 'labels')} to ${at(present, present.length - 1, 'labels')} occur; ` +
         `add samples, or pass --classes ${list} to train without ${many ? 'them' : 'it'}`,
     );
   }
@@ -33,14 +35,14 @@ export function classesOf(labels: readonly string[], explicit?: readonly string[
 }
 
 /**
- * Which class each label is.
+ * Finds the class of each label.
  * @returns n indices into `classes`
- * @throws DatasetError `unknown-label` naming the labels that training does not know
+ * @throws DatasetError `unknown-label` naming the labels that are no class
  */
 export function classIndices(labels: readonly string[], classes: readonly string[]): Int32Array {
   requireKnownLabels(labels, classes);
   const indexOf = new Map(classes.map((name, index) => [name, index]));
-  return Int32Array.from(labels, (label) => indexOf.get(label) ?? -1);
+  return Int32Array.from(labels, (label) => valueOf(indexOf, label, 'classes'));
 }
 
 /**
@@ -61,14 +63,16 @@ export function oneHot(labels: readonly string[], classes: readonly string[]): F
  * @throws DatasetError `unknown-label`
  */
 export function requireKnownLabels(labels: readonly string[], classes: readonly string[], what?: string): void {
-  const known = new Set(classes);
-  const unknown = sortClasses(new Set(labels.filter((label) => !known.has(label))));
+  const allowed = new Set(classes);
+  const unknown = sortClasses(new Set(labels.filter((label) => !allowed.has(label))));
   if (unknown.length === 0) return;
+  const many = unknown.length > 1;
   const set = what === undefined ? '' : `${what} `;
   throw new DatasetError(
     'unknown-label',
-    `${set}label${unknown.length > 1 ? 's' : ''} ${listed(unknown)} ${unknown.length > 1 ? 'are' : 'is'} not among the classes ` +
-      `${listed(classes, 20)}; correct or remove ${unknown.length > 1 ? 'these' : 'its'} samples, or train with ${unknown.length > 1 ? 'these classes' : 'this class'} too`,
+    `${set}label${many ? 's' : ''} ${listed(unknown)} ${many ? 'are' : 'is'} not among the classes ` +
+      `${listed(classes, 20)}; correct or remove ${many ? 'these' : 'its'} samples, ` +
+      `or train with ${many ? 'these classes' : 'this class'} too`,
   );
 }
 
@@ -95,9 +99,11 @@ function checkExplicit(
   const occurring = new Set(present);
   const without = classes.filter((name) => !occurring.has(name));
   if (without.length > 0) {
+    const many = without.length > 1;
     throw new DatasetError(
       'bad-classes',
-      `no training sample has the class${without.length > 1 ? 'es' : ''} ${listed(without)}; add samples or leave ${without.length > 1 ? 'them' : 'it'} out of the list of classes`,
+      `no training sample has the class${many ? 'es' : ''} ${listed(without)}; ` +
+        `add samples or leave ${many ? 'them' : 'it'} out of the list of classes`,
     );
   }
   return classes;
@@ -121,10 +127,11 @@ function missingIntegers(sorted: readonly string[]): { first: readonly string[];
   const first: string[] = [];
   if (!sorted.every(isIntegerLabel)) return { first, total: 0 };
   const values = sorted.map(Number);
-  const total = (values.at(-1) ?? 0) - (values[0] ?? 0) + 1 - values.length;
-  for (let i = 1; i < values.length && first.length < 10; i++) {
-    const next = values[i] ?? 0;
-    for (let value = (values[i - 1] ?? 0) + 1; value < next && first.length < 10; value++) first.push(String(value));
-  }
+  let total = 0;
+  values.slice(1).forEach((next, i) => {
+    const previous = at(values, i, 'labels');
+    total += next - previous - 1;
+    for (let value = previous + 1; value < next && first.length < 10; value++) first.push(String(value));
+  });
   return { first, total };
 }

@@ -1,10 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { CsvError, parse } from 'csv-parse';
+import { at } from '@blindfit/base';
 import { asFileError, DatasetError, quoted } from './dataset-error.ts';
 import { createDataset, type LabelledDataset } from './dataset.ts';
 import { labelProblem, normaliseLabel, parseDecimal } from './labels.ts';
-import { MAX_CSV_RECORD_BYTES, MAX_DATASET_VALUES, MAX_SAMPLES } from './limits.ts';
+import { LIMITS, type DataLimits } from './limits.ts';
 
 const ALLOWED = 'a feature must be a finite decimal number such as 0.25, -3 or 1.5e-3';
 
@@ -27,8 +28,8 @@ interface CsvRecord {
  * @throws DatasetError naming file, line and column; codes `file-not-found`, `unreadable`, `empty`, `malformed-csv`,
  *   `ambiguous-header`, `not-a-number`, `ragged-row`, `no-features`, `bad-label`, `too-large`
  */
-export async function readCsv(path: string): Promise<LabelledDataset> {
-  const rows = new RowCollector(path);
+export async function readCsv(path: string, limits: DataLimits = LIMITS): Promise<LabelledDataset> {
+  const rows = new RowCollector(path, limits);
   try {
     await pipeline(
       createReadStream(path),
@@ -40,9 +41,9 @@ export async function readCsv(path: string): Promise<LabelledDataset> {
         skip_empty_lines: true,
         // Ragged rows are reported by RowCollector, which knows which row set the width.
         relax_column_count: true,
-        // All three in one file: csv-parse would otherwise hold the file to the first one it meets.
+        // All three, because csv-parse would otherwise expect the first one that it finds in the whole file.
         record_delimiter: ['\r\n', '\n', '\r'],
-        max_record_size: MAX_CSV_RECORD_BYTES,
+        max_record_size: limits.csvRecordBytes,
       }),
       async (records: AsyncIterable<CsvRecord>) => {
         for await (const { info, record } of records) rows.add(record, info.lines);
@@ -66,7 +67,7 @@ export async function readCsv(path: string): Promise<LabelledDataset> {
   return rows.finish();
 }
 
-/** Passes the bytes on, unless they are compressed: parsed as text those would give a baffling error. */
+/** Passes the bytes on, unless they are compressed: parsed as text they would give a misleading error. */
 async function* refuseGzip(chunks: AsyncIterable<Buffer>, file: string): AsyncGenerator<Buffer> {
   let first = true;
   for await (const chunk of chunks) {
@@ -78,9 +79,10 @@ async function* refuseGzip(chunks: AsyncIterable<Buffer>, file: string): AsyncGe
   }
 }
 
-/** Checks rows as they arrive and keeps their numbers in one growing array. */
+/** Checks rows as they arrive and stores their numbers in one growing array. */
 class RowCollector {
   readonly #file: string;
+  readonly #limits: DataLimits;
   readonly #labels: string[] = [];
   #values = new Float64Array(1024);
   #length = 0;
@@ -90,11 +92,12 @@ class RowCollector {
   #names: readonly string[] | undefined;
   #lastLine = 0;
 
-  constructor(file: string) {
+  constructor(file: string, limits: DataLimits) {
     this.#file = file;
+    this.#limits = limits;
   }
 
-  /** Line in which the last good row ends; 0 before the first. */
+  /** Line in which the last valid row ends; 0 before the first. */
   get lastLine(): number {
     return this.#lastLine;
   }
@@ -106,7 +109,7 @@ class RowCollector {
         const hint = 'a row is label,f1,...,fd with commas between the cells';
         throw new DatasetError(
           'no-features',
-          `found the single cell ${quoted(cells[0] ?? '')} and no features; ${hint}`,
+          `found the single cell ${quoted(at(cells, 0, 'cells'))} and no features; ${hint}`,
           place,
         );
       }
@@ -126,12 +129,12 @@ class RowCollector {
         place,
       );
     }
-    const label = normaliseLabel(cells[0] ?? '');
+    const label = normaliseLabel(at(cells, 0, 'cells'));
     const problem = labelProblem(label);
     if (problem !== undefined) throw new DatasetError('bad-label', problem, { ...place, column: 1 });
     this.#reserve(this.#width - 1, line);
     for (let column = 1; column < cells.length; column++) {
-      const text = cells[column] ?? '';
+      const text = at(cells, column, 'cells');
       const value = parseDecimal(text);
       if (Number.isNaN(value)) {
         const name = this.#names?.[column];
@@ -152,7 +155,7 @@ class RowCollector {
       const found = this.#names === undefined ? 'the file is empty' : 'the file holds a header and no samples';
       throw new DatasetError('empty', `${found}; expected rows label,f1,...,fd`, { file: this.#file });
     }
-    return createDataset(this.#values.slice(0, this.#length), this.#width - 1, this.#labels);
+    return createDataset(this.#values.slice(0, this.#length), this.#width - 1, this.#labels, this.#limits);
   }
 
   /**
@@ -168,7 +171,7 @@ class RowCollector {
     if (nameAt < 0) {
       const first = Number(features[0]);
       return (
-        LABEL_COLUMN_NAMES.has((cells[0] ?? '').toLowerCase()) &&
+        LABEL_COLUMN_NAMES.has(at(cells, 0, 'cells').toLowerCase()) &&
         (first === 0 || first === 1) &&
         features.every((cell, j) => cell === String(first + j))
       );
@@ -176,7 +179,8 @@ class RowCollector {
     if (isNumber.includes(true)) {
       throw new DatasetError(
         'ambiguous-header',
-        `the first row mixes numbers and ${quoted(features[nameAt] ?? '')}; if it is a sample, ${ALLOWED}; if it is a header, name every column or remove it`,
+        `the first row mixes numbers and ${quoted(at(features, nameAt, 'features'))}; if it is a sample, ${ALLOWED}; ` +
+          'if it is a header, name every column or remove it',
         { file: this.#file, line, column: nameAt + 2 },
       );
     }
@@ -185,15 +189,17 @@ class RowCollector {
 
   #reserve(count: number, line: number): void {
     const needed = this.#length + count;
-    if (needed > MAX_DATASET_VALUES || this.#labels.length === MAX_SAMPLES) {
+    const { values, samples } = this.#limits;
+    if (needed > values || this.#labels.length === samples) {
       throw new DatasetError(
         'too-large',
-        `the file goes on after ${this.#labels.length} rows; at most ${MAX_SAMPLES} rows and ${MAX_DATASET_VALUES} values are allowed: use fewer rows`,
+        `the file goes on after ${this.#labels.length} rows; ` +
+          `at most ${samples} rows and ${values} values are allowed: use fewer rows`,
         { file: this.#file, line },
       );
     }
     if (needed <= this.#values.length) return;
-    const grown = new Float64Array(Math.min(MAX_DATASET_VALUES, Math.max(needed, 2 * this.#values.length)));
+    const grown = new Float64Array(Math.min(values, Math.max(needed, 2 * this.#values.length)));
     grown.set(this.#values.subarray(0, this.#length));
     this.#values = grown;
   }

@@ -1,3 +1,5 @@
+import { BlindfitError } from '@blindfit/base';
+
 /** Every `code` a {@link DatasetError} can carry. */
 export const DATASET_ERROR_CODES = [
   'file-not-found', // nothing at that path
@@ -31,8 +33,8 @@ export interface DatasetErrorPlace {
 }
 
 /** The only error this package throws on bad data. The message holds the place, what is wrong, and what to do. */
-export class DatasetError extends Error {
-  readonly code: DatasetErrorCode;
+export class DatasetError extends BlindfitError {
+  override readonly code: DatasetErrorCode;
   readonly file: string | undefined;
   readonly line: number | undefined;
   readonly column: number | undefined;
@@ -43,8 +45,7 @@ export class DatasetError extends Error {
       place.line === undefined ? undefined : `line ${place.line}`,
       place.column === undefined ? undefined : `column ${place.column}`,
     ].filter((part) => part !== undefined);
-    super(where.length === 0 ? message : `${where.join(', ')}: ${message}`, options);
-    this.name = 'DatasetError';
+    super(code, where.length === 0 ? message : `${where.join(', ')}: ${message}`, options);
     this.code = code;
     this.file = place.file;
     this.line = place.line;
@@ -53,23 +54,26 @@ export class DatasetError extends Error {
 }
 
 /**
- * Turns what the file system threw for `file` into a {@link DatasetError}. A DatasetError passes unchanged, and so does
- * an error without a system code: that is a bug, which must not be disguised as a bad file.
+ * Turns an error of the file system for `file` into a {@link DatasetError}. Every other error passes unchanged: a bug
+ * must not look like a bad file.
  */
 export function asFileError(error: unknown, file: string): Error {
   if (!(error instanceof Error)) return new Error(String(error));
   if (error instanceof DatasetError || !('code' in error) || typeof error.code !== 'string') return error;
-  const { code } = error;
-  if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return new DatasetError('file-not-found', 'no such file; check the path', { file }, { cause: error });
+  const fail = (kind: DatasetErrorCode, message: string): DatasetError =>
+    new DatasetError(kind, message, { file }, { cause: error });
+  switch (error.code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return fail('file-not-found', 'no such file; check the path');
+    case 'EISDIR':
+      return fail('unreadable', 'this is a directory; name a file');
+    case 'EACCES':
+    case 'EPERM':
+      return fail('unreadable', 'no permission to read this file');
+    default:
+      return fail('unreadable', `cannot be read: ${error.message}`);
   }
-  if (code === 'EISDIR') {
-    return new DatasetError('unreadable', 'this is a directory; name a file', { file }, { cause: error });
-  }
-  if (code === 'EACCES' || code === 'EPERM') {
-    return new DatasetError('unreadable', 'no permission to read this file', { file }, { cause: error });
-  }
-  return new DatasetError('unreadable', `cannot be read: ${error.message}`, { file }, { cause: error });
 }
 
 /** Quotes a value for a message, shortened so that a binary file does not flood the terminal. */

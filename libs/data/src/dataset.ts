@@ -1,5 +1,5 @@
 import { DatasetError } from './dataset-error.ts';
-import { MAX_DATASET_VALUES, MAX_SAMPLES } from './limits.ts';
+import { LIMITS, type DataLimits } from './limits.ts';
 
 /**
  * Samples in the clear. Immutable by contract: nothing in this package writes to `features` after construction,
@@ -28,30 +28,43 @@ export interface LabelledDataset extends Dataset {
  * @param labels one per row
  * @throws DatasetError `empty`, `bad-shape`, `too-large` or `not-finite`
  */
-export function createDataset(features: Float64Array, d: number, labels: readonly string[]): LabelledDataset;
-export function createDataset(features: Float64Array, d: number, labels?: readonly string[]): Dataset;
-export function createDataset(features: Float64Array, d: number, labels?: readonly string[]): Dataset {
+export function createDataset(
+  features: Float64Array,
+  d: number,
+  labels: readonly string[],
+  limits?: DataLimits,
+): LabelledDataset;
+export function createDataset(
+  features: Float64Array,
+  d: number,
+  labels?: readonly string[],
+  limits?: DataLimits,
+): Dataset;
+export function createDataset(
+  features: Float64Array,
+  d: number,
+  labels?: readonly string[],
+  limits: DataLimits = LIMITS,
+): Dataset {
   if (!Number.isSafeInteger(d) || d < 1) {
     throw new DatasetError('bad-shape', `a dataset needs a whole number of features, at least 1; got ${d}`);
   }
   if (features.length === 0) throw new DatasetError('empty', 'a dataset needs at least one sample');
-  if (features.length > MAX_DATASET_VALUES) {
-    throw new DatasetError(
-      'too-large',
-      `a dataset may hold ${MAX_DATASET_VALUES} values, this one has ${features.length}`,
-    );
+  if (features.length > limits.values) {
+    throw new DatasetError('too-large', `a dataset may hold ${limits.values} values, this one has ${features.length}`);
   }
   if (features.length % d !== 0) {
     throw new DatasetError('bad-shape', `${features.length} values do not make whole rows of ${d} features`);
   }
   const n = features.length / d;
-  if (n > MAX_SAMPLES)
-    throw new DatasetError('too-large', `a dataset may hold ${MAX_SAMPLES} samples, this one has ${n}`);
+  if (n > limits.samples)
+    throw new DatasetError('too-large', `a dataset may hold ${limits.samples} samples, this one has ${n}`);
   const bad = features.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) {
     throw new DatasetError(
       'not-finite',
-      `sample ${Math.floor(bad / d)}, feature ${bad % d} (counted from 0) is ${String(features[bad])}; features must be finite numbers`,
+      `sample ${Math.floor(bad / d)}, feature ${bad % d} (counted from 0) is ${String(features[bad])}; ` +
+        'features must be finite numbers',
     );
   }
   if (labels !== undefined && labels.length !== n) {
@@ -61,7 +74,7 @@ export function createDataset(features: Float64Array, d: number, labels?: readon
 }
 
 /**
- * The same samples with these labels; features are shared, not copied.
+ * Labels the samples; features are shared, not copied.
  * @throws DatasetError `bad-shape` unless there is one label per sample
  */
 export function withLabels(data: Dataset, labels: readonly string[]): LabelledDataset {

@@ -12,15 +12,16 @@ export type Weights = readonly ArrayLike<number>[];
  */
 export function scores(weights: Weights, x: Float64Array): Float64Array {
   const c = weights.length;
-  const width = weights[0]?.length ?? 0;
-  if (width === 0) throw new DatasetError('bad-shape', 'the weights need at least one class and one column');
-  const odd = weights.findIndex((row) => row.length !== width);
-  if (odd >= 0) {
-    throw new DatasetError(
-      'bad-shape',
-      `the weights of class ${odd} have ${weights[odd]?.length ?? 0} columns, those of class 0 have ${width}`,
-    );
-  }
+  const width = weights[0]?.length;
+  if (width === undefined || width === 0)
+    throw new DatasetError('bad-shape', 'the weights need at least one class and one column');
+  weights.forEach((row, k) => {
+    if (row.length !== width)
+      throw new DatasetError(
+        'bad-shape',
+        `the weights of class ${k} have ${row.length} columns, those of class 0 have ${width}`,
+      );
+  });
   if (x.length === 0 || x.length % width !== 0) {
     throw new DatasetError(
       'bad-shape',
@@ -32,7 +33,7 @@ export function scores(weights: Weights, x: Float64Array): Float64Array {
   for (let i = 0; i < n; i++) {
     weights.forEach((row, k) => {
       let sum = 0;
-      for (let j = 0; j < width; j++) sum += (x[i * width + j] ?? NaN) * (row[j] ?? NaN);
+      for (let j = 0; j < width; j++) sum += x[i * width + j]! * row[j]!;
       if (!Number.isFinite(sum)) {
         throw new DatasetError(
           'not-finite',
@@ -46,7 +47,7 @@ export function scores(weights: Weights, x: Float64Array): Float64Array {
 }
 
 /**
- * The class with the highest score for each sample; of equal scores the first class wins.
+ * Finds the class with the highest score for each sample; of equal scores the first class wins.
  * @param weights c x (d + 1)
  * @param x n x (d + 1), row-major, with the bias column
  * @returns n class indices
@@ -57,21 +58,21 @@ export function argmaxScores(weights: Weights, x: Float64Array): Int32Array {
 }
 
 /**
- * The column of the largest value of each row; of equal values the first wins.
+ * Finds the column of the largest value of each row; of equal values the first wins.
  * @param z n x c, row-major
  * @returns n column indices
  */
 export function argmaxRows(z: Float64Array, c: number): Int32Array {
   return Int32Array.from({ length: z.length / c }, (_, i) => {
     let best = 0;
-    for (let k = 1; k < c; k++) if ((z[i * c + k] ?? NaN) > (z[i * c + best] ?? NaN)) best = k;
+    for (let k = 1; k < c; k++) if (z[i * c + k]! > z[i * c + best]!) best = k;
     return best;
   });
 }
 
 /**
- * Probabilities of the classes: the sigmoids of the scores, normalised to a sum of 1, s(z_k) / sum_l s(z_l). Training
- * is one sigmoid a class, so this is what one-vs-rest classifiers do, and no softmax.
+ * Computes the probabilities of the classes: the sigmoids of the scores, normalised to a sum of 1, s(z_k) / sum_l
+ * s(z_l). Training is one sigmoid a class, so these are the probabilities of one-vs-rest classifiers, not a softmax.
  * @param z n x c scores (`scores`), row-major
  * @returns n x c, row-major
  */
@@ -79,18 +80,18 @@ export function classProbabilities(z: Float64Array, c: number): Float64Array {
   // From the logarithms, log s(z) = -log(1 + e^-z), so that scores far below 0 do not become 0 / 0.
   const logs = z.map((score) => Math.min(score, 0) - Math.log1p(Math.exp(-Math.abs(score))));
   const probabilities = new Float64Array(z.length);
-  for (let at = 0; at < z.length; at += c) {
-    const row = logs.subarray(at, at + c);
+  for (let start = 0; start < z.length; start += c) {
+    const row = logs.subarray(start, start + c);
     const largest = row.reduce((most, value) => Math.max(most, value), -Infinity);
     const parts = row.map((value) => Math.exp(value - largest));
     const sum = parts.reduce((total, part) => total + part, 0);
-    parts.forEach((part, k) => (probabilities[at + k] = part / sum));
+    parts.forEach((part, k) => (probabilities[start + k] = part / sum));
   }
   return probabilities;
 }
 
 /**
- * Part of the samples whose predicted class is the actual one, 0 to 1.
+ * The fraction of samples whose predicted class is the actual one.
  * @throws DatasetError `bad-shape` unless both have the same length, at least 1
  */
 export function accuracy(predicted: ArrayLike<number>, actual: ArrayLike<number>): number {
@@ -101,7 +102,7 @@ export function accuracy(predicted: ArrayLike<number>, actual: ArrayLike<number>
 }
 
 /**
- * How often each class was taken for which: entry [a][p] counts samples of class a predicted as p.
+ * Counts how often each class was predicted as which: entry [a][p] counts samples of class a predicted as p.
  * @param c number of classes
  * @returns c x c counts
  * @throws DatasetError `bad-shape`
@@ -110,13 +111,10 @@ export function confusionMatrix(predicted: ArrayLike<number>, actual: ArrayLike<
   requireSameLength(predicted, actual);
   const matrix = Array.from({ length: c }, () => Array.from({ length: c }, () => 0));
   for (let i = 0; i < actual.length; i++) {
-    const p = predicted[i] ?? -1;
-    const row = matrix[actual[i] ?? -1];
+    const [a, p] = [actual[i]!, predicted[i]!];
+    const row = matrix[a];
     if (row?.[p] === undefined) {
-      throw new DatasetError(
-        'bad-shape',
-        `sample ${i} has classes ${String(actual[i])} and ${p}; class indices must be 0 to ${c - 1}`,
-      );
+      throw new DatasetError('bad-shape', `sample ${i} has classes ${a} and ${p}; class indices must be 0 to ${c - 1}`);
     }
     row[p]++;
   }
@@ -138,9 +136,7 @@ export function logLikelihoodLoss(z: Float64Array, y: Float64Array, c: number): 
   }
   let loss = 0;
   // log(1 + e^z) - y z, written so that no exponential can overflow.
-  z.forEach(
-    (score, at) => (loss += Math.max(score, 0) + Math.log1p(Math.exp(-Math.abs(score))) - (y[at] ?? NaN) * score),
-  );
+  z.forEach((score, i) => (loss += Math.max(score, 0) + Math.log1p(Math.exp(-Math.abs(score))) - y[i]! * score));
   return loss / (z.length / c);
 }
 

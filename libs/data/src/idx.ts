@@ -2,9 +2,10 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
+import { at, errnoOf, required, valueOf } from '@blindfit/base';
 import { asFileError, DatasetError } from './dataset-error.ts';
 import { createDataset, type Dataset } from './dataset.ts';
-import { MAX_DATASET_VALUES, MAX_IDX_BYTES, MAX_SAMPLES } from './limits.ts';
+import { LIMITS, type DataLimits } from './limits.ts';
 
 const IMAGES_MAGIC = 0x00000803;
 const LABELS_MAGIC = 0x00000801;
@@ -12,7 +13,7 @@ const KINDS: ReadonlyMap<number, string> = new Map([
   [IMAGES_MAGIC, 'an IDX images file'],
   [LABELS_MAGIC, 'an IDX labels file'],
 ]);
-/** Larger pictures than this do not come as IDX; a bigger number is a damaged header. */
+/** Longest side of an image; a larger number means a damaged header. */
 const MAX_SIDE = 4096;
 
 /** Grey images as MNIST stores them. */
@@ -30,9 +31,9 @@ export interface IdxImages {
  * Reads an IDX images file (MNIST's `*-images-idx3-ubyte`), plain or gzip-compressed (told apart by their first bytes).
  * @throws DatasetError `file-not-found`, `unreadable`, `bad-idx`, `empty` or `too-large`
  */
-export async function readIdxImages(path: string): Promise<IdxImages> {
-  const { dimensions, bytes } = await readIdx(path, IMAGES_MAGIC);
-  const [count = 0, rows = 0, columns = 0] = dimensions;
+export async function readIdxImages(path: string, limits: DataLimits = LIMITS): Promise<IdxImages> {
+  const { dimensions, bytes } = await readIdx(path, IMAGES_MAGIC, limits);
+  const [count, rows, columns] = [0, 1, 2].map((i) => at(dimensions, i, 'dimensions')) as [number, number, number];
   return Object.freeze({ count, rows, columns, pixels: bytes });
 }
 
@@ -41,31 +42,32 @@ export async function readIdxImages(path: string): Promise<IdxImages> {
  * @returns one label per sample, `0` to `255` in digits
  * @throws DatasetError `file-not-found`, `unreadable`, `bad-idx`, `empty` or `too-large`
  */
-export async function readIdxLabels(path: string): Promise<readonly string[]> {
-  const { bytes } = await readIdx(path, LABELS_MAGIC);
+export async function readIdxLabels(path: string, limits: DataLimits = LIMITS): Promise<readonly string[]> {
+  const { bytes } = await readIdx(path, LABELS_MAGIC, limits);
   return Object.freeze(Array.from(bytes, String));
 }
 
 /**
- * The `size` x `size` pixels in the middle of each image, scaled from 0..255 to [0, 1]: the simplest features there
- * are. Where the middle falls between two pixels, the upper left one is taken.
+ * The `size` x `size` pixels in the middle of each image, scaled from 0..255 to [0, 1]: the simplest
+ * features. Where the middle falls between two pixels, the upper left one is taken.
  * @param size 1 to the shorter side of the images, in pixels
  * @returns unlabelled dataset of `size * size` features
  * @throws DatasetError `bad-argument` or `too-large`
  */
-export function centrePixels(images: IdxImages, size: number): Dataset {
+export function centrePixels(images: IdxImages, size: number, limits: DataLimits = LIMITS): Dataset {
   const { count, rows, columns, pixels } = images;
   if (!Number.isSafeInteger(size) || size < 1 || size > Math.min(rows, columns)) {
     throw new DatasetError(
       'bad-argument',
-      `the centre size must be a whole number from 1 to ${Math.min(rows, columns)} for images of ${rows} x ${columns} pixels; got ${size}`,
+      `the centre size must be a whole number from 1 to ${Math.min(rows, columns)} ` +
+        `for images of ${rows} x ${columns} pixels; got ${size}`,
     );
   }
   const d = size * size;
-  if (count * d > MAX_DATASET_VALUES) {
+  if (count * d > limits.values) {
     throw new DatasetError(
       'too-large',
-      `${count} images x ${d} pixels are more than ${MAX_DATASET_VALUES} values; use fewer images or a smaller centre`,
+      `${count} images x ${d} pixels are more than ${limits.values} values; use fewer images or a smaller centre`,
     );
   }
   const top = Math.floor((rows - size) / 2);
@@ -74,14 +76,19 @@ export function centrePixels(images: IdxImages, size: number): Dataset {
   for (let i = 0, to = 0; i < count; i++) {
     for (let row = top; row < top + size; row++) {
       const from = (i * rows + row) * columns + left;
-      for (let column = 0; column < size; column++) features[to++] = (pixels[from + column] ?? 0) / 255;
+      for (let column = 0; column < size; column++) features[to++] = pixels[from + column]! / 255;
     }
   }
   return createDataset(features, d);
 }
 
-async function readIdx(path: string, magic: number): Promise<{ dimensions: readonly number[]; bytes: Uint8Array }> {
-  const body = new IdxBody(path, magic);
+interface IdxContent {
+  readonly dimensions: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+async function readIdx(path: string, magic: number, limits: DataLimits): Promise<IdxContent> {
+  const body = new IdxBody(path, magic, limits);
   try {
     const collect = async (chunks: AsyncIterable<Buffer>): Promise<void> => {
       for await (const chunk of chunks) body.add(chunk);
@@ -89,8 +96,7 @@ async function readIdx(path: string, magic: number): Promise<{ dimensions: reado
     if (await isGzip(path)) await pipeline(createReadStream(path), createGunzip(), collect);
     else await pipeline(createReadStream(path), collect);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (code.startsWith('Z_')) {
+    if (errnoOf(error)?.startsWith('Z_') === true) {
       throw new DatasetError(
         'bad-idx',
         'the gzip data is damaged or cut short; fetch the file again',
@@ -114,21 +120,23 @@ async function isGzip(path: string): Promise<boolean> {
 }
 
 /**
- * Gathers the decompressed bytes. It never takes memory on the word of the header: only what has really arrived is
- * held, and a byte more than the header announces ends the reading, so a small file cannot blow up.
+ * Collects the decompressed bytes. It never allocates memory because of the header alone: only bytes that have arrived
+ * are held, and one byte more than the header announces ends the reading, so a small file cannot grow without bound.
  */
 class IdxBody {
   readonly #file: string;
   readonly #magic: number;
+  readonly #limits: DataLimits;
   readonly #headerLength: number;
   #chunks: Buffer[] = [];
   #length = 0;
   #dimensions: readonly number[] | undefined;
   #expected = 0;
 
-  constructor(file: string, magic: number) {
+  constructor(file: string, magic: number, limits: DataLimits) {
     this.#file = file;
     this.#magic = magic;
+    this.#limits = limits;
     this.#headerLength = 4 + 4 * (magic & 0xff);
   }
 
@@ -146,7 +154,7 @@ class IdxBody {
     }
   }
 
-  finish(): { dimensions: readonly number[]; bytes: Uint8Array } {
+  finish(): IdxContent {
     if (this.#length === 0) throw this.#error('empty', 'the file is empty');
     if (this.#dimensions === undefined) {
       throw this.#error(
@@ -162,16 +170,16 @@ class IdxBody {
       );
     }
     const bytes = new Uint8Array(this.#expected);
-    let at = 0;
+    let length = 0;
     for (const chunk of this.#chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
+      bytes.set(chunk, length);
+      length += chunk.length;
     }
     return { dimensions: this.#dimensions, bytes };
   }
 
   #readHeader(bytes: Buffer): readonly number[] {
-    const wanted = KINDS.get(this.#magic) ?? 'an IDX file';
+    const wanted = valueOf(KINDS, this.#magic, 'kinds of IDX files');
     const found = bytes.readUInt32BE(0);
     if (found !== this.#magic) {
       const what = KINDS.get(found) ?? 'no IDX file of unsigned bytes';
@@ -181,23 +189,25 @@ class IdxBody {
       );
     }
     const dimensions = Array.from({ length: this.#magic & 0xff }, (_, i) => bytes.readUInt32BE(4 + 4 * i));
-    const [count = 0, ...sides] = dimensions;
-    if (count === 0) throw this.#error('empty', 'the file holds no samples');
+    const [count, ...sides] = dimensions;
+    if (count === undefined || count === 0) throw this.#error('empty', 'the file holds no samples');
     if (sides.some((side) => side < 1 || side > MAX_SIDE)) {
       throw this.#error('bad-idx', `images of ${sides.join(' x ')} pixels; each side must be 1 to ${MAX_SIDE}`);
     }
     const total = dimensions.reduce((product, size) => product * size, 1);
-    if (count > MAX_SAMPLES || total > MAX_IDX_BYTES) {
+    const { samples, idxBytes } = this.#limits;
+    if (count > samples || total > idxBytes) {
       throw this.#error(
         'too-large',
-        `the header announces ${dimensions.join(' x ')} bytes; at most ${MAX_SAMPLES} samples and ${MAX_IDX_BYTES} bytes are allowed`,
+        `the header announces ${dimensions.join(' x ')} bytes; ` +
+          `at most ${samples} samples and ${idxBytes} bytes are allowed`,
       );
     }
     return dimensions;
   }
 
   #announced(): string {
-    return `${this.#dimensions?.join(' x ') ?? '?'} bytes the header announces`;
+    return `${required(this.#dimensions, 'header').join(' x ')} bytes the header announces`;
   }
 
   #error(code: 'bad-idx' | 'empty' | 'too-large', message: string): DatasetError {

@@ -6,7 +6,7 @@ export interface JsonObject {
   readonly [key: string]: JsonValue;
 }
 
-/** Deeper nesting than this is no description of a training run, and would overflow the stack. */
+/** Deepest nesting: a description of a training run has less, and more could overflow the stack. */
 const MAX_DEPTH = 32;
 
 /** Whether `value` is an object with keys: not null, not an array, not a class instance such as a Map. */
@@ -16,13 +16,13 @@ export function isPlainObject(value: unknown): value is Readonly<Record<string, 
   return prototype === Object.prototype || prototype === null;
 }
 
-/** What in `value` JSON would lose or refuse, e.g. `training.loss[3] is NaN`; undefined if it survives unchanged. */
+/** The first part of `value` that JSON would lose or refuse, e.g. `training.loss[3] is NaN`; undefined if none. */
 export function jsonProblem(value: unknown, path: string, depth = 0): string | undefined {
   if (depth > MAX_DEPTH) return `${path} is nested more than ${MAX_DEPTH} deep`;
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return undefined;
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : `${path} is ${value}`;
   if (Array.isArray(value)) {
-    // Array.from, because a hole in an array would pass every() unseen and become null.
+    // Array.from, because a hole in an array would be skipped and become null.
     return firstProblem(Array.from(value as readonly unknown[]), (item, i) =>
       jsonProblem(item, `${path}[${i}]`, depth + 1),
     );
@@ -44,7 +44,12 @@ function firstProblem<T>(
   return undefined;
 }
 
-/** A short name for what a JSON value is, for messages. */
+/** `of 3` for an array of 3 items, else as {@link kindOf}. */
+export function arrayOrKind(value: unknown): string {
+  return Array.isArray(value) ? `of ${value.length}` : kindOf(value);
+}
+
+/** Describes a JSON value in a few words, for messages. */
 export function kindOf(value: unknown): string {
   if (value === undefined) return 'missing';
   if (value === null) return 'null';

@@ -1,17 +1,22 @@
-/** Most numbers a dataset may hold (n x d): 2^27 doubles, 1 GiB. Checked while reading, before memory is taken. */
-export const MAX_DATASET_VALUES = 2 ** 27;
+/** Limits on data, checked while reading, before memory is taken. */
+export interface DataLimits {
+  /** Most numbers of a dataset (n x d). */
+  readonly values: number;
+  /** Most samples (n) of a dataset or an IDX file. */
+  readonly samples: number;
+  /** Most decompressed bytes of pixels or labels of an IDX file. */
+  readonly idxBytes: number;
+  /** Most bytes of one CSV record: stops an unclosed quote from swallowing a whole file. */
+  readonly csvRecordBytes: number;
+}
 
-/** Most samples (n) a dataset or IDX file may hold: 2^24, 280 times MNIST. */
-export const MAX_SAMPLES = 2 ** 24;
+/** 1 GiB of doubles, 280 times the samples of MNIST, 1 GiB of pixels, and records of about 200,000 features. */
+export const LIMITS: DataLimits = {
+  values: 2 ** 27,
+  samples: 2 ** 24,
+  idxBytes: 2 ** 30,
+  csvRecordBytes: 4 * 2 ** 20,
+};
 
-/** Most bytes of pixels or labels an IDX file may hold once decompressed: 1 GiB. */
-export const MAX_IDX_BYTES = 2 ** 30;
-
-/**
- * Most bytes one CSV record may hold: 4 MiB, about 200,000 features. Stops an unclosed quote from swallowing a whole
- * file.
- */
-export const MAX_CSV_RECORD_BYTES = 4 * 2 ** 20;
-
-/** Most characters a label may have. */
+/** Most characters of a label. */
 export const MAX_LABEL_LENGTH = 200;

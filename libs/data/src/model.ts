@@ -1,8 +1,9 @@
+import { at, messageOf } from '@blindfit/base';
 import { DatasetError, listed } from './dataset-error.ts';
 import type { Dataset } from './dataset.ts';
 import { withBias } from './design-matrix.ts';
 import { argmaxRows, scores } from './evaluate.ts';
-import { isPlainObject, jsonProblem, kindOf, type JsonObject } from './json.ts';
+import { arrayOrKind, isPlainObject, jsonProblem, kindOf, type JsonObject } from './json.ts';
 import { isIntegerLabel, labelProblem, normaliseLabel } from './labels.ts';
 import {
   applyPreprocessing,
@@ -23,7 +24,7 @@ export interface Model {
   readonly classes: readonly string[];
   /** One row per class, [bias, w1, ..., wd], in the space of the preprocessed features. */
   readonly weights: readonly (readonly number[])[];
-  /** What to do to raw features first. */
+  /** Applied to raw features first. */
   readonly preprocessing: Preprocessing;
   /** How it was trained: hyperparameters, timings; anything JSON can hold. */
   readonly training: JsonObject;
@@ -42,7 +43,7 @@ export function parseModel(text: string, file?: string): Model {
   } catch (error) {
     throw new DatasetError(
       'bad-model',
-      `not a model file: it is not JSON (${error instanceof Error ? error.message : String(error)})`,
+      `not a model file: it is not JSON (${messageOf(error)})`,
       { file },
       { cause: error },
     );
@@ -52,7 +53,7 @@ export function parseModel(text: string, file?: string): Model {
     throw bad(`format is ${kindOf(value['format'])}; this version reads ${JSON.stringify(MODEL_FORMAT)}`, file);
   }
   for (const key of KEYS) if (!Object.hasOwn(value, key)) throw bad(`the key "${key}" is missing`, file);
-  const unknown = Object.keys(value).find((key) => !KEYS.some((known) => known === key));
+  const unknown = Object.keys(value).find((key) => !KEYS.some((allowed) => allowed === key));
   if (unknown !== undefined) throw bad(`has the unknown key ${kindOf(unknown)}; allowed are ${KEYS.join(', ')}`, file);
   return validate(value, file);
 }
@@ -77,13 +78,13 @@ export function serialiseModel(model: Model): string {
 `;
 }
 
-/** How many raw features a sample of the model has, before preprocessing. */
+/** The number of raw features of a sample, before preprocessing. */
 export function modelFeatures(model: Model): number {
-  return inputFeatures(model.preprocessing) ?? (model.weights[0]?.length ?? 1) - 1;
+  return inputFeatures(model.preprocessing) ?? at(model.weights, 0, 'weights').length - 1;
 }
 
 /**
- * The score of each sample for each class, before the sigmoid.
+ * Computes the score of each sample for each class, before the sigmoid.
  * @param data raw features: the model's preprocessing is applied here
  * @returns n x c, row-major
  * @throws DatasetError `bad-shape` if the model was trained on another number of features, `not-finite` on overflow
@@ -93,30 +94,34 @@ export function predictScores(model: Model, data: Dataset): Float64Array {
   if (data.d !== d) {
     throw new DatasetError(
       'bad-shape',
-      `the model was trained on ${d} features and the data has ${data.d}; use data with the same features as the training`,
+      `the model was trained on ${d} features and the data has ${data.d}; ` +
+        'use data with the same features as the training',
     );
   }
   return scores(model.weights, withBias(applyPreprocessing(model.preprocessing, data)));
 }
 
 /**
- * The most likely class of each sample.
+ * Finds the most likely class of each sample.
  * @returns n class names
  * @throws DatasetError as {@link predictScores}
  */
 export function predictLabels(model: Model, data: Dataset): readonly string[] {
-  return Array.from(argmaxRows(predictScores(model, data), model.classes.length), (k) => model.classes[k] ?? '');
+  return Array.from(argmaxRows(predictScores(model, data), model.classes.length), (k) =>
+    at(model.classes, k, 'classes'),
+  );
 }
 
 function validate(value: Readonly<Record<string, unknown>>, file?: string): Model {
   const classes = parseClasses(value['classes'], file);
   const weights = parseWeights(value['weights'], classes.length, file);
   const preprocessing = parseModelPreprocessing(value['preprocessing'], file);
-  const d = (weights[0]?.length ?? 1) - 1;
+  const d = at(weights, 0, 'weights').length - 1;
   const prepared = outputFeatures(preprocessing) ?? d;
   if (prepared !== d)
     throw bad(
-      `the preprocessing ${preprocessing.kind === 'pca' ? 'gives' : 'is for'} ${prepared} features and the weights are for ${d} (and a bias)`,
+      `the preprocessing ${preprocessing.kind === 'pca' ? 'gives' : 'is for'} ${prepared} features ` +
+        `and the weights are for ${d} (and a bias)`,
       file,
     );
   const { training } = value;
@@ -130,10 +135,7 @@ function validate(value: Readonly<Record<string, unknown>>, file?: string): Mode
 
 function parseClasses(value: unknown, file?: string): readonly string[] {
   if (!Array.isArray(value) || value.length < 2) {
-    throw bad(
-      `classes must be an array of at least 2 labels; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`,
-      file,
-    );
+    throw bad(`classes must be an array of at least 2 labels; it is ${arrayOrKind(value)}`, file);
   }
   const classes = Array.from(value as readonly unknown[], (item, k) => {
     if (typeof item === 'string' || (typeof item === 'number' && Number.isSafeInteger(item))) {
@@ -151,18 +153,12 @@ function parseClasses(value: unknown, file?: string): readonly string[] {
 
 function parseWeights(value: unknown, c: number, file?: string): readonly (readonly number[])[] {
   if (!Array.isArray(value) || value.length !== c) {
-    throw bad(
-      `weights must be an array of ${c} rows, one per class; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`,
-      file,
-    );
+    throw bad(`weights must be an array of ${c} rows, one per class; it is ${arrayOrKind(value)}`, file);
   }
   let width = 0;
   const rows = Array.from(value as readonly unknown[], (row, k) => {
     if (!Array.isArray(row) || row.length < 2) {
-      throw bad(
-        `weights[${k}] must be an array of a bias and at least one weight; it is ${Array.isArray(row) ? `of ${row.length}` : kindOf(row)}`,
-        file,
-      );
+      throw bad(`weights[${k}] must be an array of a bias and at least one weight; it is ${arrayOrKind(row)}`, file);
     }
     if (k === 0) width = row.length;
     if (row.length !== width)

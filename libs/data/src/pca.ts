@@ -6,14 +6,15 @@ import type { Dataset } from './dataset.ts';
 const MAX_SIDE = 2048;
 
 /**
- * How many components {@link principalComponents} can find in n samples of d features; 0 where it would take too long.
+ * The most components that {@link principalComponents} finds in n samples of d features; 0 where it would take too
+ * long.
  */
 export function maxComponents(n: number, d: number): number {
   return Math.min(n, d) > MAX_SIDE ? 0 : Math.min(n - 1, d);
 }
 
 /**
- * The first k principal components of training data, the one of largest variance first.
+ * Computes the first k principal components of training data, the one of largest variance first.
  *
  * The rows are orthonormal; with `whiten` each is divided by its standard deviation (over n, not n - 1), so that the
  * projections of the training data have variance 1. A direction in which the data do not vary by more than `floor` of
@@ -42,33 +43,32 @@ export function principalComponents(
       'bad-argument',
       most < 1
         ? 'principal components need at least 2 training samples'
-        : `${k} principal components asked of ${n} training samples of ${d} features; use a whole number from 1 to ${most}`,
+        : `${k} principal components asked of ${n} training samples of ${d} features; ` +
+            `use a whole number from 1 to ${most}`,
     );
   }
   const side = Math.min(n, d);
   if (side > MAX_SIDE) {
     throw new DatasetError(
       'too-large',
-      `principal components of ${n} samples of ${d} features would take minutes to hours; at most ${MAX_SIDE} features (or samples) are allowed, use standardize`,
+      `principal components of ${n} samples of ${d} features would take minutes to hours; ` +
+        `at most ${MAX_SIDE} features (or samples) are allowed, use standardize`,
     );
   }
   // All arithmetic is on values of at most 1 (2 when centred), so that no square leaves the range of a double.
   const unit = data.features.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) || 1;
   const centred = new Float64Array(data.features.length);
-  for (let at = 0; at < centred.length; at++)
-    centred[at] = (data.features[at] ?? 0) / unit - (mean[at % d] ?? 0) / unit;
+  for (let i = 0; i < centred.length; i++) centred[i] = data.features[i]! / unit - mean[i % d]! / unit;
   const byFeature = d <= n;
   const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(
     byFeature ? covariance(centred, n, d) : gram(centred, n, d),
     { assumeSymmetric: true },
   );
-  const order = realEigenvalues
-    .map((_, index) => index)
-    .sort((a, b) => (realEigenvalues[b] ?? 0) - (realEigenvalues[a] ?? 0));
+  const order = realEigenvalues.map((_, index) => index).sort((a, b) => realEigenvalues[b]! - realEigenvalues[a]!);
   // The solver's own error in a deviation is 1e-7 of the largest one at worst.
-  const dead = floor * Math.max(1, Math.sqrt(Math.max(0, realEigenvalues[order[0] ?? 0] ?? 0)));
+  const dead = floor * Math.max(1, Math.sqrt(Math.max(0, realEigenvalues[order[0]!]!)));
   return order.slice(0, k).map((index) => {
-    const deviation = Math.sqrt(Math.max(0, realEigenvalues[index] ?? 0));
+    const deviation = Math.sqrt(Math.max(0, realEigenvalues[index]!));
     if (!(deviation > dead)) return new Array<number>(d).fill(0);
     const vector = eigenvectorMatrix.getColumn(index);
     const component = normalised(byFeature ? vector : combination(vector, centred, d));
@@ -91,15 +91,15 @@ function covariance(x: Float64Array, n: number, d: number): Matrix {
   for (let i = 0; i < n; i++) {
     const row = x.subarray(i * d, (i + 1) * d);
     for (let a = 0; a < d; a++) {
-      const value = (row[a] ?? 0) / n;
+      const value = row[a]! / n;
       if (value === 0) continue;
-      for (let b = a; b < d; b++) sums[a * d + b] = (sums[a * d + b] ?? 0) + value * (row[b] ?? 0);
+      for (let b = a; b < d; b++) sums[a * d + b] = sums[a * d + b]! + value * row[b]!;
     }
   }
   for (let a = 0; a < d; a++) {
     for (let b = a; b < d; b++) {
-      matrix.set(a, b, sums[a * d + b] ?? 0);
-      matrix.set(b, a, sums[a * d + b] ?? 0);
+      matrix.set(a, b, sums[a * d + b]!);
+      matrix.set(b, a, sums[a * d + b]!);
     }
   }
   return matrix;
@@ -111,7 +111,7 @@ function gram(x: Float64Array, n: number, d: number): Matrix {
   for (let a = 0; a < n; a++) {
     for (let b = a; b < n; b++) {
       let sum = 0;
-      for (let j = 0; j < d; j++) sum += (x[a * d + j] ?? 0) * (x[b * d + j] ?? 0);
+      for (let j = 0; j < d; j++) sum += x[a * d + j]! * x[b * d + j]!;
       matrix.set(a, b, sum / n);
       matrix.set(b, a, sum / n);
     }
@@ -123,12 +123,12 @@ function gram(x: Float64Array, n: number, d: number): Matrix {
 function combination(u: readonly number[], x: Float64Array, d: number): number[] {
   const sum = new Array<number>(d).fill(0);
   u.forEach((weight, i) => {
-    for (let j = 0; j < d; j++) sum[j] = (sum[j] ?? 0) + weight * (x[i * d + j] ?? 0);
+    for (let j = 0; j < d; j++) sum[j] = sum[j]! + weight * x[i * d + j]!;
   });
   return sum;
 }
 
-/** To length 1, the entry of largest size positive. */
+/** Scales a vector to length 1, with its largest entry positive. */
 function normalised(vector: readonly number[]): number[] {
   const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
   const largest = vector.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);

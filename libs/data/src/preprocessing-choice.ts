@@ -1,6 +1,6 @@
 import { DatasetError, quoted } from './dataset-error.ts';
 
-/** Kinds of preprocessing: what may be done to features in the clear before they are encrypted. */
+/** Kinds of preprocessing of features in the clear, before they are encrypted. */
 export const PREPROCESSING_KINDS = ['none', 'center', 'standardize', 'pca'] as const;
 
 /** See {@link PREPROCESSING_KINDS}. */
@@ -34,7 +34,8 @@ export function parsePreprocessingKind(text: string): PreprocessingChoice {
       if (match === null) {
         throw new DatasetError(
           'bad-argument',
-          `unknown preprocessing ${quoted(text)}; use one of ${PREPROCESSING_SPELLINGS}, where K is the whole number of components to keep`,
+          `unknown preprocessing ${quoted(text)}; use one of ${PREPROCESSING_SPELLINGS}, ` +
+            'where K is the whole number of components to keep',
         );
       }
       return Object.freeze({ kind: 'pca', k: Number(match[1]), whiten: match[2] !== undefined });

@@ -1,6 +1,6 @@
 import { DatasetError } from './dataset-error.ts';
 import { createDataset, type Dataset, type LabelledDataset } from './dataset.ts';
-import { isPlainObject, kindOf } from './json.ts';
+import { arrayOrKind, isPlainObject, kindOf } from './json.ts';
 import { principalComponents } from './pca.ts';
 import { PREPROCESSING_KINDS, PREPROCESSING_SPELLINGS, type PreprocessingChoice } from './preprocessing-choice.ts';
 
@@ -67,24 +67,24 @@ function fitPca(choice: unknown, data: Dataset): Preprocessing {
   return Object.freeze({ kind: 'pca', whiten, mean: Object.freeze(mean), components: Object.freeze(components) });
 }
 
-/** How many raw features it takes; undefined: any number. */
+/** The number of raw features that a preprocessing takes; undefined if it takes any. */
 export function inputFeatures(preprocessing: Preprocessing): number | undefined {
   return preprocessing.kind === 'none' ? undefined : preprocessing.mean.length;
 }
 
-/** How many features it gives; undefined: as many as it gets. */
+/** The number of features that a preprocessing gives; undefined if it gives as many as it takes. */
 export function outputFeatures(preprocessing: Preprocessing): number | undefined {
   return preprocessing.kind === 'pca' ? preprocessing.components.length : inputFeatures(preprocessing);
 }
 
-/** As users spell it: `none`, `center`, `standardize`, `pca:50`, `pca:50:whiten`. */
+/** The spelling of users: `none`, `center`, `standardize`, `pca:50`, `pca:50:whiten`. */
 export function preprocessingName(preprocessing: Preprocessing): string {
   const { kind } = preprocessing;
   return kind === 'pca' ? `pca:${preprocessing.components.length}${preprocessing.whiten ? ':whiten' : ''}` : kind;
 }
 
 /**
- * Applies a fitted preprocessing; labels are kept, `data` is left as it is.
+ * Applies a fitted preprocessing. The result has the labels of `data`, which stays unchanged.
  * @throws DatasetError `bad-shape` if it was fitted to another number of features, `not-finite` on overflow
  */
 export function applyPreprocessing(preprocessing: Preprocessing, data: LabelledDataset): LabelledDataset;
@@ -95,17 +95,18 @@ export function applyPreprocessing(preprocessing: Preprocessing, data: Dataset):
   if (mean.length !== data.d) {
     throw new DatasetError(
       'bad-shape',
-      `the preprocessing was fitted to ${mean.length} features and the data has ${data.d}; use data with the same features as the training`,
+      `the preprocessing was fitted to ${mean.length} features and the data has ${data.d}; ` +
+        'use data with the same features as the training',
     );
   }
   if (preprocessing.kind === 'pca') return project(preprocessing.components, mean, data);
   const scale = preprocessing.kind === 'standardize' ? preprocessing.scale : undefined;
   const features = new Float64Array(data.features.length);
-  for (let i = 0, at = 0; i < data.n; i++) {
-    for (let j = 0; j < data.d; j++, at++) {
-      const factor = scale?.[j] ?? 1;
+  for (let i = 0, position = 0; i < data.n; i++) {
+    for (let j = 0; j < data.d; j++, position++) {
+      const factor = scale === undefined ? 1 : scale[j]!;
       // A dead feature is 0 whatever its value: without the test an overflowing difference times 0 would be NaN.
-      features[at] = factor === 0 ? 0 : ((data.features[at] ?? 0) - (mean[j] ?? 0)) * factor;
+      features[position] = factor === 0 ? 0 : (data.features[position]! - mean[j]!) * factor;
     }
   }
   return createDataset(features, data.d, data.labels);
@@ -117,12 +118,12 @@ function project(components: readonly (readonly number[])[], mean: readonly numb
   const projected = new Float64Array(n * k);
   const centred = new Float64Array(d);
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j < d; j++) centred[j] = (features[i * d + j] ?? 0) - (mean[j] ?? 0);
-    components.forEach((row, at) => {
+    for (let j = 0; j < d; j++) centred[j] = features[i * d + j]! - mean[j]!;
+    components.forEach((row, component) => {
       let sum = 0;
       // A row of zeros gives 0 whatever the values, as in `applyPreprocessing`.
-      for (let j = 0; j < d; j++) if (row[j] !== 0) sum += (row[j] ?? 0) * (centred[j] ?? 0);
-      projected[i * k + at] = sum;
+      for (let j = 0; j < d; j++) if (row[j] !== 0) sum += row[j]! * centred[j]!;
+      projected[i * k + component] = sum;
     });
   }
   return createDataset(projected, k, labels);
@@ -167,8 +168,8 @@ export function parsePreprocessing(value: unknown): Preprocessing {
 }
 
 /**
- * Per feature: mean, and 1/std or 0 if dead. Works on x / max|x|, so that no sum or square leaves the range of a
- * double.
+ * Computes mean and 1/std (0 if dead) of each feature. It works on x / max|x|, so that no sum or square leaves the
+ * range of a double.
  */
 function moments(data: Dataset): { mean: number[]; scale: number[] } {
   const { features, n, d } = data;
@@ -176,14 +177,14 @@ function moments(data: Dataset): { mean: number[]; scale: number[] } {
   const scale: number[] = [];
   for (let j = 0; j < d; j++) {
     let largest = 0;
-    for (let at = j; at < features.length; at += d) largest = Math.max(largest, Math.abs(features[at] ?? 0));
+    for (let i = j; i < features.length; i += d) largest = Math.max(largest, Math.abs(features[i]!));
     // A feature that is 0 everywhere: 0/1 instead of 0/0.
     const unit = largest === 0 ? 1 : largest;
     let sum = 0;
-    for (let at = j; at < features.length; at += d) sum += (features[at] ?? 0) / unit;
+    for (let i = j; i < features.length; i += d) sum += features[i]! / unit;
     const centre = sum / n;
     let squares = 0;
-    for (let at = j; at < features.length; at += d) squares += ((features[at] ?? 0) / unit - centre) ** 2;
+    for (let i = j; i < features.length; i += d) squares += (features[i]! / unit - centre) ** 2;
     const deviation = Math.sqrt(squares / n);
     const factor = 1 / deviation / unit;
     mean.push(centre * unit);
@@ -208,9 +209,7 @@ function numbers(value: unknown, name: string): readonly number[] {
 
 function componentRows(value: unknown, d: number): readonly (readonly number[])[] {
   if (!Array.isArray(value) || value.length === 0 || value.length > d) {
-    throw bad(
-      `components must be an array of 1 to ${d} rows for ${d} features; it is ${Array.isArray(value) ? `of ${value.length}` : kindOf(value)}`,
-    );
+    throw bad(`components must be an array of 1 to ${d} rows for ${d} features; it is ${arrayOrKind(value)}`);
   }
   return Object.freeze(
     Array.from(value as readonly unknown[], (item, i) => {

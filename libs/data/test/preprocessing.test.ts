@@ -177,7 +177,7 @@ suite('pca', () => {
     [12, 40, 4],
   ] as const) {
     const data = correlated(n, d);
-    test(`${n} samples of ${d} features, ${k} components: orthonormal, uncorrelated, of falling variance, and all of the variance there is`, () => {
+    test(`${n} samples of ${d} features, ${k} components: orthonormal, uncorrelated, of falling variance`, () => {
       const fitted = fitPreprocessing({ kind: 'pca', k, whiten: false }, data);
       assert.ok(fitted.kind === 'pca');
       fitted.components.forEach((a, i) =>

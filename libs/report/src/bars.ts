@@ -14,6 +14,9 @@ export function barChart(title: string, note: string, bars: readonly Bar[], form
   return html`<figure class="chart">
 <figcaption>${title}</figcaption>
 <p class="note">${note}</p>
-<dl class="bars">${bars.map(({ name, value }) => html`<div><dt>${name}</dt><dd>${format(value)}</dd><dd class="bar" aria-hidden="true" style="--part:${(most > 0 ? (100 * value) / most : 0).toFixed(2)}%"></dd></div>`)}</dl>
+<dl class="bars">${bars.map(
+    ({ name, value }) => html`<div><dt>${name}</dt><dd>${format(value)}</dd>
+<dd class="bar" aria-hidden="true" style="--part:${(most > 0 ? (100 * value) / most : 0).toFixed(2)}%"></dd></div>`,
+  )}</dl>
 </figure>`;
 }

@@ -1,10 +1,11 @@
+import { at } from '@blindfit/base';
 import { formatCount, formatPercent } from './format.ts';
 import { html, type Html } from './html.ts';
 
-/** Beyond this a matrix cannot be read; the most frequent confusions are listed instead. */
+/** Most classes of a readable matrix; with more, the most frequent confusions are listed. */
 const MAX_CLASSES = 30;
 const MAX_LISTED = 25;
-/** Longer class names are set upright over the columns. */
+/** Longest class name in a column heading that stands level. */
 const SHORT_NAME = 3;
 
 /** @param confusion row: actual class, column: predicted class */
@@ -15,16 +16,19 @@ export function confusionTable(confusion: readonly (readonly number[])[], classe
 function matrix(confusion: readonly (readonly number[])[], classes: readonly string[]): Html {
   const upright = classes.some((name) => Array.from(name).length > SHORT_NAME);
   return html`<div class="scroll"><table class="confusion${upright ? ' upright' : ''}">
-<thead><tr><td></td>${classes.map((name) => html`<th scope="col" title="${name}"><span>${name}</span></th>`)}<th scope="col" class="share">right</th></tr></thead>
+<thead><tr><td></td>${classes.map((name) => html`<th scope="col" title="${name}"><span>${name}</span></th>`)}
+<th scope="col" class="share">right</th></tr></thead>
 <tbody>${classes.map((name, actual) => {
-    const row = confusion[actual] ?? [];
+    const row = at(confusion, actual, 'rows of the confusion matrix');
     const total = row.reduce((sum, count) => sum + count, 0);
     return html`
 <tr><th scope="row" title="${name}"><span>${name}</span></th>${classes.map((predicted, k) => {
-      const count = row[k] ?? 0;
+      const count = at(row, k, 'row of the confusion matrix');
       if (count === 0) return html`<td></td>`;
-      return html`<td class="${k === actual ? 'right' : 'wrong'}" style="--part:${shade(count / total, k === actual)}%" title="${`${count} of ${total} samples of ${name} are taken for ${predicted}`}">${count}</td>`;
-    })}<td class="share">${total === 0 ? '–' : `${Math.round((100 * (row[actual] ?? 0)) / total)} %`}</td></tr>`;
+      const right = k === actual;
+      return html`<td class="${right ? 'right' : 'wrong'}" style="--part:${shade(count / total, right)}%"
+ title="${`${count} of ${total} samples of ${name} are taken for ${predicted}`}">${count}</td>`;
+    })}<td class="share">${total === 0 ? '–' : `${Math.round((100 * at(row, actual, 'row')) / total)} %`}</td></tr>`;
   })}
 </tbody></table></div>`;
 }
@@ -39,10 +43,19 @@ function listed(confusion: readonly (readonly number[])[], classes: readonly str
     .flatMap((row, actual) => row.map((count, predicted) => ({ actual, predicted, count })))
     .filter(({ actual, predicted, count }) => actual !== predicted && count > 0)
     .sort((a, b) => b.count - a.count);
-  const right = confusion.reduce((sum, row, k) => sum + (row[k] ?? 0), 0);
+  const right = confusion.reduce((sum, row, k) => sum + at(row, k, 'row of the confusion matrix'), 0);
   const total = confusion.reduce((sum, row) => sum + row.reduce((a, b) => a + b, 0), 0);
-  return html`<p class="note">${formatCount(classes.length)} classes are too many for a matrix: the most frequent confusions. ${formatPercent(total === 0 ? 0 : right / total)} are right.</p>
-<div class="scroll"><table class="numbers"><thead><tr><th>actual</th><th>predicted</th><th>samples</th></tr></thead><tbody>
-${pairs.slice(0, MAX_LISTED).map(({ actual, predicted, count }) => html`<tr><td>${classes[actual]}</td><td>${classes[predicted]}</td><td>${formatCount(count)}</td></tr>`)}
+  const rate = formatPercent(total === 0 ? 0 : right / total);
+  return html`<p class="note">${formatCount(classes.length)} classes are too many for a matrix:
+the most frequent confusions. ${rate} are right.</p>
+<div class="scroll"><table class="numbers">
+<thead><tr><th>actual</th><th>predicted</th><th>samples</th></tr></thead><tbody>
+${pairs
+  .slice(0, MAX_LISTED)
+  .map(({ actual, predicted, count }) => row(classes[actual], classes[predicted], formatCount(count)))}
 </tbody></table></div>`;
+}
+
+function row(...cells: readonly (string | undefined)[]): Html {
+  return html`<tr>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`;
 }

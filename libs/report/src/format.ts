@@ -1,4 +1,5 @@
-/** Numbers as people read them. */
+/** Numbers in the form that people read. */
+import { at } from '@blindfit/base';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
@@ -9,7 +10,7 @@ export function formatBytes(bytes: number): string {
     value /= 1024;
     unit++;
   }
-  return `${unit === 0 ? String(Math.round(value)) : threeDigits(value)} ${UNITS[unit] ?? ''}`;
+  return `${unit === 0 ? String(Math.round(value)) : threeDigits(value)} ${at(UNITS, unit, 'units')}`;
 }
 
 /** `0.042 s`, `3.2 s`, `42 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`. */

@@ -1,4 +1,4 @@
-/** HTML that is safe to put into a page: made by the `html` template only. */
+/** HTML that is safe to insert into a page. Only the `html` template makes it. */
 export class Html {
   readonly text: string;
 
@@ -17,7 +17,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Control and bidirectional characters have no place in a page: they are invisible, or turn text around. */
+/** Control and bidirectional characters: invisible ones, and ones that reverse text. */
 const UNPRINTABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 
 function escape(text: string): string {
@@ -25,8 +25,8 @@ function escape(text: string): string {
 }
 
 /**
- * Template of HTML. What is inserted is escaped for elements and quoted attributes; only the outcome of another `html`
- * passes as it is, arrays item by item, undefined as nothing.
+ * A template of HTML. Inserted values are escaped for elements and quoted attributes, except the results of other
+ * `html` templates; arrays are inserted item by item, undefined as nothing.
  */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   const asText = (part: Part): string => {

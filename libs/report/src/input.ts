@@ -8,11 +8,11 @@ export interface SampleImage {
   readonly data: Uint8Array;
 }
 
-/** By iteration, the first one first. */
+/** Values by iteration. */
 export interface Curve {
-  /** Of the weights that were trained under encryption and decrypted. */
+  /** Values of the weights that were trained under encryption and decrypted. */
   readonly encrypted: readonly number[];
-  /** Of the clear twin's weights. */
+  /** Values of the weights of the clear twin. */
   readonly clear: readonly number[];
 }
 
@@ -25,22 +25,22 @@ export interface Curves {
 
 /** A sample that the trained model puts into a wrong class. */
 export interface Mistake {
-  /** What its owner knows it by: a file name, `sample 17`. */
+  /** The owner's name for the sample: a file name, `sample 17`. */
   readonly sample: string;
   readonly actual: string;
   readonly predicted: string;
-  /** Of the predicted class, 0 to 1. */
+  /** Probability of the predicted class. */
   readonly probability: number;
-  readonly image?: SampleImage;
+  readonly image?: SampleImage | undefined;
 }
 
-/** Everything the page shows; plain data, nothing of it is trusted. */
+/** Everything that the page shows: plain, untrusted data. */
 export interface ReportInput {
   readonly title: string;
   /** ISO time. */
   readonly created: string;
   /** Id of the job. */
-  readonly job?: string;
+  readonly job?: string | undefined;
   readonly data: {
     /** Training samples. */
     readonly samples: number;
@@ -49,25 +49,25 @@ export interface ReportInput {
     /** Encrypted columns, bias included. */
     readonly columns: number;
     readonly classes: readonly string[];
-    /** What was done to the features in the clear, e.g. `standardize`. */
+    /** Preprocessing of the features in the clear, e.g. `standardize`. */
     readonly preprocessing: string;
   };
   readonly training: Curves;
-  readonly heldOut?: Curves;
+  readonly heldOut?: Curves | undefined;
   /** Largest absolute difference of a weight to the clear twin's. */
   readonly maxWeightError: number;
-  /** Of the held-out samples if there are any, else of the training samples. */
+  /** Predictions of the held-out samples if there are any, else of the training samples. */
   readonly predictions: {
     /** Row: actual class, column: predicted class. */
     readonly confusion: readonly (readonly number[])[];
-    /** How many were wrong in all. */
+    /** Number of all wrong predictions. */
     readonly wrong: number;
-    /** The ones to show, the most telling first; the page shows at most 24. */
+    /** The mistakes to show, the most confident first; the page shows at most 24. */
     readonly mistakes: readonly Mistake[];
   };
   /** Wall-clock time of the steps, in order. */
   readonly phases: readonly { readonly name: string; readonly seconds: number }[];
-  /** What went over the network. */
+  /** Bytes sent over the network. */
   readonly traffic: readonly { readonly name: string; readonly bytes: number }[];
   readonly operations: readonly { readonly name: string; readonly count: number }[];
   /** Names and values to list, e.g. `['ring', 'N = 16384']`. */

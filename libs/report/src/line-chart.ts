@@ -1,3 +1,4 @@
+import { at } from '@blindfit/base';
 import { html, type Html } from './html.ts';
 
 /** Units of the view box; a chart is drawn about as wide as this many CSS pixels, so text keeps its size. */
@@ -11,8 +12,8 @@ export interface Line {
   readonly name: string;
   /** `clear` is drawn as a broad band, so that an `encrypted` line on top of it shows whether they differ. */
   readonly kind: 'clear' | 'encrypted';
-  readonly of: 'training' | 'held-out';
-  /** By iteration, the first one first. */
+  readonly samples: 'training' | 'held-out';
+  /** Values by iteration. */
   readonly values: readonly number[];
 }
 
@@ -20,7 +21,7 @@ export interface LineChart {
   readonly title: string;
   readonly lines: readonly Line[];
   readonly format: (value: number) => string;
-  /** Values the axis does not go beyond. */
+  /** The axis ends at these values. */
   readonly limits: { readonly low: number; readonly high: number };
 }
 
@@ -28,28 +29,33 @@ export interface LineChart {
 export function lineChart({ title, lines, format, limits }: LineChart): Html {
   const drawn = lines.map((line) => ({ ...line, values: line.values.map((value) => Math.min(limits.high, value)) }));
   const iterations = Math.max(1, ...lines.map(({ values }) => values.length));
-  const known = drawn.flatMap(({ values }) => values).filter(Number.isFinite);
-  const ticks = niceTicks(Math.min(...known), Math.max(...known), limits);
-  const [low, high] = [ticks[0] ?? 0, ticks.at(-1) ?? 1];
+  const finite = drawn.flatMap(({ values }) => values).filter(Number.isFinite);
+  const ticks = niceTicks(Math.min(...finite), Math.max(...finite), limits);
+  const [low, high] = [at(ticks, 0, 'ticks'), at(ticks, ticks.length - 1, 'ticks')];
   const plotWidth = WIDTH - MARGIN.left - MARGIN.right;
   const plotHeight = HEIGHT - MARGIN.top - MARGIN.bottom;
   const x = (iteration: number): number =>
     round(MARGIN.left + (iterations === 1 ? plotWidth / 2 : ((iteration - 1) / (iterations - 1)) * plotWidth));
   const y = (value: number): number => round(MARGIN.top + plotHeight * (1 - (value - low) / (high - low)));
   const last = (values: readonly number[]): string => {
-    const value = values.findLast((known) => !Number.isNaN(known));
+    const value = values.findLast((candidate) => !Number.isNaN(candidate));
     return value === undefined ? 'not known' : format(value);
   };
+  const label = `${title} by iteration; ${lines.map((line) => `${line.name}: ${last(line.values)}`).join(', ')}`;
   return html`<figure class="chart">
 <figcaption>${title}</figcaption>
-<ul class="legend">${lines.map((line) => html`<li><svg class="${line.kind} ${line.of}" width="26" height="10" aria-hidden="true"><path class="line" d="M5 5H21"/>${line.kind === 'encrypted' ? html`<circle r="3" cx="13" cy="5"/>` : undefined}</svg>${line.name} <b>${last(line.values)}</b></li>`)}</ul>
-<svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${`${title} by iteration; ${lines.map((line) => `${line.name}: ${last(line.values)}`).join(', ')}`}">
-${ticks.map((tick) => html`<path class="grid" d="M${MARGIN.left} ${y(tick)}H${WIDTH - MARGIN.right}"/><text class="tick" x="${MARGIN.left - 8}" y="${y(tick)}" dy=".32em" text-anchor="end">${format(tick)}</text>`)}
-${iterationTicks(iterations).map((tick) => html`<text class="tick" x="${x(tick)}" y="${HEIGHT - MARGIN.bottom + 18}" text-anchor="middle">${tick}</text>`)}
-<text class="tick" x="${MARGIN.left + plotWidth / 2}" y="${HEIGHT - 4}" text-anchor="middle">iteration</text>
+<ul class="legend">${lines.map((line) => legendEntry(line, last(line.values)))}</ul>
+<svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${label}">
+${ticks.map(
+  (tick) => html`<path class="grid" d="M${MARGIN.left} ${y(tick)}H${WIDTH - MARGIN.right}"/>
+<text class="tick" x="${MARGIN.left - 8}" y="${y(tick)}" dy=".32em" text-anchor="end">${format(tick)}</text>`,
+)}
+${iterationTicks(iterations).map((tick) => tickLabel(x(tick), HEIGHT - MARGIN.bottom + 18, tick))}
+${tickLabel(MARGIN.left + plotWidth / 2, HEIGHT - 4, 'iteration')}
 ${[...drawn].sort((a, b) => a.kind.localeCompare(b.kind)).map((line) => drawLine(line, x, y, format))}
 </svg>
-<details><summary>All values</summary><div class="scroll"><table class="numbers"><thead><tr><th>iteration</th>${lines.map(({ name }) => html`<th>${name}</th>`)}</tr></thead><tbody>
+<details><summary>All values</summary><div class="scroll"><table class="numbers">
+<thead><tr><th>iteration</th>${lines.map(({ name }) => html`<th>${name}</th>`)}</tr></thead><tbody>
 ${Array.from(
   { length: iterations },
   (_, t) =>
@@ -62,8 +68,18 @@ ${Array.from(
 </figure>`;
 }
 
+function legendEntry({ kind, samples, name }: Line, value: string): Html {
+  const dot = kind === 'encrypted' ? html`<circle r="3" cx="13" cy="5"/>` : undefined;
+  return html`<li><svg class="${kind} ${samples}" width="26" height="10" aria-hidden="true">
+<path class="line" d="M5 5H21"/>${dot}</svg>${name} <b>${value}</b></li>`;
+}
+
+function tickLabel(x: number, y: number, text: string | number): Html {
+  return html`<text class="tick" x="${x}" y="${y}" text-anchor="middle">${text}</text>`;
+}
+
 function drawLine(
-  { name, kind, of, values }: Line,
+  { name, kind, samples, values }: Line,
   x: (iteration: number) => number,
   y: (value: number) => number,
   format: (value: number) => string,
@@ -71,10 +87,15 @@ function drawLine(
   const points = values.map((value, t) => ({ value, t: t + 1 })).filter(({ value }) => Number.isFinite(value));
   // A path of one point, with round ends, is a dot.
   const path =
-    points.map(({ value, t }, at) => `${at === 0 ? 'M' : 'L'}${x(t)} ${y(value)}`).join('') +
+    points.map(({ value, t }, i) => `${i === 0 ? 'M' : 'L'}${x(t)} ${y(value)}`).join('') +
     (points.length === 1 ? 'h0.01' : '');
   const dots = kind === 'encrypted' && points.length <= MAX_DOTS;
-  return html`<g class="${kind} ${of}"><path class="line" d="${path}"><title>${name}</title></path>${dots ? points.map(({ value, t }) => html`<circle r="3.5" cx="${x(t)}" cy="${y(value)}"><title>${`${name}, iteration ${t}: ${format(value)}`}</title></circle>`) : undefined}</g>`;
+  const circles = points.map(
+    ({ value, t }) => html`<circle r="3.5" cx="${x(t)}" cy="${y(value)}">
+<title>${`${name}, iteration ${t}: ${format(value)}`}</title></circle>`,
+  );
+  return html`<g class="${kind} ${samples}"><path class="line" d="${path}"><title>${name}</title></path>
+${dots ? circles : undefined}</g>`;
 }
 
 /** Three to seven round numbers that enclose the values, as far as the limits let them. */

@@ -5,10 +5,10 @@ import { pngDataUri } from './png.ts';
 /** Most samples that are shown. */
 export const MAX_MISTAKES = 24;
 
-/** Longer class names get wider pictures and lines of their own. */
+/** Longest class name that fits below a narrow picture. */
 const SHORT_NAME = 3;
 
-/** Images of so few pixels are enlarged without blurring. */
+/** Longest side of an image that is enlarged without blurring, in pixels. */
 const TINY = 64;
 
 /** Pictures if there are any, else a table. */
@@ -22,7 +22,9 @@ function pictures(mistakes: readonly Mistake[]): Html {
   return html`<ul class="pictures${wide ? ' wide' : ''}">${mistakes.map((mistake) => {
     const { sample, actual, predicted, probability } = mistake;
     return html`
-<li title="${`${sample}: ${actual}, taken for ${predicted} (${whole(probability)})`}">${picture(mistake)}<span class="verdict"><b>${actual}</b> <b class="wrong"><i aria-label="taken for">→</i> ${predicted}</b></span><small>${whole(probability)}</small></li>`;
+<li title="${`${sample}: ${actual}, taken for ${predicted} (${whole(probability)})`}">${picture(mistake)}
+<span class="verdict"><b>${actual}</b> <b class="wrong"><i aria-label="taken for">→</i> ${predicted}</b></span>
+<small>${whole(probability)}</small></li>`;
   })}
 </ul>`;
 }
@@ -30,12 +32,18 @@ function pictures(mistakes: readonly Mistake[]): Html {
 function picture({ sample, image }: Mistake): Html {
   if (image === undefined) return html`<span class="missing">no image</span>`;
   const tiny = Math.max(image.width, image.height) <= TINY;
-  return html`<img${tiny ? html` class="tiny"` : undefined} src="${pngDataUri(image)}" width="${image.width}" height="${image.height}" alt="${sample}">`;
+  const { width, height } = image;
+  return html`<img${tiny ? html` class="tiny"` : undefined} src="${pngDataUri(image)}"
+ width="${width}" height="${height}" alt="${sample}">`;
 }
 
 function table(mistakes: readonly Mistake[]): Html {
-  return html`<div class="scroll"><table class="numbers"><thead><tr><th>sample</th><th>actual</th><th>predicted</th><th>probability</th></tr></thead><tbody>
-${mistakes.map(({ sample, actual, predicted, probability }) => html`<tr><td>${sample}</td><td>${actual}</td><td>${predicted}</td><td>${whole(probability)}</td></tr>`)}
+  return html`<div class="scroll"><table class="numbers">
+<thead><tr><th>sample</th><th>actual</th><th>predicted</th><th>probability</th></tr></thead><tbody>
+${mistakes.map(
+  ({ sample, actual, predicted, probability }) =>
+    html`<tr><td>${sample}</td><td>${actual}</td><td>${predicted}</td><td>${whole(probability)}</td></tr>`,
+)}
 </tbody></table></div>`;
 }
 

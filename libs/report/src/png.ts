@@ -5,7 +5,7 @@ import type { SampleImage } from './input.ts';
 const MAX_SIDE = 112;
 
 /**
- * The image as PNG, reduced to at most 112 pixels a side.
+ * Encodes an image as PNG, reduced to at most 112 pixels a side.
  * @returns a `data:` URI
  * @throws RangeError if the pixels do not fit the sizes
  */
@@ -30,9 +30,9 @@ function reduced(image: SampleImage): SampleImage {
   ];
   const { channels } = image;
   const data = new Uint8Array(width * height * channels);
-  const span = (at: number, to: number, from: number): [number, number] => {
-    const start = Math.floor((at * from) / to);
-    return [start, Math.max(start + 1, Math.floor(((at + 1) * from) / to))];
+  const span = (pixel: number, to: number, from: number): [number, number] => {
+    const start = Math.floor((pixel * from) / to);
+    return [start, Math.max(start + 1, Math.floor(((pixel + 1) * from) / to))];
   };
   for (let y = 0, to = 0; y < height; y++) {
     const [top, bottom] = span(y, height, image.height);
@@ -42,7 +42,7 @@ function reduced(image: SampleImage): SampleImage {
         let sum = 0;
         for (let row = top; row < bottom; row++)
           for (let column = left; column < right; column++)
-            sum += image.data[(row * image.width + column) * channels + channel] ?? 0;
+            sum += image.data[(row * image.width + column) * channels + channel]!;
         data[to] = Math.round(sum / ((bottom - top) * (right - left)));
       }
     }

@@ -1,3 +1,4 @@
+import { at } from '@blindfit/base';
 import { barChart } from './bars.ts';
 import { confusionTable } from './confusion.ts';
 import { formatBytes, formatCount, formatPercent, formatSeconds } from './format.ts';
@@ -8,12 +9,13 @@ import { MAX_MISTAKES, mistakeList } from './mistakes.ts';
 import { STYLE } from './style.ts';
 
 /**
- * One HTML page about a training run. It loads nothing and runs nothing: styles, charts and pictures are inside, and a
- * content security policy forbids everything else. All text is escaped.
+ * Renders a training run as one HTML page. The page loads nothing and runs nothing: styles, charts and pictures are
+ * inside, and a content security policy forbids everything else. All text is escaped.
  * @throws RangeError for a picture whose pixels do not fit its sizes
  */
 export function renderReport(report: ReportInput): string {
   const { title, created, job, data } = report;
+  const id = job === undefined ? undefined : html` · <span class="nowrap">${job}</span>`;
   const when = new Date(created);
   const date = Number.isNaN(when.getTime()) ? created : `${when.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
   return html`<!doctype html>
@@ -31,7 +33,7 @@ export function renderReport(report: ReportInput): string {
 <body>
 <main>
 <header>
-<p class="eyebrow">Blindfit training report · ${date}${job === undefined ? undefined : html` · <span class="nowrap">${job}</span>`}</p>
+<p class="eyebrow">Blindfit training report · ${date}${id}</p>
 <h1>${title}</h1>
 <p class="lead">${summary(report)}</p>
 ${tiles(report)}
@@ -39,8 +41,18 @@ ${tiles(report)}
 <section>
 <h2>How training went</h2>
 <div class="pair">
-${lineChart({ title: 'Accuracy', lines: linesOf(report, 'accuracy'), format: shortPercent, limits: { low: 0, high: 1 } })}
-${lineChart({ title: 'Loss, nats a sample', lines: linesOf(report, 'loss'), format: shortLoss, limits: { low: 0, high: Infinity } })}
+${lineChart({
+  title: 'Accuracy',
+  lines: linesOf(report, 'accuracy'),
+  format: shortPercent,
+  limits: { low: 0, high: 1 },
+})}
+${lineChart({
+  title: 'Loss, nats a sample',
+  lines: linesOf(report, 'loss'),
+  format: shortLoss,
+  limits: { low: 0, high: Infinity },
+})}
 </div>
 </section>
 <section>
@@ -48,7 +60,8 @@ ${lineChart({ title: 'Loss, nats a sample', lines: linesOf(report, 'loss'), form
 <div class="predictions">
 <div class="card matrix">
 <h3>Confusion matrix</h3>
-<p class="note">${formatCount(sum(report.predictions.confusion.flat()))} ${data.heldOut > 0 ? 'held-out' : 'training'} samples, by the model trained under encryption. Rows: actual class, columns: predicted class.</p>
+<p class="note">${formatCount(sum(report.predictions.confusion.flat()))} ${judgedSamples(report)} samples, by the model
+trained under encryption. Rows: actual class, columns: predicted class.</p>
 ${confusionTable(report.predictions.confusion, data.classes)}
 </div>
 ${mistakes(report)}
@@ -96,8 +109,10 @@ ${
 </div>
 </section>
 <footer>
-<p>The servers saw ciphertexts, shapes, hyperparameters and timings. Everything else on this page was decrypted or computed on the owner’s machine: it describes private data, so share it as you would share those.</p>
-<p>Decrypted weights and scores help whoever kept the ciphertexts to find the secret key, and with it the training data (CPA-D attacks on CKKS): think before publishing them.</p>
+<p>The servers saw ciphertexts, shapes, hyperparameters and timings. Everything else on this page was decrypted or
+computed on the owner’s machine: it describes private data, so share it as you would share those.</p>
+<p>Decrypted weights and scores help anyone who has the ciphertexts to find the secret key, and with it the training
+data (CPA-D attacks on CKKS): think before publishing them.</p>
 </footer>
 </main>
 </body>
@@ -107,23 +122,27 @@ ${
 
 function summary({ data, training, heldOut, predictions }: ReportInput): string {
   const { accuracy } = heldOut ?? training;
-  const [encrypted, clear] = [accuracy.encrypted.at(-1) ?? NaN, accuracy.clear.at(-1) ?? NaN];
+  const [encrypted, clear] = [lastOf(accuracy.encrypted), lastOf(accuracy.clear)];
   const total = sum(predictions.confusion.flat());
-  const rate = `${formatPercent(encrypted)} of ${formatCount(total)} ${heldOut === undefined ? 'training' : 'held-out'} samples`;
-  const same = encrypted === clear ? 'exactly as many as' : `where`;
+  const samples = heldOut === undefined ? 'training' : 'held-out';
   const twin =
     encrypted === clear
-      ? 'the same training in the clear'
-      : `the same training in the clear reaches ${formatPercent(clear)}`;
-  return `${formatCount(data.samples)} samples of ${formatCount(data.classes.length)} classes were trained on while encrypted, by servers that hold no key to read them. The decrypted model is right about ${rate}, ${same} ${twin}.`;
+      ? 'exactly as many as the same training in the clear'
+      : `where the same training in the clear reaches ${formatPercent(clear)}`;
+  return (
+    `${formatCount(data.samples)} samples of ${formatCount(data.classes.length)} classes were trained on while ` +
+    'encrypted, by servers that hold no key to read them. The decrypted model is right about ' +
+    `${formatPercent(encrypted)} of ${formatCount(total)} ${samples} samples, ${twin}.`
+  );
 }
 
 function tiles({ training, heldOut, maxWeightError, phases, traffic }: ReportInput): Html {
   const tile = (name: string, figure: string, beside: string): Html =>
-    html`<div class="tile"><dt>${name}</dt><dd><div class="figure">${figure}</div><div class="beside">${beside}</div></dd></div>`;
+    html`<div class="tile"><dt>${name}</dt>
+<dd><div class="figure">${figure}</div><div class="beside">${beside}</div></dd></div>`;
   const last = ({ encrypted, clear }: Curve): [string, string] => [
-    formatPercent(encrypted.at(-1) ?? NaN),
-    `in the clear ${formatPercent(clear.at(-1) ?? NaN)}`,
+    formatPercent(lastOf(encrypted)),
+    `in the clear ${formatPercent(lastOf(clear))}`,
   ];
   const seconds = sum(phases.map((phase) => phase.seconds));
   const bytes = sum(traffic.map((part) => part.bytes));
@@ -137,22 +156,29 @@ ${tile('Network', formatBytes(bytes), 'up and down')}
 }
 
 function linesOf({ training, heldOut }: ReportInput, what: keyof Curves): Line[] {
-  const of = (curve: Curve, set: Line['of']): Line[] => [
-    { name: `${set}, encrypted`, kind: 'encrypted', of: set, values: curve.encrypted },
-    { name: `${set}, clear`, kind: 'clear', of: set, values: curve.clear },
+  const pair = (curve: Curve, samples: Line['samples']): Line[] => [
+    { name: `${samples}, encrypted`, kind: 'encrypted', samples, values: curve.encrypted },
+    { name: `${samples}, clear`, kind: 'clear', samples, values: curve.clear },
   ];
-  return [...(heldOut === undefined ? [] : of(heldOut[what], 'held-out')), ...of(training[what], 'training')];
+  return [...(heldOut === undefined ? [] : pair(heldOut[what], 'held-out')), ...pair(training[what], 'training')];
 }
 
-function mistakes({ predictions, data }: ReportInput): Html {
+function judgedSamples({ data }: ReportInput): Line['samples'] {
+  return data.heldOut > 0 ? 'held-out' : 'training';
+}
+
+function mistakes(report: ReportInput): Html {
+  const { predictions } = report;
   const { wrong } = predictions;
-  const of = data.heldOut > 0 ? 'held-out' : 'training';
   if (wrong === 0)
-    return html`<div class="card mistakes"><h3>Mistakes</h3><p class="note">None: every ${of} sample is classified correctly.</p></div>`;
+    return html`<div class="card mistakes"><h3>Mistakes</h3>
+<p class="note">None: every ${judgedSamples(report)} sample is classified correctly.</p></div>`;
   const shown = Math.min(predictions.mistakes.length, MAX_MISTAKES);
   const note =
     shown < wrong ? `The ${formatCount(shown)} most confident of ${formatCount(wrong)}` : `All ${formatCount(wrong)}`;
-  return html`<div class="card mistakes"><h3>Mistakes</h3><p class="note">${note}: the actual class, what it was taken for, and the probability given to that.</p>${mistakeList(predictions.mistakes)}</div>`;
+  return html`<div class="card mistakes"><h3>Mistakes</h3>
+<p class="note">${note}: the actual class, the predicted one, and its probability.</p>
+${mistakeList(predictions.mistakes)}</div>`;
 }
 
 function facts(pairs: readonly (readonly [name: string, value: string])[]): Html {
@@ -165,6 +191,10 @@ function shortPercent(value: number): string {
 
 function shortLoss(value: number): string {
   return String(Number(value.toPrecision(3)));
+}
+
+function lastOf(values: readonly number[]): number {
+  return at(values, values.length - 1, 'values by iteration');
 }
 
 function sum(values: readonly number[]): number {

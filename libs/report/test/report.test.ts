@@ -101,7 +101,7 @@ suite('the page', () => {
     assert.equal(page.match(/<img /g)?.length, 24, 'at most 24 pictures');
     assert.match(
       page,
-      /<td class="right" style="--part:[\d.]+%" title="20 of 23 samples of 3 are taken for 3">20<\/td>/,
+      /<td class="right" style="--part:[\d.]+%"\s+title="20 of 23 samples of 3 are taken for 3">20<\/td>/,
     );
   });
   test('loads nothing, runs nothing, and forbids both', () => {
