@@ -14,13 +14,6 @@ export class ParameterError extends HeError {
   }
 }
 
-/** A job that no supported parameter set can carry. */
-export class PlanError extends HeError {
-  constructor(message: string, hint: string) {
-    super('HE_PLAN', message, hint);
-  }
-}
-
 /** A circuit was given operands whose levels, scales or shapes do not fit: a bug in the caller, or hostile input. */
 export class CircuitError extends HeError {
   constructor(message: string, hint = '') {

@@ -1,7 +1,6 @@
 export {
   HeError,
   ParameterError,
-  PlanError,
   CircuitError,
   WireError,
   MissingKeyError,

@@ -43,6 +43,7 @@ export {
   momentumCoefficients,
   quadraticGradientRow,
 } from './method.ts';
+export { PlanError } from './plan-error.ts';
 export { batchRange, batchOf, permutation } from './batches.ts';
 export { columnSteps, rowSteps } from './circuits/rotate-and-sum.ts';
 export { maskAndReplicate, maskColumn } from './circuits/mask-and-replicate.ts';

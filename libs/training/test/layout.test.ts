@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { monomialSlots, multiplySlots, PlanError } from '@blindfit/he';
+import { monomialSlots, multiplySlots } from '@blindfit/he';
 import {
   blockExponent,
   decodeErrors,
@@ -13,6 +13,7 @@ import {
   layoutOf,
   packModelClear,
   pairExponent,
+  PlanError,
 } from '@blindfit/training';
 import { randomVector } from './setup.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { maxLogQP, PlanError } from '@blindfit/he';
+import { maxLogQP } from '@blindfit/he';
 import {
   choosePlan,
   DEFAULT_HYPERPARAMETERS,
@@ -8,6 +8,7 @@ import {
   fitSigmoid,
   levelsNeeded,
   PAPER_HYPERPARAMETERS,
+  PlanError,
   type Hyperparameters,
   type JobShape,
 } from '@blindfit/training';

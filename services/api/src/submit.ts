@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Queue } from 'bullmq';
 import { digestOf } from '@blindfit/base';
 import { type BlobStore } from '@blindfit/blobs';
-import { ParameterError, PlanError } from '@blindfit/he';
+import { ParameterError } from '@blindfit/he';
 import {
   canonicalJson,
   ContractError,
@@ -15,7 +15,7 @@ import {
 } from '@blindfit/protocol';
 import { JOB_OPTIONS, type JobData, type JobStore, type NewJob } from '@blindfit/queue';
 import { currentTraceparent } from '@blindfit/service';
-import { chainsOf } from '@blindfit/training';
+import { chainsOf, PlanError } from '@blindfit/training';
 import { checkBlobs } from './check-blobs.ts';
 import { predictionModel } from './prediction-model.ts';
 import { ApiError } from './problems.ts';

@@ -18,7 +18,8 @@
  * Replicating a value by left rotations spreads it over the slots before its own; the owner, who lays out labels and X~, meets it
  * there. Turn t of X~ meets the errors rotated left by t * width: it holds sample m + t where errors hold sample m.
  */
-import { PlanError, unitRoots, type PairedSlots } from '@blindfit/he';
+import { unitRoots, type PairedSlots } from '@blindfit/he';
+import { PlanError } from '../plan-error.ts';
 
 export interface BlockShape {
   /** A power of two. */

@@ -6,7 +6,6 @@ import {
   CountingEvaluator,
   keySwitchTransforms,
   CircuitError,
-  PlanError,
   noOperations,
   type Ciphertext,
   type OperationCounts,
@@ -23,6 +22,7 @@ import { CHEAP_ORDER_SCALE_BITS } from '../circuits/reduce.ts';
 import { finalWeights, nesterovStep } from '../circuits/step.ts';
 import { layoutOf, shardsOfBatch, type BlockShape, type Layout } from '../layout/layout.ts';
 import { batchSize, momentumCoefficients, momentumSchedule, stepFactor, type Hyperparameters } from '../method.ts';
+import { PlanError } from '../plan-error.ts';
 import {
   finalTerms,
   iterationLevels,

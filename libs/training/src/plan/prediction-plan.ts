@@ -6,12 +6,12 @@ import {
   CountingEvaluator,
   keySwitchTransforms,
   CircuitError,
-  PlanError,
   type OperationCounts,
   type Parameters,
 } from '@blindfit/he';
 import { expandModel, PREDICTION_LEVEL, predictScores } from '../circuits/predict.ts';
 import { layoutOf, type BlockShape, type Layout } from '../layout/layout.ts';
+import { PlanError } from '../plan-error.ts';
 import {
   checkBlock,
   checkDataShape,
