@@ -16,7 +16,6 @@ import {
   encodePair,
   expand,
   forward,
-  groups,
   nesterovStep,
   packModel,
   type Plan,
@@ -175,7 +174,7 @@ function circuits(
     packModel(
       evaluator,
       layout,
-      groups(layout.pairs, 1).map(() => last),
+      Array.from({ length: layout.pairs }, () => last),
       1,
     ),
   );

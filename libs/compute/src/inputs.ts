@@ -34,27 +34,3 @@ export function input(
     ),
   );
 }
-
-/**
- * Runs a circuit on the features of one shard after the other and stores its results, one a shard.
- * @param circuit makes a ciphertext from all cells of a shard
- * @returns digests by shard
- */
-export async function byShard(
-  tools: Tools,
-  features: InputGrid,
-  shards: readonly number[],
-  circuit: (cells: readonly Ciphertext[], shard: number) => Promise<Ciphertext> | Ciphertext,
-): Promise<string[]> {
-  const outputs: string[] = [];
-  for (const shard of shards) {
-    const cells: Ciphertext[] = [];
-    const columns = features.digests[shard]?.length ?? 1;
-    for (let cell = 0; cell < columns; cell++) cells.push(await input(tools, features, shard, cell));
-    using result = await circuit(cells, shard);
-    outputs.push(await tools.session.write(tools.engine, result));
-    // What the next shard needs is not there yet, so memory does not grow with the shards of a task.
-    tools.session.ciphertexts.trim();
-  }
-  return outputs;
-}

@@ -22,23 +22,3 @@ export function load(context: Tools, digest: string, place: CiphertextPlace): Pr
     }),
   );
 }
-
-/** As {@link load}; all or none. */
-export async function loadAll(
-  context: Tools,
-  digests: readonly string[],
-  place: CiphertextPlace,
-): Promise<Ciphertext[]> {
-  const loaded: Ciphertext[] = [];
-  try {
-    for (const digest of digests) loaded.push(await load(context, digest, place));
-    return loaded;
-  } catch (error) {
-    free(loaded);
-    throw error;
-  }
-}
-
-export function free(ciphertexts: readonly Ciphertext[]): void {
-  for (const ciphertext of ciphertexts) ciphertext[Symbol.dispose]();
-}

@@ -1,8 +1,13 @@
 /** Messages between the pool and its threads. */
 import type { ResolvedEvaluator } from '@blindfit/he/native';
-import type { JobManifest, KeylessTask, Task, TaskPhase, TaskResult } from '@blindfit/protocol';
+import type { JobManifest, TaskPhase, TaskResult } from '@blindfit/protocol';
+import type { PredictWork, RunWork } from '@blindfit/training';
 
-export type Work = Task | KeylessTask;
+/** A step over digests, or setting up the parameters ahead of the first one. */
+export type Work = (RunWork<string> | PredictWork<string> | { readonly kind: 'prepare' }) & {
+  readonly job: string;
+  readonly manifest: string;
+};
 
 /** How a thread is set up. */
 export interface ThreadOptions {

@@ -7,6 +7,7 @@ import { discard, wrap, type Ciphertext, type CiphertextCodec, type Parameters }
 import { evaluatorName, loadAddon } from '@blindfit/he/native';
 import { loadSeal } from '@blindfit/he/seal';
 import { PlanCache, type JobManifest, type PlannedJob } from '@blindfit/protocol/plan';
+import { CIPHERTEXT_BYTES, INPUT_DISK_BYTES } from './budgets.ts';
 import { CiphertextCache } from './ciphertext-cache.ts';
 import type { Engine } from './engine.ts';
 import { TaskCancelledError } from './errors.ts';
@@ -20,13 +21,10 @@ import { Phases } from './phases.ts';
 import { SealEngine } from './seal-engine.ts';
 import { freeSealKeys } from './seal-keys.ts';
 
-/** Inputs kept per thread. Those of the native evaluator are mapped from files, as long as there is room for the files. */
-const CIPHERTEXT_BYTES = { seal: 192 * 2 ** 20, native: 40 * 2 ** 20 };
 /** Plans and backends are small, but a service lives long. */
 const MAX_PLANS = 32;
 const MAX_ENGINES = 4;
 const KEY_DISK_BYTES = 8 * 2 ** 30;
-const INPUT_DISK_BYTES = 4 * 2 ** 30;
 
 export function noStatistics(): ThreadStatistics {
   return {

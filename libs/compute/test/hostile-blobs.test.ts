@@ -405,7 +405,15 @@ for (const evaluator of EVALUATORS) {
           /^an intermediate result \(sha256:.*\): the parameter set is/,
         );
         assertRefused(
-          await run({ kind: 'pack', ...common, manifest: job.digest, level: 0, to: 0, chains: [digest, digest] }),
+          await run({
+            kind: 'pack',
+            ...common,
+            iteration: 1,
+            manifest: job.digest,
+            level: 0,
+            to: 0,
+            chains: [digest, digest],
+          }),
           'HE_WIRE',
           /^an intermediate result \(sha256:.*\): the level is/,
         );
@@ -416,12 +424,12 @@ for (const evaluator of EVALUATORS) {
         );
         const chain = { job: common.job, manifest: job.digest, chain: 0 };
         assertRefused(
-          await run({ kind: 'finish', ...chain, segment: 1, history: [digest] }),
+          await run({ kind: 'finish', ...chain, iteration: 2, segment: 1, history: [digest] }),
           'HE_WIRE',
           /there is no segment 1; 0 to 0/,
         );
         assertRefused(
-          await run({ kind: 'finish', ...chain, segment: 0, history: [digest, digest] }),
+          await run({ kind: 'finish', ...chain, iteration: 2, segment: 0, history: [digest, digest] }),
           'HE_WIRE',
           /^an intermediate result \(sha256:.*\): the level is/,
         );
@@ -449,6 +457,7 @@ for (const evaluator of EVALUATORS) {
         const outcome = await run({
           kind: 'pack',
           ...common,
+          iteration: 1,
           manifest: job.digest,
           level,
           to: 0,

@@ -19,19 +19,21 @@ for (const evaluator of EVALUATORS)
     const task = { ...common, pair: 0, shards: [0] };
     const chain = { ...common, chain: 0, segment: 0 };
     const only = async (work: Work): Promise<string> => (await pool.run(work)).outputs[0] ?? '';
-    const gradients = [{ pair: 0, digest: await only(firstTask(job)) }];
+    const gradients = [{ pair: 0, gradient: await only(firstTask(job)) }];
     const weights = await only({ kind: 'step', ...chain, iteration: 1, gradients, history: [] });
     const errors = [await only({ kind: 'forward', ...task, iteration: 2, weights })];
-    const second = [{ pair: 0, digest: await only({ kind: 'backward', ...task, iteration: 2, blocks: [0], errors }) }];
+    const second = [
+      { pair: 0, gradient: await only({ kind: 'backward', ...task, iteration: 2, blocks: [0], errors }) },
+    ];
     const last = await only({ kind: 'step', ...chain, iteration: 2, gradients: second, history: [weights] });
-    const model = await only({ kind: 'finish', ...chain, history: [weights, last] });
+    const model = await only({ kind: 'finish', ...chain, iteration: 2, history: [weights, last] });
     const missing = `sha256:${'0'.repeat(64)}`;
     const kinds: (() => Promise<unknown>)[] = [
       () => pool.run({ kind: 'forward', ...task, iteration: 2, weights }),
       () => pool.run({ kind: 'backward', ...task, iteration: 2, blocks: [0], errors }),
       () => pool.run({ kind: 'backward', ...task, iteration: 1, blocks: [0] }),
       () => pool.run({ kind: 'step', ...chain, iteration: 2, gradients: second, history: [weights] }),
-      () => pool.run({ kind: 'finish', ...chain, history: [weights, last] }),
+      () => pool.run({ kind: 'finish', ...chain, iteration: 2, history: [weights, last] }),
       () =>
         pool.run({
           kind: 'publish',
@@ -41,7 +43,7 @@ for (const evaluator of EVALUATORS)
           weights,
           level: job.plan.iterations[0]?.gradient ?? -1,
         }),
-      () => pool.run({ kind: 'pack', ...common, level: 0, to: 0, chains: [model, model] }),
+      () => pool.run({ kind: 'pack', ...common, iteration: 3, level: 0, to: 0, chains: [model, model] }),
       // What was loaded before a failure is freed, too.
       () =>
         assert.rejects(
@@ -55,7 +57,8 @@ for (const evaluator of EVALUATORS)
           }),
         ),
       () => assert.rejects(pool.run({ kind: 'step', ...chain, iteration: 2, gradients: second, history: [missing] })),
-      () => assert.rejects(pool.run({ kind: 'pack', ...common, level: 0, to: 0, chains: [model, weights] })),
+      () =>
+        assert.rejects(pool.run({ kind: 'pack', ...common, iteration: 3, level: 0, to: 0, chains: [model, weights] })),
     ];
     const heaps: number[] = [];
     let resident = 0;

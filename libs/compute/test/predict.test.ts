@@ -15,14 +15,8 @@ import {
   type Keyset,
   type Samples,
 } from '@blindfit/owner';
-import {
-  canonicalJson,
-  countPredictTasks,
-  planPrediction,
-  type PredictManifest,
-  type PredictTask,
-} from '@blindfit/protocol';
-import { derivePredictionPlan, predictionGroups, type PredictionPlan } from '@blindfit/training';
+import { canonicalJson, planPrediction, type PredictManifest, type PredictTask } from '@blindfit/protocol';
+import { derivePredictionPlan, predictionSteps, type PredictionPlan } from '@blindfit/training';
 import { TaskError } from '../src/index.ts';
 import {
   largestError,
@@ -125,14 +119,14 @@ test(
     });
     let [tasks, relinearisations] = [0, 0];
     for (let pair = 0; pair < layout.pairs; pair++) {
-      for (const shards of predictionGroups(plan)) {
-        const { outputs, operations } = await pool.run(task(pair, shards));
+      for (const { shards } of predictionSteps(plan, [pair])) {
+        const { outputs, operations } = await pool.run(task(pair, [...shards]));
         outputs.forEach((output, at) => ((scores[shards[at] ?? -1] ?? [])[pair] = output));
         tasks++;
         relinearisations += operations.relinearisations;
       }
     }
-    assert.deepEqual([tasks, relinearisations], [countPredictTasks(plan), plan.operations.relinearisations]);
+    assert.deepEqual([tasks, relinearisations], [plan.tasks, plan.operations.relinearisations]);
     const get = (name: string): Promise<Uint8Array> => place.store.get(parseDigest(name));
     const opened = await decryptScores(keyset, plan, scores, get);
     const { classes } = plan.layout;

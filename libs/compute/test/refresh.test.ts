@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { parseDigest } from '@blindfit/base';
 import { parseHeader, wrap, WIRE_HEADER_BYTES } from '@blindfit/he';
 import { decryptModel, trainEncryptedLocally } from '@blindfit/owner';
-import type { ForwardTask, StepTask } from '@blindfit/protocol';
+import type { ForwardTask } from '@blindfit/protocol';
 import { chainsOf, expectedError, fitSigmoid, type Plan } from '@blindfit/training';
 import { TaskError, type Work } from '../src/index.ts';
 import {
@@ -162,8 +162,8 @@ describe('what the owner sent at a refresh', () => {
       segment: 1,
       iteration: 2,
       history: [],
-      gradients: [{ pair: 0, digest: gradient }],
-    } satisfies StepTask;
+      gradients: [{ pair: 0, gradient }],
+    } satisfies Work;
     const good = await pool.run({ ...step, fresh: { weights, momentum } });
     const heap = statistics.heapBytes;
 

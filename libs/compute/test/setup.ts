@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Worker } from 'node:worker_threads';
-import { digestOf, parseDigest, type Digest } from '@blindfit/base';
+import { at, digestOf, parseDigest, valueOf, type Digest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import { addOperations, noOperations, type OperationCounts, type Ring } from '@blindfit/he';
 import { resolveEvaluator, type ResolvedEvaluator } from '@blindfit/he/native';
@@ -18,34 +18,25 @@ import {
   type TrainingSet,
   type Keyset,
 } from '@blindfit/owner';
+import { canonicalJson, type BackwardTask, type Manifest, type TaskResult } from '@blindfit/protocol';
 import {
-  canonicalJson,
-  type BackwardTask,
-  type ChainHistory,
-  type ForwardTask,
-  type KeylessTask,
-  type Manifest,
-  type TaskResult,
-} from '@blindfit/protocol';
-import {
-  batchOf,
-  chainsOf,
+  bind,
   choosePlan,
   DEFAULT_HYPERPARAMETERS,
   derivePlan,
   fitSigmoid,
-  groups,
   layoutOf,
-  shardsOfBatch,
+  stepsOf,
   trainClear,
   type BlockShape,
   type Grouping,
   type Hyperparameters,
   type JobShape,
   type Plan,
+  type RefreshWork,
   type Schedule,
 } from '@blindfit/training';
-import { ThreadPool, type PoolOptions, type ThreadStatistics, type Work } from '../src/index.ts';
+import { ThreadPool, type PoolOptions, type ThreadStatistics } from '../src/index.ts';
 
 /** A directory with a store, which vanishes. */
 export interface Place extends AsyncDisposable {
@@ -264,106 +255,32 @@ export interface Trained {
   readonly operations: OperationCounts;
 }
 
-/** All work of a job in the plan's order and grouping, chain after chain; its owner answers every refresh at once. */
+/** Runs the program of a job on a pool, one step after the other. Its owner answers every refresh at once. */
 export async function trainOn(pool: ThreadPool, job: Job): Promise<Trained> {
   const { plan, digest: manifest } = job;
-  const { layout, grouping, hyperparameters, schedule, segments } = plan;
-  const outputs: string[][] = [];
+  const session = new RefreshSession(job.keyset, plan, stepBound(job.data, plan.hyperparameters));
+  const read = (digest: string): Promise<Uint8Array> => job.store.get(parseDigest(digest));
+  const refresh = async ({ chain, iteration, weights, previous }: RefreshWork<string>): Promise<string[]> => {
+    const published = previous === undefined ? undefined : await read(previous);
+    const answer = session.answer({ chain, iteration }, await read(weights), published);
+    for (const { digest, bytes } of [answer.weights, answer.momentum]) await job.store.put(digest, bytes);
+    return [answer.weights.digest, answer.momentum.digest];
+  };
+  const results = new Map<string, readonly string[]>();
+  const outputs: (readonly string[])[] = [];
   let operations = noOperations();
-  const common = { job: 'job-000000000000', manifest };
-  const run = async (work: Work): Promise<string[]> => {
-    const result: TaskResult = await pool.run(work);
+  for (const step of stepsOf(plan)) {
+    const work = bind(step, (id) => valueOf(results, id, 'results'));
+    if (work.kind === 'refresh') {
+      results.set(step.id, await refresh(work));
+      continue;
+    }
+    const result: TaskResult = await pool.run({ job: 'job-000000000000', manifest, ...work });
+    results.set(step.id, result.outputs);
     outputs.push(result.outputs);
     operations = addOperations(operations, result.operations);
-    return result.outputs;
-  };
-  const only = async (work: KeylessTask | ForwardTask | BackwardTask): Promise<string> => (await run(work))[0] ?? '';
-  const shardsOf = (iteration: number): number[] =>
-    shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, iteration));
-  const shardGroups = (iteration: number): number[][] => {
-    const shards = shardsOf(iteration);
-    return groups(shards.length, grouping.shardsPerTask).map((places) => places.map((place) => shards[place] ?? 0));
-  };
-  const scores = new Map<number, string>();
-  if (hyperparameters.initialWeight !== 0) {
-    for (const shards of shardGroups(1))
-      (await run({ kind: 'start', ...common, iteration: 1, shards })).forEach((score, at) =>
-        scores.set(shards[at] ?? 0, score),
-      );
   }
-  const session = new RefreshSession(job.keyset, plan, stepBound(job.data, hyperparameters));
-  const chains: { weights: string; history: readonly string[] }[] = [];
-  for (const [chain, pairs] of chainsOf(plan).entries()) {
-    let fresh: ChainHistory['fresh'];
-    for (const [segment, { first, count }] of segments.entries()) {
-      let history: readonly string[] = [];
-      const last = first + count - 1;
-      const work = () => ({ ...common, chain, segment, history, ...(fresh === undefined ? {} : { fresh }) });
-      for (let iteration = first; iteration <= last; iteration++) {
-        const gradients: { pair: number; digest: string }[] = [];
-        const weights = history.at(-1) ?? fresh?.weights;
-        for (const pair of pairs) {
-          for (const shards of shardGroups(iteration)) {
-            const errors =
-              weights === undefined
-                ? undefined
-                : await run({ kind: 'forward', ...common, iteration, pair, shards, weights });
-            const from =
-              errors !== undefined
-                ? { errors }
-                : scores.size === 0
-                  ? {}
-                  : { scores: shards.map((shard) => scores.get(shard) ?? '') };
-            for (const blocks of groups(layout.blocks, grouping.blocksPerTask)) {
-              gradients.push({
-                pair,
-                digest: await only({ kind: 'backward', ...common, iteration, pair, shards, blocks, ...from }),
-              });
-            }
-          }
-        }
-        history = [...history, await only({ kind: 'step', ...work(), iteration, gradients })];
-      }
-      if (last === hyperparameters.iterations) {
-        chains.push({ history, weights: await only({ kind: 'finish', ...work() }) });
-        break;
-      }
-      const published = async (weights: string, iteration: number, level: number | undefined): Promise<Uint8Array> =>
-        job.store.get(
-          parseDigest(await only({ kind: 'publish', ...common, chain, iteration, weights, level: level ?? -1 })),
-        );
-      const [newest = '', before = fresh?.weights] = [history.at(-1), history.at(-2)];
-      const levels = plan.iterations[last - 1];
-      const previous =
-        before === undefined
-          ? undefined
-          : await published(
-              before,
-              last - 1,
-              history.length > 1 ? plan.iterations[last - 2]?.gradient : levels?.weights,
-            );
-      const answer = session.answer(
-        { chain, iteration: last },
-        await published(newest, last, levels?.gradient),
-        previous,
-      );
-      for (const { digest, bytes } of [answer.weights, answer.momentum]) await job.store.put(digest, bytes);
-      fresh = { weights: answer.weights.digest, momentum: answer.momentum.digest };
-    }
-  }
-  if (segments.length === 1) {
-    for (const [index, { gradient: level }] of plan.iterations.entries())
-      await run({ kind: 'pack', ...common, level, to: 0, chains: chains.map(({ history }) => history[index] ?? '') });
-  }
-  const { modelLevel } = schedule;
-  const models = await run({
-    kind: 'pack',
-    ...common,
-    level: modelLevel,
-    to: modelLevel,
-    chains: chains.map(({ weights }) => weights),
-  });
-  return { models, outputs, operations };
+  return { models: at(outputs, outputs.length - 1, 'outputs'), outputs, operations };
 }
 
 /** Largest absolute difference; NaN counts as infinite. */

@@ -11,5 +11,5 @@ export {
 export { localCluster, QUEUE, remoteCluster, type Cluster, type Link } from './cluster.ts';
 export { efficiency, losses, predict, type Prediction } from './predict.ts';
 export { criticalPath, simulate, type Simulation, type SimulationOptions, type Spent } from './simulate.ts';
-export { TaskCosts, type Kept, type TaskCost } from './task-costs.ts';
-export { taskGraph, type Node, type Place } from './task-graph.ts';
+export { StepCosts } from './step-costs.ts';
+export { taskGraph, type Node } from './task-graph.ts';

@@ -1,9 +1,12 @@
 /** From a plan and the costs of this machine to seconds, on this machine or on a cluster of its like. */
+import { CIPHERTEXT_BYTES, INPUT_DISK_BYTES } from '@blindfit/compute/budgets';
+import { MAX_PLAINTEXTS } from '@blindfit/he/native';
+import { MAX_MONOMIALS } from '@blindfit/he/seal';
 import type { Plan } from '@blindfit/training';
 import { secondsOf, type Calibration } from './calibration.ts';
 import { transferSeconds, type Cluster } from './cluster.ts';
 import { criticalPath, simulate, type Simulation, type Spent } from './simulate.ts';
-import { TaskCosts } from './task-costs.ts';
+import { StepCosts } from './step-costs.ts';
 import { taskGraph, type Node } from './task-graph.ts';
 
 export interface Prediction {
@@ -19,13 +22,16 @@ export interface Prediction {
   readonly owner: { readonly keys: number; readonly encrypt: number; readonly upload: number };
 }
 
-/** As libs/compute keeps inputs: node-seal by thread, the native evaluator in files of the host, which each thread is taken to make once. */
-const INPUT_BYTES = { seal: 192 * 2 ** 20, native: 4 * 2 ** 30 };
+/** The caches of a thread, by the evaluator in use. */
+const CACHES = {
+  seal: { inputBytes: CIPHERTEXT_BYTES.seal, monomials: { capacity: MAX_MONOMIALS, evicts: 'all' } },
+  native: { inputBytes: INPUT_DISK_BYTES, monomials: { capacity: MAX_PLAINTEXTS, evicts: 'oldest' } },
+} as const;
 
 export function predict(plan: Plan, calibration: Calibration, cluster: Cluster): Prediction {
   if (calibration.fingerprint !== plan.parameters.fingerprint)
     throw new Error('the calibration is of other parameters than the plan');
-  const costs = new TaskCosts(plan, calibration, cluster);
+  const costs = new StepCosts(plan, calibration, cluster);
   const graph = taskGraph(plan, costs);
   const { threads, schedulerThreads } = cluster;
   // Where workers have all cores, others take from theirs.
@@ -35,7 +41,7 @@ export function predict(plan: Plan, calibration: Calibration, cluster: Cluster):
     threads,
     schedulerThreads,
     contention,
-    inputBytes: INPUT_BYTES[calibration.machine.evaluator.startsWith('native') ? 'native' : 'seal'],
+    ...CACHES[calibration.machine.evaluator.startsWith('native') ? 'native' : 'seal'],
   };
   return {
     training: simulate(graph, options),
@@ -50,8 +56,8 @@ export function predict(plan: Plan, calibration: Calibration, cluster: Cluster):
 function shareOfOthers(graph: readonly Node[]): number {
   let workers = 0;
   let others = 0;
-  for (const { place, seconds } of graph) {
-    if (place === 'worker') workers += seconds.compute + seconds.store;
+  for (const { actor, seconds } of graph) {
+    if (actor === 'worker') workers += seconds.compute + seconds.store;
     else others += seconds.compute + seconds.store;
   }
   return workers === 0 ? 0 : others / workers;

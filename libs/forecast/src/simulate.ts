@@ -2,8 +2,8 @@
  * A discrete-event simulation of a job: threads that take tasks in the order in which they became ready, schedulers, one
  * owner, and a queue that takes its time. Nothing is random.
  */
-import type { Kept } from './task-costs.ts';
-import type { Node, Place } from './task-graph.ts';
+import type { Cached } from './step-costs.ts';
+import type { Actor, Node } from './task-graph.ts';
 
 export interface SimulationOptions {
   readonly threads: number;
@@ -12,8 +12,16 @@ export interface SimulationOptions {
   readonly contention?: number;
   /** Seconds of every compute thread before its first task. @default 0 */
   readonly setup?: number;
-  /** Memory of each thread for inputs it keeps. @default unlimited */
-  readonly inputBytes?: number;
+  /** Memory of each thread for cached inputs, of which the least recently used are evicted. @default unlimited */
+  readonly inputBytes?: number | undefined;
+  /** The cache of monomials of the evaluator. @default unlimited */
+  readonly monomials?: MonomialCache | undefined;
+}
+
+/** A full cache evicts the least recently used monomial, or all of them. */
+export interface MonomialCache {
+  readonly capacity: number;
+  readonly evicts: 'oldest' | 'all';
 }
 
 /** Thread-seconds; together threads x makespan. */
@@ -56,8 +64,7 @@ interface Thread {
   readonly monomials: Set<string>;
 }
 
-/** As libs/he keeps them: all go when there are too many. */
-const MAX_MONOMIALS = 96;
+const UNLIMITED: MonomialCache = { capacity: Infinity, evicts: 'all' };
 
 const IDLE = { worker: 'idleTasks', scheduler: 'idleScheduler', owner: 'idleOwner', queue: 'idleQueue' } as const;
 
@@ -65,7 +72,14 @@ type Ledger = { -readonly [Name in keyof Spent]: Spent[Name] };
 
 /** @throws Error when a node waits for one that comes after it */
 export function simulate(graph: readonly Node[], options: SimulationOptions): Simulation {
-  const { threads, schedulerThreads, contention = 1, setup = 0, inputBytes = Infinity } = options;
+  const {
+    threads,
+    schedulerThreads,
+    contention = 1,
+    setup = 0,
+    inputBytes = Infinity,
+    monomials = UNLIMITED,
+  } = options;
   const spent: Ledger = {
     compute: 0,
     contention: 0,
@@ -95,7 +109,7 @@ export function simulate(graph: readonly Node[], options: SimulationOptions): Si
   const free = new Heap(threads);
   workers.forEach((_, index) => free.push(index, index));
   const places = { scheduler: schedulerThreads, owner: 1 };
-  const queues: Record<Place, Fifo> = {
+  const queues: Record<Actor, Fifo> = {
     worker: new Fifo(),
     scheduler: new Fifo(),
     owner: new Fifo(),
@@ -113,7 +127,7 @@ export function simulate(graph: readonly Node[], options: SimulationOptions): Si
     thread.started = true;
     let kept = 0;
     for (const input of node.inputs) kept += take(thread, input, inputBytes);
-    for (const monomial of node.monomials) kept += make(thread, monomial);
+    for (const monomial of node.monomials) kept += make(thread, monomial, monomials);
     const { compute, store, queue } = node.seconds;
     tasks++;
     spent.setup += begin;
@@ -152,7 +166,7 @@ export function simulate(graph: readonly Node[], options: SimulationOptions): Si
     }
   };
   const ready = (index: number, node: Node): void => {
-    queues[node.place].add(index);
+    queues[node.actor].add(index);
     activity.begin(node);
   };
 
@@ -172,7 +186,7 @@ export function simulate(graph: readonly Node[], options: SimulationOptions): Si
       activity.end(node);
       const thread = threadOf.get(index);
       if (thread !== undefined) free.push(thread, thread);
-      if (node.place === 'scheduler' || node.place === 'owner') places[node.place]++;
+      if (node.actor === 'scheduler' || node.actor === 'owner') places[node.actor]++;
       for (const next of followers[index] ?? []) {
         const left = (waiting[next] ?? 0) - 1;
         waiting[next] = left;
@@ -196,7 +210,7 @@ export function criticalPath(graph: readonly Node[]): number {
 }
 
 /** @returns the seconds it takes to have the input */
-function take(thread: Thread, { key, seconds, bytes }: Kept, budget: number): number {
+function take(thread: Thread, { key, seconds, bytes }: Cached, budget: number): number {
   const known = thread.inputs.delete(key);
   thread.inputs.set(key, bytes);
   if (known) return 0;
@@ -209,31 +223,36 @@ function take(thread: Thread, { key, seconds, bytes }: Kept, budget: number): nu
   return seconds;
 }
 
-function make(thread: Thread, { key, seconds }: Kept): number {
-  if (thread.monomials.has(key)) return 0;
-  if (thread.monomials.size >= MAX_MONOMIALS) thread.monomials.clear();
-  thread.monomials.add(key);
-  return seconds;
+/** @returns the seconds it takes to make the monomial */
+function make({ monomials }: Thread, { key, seconds }: Cached, { capacity, evicts }: MonomialCache): number {
+  const isCached = monomials.delete(key);
+  if (!isCached && monomials.size >= capacity) {
+    const [oldest] = monomials;
+    if (evicts === 'all' || oldest === undefined) monomials.clear();
+    else monomials.delete(oldest);
+  }
+  monomials.add(key);
+  return isCached ? 0 : seconds;
 }
 
 /** What every chain is busy with, so that idle threads know whom they wait for. */
 class Activity {
-  readonly #chains = new Map<number, Record<Place, number>>();
+  readonly #chains = new Map<number, Record<Actor, number>>();
 
-  begin({ chain = -1, place }: Node): void {
+  begin({ chain = -1, actor }: Node): void {
     const counts = this.#chains.get(chain) ?? { worker: 0, scheduler: 0, owner: 0, queue: 0 };
-    counts[place]++;
+    counts[actor]++;
     this.#chains.set(chain, counts);
   }
 
-  end({ chain = -1, place }: Node): void {
+  end({ chain = -1, actor }: Node): void {
     const counts = this.#chains.get(chain);
-    if (counts !== undefined) counts[place]--;
+    if (counts !== undefined) counts[actor]--;
   }
 
   /** Idle time, in equal parts, to what the chains are at. */
-  share(seconds: number, take: (place: Place, seconds: number) => void): void {
-    const at: Place[] = [];
+  share(seconds: number, take: (actor: Actor, seconds: number) => void): void {
+    const at: Actor[] = [];
     for (const counts of this.#chains.values()) {
       const place = (['worker', 'scheduler', 'owner', 'queue'] as const).find((each) => counts[each] > 0);
       if (place !== undefined) at.push(place);

@@ -41,7 +41,7 @@ describe('by hand', () => {
   });
 
   it('the owner does one thing at a time, a scheduler as many as it has threads', () => {
-    const three = (place: Node['place']): Node[] => [0, 1, 2].map((chain) => node(place, 2, [], { chain }));
+    const three = (place: Node['actor']): Node[] => [0, 1, 2].map((chain) => node(place, 2, [], { chain }));
     near(simulate(three('owner'), { threads: 1, schedulerThreads: 1 }).makespan, 6);
     near(simulate(three('scheduler'), { threads: 1, schedulerThreads: 2 }).makespan, 4);
     near(simulate(three('queue'), { threads: 1, schedulerThreads: 1 }).makespan, 2);
@@ -96,7 +96,7 @@ describe('random graphs', () => {
         );
       }
       const work = graph
-        .filter(({ place }) => place === 'worker')
+        .filter(({ actor }) => actor === 'worker')
         .reduce((sum, { seconds }) => sum + seconds.compute, 0);
       const path = criticalPath(graph);
       for (const threads of [1, 2, 3, 8, 64]) {

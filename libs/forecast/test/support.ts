@@ -29,13 +29,13 @@ export function madeUp(
 }
 
 export function node(
-  place: Node['place'],
+  actor: Node['actor'],
   seconds: number,
   after: readonly number[] = [],
   more: Partial<Node> = {},
 ): Node {
-  const own = place === 'queue' ? { compute: 0, store: 0, queue: seconds } : { compute: seconds, store: 0, queue: 0 };
-  return { kind: 'test', place, seconds: own, inputs: [], monomials: [], after, ...more };
+  const own = actor === 'queue' ? { compute: 0, store: 0, queue: seconds } : { compute: seconds, store: 0, queue: 0 };
+  return { kind: 'test', actor, seconds: own, inputs: [], monomials: [], after, ...more };
 }
 
 /** Numbers in [0, 1) that are the same every time. */

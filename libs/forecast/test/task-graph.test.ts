@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type OperationCounts } from '@blindfit/he';
-import { countTasks } from '@blindfit/protocol';
 import {
   chainsOf,
   choosePlan,
@@ -17,7 +16,7 @@ import {
   losses,
   predict,
   remoteCluster,
-  TaskCosts,
+  StepCosts,
   taskGraph,
   type Node,
   type Operation,
@@ -60,11 +59,11 @@ const REQUESTS: Readonly<Record<string, PlanRequest>> = {
 const CHEAP = localCluster(2);
 
 function graphOf(plan: Plan, seconds: Partial<Record<Operation, number>>): Node[] {
-  return taskGraph(plan, new TaskCosts(plan, madeUp(plan.parameters, seconds), CHEAP));
+  return taskGraph(plan, new StepCosts(plan, madeUp(plan.parameters, seconds), CHEAP));
 }
 
 function compute(graph: readonly Node[]): number {
-  return graph.filter(({ place }) => place !== 'owner').reduce((sum, node) => sum + node.seconds.compute, 0);
+  return graph.filter(({ actor }) => actor !== 'owner').reduce((sum, node) => sum + node.seconds.compute, 0);
 }
 
 const COUNTED: Readonly<Record<keyof OperationCounts, readonly Operation[]>> = {
@@ -80,7 +79,7 @@ for (const [name, request] of Object.entries(REQUESTS)) {
     const plan = choosePlan(request);
 
     it('has as many tasks for workers as a job reports', () => {
-      assert.equal(graphOf(plan, {}).filter(({ place }) => place === 'worker').length, countTasks(plan));
+      assert.equal(graphOf(plan, {}).filter(({ actor }) => actor === 'worker').length, plan.tasks);
     });
 
     for (const [counted, operations] of Object.entries(COUNTED)) {
@@ -93,7 +92,7 @@ for (const [name, request] of Object.entries(REQUESTS)) {
     it('refreshes every chain at the end of every segment but the last', () => {
       const chains = chainsOf(plan).length;
       assert.equal(
-        graphOf(plan, {}).filter(({ place }) => place === 'owner').length,
+        graphOf(plan, {}).filter(({ actor }) => actor === 'owner').length,
         (plan.segments.length - 1) * chains,
       );
     });
@@ -155,7 +154,7 @@ describe('a prediction', () => {
 
   it('waits for a slow owner', () => {
     const path = (bytesPerSecond: number): number =>
-      criticalPath(taskGraph(plan, new TaskCosts(plan, calibration, remoteCluster(4, bytesPerSecond))));
+      criticalPath(taskGraph(plan, new StepCosts(plan, calibration, remoteCluster(4, bytesPerSecond))));
     // Down: the weights of the last iteration and of the one before, two polynomials each at the last level.
     const bytes = plan.bytes.refreshUp / chainsOf(plan).length + 4 * plan.parameters.ring * 8;
     const expected = (plan.segments.length - 1) * bytes * (1e-4 - 1e-8);

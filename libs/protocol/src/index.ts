@@ -35,7 +35,6 @@ export {
   planPrediction,
   planManifest,
 } from './read-manifest.ts';
-export { countTasks, countPredictTasks } from './task-count.ts';
 export {
   JOB_STATES,
   JobStateSchema,
@@ -73,12 +72,6 @@ export {
   type Task,
   type TaskKind,
   type ChainHistory,
-  type StepTask,
-  type FinishTask,
-  type PublishTask,
-  type PackTask,
-  type PrepareTask,
-  type KeylessTask,
   TaskResultSchema,
   type TaskResult,
   PHASES,

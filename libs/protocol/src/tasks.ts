@@ -66,59 +66,8 @@ export interface ChainHistory {
   /** V of the segment's iterations so far. */
   readonly history: readonly string[];
   /** What the owner sent at the refresh before the segment; absent in the first one. */
-  readonly fresh?: { readonly weights: string; readonly momentum: string };
+  readonly fresh?: { readonly weights: string; readonly momentum: string } | undefined;
 }
-
-interface ChainWork extends ChainHistory {
-  readonly job: string;
-  readonly manifest: string;
-  readonly chain: number;
-}
-
-/** Keyless work of the scheduler's own threads: V of an iteration, from the gradients. */
-export interface StepTask extends ChainWork {
-  readonly kind: 'step';
-  /** The iteration whose gradients these are. */
-  readonly iteration: number;
-  readonly gradients: readonly { readonly pair: number; readonly digest: string }[];
-}
-
-/** W_T of a chain, at the model's level. The last segment's state, with its whole history. */
-export interface FinishTask extends ChainWork {
-  readonly kind: 'finish';
-}
-
-/** V of a chain at the last level, for the owner. */
-export interface PublishTask {
-  readonly kind: 'publish';
-  readonly job: string;
-  readonly manifest: string;
-  readonly chain: number;
-  readonly iteration: number;
-  readonly weights: string;
-  /** Level the weights are at. */
-  readonly level: number;
-}
-
-/** All chains in as few ciphertexts as can be. */
-export interface PackTask {
-  readonly kind: 'pack';
-  readonly job: string;
-  readonly manifest: string;
-  readonly chains: readonly string[];
-  /** Level the chains are at, and the one the result shall be at. */
-  readonly level: number;
-  readonly to: number;
-}
-
-/** Nothing but setting up the parameter set, which takes SEAL over a second: done ahead, while workers compute. */
-export interface PrepareTask {
-  readonly kind: 'prepare';
-  readonly job: string;
-  readonly manifest: string;
-}
-
-export type KeylessTask = StepTask | FinishTask | PublishTask | PackTask | PrepareTask;
 
 export const TaskResultSchema = Type.Object({
   outputs: Type.Array(DigestSchema, { minItems: 1 }),

@@ -15,7 +15,7 @@ export interface ChainRecord extends ChainHistory {
   /** While awaiting. */
   readonly request?: RefreshRequest;
   /** To the refresh before this segment, also when that is over: a client that repeats itself gets the same reply. */
-  readonly answer?: RefreshAnswer;
+  readonly answer?: RefreshAnswer | undefined;
   /** Packed W_T, when done. */
   readonly weights?: string;
 }

@@ -52,7 +52,7 @@ export function openQueue<Data>(name: keyof typeof QUEUES, connection: Connectio
 
 /** Puts a chain's next segment into the queue. Adding it twice adds it once. @param record none for the first one */
 export async function addSegment(
-  chains: Queue<ChainData>,
+  chains: Pick<Queue<ChainData>, 'add'>,
   { job, manifest, traceparent }: JobData,
   chain: number,
   record: ChainRecord | undefined,

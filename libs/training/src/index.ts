@@ -44,6 +44,7 @@ export {
   quadraticGradientRow,
 } from './method.ts';
 export { PlanError } from './plan-error.ts';
+export { range } from './chunked.ts';
 export { batchRange, batchOf, permutation } from './batches.ts';
 export { columnSteps, rowSteps } from './circuits/rotate-and-sum.ts';
 export { maskAndReplicate, maskColumn } from './circuits/mask-and-replicate.ts';
@@ -85,34 +86,46 @@ export {
   finalTerms,
 } from './schedule.ts';
 export {
-  type JobShape,
   type Grouping,
-  type Plan,
+  type JobShape,
   MAX_BLOCKS,
   MAX_SHARDS,
-  WEIGHT_SCALE_BITS,
-  type PlanRequest,
-  levelsNeeded,
-  checkDataShape,
-  checkShape,
-  checkBlock,
-  derivePlan,
-  groups,
-  chainsOf,
-  expectedError,
-  choosePlan,
-  UPLOAD_BYTES_PER_SECOND,
-  expectedSeconds,
-  transformSeconds,
-  tasksOf,
-} from './plan/planner.ts';
-export {
+  type Plan,
   type PredictionGrouping,
   type PredictionPlan,
-  derivePredictionPlan,
-  predictionPlan,
-  predictionGroups,
-} from './plan/prediction-plan.ts';
+} from './plan/plan.ts';
+export { checkBlock, checkDataShape, checkShape, derivePlan, levelsNeeded, WEIGHT_SCALE_BITS } from './plan/derive.ts';
+export { choosePlan, type PlanRequest } from './plan/search.ts';
+export { expectedError } from './plan/noise.ts';
+export { expectedSeconds, transformSeconds } from './plan/cost.ts';
+export { answerBefore, type Shade, type StepCount, StepCounter } from './plan/count.ts';
+export { derivePredictionPlan, predictionPlan } from './plan/prediction-plan.ts';
+export {
+  after,
+  type BackwardWork,
+  bind,
+  chainsOf,
+  finishId,
+  type ForwardWork,
+  type KeyedWork,
+  type KeylessWork,
+  lastOf,
+  packStage,
+  predictionSteps,
+  type PredictWork,
+  refreshId,
+  type RefreshWork,
+  type RunWork,
+  segmentStages,
+  type Source,
+  startStage,
+  type StartWork,
+  type Step,
+  stepsOf,
+  updateId,
+  type Work,
+} from './program.ts';
+export { type InputName, inputsOf, runPrediction, runStep, type StepIo } from './run-step.ts';
 export {
   rotateAndSumClear,
   maskAndReplicateClear,

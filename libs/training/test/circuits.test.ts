@@ -253,13 +253,15 @@ for (const { name, literal, security, tolerance } of SETS) {
           );
           return { pair, ciphertext: bench.encrypt(slotsOf.first, 1, slotsOf.second) };
         });
-        const chains = training.groups(layout.pairs, pairsPerChain).map((members) =>
-          training.packChain(
-            bench.evaluator,
-            layout,
-            members.flatMap((pair) => pairs[pair] ?? []),
-          ),
-        );
+        const chains = training
+          .chainsOf({ layout, grouping: { blocksPerTask: 1, shardsPerTask: 1, pairsPerChain } })
+          .map((members) =>
+            training.packChain(
+              bench.evaluator,
+              layout,
+              members.flatMap((pair) => pairs[pair] ?? []),
+            ),
+          );
         for (const pair of [0, layout.pairs - 1]) {
           const chain = chains[Math.floor(pair / pairsPerChain)];
           assert.ok(chain);

@@ -190,7 +190,7 @@ describe('prediction plans', () => {
       ),
     );
     assert.deepEqual(
-      training.predictionGroups(plan).flat(),
+      training.predictionSteps(plan, [0]).flatMap(({ shards }) => shards),
       Array.from({ length: plan.layout.shards }, (_, shard) => shard),
     );
   });
@@ -224,7 +224,7 @@ describe('prediction plans', () => {
   it('cut large jobs into tasks for all threads', () => {
     assert.equal(training.predictionPlan(trained, 100, 16).grouping.shardsPerTask, 1);
     const large = training.predictionPlan(trained, 100_000, 16);
-    const tasks = training.predictionGroups(large).length * large.layout.pairs;
+    const tasks = large.tasks;
     assert.ok(tasks >= 16 && tasks <= 200, `${tasks} tasks`);
   });
 

@@ -3,16 +3,7 @@ import type { Queue } from 'bullmq';
 import { digestOf } from '@blindfit/base';
 import { type BlobStore } from '@blindfit/blobs';
 import { ParameterError } from '@blindfit/he';
-import {
-  canonicalJson,
-  ContractError,
-  countPredictTasks,
-  countTasks,
-  isFinal,
-  planJob,
-  type JobView,
-  type PlannedJob,
-} from '@blindfit/protocol';
+import { canonicalJson, ContractError, isFinal, planJob, type JobView, type PlannedJob } from '@blindfit/protocol';
 import { JOB_OPTIONS, type JobData, type JobStore, type NewJob } from '@blindfit/queue';
 import { currentTraceparent } from '@blindfit/service';
 import { chainsOf, PlanError } from '@blindfit/training';
@@ -106,7 +97,7 @@ async function factsOf(
     return {
       kind: 'train',
       hyperparameters,
-      tasksTotal: countTasks(plan),
+      tasksTotal: plan.tasks,
       levels: plan.parameters.maxLevel,
       chains: chainsOf(plan).length,
     };
@@ -117,7 +108,7 @@ async function factsOf(
     kind: 'predict',
     hyperparameters,
     model: { job: manifest.model, digests },
-    tasksTotal: countPredictTasks(plan),
+    tasksTotal: plan.tasks,
     levels: plan.model.level,
     chains: 1,
   };

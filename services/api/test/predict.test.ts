@@ -9,7 +9,7 @@ import { type FileBlobStore } from '@blindfit/blobs';
 import { wrap, type WireFields } from '@blindfit/he';
 import type { PredictManifest, Problem } from '@blindfit/protocol';
 import { createLogger } from '@blindfit/service';
-import { predictionGroups, predictionPlan, type Plan, type PredictionPlan } from '@blindfit/training';
+import { predictionPlan, type Plan, type PredictionPlan } from '@blindfit/training';
 import { startCollector } from '../src/collector.ts';
 import { addCollectorMetrics } from '../src/metrics.ts';
 import { jobOf, problemOf } from './answers.ts';
@@ -91,7 +91,7 @@ test('a prediction is accepted: its model is settled at submission, and every bl
     iteration: 0,
     iterations: 1,
     tasksDone: 0,
-    tasksTotal: plan.layout.pairs * predictionGroups(plan).length,
+    tasksTotal: plan.tasks,
     levelsLeft: 1,
   });
   assert.deepEqual(await service.jobs.modelOf(job.id), [model]);

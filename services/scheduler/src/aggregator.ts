@@ -1,18 +1,24 @@
-/** The scheduler's own homomorphic work: additions and constants, no keys, on threads of its own. */
+/** The scheduler's own homomorphic work: additions and constants, without keys, on a few threads. */
 import type { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import type { KeylessTask } from '@blindfit/protocol';
-import { inStep, taskId, tracePhases, type JobStore } from '@blindfit/queue';
+import { inStep, taskId, tracePhases, type JobData, type JobStore } from '@blindfit/queue';
 import type { Tracing } from '@blindfit/service';
+import type { KeylessWork } from '@blindfit/training';
 import type { SchedulerMetrics } from './metrics.ts';
 
 export class Aggregator {
-  readonly #pool: ThreadPool;
-  readonly #jobs: JobStore;
-  readonly #metrics: SchedulerMetrics;
-  readonly #compute: ComputeMetrics;
+  readonly #pool: Pick<ThreadPool, 'run'>;
+  readonly #jobs: Pick<JobStore, 'recordTask'>;
+  readonly #metrics: Pick<SchedulerMetrics, 'aggregated'>;
+  readonly #compute: Pick<ComputeMetrics, 'computed'>;
   readonly #tracing: Tracing;
 
-  constructor(pool: ThreadPool, jobs: JobStore, metrics: SchedulerMetrics, compute: ComputeMetrics, tracing: Tracing) {
+  constructor(
+    pool: Pick<ThreadPool, 'run'>,
+    jobs: Pick<JobStore, 'recordTask'>,
+    metrics: Pick<SchedulerMetrics, 'aggregated'>,
+    compute: Pick<ComputeMetrics, 'computed'>,
+    tracing: Tracing,
+  ) {
     this.#pool = pool;
     this.#jobs = jobs;
     this.#metrics = metrics;
@@ -20,41 +26,33 @@ export class Aggregator {
     this.#tracing = tracing;
   }
 
-  /** Sets up a job's parameters on a thread, so that its first step need not wait for that. Failures show there. */
-  prepare(job: string, manifest: string): void {
+  /** Sets up the parameters of a job on a thread ahead of its first step, where a failure will show again. */
+  prepare({ job, manifest }: Pick<JobData, 'job' | 'manifest'>): void {
     this.#pool.run({ kind: 'prepare', job, manifest }).catch(() => undefined);
   }
 
   /**
-   * Runs one piece of work and records it with the job's tasks.
-   * @param iteration that the work belongs to
-   * @returns the digests of all results
+   * Runs one step and records it with the tasks of the job.
+   * @param step its id
+   * @returns the digests of its results
    */
-  async runAll(work: KeylessTask, iteration: number): Promise<string[]> {
-    const id = taskId(work.job, work.kind, iteration, ...('chain' in work ? [work.chain] : []));
-    const piece = {
-      job: work.job,
-      task: id,
-      kind: work.kind,
-      iteration,
-      ...('chain' in work ? { chain: work.chain } : {}),
-    };
+  async run(
+    { job, manifest }: Pick<JobData, 'job' | 'manifest'>,
+    step: string,
+    work: KeylessWork<string>,
+  ): Promise<string[]> {
+    const { kind, iteration } = work;
+    const id = taskId(job, step);
+    const piece = { job, task: id, kind, iteration, ...('chain' in work ? { chain: work.chain } : {}) };
     return inStep(this.#tracing, piece, async () => {
       const started = performance.now();
-      const result = await this.#pool.run(work);
+      const result = await this.#pool.run({ job, manifest, ...work });
       this.#compute.computed(result);
       tracePhases(this.#tracing, piece, result);
       const { outputs, phases: _phases, ...record } = result;
-      this.#metrics.aggregated(work.kind, (performance.now() - started) / 1000);
-      await this.#jobs.recordTask(work.job, id, { ...record, kind: work.kind, iteration });
+      this.#metrics.aggregated(kind, (performance.now() - started) / 1000);
+      await this.#jobs.recordTask(job, id, { ...record, kind, iteration });
       return outputs;
     });
-  }
-
-  /** @returns the digest of the one result */
-  async run(work: KeylessTask, iteration: number): Promise<string> {
-    const [digest] = await this.runAll(work, iteration);
-    if (digest === undefined) throw new Error(`${work.kind} gave no result`);
-    return digest;
   }
 }

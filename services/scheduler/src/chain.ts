@@ -4,82 +4,136 @@
  */
 import { createHash } from 'node:crypto';
 import { UnrecoverableError, type Job, type Queue } from 'bullmq';
-import {
-  isFinal,
-  type BackwardTask,
-  type ForwardTask,
-  type PlannedManifest,
-  type RefreshRequest,
-  type TaskResult,
-} from '@blindfit/protocol';
+import { at, required } from '@blindfit/base';
+import { isFinal, type JobState, type RefreshRequest } from '@blindfit/protocol';
 import {
   AWAITING,
   DONE,
   JOB_OPTIONS,
   RUNNING,
-  TASK_OPTIONS,
   taskId,
   type ChainData,
   type ChainRecord,
   type JobData,
   type JobStore,
 } from '@blindfit/queue';
-import { batchOf, batchRange, chainsOf, groups, shardsOfBatch, type Plan } from '@blindfit/training';
+import {
+  batchOf,
+  batchRange,
+  bind,
+  chainsOf,
+  refreshId,
+  segmentStages,
+  startStage,
+  updateId,
+  type Plan,
+  type RefreshWork,
+} from '@blindfit/training';
 import type { Aggregator } from './aggregator.ts';
-import { childResults, type Child } from './children.ts';
+import { runChildren, type Child, type Parent } from './children.ts';
 import type { SchedulerMetrics } from './metrics.ts';
+import { Results } from './results.ts';
 
 export interface ChainDependencies {
-  readonly tasks: Queue;
-  readonly queue: Queue<JobData>;
-  readonly jobs: JobStore;
-  readonly aggregator: Aggregator;
-  readonly metrics: SchedulerMetrics;
-  manifest(digest: string): Promise<PlannedManifest>;
+  readonly tasks: Pick<Queue, 'name' | 'addBulk'>;
+  readonly queue: Pick<Queue<JobData>, 'add'>;
+  readonly jobs: Pick<
+    JobStore,
+    | 'chains'
+    | 'get'
+    | 'isPlanned'
+    | 'scores'
+    | 'setChain'
+    | 'setIteration'
+    | 'setPhase'
+    | 'setPlanned'
+    | 'start'
+    | 'state'
+    | 'succeed'
+  >;
+  readonly aggregator: Pick<Aggregator, 'prepare' | 'run'>;
+  readonly metrics: Pick<SchedulerMetrics, 'iteration' | 'jobEnded'>;
+  /** The plan of a training. @param digest of its manifest */
+  planOf(digest: string): Promise<Plan>;
 }
 
-/** BullMQ runs this again after every group of children; what is done already is read back, never redone. */
-export async function runChain(dependencies: ChainDependencies, job: Job<ChainData>, token: string): Promise<void> {
-  const { jobs, aggregator, metrics } = dependencies;
-  const { data } = job;
-  const state = await jobs.state(data.job);
-  if (state === undefined || isFinal(state)) throw new UnrecoverableError(`the job is ${state ?? 'unknown'}`);
-  const planned = await dependencies.manifest(data.manifest);
-  const { plan } = planned;
-  const seen = (await jobs.chains(data.job))[data.chain];
-  if (isBehind(data, seen)) return finishJobIfDone(dependencies, data);
+/** The parts of the BullMQ entry of a segment that running it needs. */
+export type ChainEntry = Omit<Parent, 'data'> & Pick<Job<ChainData>, 'data' | 'updateData'>;
+
+/** BullMQ runs this again after every stage of tasks. What is done already is read back, never redone. */
+export async function runChain(dependencies: ChainDependencies, entry: ChainEntry, token: string): Promise<void> {
+  const { jobs, aggregator, metrics, tasks } = dependencies;
+  const { data } = entry;
+  const { job, chain } = data;
+  await assertNotEnded(jobs, job);
+  const plan = await dependencies.planOf(data.manifest);
+  const record = (await jobs.chains(job))[chain];
+  if (isBehind(data, record)) return finishJobIfDone(dependencies, data);
   const segment = plan.segments[data.segment];
   if (segment === undefined) throw new UnrecoverableError(`there is no segment ${data.segment}`);
-  const { fresh } = data;
-  const work = {
-    job: data.job,
-    manifest: data.manifest,
-    chain: data.chain,
-    segment: data.segment,
-    ...(fresh === undefined ? {} : { fresh }),
-  };
+  const results = await earlierResults(jobs, plan, data);
+  const { segment: number, fresh } = data;
+  const next = { segment: number, fresh, answer: record?.answer };
   let { history } = data;
-  while (history.length < segment.count) {
-    const iteration = segment.first + history.length;
-    const gradients = await gradientsOf(dependencies, job, token, planned, iteration, history.at(-1) ?? fresh?.weights);
-    const step = await aggregator.run({ kind: 'step', ...work, iteration, gradients, history }, iteration);
-    history = [...history, step];
-    await job.updateData({ ...data, history });
-    await jobs.setIteration(data.job, data.chain, iteration, plan.iterations[iteration - 1]?.gradient ?? 0);
-    metrics.iteration(chainsOf(plan)[data.chain]?.length ?? 0, samplesOf(plan, iteration));
+  for (const stage of segmentStages(plan, chain, number)) {
+    const children: Child[] = [];
+    for (const step of stage) {
+      // Done before the entry was run again.
+      if (
+        step.iteration < segment.first + history.length &&
+        step.kind !== 'publish' &&
+        step.kind !== 'refresh' &&
+        step.kind !== 'finish'
+      )
+        continue;
+      const work = bind(step, results.outputsOf);
+      switch (work.kind) {
+        case 'start':
+        case 'forward':
+        case 'backward':
+          children.push({ step: step.id, work });
+          break;
+        case 'refresh':
+          await jobs.setChain(job, chain, record, {
+            ...next,
+            phase: AWAITING,
+            history: [],
+            request: requestOf(data, work),
+          });
+          break;
+        default: {
+          const outputs = await aggregator.run(data, step.id, work);
+          results.set(step.id, outputs);
+          const output = at(outputs, 0, `results of ${step.id}`);
+          if (work.kind === 'step') {
+            history = [...history, output];
+            await entry.updateData({ ...data, history });
+            await jobs.setIteration(
+              job,
+              chain,
+              work.iteration,
+              at(plan.iterations, work.iteration - 1, 'iterations').gradient,
+            );
+            metrics.iteration(at(chainsOf(plan), chain, 'chains').length, samplesOf(plan, work.iteration));
+          } else if (work.kind === 'finish') {
+            await jobs.setChain(job, chain, record, { ...next, phase: DONE, history, weights: output });
+            await finishJobIfDone(dependencies, data);
+          }
+        }
+      }
+    }
+    if (children.length > 0) await runChildren(entry, token, tasks, children, results);
   }
-  const last = segment.first + segment.count - 1;
-  if (last < plan.hyperparameters.iterations) {
-    const request = await requestFor(dependencies, plan, data, last, history);
-    await jobs.setChain(data.job, data.chain, seen, { ...recordOf(data, seen), phase: AWAITING, request });
-    return;
-  }
-  const weights = await aggregator.run({ kind: 'finish', ...work, history }, last);
-  await jobs.setChain(data.job, data.chain, seen, { ...recordOf(data, seen), phase: DONE, history, weights });
-  await finishJobIfDone(dependencies, data);
 }
 
-/** How many samples an iteration learns from. */
+/** @throws UnrecoverableError when the job is over, or was never recorded */
+export async function assertNotEnded(jobs: Pick<JobStore, 'state'>, job: string): Promise<JobState> {
+  const state = await jobs.state(job);
+  if (state === undefined || isFinal(state)) throw new UnrecoverableError(`the job is ${state ?? 'unknown'}`);
+  return state;
+}
+
+/** The number of samples that an iteration learns from. */
 function samplesOf({ layout, hyperparameters }: Plan, iteration: number): number {
   const { from, to } = batchRange(
     layout.samples,
@@ -89,65 +143,37 @@ function samplesOf({ layout, hyperparameters }: Plan, iteration: number): number
   return to - from;
 }
 
-/** Whether a chain's record says that this segment is over: the entry was run a second time. */
+/** Whether a chain's record says that this segment is over: the entry runs a second time. */
 function isBehind({ segment }: ChainData, record: ChainRecord | undefined): boolean {
   return record !== undefined && (record.segment > segment || (record.segment === segment && record.phase !== RUNNING));
 }
 
-/** What stays of the chain's record when the segment ends. */
-function recordOf(
-  { segment, fresh }: ChainData,
-  seen: ChainRecord | undefined,
-): Pick<ChainRecord, 'segment' | 'history' | 'fresh' | 'answer'> {
-  return {
-    segment,
-    history: [],
-    ...(fresh === undefined ? {} : { fresh }),
-    ...(seen?.answer === undefined ? {} : { answer: seen.answer }),
-  };
+/** What the steps of a segment find: the start scores, the owner's last answer, and V of the iterations that are done. */
+async function earlierResults(
+  jobs: Pick<JobStore, 'scores'>,
+  plan: Plan,
+  { job, chain, segment, fresh, history }: ChainData,
+): Promise<Results> {
+  const results = new Results();
+  if (segment === 0) {
+    const steps = startStage(plan);
+    const scores = steps.length === 0 ? [] : await jobs.scores(job);
+    let from = 0;
+    for (const { id, shards } of steps) results.set(id, scores.slice(from, (from += shards.length)));
+  } else {
+    const { weights, momentum } = required(fresh, `the answer before segment ${segment}`);
+    results.set(refreshId(plan, segment - 1, chain), [weights, momentum]);
+  }
+  const { first } = at(plan.segments, segment, 'segments');
+  for (const [position, digest] of history.entries()) results.set(updateId(first + position, chain), [digest]);
+  return results;
 }
 
-/** V of the last iteration, and of the one before for the momentum, at the last level. */
-async function requestFor(
-  { aggregator }: ChainDependencies,
-  plan: Plan,
-  data: ChainData,
-  iteration: number,
-  history: readonly string[],
-): Promise<RefreshRequest> {
-  const publish = (digest: string, of: number, level: number): Promise<string> =>
-    aggregator.run(
-      {
-        kind: 'publish',
-        job: data.job,
-        manifest: data.manifest,
-        chain: data.chain,
-        iteration: of,
-        weights: digest,
-        level,
-      },
-      of,
-    );
-  const levelOf = (of: number): number => plan.iterations[of - 1]?.gradient ?? 0;
-  const weights = await publish(history.at(-1) ?? '', iteration, levelOf(iteration));
-  const before = history.at(-2);
-  const fresh =
-    data.fresh === undefined
-      ? undefined
-      : { digest: data.fresh.weights, level: plan.iterations[iteration - 1]?.weights ?? 0 };
-  const previous =
-    before !== undefined
-      ? await publish(before, iteration - 1, levelOf(iteration - 1))
-      : fresh === undefined
-        ? undefined
-        : await publish(fresh.digest, iteration - 1, fresh.level);
-  const id = createHash('sha256')
-    .update([data.job, data.chain, iteration, weights].join(' '))
-    .digest('hex')
-    .slice(0, 32);
+function requestOf({ job, chain }: ChainData, { iteration, weights, previous }: RefreshWork<string>): RefreshRequest {
+  const id = createHash('sha256').update([job, chain, iteration, weights].join(' ')).digest('hex').slice(0, 32);
   return {
     id,
-    chain: data.chain,
+    chain,
     iteration,
     weights,
     ...(previous === undefined ? {} : { previous }),
@@ -155,9 +181,9 @@ async function requestFor(
   };
 }
 
-/** Whoever ends the last chain, or finds it ended, has the model packed. */
+/** Has the model packed when all chains are done. Safe to repeat. */
 export async function finishJobIfDone(
-  { jobs, queue }: Pick<ChainDependencies, 'jobs' | 'queue'>,
+  { jobs, queue }: { readonly jobs: Pick<JobStore, 'chains'>; readonly queue: Pick<Queue<JobData>, 'add'> },
   { job, manifest, traceparent }: JobData,
 ): Promise<void> {
   const chains = await jobs.chains(job);
@@ -167,48 +193,4 @@ export async function finishJobIfDone(
     { job, manifest, ...(traceparent === undefined ? {} : { traceparent }) },
     { ...JOB_OPTIONS, jobId: taskId(job, 'finish') },
   );
-}
-
-/** Partial gradients of an iteration: forward tasks first, unless the errors need none. */
-async function gradientsOf(
-  dependencies: ChainDependencies,
-  job: Job<ChainData>,
-  token: string,
-  { plan }: PlannedManifest,
-  iteration: number,
-  weights: string | undefined,
-): Promise<{ pair: number; digest: string }[]> {
-  const { data } = job;
-  const { layout, grouping, hyperparameters } = plan;
-  const pairs = chainsOf(plan)[data.chain] ?? [];
-  const batch = shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, iteration));
-  const shardGroups = groups(batch.length, grouping.shardsPerTask).map((places) =>
-    places.map((place) => batch[place] ?? 0),
-  );
-  const blockGroups = groups(layout.blocks, grouping.blocksPerTask);
-  const common = { job: data.job, manifest: data.manifest, iteration };
-  const cells = pairs.flatMap((pair) => shardGroups.map((shards, group) => ({ pair, shards, group })));
-  let inputsOf: (pair: number, group: number) => Pick<BackwardTask, 'errors' | 'scores'> = () => ({});
-  if (weights !== undefined) {
-    const idOf = (pair: number, group: number): string => taskId(data.job, 'forward', iteration, pair, group);
-    const forwards = cells.map(({ pair, shards, group }): Child<ForwardTask> => ({
-      id: idOf(pair, group),
-      data: { kind: 'forward', ...common, pair, shards, weights },
-    }));
-    const results = await childResults<ForwardTask, TaskResult>(job, token, dependencies.tasks, forwards, TASK_OPTIONS);
-    inputsOf = (pair, group) => ({ errors: results.get(idOf(pair, group))?.outputs ?? [] });
-  } else if (hyperparameters.initialWeight !== 0) {
-    const scores = await dependencies.jobs.scores(data.job);
-    inputsOf = (_pair, group) => ({
-      scores: (shardGroups[group] ?? []).map((shard) => scores[batch.indexOf(shard)] ?? ''),
-    });
-  }
-  const backwards = cells.flatMap(({ pair, shards, group }) =>
-    blockGroups.map((blocks, part): Child<BackwardTask> => ({
-      id: taskId(data.job, 'backward', iteration, pair, group, part),
-      data: { kind: 'backward', ...common, pair, shards, blocks, ...inputsOf(pair, group) },
-    })),
-  );
-  const results = await childResults<BackwardTask, TaskResult>(job, token, dependencies.tasks, backwards, TASK_OPTIONS);
-  return backwards.map((child) => ({ pair: child.data.pair, digest: results.get(child.id)?.outputs[0] ?? '' }));
 }

@@ -3,7 +3,7 @@ import { parseDigest } from '@blindfit/base';
 import { openBlobStore } from '@blindfit/blobs';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he/native';
-import { parseJobManifest, PlanCache, type PlannedManifest } from '@blindfit/protocol';
+import { parseJobManifest, PlanCache } from '@blindfit/protocol';
 import {
   JobStore,
   LOCKS,
@@ -64,7 +64,6 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   compute.watch(registry, pool, evaluator);
 
   const plans = new PlanCache(async (digest) => parseJobManifest(await store.get(parseDigest(digest))), MAX_MANIFESTS);
-  const manifest = (digest: string): Promise<PlannedManifest> => plans.training(digest);
   const runJob = async (job: Job<JobData>, token: string): Promise<void> => {
     if (job.name === 'finish') return finishTrainingJob(dependencies, job);
     const planned = await plans.get(job.data.manifest);
@@ -80,7 +79,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     jobs,
     aggregator: new Aggregator(pool, jobs, metrics, compute, tracing),
     metrics,
-    manifest,
+    planOf: async (digest: string) => (await plans.training(digest)).plan,
   };
   const work = <Data extends JobData>(
     queue: keyof typeof QUEUES,

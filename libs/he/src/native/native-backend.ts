@@ -22,7 +22,7 @@ const SIZE_FIELDS = 16 + 32 + 1;
 /** Of a product before it is relinearised. */
 const MAX_POLYNOMIALS = 3;
 /** Monomials and masks kept for reuse; one is at most 8 bytes x N x primes. */
-const MAX_PLAINTEXTS = 64;
+export const MAX_PLAINTEXTS = 64;
 
 export class NativeCiphertext implements Ciphertext {
   /** size x (level + 1) x N, as `addon.ts` says. */

@@ -28,7 +28,7 @@ import { loadSeal, sealCall, type SealModule } from './module.ts';
 import { RootTable } from './roots.ts';
 
 /** A bound on the plaintexts kept for reuse: one is at most 8 bytes x N x primes. */
-const MAX_MONOMIALS = 96;
+export const MAX_MONOMIALS = 96;
 
 export class SealCiphertext implements Ciphertext {
   readonly raw: RawCiphertext;

@@ -1,55 +1,16 @@
 /**
  * What predicting with the model of a finished training job needs: its parameters, rows, columns and keys, laid out for
- * another number of samples, with turns of its own.
+ * another number of samples and turns.
  */
-import {
-  CountingEvaluator,
-  keySwitchTransforms,
-  CircuitError,
-  type OperationCounts,
-  type Parameters,
-} from '@blindfit/he';
-import { expandModel, PREDICTION_LEVEL, predictScores } from '../circuits/predict.ts';
-import { layoutOf, type BlockShape, type Layout } from '../layout/layout.ts';
+import { at } from '@blindfit/base';
+import { CircuitError, keySwitchTransforms, type Parameters } from '@blindfit/he';
+import { PREDICTION_LEVEL } from '../circuits/predict.ts';
+import { layoutOf, type BlockShape } from '../layout/layout.ts';
 import { PlanError } from '../plan-error.ts';
-import {
-  checkBlock,
-  checkDataShape,
-  groups,
-  MAX_SHARDS,
-  tasksOf,
-  transformSeconds,
-  UPLOAD_BYTES_PER_SECOND,
-  WEIGHT_SCALE_BITS,
-  type JobShape,
-  type Plan,
-} from './planner.ts';
-
-/** How much one task does. */
-export interface PredictionGrouping {
-  readonly shardsPerTask: number;
-}
-
-export interface PredictionPlan {
-  readonly parameters: Parameters;
-  readonly layout: Layout;
-  readonly grouping: PredictionGrouping;
-  /** Level and scale the owner encrypts samples at. */
-  readonly features: { readonly level: number; readonly scale: number };
-  /** Level of the model, and the largest scale it may have. */
-  readonly model: { readonly level: number; readonly maxScale: number };
-  /** Left rotations keys are needed for, ascending: those of a training job of several iterations and as many turns are enough. */
-  readonly steps: readonly number[];
-  readonly operations: OperationCounts;
-  /** Cost of the whole job in transforms of length N, and in key switches at the top level. */
-  readonly transforms: number;
-  readonly rotationEquivalents: number;
-  readonly bytes: { readonly data: number; readonly keys: number; readonly scores: number };
-  /** Of one worker thread with the keys loaded. */
-  readonly threadMemoryBytes: number;
-  /** Largest |score| the last level can carry. */
-  readonly maxScore: number;
-}
+import { tasksOf, transformSeconds, UPLOAD_BYTES_PER_SECOND } from './cost.ts';
+import { countPrediction, type CountedPrediction } from './count.ts';
+import { checkBlock, checkDataShape, WEIGHT_SCALE_BITS } from './derive.ts';
+import { MAX_SHARDS, type JobShape, type Plan, type PredictionGrouping, type PredictionPlan } from './plan.ts';
 
 /** Scores up to 2^SCORE_BITS fit; the sigmoid of 64 is 1 - 2e-28. */
 const SCORE_BITS = 6;
@@ -63,7 +24,7 @@ const SPARE_BITS = 2;
  * product with W is divided by a prime of scaleBits.
  */
 function featureScale({ dataBits }: Parameters): number {
-  return 2 ** ((dataBits[0] ?? 0) - MODEL_SCALE_BITS - SCORE_BITS - SPARE_BITS);
+  return 2 ** (at(dataBits, 0, 'data primes') - MODEL_SCALE_BITS - SCORE_BITS - SPARE_BITS);
 }
 
 /**
@@ -99,14 +60,15 @@ export function derivePredictionPlan(
     features: { level: PREDICTION_LEVEL, scale },
     model: { level: PREDICTION_LEVEL, maxScale: 2 ** (parameters.scaleBits + MODEL_SCALE_BITS) },
   };
-  const { counts, cost: transforms, steps } = dryRun(base);
+  const { operations, cost: transforms, tasks, rotations: steps } = counted(base);
   const { ring } = parameters;
   const primes = parameters.dataBits.length;
   const keyBytes = 2 * primes * (primes + 1) * ring * 8;
   return Object.freeze({
     ...base,
     steps: [...steps].sort((a, b) => a - b),
-    operations: counts,
+    operations,
+    tasks,
     transforms,
     rotationEquivalents: transforms / keySwitchTransforms(primes),
     bytes: {
@@ -159,48 +121,14 @@ export function predictionPlan(
     : derivePredictionPlan(parameters, block, shape, { shardsPerTask: Math.ceil(shards / tasks) });
 }
 
-/** Runs the job's circuits on shadows. */
-function dryRun({
-  parameters,
-  layout,
-  grouping,
-  features,
-  model,
-}: Pick<PredictionPlan, 'parameters' | 'layout' | 'grouping' | 'features' | 'model'>): CountingEvaluator {
-  const evaluator = new CountingEvaluator(parameters);
-  const full = Math.floor(layout.shards / grouping.shardsPerTask);
-  const rest = layout.shards % grouping.shardsPerTask;
-  // Pairs differ in how many others share their ciphertext: all but those of the last one have it full.
-  const last = layout.pairs - 1;
-  const inLast = (last % layout.pairsPerModel) + 1;
-  const task = (pair: number, shards: number, times: number): void => {
-    if (times === 0) return;
-    evaluator.repeat(times, () => {
-      const weights = expandModel(evaluator, layout, evaluator.input(model.level, model.maxScale), pair);
-      const cells = Array.from({ length: layout.cells }, () => evaluator.input(features.level, features.scale));
-      evaluator.repeat(shards, () => predictScores(evaluator, { layout, features: cells, weights }));
-    });
-  };
+function counted(plan: CountedPrediction): ReturnType<typeof countPrediction> {
   try {
-    for (const [size, times] of [
-      [grouping.shardsPerTask, full],
-      [rest, rest === 0 ? 0 : 1],
-    ] as const) {
-      task(last, size, times * inLast);
-      task(0, size, times * (layout.pairs - inLast));
-    }
+    return countPrediction(plan);
   } catch (error) {
-    if (error instanceof CircuitError)
-      throw new PlanError(
-        `${parameters.name} does not carry a prediction: ${error.message}`,
-        'let the planner choose the parameters of the training',
-      );
-    throw error;
+    if (!(error instanceof CircuitError)) throw error;
+    throw new PlanError(
+      `${plan.parameters.name} does not carry a prediction: ${error.message}`,
+      'let the planner choose the parameters of the training',
+    );
   }
-  return evaluator;
-}
-
-/** Which shards each task of a pair gets. */
-export function predictionGroups({ layout, grouping }: Pick<PredictionPlan, 'layout' | 'grouping'>): number[][] {
-  return groups(layout.shards, grouping.shardsPerTask);
 }

@@ -1,0 +1,404 @@
+/**
+ * The program of a job: which circuit runs when, on which shards, and on which earlier results. Written once. The
+ * planner counts its steps (`plan/count.ts`), the scheduler turns its stages into queue entries, compute threads run
+ * single steps (`run-step.ts`), the forecast prices them, and the local evaluation runs them with a map of results.
+ *
+ * Stages are made one after the other, so that a large job never has all of its steps in memory.
+ */
+import { at } from '@blindfit/base';
+import { batchOf } from './batches.ts';
+import { chunked, range } from './chunked.ts';
+import { shardsOfBatch, type Layout } from './layout/layout.ts';
+import type { Plan, PredictionPlan } from './plan/plan.ts';
+import type { Refreshed, Segment } from './schedule.ts';
+
+/** The state of a chain before a step: V of the segment's iterations so far, and the owner's answer before the segment. */
+interface ChainWork<R> {
+  readonly chain: number;
+  /** Number of the segment between two refreshes, from 0. */
+  readonly segment: number;
+  readonly history: readonly R[];
+  /** Absent in the first segment. */
+  readonly fresh?: Refreshed<R> | undefined;
+}
+
+/** Scores s(X v) - 0.5 of the public constant start, shared by all classes. Results: one ciphertext a shard. */
+export interface StartWork {
+  readonly kind: 'start';
+  readonly iteration: number;
+  readonly shards: readonly number[];
+}
+
+/** Errors of one pair on some shards, from the packed weights of its chain. Results: one ciphertext a shard. */
+export interface ForwardWork<R> {
+  readonly kind: 'forward';
+  readonly iteration: number;
+  readonly pair: number;
+  readonly shards: readonly number[];
+  readonly weights: R;
+}
+
+/**
+ * Gradient of one pair over some shards and blocks, packed. `errors`: by shard, from `forward`; `scores`: by shard, from
+ * `start`, to be combined with the labels; neither: the labels are the errors. L refers to all results of a step.
+ */
+export interface BackwardWork<R, L = readonly R[]> {
+  readonly kind: 'backward';
+  readonly iteration: number;
+  readonly pair: number;
+  readonly shards: readonly number[];
+  readonly blocks: readonly number[];
+  readonly errors?: L | undefined;
+  readonly scores?: L | undefined;
+}
+
+/** V of an iteration, from the gradients. No key. */
+export interface UpdateWork<R> extends ChainWork<R> {
+  readonly kind: 'step';
+  readonly iteration: number;
+  readonly gradients: readonly { readonly pair: number; readonly gradient: R }[];
+}
+
+/** W_T of a chain, at the level of the model. No key. */
+export interface FinishWork<R> extends ChainWork<R> {
+  readonly kind: 'finish';
+  /** The last one. */
+  readonly iteration: number;
+}
+
+/** V of a chain at level 0, for the owner. No key. */
+export interface PublishWork<R> {
+  readonly kind: 'publish';
+  readonly chain: number;
+  /** The iteration that V belongs to. */
+  readonly iteration: number;
+  readonly weights: R;
+  /** The level that V is at. */
+  readonly level: number;
+}
+
+/** The owner's answer. Results: V at the top of the next segment, and W. */
+export interface RefreshWork<R> {
+  readonly kind: 'refresh';
+  readonly chain: number;
+  /** The last finished iteration. */
+  readonly iteration: number;
+  /** Published V of that iteration, and of the one before unless it is the public start. */
+  readonly weights: R;
+  readonly previous?: R | undefined;
+}
+
+/** All chains in as few ciphertexts as possible. No key. */
+export interface PackWork<R> {
+  readonly kind: 'pack';
+  /** The iteration that V belongs to; the one after the last for the model. */
+  readonly iteration: number;
+  readonly chains: readonly R[];
+  /** The level that the chains are at, and the level of the result. */
+  readonly level: number;
+  readonly to: number;
+}
+
+/** Scores of one pair on some shards, from the packed model that holds the pair. Results: one ciphertext a shard. */
+export interface PredictWork<R> {
+  readonly kind: 'predict';
+  readonly iteration: number;
+  readonly pair: number;
+  readonly shards: readonly number[];
+  readonly model: R;
+}
+
+/** What compute threads of workers do: it needs keys. */
+export type KeyedWork<R, L = readonly R[]> = StartWork | ForwardWork<R> | BackwardWork<R, L>;
+/** What the scheduler's own threads do. */
+export type KeylessWork<R> = UpdateWork<R> | FinishWork<R> | PublishWork<R> | PackWork<R>;
+/** Work that a thread can run. R refers to an intermediate result: a digest, a ciphertext, or a {@link Source}. */
+export type RunWork<R, L = readonly R[]> = KeyedWork<R, L> | KeylessWork<R>;
+/** One unit of work of a training: the owner's as well. */
+export type Work<R, L = readonly R[]> = RunWork<R, L> | RefreshWork<R>;
+
+/** One result of an earlier step. */
+export interface Source {
+  readonly step: string;
+  readonly output: number;
+}
+
+/**
+ * A unit of work over earlier steps, with its name within the job. The name never changes: task ids are made of it.
+ */
+export type Step<W = Work<Source, string>> = W & { readonly id: string };
+
+/** The part of a plan that determines the program. */
+export type ProgramPlan = Pick<
+  Plan,
+  'layout' | 'hyperparameters' | 'grouping' | 'schedule' | 'segments' | 'iterations'
+>;
+
+function idOf(kind: string, ...parts: readonly number[]): string {
+  return [kind, ...parts].join('.');
+}
+
+function firstOf(step: string): Source {
+  return { step, output: 0 };
+}
+
+/** The name of the update that makes V of an iteration. */
+export function updateId(iteration: number, chain: number): string {
+  return idOf('step', iteration, chain);
+}
+
+/** The name of the step that makes the final weights of a chain. */
+export function finishId({ iterations }: Pick<ProgramPlan, 'iterations'>, chain: number): string {
+  return idOf('finish', iterations.length, chain);
+}
+
+/** The name of the owner's answer after a segment. */
+export function refreshId({ segments }: Pick<ProgramPlan, 'segments'>, segment: number, chain: number): string {
+  return idOf('refresh', lastOf(at(segments, segment, 'segments')), chain);
+}
+
+/** The last iteration of a segment. */
+export function lastOf({ first, count }: Segment): number {
+  return first + count - 1;
+}
+
+/** The pairs of classes of every chain. */
+export function chainsOf({ layout, grouping }: Pick<ProgramPlan, 'layout' | 'grouping'>): number[][] {
+  return chunked(range(layout.pairs), grouping.pairsPerChain);
+}
+
+/** The shards of one task, and its number within the iteration. */
+export interface ShardGroup {
+  readonly group: number;
+  readonly shards: readonly number[];
+}
+
+/** The shards that an iteration learns from, as its tasks divide them. */
+function shardGroups({ layout, hyperparameters, grouping }: ProgramPlan, iteration: number): ShardGroup[] {
+  const shards = shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, iteration));
+  return chunked(shards, grouping.shardsPerTask).map((members, group) => ({ group, shards: members }));
+}
+
+/** All steps in an order in which they can run. */
+export function* stepsOf(plan: ProgramPlan): Generator<Step> {
+  yield* startStage(plan);
+  for (const chain of chainsOf(plan).keys())
+    for (const segment of plan.segments.keys()) for (const stage of segmentStages(plan, chain, segment)) yield* stage;
+  yield* packStage(plan);
+}
+
+/** The scores of a constant start; none for a start at zero. */
+export function startStage(plan: ProgramPlan): Step<StartWork>[] {
+  if (plan.hyperparameters.initialWeight === 0) return [];
+  return shardGroups(plan, 1).map(({ shards, group }) => ({
+    id: idOf('start', group),
+    kind: 'start',
+    iteration: 1,
+    shards,
+  }));
+}
+
+/**
+ * One segment of one chain, in stages: the steps of a stage depend on earlier stages only.
+ * @param choose the groups of shards that get steps @default all
+ */
+export function* segmentStages(
+  plan: ProgramPlan,
+  chain: number,
+  segment: number,
+  choose: (groups: readonly ShardGroup[]) => readonly ShardGroup[] = (groups) => groups,
+): Generator<readonly Step[]> {
+  const { segments, iterations } = plan;
+  const { first, count } = at(segments, segment, 'segments');
+  const answer = segment === 0 ? undefined : refreshId(plan, segment - 1, chain);
+  const fresh = answer === undefined ? undefined : { weights: firstOf(answer), momentum: { step: answer, output: 1 } };
+  const history: Source[] = [];
+  const state = (): ChainWork<Source> => ({ chain, segment, history: [...history], fresh });
+  for (let iteration = first; iteration < first + count; iteration++) {
+    const { forwards, backwards } = gradientStages(
+      plan,
+      chain,
+      iteration,
+      choose(shardGroups(plan, iteration)),
+      history.at(-1) ?? fresh?.weights,
+    );
+    if (forwards.length > 0) yield forwards;
+    yield backwards;
+    const gradients = backwards.map(({ id: step, pair }) => ({ pair, gradient: firstOf(step) }));
+    const id = updateId(iteration, chain);
+    yield [{ id, kind: 'step', ...state(), iteration, gradients }];
+    history.push(firstOf(id));
+  }
+  const last = first + count - 1;
+  if (last === iterations.length) {
+    yield [{ id: finishId(plan, chain), kind: 'finish', ...state(), iteration: last }];
+    return;
+  }
+  const levels = at(iterations, last - 1, 'iterations');
+  const publish = (iteration: number, weights: Source, level: number): Step<PublishWork<Source>> => ({
+    id: idOf('publish', iteration, chain),
+    kind: 'publish',
+    chain,
+    iteration,
+    weights,
+    level,
+  });
+  // V of the last iteration and of the one before, from which the owner computes the momentum.
+  const published = [publish(last, at(history, count - 1, 'iterations of the segment'), levels.gradient)];
+  if (count > 1)
+    published.push(publish(last - 1, at(history, count - 2, 'history'), at(iterations, last - 2, 'levels').gradient));
+  else if (fresh !== undefined && levels.weights !== undefined)
+    published.push(publish(last - 1, fresh.weights, levels.weights));
+  yield published;
+  const [weights, previous] = published.map(({ id }) => firstOf(id));
+  if (weights !== undefined)
+    yield [{ id: refreshId(plan, segment, chain), kind: 'refresh', chain, iteration: last, weights, previous }];
+}
+
+/** The keyed steps of one iteration of a chain. @param weights V as the iteration finds it; none in the first one */
+function gradientStages(
+  plan: ProgramPlan,
+  chain: number,
+  iteration: number,
+  groups: readonly ShardGroup[],
+  weights: Source | undefined,
+): { readonly forwards: Step<ForwardWork<Source>>[]; readonly backwards: Step<BackwardWork<Source, string>>[] } {
+  const { layout, grouping, hyperparameters } = plan;
+  const cells = at(chainsOf(plan), chain, 'chains').flatMap((pair) =>
+    groups.map(({ shards, group }) => ({ pair, shards, group })),
+  );
+  const parts = chunked(range(layout.blocks), grouping.blocksPerTask);
+  const forwardId = (pair: number, group: number): string => idOf('forward', iteration, pair, group);
+  const errorsOf = (pair: number, group: number) => {
+    if (weights !== undefined) return { errors: forwardId(pair, group) };
+    return hyperparameters.initialWeight === 0 ? {} : { scores: idOf('start', group) };
+  };
+  return {
+    forwards:
+      weights === undefined
+        ? []
+        : cells.map(({ pair, shards, group }) => ({
+            id: forwardId(pair, group),
+            kind: 'forward',
+            iteration,
+            pair,
+            shards,
+            weights,
+          })),
+    backwards: cells.flatMap(({ pair, shards, group }) => {
+      const inputs = errorsOf(pair, group);
+      return parts.map((blocks, part): Step<BackwardWork<Source, string>> => ({
+        id: idOf('backward', iteration, pair, group, part),
+        kind: 'backward',
+        iteration,
+        pair,
+        shards,
+        blocks,
+        ...inputs,
+      }));
+    }),
+  };
+}
+
+/** The packed V of every iteration, unless refreshes have shown V to the owner; the packed model is the last step. */
+export function packStage(plan: ProgramPlan): Step<PackWork<Source>>[] {
+  const { segments, iterations, schedule } = plan;
+  const chains = [...chainsOf(plan).keys()];
+  const iterates = segments.length > 1 ? [] : iterations;
+  const { modelLevel } = schedule;
+  return [
+    ...iterates.map(({ gradient }, index): Step<PackWork<Source>> => ({
+      id: idOf('pack', index + 1),
+      kind: 'pack',
+      iteration: index + 1,
+      chains: chains.map((chain) => firstOf(updateId(index + 1, chain))),
+      level: gradient,
+      to: 0,
+    })),
+    {
+      id: idOf('pack', iterations.length + 1),
+      kind: 'pack',
+      iteration: iterations.length + 1,
+      chains: chains.map((chain) => firstOf(finishId(plan, chain))),
+      level: modelLevel,
+      to: modelLevel,
+    },
+  ];
+}
+
+/** The steps of a prediction, which do not depend on each other. Model ciphertext m is output m of step `model`. */
+export function predictionSteps(
+  { layout, grouping }: Pick<PredictionPlan, 'layout' | 'grouping'>,
+  pairs: readonly number[] = range(layout.pairs),
+): Step<PredictWork<Source>>[] {
+  return pairs.flatMap((pair) =>
+    chunked(range(layout.shards), grouping.shardsPerTask).map((shards, group): Step<PredictWork<Source>> => ({
+      id: idOf('predict', pair, group),
+      kind: 'predict',
+      iteration: 1,
+      pair,
+      shards,
+      model: { step: 'model', output: modelOf(layout, pair) },
+    })),
+  );
+}
+
+/** The model ciphertext that holds a pair. */
+function modelOf({ pairsPerModel }: Layout, pair: number): number {
+  return Math.floor(pair / pairsPerModel);
+}
+
+/** All results of a step, in order. */
+type OutputsOf<R> = (step: string) => readonly R[];
+
+/** The work of a step over the results of earlier steps, without the id. @throws RangeError when a result is missing */
+export function bind<R>(step: Step<PredictWork<Source>>, outputsOf: OutputsOf<R>): PredictWork<R>;
+export function bind<R>(step: Step<StartWork>, outputsOf: OutputsOf<R>): StartWork;
+export function bind<R>(step: Step<PackWork<Source>>, outputsOf: OutputsOf<R>): PackWork<R>;
+export function bind<R>(step: Step<RunWork<Source, string>>, outputsOf: OutputsOf<R>): RunWork<R>;
+export function bind<R>(step: Step, outputsOf: OutputsOf<R>): Work<R>;
+export function bind<R>(
+  { id: _id, ...work }: Step | Step<PredictWork<Source>>,
+  outputsOf: OutputsOf<R>,
+): Work<R> | PredictWork<R> {
+  const of = ({ step, output }: Source): R => at(outputsOf(step), output, `results of ${step}`);
+  const state = ({ history, fresh }: ChainWork<Source>) => ({
+    history: history.map(of),
+    fresh: fresh && { weights: of(fresh.weights), momentum: of(fresh.momentum) },
+  });
+  switch (work.kind) {
+    case 'start':
+      return work;
+    case 'forward':
+      return { ...work, weights: of(work.weights) };
+    case 'backward': {
+      const { errors, scores, ...rest } = work;
+      if (errors !== undefined) return { ...rest, errors: outputsOf(errors) };
+      return scores === undefined ? rest : { ...rest, scores: outputsOf(scores) };
+    }
+    case 'step': {
+      const gradients = work.gradients.map(({ pair, gradient }) => ({ pair, gradient: of(gradient) }));
+      return { ...work, ...state(work), gradients };
+    }
+    case 'finish':
+      return { ...work, ...state(work) };
+    case 'publish':
+      return { ...work, weights: of(work.weights) };
+    case 'refresh':
+      return { ...work, weights: of(work.weights), previous: work.previous && of(work.previous) };
+    case 'pack':
+      return { ...work, chains: work.chains.map(of) };
+    case 'predict':
+      return { ...work, model: of(work.model) };
+  }
+}
+
+/** The ids of the steps that a step needs. */
+export function after(step: Step): string[] {
+  const ids = new Set<string>();
+  bind(step, (id) => {
+    ids.add(id);
+    return [id, id];
+  });
+  return [...ids];
+}

@@ -1,0 +1,355 @@
+/**
+ * One step of a job: gets its inputs, runs its circuits, gives away its results. Written as a generator of requests, so
+ * that compute threads serve it from a store (asynchronously) and the planner from a table (at once).
+ */
+import { at } from '@blindfit/base';
+import { WireError, type Ciphertext, type Evaluator } from '@blindfit/he';
+import { range } from './chunked.ts';
+import { backward } from './circuits/backward.ts';
+import { forward, startErrors, startScores } from './circuits/forward.ts';
+import { expand, packModel } from './circuits/pack.ts';
+import { expandModel, predictScores } from './circuits/predict.ts';
+import { finalWeights, nesterovStep, type MomentumTerm } from './circuits/step.ts';
+import { cellsOf } from './layout/layout.ts';
+import { momentumSchedule, stepFactor } from './method.ts';
+import type { Plan, PredictionPlan } from './plan/plan.ts';
+import {
+  chainsOf,
+  type BackwardWork,
+  type FinishWork,
+  type ForwardWork,
+  type PackWork,
+  type PredictWork,
+  type RunWork,
+  type StartWork,
+  type UpdateWork,
+} from './program.ts';
+import { finalTerms, momentumTerms, type ChainState, type MomentumTerms, type Segment } from './schedule.ts';
+
+export type InputName = 'features' | 'gradientFeatures' | 'labels';
+
+/** What a plan must say about a training for its steps to run. */
+export type StepPlan = Pick<
+  Plan,
+  'layout' | 'hyperparameters' | 'grouping' | 'schedule' | 'segments' | 'iterations' | 'labels'
+>;
+
+/** What surrounds a step. */
+export interface StepIo<R> {
+  /** One of the owner's ciphertexts, which stays the property of the callee. */
+  input(name: InputName, shard: number, column: number): Promise<Ciphertext>;
+  /** An intermediate result at a level. It stays the property of the callee, and must live until the step ends. */
+  result(reference: R, level: number): Promise<Ciphertext>;
+  /** Takes over a result. Results come in order. */
+  write(result: Ciphertext): Promise<void>;
+}
+
+/** {@link StepIo} without waiting. */
+export interface ImmediateIo<R> {
+  input(name: InputName, shard: number, column: number): Ciphertext;
+  result(reference: R, level: number): Ciphertext;
+  write(result: Ciphertext): void;
+}
+
+type Request<R> =
+  | { readonly input: InputName; readonly shard: number; readonly column: number }
+  | { readonly result: R; readonly level: number }
+  | { readonly write: Ciphertext };
+
+/** Answers: the ciphertext that was asked for, or the one that was written. */
+type Circuits<R, Result = void> = Generator<Request<R>, Result, Ciphertext>;
+
+/**
+ * Runs one step of a training.
+ * @throws WireError when the work does not fit the plan, CircuitError, and what `io` throws
+ */
+export function runStep<R>(evaluator: Evaluator, plan: StepPlan, work: RunWork<R>, io: StepIo<R>): Promise<void> {
+  return serve(circuitsOf(evaluator, plan, work), io);
+}
+
+/** {@link runStep} without waiting. */
+export function runStepAtOnce<R>(evaluator: Evaluator, plan: StepPlan, work: RunWork<R>, io: ImmediateIo<R>): void {
+  serveAtOnce(circuitsOf(evaluator, plan, work), io);
+}
+
+/** Runs one step of a prediction. @throws WireError when the work does not fit the plan, and what `io` throws */
+export function runPrediction<R>(
+  evaluator: Evaluator,
+  plan: PredictionCircuits,
+  work: PredictWork<R>,
+  io: StepIo<R>,
+): Promise<void> {
+  return serve(prediction(evaluator, plan, work), io);
+}
+
+/** {@link runPrediction} without waiting. */
+export function runPredictionAtOnce<R>(
+  evaluator: Evaluator,
+  plan: PredictionCircuits,
+  work: PredictWork<R>,
+  io: ImmediateIo<R>,
+): void {
+  serveAtOnce(prediction(evaluator, plan, work), io);
+}
+
+type PredictionCircuits = Pick<PredictionPlan, 'layout' | 'model'>;
+
+async function serve<R>(circuits: Circuits<R>, io: StepIo<R>): Promise<void> {
+  try {
+    for (let next = circuits.next(); next.done !== true;) {
+      const request = next.value;
+      if ('input' in request) next = circuits.next(await io.input(request.input, request.shard, request.column));
+      else if ('result' in request) next = circuits.next(await io.result(request.result, request.level));
+      else {
+        await io.write(request.write);
+        next = circuits.next(request.write);
+      }
+    }
+  } finally {
+    // After an error the generator frees what it holds.
+    circuits.return();
+  }
+}
+
+function serveAtOnce<R>(circuits: Circuits<R>, io: ImmediateIo<R>): void {
+  for (let next = circuits.next(); next.done !== true;) {
+    const request = next.value;
+    if ('input' in request) next = circuits.next(io.input(request.input, request.shard, request.column));
+    else if ('result' in request) next = circuits.next(io.result(request.result, request.level));
+    else {
+      io.write(request.write);
+      next = circuits.next(request.write);
+    }
+  }
+}
+
+function circuitsOf<R>(evaluator: Evaluator, plan: StepPlan, work: RunWork<R>): Circuits<R> {
+  switch (work.kind) {
+    case 'start':
+      return start(evaluator, plan, work);
+    case 'forward':
+      return errors(evaluator, plan, work);
+    case 'backward':
+      return gradient(evaluator, plan, work);
+    case 'step':
+      return update(evaluator, plan, work);
+    case 'finish':
+      return finish(evaluator, plan, work);
+    case 'publish':
+      return publish(evaluator, work);
+    case 'pack':
+      return pack(evaluator, plan, work);
+  }
+}
+
+function* input<R>(name: InputName, shard: number, column: number): Circuits<R, Ciphertext> {
+  return yield { input: name, shard, column };
+}
+
+function* result<R>(reference: R, level: number): Circuits<R, Ciphertext> {
+  return yield { result: reference, level };
+}
+
+/** All cells of X of a shard. */
+function* featuresOf<R>({ layout }: Pick<StepPlan, 'layout'>, shard: number): Circuits<R, Ciphertext[]> {
+  const cells: Ciphertext[] = [];
+  for (let cell = 0; cell < layout.cells; cell++) cells.push(yield* input('features', shard, cell));
+  return cells;
+}
+
+function levelsOf({ iterations }: StepPlan, iteration: number): StepPlan['iterations'][number] {
+  const levels = iterations[iteration - 1];
+  if (levels === undefined) throw new WireError(`no iteration ${iteration}`, `1 to ${iterations.length}`);
+  return levels;
+}
+
+function* start<R>(evaluator: Evaluator, plan: StepPlan, work: StartWork): Circuits<R> {
+  const { layout, hyperparameters, labels } = plan;
+  const { sigmoid, initialWeight } = hyperparameters;
+  const { errors: level } = levelsOf(plan, 1);
+  for (const shard of work.shards) {
+    const features = yield* featuresOf(plan, shard);
+    yield {
+      write: startScores(evaluator, { layout, sigmoid, features, initialWeight, level, scale: labels.scale }),
+    };
+  }
+}
+
+function* errors<R>(evaluator: Evaluator, plan: StepPlan, work: ForwardWork<R>): Circuits<R> {
+  const { layout, hyperparameters, grouping, iterations } = plan;
+  const level = iterations[work.iteration - 1]?.weights;
+  if (level === undefined)
+    throw new WireError(`iteration ${work.iteration} has no forward task`, `2 to ${iterations.length} have`);
+  using scope = new DisposableStack();
+  const packed = yield* result(work.weights, level);
+  const weights = expand(evaluator, layout, packed, work.pair, grouping.pairsPerChain);
+  for (const block of weights) scope.use(block);
+  for (const shard of work.shards) {
+    const features = yield* featuresOf(plan, shard);
+    const labels = yield* input('labels', shard, work.pair);
+    yield { write: forward(evaluator, { layout, sigmoid: hyperparameters.sigmoid, features, weights, labels }) };
+  }
+}
+
+function* gradient<R>(evaluator: Evaluator, plan: StepPlan, work: BackwardWork<R>): Circuits<R> {
+  const { layout, hyperparameters } = plan;
+  const { errors: level } = levelsOf(plan, work.iteration);
+  const references = work.errors ?? work.scores;
+  if (references !== undefined && references.length !== work.shards.length)
+    throw new WireError(`${references.length} errors for ${work.shards.length} shards`);
+  using scope = new DisposableStack();
+  const errorsByShard: Ciphertext[] = [];
+  for (const [index, shard] of work.shards.entries()) {
+    if (work.errors !== undefined) {
+      errorsByShard.push(yield* result(at(work.errors, index, 'errors'), level));
+      continue;
+    }
+    const labels = yield* input('labels', shard, work.pair);
+    if (work.scores === undefined) {
+      errorsByShard.push(scope.use(evaluator.dropTo(labels, level)));
+    } else {
+      const scores = yield* result(at(work.scores, index, 'scores'), level);
+      errorsByShard.push(scope.use(startErrors(evaluator, hyperparameters.sigmoid, labels, scores)));
+    }
+  }
+  const gradientFeatures = new Map<number, Ciphertext[]>();
+  for (const block of work.blocks) {
+    if (block >= layout.blocks) throw new WireError(`there is no block ${block}`, `0 to ${layout.blocks - 1}`);
+    const cells: Ciphertext[] = [];
+    for (const shard of work.shards)
+      for (const cell of cellsOf(layout, block)) cells.push(yield* input('gradientFeatures', shard, cell));
+    gradientFeatures.set(block, cells);
+  }
+  yield { write: backward(evaluator, { layout, errors: errorsByShard, gradientFeatures }) };
+}
+
+interface Located<R> {
+  readonly reference: R;
+  readonly level: number;
+}
+
+/** A chain's segment, and its state with the level that each ciphertext is at. */
+function located<R>(
+  plan: StepPlan,
+  { segment: number, history, fresh }: UpdateWork<R> | FinishWork<R>,
+): { segment: Segment; state: ChainState<Located<R>> } {
+  const { segments } = plan;
+  const segment = segments[number];
+  if (segment === undefined) throw new WireError(`there is no segment ${number}`, `0 to ${segments.length - 1}`);
+  const top = levelsOf(plan, segment.first);
+  return {
+    segment,
+    state: {
+      history: history.map((reference, position) => ({
+        reference,
+        level: levelsOf(plan, segment.first + position).gradient,
+      })),
+      fresh:
+        fresh === undefined || top.weights === undefined
+          ? undefined
+          : {
+              weights: { reference: fresh.weights, level: top.weights },
+              momentum: { reference: fresh.momentum, level: top.gradient + 1 },
+            },
+    },
+  };
+}
+
+function* loadTerms<R>({ momentum }: MomentumTerms<Located<R>>): Circuits<R, MomentumTerm[]> {
+  const terms: MomentumTerm[] = [];
+  for (const { coefficient, weights } of momentum)
+    terms.push({ coefficient, weights: yield* result(weights.reference, weights.level) });
+  return terms;
+}
+
+function* update<R>(evaluator: Evaluator, plan: StepPlan, work: UpdateWork<R>): Circuits<R> {
+  const { layout, hyperparameters } = plan;
+  const { iterations, initialWeight } = hyperparameters;
+  const { segment, state } = located(plan, work);
+  const terms = momentumTerms(momentumSchedule(iterations), segment, work.iteration, state, initialWeight);
+  const { gradient: level } = levelsOf(plan, work.iteration);
+  const gradients: { pair: number; ciphertext: Ciphertext }[] = [];
+  for (const { pair, gradient: reference } of work.gradients)
+    gradients.push({ pair, ciphertext: yield* result(reference, level) });
+  const momentum = yield* loadTerms(terms);
+  yield {
+    write: nesterovStep(evaluator, {
+      layout,
+      pairs: at(chainsOf(plan), work.chain, 'chains'),
+      gradients,
+      factor: stepFactor(hyperparameters, layout.batchSize, work.iteration),
+      momentum,
+      constant: terms.constant,
+    }),
+  };
+}
+
+function* finish<R>(evaluator: Evaluator, plan: StepPlan, work: FinishWork<R>): Circuits<R> {
+  const { layout, hyperparameters, schedule } = plan;
+  const { iterations, initialWeight } = hyperparameters;
+  const { segment, state } = located(plan, work);
+  const terms = finalTerms(momentumSchedule(iterations), segment, state, initialWeight);
+  const newest = yield* result(at(work.history, work.history.length - 1, 'history'), schedule.modelLevel);
+  const momentum = yield* loadTerms(terms);
+  const pairs = at(chainsOf(plan), work.chain, 'chains');
+  yield { write: finalWeights(evaluator, { ...terms, layout, pairs, newest, momentum }) };
+}
+
+function* publish<R>(evaluator: Evaluator, work: { readonly weights: R; readonly level: number }): Circuits<R> {
+  yield { write: evaluator.dropTo(yield* result(work.weights, work.level), 0) };
+}
+
+function* pack<R>(evaluator: Evaluator, { layout, grouping }: StepPlan, work: PackWork<R>): Circuits<R> {
+  const chains: Ciphertext[] = [];
+  for (const reference of work.chains) chains.push(yield* result(reference, work.level));
+  const models = packModel(evaluator, layout, chains, grouping.pairsPerChain, work.to);
+  try {
+    for (let model = models.shift(); model !== undefined; model = models.shift()) yield { write: model };
+  } finally {
+    for (const model of models) model[Symbol.dispose]();
+  }
+}
+
+function* prediction<R>(evaluator: Evaluator, plan: PredictionCircuits, work: PredictWork<R>): Circuits<R> {
+  const { layout, model: expected } = plan;
+  if (work.pair >= layout.pairs) throw new WireError(`there is no pair ${work.pair}`, `0 to ${layout.pairs - 1}`);
+  const missing = work.shards.find((shard) => shard >= layout.shards);
+  if (missing !== undefined) throw new WireError(`there is no shard ${missing}`, `0 to ${layout.shards - 1}`);
+  const model = yield* result(work.model, expected.level);
+  // A larger scale leaves no room for the scores: only the owner would see that they are nonsense.
+  if (!(model.scale > 0 && model.scale <= expected.maxScale))
+    throw new WireError(`a model of scale ${model.scale}`, `at most ${expected.maxScale}`);
+  using scope = new DisposableStack();
+  const weights = expandModel(evaluator, layout, model, work.pair).map((block) => scope.use(block));
+  for (const shard of work.shards) {
+    const features = yield* featuresOf(plan, shard);
+    yield { write: predictScores(evaluator, { layout, features, weights }) };
+  }
+}
+
+/** One of the owner's ciphertexts. */
+export interface Input {
+  readonly name: InputName;
+  readonly shard: number;
+  readonly column: number;
+}
+
+/** The owner's ciphertexts that a step reads. */
+export function inputsOf(plan: Pick<StepPlan, 'layout'>, work: RunWork<unknown>): Input[] {
+  if (!('shards' in work)) return [];
+  const { layout } = plan;
+  const { shards } = work;
+  const ofAll = (name: InputName, columns: readonly number[]): Input[] =>
+    shards.flatMap((shard) => columns.map((column) => ({ name, shard, column })));
+  switch (work.kind) {
+    case 'start':
+      return ofAll('features', range(layout.cells));
+    case 'forward':
+      return [...ofAll('features', range(layout.cells)), ...ofAll('labels', [work.pair])];
+    case 'backward':
+      return [
+        ...(work.errors === undefined ? ofAll('labels', [work.pair]) : []),
+        ...work.blocks.flatMap((block) => ofAll('gradientFeatures', cellsOf(layout, block))),
+      ];
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Compares the records of jobs with the queues: adds entries that are missing (a submission or an answer that was cut
+ * off), and records failures that no other process recorded.
+ */
+import type { Queue } from 'bullmq';
+import { isFinal, JOB_STATES } from '@blindfit/protocol';
+import {
+  addSegment,
+  JOB_OPTIONS,
+  QUEUES,
+  RUNNING,
+  taskId,
+  type ChainData,
+  type JobData,
+  type JobStore,
+} from '@blindfit/queue';
+import type { Logger } from '@blindfit/service';
+import { finishJobIfDone } from './chain.ts';
+import type { SchedulerMetrics } from './metrics.ts';
+
+/** A submission is queued right after it is recorded. One that is older and not queued was cut off. */
+const GRACE_MS = 5_000;
+
+export interface ReconcileDependencies {
+  readonly jobs: Pick<JobStore, 'chains' | 'fail' | 'get' | 'isPlanned' | 'traceOf'> & {
+    readonly index: Pick<JobStore['index'], 'inStates'>;
+  };
+  readonly queue: Pick<Queue<JobData>, 'add' | 'getJob'>;
+  readonly chains: Pick<Queue<ChainData>, 'add' | 'getJob'>;
+  readonly metrics: Pick<SchedulerMetrics, 'jobEnded'>;
+  readonly logger: Pick<Logger, 'warn' | 'error'>;
+}
+
+/** Records that a job failed, once. */
+export async function recordFailure(
+  {
+    jobs,
+    metrics,
+    logger,
+  }: Pick<ReconcileDependencies, 'metrics' | 'logger'> & { readonly jobs: Pick<JobStore, 'fail'> },
+  id: string,
+  reason: string,
+): Promise<void> {
+  if (!(await jobs.fail(id, { code: 'JOB_FAILED', message: reason }))) return;
+  metrics.jobEnded('failed');
+  logger.error({ job: id, reason }, 'job failed');
+}
+
+/** All jobs that have not ended. */
+export async function reconcile(dependencies: ReconcileDependencies): Promise<void> {
+  const { jobs, queue, logger } = dependencies;
+  for (const id of await jobs.index.inStates(JOB_STATES.filter((state) => !isFinal(state)))) {
+    const view = await jobs.get(id);
+    if (view === undefined || isFinal(view.state)) continue;
+    const data = { job: view.id, manifest: view.manifest, ...(await jobs.traceOf(view.id)) };
+    const entry = await queue.getJob(view.id);
+    if (entry !== undefined && (await entry.isFailed())) {
+      await recordFailure(dependencies, view.id, entry.failedReason);
+    } else if (await jobs.isPlanned(view.id)) {
+      await reconcileChains(dependencies, data);
+    } else if (entry === undefined && Date.now() - Date.parse(view.createdAt) > GRACE_MS) {
+      await queue.add(QUEUES.jobs, data, { ...JOB_OPTIONS, jobId: view.id });
+      logger.warn({ job: view.id }, 'a recorded job was not in the queue; added');
+    }
+  }
+}
+
+async function reconcileChains(dependencies: ReconcileDependencies, data: JobData): Promise<void> {
+  const { jobs, queue, chains, logger } = dependencies;
+  for (const [chain, record] of (await jobs.chains(data.job)).entries()) {
+    if ((record?.phase ?? RUNNING) !== RUNNING) continue;
+    const segment = await chains.getJob(taskId(data.job, 'chain', chain, record?.segment ?? 0));
+    if (segment === undefined) {
+      await addSegment(chains, data, chain, record);
+      logger.warn({ job: data.job, chain }, 'a chain was not in the queue; added');
+    } else if (await segment.isFailed()) {
+      await recordFailure(dependencies, data.job, segment.failedReason);
+    }
+  }
+  await finishJobIfDone(dependencies, data);
+  const finish = await queue.getJob(taskId(data.job, 'finish'));
+  if (finish !== undefined && (await finish.isFailed()))
+    await recordFailure(dependencies, data.job, finish.failedReason);
+}
