@@ -209,6 +209,7 @@ describe('what decrypts stays with the owner', () => {
     'cli/',
     'demo/',
     'bench/',
+    'examples/',
   ];
 
   for (const { directory } of packages.filter((each) =>

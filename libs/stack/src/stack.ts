@@ -104,7 +104,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
   const keyMemory = variables.keyMemoryMb.default?.(process.env) ?? 1024;
   const env: NodeJS.ProcessEnv = {
     // Half of the memory is a default for one worker, not for each of several.
-    BLINDFIT_KEY_MEMORY_MB: String(Math.max(64, Math.floor(keyMemory / workers))),
+    BLINDFIT_KEY_MEMORY_MB: String(Math.max(64, Math.floor(keyMemory / Math.max(1, workers)))),
     ...process.env,
     BLINDFIT_REDIS_URL: redisUrl,
     BLINDFIT_STORE: storeUrl,
