@@ -1,6 +1,7 @@
 export { at, required, valueOf } from './at.ts';
 export { backoffMs } from './backoff.ts';
 export { builtinModule } from './builtin.ts';
+export { defined } from './defined.ts';
 export {
   digestOf,
   digestOfHex,

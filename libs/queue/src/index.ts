@@ -8,13 +8,13 @@ export {
   QUEUE_METRICS,
   TASK_OPTIONS,
   JOB_OPTIONS,
-  CHAIN_OPTIONS,
   openQueue,
   addSegment,
 } from './queues.ts';
-export { STATE_SPAN, stateScore, type JobCounts, JobIndex } from './job-index.ts';
-export { TASK_KINDS, type TaskFigures, type JobFigures, readTotals, figuresOf } from './job-figures.ts';
-export { type NewJob, type TaskRecord, JobStore } from './job-store.ts';
+export { type JobCounts, JobIndex } from './job-index.ts';
+export { TASK_KINDS, type TaskFigures, type JobFigures } from './job-figures.ts';
+export { type NewJob, type TaskRecord } from './job-record.ts';
+export { JobStore } from './job-store.ts';
 export { type ChangeListener, JobChanges } from './changes.ts';
 export { type Piece, spanOfEntry, traceJobs, traceEntry, traceRefresh, inTask, inStep, tracePhases } from './traces.ts';
 export { type ClusterSources, addClusterMetrics } from './cluster-metrics.ts';

@@ -3,37 +3,12 @@
  * over all jobs cost the same however many there are.
  */
 import type { ChainableCommander } from 'ioredis';
+import { required } from '@blindfit/base';
 import { isFinal, JOB_STATES, type JobState } from '@blindfit/protocol';
 import type { Connection } from './connection.ts';
 import type { Keys } from './names.ts';
-
-/** Longer than any time in milliseconds since the epoch: states do not overlap on the axis of scores. */
-export const STATE_SPAN = 1e13;
-
-/** Where the scores of a state begin; the time of creation, or of the end, is added. */
-export function stateScore(state: JobState): number {
-  return JOB_STATES.indexOf(state) * STATE_SPAN;
-}
-
-/** Where they end, exclusive, as Redis wants it. */
-function endOf(state: JobState): string {
-  return `(${stateScore(state) + STATE_SPAN}`;
-}
-
-/**
- * Makes the sets anew from the records of a version that kept none. Nothing says since when their jobs wait: from now
- * on. KEYS: index, states, awaiting, progress. ARGV: prefix of records, time, then the states.
- */
-const REBUILD = `
-local score = {}
-for i = 3, #ARGV do score[ARGV[i]] = (i - 3) * ${STATE_SPAN} end
-for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  local fields = redis.call('HMGET', ARGV[1] .. id, 'state', 'createdAt', 'finishedAt')
-  local base = score[fields[1] or ''] or #ARGV * ${STATE_SPAN}
-  redis.call('ZADD', KEYS[2], base + tonumber(fields[3] or fields[2] or 0), id)
-  if fields[1] == 'running' then redis.call('ZADD', KEYS[4], 'NX', ARGV[2], id) end
-  if fields[1] == 'awaiting-refresh' then redis.call('ZADD', KEYS[3], 'NX', ARGV[2], id) end
-end`;
+import type { Scripts } from './scripts.ts';
+import { endOfScores, stateScore } from './state-scores.ts';
 
 /** Figures over all jobs. */
 export interface JobCounts {
@@ -46,10 +21,10 @@ export interface JobCounts {
 }
 
 export class JobIndex {
-  readonly #redis: Connection;
+  readonly #redis: Connection & Scripts;
   readonly #keys: Keys;
 
-  constructor(redis: Connection, keys: Keys) {
+  constructor(redis: Connection & Scripts, keys: Keys) {
     this.#redis = redis;
     this.#keys = keys;
   }
@@ -59,7 +34,7 @@ export class JobIndex {
     const now = Date.now();
     const [awaiting, progress, ...counts] = await this.#ask((pipeline) => {
       pipeline.zrange(this.#keys.awaiting, '0', '0', 'WITHSCORES').zrange(this.#keys.progress, '0', '0', 'WITHSCORES');
-      for (const state of JOB_STATES) pipeline.zcount(this.#keys.states, stateScore(state), endOf(state));
+      for (const state of JOB_STATES) pipeline.zcount(this.#keys.states, stateScore(state), endOfScores(state));
     });
     const age = (oldest: unknown): number => {
       const since = (oldest as string[])[1];
@@ -102,7 +77,7 @@ export class JobIndex {
       for (const state of states) {
         pipeline.zrevrangebyscore(
           this.#keys.states,
-          endOf(state),
+          endOfScores(state),
           stateScore(state) + (isFinal(state) ? endedSince : 0),
           'WITHSCORES',
           'LIMIT',
@@ -114,7 +89,7 @@ export class JobIndex {
     return states.flatMap((state, i) => {
       const flat = replies[i] as string[];
       return Array.from({ length: flat.length / 2 }, (_, at) => ({
-        id: flat[2 * at] ?? '',
+        id: required(flat[2 * at], `id ${at} of the jobs ${state}`),
         state,
         time: Number(flat[2 * at + 1]) - stateScore(state),
       }));
@@ -125,17 +100,19 @@ export class JobIndex {
   async #ask(questions: (pipeline: ChainableCommander) => void, rebuilt = false): Promise<unknown[]> {
     const pipeline = this.#redis.pipeline().zcard(this.#keys.index).zcard(this.#keys.states);
     questions(pipeline);
-    const [all, known, ...replies] = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
-      if (error !== null) throw error;
-      return reply;
-    });
-    if (all === known || rebuilt) return replies;
+    const [jobs, indexed, ...replies] = required((await pipeline.exec()) ?? undefined, 'the answer of a pipeline').map(
+      ([error, reply]) => {
+        if (error !== null) throw error;
+        return reply;
+      },
+    );
+    if (jobs === indexed || rebuilt) return replies;
     await this.#rebuild(Date.now());
     return this.#ask(questions, true);
   }
 
   async #rebuild(now: number): Promise<void> {
     const { index, states, awaiting, progress } = this.#keys;
-    await this.#redis.eval(REBUILD, 4, index, states, awaiting, progress, this.#keys.job(''), now, ...JOB_STATES);
+    await this.#redis.blindfitRebuildIndex(index, states, awaiting, progress, this.#keys.job(''), now);
   }
 }

@@ -1,5 +1,6 @@
 /** BullMQ's queues with the options every service must agree on. */
 import { Queue, type JobsOptions } from 'bullmq';
+import { defined } from '@blindfit/base';
 import type { ChainHistory } from '@blindfit/protocol';
 import type { ChainRecord } from './chain-record.ts';
 import type { Connection } from './connection.ts';
@@ -10,7 +11,7 @@ export interface JobData {
   readonly job: string;
   readonly manifest: string;
   /** The span of the request that submitted the job, where that was traced. */
-  readonly traceparent?: string;
+  readonly traceparent?: string | undefined;
 }
 
 /** One segment of one chain. `history` grows as it goes: where it goes on after a crash. */
@@ -44,7 +45,6 @@ export const TASK_OPTIONS: JobsOptions = {
   failParentOnFailure: true,
 };
 export const JOB_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type: 'exponential', delay: 500 } };
-export const CHAIN_OPTIONS = JOB_OPTIONS;
 
 export function openQueue<Data>(name: keyof typeof QUEUES, connection: Connection, prefix: string): Queue<Data> {
   return new Queue<Data>(QUEUES[name], { connection, prefix });
@@ -57,15 +57,15 @@ export async function addSegment(
   chain: number,
   record: ChainRecord | undefined,
 ): Promise<void> {
-  const segment = record?.segment ?? 0;
-  const data: ChainData = {
+  const { segment = 0 } = record ?? {};
+  const data = defined<ChainData>({
     job,
     manifest,
-    ...(traceparent === undefined ? {} : { traceparent }),
+    traceparent,
     chain,
     segment,
     history: [],
-    ...(record?.fresh === undefined ? {} : { fresh: record.fresh }),
-  };
-  await chains.add('segment', data, { ...CHAIN_OPTIONS, jobId: taskId(job, 'chain', chain, segment) });
+    fresh: record?.fresh,
+  });
+  await chains.add('segment', data, { ...JOB_OPTIONS, jobId: taskId(job, 'chain', chain, segment) });
 }

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { Worker } from 'bullmq';
 import { chromium } from 'playwright-core';
-import { CHAIN_OPTIONS, openQueue, TASK_OPTIONS, type ChainData } from '@blindfit/queue';
+import { JOB_OPTIONS, openQueue, TASK_OPTIONS, type ChainData } from '@blindfit/queue';
 import { ConfigError } from '@blindfit/service';
 import { startApi } from '../src/start.ts';
 import { problemOf } from './answers.ts';
@@ -43,7 +43,7 @@ async function withEntries(t: TestContext): Promise<Service> {
   await chains.add(
     'segment',
     { job: JOB, manifest: digest('a'), chain: 1, segment: 2, history: [digest('b')] },
-    { ...CHAIN_OPTIONS, jobId: `${JOB}.chain.1.2` },
+    { ...JOB_OPTIONS, jobId: `${JOB}.chain.1.2` },
   );
   const common = { job: JOB, manifest: digest('a'), iteration: 3, pair: 2 };
   await tasks.add(

@@ -1,0 +1,48 @@
+/** What the record of a job is made of. */
+import type { JobKind, JobView, TaskResult } from '@blindfit/protocol';
+import type { ChainRecord } from './chain-record.ts';
+
+/** What is known of a job from the moment it is accepted. */
+export type NewJob = Pick<JobView, 'id' | 'manifest' | 'shape' | 'hyperparameters' | 'parameters'> & {
+  /** @default train */
+  readonly kind?: JobKind;
+  readonly name?: string;
+  /** Of a prediction: the training job, and its packed model as it was at submission. */
+  readonly model?: { readonly job: string; readonly digests: readonly string[] };
+  readonly tasksTotal: number;
+  readonly levels: number;
+  /** Of pairs of classes that advance together; a prediction counts as one. */
+  readonly chains: number;
+  /** The span of the request that submitted it, where that was traced. */
+  readonly traceparent?: string;
+};
+
+/** One finished task, as progress and timings need it. */
+export interface TaskRecord extends Omit<TaskResult, 'outputs'> {
+  readonly kind: string;
+  readonly iteration: number;
+  /** Pair of classes, absent when the task serves all. */
+  readonly pair?: number;
+}
+
+/** The job as it was submitted: the field `job` of its record. */
+export function jobIn(fields: Readonly<Record<string, string>>): Omit<NewJob, 'id'> | undefined {
+  return fields['job'] === undefined ? undefined : (JSON.parse(fields['job']) as Omit<NewJob, 'id'>);
+}
+
+/** A field that counts or measures something: 0 until it is first written. */
+export function numberIn(fields: Readonly<Record<string, string>>, name: string): number {
+  const { [name]: text = '0' } = fields;
+  return Number(text);
+}
+
+export function iterationsOf({ kind, hyperparameters }: Pick<NewJob, 'kind' | 'hyperparameters'>): number {
+  return kind === 'predict' ? 1 : hyperparameters.iterations;
+}
+
+export function chainRecords(fields: Readonly<Record<string, string>>, chains: number): (ChainRecord | undefined)[] {
+  return Array.from({ length: chains }, (_, chain) => {
+    const raw = fields[`chain:${chain}`];
+    return raw === undefined ? undefined : (JSON.parse(raw) as ChainRecord);
+  });
+}

@@ -1,0 +1,20 @@
+--[[
+  Moves a job to another state. A final state never changes again, and only a queued job starts to run.
+  KEYS: 1 record, 2 states, 3 awaiting, 4 progress
+  ARGV: 1 state, 2 id, 3 time, then field and value of what is recorded with the state
+  Returns 1, or 0 when nothing changed.
+]]
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state or FINAL[state] then return 0 end
+if ARGV[1] == 'running' and state ~= 'queued' then return 0 end
+redis.call('HSET', KEYS[1], 'state', ARGV[1])
+for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+if ARGV[1] == 'running' then
+  redis.call('ZADD', KEYS[2], SCORE['running'] + (redis.call('HGET', KEYS[1], 'createdAt') or 0), ARGV[2])
+  redis.call('ZADD', KEYS[4], ARGV[3], ARGV[2])
+else
+  redis.call('ZADD', KEYS[2], SCORE[ARGV[1]] + ARGV[3], ARGV[2])
+  redis.call('ZREM', KEYS[3], ARGV[2])
+  redis.call('ZREM', KEYS[4], ARGV[2])
+end
+return 1
