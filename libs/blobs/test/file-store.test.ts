@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { test } from 'node:test';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readFile, readlink, utimes, writeFile, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { test, type TestContext } from 'node:test';
 import { digestOf, type Digest } from '@blindfit/base';
 import { FileBlobStore, StorageFullError, openBlobStore } from '@blindfit/blobs';
 import { chunked, filesUnder, randomBlob, readAll, temporaryDirectory } from './support.ts';
@@ -256,4 +257,43 @@ test('openBlobStore picks by URL and explains what it cannot open', async (t) =>
 test('a digest that was never checked cannot leave the directory', async (t) => {
   const store = await FileBlobStore.open(await temporaryDirectory(t));
   assert.throws(() => store.pathOf('sha256:../../../etc/passwd' as Digest), { code: 'INVALID_DIGEST' });
+});
+
+/** What `put` syncs, in order, and whether the blob was in its place then. */
+async function syncedBy(t: TestContext, durable: boolean): Promise<{ synced: string[]; path: string; root: string }> {
+  const root = await temporaryDirectory(t);
+  const store = await FileBlobStore.open(root, { durable });
+  const { bytes, digest } = randomBlob(10);
+  const path = store.pathOf(digest);
+  const file = await open(root);
+  const prototype = Object.getPrototypeOf(file) as FileHandle;
+  await file.close();
+  const synced: string[] = [];
+  t.mock.method(prototype, 'sync', async function (this: FileHandle) {
+    const kind = (await this.stat()).isDirectory() ? 'directory' : 'file';
+    const where = await readlink(`/proc/self/fd/${this.fd}`);
+    synced.push(
+      `${kind} ${where.endsWith('.part') ? 'part' : where}, blob ${existsSync(path) ? 'in place' : 'missing'}`,
+    );
+  });
+  await store.put(digest, bytes);
+  t.mock.restoreAll();
+  return { synced, path, root };
+}
+
+test(
+  'put syncs the bytes before the rename, and the directories after it',
+  { skip: process.platform !== 'linux' },
+  async (t) => {
+    const { synced, path, root } = await syncedBy(t, true);
+    assert.deepEqual(synced, [
+      'file part, blob missing',
+      `directory ${dirname(path)}, blob in place`,
+      `directory ${join(root, 'blobs', 'sha256')}, blob in place`,
+    ]);
+  },
+);
+
+test('a cache syncs nothing', async (t) => {
+  assert.deepEqual((await syncedBy(t, false)).synced, []);
 });

@@ -221,7 +221,7 @@ test('a full store is 507', async (t) => {
   }
 });
 
-test('bytes are on disk before the upload is over, and a client that goes away leaves nothing', async (t) => {
+test('bytes are written while they come, and a client that goes away leaves nothing', async (t) => {
   const { port, root } = await setup(t);
   const { bytes, digest } = randomBlob(800_000);
   const socket = await startUpload(port, `/v1/blobs/${digest}`, bytes.length, bytes.subarray(0, 600_000));
