@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { BlindfitClient } from '@blindfit/client';
 import { createDataset } from '@blindfit/data';
 import { prepareData, train } from '@blindfit/owner';
+import { directoryKeys } from '@blindfit/owner/node';
 import { startStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { startWorker } from '@blindfit/worker';
@@ -41,7 +42,7 @@ const data = prepareData({
 const client = new BlindfitClient({ server: stack.url, token: stack.token });
 try {
   const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 2 };
-  const report = await train(client, { data, hyperparameters, keysDirectory: join(directory, 'keys') });
+  const report = await train(client, { data, hyperparameters, keys: directoryKeys(join(directory, 'keys')) });
   console.log(`accuracy on the training data: ${(100 * report.accuracy.encrypted.train).toFixed(0)} %`);
 
   // Every service of Blindfit counts its work for Prometheus.

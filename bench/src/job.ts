@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BlindfitClient } from '@blindfit/client';
 import { train as trainEncrypted, type TrainingReport } from '@blindfit/owner';
+import { directoryKeys } from '@blindfit/owner/node';
 import { startStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { print } from './measure.ts';
@@ -85,7 +86,7 @@ async function measureOn(directory: string, dataDir: string, threads: number, ru
       trainEncrypted(client, {
         data,
         hyperparameters: DEFAULT_HYPERPARAMETERS,
-        keysDirectory: join(directory, 'keys'),
+        keys: directoryKeys(join(directory, 'keys')),
       });
     const first = await train();
     const reports: TrainingReport[] = [];

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BlindfitClient } from '@blindfit/client';
 import { train as trainEncrypted, type TrainingData } from '@blindfit/owner';
+import { directoryKeys } from '@blindfit/owner/node';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { print } from './measure.ts';
@@ -123,7 +124,11 @@ async function stackOf(dataDir: string, endpoint: string): Promise<RunningStack>
 async function train(stack: RunningStack, data: TrainingData, keysDirectory: string): Promise<number> {
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   try {
-    const report = await trainEncrypted(client, { data, hyperparameters: DEFAULT_HYPERPARAMETERS, keysDirectory });
+    const report = await trainEncrypted(client, {
+      data,
+      hyperparameters: DEFAULT_HYPERPARAMETERS,
+      keys: directoryKeys(keysDirectory),
+    });
     return report.seconds.train;
   } finally {
     await client.close();

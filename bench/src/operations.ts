@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CONJUGATION, unwrap, type Ciphertext, type OperationCounts, type WireFields } from '@blindfit/he';
 import { SealEvaluator, type SealKeys } from '@blindfit/he/seal';
-import { openKeyset, type Keyset } from '@blindfit/owner';
+import type { Keyset } from '@blindfit/owner';
+import { openKeyset } from '@blindfit/owner/node';
 import {
   backward,
   cellsOf,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { BlindfitClient } from '@blindfit/client';
 import { createDataset } from '@blindfit/data';
 import { prepareData, train, type TrainingData } from '@blindfit/owner';
+import { directoryKeys } from '@blindfit/owner/node';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid } from '@blindfit/training';
 import { print } from './measure.ts';
@@ -42,7 +43,7 @@ async function iterations(): Promise<void> {
       hyperparameters: { ...DEFAULT_HYPERPARAMETERS, iterations: ITERATIONS, sigmoid: fitSigmoid(1, 8) },
       precision: 0.1,
       refreshEvery: 1,
-      keysDirectory: join(directory, 'keys'),
+      keys: directoryKeys(join(directory, 'keys')),
       onSubmitted: (submitted) => {
         job = submitted.id;
       },
@@ -92,7 +93,7 @@ async function samples(): Promise<void> {
           data: dataOf(count, 63, 4),
           hyperparameters: DEFAULT_HYPERPARAMETERS,
           refreshEvery: 1,
-          keysDirectory: join(directory, 'keys'),
+          keys: directoryKeys(join(directory, 'keys')),
         });
         rows.push([
           String(count),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { BlindfitClient } from '@blindfit/client';
 import { CountingEvaluator } from '@blindfit/he';
 import { train as trainEncrypted, type TrainingReport } from '@blindfit/owner';
+import { directoryKeys } from '@blindfit/owner/node';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import {
   choosePlan,
@@ -132,7 +133,7 @@ async function train(
   });
   const client = new BlindfitClient({ server: stack.url, token: stack.token });
   const training = (of: Hyperparameters): Promise<TrainingReport> =>
-    trainEncrypted(client, { data, hyperparameters: of, keysDirectory: join(directory, 'keys'), refreshEvery });
+    trainEncrypted(client, { data, hyperparameters: of, keys: directoryKeys(join(directory, 'keys')), refreshEvery });
   try {
     // Two iterations bring the keys into every thread.
     await training({ ...hyperparameters, iterations: refreshEvery + 1 });

@@ -10,14 +10,8 @@ import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ApiProblemError, type BlindfitClient } from '@blindfit/client';
 import { applyPreprocessing, createDataset, parseModel, parsePreprocessing, withBias } from '@blindfit/data';
-import {
-  decryptScores,
-  encryptSamples,
-  openKeyset,
-  predictManifestFor,
-  type Keyset,
-  type Samples,
-} from '@blindfit/owner';
+import { decryptScores, encryptSamples, predictManifestFor, type Keyset, type Samples } from '@blindfit/owner';
+import { openKeyset } from '@blindfit/owner/node';
 import { planManifest, type PredictManifest } from '@blindfit/protocol';
 import type { RunningStack } from '@blindfit/stack';
 import { predictionPlan, type Plan, type PredictionPlan } from '@blindfit/training';

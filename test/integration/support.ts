@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BlindfitClient } from '@blindfit/client';
-import { encryptJob, manifestFor, openKeyset, type TrainingSet, type Keyset } from '@blindfit/owner';
+import { encryptJob, manifestFor, type TrainingSet, type Keyset } from '@blindfit/owner';
+import { openKeyset } from '@blindfit/owner/node';
 import { isFinal, type JobView, type Manifest } from '@blindfit/protocol';
 import { startStack, type RunningStack, type StackOptions } from '@blindfit/stack';
 import {

@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import { serialiseModel } from '@blindfit/data';
 import { readFeatures } from '@blindfit/images';
 import { attach, readTicket, scorableOf, type AttachReport } from '@blindfit/owner';
+import { directoryKeys } from '@blindfit/owner/node';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { defaultDataDir } from '../data-dir.ts';
 import { UsageError } from '../errors.ts';
@@ -49,15 +50,15 @@ export function register(program: Command): void {
       if (flags.patience !== undefined && flags.validation === undefined)
         throw new UsageError('--patience needs held-out data', 'give --validation FILE');
       await checkOutput('--out', flags.out);
-      const keysDirectory = flags.keys ?? join(defaultDataDir(), 'keys');
-      const ticket = await readTicket(keysDirectory, id);
+      const keys = directoryKeys(flags.keys ?? join(defaultDataDir(), 'keys'));
+      const ticket = await readTicket(keys, id);
       const validation =
         flags.validation === undefined ? undefined : scorableOf(await readFeatures(flags.validation), ticket);
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
       const { patience } = flags;
       const report = await withClient(flags, (client) =>
         withInterrupt((signal) =>
-          attach(client, { ticket, keysDirectory, validation, patience, signal, ...shownBy(progress) }),
+          attach(client, { ticket, keys, validation, patience, signal, ...shownBy(progress) }),
         ).finally(() => progress.finish()),
       );
       await writeOutput('--out', flags.out, serialiseModel(report.model));

@@ -4,10 +4,12 @@ import { preprocessingName, readIdxImages, withLabels, type IdxImages, type Labe
 import { digitFiles, type Split } from '@blindfit/demo';
 import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/images';
 import { prepareData, preprocessingOf, train } from '@blindfit/owner';
+import { directoryKeys } from '@blindfit/owner/node';
 import { renderReport, type SampleImage } from '@blindfit/report';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';
+import { withServer } from '../library/server.ts';
 import { Progress } from '../progress.ts';
 import { withTemporaryDirectory } from '../temporary.ts';
 import { shownBy } from '../train/display.ts';
@@ -15,7 +17,6 @@ import { number } from '../train/flags.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 import { reportPage } from '../train/report-page.ts';
 import { reportJson, reportTable } from '../train/report.ts';
-import { withServer } from '../train/server.ts';
 
 /** The paper's number of training images. */
 const TRAINING_IMAGES = 128;
@@ -55,11 +56,11 @@ export function register(program: Command): void {
       say(`${classes} classes, ${DEFAULT_HYPERPARAMETERS.iterations} iterations, ${threads} threads`);
       const report = await withInterrupt((signal) =>
         withTemporaryDirectory('blindfit-keys-', (keysDirectory) =>
-          withServer({ threads }, say, signal, (client, running) =>
+          withServer({ threads, onLog: say, signal }, (client, running) =>
             train(client, {
               data,
               hyperparameters: DEFAULT_HYPERPARAMETERS,
-              keysDirectory,
+              keys: directoryKeys(keysDirectory),
               name: 'demo',
               signal: running,
               ...shownBy(progress),

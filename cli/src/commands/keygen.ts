@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { hyperparametersOf, openKeyset, planChoicesOf, type TrainingChoices } from '@blindfit/owner';
+import { hyperparametersOf, planChoicesOf, type TrainingChoices } from '@blindfit/owner';
+import { openKeyset } from '@blindfit/owner/node';
 import { choosePlan } from '@blindfit/training';
 import { defaultDataDir } from '../data-dir.ts';
 import { formatBytes, formatSeconds } from '../format.ts';

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { modelFeatures, type Dataset } from '@blindfit/data';
 import { predict as predictEncryptedScores, rawFeatures, readTicket, servablePlan } from '@blindfit/owner';
+import { directoryKeys } from '@blindfit/owner/node';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { defaultDataDir } from '../data-dir.ts';
 import { UsageError } from '../errors.ts';
@@ -125,8 +126,8 @@ async function predictClear(flags: PredictFlags, progress: Progress): Promise<Pr
 }
 
 async function predictEncrypted(flags: PredictFlags, progress: Progress): Promise<Predictions> {
-  const keysDirectory = flags.keys ?? join(defaultDataDir(), 'keys');
-  const ticket = await readTicket(keysDirectory, flags.job ?? '');
+  const keys = directoryKeys(flags.keys ?? join(defaultDataDir(), 'keys'));
+  const ticket = await readTicket(keys, flags.job ?? '');
   return await withClient(flags, (client) =>
     withInterrupt(async (signal) => {
       const plan = await servablePlan(client, ticket);
@@ -140,7 +141,7 @@ async function predictEncrypted(flags: PredictFlags, progress: Progress): Promis
       const scores = await predictEncryptedScores(client, {
         ticket,
         plan,
-        keysDirectory,
+        keys,
         data,
         name: flags.name,
         signal,

@@ -1,29 +1,19 @@
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { serialiseModel, type PreprocessingChoice } from '@blindfit/data';
-import {
-  hyperparametersOf,
-  planRequestOf,
-  prepareData,
-  preprocessingOf,
-  train,
-  type TrainingChoices,
-} from '@blindfit/owner';
-import { renderReport } from '@blindfit/report';
-import { choosePlan } from '@blindfit/training';
+import { hyperparametersOf, type TrainingChoices } from '@blindfit/owner';
 import { clientSettings } from '../connect.ts';
-import { defaultDataDir } from '../data-dir.ts';
 import { UsageError } from '../errors.ts';
 import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
 import { withInterrupt } from '../interrupt.ts';
+import { connect } from '../library/connect.ts';
+import { train } from '../library/train.ts';
 import { Progress } from '../progress.ts';
 import { shownBy } from '../train/display.ts';
 import { addHyperparameterFlags, number, preprocessingOption } from '../train/flags.ts';
 import { addValidationImageFlags, loadData, type DataFlags } from '../train/load.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
-import { reportPage } from '../train/report-page.ts';
 import { reportJson, reportTable } from '../train/report.ts';
-import { withServer } from '../train/server.ts';
 
 interface TrainFlags extends TrainingChoices, DataFlags {
   readonly preprocess?: PreprocessingChoice;
@@ -118,62 +108,40 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
       const { training, validation, source, pictures } = await withInterrupt((signal) =>
         loadData(flags, progress, signal).finally(() => progress.finish()),
       );
-      const classes = flags.classes?.split(',').map((label) => label.trim());
-      const data = prepareData({
-        training,
-        validation,
-        preprocessing: preprocessingOf(flags.preprocess, flags.preset, training),
-        classes,
-      });
-      const request = {
-        data,
-        hyperparameters,
-        keysDirectory: flags.keys ?? join(defaultDataDir(), 'keys'),
-        precision: flags.precision,
-        refreshEvery: flags.refreshEvery,
-        modelLevel: flags.servable === true ? (1 as const) : undefined,
-        patience: flags.patience,
-        name: flags.name,
-        backbone: hasImages(flags) ? (flags.backbone ?? DEFAULT_BACKBONE) : undefined,
-        ...shownBy(progress),
-      };
-      // What no parameters can carry is said before anything is started for it.
-      choosePlan(planRequestOf(request));
-      const report = await withInterrupt((signal) =>
-        withServer(
-          { server, token, threads: flags.threads },
-          (line) => progress.log(line),
+      const client = server === undefined ? undefined : connect(server, { token });
+      const model = await withInterrupt((signal) =>
+        train({
+          ...flags,
+          features: training,
+          validation,
+          classes: flags.classes?.split(',').map((label) => label.trim()),
+          server: client,
+          backbone: hasImages(flags) ? (flags.backbone ?? DEFAULT_BACKBONE) : undefined,
           signal,
-          (client, running) => train(client, { ...request, signal: running }),
-        ).finally(() => progress.finish()),
+          ...shownBy(progress),
+        }).finally(async () => {
+          progress.finish();
+          await client?.close();
+        }),
       );
-      await writeOutput('--out', flags.out, serialiseModel(report.model));
+      const { details, data } = model;
+      await writeOutput('--out', flags.out, serialiseModel(model.model));
       if (flags.report !== undefined) {
-        const title = flags.name ?? basename(source);
-        await writeOutput(
-          '--report',
-          flags.report,
-          renderReport(
-            await reportPage({
-              title,
-              report,
-              data,
-              hyperparameters,
-              ...(pictures === undefined
-                ? {}
-                : { name: (index) => pictures.name(index), images: (index) => pictures.image(index) }),
-            }),
-          ),
-        );
+        const page = await model.html({
+          title: flags.name ?? basename(source),
+          name: pictures && ((index) => pictures.name(index)),
+          image: pictures && ((index) => pictures.image(index)),
+        });
+        await writeOutput('--report', flags.report, page);
       }
-      const json = `${JSON.stringify(reportJson(report, data, hyperparameters), undefined, 2)}\n`;
+      const json = `${JSON.stringify(reportJson(details, data, hyperparameters), undefined, 2)}\n`;
       if (flags.json === '-') {
         process.stdout.write(json);
         return;
       }
       if (flags.json !== undefined) await writeOutput('--json', flags.json, json);
       process.stdout.write(
-        `${reportTable(report, data)}\n\nmodel: ${flags.out}\n${flags.report === undefined ? '' : `report: ${flags.report}\n`}`,
+        `${reportTable(details, data)}\n\nmodel: ${flags.out}\n${flags.report === undefined ? '' : `report: ${flags.report}\n`}`,
       );
     });
 }

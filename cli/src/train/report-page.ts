@@ -25,9 +25,9 @@ export interface PageRequest {
   readonly data: TrainingData;
   readonly hyperparameters: Hyperparameters;
   /** What people call a held-out sample (a training sample, if none is held out). @default `sample 17`, counted from 1 */
-  readonly name?: (index: number) => string;
+  readonly name?: ((index: number) => string) | undefined;
   /** Its image; asked for the few samples that are shown. @default samples are listed without images */
-  readonly images?: (index: number) => Promise<SampleImage>;
+  readonly images?: ((index: number) => Promise<SampleImage>) | undefined;
 }
 
 /** @param now time that the page is dated */

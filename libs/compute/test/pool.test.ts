@@ -6,7 +6,8 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { digestOf, parseDigest, type Digest } from '@blindfit/base';
-import { decryptModel, trainEncryptedLocally } from '@blindfit/owner';
+import { decryptModel } from '@blindfit/owner';
+import { trainEncryptedLocally } from '@blindfit/owner/node';
 import { expectedError } from '@blindfit/training';
 import { TaskCancelledError, TaskError, type PoolOptions, type ThreadPool } from '../src/index.ts';
 import {

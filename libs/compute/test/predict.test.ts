@@ -10,11 +10,11 @@ import {
   decryptScores,
   encryptSamples,
   ModelError,
-  openKeyset,
   predictManifestFor,
   type Keyset,
   type Samples,
 } from '@blindfit/owner';
+import { openKeyset } from '@blindfit/owner/node';
 import { canonicalJson, planPrediction, type PredictManifest, type PredictTask } from '@blindfit/protocol';
 import { derivePredictionPlan, predictionSteps, type PredictionPlan } from '@blindfit/training';
 import { TaskError } from '../src/index.ts';

@@ -9,15 +9,8 @@ import { at, digestOf, parseDigest, valueOf, type Digest } from '@blindfit/base'
 import { FileBlobStore } from '@blindfit/blobs';
 import { addOperations, noOperations, type OperationCounts, type Ring } from '@blindfit/he';
 import { resolveEvaluator, type ResolvedEvaluator } from '@blindfit/he/native';
-import {
-  encryptJob,
-  manifestFor,
-  openKeyset,
-  RefreshSession,
-  stepBound,
-  type TrainingSet,
-  type Keyset,
-} from '@blindfit/owner';
+import { encryptJob, manifestFor, RefreshSession, stepBound, type TrainingSet, type Keyset } from '@blindfit/owner';
+import { openKeyset } from '@blindfit/owner/node';
 import { canonicalJson, type BackwardTask, type Manifest, type TaskResult } from '@blindfit/protocol';
 import {
   bind,

@@ -1,5 +1,4 @@
 /** Encrypts the training data of a job, ciphertext by ciphertext, so that any amount of it fits in memory. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { digestOf, type Digest } from '@blindfit/base';
 import { wrap } from '@blindfit/he';
 import type { Manifest } from '@blindfit/protocol';
@@ -16,6 +15,7 @@ import {
 } from '@blindfit/training';
 import { JobDataError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
+import { nextTurn } from './next-turn.ts';
 
 /** Preprocessed training data in the clear. It never leaves the owner's machine. */
 export interface TrainingSet {

@@ -1,11 +1,11 @@
 /** Encrypts the samples of a prediction, ciphertext by ciphertext, so that any number of them fits in memory. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { digestOf, type Digest } from '@blindfit/base';
 import { wrap } from '@blindfit/he';
 import { encodeFeatures, type PredictionPlan } from '@blindfit/training';
 import type { EncryptOptions, TrainingSet } from './encrypt-job.ts';
 import { JobDataError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
+import { nextTurn } from './next-turn.ts';
 
 /** Preprocessed samples in the clear. They never leave the owner's machine. */
 export type Samples = Pick<TrainingSet, 'x' | 'samples' | 'features'>;

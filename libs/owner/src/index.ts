@@ -7,6 +7,7 @@ export {
   type KeysetErrorCode,
   type OwnerErrorCode,
 } from './errors.ts';
+export { MemoryKeys, type KeysetFiles, type KeysetLock, type KeyStore } from './key-store.ts';
 export { keysetName, openKeyset, type KeyFile, type Keyset, type OpenKeysetOptions } from './keyset.ts';
 export {
   countBlobs,
@@ -20,7 +21,6 @@ export { manifestFor, predictManifestFor } from './manifest.ts';
 export { decryptChain, decryptIterates, decryptModel } from './decrypt-model.ts';
 export { encryptSamples, type Samples } from './encrypt-samples.ts';
 export { decryptScores } from './decrypt-scores.ts';
-export { trainEncryptedLocally, type LocalTraining } from './local-evaluation.ts';
 export {
   type ChainWeights,
   type RefreshBlob,

@@ -1,25 +1,21 @@
 /**
- * A data owner's keys on disk: `DIR/<parameter set>-<fingerprint>/` with the secret key (`secret.key`), the public
+ * A data owner's keys: `<parameter set>-<fingerprint>/` in a store, with the secret key (`secret.key`), the public
  * evaluation keys, one file each and wrapped for upload, and an index of them (`keyset.json`).
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type, type Static } from 'typebox';
-import { digestOf, errnoOf, parseDigest, type Digest } from '@blindfit/base';
-import { removeParts, replaceFile } from '@blindfit/base/node';
+import { digestOf, errnoOf, messageOf, parseDigest, required, type Digest } from '@blindfit/base';
 import { HeError, wrap, type Parameters, type WireFields } from '@blindfit/he';
 import { SealBackend } from '@blindfit/he/seal';
 import { checker, ContractError, DigestSchema, ParametersSchema } from '@blindfit/protocol';
 import { type Plan } from '@blindfit/training';
-import { lockDirectory } from './directory-lock.ts';
 import { KeysetError } from './errors.ts';
-import { createSecret, readSecret, type StoredSecret } from './secret-file.ts';
+import type { KeysetFiles, KeyStore } from './key-store.ts';
+import { nextTurn } from './next-turn.ts';
+import { createSecret, readSecret, SECRET_FILE, type StoredSecret } from './secret-file.ts';
 import type { SecretKeyHolder } from './secret-key.ts';
 
 const FORMAT = 'blindfit-keys/1';
+const INDEX_FILE = 'keyset.json';
 
 const KeyRecordSchema = Type.Object({ digest: DigestSchema, size: Type.Integer({ minimum: 1 }) });
 
@@ -40,10 +36,12 @@ const checkIndex = checker('not an index of keys', KeysetIndexSchema);
 
 /** A public key: a blob as it is uploaded. */
 export interface KeyFile {
+  /** Where it is, for messages; in Node a path. */
   readonly path: string;
   readonly digest: Digest;
   /** Bytes. */
   readonly size: number;
+  read(): Promise<Uint8Array>;
 }
 
 export interface Keyset extends Disposable {
@@ -60,14 +58,13 @@ export interface Keyset extends Disposable {
 }
 
 export interface OpenKeysetOptions {
-  /** Holds any number of keysets, each in a directory of its own. */
-  readonly directory: string;
+  readonly keys: KeyStore;
   /** A plan, or just the parameters and the rotation steps that keys are needed for. */
   readonly plan: Pick<Plan, 'parameters' | 'steps'>;
   /** Whether a keyset that does not exist is made. Public keys that an existing one lacks are made in any case. */
   readonly create: boolean;
   /** Called before the first and after every public key that has to be made; not at all when none has. */
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** `<parameter set>-<first 8 hex digits of its fingerprint>`: the directory of a keyset inside its parent. */
@@ -90,7 +87,7 @@ export async function openKeyset(options: OpenKeysetOptions): Promise<Keyset> {
     if (error instanceof HeError || errnoOf(error) === undefined) throw error;
     throw new KeysetError(
       'KEYSET_ACCESS',
-      `cannot use the keyset in ${opening.directory}: ${(error as Error).message}`,
+      `cannot use the keyset in ${opening.directory}: ${messageOf(error)}`,
       'check the path, who owns it, its permissions and the free space, or choose another directory',
     );
   }
@@ -99,7 +96,7 @@ export async function openKeyset(options: OpenKeysetOptions): Promise<Keyset> {
 /** What is to be made, and where it goes. */
 interface WantedKey {
   readonly fields: WireFields;
-  readonly path: string;
+  readonly file: string;
   make(secret: SecretKeyHolder): Uint8Array;
   record(index: KeysetIndex): Static<typeof KeyRecordSchema> | undefined;
   withRecord(index: KeysetIndex, record: Static<typeof KeyRecordSchema>): KeysetIndex;
@@ -111,8 +108,7 @@ class Opening {
   readonly #backend: SealBackend;
   readonly #parameters: Parameters;
   readonly #started = performance.now();
-  readonly #secretPath: string;
-  readonly #indexPath: string;
+  readonly #files: KeysetFiles;
   #stored: StoredSecret | undefined;
   #generating = 0;
 
@@ -120,13 +116,12 @@ class Opening {
     this.#options = options;
     this.#backend = backend;
     this.#parameters = backend.parameters;
-    this.directory = join(resolve(options.directory), keysetName(this.#parameters));
-    this.#secretPath = join(this.directory, 'secret.key');
-    this.#indexPath = join(this.directory, 'keyset.json');
+    this.#files = options.keys.keyset(keysetName(this.#parameters));
+    this.directory = this.#files.location;
   }
 
   async run(): Promise<Keyset> {
-    this.#stored = await readSecret(this.#secretPath, this.#backend);
+    this.#stored = await readSecret(this.#files, this.#backend);
     if (this.#stored === undefined) await this.#assertMayCreate();
     // What is complete is opened without a lock, and without writing.
     const found = this.#stored === undefined ? undefined : await this.#findKeys(await this.#readIndex(this.#stored));
@@ -141,13 +136,11 @@ class Opening {
   }
 
   async #makeKeys(): Promise<Keyset> {
-    await mkdir(this.directory, { recursive: true, mode: 0o700 });
-    using lock = await lockDirectory(this.directory);
-    await removeParts(this.directory);
+    using lock = await this.#files.lock();
     // Another process may have been here since.
     this.#stored ??=
-      (await readSecret(this.#secretPath, this.#backend)) ??
-      (await this.#timed(() => createSecret(this.#secretPath, this.#backend)));
+      (await readSecret(this.#files, this.#backend)) ??
+      (await this.#timed(() => createSecret(this.#files, this.#backend)));
     const stored = this.#stored;
     let index = await this.#readIndex(stored);
     const { files, missing } = await this.#findKeys(index);
@@ -156,11 +149,11 @@ class Opening {
       await nextTurn();
       await this.#timed(async () => {
         const bytes = wrap(this.#parameters, key.fields, key.make(stored.secret));
-        const file = { path: key.path, digest: digestOf(bytes), size: bytes.length };
-        await replaceFile(key.path, bytes);
-        index = key.withRecord(index, { digest: file.digest, size: file.size });
-        await replaceFile(this.#indexPath, Buffer.from(`${JSON.stringify(index, undefined, 2)}\n`));
-        files.set(key, file);
+        const record = { digest: digestOf(bytes), size: bytes.length };
+        await this.#files.replace(key.file, bytes);
+        index = key.withRecord(index, record);
+        await this.#files.replace(INDEX_FILE, new TextEncoder().encode(`${JSON.stringify(index, undefined, 2)}\n`));
+        files.set(key, this.#keyFile(key, record));
       });
       await lock.refresh();
       this.#options.onProgress?.(done + 1, missing.length);
@@ -199,23 +192,21 @@ class Opening {
     const { directory } = this;
     const options = this.#options;
     const parameters = this.#parameters;
-    const entries = await readdir(resolve(options.directory)).catch(() => []);
-    const names = entries.filter((name) => /^N\d+QP\d+L\d+S\d+-[0-9a-f]{8}$/.test(name));
+    const names = await options.keys.list();
     if (!options.create) {
       throw new KeysetError(
         'KEYSET_MISSING',
-        `there is no keyset for ${parameters.name} in ${resolve(options.directory)}`,
+        `there is no keyset for ${parameters.name} in ${options.keys.location}`,
         names.length === 0 ? 'make one first, or name the directory that has it' : `keysets there: ${names.join(', ')}`,
       );
     }
-    const index = await stat(this.#indexPath).catch(() => undefined);
-    if (index !== undefined) {
+    if ((await this.#files.read(INDEX_FILE)) !== undefined) {
       // Unless another process made the key just now.
-      this.#stored = await readSecret(this.#secretPath, this.#backend);
+      this.#stored = await readSecret(this.#files, this.#backend);
       if (this.#stored === undefined) {
         throw new KeysetError(
           'KEYSET_MISSING',
-          `${directory} has public keys, but its secret.key is gone`,
+          `${directory} has public keys, but its ${SECRET_FILE} is gone`,
           'restore secret.key from your backup, or move the whole directory away to start anew',
         );
       }
@@ -224,23 +215,24 @@ class Opening {
 
   async #readIndex(stored: StoredSecret): Promise<KeysetIndex> {
     const parameters = this.#parameters;
-    const indexPath = this.#indexPath;
+    const indexPath = this.#files.pathOf(INDEX_FILE);
     const { fingerprint } = parameters;
+    const bytes = await this.#files.read(INDEX_FILE);
+    if (bytes === undefined) {
+      const { ring, dataBits, specialBits, scaleBits } = parameters;
+      return {
+        format: FORMAT,
+        parameters: { ring, dataBits: [...dataBits], specialBits, scaleBits },
+        fingerprint,
+        secretKey: stored.name,
+        createdAt: new Date().toISOString(),
+        galoisKeys: {},
+      };
+    }
     let index: KeysetIndex;
     try {
-      index = checkIndex(JSON.parse(await readFile(indexPath, 'utf8')));
+      index = checkIndex(JSON.parse(new TextDecoder().decode(bytes)));
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') {
-        const { ring, dataBits, specialBits, scaleBits } = parameters;
-        return {
-          format: FORMAT,
-          parameters: { ring, dataBits: [...dataBits], specialBits, scaleBits },
-          fingerprint,
-          secretKey: stored.name,
-          createdAt: new Date().toISOString(),
-          galoisKeys: {},
-        };
-      }
       if (!(error instanceof SyntaxError || error instanceof ContractError)) throw error;
       throw new KeysetError(
         'KEYSET_CORRUPT',
@@ -258,7 +250,7 @@ class Opening {
     if (index.secretKey !== stored.name) {
       throw new KeysetError(
         'KEYSET_FOREIGN',
-        `${indexPath} lists the public keys of another secret key than ${this.#secretPath}`,
+        `${indexPath} lists the public keys of another secret key than ${this.#files.pathOf(SECRET_FILE)}`,
         'restore the secret key that belongs to it, or delete keyset.json: the public keys are then made anew',
       );
     }
@@ -271,26 +263,29 @@ class Opening {
     const missing: WantedKey[] = [];
     for (const key of this.#wantedKeys()) {
       const record = key.record(index);
-      if (record !== undefined && (await digestOfFile(key.path)) === record.digest) {
-        files.set(key, { path: key.path, digest: parseDigest(record.digest), size: record.size });
-      } else {
-        missing.push(key);
-      }
+      if (record !== undefined && (await this.#files.digest(key.file)) === record.digest)
+        files.set(key, this.#keyFile(key, { ...record, digest: parseDigest(record.digest) }));
+      else missing.push(key);
     }
     return { files, missing };
+  }
+
+  #keyFile({ file }: WantedKey, record: { readonly digest: Digest; readonly size: number }): KeyFile {
+    const path = this.#files.pathOf(file);
+    return { path, ...record, read: async () => required(await this.#files.read(file), path) };
   }
 
   #wantedKeys(): WantedKey[] {
     const galois = [...new Set(this.#options.plan.steps)].map((step): WantedKey => ({
       fields: { kind: 'galois-key', step },
-      path: join(this.directory, `galois-${step}.key`),
+      file: `galois-${step}.key`,
       make: (secret) => secret.galoisKey(step),
       record: (index) => index.galoisKeys[String(step)],
       withRecord: (index, record) => ({ ...index, galoisKeys: { ...index.galoisKeys, [String(step)]: record } }),
     }));
     const relinearisation: WantedKey = {
       fields: { kind: 'relinearisation-key' },
-      path: join(this.directory, 'relinearisation.key'),
+      file: 'relinearisation.key',
       make: (secret) => secret.relinearisationKey(),
       record: (index) => index.relinearisationKey,
       withRecord: (index, record) => ({ ...index, relinearisationKey: record }),
@@ -306,17 +301,4 @@ class Opening {
       this.#generating += (performance.now() - start) / 1000;
     }
   }
-}
-
-/** @returns undefined when there is no such file */
-async function digestOfFile(path: string): Promise<Digest | undefined> {
-  const hash = createHash('sha256');
-  try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>)
-      hash.update(chunk);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-  return parseDigest(`sha256:${hash.digest('hex')}`);
 }

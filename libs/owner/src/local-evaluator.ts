@@ -1,6 +1,5 @@
 /** What a training in this process computes with: node-seal, or the native evaluator with its key files in a directory that vanishes. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unwrap, type CiphertextCodec, type Evaluator, type WireFields } from '@blindfit/he';
@@ -54,7 +53,7 @@ async function onNative(keyset: Keyset, plan: Plan, addon: string, stack: Dispos
 }
 
 async function payloadOf({ backend }: Keyset, file: KeyFile, fields: WireFields): Promise<Uint8Array> {
-  return unwrap(await readFile(file.path), { parameters: backend.parameters, fields });
+  return unwrap(await file.read(), { parameters: backend.parameters, fields });
 }
 
 function relinearisationPayload(keyset: Keyset): Promise<Uint8Array> {

@@ -10,16 +10,15 @@
  *     88       payload: SEAL's serialisation
  * ```
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { open } from 'node:fs/promises';
-import { errnoOf } from '@blindfit/base';
-import { createFile } from '@blindfit/base/node';
+import { sha256Hex } from '@blindfit/base';
 import { SealError } from '@blindfit/he';
 import { type SealBackend } from '@blindfit/he/seal';
 import { KeysetError } from './errors.ts';
+import type { KeysetFiles } from './key-store.ts';
 import { SecretKeyHolder } from './secret-key.ts';
 
-const MAGIC = Buffer.from('BFSECRT\u0001', 'latin1');
+export const SECRET_FILE = 'secret.key';
+const MAGIC = new TextEncoder().encode('BFSECRT\u0001');
 const HEADER_BYTES = 88;
 const RESTORE = 'restore it from your backup; without it, models trained with this keyset cannot be opened';
 
@@ -33,13 +32,14 @@ export interface StoredSecret {
  * @returns undefined when there is no such file
  * @throws KeysetError when others may read it, or it is damaged or of other parameters
  */
-export async function readSecret(path: string, backend: SealBackend): Promise<StoredSecret | undefined> {
-  const bytes = await readPrivate(path);
+export async function readSecret(files: KeysetFiles, backend: SealBackend): Promise<StoredSecret | undefined> {
+  const path = files.pathOf(SECRET_FILE);
+  const bytes = await files.readSecret(SECRET_FILE);
   if (bytes === undefined) return undefined;
   try {
-    if (bytes.length <= HEADER_BYTES || !bytes.subarray(0, 8).equals(MAGIC))
+    if (bytes.length <= HEADER_BYTES || MAGIC.some((byte, at) => bytes[at] !== byte))
       throw new KeysetError('KEYSET_CORRUPT', `${path} is no secret key of Blindfit`, RESTORE);
-    if (bytes.subarray(24, 56).toString('hex') !== backend.parameters.fingerprint) {
+    if (toHex(bytes.subarray(24, 56)) !== backend.parameters.fingerprint) {
       throw new KeysetError(
         'KEYSET_FOREIGN',
         `${path} is a key of other parameters than ${backend.parameters.name}`,
@@ -47,10 +47,10 @@ export async function readSecret(path: string, backend: SealBackend): Promise<St
       );
     }
     const payload = bytes.subarray(HEADER_BYTES);
-    if (!bytes.subarray(56, 88).equals(createHash('sha256').update(payload).digest()))
+    if (toHex(bytes.subarray(56, 88)) !== sha256Hex(payload))
       throw new KeysetError('KEYSET_CORRUPT', `${path} is damaged`, RESTORE);
     try {
-      return { secret: SecretKeyHolder.load(backend, payload), name: bytes.subarray(8, 24).toString('hex') };
+      return { secret: SecretKeyHolder.load(backend, payload), name: toHex(bytes.subarray(8, 24)) };
     } catch (error) {
       if (error instanceof SealError)
         throw new KeysetError('KEYSET_CORRUPT', `${path} is damaged: ${error.message}`, RESTORE);
@@ -61,15 +61,19 @@ export async function readSecret(path: string, backend: SealBackend): Promise<St
   }
 }
 
-/** Makes a secret key and writes it, mode 0600. Never overwrites one: an error with code EEXIST instead. */
-export async function createSecret(path: string, backend: SealBackend): Promise<StoredSecret> {
+/** Makes a secret key and writes it. Never overwrites one. @throws what the store throws when there is one */
+export async function createSecret(files: KeysetFiles, backend: SealBackend): Promise<StoredSecret> {
   const secret = SecretKeyHolder.generate(backend);
   const payload = secret.save();
-  const name = randomBytes(16);
-  const digest = createHash('sha256').update(payload).digest();
-  const bytes = Buffer.concat([MAGIC, name, Buffer.from(backend.parameters.fingerprint, 'hex'), digest, payload]);
+  const name = crypto.getRandomValues(new Uint8Array(16));
+  const bytes = new Uint8Array(HEADER_BYTES + payload.length);
+  bytes.set(MAGIC, 0);
+  bytes.set(name, 8);
+  bytes.set(fromHex(backend.parameters.fingerprint), 24);
+  bytes.set(fromHex(sha256Hex(payload)), 56);
+  bytes.set(payload, HEADER_BYTES);
   try {
-    await createFile(path, bytes);
+    await files.createSecret(SECRET_FILE, bytes);
   } catch (error) {
     secret[Symbol.dispose]();
     throw error;
@@ -77,29 +81,13 @@ export async function createSecret(path: string, backend: SealBackend): Promise<
     bytes.fill(0);
     payload.fill(0);
   }
-  return { secret, name: name.toString('hex') };
+  return { secret, name: toHex(name) };
 }
 
-async function readPrivate(path: string): Promise<Buffer | undefined> {
-  let file;
-  try {
-    file = await open(path, 'r');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-  try {
-    // The open file is asked, so that it cannot be exchanged between the question and the reading.
-    const mode = (await file.stat()).mode & 0o777;
-    if ((mode & 0o077) !== 0) {
-      throw new KeysetError(
-        'KEYSET_EXPOSED',
-        `others may read the secret key ${path} (mode ${mode.toString(8).padStart(4, '0')})`,
-        `run: chmod 600 ${path}; if others use this machine, make a new keyset`,
-      );
-    }
-    return await file.readFile();
-  } finally {
-    await file.close();
-  }
+function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function fromHex(text: string): Uint8Array {
+  return Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }

@@ -10,11 +10,11 @@ import {
   JobDataError,
   manifestFor,
   ModelError,
-  openKeyset,
   type DataBlobs,
   type EncryptedBlob,
   type Keyset,
 } from '../src/index.ts';
+import { openKeyset } from '../src/node/index.ts';
 import { largestError, planOf, randomData, temporaryDirectory } from './setup.ts';
 
 interface Case {

@@ -9,8 +9,9 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Parameters, parseHeader, type ParametersLiteral } from '@blindfit/he';
-import { lockDirectory } from '../src/directory-lock.ts';
-import { keysetName, KeysetError, openKeyset, type Keyset, type KeysetErrorCode } from '../src/index.ts';
+import { keysetName, KeysetError, type Keyset, type KeysetErrorCode } from '../src/index.ts';
+import { lockDirectory } from '../src/node/directory-lock.ts';
+import { openKeyset } from '../src/node/index.ts';
 import { largestError, temporaryDirectory } from './setup.ts';
 import { SMALL, STEPS } from './small-ring.ts';
 

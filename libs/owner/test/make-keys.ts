@@ -1,6 +1,6 @@
 /** Child process of the keyset tests: opens (and makes) the keyset of a small ring, reporting every key, then its digests. With HOLD it stops for ever after that many keys. */
 import { Parameters } from '@blindfit/he';
-import { openKeyset } from '../src/index.ts';
+import { openKeyset } from '../src/node/index.ts';
 import { SMALL, STEPS } from './small-ring.ts';
 
 const [, , directory, hold] = process.argv;

@@ -3,7 +3,8 @@ import { describe, it } from 'node:test';
 import * as he from '@blindfit/he';
 import * as sealBackend from '@blindfit/he/seal';
 import * as training from '@blindfit/training';
-import { decryptChain, ModelError, openKeyset, RefreshSession, stepBound, type Keyset } from '../src/index.ts';
+import { decryptChain, ModelError, RefreshSession, stepBound, type Keyset } from '../src/index.ts';
+import { openKeyset } from '../src/node/index.ts';
 import { planOf, randomData, temporaryDirectory } from './setup.ts';
 
 const OPTIONS = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as nativeBackend from '@blindfit/he/native';
 import * as training from '@blindfit/training';
-import { openKeyset, trainEncryptedLocally } from '../src/index.ts';
+import { openKeyset, trainEncryptedLocally } from '../src/node/index.ts';
 import { largestError, planOf, randomData, SHARED_KEYS, type PlanOptions } from './setup.ts';
 
 const PAPER = { samples: 128, features: 401, classes: 10 } as const;

@@ -2,6 +2,7 @@
 import type { BlindfitClient } from '@blindfit/client';
 import type { Model } from '@blindfit/data';
 import type { JobView } from '@blindfit/protocol';
+import type { KeyStore } from '../key-store.ts';
 import { openKeyset } from '../keyset.ts';
 import { RefreshSession } from '../refresh.ts';
 import { followTraining, type Judge, type RefreshCosts } from './follow.ts';
@@ -15,7 +16,7 @@ import { evaluate, type Scorable } from './training-data.ts';
 export interface AttachRequest extends FlowOptions {
   readonly ticket: Ticket;
   /** The keys that the job was submitted with. */
-  readonly keysDirectory: string;
+  readonly keys: KeyStore;
   /** Held-out data. */
   readonly validation?: Scorable | undefined;
   /** Stops the job when so many evaluations in a row are no better than the best; its weights are the model. */
@@ -44,7 +45,7 @@ export interface AttachReport {
 export async function attach(client: BlindfitClient, request: AttachRequest): Promise<AttachReport> {
   const { ticket, validation, patience, signal, onProgress, onLog } = request;
   const { job, plan } = await submittedPlan(client, ticket);
-  using keyset = await openKeyset({ directory: request.keysDirectory, plan, create: false });
+  using keyset = await openKeyset({ keys: request.keys, plan, create: false });
   const judge: Judge | undefined =
     validation === undefined ? undefined : (weights) => evaluate(weights, validation, ticket.classes.length);
   const followed = await followTraining(client, job, {

@@ -6,6 +6,7 @@ import { predictionPlan, type Plan } from '@blindfit/training';
 import { decryptScores } from '../decrypt-scores.ts';
 import { encryptSamples } from '../encrypt-samples.ts';
 import { ModelError, OwnerError } from '../errors.ts';
+import type { KeyStore } from '../key-store.ts';
 import { openKeyset } from '../keyset.ts';
 import { predictManifestFor } from '../manifest.ts';
 import { resultOf } from './outcome.ts';
@@ -40,7 +41,7 @@ export function rawFeatures({ preprocessing }: Ticket, { layout }: Plan): number
 export interface PredictRequest extends FlowOptions {
   readonly ticket: Ticket;
   /** The keys that the training job was submitted with. */
-  readonly keysDirectory: string;
+  readonly keys: KeyStore;
   /** Raw features. */
   readonly data: Dataset;
   /** Of the training job. @default asked for from the server, and checked */
@@ -73,7 +74,7 @@ export async function predict(client: BlindfitClient, request: PredictRequest): 
   const { threads } = await client.cluster();
   const plan = predictionPlan(training, data.n, Math.max(1, threads));
   using keyset = await openKeyset({
-    directory: request.keysDirectory,
+    keys: request.keys,
     plan,
     create: false,
     onProgress: (done, total) => {

@@ -2,14 +2,12 @@
  * What an owner keeps of a submitted job, next to the keys. With the ticket, the keys and the address of the server the
  * owner can come back to the job, on this machine or on another one.
  */
-import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { Type } from 'typebox';
-import { errnoOf, messageOf } from '@blindfit/base';
+import { messageOf } from '@blindfit/base';
 import { parsePreprocessing, type Preprocessing } from '@blindfit/data';
 import { checker, DigestSchema, JobIdSchema } from '@blindfit/protocol';
 import { OwnerError } from '../errors.ts';
+import type { KeyStore } from '../key-store.ts';
 import type { StepBound } from '../refresh.ts';
 
 const FORMAT = 'blindfit-ticket/1';
@@ -39,21 +37,12 @@ const check = checker(
   }),
 );
 
-function pathOf(keysDirectory: string, job: string): string {
-  return join(keysDirectory, 'jobs', `${job}.json`);
-}
-
 /** Readable by the owner alone: means and principal components say something about the data. @throws OwnerError */
-export async function writeTicket(keysDirectory: string, ticket: Ticket): Promise<void> {
-  const path = pathOf(keysDirectory, ticket.job);
-  const draft = `${path}.${randomUUID()}.part`;
+export async function writeTicket(keys: KeyStore, ticket: Ticket): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await writeFile(draft, `${JSON.stringify({ format: FORMAT, ...ticket })}\n`, { mode: 0o600, flush: true });
-    await rename(draft, path);
+    await keys.writeTicket(ticket.job, `${JSON.stringify({ format: FORMAT, ...ticket })}\n`);
   } catch (error) {
-    await rm(draft, { force: true }).catch(() => undefined);
-    throw new OwnerError(`--keys ${path} cannot be written: ${messageOf(error)}`, {
+    throw new OwnerError(`--keys ${keys.ticketPath(ticket.job)} cannot be written: ${messageOf(error)}`, {
       hint: 'name a file in an existing directory that you may write to, with space left',
       cause: error,
     });
@@ -61,16 +50,14 @@ export async function writeTicket(keysDirectory: string, ticket: Ticket): Promis
 }
 
 /** @throws OwnerError when there is none, or it is damaged */
-export async function readTicket(keysDirectory: string, job: string): Promise<Ticket> {
-  const path = pathOf(keysDirectory, job);
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new OwnerError(
-      errnoOf(error) === 'ENOENT'
-        ? `${path} is not there: these are not the keys ${job} was submitted with`
-        : `${path} cannot be read: ${messageOf(error)}`,
-      { hint: 'give the directory of the keys with --keys; on another machine, a copy of all of it', cause: error },
-    );
+export async function readTicket(keys: KeyStore, job: string): Promise<Ticket> {
+  const path = keys.ticketPath(job);
+  const hint = 'give the directory of the keys with --keys; on another machine, a copy of all of it';
+  const text = await keys.readTicket(job).catch((error: unknown) => {
+    throw new OwnerError(`${path} cannot be read: ${messageOf(error)}`, { hint, cause: error });
   });
+  if (text === undefined)
+    throw new OwnerError(`${path} is not there: these are not the keys ${job} was submitted with`, { hint });
   try {
     const { format: _, preprocessing, ...ticket } = check(JSON.parse(text));
     return { ...ticket, preprocessing: parsePreprocessing(preprocessing) };

@@ -5,6 +5,7 @@ import type { Model } from '@blindfit/data';
 import type { JobResult, JobView } from '@blindfit/protocol';
 import { choosePlan, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/training';
 import { encryptJob, type DataBlobs, type TrainingSet } from '../encrypt-job.ts';
+import type { KeyStore } from '../key-store.ts';
 import { openKeyset, type Keyset } from '../keyset.ts';
 import { manifestFor } from '../manifest.ts';
 import { RefreshSession, stepBound } from '../refresh.ts';
@@ -21,7 +22,7 @@ export interface TrainRequest extends FlowOptions {
   readonly data: TrainingData;
   readonly hyperparameters: Hyperparameters;
   /** Where the keys are, or are made. The ticket of the job is kept there. */
-  readonly keysDirectory: string;
+  readonly keys: KeyStore;
   /** Largest absolute error of a weight to plan for. @default the planner's */
   readonly precision?: number | undefined;
   /** Iterations between two refreshes. @default what is fastest */
@@ -88,7 +89,7 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
   const plan = choosePlan(planRequestOf(request, Math.max(1, threads)));
   guardRanges(clear, plan, data, hyperparameters, (line) => onLog?.(line));
   using keyset = await openKeyset({
-    directory: request.keysDirectory,
+    keys: request.keys,
     plan,
     create: true,
     onProgress: (done, total) => {
@@ -100,7 +101,7 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
   const bound = stepBound(set, hyperparameters);
   const submitted = await client.submit(manifestFor(plan, uploaded.blobs, keyset, request.name));
   const { classes, preprocessing, validation } = data;
-  await writeTicket(request.keysDirectory, {
+  await writeTicket(request.keys, {
     job: submitted.id,
     manifest: submitted.manifest,
     stepBound: bound,
@@ -163,7 +164,7 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
 
 /** What the planner is asked for. @param vcpus threads of the cluster */
 export function planRequestOf(
-  { data, hyperparameters, precision, refreshEvery, modelLevel }: Omit<TrainRequest, 'keysDirectory'>,
+  { data, hyperparameters, precision, refreshEvery, modelLevel }: Omit<TrainRequest, 'keys'>,
   vcpus?: number,
 ): PlanRequest {
   return {

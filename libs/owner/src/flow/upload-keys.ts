@@ -1,13 +1,12 @@
-import { readFile } from 'node:fs/promises';
 import type { BlindfitClient } from '@blindfit/client';
 import type { Keyset } from '../keyset.ts';
 import type { FlowOptions } from './states.ts';
 
-/** Uploads a keyset's public keys from their files, those the server lacks. @returns bytes of all of them */
+/** Uploads a keyset's public keys that the server lacks. @returns bytes of all of them */
 export async function uploadKeys(client: BlindfitClient, keyset: Keyset, options: FlowOptions): Promise<number> {
   const keys = [keyset.relinearisationKey, ...keyset.galoisKeys.values()];
   await client.putBlobs(
-    keys.map(({ digest, size, path }) => ({ digest, size, bytes: () => readFile(path) })),
+    keys.map((key) => ({ digest: key.digest, size: key.size, bytes: () => key.read() })),
     {
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       onProgress: (done, total, skipped) => options.onProgress?.({ phase: 'uploading keys', done, total, skipped }),

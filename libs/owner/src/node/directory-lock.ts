@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { InvalidLockError, LockedError, takeLock, type FileLock } from '@blindfit/base/node';
-import { KeysetError } from './errors.ts';
+import { KeysetError } from '../errors.ts';
 
 /**
  * Takes the lock of an existing directory of keys.

@@ -1,0 +1,109 @@
+import { join } from 'node:path';
+import type { BlindfitClient } from '@blindfit/client';
+import { parsePreprocessingKind, type PcaChoice } from '@blindfit/data';
+import {
+  hyperparametersOf,
+  OwnerError,
+  planRequestOf,
+  prepareData,
+  preprocessingOf,
+  train as trainEncrypted,
+  type FlowOptions,
+  type TrainingChoices,
+} from '@blindfit/owner';
+import { directoryKeys } from '@blindfit/owner/node';
+import { choosePlan } from '@blindfit/training';
+import { defaultDataDir } from '../data-dir.ts';
+import { labelled, type LabelledSource, type Samples } from './datasets.ts';
+import { Training } from './model.ts';
+import { withServer } from './server.ts';
+
+export interface TrainOptions extends TrainingChoices, FlowOptions, Partial<Samples> {
+  /** Training data; or `x` and `y`. */
+  readonly features?: LabelledSource | undefined;
+  /** Held-out data. They never leave this machine. @default none */
+  readonly validation?: LabelledSource | undefined;
+  /** The classes to train. @default all labels of the training data */
+  readonly classes?: readonly string[] | undefined;
+  /**
+   * What to do to the features before encryption: `none`, `center`, `standardize`, `pca:K`, `pca:K:whiten`.
+   * @default `pca:63:whiten` where the data allow it, else `standardize`; `none` with the preset `paper`
+   */
+  readonly preprocess?: string | PcaChoice | undefined;
+  /** Directory of the secret key, its public keys and the tickets of jobs. @default `keys` in the data directory */
+  readonly keys?: string | undefined;
+  /** A running API, from `connect`. @default an embedded stack that is started for the job and stopped after it */
+  readonly server?: BlindfitClient | undefined;
+  /** Compute threads of the embedded stack. @default all cores */
+  readonly threads?: number | undefined;
+  /**
+   * Stops when so many looks at the held-out data in a row are no better than the best; its weights are the model.
+   * @default never
+   */
+  readonly patience?: number | undefined;
+  /** Keeps a level in the trained model, so that servers can predict with it. Needs `server`. @default false */
+  readonly servable?: boolean | undefined;
+  /** Shown in listings, and visible to the server. */
+  readonly name?: string | undefined;
+  /** The network that made the features of images, for the model file. */
+  readonly backbone?: string | undefined;
+}
+
+/**
+ * Encrypts data on this machine, has them trained on by servers that cannot read them, and decrypts the model here.
+ *
+ * ```ts
+ * const model = await train({ features: 'train.csv', validation: 'test.csv' });
+ * ```
+ * @throws DatasetError for data that cannot be used, PlanError for a job that no secure parameters carry, KeysetError for
+ *   keys that cannot be used, OwnerError when the job fails or the request cannot work, and what the API throws; an abort
+ *   cancels the job and throws the signal's reason
+ */
+export async function train(options: TrainOptions): Promise<Training> {
+  const { preset, preprocess, classes, patience, server, threads, servable = false, name, signal, onLog } = options;
+  if (patience !== undefined && options.validation === undefined)
+    throw request('patience needs held-out data', 'give validation');
+  if (servable && server === undefined)
+    throw request('servable needs an API that stays', 'give server: an embedded stack takes the model with it');
+  const training = await labelled(sourceOf(options));
+  const validation = options.validation === undefined ? undefined : await labelled(options.validation);
+  const choice = typeof preprocess === 'string' ? parsePreprocessingKind(preprocess) : preprocess;
+  const data = prepareData({
+    training,
+    validation,
+    classes,
+    preprocessing: preprocessingOf(choice, preset, training),
+  });
+  const hyperparameters = hyperparametersOf(options);
+  const job = {
+    data,
+    hyperparameters,
+    keys: directoryKeys(options.keys ?? join(defaultDataDir(), 'keys')),
+    precision: options.precision,
+    refreshEvery: options.refreshEvery,
+    modelLevel: servable ? (1 as const) : undefined,
+    patience,
+    name,
+    backbone: options.backbone,
+    onProgress: options.onProgress,
+    onLog,
+  };
+  // Fails here, before anything is started, when no secure parameters carry the job.
+  choosePlan(planRequestOf(job));
+  const details = await withServer({ server, threads, onLog, signal }, (client, running) =>
+    trainEncrypted(client, { ...job, signal: running }),
+  );
+  return new Training(details, data, hyperparameters, name);
+}
+
+function sourceOf({ features, x, y }: TrainOptions): LabelledSource {
+  const rows = x === undefined || y === undefined ? undefined : { x, y };
+  const source = features ?? rows;
+  if (source === undefined || (features !== undefined && (x !== undefined || y !== undefined)))
+    throw request('there must be one set of training data', 'give features, or x and y');
+  return source;
+}
+
+function request(message: string, hint: string): OwnerError {
+  return new OwnerError(message, { code: 'OWNER_REQUEST', hint });
+}
