@@ -31,6 +31,8 @@ const SOURCES = join(HERE, 'src');
 const NAME = 'blindfit-he.node';
 /** Where an image has it, compiled when the image was made (`--ship`): there is no compiler in it. */
 const SHIPPED = join(HERE, 'built', NAME);
+/** Where the published package has it, compiled on another machine. */
+const PREBUILT = join(HERE, 'prebuilt', `${process.platform}-${process.arch}`, NAME);
 
 const FLAGS = [
   '-std=c++20',
@@ -119,7 +121,7 @@ function fingerprint(compiler) {
   return hash.digest('hex').slice(0, 24);
 }
 
-/** Where built addons are kept: in the checkout, or in the user's cache where that is read-only. */
+/** Where built addons are kept: in a checkout if it can be written to, else in the user's cache. */
 function cacheDirectories() {
   const inCheckout = join(ROOT, '.blindfit', 'native');
   const inCache = join(
@@ -127,7 +129,18 @@ function cacheDirectories() {
     'blindfit',
     'native',
   );
-  return [inCheckout, inCache];
+  return existsSync(join(ROOT, 'package-lock.json')) ? [inCheckout, inCache] : [inCache];
+}
+
+/** Whether the prebuilt addon runs here: it asks for a C library that is no older than the one it was linked with. */
+function prebuiltLoads() {
+  if (!existsSync(PREBUILT)) return false;
+  try {
+    createRequire(import.meta.url)(PREBUILT);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function writable(path) {
@@ -163,6 +176,7 @@ function firstLines(error) {
  */
 export async function buildNative({ quiet = false } = {}) {
   if (existsSync(SHIPPED)) return { path: SHIPPED };
+  if (prebuiltLoads()) return { path: PREBUILT };
   const compiler = findCompiler();
   if (compiler === undefined) {
     return {
