@@ -10,7 +10,7 @@ import { Redis } from 'ioredis';
 import type { BlindfitClient } from '@blindfit/client';
 import { decryptModel } from '@blindfit/owner';
 import type { JobView } from '@blindfit/protocol';
-import { openQueue, type JobData } from '@blindfit/queue';
+import { openQueue, type JobPayload } from '@blindfit/queue';
 import { startRedis } from '@blindfit/redis-server';
 import { parseRedisUrl } from '@blindfit/service';
 import { type RunningStack, type StackProcess } from '@blindfit/stack';
@@ -106,7 +106,7 @@ it('a job is disturbed on a stack of one worker and one scheduler', async (t) =>
       await scheduler.kill('SIGKILL');
       const { id } = await client.submit(prepared.manifest, { idempotencyKey: 'lost from the queue' });
       const redis = new Redis({ ...parseRedisUrl(stack.redisUrl), replyMapping: 'legacy', maxRetriesPerRequest: null });
-      const queue = openQueue<JobData>('jobs', redis, '{blindfit}');
+      const queue = openQueue<JobPayload>('jobs', redis, '{blindfit}');
       try {
         assert.equal(await queue.remove(id), 1, 'it was in the queue');
       } finally {

@@ -2,8 +2,8 @@ export { RUNNING, AWAITING, DONE, type ChainRecord, requestOf } from './chain-re
 export { type Connection, duplicate } from './connection.ts';
 export { QUEUES, Keys, taskId, jobOf } from './names.ts';
 export {
-  type JobData,
-  type ChainData,
+  type JobPayload,
+  type ChainPayload,
   LOCKS,
   QUEUE_METRICS,
   TASK_OPTIONS,

@@ -7,7 +7,7 @@ import type { Connection } from './connection.ts';
 import { QUEUES, taskId } from './names.ts';
 
 /** What a job and a chain carry through the queue; the manifest is a blob. */
-export interface JobData {
+export interface JobPayload {
   readonly job: string;
   readonly manifest: string;
   /** The span of the request that submitted the job, where that was traced. */
@@ -15,7 +15,7 @@ export interface JobData {
 }
 
 /** One segment of one chain. `history` grows as it goes: where it goes on after a crash. */
-export interface ChainData extends JobData, ChainHistory {
+export interface ChainPayload extends JobPayload, ChainHistory {
   readonly chain: number;
 }
 
@@ -52,13 +52,13 @@ export function openQueue<Data>(name: keyof typeof QUEUES, connection: Connectio
 
 /** Puts a chain's next segment into the queue. Adding it twice adds it once. @param record none for the first one */
 export async function addSegment(
-  chains: Pick<Queue<ChainData>, 'add'>,
-  { job, manifest, traceparent }: JobData,
+  chains: Pick<Queue<ChainPayload>, 'add'>,
+  { job, manifest, traceparent }: JobPayload,
   chain: number,
   record: ChainRecord | undefined,
 ): Promise<void> {
   const { segment = 0 } = record ?? {};
-  const data = defined<ChainData>({
+  const data = defined<ChainPayload>({
     job,
     manifest,
     traceparent,

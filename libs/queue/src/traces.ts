@@ -24,7 +24,7 @@ import {
 } from '@blindfit/protocol';
 import { currentTraceparent, spanOf, typeOf, type Tracing } from '@blindfit/service';
 import type { JobStore } from './job-store.ts';
-import type { ChainData, JobData } from './queues.ts';
+import type { ChainPayload, JobPayload } from './queues.ts';
 
 type Attributes = Readonly<Record<string, string | number>>;
 
@@ -60,7 +60,7 @@ function spanOfJob(submission: string | undefined, job: string): string | undefi
 }
 
 /** The span of an entry of the queues `jobs` and `chains`, however often it runs: parent of what it adds. */
-export function spanOfEntry({ id = '', data }: Pick<Job<JobData>, 'id' | 'data'>): string | undefined {
+export function spanOfEntry({ id = '', data }: Pick<Job<JobPayload>, 'id' | 'data'>): string | undefined {
   return spanOf(data.traceparent, `entry ${id}`);
 }
 
@@ -89,7 +89,7 @@ export function traceJobs(tracing: Tracing, jobs: JobStore, ignore: (error: unkn
 }
 
 /** Records the span of an entry that has come to its end, from when it was added. @param error why it failed */
-export function traceEntry(tracing: Tracing, entry: Job<JobData> | Job<ChainData>, error?: Error): void {
+export function traceEntry(tracing: Tracing, entry: Job<JobPayload> | Job<ChainPayload>, error?: Error): void {
   const { id = '', name, data, timestamp } = entry;
   const { traceparent } = data;
   // An attempt that is followed by another one is not the end.

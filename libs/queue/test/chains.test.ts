@@ -11,7 +11,7 @@ import {
   openQueue,
   addSegment,
   RUNNING,
-  type ChainData,
+  type ChainPayload,
   type ChainRecord,
   type JobStore,
 } from '../src/index.ts';
@@ -228,7 +228,7 @@ test('chains are announced; a segment is queued once, with what its record says'
   for (let i = 0; i < 200 && heard.length < 2; i++) await sleep(10);
   assert.deepEqual(heard, [ID, ID], 'what changed nothing is not announced');
 
-  const queue = openQueue<ChainData>('chains', redis(), '{chains-test}');
+  const queue = openQueue<ChainPayload>('chains', redis(), '{chains-test}');
   t.after(() => queue.close());
   const job = { job: ID, manifest: digest('manifest') };
   for (let i = 0; i < 3; i++) await addSegment(queue, job, 0, undefined);

@@ -4,7 +4,7 @@ import type { Registry } from 'prom-client';
 import { parseDigest } from '@blindfit/base';
 import { type BlobStore } from '@blindfit/blobs';
 import { parseJobManifest, PlanCache } from '@blindfit/protocol';
-import type { ChainData, Connection, JobChanges, JobData, JobStore } from '@blindfit/queue';
+import type { ChainPayload, Connection, JobChanges, JobPayload, JobStore } from '@blindfit/queue';
 import { healthRoutes, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
 import { addBearerAuth } from './auth.ts';
 import { addDocs, DOCS_PATH } from './docs.ts';
@@ -26,7 +26,7 @@ export interface ApiDependencies {
   redis: Connection;
   jobs: JobStore;
   changes: JobChanges;
-  queues: { jobs: Queue<JobData>; chains: Queue<ChainData>; tasks: Queue };
+  queues: { jobs: Queue<JobPayload>; chains: Queue<ChainPayload>; tasks: Queue };
   store: BlobStore;
   /** For `/readyz`, by name. */
   checks: Readonly<Record<string, ReadinessCheck>>;

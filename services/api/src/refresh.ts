@@ -10,7 +10,7 @@ import {
   type PlanCache,
   type RefreshAnswer,
 } from '@blindfit/protocol';
-import { addSegment, RUNNING, traceRefresh, type ChainData, type JobStore } from '@blindfit/queue';
+import { addSegment, RUNNING, traceRefresh, type ChainPayload, type JobStore } from '@blindfit/queue';
 import type { Tracing } from '@blindfit/service';
 import { checkPlaces } from './check-blobs.ts';
 import type { JobCounters } from './metrics.ts';
@@ -20,7 +20,7 @@ export interface RefreshDependencies {
   readonly store: BlobStore;
   readonly jobs: JobStore;
   /** The queue `chains`. */
-  readonly chains: Queue<ChainData>;
+  readonly chains: Queue<ChainPayload>;
   readonly plans: PlanCache;
   readonly tracing: Tracing;
   readonly counters?: Pick<JobCounters, 'refreshed'>;

@@ -5,7 +5,7 @@ import {
   openBlobStore,
   type CollectableBlobStore,
 } from '@blindfit/blobs';
-import { JobChanges, JobStore, openQueue, traceJobs, type ChainData, type JobData } from '@blindfit/queue';
+import { JobChanges, JobStore, openQueue, traceJobs, type ChainPayload, type JobPayload } from '@blindfit/queue';
 import {
   addRedisMemory,
   addRedisUp,
@@ -110,8 +110,8 @@ export async function startApi(options: StartApiOptions): Promise<RunningApi> {
     const changes = await JobChanges.open(redis, jobs.keys);
     stops.push(() => changes.close());
     const queues = {
-      jobs: openQueue<JobData>('jobs', redis, prefix),
-      chains: openQueue<ChainData>('chains', redis, prefix),
+      jobs: openQueue<JobPayload>('jobs', redis, prefix),
+      chains: openQueue<ChainPayload>('chains', redis, prefix),
       tasks: openQueue<unknown>('tasks', redis, prefix),
     };
     for (const queue of Object.values(queues)) {

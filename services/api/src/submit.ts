@@ -4,7 +4,7 @@ import { digestOf } from '@blindfit/base';
 import { type BlobStore } from '@blindfit/blobs';
 import { ParameterError } from '@blindfit/he';
 import { canonicalJson, ContractError, isFinal, planJob, type JobView, type PlannedJob } from '@blindfit/protocol';
-import { JOB_OPTIONS, type JobData, type JobStore, type NewJob } from '@blindfit/queue';
+import { JOB_OPTIONS, type JobPayload, type JobStore, type NewJob } from '@blindfit/queue';
 import { currentTraceparent } from '@blindfit/service';
 import { chainsOf, PlanError } from '@blindfit/training';
 import { checkBlobs } from './check-blobs.ts';
@@ -15,7 +15,7 @@ export interface SubmissionDependencies {
   readonly store: BlobStore;
   readonly jobs: JobStore;
   /** The queue `jobs`. */
-  readonly queue: Queue<JobData>;
+  readonly queue: Queue<JobPayload>;
 }
 
 export interface Submission {

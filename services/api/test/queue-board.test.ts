@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { Worker } from 'bullmq';
 import { chromium } from 'playwright-core';
-import { JOB_OPTIONS, openQueue, TASK_OPTIONS, type ChainData } from '@blindfit/queue';
+import { JOB_OPTIONS, openQueue, TASK_OPTIONS, type ChainPayload } from '@blindfit/queue';
 import { ConfigError } from '@blindfit/service';
 import { startApi } from '../src/start.ts';
 import { problemOf } from './answers.ts';
@@ -38,7 +38,7 @@ async function withEntries(t: TestContext): Promise<Service> {
     options: { queuePrefix: prefix = '' },
   } = service;
   const tasks = openQueue<unknown>('tasks', redis, prefix);
-  const chains = openQueue<ChainData>('chains', redis, prefix);
+  const chains = openQueue<ChainPayload>('chains', redis, prefix);
   t.after(() => Promise.all([tasks.close(), chains.close()]));
   await chains.add(
     'segment',

@@ -10,7 +10,7 @@ import { digestOf, parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import { wrap, type WireFields } from '@blindfit/he';
 import { canonicalJson, type Manifest } from '@blindfit/protocol';
-import { JobStore, openQueue, type ChainData, type JobData } from '@blindfit/queue';
+import { JobStore, openQueue, type ChainPayload, type JobPayload } from '@blindfit/queue';
 import { startRedis, type RunningRedis } from '@blindfit/redis-server';
 import { createLogger, parseRedisUrl } from '@blindfit/service';
 import {
@@ -61,8 +61,8 @@ export interface Service {
   store: FileBlobStore;
   redis: Redis;
   jobs: JobStore;
-  queue: Queue<JobData>;
-  chains: Queue<ChainData>;
+  queue: Queue<JobPayload>;
+  chains: Queue<ChainPayload>;
   options: StartApiOptions;
   /** With the token. */
   call(path: string, init?: CallInit): Promise<Response>;
@@ -85,8 +85,8 @@ export async function startService(t: TestContext, options: Partial<StartApiOpti
   const api = await startApi(all);
   const redis = new Redis({ ...parseRedisUrl(redisUrl), replyMapping: 'legacy', maxRetriesPerRequest: null });
   redis.on('error', () => undefined);
-  const queue = openQueue<JobData>('jobs', redis, queuePrefix);
-  const chains = openQueue<ChainData>('chains', redis, queuePrefix);
+  const queue = openQueue<JobPayload>('jobs', redis, queuePrefix);
+  const chains = openQueue<ChainPayload>('chains', redis, queuePrefix);
   for (const each of [queue, chains]) each.on('error', () => undefined);
   t.after(async () => {
     await api.close();

@@ -1,6 +1,6 @@
 /** The scheduler's own homomorphic work: additions and constants, without keys, on a few threads. */
 import type { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import { inStep, taskId, tracePhases, type JobData, type JobStore } from '@blindfit/queue';
+import { inStep, taskId, tracePhases, type JobPayload, type JobStore } from '@blindfit/queue';
 import type { Tracing } from '@blindfit/service';
 import type { KeylessWork } from '@blindfit/training';
 import type { SchedulerMetrics } from './metrics.ts';
@@ -27,7 +27,7 @@ export class Aggregator {
   }
 
   /** Sets up the parameters of a job on a thread ahead of its first step, where a failure will show again. */
-  prepare({ job, manifest }: Pick<JobData, 'job' | 'manifest'>): void {
+  prepare({ job, manifest }: Pick<JobPayload, 'job' | 'manifest'>): void {
     this.#pool.run({ kind: 'prepare', job, manifest }).catch(() => undefined);
   }
 
@@ -37,7 +37,7 @@ export class Aggregator {
    * @returns the digests of its results
    */
   async run(
-    { job, manifest }: Pick<JobData, 'job' | 'manifest'>,
+    { job, manifest }: Pick<JobPayload, 'job' | 'manifest'>,
     step: string,
     work: KeylessWork<string>,
   ): Promise<string[]> {

@@ -12,9 +12,9 @@ import {
   JOB_OPTIONS,
   RUNNING,
   taskId,
-  type ChainData,
+  type ChainPayload,
   type ChainRecord,
-  type JobData,
+  type JobPayload,
   type JobStore,
 } from '@blindfit/queue';
 import {
@@ -36,7 +36,7 @@ import { Results } from './results.ts';
 
 export interface ChainDependencies {
   readonly tasks: Pick<Queue, 'name' | 'addBulk'>;
-  readonly queue: Pick<Queue<JobData>, 'add'>;
+  readonly queue: Pick<Queue<JobPayload>, 'add'>;
   readonly jobs: Pick<
     JobStore,
     | 'chains'
@@ -58,7 +58,7 @@ export interface ChainDependencies {
 }
 
 /** The parts of the BullMQ entry of a segment that running it needs. */
-export type ChainEntry = Omit<Parent, 'data'> & Pick<Job<ChainData>, 'data' | 'updateData'>;
+export type ChainEntry = Omit<Parent, 'data'> & Pick<Job<ChainPayload>, 'data' | 'updateData'>;
 
 /** BullMQ runs this again after every stage of tasks. What is done already is read back, never redone. */
 export async function runChain(dependencies: ChainDependencies, entry: ChainEntry, token: string): Promise<void> {
@@ -144,7 +144,7 @@ function samplesOf({ layout, hyperparameters }: Plan, iteration: number): number
 }
 
 /** Whether a chain's record says that this segment is over: the entry runs a second time. */
-function isBehind({ segment }: ChainData, record: ChainRecord | undefined): boolean {
+function isBehind({ segment }: ChainPayload, record: ChainRecord | undefined): boolean {
   return record !== undefined && (record.segment > segment || (record.segment === segment && record.phase !== RUNNING));
 }
 
@@ -152,7 +152,7 @@ function isBehind({ segment }: ChainData, record: ChainRecord | undefined): bool
 async function earlierResults(
   jobs: Pick<JobStore, 'scores'>,
   plan: Plan,
-  { job, chain, segment, fresh, history }: ChainData,
+  { job, chain, segment, fresh, history }: ChainPayload,
 ): Promise<Results> {
   const results = new Results();
   if (segment === 0) {
@@ -169,7 +169,10 @@ async function earlierResults(
   return results;
 }
 
-function requestOf({ job, chain }: ChainData, { iteration, weights, previous }: RefreshWork<string>): RefreshRequest {
+function requestOf(
+  { job, chain }: ChainPayload,
+  { iteration, weights, previous }: RefreshWork<string>,
+): RefreshRequest {
   const id = createHash('sha256').update([job, chain, iteration, weights].join(' ')).digest('hex').slice(0, 32);
   return {
     id,
@@ -183,8 +186,8 @@ function requestOf({ job, chain }: ChainData, { iteration, weights, previous }: 
 
 /** Has the model packed when all chains are done. Safe to repeat. */
 export async function finishJobIfDone(
-  { jobs, queue }: { readonly jobs: Pick<JobStore, 'chains'>; readonly queue: Pick<Queue<JobData>, 'add'> },
-  { job, manifest, traceparent }: JobData,
+  { jobs, queue }: { readonly jobs: Pick<JobStore, 'chains'>; readonly queue: Pick<Queue<JobPayload>, 'add'> },
+  { job, manifest, traceparent }: JobPayload,
 ): Promise<void> {
   const chains = await jobs.chains(job);
   if (chains.length === 0 || !chains.every((record) => record?.phase === DONE)) return;

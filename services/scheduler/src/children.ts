@@ -2,7 +2,7 @@
 import { WaitingChildrenError, type Job, type Queue } from 'bullmq';
 import { required } from '@blindfit/base';
 import type { TaskResult } from '@blindfit/protocol';
-import { spanOfEntry, TASK_OPTIONS, taskId, type JobData } from '@blindfit/queue';
+import { spanOfEntry, TASK_OPTIONS, taskId, type JobPayload } from '@blindfit/queue';
 import type { KeyedWork, PredictWork } from '@blindfit/training';
 import type { Results } from './results.ts';
 
@@ -14,7 +14,7 @@ export interface Child {
 
 /** The parts of a BullMQ entry that waiting for children needs. */
 export type Parent = Pick<
-  Job<JobData>,
+  Job<JobPayload>,
   'id' | 'data' | 'queueQualifiedName' | 'getChildrenValues' | 'moveToWaitingChildren'
 >;
 

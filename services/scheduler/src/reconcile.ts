@@ -10,8 +10,8 @@ import {
   QUEUES,
   RUNNING,
   taskId,
-  type ChainData,
-  type JobData,
+  type ChainPayload,
+  type JobPayload,
   type JobStore,
 } from '@blindfit/queue';
 import type { Logger } from '@blindfit/service';
@@ -25,8 +25,8 @@ export interface ReconcileDependencies {
   readonly jobs: Pick<JobStore, 'chains' | 'fail' | 'get' | 'isPlanned' | 'traceOf'> & {
     readonly index: Pick<JobStore['index'], 'inStates'>;
   };
-  readonly queue: Pick<Queue<JobData>, 'add' | 'getJob'>;
-  readonly chains: Pick<Queue<ChainData>, 'add' | 'getJob'>;
+  readonly queue: Pick<Queue<JobPayload>, 'add' | 'getJob'>;
+  readonly chains: Pick<Queue<ChainPayload>, 'add' | 'getJob'>;
   readonly metrics: Pick<SchedulerMetrics, 'jobEnded'>;
   readonly logger: Pick<Logger, 'warn' | 'error'>;
 }
@@ -65,7 +65,7 @@ export async function reconcile(dependencies: ReconcileDependencies): Promise<vo
   }
 }
 
-async function reconcileChains(dependencies: ReconcileDependencies, data: JobData): Promise<void> {
+async function reconcileChains(dependencies: ReconcileDependencies, data: JobPayload): Promise<void> {
   const { jobs, queue, chains, logger } = dependencies;
   for (const [chain, record] of (await jobs.chains(data.job)).entries()) {
     if ((record?.phase ?? RUNNING) !== RUNNING) continue;

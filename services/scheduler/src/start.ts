@@ -13,8 +13,8 @@ import {
   spanOfEntry,
   traceEntry,
   traceJobs,
-  type ChainData,
-  type JobData,
+  type ChainPayload,
+  type JobPayload,
 } from '@blindfit/queue';
 import { addRedisMemory, openService, type RunningService, type ServiceOptions } from '@blindfit/service';
 import { Aggregator } from './aggregator.ts';
@@ -43,8 +43,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
   const store = await openBlobStore(options.storeUrl, options.token === undefined ? {} : { token: options.token });
   const queues = {
-    jobs: openQueue<JobData>('jobs', redis, prefix),
-    chains: openQueue<ChainData>('chains', redis, prefix),
+    jobs: openQueue<JobPayload>('jobs', redis, prefix),
+    chains: openQueue<ChainPayload>('chains', redis, prefix),
     tasks: openQueue<unknown>('tasks', redis, prefix),
   };
   const metrics = new SchedulerMetrics(registry, { redis, jobs, queues });
@@ -64,7 +64,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   compute.watch(registry, pool, evaluator);
 
   const plans = new PlanCache(async (digest) => parseJobManifest(await store.get(parseDigest(digest))), MAX_MANIFESTS);
-  const runJob = async (job: Job<JobData>, token: string): Promise<void> => {
+  const runJob = async (job: Job<JobPayload>, token: string): Promise<void> => {
     if (job.name === 'finish') return finishTrainingJob(dependencies, job);
     const planned = await plans.get(job.data.manifest);
     return planned.kind === 'train'
@@ -81,7 +81,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     metrics,
     planOf: async (digest: string) => (await plans.training(digest)).plan,
   };
-  const work = <Data extends JobData>(
+  const work = <Data extends JobPayload>(
     queue: keyof typeof QUEUES,
     processor: (job: Job<Data>, token: string) => Promise<void>,
   ): Worker<Data> => {
@@ -110,8 +110,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     return worker;
   };
   const workers = [
-    work<JobData>('jobs', runJob),
-    work<ChainData>('chains', (job, token) => runChain(dependencies, job, token)),
+    work<JobPayload>('jobs', runJob),
+    work<ChainPayload>('chains', (job, token) => runChain(dependencies, job, token)),
   ];
   await Promise.all(workers.map((worker) => worker.waitUntilReady()));
   const failures = watchFailures(redis, prefix, { ...dependencies, logger });

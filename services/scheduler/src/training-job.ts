@@ -2,14 +2,14 @@
 import type { Job, Queue } from 'bullmq';
 import { required } from '@blindfit/base';
 import { isFinal } from '@blindfit/protocol';
-import { addSegment, type ChainData, type JobData } from '@blindfit/queue';
+import { addSegment, type ChainPayload, type JobPayload } from '@blindfit/queue';
 import { bind, chainsOf, finishId, packStage, startStage, updateId } from '@blindfit/training';
 import { assertNotEnded, type ChainDependencies } from './chain.ts';
 import { runChildren, type Parent } from './children.ts';
 import { Results } from './results.ts';
 
 export interface JobDependencies extends ChainDependencies {
-  readonly chains: Pick<Queue<ChainData>, 'add'>;
+  readonly chains: Pick<Queue<ChainPayload>, 'add'>;
 }
 
 /** BullMQ runs this again after the start scores. From its end on the chains' records say what is to be done. */
@@ -41,7 +41,7 @@ export async function runTrainingJob(dependencies: JobDependencies, entry: Paren
 /** All chains are done: packs the model, and V of every iteration where no refresh has shown it to the owner. */
 export async function finishTrainingJob(
   dependencies: ChainDependencies,
-  { data }: Pick<Job<JobData>, 'data'>,
+  { data }: Pick<Job<JobPayload>, 'data'>,
 ): Promise<void> {
   const { jobs, aggregator, metrics } = dependencies;
   const plan = await dependencies.planOf(data.manifest);
