@@ -9,6 +9,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import { LAYERS } from './layers.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -229,6 +230,32 @@ describe('what decrypts stays with the owner', () => {
   });
 });
 
+it('no file imports itself through others, types included', () => {
+  const done = new Set<string>();
+  const visit = (file: string, way: readonly string[]): void => {
+    const start = way.indexOf(file);
+    assert.equal(start, -1, [...way.slice(start), file].join(' -> '));
+    if (done.has(file)) return;
+    for (const { specifier } of imports.get(file) ?? []) {
+      const next = target(file, specifier);
+      if (next !== undefined) visit(next, [...way, file]);
+    }
+    done.add(file);
+  };
+  for (const file of sources) visit(file, []);
+});
+
+describe('what runs in browsers imports nothing of Node', () => {
+  for (const entry of ['libs/base/src/index.ts', 'libs/he/src/index.ts']) {
+    it(entry, () => {
+      for (const [file, way] of reach([entry], ({ typeOnly }) => !typeOnly)) {
+        const builtin = (imports.get(file) ?? []).find(({ specifier, typeOnly }) => !typeOnly && isBuiltin(specifier));
+        assert.equal(builtin, undefined, `${way.join(' -> ')} imports ${builtin?.specifier ?? ''}`);
+      }
+    });
+  }
+});
+
 describe('what starts often starts with little', () => {
   const atStart = ({ typeOnly, lazy }: Import): boolean => !typeOnly && lazy !== true;
   const packagesAtStart = (file: string): Set<string> =>
@@ -303,6 +330,27 @@ describe('packages', () => {
       return [each.name, new Set(names.filter((name) => byName.has(name) && name !== each.name))];
     }),
   );
+
+  it('are all in the list of layers', () => {
+    assert.deepEqual([...LAYERS].sort(), packages.map(({ directory }) => directory).sort());
+  });
+
+  it('import only packages of lower layers, tests included', () => {
+    const upward: string[] = [];
+    for (const [file, found] of imports) {
+      if (/^libs\/(he|training)\/test\/(setup|native-backend\.test|circuits\.test)\.ts$/.test(file)) continue;
+      const own = packageOf(file);
+      if (own === undefined) continue;
+      for (const { specifier } of found) {
+        const next = target(file, specifier);
+        const other = next === undefined ? undefined : packageOf(next);
+        if (other === undefined || other === own) continue;
+        if (LAYERS.indexOf(other.directory) > LAYERS.indexOf(own.directory))
+          upward.push(`${file} imports ${specifier}`);
+      }
+    }
+    assert.deepEqual(upward, []);
+  });
 
   it('depend on each other in one direction', () => {
     const done = new Set<string>();

@@ -1,6 +1,6 @@
 /**
- * Runs the tests: `npm test [-- PATTERN... FLAG...]`. Without a pattern the checks of the sources come first;
- * with patterns only the test files run whose path contains one of them. Flags (`--test-name-pattern=...`) go to `node --test`.
+ * Runs the tests: `npm test [-- PATTERN... FLAG...]`. Without a pattern the checks of the sources come first. With
+ * patterns only the test files run whose path contains one of them. Flags go to `node --test`.
  * `BLINDFIT_TEST_ALL=1` turns skipped tests into failures.
  */
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

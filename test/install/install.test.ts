@@ -50,7 +50,7 @@ function table(rows: number): string {
   return `label,x,y\n${lines.join('\n')}\n`;
 }
 
-await describe('an empty project', { timeout: 300_000 }, async () => {
+await describe('an empty project', { timeout: 300_000 }, () => {
   let unreachable: string | undefined;
 
   before(async () => {
@@ -63,7 +63,7 @@ await describe('an empty project', { timeout: 300_000 }, async () => {
     const npm = ['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', ...tarballs];
     // npm's own cache, so that little is downloaded.
     await run('npm', npm, { cwd: project }).catch((error: unknown) => {
-      if (!UNREACHABLE.test(String((error as Ending).stderr))) throw error;
+      if (!UNREACHABLE.test((error as Ending).stderr)) throw error;
       unreachable = 'the npm registry cannot be reached';
     });
   });

@@ -40,5 +40,6 @@ export type { Shutdown, ShutdownOptions } from './shutdown.ts';
 export { contextOf, currentTraceparent, formatTraceparent, parseTraceparent, spanOf } from './trace-context.ts';
 export { Tracing, typeOf } from './tracing.ts';
 export type { SamplerName } from './samplers.ts';
-export type { SpanOptions, TracingOptions } from './tracing.ts';
+export type { TracingOptions } from './span-export.ts';
+export type { SpanOptions } from './tracing.ts';
 export { runService, type ReadyLine } from './run-service.ts';

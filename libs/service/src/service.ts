@@ -7,7 +7,8 @@ import { createMetrics } from './metrics.ts';
 import { addRedisUp } from './redis-metrics.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis, type RedisConnection } from './redis.ts';
-import { Tracing, type TracingOptions } from './tracing.ts';
+import type { TracingOptions } from './span-export.ts';
+import { Tracing } from './tracing.ts';
 
 /** How long a service waits for Redis when it starts. Milliseconds. */
 const REDIS_PATIENCE_MS = 30_000;

@@ -24,7 +24,7 @@ import {
   type SpanExporter,
 } from '@opentelemetry/sdk-trace';
 import type { Logger } from './logger.ts';
-import type { SpanExport, TracingOptions } from './tracing.ts';
+import type { SpanExport, TracingOptions } from './span-export.ts';
 
 /** How long a service that ends waits for its last spans to be taken. Milliseconds. */
 const CLOSE_PATIENCE_MS = 3_000;

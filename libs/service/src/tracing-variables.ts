@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { optional, variable, type Config } from './config.ts';
 import { SAMPLERS } from './samplers.ts';
-import type { TracingOptions } from './tracing.ts';
+import type { TracingOptions } from './span-export.ts';
 
 /**
  * The variables of OpenTelemetry that services understand, under its names and with its meanings. They are checked here

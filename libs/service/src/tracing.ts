@@ -2,28 +2,10 @@
  * Spans of a service. While tracing is off none of OpenTelemetry's SDK is loaded, and everything here only calls what
  * it was given.
  */
-import {
-  context,
-  SpanKind,
-  SpanStatusCode,
-  trace,
-  type Attributes,
-  type Link,
-  type Span,
-  type Tracer,
-} from '@opentelemetry/api';
+import { context, SpanKind, SpanStatusCode, trace, type Attributes, type Link, type Span } from '@opentelemetry/api';
 import type { Logger } from './logger.ts';
-import type { SamplerName } from './samplers.ts';
+import type { SpanExport, TracingOptions } from './span-export.ts';
 import { contextOf, parseTraceparent } from './trace-context.ts';
-
-/**
- * How to trace; the exporter reads where to and with which headers from the environment, as OpenTelemetry lays down.
- */
-export interface TracingOptions {
-  readonly sampler: SamplerName;
-  /** Share of the traces that the ratio samplers keep, from 0 to 1. */
-  readonly ratio: number;
-}
 
 export interface SpanOptions {
   readonly name: string;
@@ -42,14 +24,6 @@ export interface SpanOptions {
 }
 
 const KINDS = { internal: SpanKind.INTERNAL, server: SpanKind.SERVER, consumer: SpanKind.CONSUMER };
-
-/** What `startExport` in `tracing-export.ts` makes. */
-export interface SpanExport {
-  readonly tracer: Tracer;
-  /** The next span gets this id. */
-  nextSpanId(id: string | undefined): void;
-  close(): Promise<void>;
-}
 
 /** The spans of one service. */
 export class Tracing {
