@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { required } from '@blindfit/base';
 import { QUEUES } from '@blindfit/queue';
 import { variables } from '@blindfit/service';
 import { prometheusRule, RULE_PATH } from './generate.ts';
@@ -32,7 +33,15 @@ interface ScaledObjectSpec {
   readonly scaleTargetRef: { readonly name: string };
   readonly minReplicaCount: number;
   readonly maxReplicaCount: number;
-  readonly advanced: { readonly scalingModifiers: { readonly formula: string; readonly target: string } };
+  readonly pollingInterval?: number;
+  readonly advanced: {
+    readonly scalingModifiers: { readonly formula: string; readonly target: string };
+    readonly horizontalPodAutoscalerConfig: {
+      readonly behavior: Readonly<
+        Record<'scaleUp' | 'scaleDown', { readonly stabilizationWindowSeconds: number; readonly policies: unknown }>
+      >;
+    };
+  };
   readonly triggers: readonly {
     readonly name: string;
     readonly type: string;
@@ -432,6 +441,23 @@ for (const { overlay, components } of RENDERINGS) {
       );
     });
 
+    it('Redis keeps every write and refuses new ones when it is full', () => {
+      const config = required(
+        cluster
+          .of('ConfigMap')
+          .map(({ data }) => data?.['redis.conf'])
+          .find((text) => text !== undefined),
+        'redis.conf',
+      );
+      const lines = config.split('\n').map((line) => line.trim());
+      for (const line of ['appendonly yes', 'appendfsync always', 'save ""', 'maxmemory-policy noeviction'])
+        assert.ok(lines.includes(line), line);
+      const maxmemory = Number(/^maxmemory (\d+)mb$/m.exec(lines.join('\n'))?.[1]);
+      const [container] = cluster.one<Workload>('StatefulSet', 'redis').spec.template.spec.containers;
+      const limit = quantity(container?.resources?.limits?.['memory']);
+      assert.ok(maxmemory * 2 ** 20 <= 0.8 * limit, `${maxmemory} MiB of ${limit} bytes`);
+    });
+
     if (overlay === 'production') {
       it('KEDA scales the workers by the lists of the task queue', () => {
         const [scaled, ...others] = cluster.of<ScaledObjectSpec>('ScaledObject');
@@ -465,6 +491,16 @@ for (const { overlay, components } of RENDERINGS) {
           assert.equal(metadata['address'], 'redis.blindfit.svc:6379');
         }
         cluster.one('Service', 'redis');
+      });
+
+      it('KEDA starts workers at once, and ends them only after five minutes with less to do', () => {
+        const [scaled] = cluster.of<ScaledObjectSpec>('ScaledObject');
+        const { scaleUp, scaleDown } = required(scaled, 'the ScaledObject').spec.advanced.horizontalPodAutoscalerConfig
+          .behavior;
+        assert.equal(scaleUp.stabilizationWindowSeconds, 0);
+        // Owners answer a refresh within minutes; the queue is empty meanwhile.
+        assert.equal(scaleDown.stabilizationWindowSeconds, 300);
+        assert.deepEqual(scaleDown.policies, [{ type: 'Percent', value: 50, periodSeconds: 120 }]);
       });
     }
   });

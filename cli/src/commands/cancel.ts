@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { reasonOf } from '@blindfit/service/settings';
+import { messageOf } from '@blindfit/base';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { CliError } from '../errors.ts';
 
@@ -25,7 +25,7 @@ Examples:
             process.stdout.write(`${id} ${state}\n`);
           } catch (error) {
             if (ids.length === 1) throw error;
-            process.stderr.write(`error: ${id}: ${reasonOf(error)}\n`);
+            process.stderr.write(`error: ${id}: ${messageOf(error)}\n`);
             failed.push(error);
           }
         }

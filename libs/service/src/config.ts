@@ -1,6 +1,6 @@
 import type { Static, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
-import { BlindfitError, reasonOf } from './errors.ts';
+import { BlindfitError, messageOf } from '@blindfit/base';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -81,7 +81,7 @@ export function readConfig<const Table extends VariableTable>(
     try {
       values[name] = readVariable(spec, env);
     } catch (error) {
-      problems.push(reasonOf(error));
+      problems.push(messageOf(error));
     }
   }
   if (problems.length > 0) throw new ConfigError(problems);
@@ -106,7 +106,7 @@ function readVariable(spec: Variable<unknown>, env: Environment): unknown {
   try {
     spec.check?.(value);
   } catch (error) {
-    throw new Error(`${used}: ${reasonOf(error)}`, { cause: error });
+    throw new Error(`${used}: ${messageOf(error)}`, { cause: error });
   }
   return value;
 }

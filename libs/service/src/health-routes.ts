@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
-import { reasonOf } from './errors.ts';
+import { messageOf } from '@blindfit/base';
 
 /** Resolves when all is well, rejects with the reason when not. */
 export type ReadinessCheck = () => Promise<void>;
@@ -53,7 +53,7 @@ async function outcomeOf(check: ReadinessCheck, timeoutMs: number): Promise<stri
   const outcome = (async () => {
     await check();
     return 'ok';
-  })().catch(reasonOf);
+  })().catch(messageOf);
   try {
     return await Promise.race([outcome, late]);
   } finally {

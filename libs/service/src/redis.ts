@@ -1,5 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { BlindfitError } from './errors.ts';
+import { BlindfitError } from '@blindfit/base';
 import type { Logger } from './logger.ts';
 import type { RedisAddress } from './redis-url.ts';
 

@@ -6,8 +6,6 @@ export { ConfigError, describeVariables, optional, readConfig, variable } from '
 export type { Config, Environment, Variable, VariableDescription, VariableTable } from './config.ts';
 export { commandVariables } from './command-variables.ts';
 export { endRequests } from './end-requests.ts';
-export { BlindfitError, reasonOf } from './errors.ts';
-export type { BlindfitErrorOptions } from './errors.ts';
 export {
   computeVariables,
   defineService,

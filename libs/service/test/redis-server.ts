@@ -1,13 +1,10 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-
-/** Why tests with Redis cannot run here, or false when they can. */
-export const NO_REDIS =
-  spawnSync('redis-server', ['--version']).status === 0 ? false : 'redis-server is not on the PATH';
+import { resolveRedisBinary } from '@blindfit/redis-server';
 
 export interface TestRedis {
   /** Unix socket it listens on. */
@@ -18,17 +15,16 @@ export interface TestRedis {
 
 /** A Redis server of its own for one test; not started yet. */
 export async function prepareRedis(t: TestContext, ...options: string[]): Promise<TestRedis> {
+  const binary = await resolveRedisBinary();
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-redis-'));
   const path = join(directory, 'socket');
   let child: ChildProcess | undefined;
   const server: TestRedis = {
     path,
     async start() {
-      child = spawn(
-        'redis-server',
-        ['--port', '0', '--unixsocket', path, '--dir', directory, '--save', '', ...options],
-        { stdio: ['ignore', 'pipe', 'inherit'] },
-      );
+      child = spawn(binary, ['--port', '0', '--unixsocket', path, '--dir', directory, '--save', '', ...options], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
       if (child.stdout === null) throw new Error('no output to read');
       for await (const chunk of child.stdout.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         if (chunk.includes('ready to accept connections') || chunk.includes('now ready')) break;

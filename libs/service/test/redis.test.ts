@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from '@blindfit/service';
-import { NO_REDIS, prepareRedis } from './redis-server.ts';
+import { prepareRedis } from './redis-server.ts';
 import { captureLog, until, type LogCapture } from './support.ts';
 
 type Client = ReturnType<typeof connectRedis>;
@@ -16,7 +16,7 @@ function connect(t: TestContext, options: Parameters<typeof connectRedis>[0]): L
 const messages = (capture: LogCapture, level: string): unknown[] =>
   capture.lines.filter((line) => line['level'] === level).map((line) => line['msg']);
 
-test('a command waits for a server that comes up later', { skip: NO_REDIS }, async (t) => {
+test('a command waits for a server that comes up later', async (t) => {
   const server = await prepareRedis(t);
   const { redis, ...capture } = connect(t, { path: server.path });
   const pong = redis.ping();
@@ -28,7 +28,7 @@ test('a command waits for a server that comes up later', { skip: NO_REDIS }, asy
   await waitForRedis(redis, 1000);
 });
 
-test('an outage is logged once when it begins and once when it ends', { skip: NO_REDIS }, async (t) => {
+test('an outage is logged once when it begins and once when it ends', async (t) => {
   const server = await prepareRedis(t);
   await server.start();
   const { redis, ...capture } = connect(t, { path: server.path });
@@ -44,7 +44,7 @@ test('an outage is logged once when it begins and once when it ends', { skip: NO
   assert.equal(typeof capture.lines.findLast((line) => line['msg'] === 'Redis is back')?.['outageSeconds'], 'number');
 });
 
-test('closing on purpose is not an outage', { skip: NO_REDIS }, async (t) => {
+test('closing on purpose is not an outage', async (t) => {
   const server = await prepareRedis(t);
   await server.start();
   const { redis, ...capture } = connect(t, { path: server.path });
@@ -65,7 +65,7 @@ test('waitForRedis gives up with the reason and a hint', async (t) => {
   });
 });
 
-test('a password that Redis refuses is an outage with that reason', { skip: NO_REDIS }, async (t) => {
+test('a password that Redis refuses is an outage with that reason', async (t) => {
   const server = await prepareRedis(t, '--requirepass', 'right');
   await server.start();
   const { redis, ...capture } = connect(t, { path: server.path, password: 'wrong' });
@@ -73,22 +73,18 @@ test('a password that Redis refuses is an outage with that reason', { skip: NO_R
   assert.equal(messages(capture, 'error').length, 1);
 });
 
-test(
-  'checkRedisPolicy accepts noeviction with AOF in silence, and warns without AOF',
-  { skip: NO_REDIS },
-  async (t) => {
-    const server = await prepareRedis(t, '--appendonly', 'yes');
-    await server.start();
-    const { redis, ...capture } = connect(t, { path: server.path });
-    assert.deepEqual(await checkRedisPolicy(redis, capture.logger), { maxmemoryPolicy: 'noeviction', aof: true });
-    assert.deepEqual(messages(capture, 'warn'), []);
-    await redis.config('SET', 'appendonly', 'no');
-    assert.deepEqual(await checkRedisPolicy(redis, capture.logger), { maxmemoryPolicy: 'noeviction', aof: false });
-    assert.match(String(messages(capture, 'warn')), /append-only/);
-  },
-);
+test('checkRedisPolicy accepts noeviction with AOF in silence, and warns without AOF', async (t) => {
+  const server = await prepareRedis(t, '--appendonly', 'yes');
+  await server.start();
+  const { redis, ...capture } = connect(t, { path: server.path });
+  assert.deepEqual(await checkRedisPolicy(redis, capture.logger), { maxmemoryPolicy: 'noeviction', aof: true });
+  assert.deepEqual(messages(capture, 'warn'), []);
+  await redis.config('SET', 'appendonly', 'no');
+  assert.deepEqual(await checkRedisPolicy(redis, capture.logger), { maxmemoryPolicy: 'noeviction', aof: false });
+  assert.match(String(messages(capture, 'warn')), /append-only/);
+});
 
-test('checkRedisPolicy refuses a server that may drop jobs', { skip: NO_REDIS }, async (t) => {
+test('checkRedisPolicy refuses a server that may drop jobs', async (t) => {
   const server = await prepareRedis(t, '--maxmemory-policy', 'allkeys-lru');
   await server.start();
   const { redis, ...capture } = connect(t, { path: server.path });

@@ -1,7 +1,7 @@
 /** The entry of a child process: one service with its settings from the environment, e.g. `node service-main.ts worker`. */
-import { messageOf, required, valueOf } from '@blindfit/base';
+import { BlindfitError, messageOf, required, valueOf } from '@blindfit/base';
 import { runService } from '@blindfit/service';
-import { BlindfitError, ConfigError, readConfig, type ServiceDefinition } from '@blindfit/service/settings';
+import { ConfigError, readConfig, type ServiceDefinition } from '@blindfit/service/settings';
 
 const DEFINITIONS: ReadonlyMap<string, () => Promise<ServiceDefinition>> = new Map([
   ['api', async (): Promise<ServiceDefinition> => (await import('@blindfit/api/service')).api],

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { BlindfitError, messageOf } from '@blindfit/base';
 import { ProblemSchema, type Problem } from '@blindfit/protocol';
-import { BlindfitError, reasonOf } from '@blindfit/service';
 
 export { ProblemSchema, type Problem };
 
@@ -75,16 +75,16 @@ export function problemOf(error: unknown): Problem {
       known.status,
       code,
       known.title,
-      reasonOf(error),
+      messageOf(error),
       typeof fields.hint === 'string' ? fields.hint : undefined,
     );
-  if (fields.validation !== undefined) return problem(400, 'INVALID_REQUEST', 'Invalid request', reasonOf(error));
+  if (fields.validation !== undefined) return problem(400, 'INVALID_REQUEST', 'Invalid request', messageOf(error));
   if (typeof fields.statusCode === 'number' && fields.statusCode >= 400 && fields.statusCode < 500) {
     const { code: general, title } = CLIENT_ERRORS[fields.statusCode] ?? {
       code: 'INVALID_REQUEST',
       title: 'Invalid request',
     };
-    return problem(fields.statusCode, general, title, reasonOf(error));
+    return problem(fields.statusCode, general, title, messageOf(error));
   }
   return problem(
     500,
@@ -104,7 +104,7 @@ function problem(status: number, code: string, title: string, detail: string, hi
 export async function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const answer = problemOf(error);
   if (request.raw.destroyed && !request.raw.complete)
-    request.log.info({ reason: reasonOf(error) }, 'the client went away');
+    request.log.info({ reason: messageOf(error) }, 'the client went away');
   else if (answer.status >= 500) request.log.error({ err: error, code: answer.code }, answer.title);
   else request.log.info({ code: answer.code, status: answer.status, detail: answer.detail }, answer.title);
   discardBody(request.raw);

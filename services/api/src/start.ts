@@ -1,3 +1,4 @@
+import { BlindfitError, messageOf } from '@blindfit/base';
 import {
   FileBlobStore,
   InvalidStoreUrlError,
@@ -9,7 +10,6 @@ import { JobChanges, JobStore, openQueue, traceJobs, type ChainPayload, type Job
 import {
   addRedisMemory,
   addRedisUp,
-  BlindfitError,
   ConfigError,
   checkRedis,
   checkRedisPolicy,
@@ -17,7 +17,6 @@ import {
   createLogger,
   createMetrics,
   parseRedisUrl,
-  reasonOf,
   Tracing,
   waitForRedis,
   type Logger,
@@ -197,7 +196,7 @@ async function listen(app: Awaited<ReturnType<typeof buildApi>>, host: string, p
         cause: error,
       });
     }
-    throw new BlindfitError('CANNOT_LISTEN', `cannot listen on port ${port} of ${host}: ${reasonOf(error)}`, {
+    throw new BlindfitError('CANNOT_LISTEN', `cannot listen on port ${port} of ${host}: ${messageOf(error)}`, {
       hint:
         'correct BLINDFIT_HOST (127.0.0.1: this machine only, 0.0.0.0: all interfaces) and BLINDFIT_PORT ' +
         '(from 1024, unless root)',
