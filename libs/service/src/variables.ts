@@ -79,7 +79,7 @@ export const variables = {
   threads: variable({
     env: 'BLINDFIT_THREADS',
     schema: Type.Integer({ minimum: 1, maximum: 1024 }),
-    description: 'Threads of a worker, each with its own instance of SEAL',
+    description: 'Compute threads of a worker',
     allowed: 'an integer from 1 to 1024',
     default: () => availableParallelism(),
     defaultText: 'number of CPU cores',
