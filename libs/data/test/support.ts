@@ -20,8 +20,8 @@ export async function scratchFiles(): Promise<(content: string | Uint8Array) => 
 export interface ExpectedError {
   readonly code: DatasetErrorCode;
   readonly message: RegExp;
-  readonly line?: number;
-  readonly column?: number;
+  readonly line?: number | undefined;
+  readonly column?: number | undefined;
 }
 
 /** For assert.throws and assert.rejects: a DatasetError with exactly this code and place, whose message matches. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { FeatureWriter, readFeatures } from '../../src/index.ts';
@@ -137,4 +137,29 @@ test('places that cannot be written to', async (t) => {
     await chmod(folder, 0o500);
     await assert.rejects(FeatureWriter.create(join(folder, 'f.csv')), isError('bad-file', /cannot be written: EACCES/));
   }
+});
+
+test('a file is synced before it gets its name', async (t) => {
+  const folder = await temporaryDirectory(t);
+  const path = join(folder, 'f.bin');
+  await write(path);
+  const before = await readFile(path);
+  // All handles share one prototype; a sync that is left out would show on no file system that does not lose power.
+  const probe = await open(path);
+  const prototype = Object.getPrototypeOf(probe) as { sync(): Promise<void> };
+  await probe.close();
+  const states: string[] = [];
+  const { sync } = prototype;
+  t.mock.method(prototype, 'sync', async function (this: unknown) {
+    const renamed = !(await readFile(path)).equals(before);
+    const names = await readdir(folder);
+    states.push(renamed ? 'renamed' : 'partial');
+    if (!renamed) {
+      const partial = await readFile(join(folder, names.find((name) => name.endsWith('.partial')) ?? ''));
+      assert.equal(partial.subarray(0, 8).toString('hex'), '894246464541540a');
+    }
+    return sync.call(this);
+  });
+  await write(path, ROWS.slice(0, 2));
+  assert.deepEqual(states, ['partial', 'renamed']);
 });
