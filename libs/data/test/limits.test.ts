@@ -52,6 +52,12 @@ suite('CSV', () => {
     assert.deepEqual([features.length, features[1398], features[1399]], [1400, 699, -699]);
   });
 
+  test('a first row that is wider than the first buffer', async () => {
+    const numbers = Array.from({ length: 3000 }, (_, j) => j + 0.5);
+    const { features } = await readCsv(await file(`a,${numbers.join()}\n`));
+    assert.deepEqual([...features], numbers);
+  });
+
   test('bytes of a record', async () => {
     const path = await file(`a,1\n"${'b'.repeat(200)},2\n`);
     await assert.rejects(

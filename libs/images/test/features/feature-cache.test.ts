@@ -81,7 +81,7 @@ suite('feature cache', () => {
       assert.deepEqual(cache.get(key(9)), features(10 * value));
       cache.close();
     }
-    await writeFile(join(directory, 'zz.features'), Buffer.from(`8942464341434845${'01000000'}${'ffffffff'}`, 'hex'));
+    await writeFile(join(directory, 'zz.features'), Buffer.from('894246434143484501000000ffffffff', 'hex'));
     const cache = await FeatureCache.open(directory);
     t.after(() => cache.close());
     assert.deepEqual([cache.get(key(1)), cache.get(key(2)), cache.get(key(3))], [features(1), features(2), undefined]);

@@ -146,7 +146,7 @@ test('a file is synced before it gets its name', async (t) => {
   const before = await readFile(path);
   // All handles share one prototype; a sync that is left out would show on no file system that does not lose power.
   const probe = await open(path);
-  const prototype = Object.getPrototypeOf(probe) as { sync(): Promise<void> };
+  const prototype = Object.getPrototypeOf(probe) as { sync: (this: unknown) => Promise<void> };
   await probe.close();
   const states: string[] = [];
   const { sync } = prototype;

@@ -1,0 +1,155 @@
+/** The parts of the page, each at its thresholds. */
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { barChart } from '../src/bars.ts';
+import { confusionTable } from '../src/confusion.ts';
+import { formatBytes, formatCount, formatPercent, formatSeconds } from '../src/format.ts';
+import { html } from '../src/html.ts';
+import { renderReport } from '../src/index.ts';
+import { lineChart } from '../src/line-chart.ts';
+import { mistakeList } from '../src/mistakes.ts';
+import { pngDataUri } from '../src/png.ts';
+import { image, sampleReport } from './support.ts';
+
+suite('numbers for people', () => {
+  const cases: [(value: number) => string, number, string][] = [
+    [formatBytes, -1, '0 B'],
+    [formatBytes, 999, '999 B'],
+    [formatBytes, 1000, '0.98 KiB'],
+    [formatBytes, 1536, '1.50 KiB'],
+    [formatBytes, 9.99 * 1024, '9.99 KiB'],
+    [formatBytes, 10 * 1024, '10.0 KiB'],
+    [formatBytes, 99.9 * 1024, '99.9 KiB'],
+    [formatBytes, 100 * 1024, '100 KiB'],
+    [formatBytes, 1000 * 2 ** 20, '0.98 GiB'],
+    [formatBytes, 2 ** 50, '1024 TiB'],
+    [formatSeconds, -1, '0.000 s'],
+    [formatSeconds, 0.9994, '0.999 s'],
+    [formatSeconds, 1, '1.0 s'],
+    [formatSeconds, 9.94, '9.9 s'],
+    [formatSeconds, 9.95, '10 s'],
+    [formatSeconds, 59.4, '59 s'],
+    [formatSeconds, 59.5, '1 min 00 s'],
+    [formatSeconds, 200, '3 min 20 s'],
+    [formatSeconds, 3599.4, '59 min 59 s'],
+    [formatSeconds, 3599.5, '1 h 00 min'],
+    [formatSeconds, 86_399, '1 d 0 h'],
+    [formatSeconds, 76 * 3600, '3 d 4 h'],
+    [formatSeconds, Infinity, 'unknown'],
+    [formatCount, 1_234_567.4, '1,234,567'],
+    [formatPercent, 0.793, '79.30 %'],
+  ];
+  for (const [format, value, text] of cases)
+    test(`${format.name}(${value}) is ${text}`, () => assert.equal(format(value), text));
+});
+
+test('every control and bidirectional character is replaced, tab and line feed are not', () => {
+  const codes = [0, 8, 0x0b, 0x1f, 0x7f, 0x9f, 0x202a, 0x202c, 0x202e, 0x2066, 0x2069];
+  for (const code of codes) assert.equal(html`${String.fromCharCode(code)}`.text, '\uFFFD', `U+${code.toString(16)}`);
+  assert.equal(html`${'\t\n \u2028\u2065'}`.text, '\t\n \u2028\u2065');
+});
+
+suite('confusion', () => {
+  const squared = (size: number, count: (actual: number, predicted: number) => number): number[][] =>
+    Array.from({ length: size }, (_, a) => Array.from({ length: size }, (__, p) => count(a, p)));
+  const names = (size: number): string[] => Array.from({ length: size }, (_, k) => `n${k}`);
+
+  test('30 classes make a matrix, 31 a list', () => {
+    assert.match(
+      confusionTable(
+        squared(30, (a, p) => Number(a === p)),
+        names(30),
+      ).text,
+      /class="confusion"/,
+    );
+    assert.match(
+      confusionTable(
+        squared(31, (a, p) => Number(a === p)),
+        names(31),
+      ).text,
+      /31 classes are too many/,
+    );
+  });
+
+  test('the list has the most frequent confusions first, and 25 at most', () => {
+    const { text } = confusionTable(
+      squared(40, (a, p) => (a === p ? 100 : p === a + 1 ? a + 1 : 0)),
+      names(40),
+    );
+    const counts = [...text.matchAll(/<td>(\d+)<\/td><\/tr>/g)].map(([, count]) => Number(count));
+    assert.deepEqual(
+      counts,
+      Array.from({ length: 25 }, (_, i) => 39 - i),
+    );
+  });
+
+  test('names of 3 characters stand level, of 4 upright', () => {
+    assert.match(confusionTable([[1]], ['abc']).text, /class="confusion"/);
+    assert.match(confusionTable([[1]], ['abcd']).text, /class="confusion upright"/);
+  });
+
+  test('right and wrong predictions and rates are told apart', () => {
+    const { text } = confusionTable([[3, 1], [0, 0]], ['a', 'b']); // prettier-ignore
+    assert.match(text, /class="right" style="--part:54\.5%"\s+title="3 of 4 samples of a are taken for a">3</);
+    assert.match(text, /class="wrong" style="--part:50\.0%"\s+title="1 of 4 samples of a are taken for b">1</);
+    assert.deepEqual(
+      [...text.matchAll(/<td class="share">([^<]+)</g)].map(([, rate]) => rate),
+      ['75 %', '–'],
+    );
+  });
+});
+
+test('images of 64 pixels are enlarged without blurring, larger ones are not', () => {
+  const list = (width: number): string =>
+    mistakeList([{ sample: 's', actual: 'a', predicted: 'b', probability: 0.5, image: image(width, 3, 1) }]).text;
+  assert.match(list(64), /class="tiny"/);
+  assert.doesNotMatch(list(65), /class="tiny"/);
+});
+
+test('an image with too many values is refused', () => {
+  const data = new Uint8Array(13);
+  assert.throws(() => pngDataUri({ width: 2, height: 2, channels: 3, data }), /cannot have 13 values/);
+});
+
+test('bars are relative to the longest; zeros draw nothing', () => {
+  const parts = (...values: number[]): string[] =>
+    [
+      ...barChart(
+        't',
+        'n',
+        values.map((value) => ({ name: 'b', value })),
+        String,
+      ).text.matchAll(/--part:([^%]+)%/g),
+    ].map(([, part]) => part ?? '');
+  assert.deepEqual(parts(1, 4, 2), ['25.00', '100.00', '50.00']);
+  assert.deepEqual(parts(0, 0), ['0.00', '0.00']);
+});
+
+test('a value above the limit is drawn at the limit and listed as it is', () => {
+  const { text } = lineChart({
+    title: 'T',
+    lines: [{ name: 'l', kind: 'encrypted', samples: 'training', values: [0.5, 1.5, NaN] }],
+    format: String,
+    limits: { low: 0, high: 1 },
+  });
+  assert.match(text, /aria-label="T by iteration; l: 1.5"/);
+  assert.match(text, /<td>1.5<\/td>/);
+  const heights = [...text.matchAll(/<circle r="3.5" cx="[^"]+" cy="([^"]+)"/g)].map(([, y]) => Number(y));
+  assert.equal(heights.length, 2);
+  assert.ok(
+    heights.every((y) => y >= 12),
+    heights.join(),
+  );
+});
+
+test('the summary tells whether encrypted and clear training are equally right', () => {
+  const accuracy = (clear: number): string => {
+    const curve = { encrypted: [0.5], clear: [clear] };
+    return renderReport(sampleReport({ heldOut: { accuracy: curve, loss: curve } })).replaceAll(/\s+/g, ' ');
+  };
+  assert.match(
+    accuracy(0.5),
+    /right about 50\.00 % of 224 held-out samples, exactly as many as the same training in the/,
+  );
+  assert.match(accuracy(0.75), /samples, where the same training in the clear reaches 75\.00 %\./);
+});
