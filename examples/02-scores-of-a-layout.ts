@@ -5,6 +5,7 @@
  * a class are repeated in every row, so one product multiplies all samples with them. The two classes of a pair share
  * one ciphertext: one is the real part of the slots, the other one the imaginary part.
  */
+import { at } from '@blindfit/base';
 import { Parameters } from '@blindfit/he';
 import { SealBackend, SealEvaluator } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '@blindfit/owner';
@@ -47,7 +48,7 @@ const slots = owner.decrypt(scores);
 samples.forEach((sample, i) => {
   const decrypted = [slots.first, slots.second].map((part) => part[i * layout.columns]?.toFixed(3));
   const expected = weights.map((row) =>
-    row.reduce((sum, weight, j) => sum + weight * (sample[j] ?? NaN), 0).toFixed(3),
+    row.reduce((sum, weight, j) => sum + weight * at(sample, j, 'sample'), 0).toFixed(3),
   );
   console.log(`sample ${i}: ${decrypted.join(' ')} (in the clear: ${expected.join(' ')})`);
 });

@@ -4,6 +4,7 @@
  * The method replaces the sigmoid by a polynomial s of degree 3. The gradient of a class with weights v is
  * g = sum_i (y_i - s(x_i v)) x_i, and the quadratic gradient multiplies feature j of it with a number b_j.
  */
+import { at } from '@blindfit/base';
 import { CONJUGATION, Parameters } from '@blindfit/he';
 import { SealBackend, SealEvaluator } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '@blindfit/owner';
@@ -31,7 +32,7 @@ const pair = (encode: (row: Float64Array) => Float64Array, rows: readonly Float6
 
 const [v0, v1] = pair((row) => training.encodeWeights(layout, row, 0), weights);
 const [y0, y1] = pair((row) => training.encodeLabels(layout, row, 0), labels);
-const scaled = x.map((value, i) => value * (b[i % features] ?? NaN));
+const scaled = x.map((value, i) => value * at(b, i % features, 'b'));
 using errors = training.forward(evaluator, {
   layout,
   sigmoid: training.PAPER_SIGMOID,
@@ -48,9 +49,9 @@ weights.forEach((v, k) => {
   const clear = new Float64Array(features);
   for (let i = 0; i < samples; i++) {
     const row = x.subarray(i * features, (i + 1) * features);
-    const score = row.reduce((sum, value, j) => sum + value * (v[j] ?? NaN), 0);
-    const error = (labels[k]?.[i] ?? NaN) - 0.5 - training.evaluateOdd(training.PAPER_SIGMOID, score);
-    row.forEach((value, j) => (clear[j] = (clear[j] ?? NaN) + error * value * (b[j] ?? NaN)));
+    const score = row.reduce((sum, value, j) => sum + value * at(v, j, 'weights'), 0);
+    const error = at(at(labels, k, 'labels'), i, 'labels') - 0.5 - training.evaluateOdd(training.PAPER_SIGMOID, score);
+    row.forEach((value, j) => (clear[j] = at(clear, j, 'gradient') + error * value * at(b, j, 'b')));
   }
   const text = (row: Float64Array | undefined): string => Array.from(row ?? [], (value) => value.toFixed(4)).join(' ');
   console.log(`class ${k}: ${text(decrypted[k])} (in the clear: ${text(clear)})`);

@@ -388,7 +388,8 @@ describe('packages', () => {
           // Tests may use the development dependencies of the whole.
           const shared =
             file.startsWith(`${directory}/test/`) && Object.hasOwn(readPackage('.').devDependencies ?? {}, wanted);
-          const declared = isOwnSource(file) && !typeOnly && !isScript(directory, file) ? dependencies : all;
+          // Tools are run by developers only.
+          const declared = isOwnSource(file) && !typeOnly && !directory.startsWith('tools/') ? dependencies : all;
           assert.ok(
             wanted === name || shared || declared.has(wanted),
             `${file} imports ${wanted}, which ${directory}/package.json does not declare`,
@@ -398,11 +399,6 @@ describe('packages', () => {
     });
   }
 });
-
-/** The script that drew the demo's digits is run by developers only; nothing imports it. */
-function isScript(directory: string, file: string): boolean {
-  return directory === 'demo' && !reach(['demo/src/index.ts']).has(file);
-}
 
 it('no file names a place that only one machine has', () => {
   // Where clones, runners and containers usually lie; put together here, so that this file does not name them.

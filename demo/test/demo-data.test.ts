@@ -3,8 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { FONTS } from '../src/fonts.ts';
-import { digitFiles, IMAGE_COUNT, type Split } from '../src/index.ts';
+import { digitFiles, IMAGE_COUNT, type Split } from '@blindfit/demo';
 
 const SPLITS = ['train', 'heldout'] satisfies Split[];
 const PIXELS = 28 * 28;
@@ -21,21 +20,6 @@ function countByDigit(labels: number[]): number[] {
   const counts = new Array<number>(10).fill(0);
   for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
   return counts;
-}
-
-/** Why the drawing script cannot run here, or false. Its font parser and fonts are development dependencies. */
-function drawingImpossible(): string | false {
-  for (const name of [
-    'opentype.js',
-    ...SPLITS.flatMap((split) => FONTS[split].map((font) => `@fontsource/${font}/package.json`)),
-  ]) {
-    try {
-      import.meta.resolve(name);
-    } catch {
-      return `the development dependency ${name} is not installed`;
-    }
-  }
-  return false;
 }
 
 test('the data files stay under 1 MB together', () => {
@@ -101,46 +85,4 @@ test('no image occurs twice', () => {
     for (let index = 0; index < IMAGE_COUNT[split]; index++) seen.add(imageBytes(images, index).toString('base64'));
   }
   assert.equal(seen.size, IMAGE_COUNT.train + IMAGE_COUNT.heldout);
-});
-
-test('the held-out fonts do not occur in training', () => {
-  const all = [...FONTS.train, ...FONTS.heldout];
-  assert.equal(new Set(all).size, all.length);
-});
-
-const impossible = drawingImpossible();
-
-for (const split of SPLITS) {
-  test(`${split}: drawing again gives the committed bytes`, { skip: impossible }, async () => {
-    const { drawImage, subjects } = await import('../src/data-set.ts');
-    const shown = subjects(split);
-    assert.deepEqual(
-      shown.map(({ digit }) => digit),
-      labelsOf(split),
-    );
-    const images = unpacked(digitFiles(split).images);
-    for (const index of [0, 1, 77, 127, 128, IMAGE_COUNT[split] - 1]) {
-      const subject = shown[index];
-      assert.ok(subject);
-      assert.deepEqual(Buffer.from(drawImage(split, index, subject)), imageBytes(images, index), `image ${index}`);
-    }
-  });
-}
-
-test('the images use every listed font, and few of them more than others', { skip: impossible }, async () => {
-  const { subjects } = await import('../src/data-set.ts');
-  for (const split of SPLITS) {
-    for (const group of [subjects(split).slice(0, 128), subjects(split)]) {
-      const even = group.length / FONTS[split].length;
-      for (const font of FONTS[split]) {
-        const uses = group.filter((subject) => subject.font === font).length;
-        assert.ok(uses > 0.6 * even && uses < 1.4 * even, `${font}: ${uses} of ${group.length} images`);
-      }
-    }
-  }
-});
-
-test('LICENSES.md is what the font packages say', { skip: impossible }, async () => {
-  const { licensesText } = await import('../src/licenses.ts');
-  assert.equal(readFileSync(LICENSES, 'utf8'), await licensesText());
 });

@@ -42,7 +42,7 @@ function storeOf(t: TestContext, redisUrl: string): JobStore {
   return new JobStore(redis, '{blindfit}');
 }
 
-const newJob = (id: string, name?: string): NewJob => ({
+const newJob = (id: string): NewJob => ({
   id,
   manifest: `sha256:${'0'.repeat(64)}`,
   shape: { samples: 1280, features: 401, classes: 10 },
@@ -56,7 +56,6 @@ const newJob = (id: string, name?: string): NewJob => ({
   tasksTotal: 40,
   levels: 6,
   chains: 5,
-  ...(name === undefined ? {} : { name }),
 });
 
 async function status(url: string): Promise<number | undefined> {
@@ -130,7 +129,7 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
     await until(() => exits.length > 0, 'the report');
     assert.equal(exits[0], 'scheduler-1');
     assert.match(
-      exits[1] ?? '',
+      exits[1] as string,
       /^scheduler-1 was ended by SIGKILL\. The end of its log \(.*scheduler-1\.log\):\n.*scheduler/s,
     );
     await scheduler.restart();
@@ -139,7 +138,7 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
 
   await t.test('jobs and those who watch them survive a restart of the API', async () => {
     const jobs = storeOf(t, stack.redisUrl);
-    await jobs.create(newJob('job-survivor00000', 'survivor'));
+    await jobs.create(newJob('job-survivor00000'));
     const states: JobView['state'][] = [];
     const watching = (async () => {
       for await (const { state } of client.events('job-survivor00000')) states.push(state);

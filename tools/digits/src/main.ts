@@ -1,14 +1,13 @@
-// Draws the demo data: npm run draw -w demo
+// Draws the data of @blindfit/demo: npm run draw -w tools/digits
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { digitFiles, type Split } from '@blindfit/demo';
 import { drawImage, subjects } from './data-set.ts';
 import { IMAGE_SIZE } from './draw-digit.ts';
-import type { Split } from './fonts.ts';
-import { digitFiles } from './index.ts';
 import { licensesText } from './licenses.ts';
 
-/** An IDX file of bytes: magic number with the count of dimensions, the dimensions, the data. Numbers are big-endian. */
+/** An IDX file of bytes: magic number with the count of dimensions, the dimensions, the data; all big-endian. */
 function idx(dimensions: number[], data: Uint8Array): Buffer {
   const header = Buffer.alloc(4 + 4 * dimensions.length);
   header.writeUInt32BE(0x0800 | dimensions.length);
@@ -25,4 +24,4 @@ for (const split of ['train', 'heldout'] satisfies Split[]) {
   writeFileSync(files.labels, gzipSync(idx([shown.length], labels), { level: 9 }));
   console.log(`Drew ${shown.length} images: ${files.images}`);
 }
-writeFileSync(fileURLToPath(new URL('../data/LICENSES.md', import.meta.url)), await licensesText());
+writeFileSync(fileURLToPath(new URL('../../../demo/data/LICENSES.md', import.meta.url)), await licensesText());

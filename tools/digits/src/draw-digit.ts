@@ -1,3 +1,4 @@
+import { at } from '@blindfit/base';
 import { fill, strokeWidth, thicken, type Bitmap } from './bitmap.ts';
 import { digitOutline, type Contour } from './outline.ts';
 import type { Random } from './random.ts';
@@ -61,7 +62,7 @@ function boundingBox(contours: Contour[]): { width: number; height: number; cx: 
   return { width: right - left, height: bottom - top, cx: (left + right) / 2, cy: (top + bottom) / 2 };
 }
 
-/** Moves and scales the contours so that the longer side of their bounding box is `longest`, centred on (middle, middle). */
+/** Moves and scales the contours: the longer side of their bounding box is `longest`, centred on (middle, middle). */
 function fit(contours: Contour[], longest: number, middle: number): Contour[] {
   const { width, height, cx, cy } = boundingBox(contours);
   const factor = longest / Math.max(width, height);
@@ -98,7 +99,7 @@ function settle({ size, ink }: Bitmap, shiftX: number, shiftY: number): Uint8Arr
     for (let x = left; x <= right; x++) {
       if (ink[y * size + x] === 0) continue;
       const pixel = Math.floor((y + offsetY) / FINE) * IMAGE_SIZE + Math.floor((x + offsetX) / FINE);
-      counts[pixel] = (counts[pixel] ?? 0) + 1;
+      counts[pixel] = at(counts, pixel, 'pixels') + 1;
     }
   }
   return Uint8Array.from(counts, (count) => Math.round((count * 255) / (FINE * FINE)));
@@ -117,7 +118,7 @@ export function drawDigit(fontName: string, digit: number, random: Random): Uint
   const slant = Math.tan(pick(VARIATION.slant));
   const rotation = pick(VARIATION.rotation);
   const [cos, sin] = [Math.cos(rotation), Math.sin(rotation)];
-  // Narrow fonts are brought to the proportions of handwriting, or a 7 could not be told from a 1. A 1 may be as narrow as it likes.
+  // Narrow fonts are brought to the proportions of handwriting, or a 7 could not be told from a 1. A 1 stays narrow.
   const widening = digit === 1 ? 1 : (pick(VARIATION.proportion) * height) / width;
   const turned = outline.map((contour) =>
     contour.map(([x, y]): [number, number] => {

@@ -1,9 +1,8 @@
-/** The two parts of the demo data. */
-export type Split = 'train' | 'heldout';
+import type { Split } from '@blindfit/demo';
 
 /**
- * The fonts each split is drawn with, by their name on Fontsource (`@fontsource/<name>`). No font is in both lists, so the
- * held-out accuracy measures unseen "handwriting" and not only unseen jitter.
+ * The fonts each split is drawn with, by their name on Fontsource (`@fontsource/<name>`). No font is in both lists, so
+ * the held-out accuracy measures unseen "handwriting" and not only unseen jitter.
  */
 export const FONTS: Readonly<Record<Split, readonly string[]>> = {
   train: [
@@ -26,6 +25,3 @@ export const FONTS: Readonly<Record<Split, readonly string[]>> = {
   ],
   heldout: ['caveat', 'coming-soon', 'handlee', 'patrick-hand', 'schoolbell'],
 };
-
-/** Number of images in each split. */
-export const IMAGE_COUNT: Readonly<Record<Split, number>> = { train: 1024, heldout: 256 };

@@ -1,3 +1,4 @@
+import { at } from '@blindfit/base';
 import type { Contour } from './outline.ts';
 
 /** A square black-and-white picture, row by row: 1 is ink. */
@@ -6,7 +7,7 @@ export interface Bitmap {
   ink: Uint8Array;
 }
 
-/** Fills polygons by the non-zero winding rule, testing the centre of every pixel. Parts outside the picture are cut off. */
+/** Fills polygons by the non-zero winding rule, testing the centre of every pixel. Parts outside are cut off. */
 export function fill(contours: Contour[], size: number): Bitmap {
   const crossings: { x: number; turn: number }[][] = Array.from({ length: size }, () => []);
   for (const contour of contours) {
@@ -50,15 +51,14 @@ export function strokeWidth({ size, ink }: Bitmap): number {
   return edge === 0 ? 0 : (2 * area) / (edge * (Math.PI / 4));
 }
 
-/** Squared distance, in pixels, from every pixel to the nearest one whose ink is `value` (Felzenszwalb and Huttenlocher). */
+/** Squared distance from every pixel to the nearest one whose ink is `value` (Felzenszwalb and Huttenlocher). */
 function squaredDistance({ size, ink }: Bitmap, value: 0 | 1): Float64Array {
   const distance = Float64Array.from(ink, (v) => (v === value ? 0 : 1e9));
   const line = new Float64Array(size);
   const lowest = new Int32Array(size);
   const bounds = new Float64Array(size + 1);
-  const at = (list: Float64Array | Int32Array, i: number) => list[i] ?? 0;
   const pass = (start: number, stride: number) => {
-    for (let q = 0; q < size; q++) line[q] = at(distance, start + q * stride);
+    for (let q = 0; q < size; q++) line[q] = at(distance, start + q * stride, 'distance');
     let k = 0;
     lowest[0] = 0;
     bounds[0] = -Infinity;
@@ -66,9 +66,9 @@ function squaredDistance({ size, ink }: Bitmap, value: 0 | 1): Float64Array {
     for (let q = 1; q < size; q++) {
       let meet: number;
       for (;;) {
-        const p = at(lowest, k);
-        meet = (at(line, q) + q * q - (at(line, p) + p * p)) / (2 * (q - p));
-        if (meet > at(bounds, k)) break;
+        const p = at(lowest, k, 'lowest');
+        meet = (at(line, q, 'line') + q * q - (at(line, p, 'line') + p * p)) / (2 * (q - p));
+        if (meet > at(bounds, k, 'bounds')) break;
         k--;
       }
       k++;
@@ -78,9 +78,9 @@ function squaredDistance({ size, ink }: Bitmap, value: 0 | 1): Float64Array {
     }
     k = 0;
     for (let q = 0; q < size; q++) {
-      while (at(bounds, k + 1) < q) k++;
-      const p = at(lowest, k);
-      distance[start + q * stride] = (q - p) ** 2 + at(line, p);
+      while (at(bounds, k + 1, 'bounds') < q) k++;
+      const p = at(lowest, k, 'lowest');
+      distance[start + q * stride] = (q - p) ** 2 + at(line, p, 'line');
     }
   };
   for (let column = 0; column < size; column++) pass(column, size);

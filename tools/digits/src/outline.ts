@@ -7,7 +7,7 @@ export type Contour = [x: number, y: number][];
 
 const SIZE = 100;
 const STEPS_PER_CURVE = 12;
-// Straight lines are cut as well: the elastic deformation moves points, and a line with no points between its ends could not bend.
+// Straight lines are cut as well: the deformation moves points, and a line without points between its ends cannot bend.
 const LINE_STEP = 4;
 
 const loaded = new Map<string, Font>();
@@ -25,8 +25,8 @@ function loadFont(name: string): Font {
 }
 
 /**
- * The outline of a digit in a font, as polygons at a font size of 100 units. Contours may overlap; ink is where the winding
- * number is not zero.
+ * The outline of a digit in a font, as polygons at a font size of 100 units. Contours may overlap; ink is where the
+ * winding number is not zero.
  * @throws Error when the font has no glyph for the digit.
  */
 export function digitOutline(fontName: string, digit: number): Contour[] {

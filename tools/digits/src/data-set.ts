@@ -1,5 +1,6 @@
+import { IMAGE_COUNT, type Split } from '@blindfit/demo';
 import { drawDigit } from './draw-digit.ts';
-import { FONTS, IMAGE_COUNT, type Split } from './fonts.ts';
+import { FONTS } from './fonts.ts';
 import { Random } from './random.ts';
 
 /** What one image of a split shows. */
@@ -13,8 +14,8 @@ const GROUP = 128;
 const SEED: Readonly<Record<Split, number>> = { train: 20_240_001, heldout: 20_240_002 };
 
 /**
- * Digit and font of every image of a split, in file order. Within each 128 consecutive images every class occurs 12 or 13 times
- * (25 or 26 times in 256), each time in another font as far as there are fonts.
+ * Digit and font of every image of a split, in file order. Within each 128 consecutive images every class occurs 12 or
+ * 13 times (25 or 26 times in 256), each time in another font as far as there are fonts.
  */
 export function subjects(split: Split): Subject[] {
   const fonts = FONTS[split];

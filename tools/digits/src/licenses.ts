@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format } from 'prettier';
-import { FONTS, type Split } from './fonts.ts';
+import type { Split } from '@blindfit/demo';
+import { FONTS } from './fonts.ts';
 
 interface FontMetadata {
   family: string;
@@ -26,12 +27,14 @@ export async function licensesText(): Promise<string> {
   );
   const text = `# Fonts behind the demo digits
 
-The images in this folder are drawings made by \`npm run draw -w demo\` with the fonts below, slanted, bent and thickened at random.
-No font file is part of this project: they are development dependencies from npm. This table is generated from their metadata.
+The images in this folder are drawings made by \`npm run draw -w tools/digits\` with the fonts below, \
+slanted, bent and thickened at random.
+No font file is part of this project: they are development dependencies from npm. \
+This table is generated from their metadata.
 
 | font | package | licence | copyright or author | split |
 |---|---|---|---|---|
 ${rows.join('\n')}
 `;
-  return format(text, { parser: 'markdown' });
+  return format(text, { parser: 'markdown', printWidth: 120, proseWrap: 'always' });
 }
