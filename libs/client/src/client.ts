@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { Type, type Static } from 'typebox';
 import { digestOf } from '@blindfit/base';
 import { readBytes, TransientError, type Call } from '@blindfit/http';
@@ -84,7 +83,7 @@ export class BlindfitClient {
   ): Promise<JobView> {
     const headers = {
       'content-type': 'application/json',
-      'idempotency-key': options.idempotencyKey ?? randomUUID(),
+      'idempotency-key': options.idempotencyKey ?? crypto.randomUUID(),
       ...(options.traceparent !== undefined && { traceparent: options.traceparent }),
     };
     const body = new TextEncoder().encode(JSON.stringify(manifest));

@@ -29,7 +29,7 @@ export class ApiConnection extends Connection {
 
   /** Reads a JSON answer and checks its shape. @throws UnexpectedAnswerError, AnswerTooLargeError */
   async json<T>(answer: Answer, path: string, check: (value: unknown) => T): Promise<T> {
-    const text = Buffer.from(await readBytes(answer, MAX_JSON_BYTES)).toString('utf8');
+    const text = new TextDecoder().decode(await readBytes(answer, MAX_JSON_BYTES));
     try {
       return check(JSON.parse(text));
     } catch (error) {

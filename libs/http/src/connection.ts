@@ -1,10 +1,8 @@
 /** Requests to one API: bearer token, attempts with back-off, idle time-outs. */
-import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, errors as undiciErrors, request } from 'undici';
 import { backoffMs, BlindfitError } from '@blindfit/base';
 import { StatusError, TransientError } from './errors.ts';
 import { readAtMost, type Answer } from './read.ts';
+import { isWrongRequest, Transport } from './transport.ts';
 
 /** Most that is read of the body of a failure. Bytes. */
 const MAX_FAILURE_BYTES = 64 * 1024;
@@ -55,7 +53,7 @@ export class Connection {
   readonly #backoffMs: number;
   readonly #maxBackoffMs: number;
   readonly #headers: Readonly<Record<string, string>>;
-  readonly #agent: Agent;
+  readonly #transport: Transport;
 
   constructor(base: string, explain: Explain, options: ConnectionOptions = {}) {
     const { token, attempts = 5, backoffMs: first = 250, maxBackoffMs = 5_000, idleTimeoutMs: idle = 60_000 } = options;
@@ -65,7 +63,7 @@ export class Connection {
     this.#backoffMs = first;
     this.#maxBackoffMs = maxBackoffMs;
     this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    this.#agent = new Agent({ headersTimeout: idle, bodyTimeout: idle, connect: { timeout: 10_000 } });
+    this.#transport = new Transport(idle);
   }
 
   /**
@@ -102,12 +100,11 @@ export class Connection {
     const send = (): Promise<Answer> => {
       // Bytes go in pieces, too: the time-out for the answer would otherwise run while a slow line is still sending.
       const pieces = body instanceof Uint8Array ? piecesOf(body, onSent) : body && watched(body);
-      return request(this.base + path, {
-        dispatcher: this.#agent,
+      return this.#transport.send(this.base + path, {
         method,
         headers: { ...this.#headers, ...headers, ...length },
-        body: pieces === undefined ? null : Readable.from(pieces, { objectMode: false }),
-        signal: signal ?? null,
+        body: pieces,
+        signal,
       });
     };
     let answer: Answer;
@@ -132,13 +129,13 @@ export class Connection {
   /** Waits after the given number of failed attempts. @throws the signal's reason */
   async wait(failures: number, signal?: AbortSignal): Promise<void> {
     const milliseconds = backoffMs(failures, this.#backoffMs, this.#maxBackoffMs);
-    await sleep(milliseconds, undefined, { signal }).catch(() => undefined);
+    await sleep(milliseconds, signal);
     signal?.throwIfAborted();
   }
 
   /** Waits for running calls and closes idle connections. */
   async close(): Promise<void> {
-    await this.#agent.close();
+    await this.#transport.close();
   }
 }
 
@@ -151,12 +148,7 @@ export async function transient<T>(step: () => Promise<T>, signal?: AbortSignal)
     return await step();
   } catch (error) {
     signal?.throwIfAborted();
-    if (
-      error instanceof TransientError ||
-      error instanceof BlindfitError ||
-      error instanceof undiciErrors.InvalidArgumentError
-    )
-      throw error;
+    if (error instanceof TransientError || error instanceof BlindfitError || isWrongRequest(error)) throw error;
     throw new TransientError(error);
   }
 }
@@ -167,7 +159,7 @@ async function statusErrorOf(url: string, answer: Answer): Promise<StatusError> 
   const [type, location] = [headers['content-type'], headers['location']].map((value) =>
     typeof value === 'string' ? value : undefined,
   );
-  return new StatusError(url, statusCode, type ?? '', location, Buffer.from(bytes).toString('utf8'));
+  return new StatusError(url, statusCode, type ?? '', location, new TextDecoder().decode(bytes));
 }
 
 function* piecesOf(bytes: Uint8Array, onSent?: (bytes: number) => void): Generator<Uint8Array> {
@@ -177,4 +169,18 @@ function* piecesOf(bytes: Uint8Array, onSent?: (bytes: number) => void): Generat
     yield bytes.subarray(from, to);
     onSent?.(to);
   }
+}
+
+/** Resolves after a while, or at once when the signal is aborted. */
+function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    if (signal?.aborted === true) done();
+    else signal?.addEventListener('abort', done, { once: true });
+  });
 }

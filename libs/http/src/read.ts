@@ -14,7 +14,7 @@ export async function readAtMost(answer: Answer, bytes: number): Promise<Uint8Ar
     // Leaving the loop destroys the body and with it the connection.
     if (size >= bytes) break;
   }
-  return new Uint8Array(Buffer.concat(parts).subarray(0, bytes));
+  return joined(parts).slice(0, bytes);
 }
 
 /**
@@ -26,4 +26,15 @@ export async function readBytes(answer: Answer, limit: number): Promise<Uint8Arr
   const bytes = await readAtMost(answer, limit + 1);
   if (bytes.length > limit) throw new AnswerTooLargeError(limit);
   return bytes;
+}
+
+/** The parts as one array. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

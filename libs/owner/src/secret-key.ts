@@ -98,7 +98,8 @@ export class SecretKeyHolder implements Disposable {
   #compressed(object: { saveToArray(mode: MainModule['ComprModeType']['none']): unknown }): Uint8Array {
     const plain = object.saveToArray(this.backend.seal.ComprModeType.none) as Uint8Array;
     const bytes = compressedPayload(plain);
-    discard(plain);
+    // Browsers have no zstd: there the payload stays as it is.
+    if (bytes.buffer !== plain.buffer) discard(plain);
     return bytes;
   }
 
