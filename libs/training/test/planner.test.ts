@@ -158,3 +158,88 @@ describe('planner', () => {
     );
   });
 });
+
+describe('limits of a job', () => {
+  const { parameters, layout } = choosePlan({
+    shape: { samples: 64, features: 16, classes: 2 },
+    hyperparameters: hyper({ iterations: 1 }),
+    ring: 2048,
+    security: 'none',
+    precision: 10,
+  });
+  const block = { rows: layout.rows, columns: layout.columns };
+  const derive = (
+    shape: Partial<JobShape>,
+    change: Partial<Hyperparameters> = {},
+    grouping = { blocksPerTask: 1, shardsPerTask: 1, pairsPerChain: 1 },
+  ) =>
+    derivePlan(
+      parameters,
+      block,
+      { samples: 64, features: 16, classes: 2, ...shape },
+      hyper({ iterations: 1, ...change }),
+      grouping,
+    );
+
+  it('are named, just outside and just inside', () => {
+    derive({});
+    const refused: readonly [RegExp, () => unknown][] = [
+      [/^samples: 0; whole numbers from 1 to 1000000/, () => derive({ samples: 0 })],
+      [/^samples: 1000001/, () => derive({ samples: 1_000_001 })],
+      [/^features \(bias included\): 1; whole numbers from 2 to 4097/, () => derive({ features: 1 })],
+      [/^features \(bias included\): 4098/, () => derive({ features: 4098 })],
+      [/^classes: 1; whole numbers from 2 to 1000/, () => derive({ classes: 1 })],
+      [/^classes: 1001/, () => derive({ classes: 1001 })],
+      [/^iterations: 0; whole numbers from 1 to 1000/, () => derive({}, { iterations: 0 })],
+      [/^iterations: 1001/, () => derive({}, { iterations: 1001 })],
+      [/^batch size: 65; whole numbers from 1 to 64/, () => derive({}, { batch: { size: 65, seed: 0 } })],
+      [/^seed of the batches: 4294967296/, () => derive({}, { batch: { size: 64, seed: 2 ** 32 } })],
+      [/^learning rate 0.00009/, () => derive({}, { learningRate: 0.000_09 })],
+      [/^learning rate 1001/, () => derive({}, { learningRate: 1001 })],
+      [/^initial weight -1.01/, () => derive({}, { initialWeight: -1.01 })],
+      [/^sigmoid coefficients 10/, () => derive({}, { sigmoid: { degree: 1, range: 8, odd: [10] } })],
+      [/^sigmoid coefficients NaN/, () => derive({}, { sigmoid: { degree: 1, range: 8, odd: [NaN] } })],
+      [/^sigmoid coefficients 0.1; 2 finite ones/, () => derive({}, { sigmoid: { degree: 3, range: 8, odd: [0.1] } })],
+      [
+        /^blocksPerTask: 2; whole numbers from 1 to 1/,
+        () => derive({}, {}, { blocksPerTask: 2, shardsPerTask: 1, pairsPerChain: 1 }),
+      ],
+      [/^shardsPerTask: 0/, () => derive({}, {}, { blocksPerTask: 1, shardsPerTask: 0, pairsPerChain: 1 })],
+      [
+        /^pairsPerChain: 3; powers of two/,
+        () => derive({}, {}, { blocksPerTask: 1, shardsPerTask: 1, pairsPerChain: 3 }),
+      ],
+    ];
+    for (const [message, body] of refused)
+      assert.throws(body, (error) => {
+        assert.ok(error instanceof PlanError);
+        assert.match(error.message, message);
+        return true;
+      });
+  });
+
+  it('memory of a thread: keys, and what the largest task holds, turns included', () => {
+    const shape = { samples: 4096, features: 64, classes: 2 };
+    const hyperparameters = hyper({ iterations: 2, sigmoid: fitSigmoid(1, 8) });
+    const request = { shape, hyperparameters, ring: 8192, precision: 1 } as const;
+    const chosen = choosePlan(request);
+    const derived = (turns: number, shardsPerTask: number) =>
+      derivePlan(chosen.parameters, { rows: 32, columns: 128, turns }, shape, hyperparameters, {
+        blocksPerTask: 1,
+        shardsPerTask,
+        pairsPerChain: 1,
+      });
+    const primes = chosen.parameters.dataBits.length;
+    const keyBytes = 2 * primes * (primes + 1) * 8192 * 8;
+    for (const [turns, shards] of [
+      [1, 128],
+      [4, 32],
+    ] as const) {
+      const plan = derived(turns, shards);
+      const cells = shards * turns;
+      // X~ and the turned errors of every cell, two polynomials each, and a quarter of a gigabyte for the rest.
+      const task = cells * 2 * 2 * (plan.gradientFeatures.level + 1) * 8192 * 8;
+      assert.equal(plan.threadMemoryBytes, (plan.steps.length + 1) * keyBytes + 250e6 + task);
+    }
+  });
+});

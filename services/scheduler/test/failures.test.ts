@@ -1,0 +1,172 @@
+/** What becomes of failures, and of records that the queues know nothing of. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { UnrecoverableError } from 'bullmq';
+import { TaskError } from '@blindfit/compute';
+import type { JobState } from '@blindfit/protocol';
+import type { ChainRecord } from '@blindfit/queue';
+import { failureOf } from '../src/failures.ts';
+import { reconcile, type ReconcileDependencies } from '../src/reconcile.ts';
+import { FakeJobs, FakeQueue, JOB, MANIFEST } from './support.ts';
+
+describe('a step that failed', () => {
+  const PASSING = new TaskError('STORE_UNAVAILABLE', 'away', true);
+  const PERMANENT = new TaskError('HE_WIRE', 'a bad key', false);
+  const run = async (error: unknown, attemptsMade: number) => {
+    const jobs = new FakeJobs(1);
+    const ended: string[] = [];
+    const entry = { id: `${JOB}.chain.0.1`, attemptsMade, opts: { attempts: 4 } };
+    const thrown = await failureOf(jobs, { jobEnded: (state) => void ended.push(state) }, entry, error);
+    return { thrown, ended, calls: jobs.calls };
+  };
+
+  it('for good is recorded with its code and not tried again', async () => {
+    const { thrown, ended, calls } = await run(PERMANENT, 0);
+    assert.ok(thrown instanceof UnrecoverableError);
+    assert.equal(thrown.message, 'a bad key');
+    assert.deepEqual(calls, [['fail', JOB, { code: 'HE_WIRE', message: 'a bad key', task: `${JOB}.chain.0.1` }]]);
+    assert.deepEqual(ended, ['failed']);
+  });
+
+  for (const made of [0, 2]) {
+    it(`for a reason that can pass is tried again after ${made + 1} of 4 attempts`, async () => {
+      const { thrown, ended, calls } = await run(PASSING, made);
+      assert.deepEqual([thrown, ended, calls], [PASSING, [], []]);
+    });
+  }
+
+  it('for a reason that can pass is recorded after the last attempt', async () => {
+    const { thrown, calls } = await run(PASSING, 3);
+    assert.ok(thrown instanceof UnrecoverableError);
+    assert.equal(calls.length, 1);
+  });
+
+  it('counts one attempt where the entry does not say how many', async () => {
+    const jobs = new FakeJobs(1);
+    const thrown = await failureOf(
+      jobs,
+      { jobEnded: () => undefined },
+      { id: JOB, attemptsMade: 0, opts: {} },
+      PASSING,
+    );
+    assert.ok(thrown instanceof UnrecoverableError);
+  });
+
+  it('with another error is left to the queue', async () => {
+    const error = new TypeError('a bug');
+    assert.deepEqual(await run(error, 3), { thrown: error, ended: [], calls: [] });
+  });
+});
+
+describe('a comparison of records and queues', () => {
+  interface Options {
+    readonly state?: JobState;
+    readonly planned?: boolean;
+    readonly records?: (ChainRecord | undefined)[];
+    readonly createdMs?: number;
+    /** Ids of entries, with the reason where one failed. */
+    readonly entries?: Readonly<Record<string, string | undefined>>;
+  }
+
+  const compare = async ({ state = 'running', planned = true, records = [], createdMs = 0, entries = {} }: Options) => {
+    const jobs = new FakeJobs(0);
+    jobs.records = records;
+    jobs.planned = planned;
+    const queue = new FakeQueue();
+    const chains = new FakeQueue();
+    const getJob = (id: string) =>
+      Promise.resolve(
+        id in entries
+          ? { isFailed: () => Promise.resolve(entries[id] !== undefined), failedReason: entries[id] }
+          : undefined,
+      );
+    const asked: (readonly string[] | undefined)[] = [];
+    await reconcile({
+      jobs: {
+        chains: jobs.chains,
+        fail: jobs.fail,
+        isPlanned: jobs.isPlanned,
+        get: () =>
+          Promise.resolve({
+            id: JOB,
+            manifest: MANIFEST,
+            state,
+            createdAt: new Date(Date.now() - createdMs).toISOString(),
+          }),
+        traceOf: () => Promise.resolve({}),
+        index: {
+          inStates: (states: readonly string[]) => {
+            asked.push(states);
+            return Promise.resolve([JOB]);
+          },
+        },
+      },
+      queue: { add: queue.add, getJob },
+      chains: { add: chains.add, getJob },
+      metrics: { jobEnded: () => undefined },
+      logger: { warn: () => undefined, error: () => undefined },
+    } as unknown as ReconcileDependencies);
+    return { asked, added: queue.added.map(({ id }) => id), segments: chains.added, failed: jobs.calls };
+  };
+  const failure = (message: string) => [['fail', JOB, { code: 'JOB_FAILED', message }]];
+
+  it('looks at the jobs that have not ended', async () => {
+    const { asked } = await compare({});
+    assert.deepEqual(asked, [['queued', 'running', 'awaiting-refresh']]);
+  });
+
+  it('adds a recorded job that is not queued, once the submission has had its time', async () => {
+    const late = await compare({ state: 'queued', planned: false, createdMs: 5_500 });
+    assert.deepEqual(late.added, [JOB]);
+    const recent = await compare({ state: 'queued', planned: false, createdMs: 3_000 });
+    assert.deepEqual(recent.added, []);
+    const queued = await compare({ state: 'queued', planned: false, createdMs: 60_000, entries: { [JOB]: undefined } });
+    assert.deepEqual(queued.added, []);
+  });
+
+  it('records the failure of the job’s entry', async () => {
+    const { failed } = await compare({ planned: false, entries: { [JOB]: 'stalled too often' } });
+    assert.deepEqual(failed, failure('stalled too often'));
+  });
+
+  it('adds the missing segments of chains that run, with the owner’s answer', async () => {
+    const fresh = { weights: 'V', momentum: 'W' };
+    const { segments } = await compare({
+      records: [
+        undefined,
+        { segment: 2, phase: 'running', history: [], fresh },
+        { segment: 0, phase: 'awaiting', history: [] },
+        { segment: 3, phase: 'done', history: [] },
+      ],
+    });
+    assert.deepEqual(
+      segments.map(({ id, data }) => [id, data['fresh']]),
+      [
+        [`${JOB}.chain.0.0`, undefined],
+        [`${JOB}.chain.1.2`, fresh],
+      ],
+    );
+  });
+
+  it('records the failure of a segment', async () => {
+    const { failed, segments } = await compare({ records: [undefined], entries: { [`${JOB}.chain.0.0`]: 'no store' } });
+    assert.deepEqual([failed, segments], [failure('no store'), []]);
+  });
+
+  it('has the model of finished chains packed, and records the failure of that', async () => {
+    const done: ChainRecord = { segment: 0, phase: 'done', history: [], weights: 'w' };
+    const { added, failed } = await compare({ records: [done, done], entries: { [`${JOB}.finish`]: 'out of memory' } });
+    assert.deepEqual([added, failed], [[`${JOB}.finish`], failure('out of memory')]);
+    assert.deepEqual((await compare({ records: [done, undefined] })).added, []);
+  });
+
+  it('leaves a job alone that has ended meanwhile', async () => {
+    const { failed, added } = await compare({
+      state: 'cancelled',
+      planned: false,
+      createdMs: 60_000,
+      entries: { [JOB]: 'x' },
+    });
+    assert.deepEqual([failed, added], [[], []]);
+  });
+});

@@ -1,0 +1,196 @@
+/** Fakes of what surrounds a scheduler: job records, queues and threads, all in memory. */
+import { WaitingChildrenError } from 'bullmq';
+import type { JobState, TaskResult } from '@blindfit/protocol';
+import type { ChainPayload, ChainRecord, JobPayload } from '@blindfit/queue';
+import {
+  choosePlan,
+  DEFAULT_HYPERPARAMETERS,
+  derivePlan,
+  type Hyperparameters,
+  type KeylessWork,
+  type Plan,
+} from '@blindfit/training';
+import type { ChainEntry } from '../src/chain.ts';
+import type { Parent } from '../src/children.ts';
+
+export const JOB = 'job-000000000000';
+export const MANIFEST = `sha256:${'a'.repeat(64)}`;
+
+/** 40 samples in 3 shards, 100 features in 2 blocks, 2 pairs of classes in 2 chains; tasks of 2 shards and 1 block. */
+export function planWith(more: Partial<Hyperparameters>, refreshEvery: number): Plan {
+  const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, ...more };
+  const shape = { samples: 40, features: 100, classes: 3 };
+  const { parameters } = choosePlan({
+    shape,
+    hyperparameters,
+    refreshEvery,
+    ring: 2048,
+    security: 'none',
+    precision: 10,
+  });
+  return derivePlan(
+    parameters,
+    { rows: 16, columns: 64 },
+    shape,
+    hyperparameters,
+    { blocksPerTask: 1, shardsPerTask: 2, pairsPerChain: 1 },
+    { refreshEvery, modelLevel: 0 },
+  );
+}
+
+/** Records of one job. */
+export class FakeJobs {
+  current: JobState | undefined = 'running';
+  records: (ChainRecord | undefined)[];
+  startScores: readonly string[] = [];
+  planned = false;
+  model: readonly string[] = [];
+  readonly calls: unknown[][] = [];
+  result: unknown;
+
+  constructor(chains: number) {
+    this.records = Array.from({ length: chains }, () => undefined);
+  }
+
+  state = (): Promise<JobState | undefined> => Promise.resolve(this.current);
+  chains = (): Promise<(ChainRecord | undefined)[]> => Promise.resolve([...this.records]);
+  scores = (): Promise<string[]> => Promise.resolve([...this.startScores]);
+  modelOf = (): Promise<readonly string[]> => Promise.resolve(this.model);
+  isPlanned = (): Promise<boolean> => Promise.resolve(this.planned);
+  get = (): Promise<undefined> => Promise.resolve(undefined);
+  setChain = (_id: string, chain: number, seen: ChainRecord | undefined, next: ChainRecord): Promise<boolean> => {
+    if (seen !== this.records[chain]) return Promise.resolve(false);
+    this.records[chain] = next;
+    return Promise.resolve(true);
+  };
+  setIteration = (...call: unknown[]): Promise<void> => this.#log('iteration', ...call.slice(1));
+  setPhase = (_id: string, phase: string): Promise<void> => this.#log('phase', phase);
+  setPlanned = (_id: string, scores: readonly string[]): Promise<void> => {
+    this.planned = true;
+    return this.#log('planned', scores);
+  };
+  start = async (): Promise<boolean> => {
+    await this.#log('start');
+    this.current = 'running';
+    return true;
+  };
+  fail = async (id: string, error: unknown): Promise<boolean> => {
+    if (this.current === 'failed') return false;
+    this.current = 'failed';
+    await this.#log('fail', id, error);
+    return true;
+  };
+  succeed = (_id: string, models: readonly string[], iterates: readonly (readonly string[])[] = []): Promise<boolean> =>
+    this.#succeed({ models, iterates });
+  succeedPrediction = (_id: string, scores: unknown): Promise<boolean> => this.#succeed({ scores });
+
+  #succeed(result: unknown): Promise<boolean> {
+    if (this.current === 'succeeded') return Promise.resolve(false);
+    this.current = 'succeeded';
+    this.result = result;
+    return Promise.resolve(true);
+  }
+
+  #log(...call: unknown[]): Promise<void> {
+    this.calls.push(call);
+    return Promise.resolve();
+  }
+}
+
+interface Added {
+  readonly id: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** A queue that keeps what is added, once for each id. */
+export class FakeQueue {
+  readonly name = 'tasks';
+  readonly added: Added[] = [];
+  readonly options: Readonly<Record<string, unknown>>[] = [];
+
+  add = (_name: string, data: object, options: { readonly jobId?: string } = {}): Promise<never> => {
+    const { jobId: id = '' } = options;
+    if (!this.added.some((entry) => entry.id === id)) this.added.push({ id, data: { ...data } });
+    return Promise.resolve(undefined as never);
+  };
+  addBulk = async (
+    entries: { readonly data: object; readonly opts?: { readonly jobId?: string } }[],
+  ): Promise<never[]> => {
+    for (const { data, opts } of entries) {
+      this.options.push({ ...opts });
+      await this.add('', data, opts);
+    }
+    return [];
+  };
+}
+
+/** The outputs of a task: one for each shard, or a single one. */
+export function outputsOf({ id, data }: Added): string[] {
+  const { shards } = data;
+  return data['kind'] === 'backward' || !Array.isArray(shards) ? [id] : shards.map((_, at) => `${id}/${at}`);
+}
+
+/** A BullMQ entry whose children are in a queue. */
+export function entryOf<Data extends JobPayload>(data: Data, tasks: FakeQueue) {
+  const done = new Map<string, Pick<TaskResult, 'outputs'>>();
+  const entry = {
+    id: `${JOB}.entry`,
+    data,
+    queueQualifiedName: 'blindfit:chains',
+    getChildrenValues: <T>(): Promise<Record<string, T>> =>
+      Promise.resolve(Object.fromEntries([...done].map(([id, result]) => [`blindfit:tasks:${id}`, result as T]))),
+    moveToWaitingChildren: (): Promise<boolean> => Promise.resolve(tasks.added.some(({ id }) => !done.has(id))),
+    updateData: (next: Data): Promise<void> => {
+      entry.data = next;
+      return Promise.resolve();
+    },
+  };
+  return {
+    entry,
+    /** Runs the entry again until it no longer waits for children. @returns how many times it ran */
+    runToEnd: async (run: (each: Parent & ChainEntry) => Promise<void>): Promise<number> => {
+      for (let runs = 1; ; runs++) {
+        try {
+          await run(entry as unknown as Parent & ChainEntry);
+          return runs;
+        } catch (error) {
+          if (!(error instanceof WaitingChildrenError) || runs > 50) throw error;
+          for (const added of tasks.added) done.set(added.id, { outputs: outputsOf(added) });
+        }
+      }
+    },
+  };
+}
+
+/** Everything a scheduler's steps need, in memory. */
+export function fakeScheduler(plan: Plan) {
+  const tasks = new FakeQueue();
+  const queue = new FakeQueue();
+  const chains = new FakeQueue();
+  const jobs = new FakeJobs(2);
+  const works: [string, KeylessWork<string>][] = [];
+  const metrics: unknown[][] = [];
+  const dependencies = {
+    tasks,
+    queue,
+    chains,
+    jobs,
+    aggregator: {
+      prepare: () => void metrics.push(['prepare']),
+      run: (_data: unknown, step: string, work: KeylessWork<string>): Promise<string[]> => {
+        works.push([step, work]);
+        return Promise.resolve([`of ${step}`]);
+      },
+    },
+    metrics: {
+      iteration: (...call: unknown[]) => void metrics.push(['iteration', ...call]),
+      jobEnded: (state: string) => void metrics.push(['ended', state]),
+    },
+    planOf: () => Promise.resolve(plan),
+  };
+  return { dependencies, tasks, queue, chains, jobs, works, metrics };
+}
+
+export function chainData(more: Partial<ChainPayload> = {}): ChainPayload {
+  return { job: JOB, manifest: MANIFEST, chain: 0, segment: 0, history: [], ...more };
+}
