@@ -3,6 +3,8 @@
  * before encryption, so that every batch is a fair sample); each epoch visits all batches once, in an order that follows
  * from the public seed.
  */
+import { LRUCache } from 'lru-cache';
+import { at } from '@blindfit/base';
 import type { Hyperparameters } from './method.ts';
 
 /** Samples of batch number `batch`: from, inclusive, to, exclusive. @param size of a batch; the last one may be smaller */
@@ -10,19 +12,22 @@ export function batchRange(samples: number, size: number, batch: number): { from
   return { from: batch * size, to: Math.min(samples, (batch + 1) * size) };
 }
 
-/** @param iteration from 1 @returns the number of the batch it learns from */
+/** The number of the batch that an iteration learns from. @param iteration from 1 */
 export function batchOf(batches: number, { batch }: Pick<Hyperparameters, 'batch'>, iteration: number): number {
   if (batch === undefined || batches === 1) return 0;
   const epoch = Math.floor((iteration - 1) / batches);
-  return orderOf(batches, batch.seed + 0x9e3779b9 * (epoch + 1))[(iteration - 1) % batches] ?? 0;
+  const order = orderOf(batches, batch.seed + 0x9e3779b9 * (epoch + 1));
+  return at(order, (iteration - 1) % batches, 'batches of an epoch');
 }
 
-/** Of the epoch that was asked for last: iterations come one after the other. */
-let latest = { count: 0, seed: 0, order: [] as readonly number[] };
+/** Orders of the epochs asked for last: consecutive iterations share one. */
+const orders = new LRUCache<string, readonly number[]>({ max: 2 });
 
 function orderOf(count: number, seed: number): readonly number[] {
-  if (latest.count !== count || latest.seed !== seed) latest = { count, seed, order: permutation(count, seed) };
-  return latest.order;
+  const key = `${count} ${seed}`;
+  const order = orders.get(key) ?? permutation(count, seed);
+  orders.set(key, order);
+  return order;
 }
 
 /** 0 ... count - 1 in an order that depends on the seed only (Fisher-Yates on mulberry32). */

@@ -1,26 +1,25 @@
 export {
+  batchOfShard,
+  blockExponent,
   type BlockShape,
+  cellAt,
+  cellsOf,
+  isFullPair,
   type Layout,
   layoutOf,
-  isFullPair,
-  blockExponent,
   pairExponent,
-  shardsOfBatch,
-  batchOfShard,
   sampleAt,
-  cellsOf,
-  cellAt,
+  shardsOfBatch,
+} from './layout/shape.ts';
+export {
+  decodeErrors,
+  decodeFeatures,
   encodeFeatures,
   encodeGradientFeatures,
   encodeLabels,
   encodeWeights,
-  decodeFeatures,
-  decodeErrors,
-  encodeChain,
-  encodePair,
-  decodeModel,
-  decodePair,
-} from './layout/layout.ts';
+} from './layout/encode.ts';
+export { decodeModel, decodePair, encodeChain, encodePair } from './layout/pack-slots.ts';
 export {
   SIGMOID_DEGREES,
   type SigmoidDegree,
@@ -126,15 +125,4 @@ export {
   type Work,
 } from './program.ts';
 export { type InputName, inputsOf, runPrediction, runStep, type StepIo } from './run-step.ts';
-export {
-  rotateAndSumClear,
-  maskAndReplicateClear,
-  oddClear,
-  forwardClear,
-  predictScoresClear,
-  sumRowsAndPackClear,
-  backwardClear,
-  packModelClear,
-  stepClear,
-} from './reference/circuits.ts';
 export { type ClearTraining, trainClear } from './reference/train.ts';

@@ -1,7 +1,7 @@
 /**
  * The training method's constants, which are public: learning rate and momentum schedules (docs/encryption.md, "The method"; paper,
  * sections 3.2 and 4). Both the circuits and their clear twin take them from here, except that the twin in
- * `clear/train.ts` iterates the recurrences in its own words.
+ * `reference/train.ts` iterates the recurrences in its own words.
  */
 import { ParameterError } from '@blindfit/he';
 import { PAPER_SIGMOID, type SigmoidPolynomial } from './sigmoid.ts';

@@ -8,7 +8,7 @@
 import { at } from '@blindfit/base';
 import { batchOf } from './batches.ts';
 import { chunked, range } from './chunked.ts';
-import { shardsOfBatch, type Layout } from './layout/layout.ts';
+import { shardsOfBatch, type Layout } from './layout/shape.ts';
 import type { Plan, PredictionPlan } from './plan/plan.ts';
 import type { Refreshed, Segment } from './schedule.ts';
 

@@ -10,7 +10,7 @@ import { forward, startErrors, startScores } from './circuits/forward.ts';
 import { expand, packModel } from './circuits/pack.ts';
 import { expandModel, predictScores } from './circuits/predict.ts';
 import { finalWeights, nesterovStep, type MomentumTerm } from './circuits/step.ts';
-import { cellsOf } from './layout/layout.ts';
+import { cellsOf } from './layout/shape.ts';
 import { momentumSchedule, stepFactor } from './method.ts';
 import type { Plan, PredictionPlan } from './plan/plan.ts';
 import {

@@ -4,6 +4,7 @@ import * as he from '@blindfit/he';
 import * as sealBackend from '@blindfit/he/seal';
 import { SecretKeyHolder } from '@blindfit/owner';
 import * as training from '@blindfit/training';
+import * as reference from './reference/circuits.ts';
 import { maxError, openBench, randomVector, type Bench } from './setup.ts';
 
 const SETS: readonly { name: string; literal: he.ParametersLiteral; security: he.SecurityLevel; tolerance: number }[] =
@@ -84,7 +85,7 @@ for (const { name, literal, security, tolerance } of SETS) {
       for (const steps of [training.columnSteps(layout), training.rowSteps(layout)]) {
         using x = bench.encrypt(a.first, 1, a.second);
         bench.evaluator.rotateAndSumInPlace(x, steps);
-        check(t, bench.decrypt(x), training.rotateAndSumClear(a, steps));
+        check(t, bench.decrypt(x), reference.rotateAndSumClear(a, steps));
       }
     });
 
@@ -95,7 +96,7 @@ for (const { name, literal, security, tolerance } of SETS) {
         using y = training.maskAndReplicate(bench.evaluator, shape, x, 0.25, 2 ** 40);
         assert.equal(y.level, 1);
         assert.equal(y.scale, 2 ** 40);
-        check(t, bench.decrypt(y), training.maskAndReplicateClear(shape, a, 0.25), tolerance * 16);
+        check(t, bench.decrypt(y), reference.maskAndReplicateClear(shape, a, 0.25), tolerance * 16);
       });
     }
 
@@ -116,7 +117,7 @@ for (const { name, literal, security, tolerance } of SETS) {
         assert.equal(y.level, level - training.sigmoidLevels(degree));
         assert.ok(Math.abs(y.scale / 2 ** 48 - 1) < 1e-12, 'the scale that was asked for');
         if (monic.sign < 0) bench.evaluator.negateInPlace(y);
-        check(t, bench.decrypt(y), training.oddClear(polynomial, z));
+        check(t, bench.decrypt(y), reference.oddClear(polynomial, z));
       });
     }
 
@@ -165,7 +166,7 @@ for (const { name, literal, security, tolerance } of SETS) {
         check(
           t,
           bench.decrypt(errors),
-          training.forwardClear({ layout, sigmoid, features, weights, labels }),
+          reference.forwardClear({ layout, sigmoid, features, weights, labels }),
           tolerance * 4,
         );
         for (const x of [...encrypted.features, ...encrypted.weights, encrypted.labels]) x[Symbol.dispose]();
@@ -196,7 +197,7 @@ for (const { name, literal, security, tolerance } of SETS) {
         check(
           t,
           bench.decrypt(errors),
-          training.forwardClear({ layout, sigmoid: training.PAPER_SIGMOID, features, weights, labels }),
+          reference.forwardClear({ layout, sigmoid: training.PAPER_SIGMOID, features, weights, labels }),
         );
         for (const x of blocks) x[Symbol.dispose]();
       });
@@ -216,7 +217,7 @@ for (const { name, literal, security, tolerance } of SETS) {
             })),
           ]),
         );
-        const expected = training.backwardClear({ layout, errors, gradientFeatures, ring: literal.ring });
+        const expected = reference.backwardClear({ layout, errors, gradientFeatures, ring: literal.ring });
         const groups =
           layout.blocks === 1 ? [all] : [all, all.slice(0, layout.blocks >> 1), all.slice(layout.blocks >> 1)];
         const results = groups.map((blocks) => {
@@ -280,7 +281,7 @@ for (const { name, literal, security, tolerance } of SETS) {
         const models = training.packModel(bench.evaluator, layout, chains, pairsPerChain);
         assert.equal(models.length, layout.models);
         const opened = models.map((m) => bench.decrypt(m));
-        const twins = training.packModelClear(
+        const twins = reference.packModelClear(
           layout,
           literal.ring,
           pairs.map(({ pair }) =>
@@ -300,7 +301,7 @@ for (const { name, literal, security, tolerance } of SETS) {
       const weights = Array.from({ length: layout.classes }, (_, k) => randomVector(layout.features, 300 + k));
       const none = new Float64Array(layout.features);
       const encoded = training.encodeChain(layout, literal.ring, [0, 1], weights);
-      const [packed] = training.packModelClear(
+      const [packed] = reference.packModelClear(
         layout,
         literal.ring,
         [0, 1].map((pair) =>
@@ -346,7 +347,7 @@ for (const { name, literal, security, tolerance } of SETS) {
         ],
       });
       assert.equal(next.level, 1);
-      const expected = training.stepClear({
+      const expected = reference.stepClear({
         gradient: g1.map((v, i) => v + (g2[i] ?? 0)),
         factor: 10.07,
         momentum,

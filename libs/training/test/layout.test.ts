@@ -11,10 +11,10 @@ import {
   encodeLabels,
   encodePair,
   layoutOf,
-  packModelClear,
   pairExponent,
   PlanError,
 } from '@blindfit/training';
+import { packModelClear } from './reference/circuits.ts';
 import { randomVector } from './setup.ts';
 
 const RING = 1024;

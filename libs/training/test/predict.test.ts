@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as he from '@blindfit/he';
 import * as training from '@blindfit/training';
+import * as reference from './reference/circuits.ts';
 import { openBench, randomVector, type Bench } from './setup.ts';
 
 const SETS: readonly { name: string; literal: he.ParametersLiteral; security: he.SecurityLevel; tolerance: number }[] =
@@ -117,7 +118,7 @@ for (const { name, literal, security, tolerance } of SETS) {
             using scores = training.predictScores(bench.evaluator, { layout, features, weights: expanded });
             assert.equal(scores.level, 0);
             const decrypted = bench.decrypt(scores);
-            const expected = training.predictScoresClear({
+            const expected = reference.predictScoresClear({
               layout,
               features: slots.map((first) => ({ first, second: first })),
               weights: clear,

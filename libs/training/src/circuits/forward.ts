@@ -1,5 +1,5 @@
 import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
-import type { Layout } from '../layout/layout.ts';
+import type { Layout } from '../layout/shape.ts';
 import { sigmoidLevels, type SigmoidPolynomial } from '../sigmoid.ts';
 import { maskAndReplicate, maskColumn } from './mask-and-replicate.ts';
 import { evaluateMonicOdd, inputScale, monicOdd } from './odd-polynomial.ts';
@@ -26,7 +26,7 @@ export function forwardLevels(degree: SigmoidPolynomial['degree']): number {
 
 /**
  * The errors E = Y - s(X v) of one pair of classes on one shard, staggered, at the labels' scale
- * (paper, section 4: SLE gradient). Twin: `clear/circuits.ts#forwardClear`.
+ * (paper, section 4: SLE gradient). Twin: `test/reference/circuits.ts#forwardClear`.
  */
 export function forward(evaluator: Evaluator, input: ForwardInput): Ciphertext {
   const { layout, features, weights, labels, sigmoid } = input;

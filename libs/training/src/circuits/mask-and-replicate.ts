@@ -1,10 +1,10 @@
 import type { Ciphertext, Evaluator } from '@blindfit/he';
-import type { Layout } from '../layout/layout.ts';
+import type { Layout } from '../layout/shape.ts';
 import { columnSteps } from './rotate-and-sum.ts';
 
 /**
  * Keeps the first slot of every sample times `factor`, and spreads it leftwards: the first slot of sample m holds its value, the
- * others hold that of sample m + 1 (the staggered placement of `layout.ts`). Consumes one level, log2(width) rotations.
+ * others hold that of sample m + 1 (the staggered placement of `layout/shape.ts`). Consumes one level, log2(width) rotations.
  */
 export function maskAndReplicate(
   evaluator: Evaluator,

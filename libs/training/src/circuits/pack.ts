@@ -8,7 +8,7 @@
  * Ciphertexts, 2021), and one rotation splits a packed ciphertext in two (Angel et al., SealPIR, 2018).
  */
 import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
-import { pairExponent, type Layout } from '../layout/layout.ts';
+import { pairExponent, type Layout } from '../layout/shape.ts';
 import { rowSteps } from './rotate-and-sum.ts';
 
 interface Stage {

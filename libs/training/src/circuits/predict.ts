@@ -3,7 +3,7 @@
  * (docs/encryption.md, "Prediction").
  */
 import type { Ciphertext, Evaluator } from '@blindfit/he';
-import type { Layout } from '../layout/layout.ts';
+import type { Layout } from '../layout/shape.ts';
 import { expand } from './pack.ts';
 import { columnSteps } from './rotate-and-sum.ts';
 import { sumOfProducts } from './sum-of-products.ts';
@@ -22,7 +22,7 @@ export interface PredictInput {
 /**
  * Scores of one pair of classes on one shard, one level below the weights: the first slot of a sample holds its z_a + i z_b. Its other
  * slots hold sums that mean nothing; a mask would cost a level, and nobody but the owner ever sees them.
- * Twin: `clear/circuits.ts#predictScoresClear`.
+ * Twin: `test/reference/circuits.ts#predictScoresClear`.
  */
 export function predictScores(evaluator: Evaluator, { layout, features, weights }: PredictInput): Ciphertext {
   const scores = sumOfProducts(evaluator, layout, features, weights);

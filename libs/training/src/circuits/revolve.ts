@@ -1,8 +1,8 @@
 /**
- * The turns of a shard (`layout.ts`): what a row of K samples needs to meet all weights, and all errors their features.
+ * The turns of a shard (`layout/shape.ts`): what a row of K samples needs to meet all weights, and all errors their features.
  */
 import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
-import type { Layout } from '../layout/layout.ts';
+import type { Layout } from '../layout/shape.ts';
 
 /** Turns whose terms are made, and held, at the same time. */
 const TOGETHER = 8;

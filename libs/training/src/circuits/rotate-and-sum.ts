@@ -1,4 +1,4 @@
-import type { Layout } from '../layout/layout.ts';
+import type { Layout } from '../layout/shape.ts';
 
 /** Left rotations that sum the slots of every sample into its first one (and something else into the others). */
 export function columnSteps({ width }: Pick<Layout, 'width'>): number[] {

@@ -3,7 +3,8 @@
  * Needs no key: additions, plaintext constants, and factors that live in the scale.
  */
 import type { Ciphertext, Evaluator } from '@blindfit/he';
-import { encodeChain, type Layout } from '../layout/layout.ts';
+import { encodeChain } from '../layout/pack-slots.ts';
+import { type Layout } from '../layout/shape.ts';
 import { timesConstant } from './odd-polynomial.ts';
 import { packChain, type PairCiphertext } from './pack.ts';
 

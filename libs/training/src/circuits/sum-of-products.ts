@@ -1,5 +1,5 @@
 import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
-import type { Layout } from '../layout/layout.ts';
+import type { Layout } from '../layout/shape.ts';
 import { reduceProductsInPlace } from './reduce.ts';
 import { revolveAndSum } from './revolve.ts';
 

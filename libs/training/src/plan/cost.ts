@@ -1,5 +1,5 @@
 /** From a plan to expected seconds, and from seconds to tasks. */
-import type { Layout } from '../layout/layout.ts';
+import type { Layout } from '../layout/shape.ts';
 import { chainsOf } from '../program.ts';
 import type { Grouping, Plan } from './plan.ts';
 

@@ -14,7 +14,7 @@ import {
 import { batchOf } from '../batches.ts';
 import { range } from '../chunked.ts';
 import { pairsTogether } from '../circuits/predict.ts';
-import { shardsOfBatch } from '../layout/layout.ts';
+import { shardsOfBatch } from '../layout/shape.ts';
 import {
   bind,
   chainsOf,

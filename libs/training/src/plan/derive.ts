@@ -5,7 +5,7 @@
 import { at } from '@blindfit/base';
 import { CircuitError, keySwitchTransforms, type Parameters } from '@blindfit/he';
 import { startLevels } from '../circuits/forward.ts';
-import { layoutOf, type BlockShape } from '../layout/layout.ts';
+import { layoutOf, type BlockShape } from '../layout/shape.ts';
 import { batchSize, momentumCoefficients, momentumSchedule, type Hyperparameters } from '../method.ts';
 import { PlanError } from '../plan-error.ts';
 import { chainsOf } from '../program.ts';

@@ -1,6 +1,6 @@
 /** What a plan says: everything that schedulers, threads and owners need to know about a job besides its data. */
 import type { OperationCounts, Parameters } from '@blindfit/he';
-import type { Layout } from '../layout/layout.ts';
+import type { Layout } from '../layout/shape.ts';
 import type { Hyperparameters } from '../method.ts';
 import type { IterationLevels, Schedule, Segment } from '../schedule.ts';
 

@@ -5,7 +5,7 @@
 import { at } from '@blindfit/base';
 import { CircuitError, keySwitchTransforms, type Parameters } from '@blindfit/he';
 import { PREDICTION_LEVEL } from '../circuits/predict.ts';
-import { layoutOf, type BlockShape } from '../layout/layout.ts';
+import { layoutOf, type BlockShape } from '../layout/shape.ts';
 import { PlanError } from '../plan-error.ts';
 import { tasksOf, transformSeconds, UPLOAD_BYTES_PER_SECOND } from './cost.ts';
 import { countPrediction, type CountedPrediction } from './count.ts';

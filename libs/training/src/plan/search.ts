@@ -1,6 +1,6 @@
 /** From the shape of a job to its plan: the cheapest ring, modulus chain, block shape and refresh interval. */
 import { maxLogQP, Parameters, type Ring, type SecurityLevel } from '@blindfit/he';
-import { layoutOf, type BlockShape } from '../layout/layout.ts';
+import { layoutOf, type BlockShape } from '../layout/shape.ts';
 import { batchSize, type Hyperparameters } from '../method.ts';
 import { PlanError } from '../plan-error.ts';
 import type { Schedule } from '../schedule.ts';

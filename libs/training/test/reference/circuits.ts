@@ -3,8 +3,12 @@
  * from the formulas (no rotations, no masks, no packing tricks). They are the oracles of the circuits' tests.
  */
 import { addSlots, monomialSlots, multiplySlots, type PairedSlots } from '@blindfit/he';
-import { blockExponent, cellAt, pairExponent, type Layout } from '../layout/layout.ts';
-import { evaluateOdd, type SigmoidPolynomial } from '../sigmoid.ts';
+import { blockExponent, cellAt, pairExponent, type Layout, type SigmoidPolynomial } from '@blindfit/training';
+
+/** s(z) - 0.5 by its coefficients. */
+function evaluateOdd({ odd }: SigmoidPolynomial, z: number): number {
+  return odd.reduce((sum, coefficient, power) => sum + coefficient * z ** (2 * power + 1), 0);
+}
 
 function zeros(length: number): PairedSlots {
   return { first: new Float64Array(length), second: new Float64Array(length) };

@@ -1,0 +1,82 @@
+/** The clear twin of a training against the method as the paper writes it, and against numbers that never change. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { signedReals } from '@blindfit/testkit';
+import { batchOf, batchRange, fitSigmoid, PAPER_SIGMOID, permutation, trainClear } from '@blindfit/training';
+import { trainByTheBook } from './reference/by-the-book.ts';
+
+const CASES = [
+  ['all samples, one iteration', { samples: 12, iterations: 1, start: 0, batch: undefined }],
+  ['all samples, a constant start', { samples: 12, iterations: 4, start: 0.02, batch: undefined }],
+  ['batches that divide the samples', { samples: 12, iterations: 7, start: 0, batch: { size: 4, seed: 5 } }],
+  ['a last batch that is short', { samples: 13, iterations: 9, start: 0.01, batch: { size: 4, seed: 4294967295 } }],
+  ['a batch of all samples', { samples: 9, iterations: 3, start: 0, batch: { size: 9, seed: 1 } }],
+  ['batches of one sample', { samples: 5, iterations: 11, start: 0, batch: { size: 1, seed: 3 } }],
+] as const;
+
+describe('trainClear is the method of the paper', () => {
+  for (const [name, { samples, iterations, start, batch }] of CASES) {
+    for (const sigmoid of [PAPER_SIGMOID, fitSigmoid(5, 6)]) {
+      it(`${name}, degree ${sigmoid.degree}`, () => {
+        const random = signedReals(17);
+        const features = 4;
+        const rows = Array.from({ length: samples }, () => [1, random(), random(), random()]);
+        const labels = rows.map((_, i) => i % 3);
+        const expected = trainByTheBook({
+          rows,
+          labels,
+          classes: 3,
+          iterations,
+          learningRate: 0.7,
+          start,
+          odd: sigmoid.odd,
+          ...(batch === undefined ? {} : { batch }),
+        });
+        const oneHot = [0, 1, 2].map((k) => Float64Array.from(labels, (label) => (label === k ? 1 : 0)));
+        const hyperparameters = { iterations, learningRate: 0.7, initialWeight: start, sigmoid };
+        const { weights } = trainClear(
+          Float64Array.from(rows.flat()),
+          samples,
+          features,
+          oneHot,
+          batch === undefined ? hyperparameters : { ...hyperparameters, batch },
+        );
+        for (const [k, row] of expected.entries())
+          for (const [j, value] of row.entries())
+            assert.ok(Math.abs((weights[k]?.[j] ?? NaN) - value) < 1e-12, `class ${k}, feature ${j}`);
+      });
+    }
+  }
+});
+
+describe('batches', () => {
+  it('come in an order that follows from the seed, for ever', () => {
+    assert.deepEqual(permutation(8, 7), [4, 6, 1, 2, 3, 5, 7, 0]);
+    const order = (seed: number): number[] =>
+      Array.from({ length: 8 }, (_, i) => batchOf(4, { batch: { size: 1, seed } }, i + 1));
+    assert.deepEqual(order(7), [0, 3, 1, 2, 0, 3, 2, 1]);
+    // Asked for out of turn.
+    assert.equal(batchOf(4, { batch: { size: 1, seed: 7 } }, 6), 3);
+    assert.equal(batchOf(4, { batch: { size: 1, seed: 8 } }, 2), order(8)[1]);
+    assert.equal(batchOf(4, { batch: { size: 1, seed: 7 } }, 1), 0);
+  });
+
+  it('visit every batch once an epoch', () => {
+    for (const seed of [0, 1, 4294967295])
+      for (const epoch of [0, 1, 2]) {
+        const met = Array.from({ length: 5 }, (_, i) => batchOf(5, { batch: { size: 2, seed } }, epoch * 5 + i + 1));
+        assert.deepEqual(met.toSorted(), [0, 1, 2, 3, 4]);
+      }
+  });
+
+  it('are runs of samples, the last one shorter', () => {
+    assert.deepEqual(
+      [0, 1, 2].map((batch) => batchRange(10, 4, batch)),
+      [
+        { from: 0, to: 4 },
+        { from: 4, to: 8 },
+        { from: 8, to: 10 },
+      ],
+    );
+  });
+});
