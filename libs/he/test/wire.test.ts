@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Parameters, parseHeader, unwrap, WIRE_HEADER_BYTES, WireError, wrap, type WireFields } from '@blindfit/he';
+import {
+  checkHeader,
+  maxPayloadBytes,
+  Parameters,
+  parseHeader,
+  unwrap,
+  WIRE_HEADER_BYTES,
+  WireError,
+  wrap,
+  type WireFields,
+} from '@blindfit/he';
 
 const parameters = Parameters.of({ ring: 8192, dataBits: [50, 40], specialBits: 60, scaleBits: 40 });
 const other = Parameters.of({ ring: 8192, dataBits: [50, 41], specialBits: 60, scaleBits: 40 });
@@ -21,6 +31,32 @@ describe('wire format', () => {
       assert.deepEqual(parseHeader(blob.subarray(0, WIRE_HEADER_BYTES)).kind, each.kind);
     });
   }
+
+  it('has the bytes that earlier releases wrote', () => {
+    assert.equal(
+      Buffer.from(wrap(parameters, fields, Uint8Array.of(7, 8))).toString('hex'),
+      '424648450101010000000000020000000000000000007042' +
+        '5a6c0f68ccb55e5d12e8d6e588827de06d8e07056d03b7d6ea4bb8fa1e001c21' +
+        '0708',
+    );
+  });
+
+  it('takes the largest payload that SEAL can make, and not one byte more', () => {
+    const limits: readonly [WireFields, number][] = [
+      [{ kind: 'ciphertext', level: 0 }, 135_168],
+      [{ kind: 'ciphertext', level: 1 }, 266_240],
+      [{ kind: 'relinearisation-key' }, 864_256],
+      [{ kind: 'galois-key', step: 3 }, 864_256],
+    ];
+    for (const [expected, limit] of limits) {
+      assert.equal(maxPayloadBytes({ parameters, fields: expected }), limit);
+      const header = parseHeader(wrap(parameters, expected, new Uint8Array()));
+      const check = (payloadBytes: number): void =>
+        checkHeader({ ...header, payloadBytes }, WIRE_HEADER_BYTES + payloadBytes, { parameters, fields: expected });
+      assert.doesNotThrow(() => check(limit));
+      assert.throws(() => check(limit + 1), WireError);
+    }
+  });
 
   const blob = wrap(parameters, fields, payload);
   const changed = (offset: number, value: number): Uint8Array => {
