@@ -29,14 +29,15 @@ export function addServerFlags(command: Command): Command {
 export async function serverOf(
   flags: ServerFlags,
   env: NodeJS.ProcessEnv = process.env,
-): Promise<{ server: string; token?: string }> {
-  const known = clientSettings(env);
-  const [server, token] = [flags.server ?? known.server, known.token];
+): Promise<{ server: string; token: string | undefined }> {
+  const settings = clientSettings(env);
+  const server = flags.server ?? settings.server;
   const dataDir = dataDirOf(flags.data);
   const local = await readConnection(dataDir);
   if (server !== undefined) {
-    const fitting = token ?? (local !== undefined && sameServer(local.server, server) ? local.token : undefined);
-    return { server, ...(fitting === undefined ? {} : { token: fitting }) };
+    const fitting =
+      settings.token ?? (local !== undefined && sameServer(local.server, server) ? local.token : undefined);
+    return { server, token: fitting };
   }
   if (local !== undefined) return { server: local.server, token: local.token };
   throw new UsageError(

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
 import { reportError } from './errors.ts';
 
 interface CommandModule {
@@ -45,7 +46,7 @@ const NAMES: ReadonlySet<string> = new Set(GROUPS.flatMap(({ commands }) => Obje
 export async function programOf(only?: string): Promise<Command> {
   const program = new Command('blindfit')
     .description('Trains the last layer of a CNN on data its servers cannot read.')
-    .version('0.1.0', '-V, --version', 'print the version')
+    .version(packageJson.version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this help, or that of a command')
     .helpCommand('help [command]', 'show the help of a command')
     .configureHelp({ showGlobalOptions: false })

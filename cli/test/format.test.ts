@@ -49,6 +49,7 @@ table('estimates', formatEta, [
   [58, '1 min'],
   [250, '4 min'],
   [3569, '59 min'],
+  [3570, '59 min 30 s'],
   [7500, '2 h 05 min'],
 ]);
 
