@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
-import { before, describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { temporaryDirectory } from '@blindfit/testkit';
@@ -22,7 +22,7 @@ interface Ending {
 }
 
 const older = await findOlderNode();
-await using directory = await temporaryDirectory();
+const directory = await temporaryDirectory();
 const packed = join(directory.path, 'packed');
 const project = join(directory.path, 'project');
 /** Without the compiler and the settings of this machine. */
@@ -50,8 +50,10 @@ function table(rows: number): string {
   return `label,x,y\n${lines.join('\n')}\n`;
 }
 
-await describe('an empty project', { timeout: 300_000 }, () => {
+describe('an empty project', { timeout: 540_000 }, () => {
   let unreachable: string | undefined;
+
+  after(() => directory[Symbol.asyncDispose]());
 
   before(async () => {
     const build = join(ROOT, 'scripts/build/main.ts');
