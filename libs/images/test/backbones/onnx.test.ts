@@ -208,6 +208,32 @@ await test('damaged and hostile bytes are refused', async (t) => {
       /are cut off/,
     ],
     ['packed numbers cut off', [0x08, 0x08, ...message(7, message(5, message(1, [0x80])))], /are cut off/],
+    // A tensor's field 1 (dims) is -1; it is an initializer (field 5 of the graph), and an attribute's (field 5).
+    [
+      'a negative dimension',
+      [0x08, 0x08, ...message(7, message(5, [0x08, ...Array.from({ length: 9 }, () => 0xff), 0x01]))],
+      /a tensor has a dimension of -1/,
+    ],
+    [
+      'a dimension of 2^53, in an attribute of a node',
+      [
+        0x08,
+        0x08,
+        ...message(7, message(1, message(5, message(5, [0x08, ...Array.from({ length: 7 }, () => 0x80), 0x10])))),
+      ],
+      /a tensor has a dimension of 9007199254740992/,
+    ],
+    // Attribute "a" of type 4 (tensor) and of type 5 (graph), field 20.
+    [
+      'a tensor attribute without a tensor',
+      [0x08, 0x08, ...message(7, message(1, message(5, [0x0a, 1, 0x61, 0xa0, 0x01, TENSOR])))],
+      /the attribute "a" has type 4 and no value/,
+    ],
+    [
+      'a graph attribute without a graph',
+      [0x08, 0x08, ...message(7, message(1, message(5, [0x0a, 1, 0x61, 0xa0, 0x01, GRAPH])))],
+      /the attribute "a" has type 5 and no value/,
+    ],
     ['graphs nested 33 deep', [0x08, 0x08, ...message(7, nested(33))], /more than 32 deep/],
     ['graphs nested 100 deep', [0x08, 0x08, ...message(7, nested(100))], /more than 32 deep/],
   ];

@@ -2,6 +2,7 @@ import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { messageOf } from '@blindfit/base';
 import { FeatureError } from '../../feature-error.ts';
 import { checkBudget, DAMAGED, MAX_FIELDS, MAX_MESSAGES } from './budget.ts';
+import { checkGraph } from './check-graph.ts';
 import { ModelProtoSchema, type GraphProto, type ModelProto } from './onnx_pb.ts';
 
 /** A model that has a graph. */
@@ -15,7 +16,10 @@ export type OnnxModel = ModelProto & { graph: GraphProto };
  */
 export function parseModel(bytes: Uint8Array, maxFields = MAX_FIELDS): OnnxModel {
   const { graph, ...model } = decode(bytes, maxFields);
-  if (graph !== undefined && model.irVersion > 0n) return { ...model, graph };
+  if (graph !== undefined && model.irVersion > 0n) {
+    checkGraph(graph);
+    return { ...model, graph };
+  }
   throw new FeatureError(
     'bad-model',
     `not an ONNX model: ${graph === undefined ? 'no graph' : 'no IR version'} in its ${bytes.length} bytes; ` +
