@@ -1,10 +1,10 @@
-/** A connection to a real server: attempts and their pauses, time-outs, bodies, cancelling, what is explained to the caller. */
+/** A connection to a real server: attempts and their pauses, time-outs, bodies, cancelling, and its messages. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { BlindfitError } from '@blindfit/base';
+import { at, BlindfitError } from '@blindfit/base';
 import {
   Connection,
   readAtMost,
@@ -120,8 +120,8 @@ describe('attempts', () => {
       pauses.push(performance.now() - started);
     }
     for (const [index, least] of [20, 40, 70, 70].entries())
-      assert.ok((pauses[index] ?? 0) >= least - 2, `pause ${index}: ${pauses[index]} ms`);
-    assert.ok((pauses[3] ?? 0) < 2_000);
+      assert.ok(at(pauses, index, 'pauses') >= least - 2, `pause ${index}: ${pauses[index]} ms`);
+    assert.ok(at(pauses, 3, 'pauses') < 2_000);
   });
 
   it('a connection that is cut is tried again, before and in the middle of an answer', async (t) => {
@@ -136,7 +136,7 @@ describe('attempts', () => {
     assert.equal(requests.length, 3);
   });
 
-  it('what a reader marks as transient is tried again, and explained at last; its other errors come out as they are', async (t) => {
+  it('what a reader marks as transient is tried again and explained at last; other errors come out as they are', async (t) => {
     const { connection, requests, explained } = await fixture(t, answering(), { attempts: 2 });
     const damaged = new RangeError('damaged');
     const reading = connection.call(GET, () => Promise.reject(new TransientError(damaged)));

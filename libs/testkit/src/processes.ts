@@ -20,7 +20,7 @@ export async function processesOf(text: string): Promise<number[]> {
   return pids;
 }
 
-/** An environment without the settings of Blindfit and of the test runner, so that tests do not depend on their caller. */
+/** An environment without the settings of Blindfit and of the test runner: tests do not depend on their caller. */
 export function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const isSetting = (name: string): boolean =>
     (name.startsWith('BLINDFIT_') && name !== 'BLINDFIT_REDIS_SERVER') ||
