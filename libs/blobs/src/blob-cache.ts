@@ -24,7 +24,7 @@ export interface BlobCacheOptions {
   directory: string;
   /** Budget in bytes. Several processes sharing the directory may each overshoot it by a sixteenth for a moment. */
   maxBytes: number;
-  onEvent?: (event: CacheEvent) => void;
+  onEvent?: ((event: CacheEvent) => void) | undefined;
 }
 
 /**
@@ -39,8 +39,8 @@ export class BlobCache implements BlobStore {
   readonly #onEvent: (event: CacheEvent) => void;
   readonly #loading = new Map<Digest, Promise<Uint8Array>>();
   #bytes = 0;
-  /** Bytes this process added since it last looked at what is really there. */
-  #unseen = 0;
+  /** Bytes this process added since it last surveyed the directory. */
+  #added = 0;
   #trimming: Promise<void> | undefined;
 
   private constructor(store: BlobStore, files: FileBlobStore, options: BlobCacheOptions) {
@@ -52,7 +52,7 @@ export class BlobCache implements BlobStore {
 
   /** Opens the cache directory and brings it under the budget. */
   static async open(store: BlobStore, options: BlobCacheOptions): Promise<BlobCache> {
-    // After a power cut a cache may hold rubbish, which is found on reading: no need to wait for the disk.
+    // Damage by a power cut is found on reading, so that writes need not wait for the disk.
     const files = await FileBlobStore.open(options.directory, { durable: false });
     const cache = new BlobCache(store, files, options);
     await cache.#trim();
@@ -64,12 +64,12 @@ export class BlobCache implements BlobStore {
     return this.#bytes;
   }
 
-  /** Asks the store: a cached copy does not say that the blob is still there for others. */
+  /** Asks the store: a cached copy does not tell whether others still find the blob. */
   has(digest: Digest): Promise<{ size: number } | undefined> {
     return this.#store.has(digest);
   }
 
-  /** Also for the store: what becomes of the copy here is the cache's own business. */
+  /** Touches the blob in the store. The age of the cached copy does not change. */
   touch(digest: Digest): Promise<boolean> {
     return this.#store.touch(digest);
   }
@@ -77,11 +77,11 @@ export class BlobCache implements BlobStore {
   /** Bytes go to the store and, once they are there, into the cache; a stream goes to the store only. */
   async put(digest: Digest, source: BlobSource, options: PutOptions = {}): Promise<PutResult> {
     const result = await this.#store.put(digest, source, options);
-    if (source instanceof Uint8Array) await this.#keep(digest, source);
+    if (source instanceof Uint8Array) await this.#cache(digest, source);
     return result;
   }
 
-  /** As `BlobStore.get`. Concurrent callers share one fetch **and the array**: do not write to it or transfer it. */
+  /** Like `BlobStore.get`. Concurrent callers share one fetch **and the array**: do not write to it or transfer it. */
   async get(digest: Digest): Promise<Uint8Array> {
     const pending = this.#loading.get(digest);
     if (pending !== undefined) {
@@ -129,11 +129,11 @@ export class BlobCache implements BlobStore {
     }
     const bytes = await this.#store.get(digest);
     this.#onEvent({ kind: 'miss', digest, bytes: bytes.length });
-    await this.#keep(digest, bytes);
+    await this.#cache(digest, bytes);
     return bytes;
   }
 
-  /** The cached bytes; undefined when there are none, or none that can be trusted. */
+  /** The cached bytes; undefined when there are none or they are damaged. */
   async #read(digest: Digest): Promise<Uint8Array | undefined> {
     try {
       const bytes = await this.#files.readHead(digest, Infinity);
@@ -155,16 +155,16 @@ export class BlobCache implements BlobStore {
     }
   }
 
-  /** A cache that cannot write is slow, not broken: failures are reported and the caller keeps its bytes. */
-  async #keep(digest: Digest, bytes: Uint8Array): Promise<void> {
+  /** Caches bytes. Failures are reported as events: the caller has its bytes. */
+  async #cache(digest: Digest, bytes: Uint8Array): Promise<void> {
     if (bytes.length > this.#maxBytes) return;
     try {
       const { created } = await this.#files.put(digest, bytes);
       if (!created) return;
       this.#bytes += bytes.length;
-      this.#unseen += bytes.length;
-      // Other processes add to the directory too, so look at it again before the own count says that it is full.
-      if (this.#bytes > this.#maxBytes || this.#unseen > this.#maxBytes / 16) await this.#trim();
+      this.#added += bytes.length;
+      // Other processes add to the directory, too: survey it before the count of this process says that it is full.
+      if (this.#bytes > this.#maxBytes || this.#added > this.#maxBytes / 16) await this.#trim();
     } catch (error) {
       this.#onEvent({ kind: 'error', digest, bytes: bytes.length, error });
     }
@@ -194,7 +194,7 @@ export class BlobCache implements BlobStore {
 
   /** Counts what is there; when it is over the budget, removes the least recently used down to nine tenths of it. */
   async #trimNow(): Promise<void> {
-    this.#unseen = 0;
+    this.#added = 0;
     const files = await Array.fromAsync(this.#files.list());
     let total = files.reduce((sum, file) => sum + file.size, 0);
     if (total > this.#maxBytes) {

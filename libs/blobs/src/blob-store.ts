@@ -8,10 +8,10 @@ import type { Digest } from '@blindfit/base';
 export type BlobSource = Uint8Array | AsyncIterable<Uint8Array> | (() => AsyncIterable<Uint8Array>);
 
 export interface PutOptions {
-  /** Bytes that will come, where that is known; any other number is then an error. */
-  size?: number;
+  /** The number of bytes that will come, if known. Another number is an error. */
+  size?: number | undefined;
   /** Most bytes to accept. @default unlimited */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
 }
 
 export interface PutResult {
@@ -85,11 +85,11 @@ export interface BlobStore {
   close(): Promise<void>;
 }
 
-/** A store that is the place of its blobs, not a way to another one: the API keeps one, and removes from it what nobody needs. */
+/** A store that holds its blobs itself. The API has one and removes from it what no job needs. */
 export interface CollectableBlobStore extends BlobStore {
   /**
-   * Removes a blob unless it was put or touched at `olderThan` or later, also while this runs: whoever puts or touches it
-   * finds it as it was, and makes it new, or finds it gone. A reader may find it missing for a moment and again later.
+   * Removes a blob unless it was put or touched at `olderThan` or later, also while this runs: a put or touch either
+   * finds the blob and makes it new, or finds it gone. A reader may miss the blob for a moment and find it again later.
    *
    * @returns whether it is gone
    */
@@ -106,7 +106,7 @@ export interface CollectableBlobStore extends BlobStore {
   check(): Promise<void>;
 }
 
-/** Whether the store is the place of its blobs. */
+/** Whether the store holds its blobs itself. */
 export function isCollectable(store: BlobStore): store is CollectableBlobStore {
   return 'collect' in store;
 }

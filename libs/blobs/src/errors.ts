@@ -1,6 +1,9 @@
-import { BlindfitError, type Digest } from '@blindfit/base';
+import { BlindfitError, messageOf, type Digest } from '@blindfit/base';
 
-/** Base of the errors that blob stores throw on purpose. Those about reaching or filling a store, or about damaged bytes, are retryable. */
+/**
+ * Base of the errors that blob stores throw on purpose. Errors about a store that is away or full, and about damaged
+ * bytes, are retryable.
+ */
 export class StorageError extends BlindfitError {}
 
 /** `DIGEST_MISMATCH`: the bytes offered to `put` hash to something else. Nothing was stored. */
@@ -96,8 +99,7 @@ export class StoreUnavailableError extends StorageError {
     cause: unknown,
     hint = 'check that the API is running and reachable, then try again; nothing is half-stored',
   ) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    super('STORE_UNAVAILABLE', `${url} failed ${attempts} time${attempts === 1 ? '' : 's'}: ${reason}`, {
+    super('STORE_UNAVAILABLE', `${url} failed ${attempts} time${attempts === 1 ? '' : 's'}: ${messageOf(cause)}`, {
       hint,
       retryable: true,
       cause,
@@ -110,7 +112,7 @@ export class StoreRefusedError extends StorageError {
   readonly status: number;
 
   constructor(url: string, status: number, reason: string, hint?: string) {
-    super('STORE_REFUSED', `${url} answered ${status}: ${reason}`, hint === undefined ? {} : { hint });
+    super('STORE_REFUSED', `${url} answered ${status}: ${reason}`, { hint });
     this.status = status;
   }
 }

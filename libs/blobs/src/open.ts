@@ -10,9 +10,9 @@ export interface OpenBlobStoreOptions {
 }
 
 /**
- * Opens the store a URL names: `file:///absolute/directory` (created where needed), `s3://bucket[/prefix]` with the
- * parameters `endpoint` and `path-style`, or `http(s)://host[/prefix]` for the blob routes of a Blindfit API. Credentials and
- * region of S3 are found as AWS's own tools find them.
+ * Opens the store that a URL names: `file:///absolute/directory` (created where needed), `s3://bucket[/prefix]` with
+ * the parameters `endpoint` and `path-style`, or `http(s)://host[/prefix]` for the blob routes of a Blindfit API.
+ * Credentials and region of S3 are found where AWS's tools find them.
  *
  * @throws {InvalidStoreUrlError} for any other URL
  */
@@ -29,7 +29,7 @@ export async function openBlobStore(url: string, options: OpenBlobStoreOptions =
       return await FileBlobStore.open(fileURLToPath(parsed));
     case 's3:': {
       const address = parseS3Url(url);
-      // Half a second and 30 MiB that nobody else needs.
+      // The S3 client takes half a second and 30 MiB.
       const { S3BlobStore } = await import('./s3-store.ts');
       return new S3BlobStore(address);
     }
@@ -37,7 +37,7 @@ export async function openBlobStore(url: string, options: OpenBlobStoreOptions =
     case 'https:': {
       if (parsed.username !== '' || parsed.password !== '')
         throw new InvalidStoreUrlError(parsed.origin, 'credentials belong in the token, not in the URL');
-      // A hundred modules; most threads and processes read a directory.
+      // The HTTP client has a hundred modules; most threads and processes read a directory.
       const { HttpBlobStore } = await import('./http-store.ts');
       return new HttpBlobStore(parsed, { token: options.token });
     }

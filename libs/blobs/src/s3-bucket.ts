@@ -35,7 +35,7 @@ export interface S3Object {
 export type WriteCondition = { readonly IfNoneMatch?: string };
 
 export class S3Bucket {
-  /** Without the parameters of the URL it was opened by. */
+  /** The URL of the store without its parameters. */
   readonly url: string;
   readonly name: string;
   readonly client: S3Client;

@@ -1,4 +1,4 @@
-/** What goes wrong with S3, in the words of this package. */
+/** Errors of S3 as errors of this package. */
 import { StorageError, StorageFullError, StoreRefusedError, StoreSetupError, StoreUnavailableError } from './errors.ts';
 
 interface S3Place {
@@ -74,7 +74,8 @@ export function explainS3(error: unknown, { url, bucket, attempts }: S3Place): u
       url,
       attempts,
       error,
-      'check that the S3 endpoint is reachable (BLINDFIT_S3_ENDPOINT, or AWS_REGION), then try again; nothing is half-stored',
+      'check that the S3 endpoint is reachable (BLINDFIT_S3_ENDPOINT, or AWS_REGION), then try again; ' +
+        'nothing is half-stored',
     );
   const reason = error.message === '' || error.message === 'UnknownError' ? name : `${name}: ${error.message}`;
   if (status === 507) return new StorageFullError(url, undefined, error);
@@ -97,7 +98,8 @@ export function explainS3(error: unknown, { url, bucket, attempts }: S3Place): u
       url,
       status,
       reason,
-      `check the credentials (AWS_ACCESS_KEY_ID, ...) and that they allow s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject on ${bucket}`,
+      'check the credentials (AWS_ACCESS_KEY_ID, ...) and that they allow s3:ListBucket, s3:GetObject, s3:PutObject ' +
+        `and s3:DeleteObject on ${bucket}`,
     );
   if (status === 301 || status === 307)
     return new StoreRefusedError(url, status, reason, 'set AWS_REGION to the region of the bucket');

@@ -40,7 +40,7 @@ type Kind = 'blobs' | 'touched' | 'aside';
  * rather than the blob once more. What the collector is about to remove lies in `<prefix>aside/` for a moment.
  */
 export class S3BlobStore implements CollectableBlobStore {
-  /** Without the parameters of the URL it was opened by. */
+  /** The URL without its parameters. */
   readonly url: string;
   readonly #bucket: S3Bucket;
   readonly #prefix: string;
@@ -159,7 +159,7 @@ export class S3BlobStore implements CollectableBlobStore {
     return Promise.resolve();
   }
 
-  /** Reads the source part by part. Nothing appears under the name before the digest of all of it is known to be right. */
+  /** Reads the source part by part. Nothing appears under the name before the digest of all bytes is verified. */
   async #receive(digest: Digest, source: AsyncIterable<Uint8Array>, limits: Limits): Promise<PutResult> {
     const key = this.#key('blobs', digest);
     const hash = createHash('sha256');

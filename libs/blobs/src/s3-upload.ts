@@ -64,7 +64,7 @@ export class MultipartUpload {
   }
 }
 
-/** Aborts the uploads below a prefix that were begun before a time: the first thousand, none where the server cannot list them. */
+/** Aborts uploads below a prefix that were begun before a time: the first thousand, none if they cannot be listed. */
 export async function abortUploads(bucket: S3Bucket, prefix: string, before: number): Promise<void> {
   for (const { Key: key, UploadId: id, Initiated: since } of await uploadsBelow(bucket, prefix))
     if (key !== undefined && id !== undefined && since !== undefined && since.getTime() < before)

@@ -14,8 +14,8 @@ export function verifyBytes(bytes: Uint8Array, digest: Digest, where: string): v
 }
 
 /**
- * Passes a stream through while hashing it. The last chunk is held back until the hash is known, so whoever reads
- * the result either gets the true blob or an error, never all bytes of a damaged one.
+ * Passes a stream through while hashing it. The last chunk is held back until the hash is verified, so that a reader
+ * gets the true blob or an error, never all bytes of a damaged one.
  */
 export function verifyStream(
   source: Readable,
@@ -24,18 +24,18 @@ export function verifyStream(
   onCorrupt?: () => Promise<void>,
 ): Readable {
   const hash = createHash('sha256');
-  let held: Uint8Array | undefined;
+  let last: Uint8Array | undefined;
   const check = new Transform({
     transform(chunk: Uint8Array, _encoding, done) {
       hash.update(chunk);
-      const previous = held;
-      held = chunk;
+      const previous = last;
+      last = chunk;
       done(null, previous);
     },
     flush(done) {
       const actual = digestOfHex(hash.digest('hex'));
       if (actual === digest) {
-        done(null, held);
+        done(null, last);
         return;
       }
       const error = new CorruptBlobError(digest, actual, where);

@@ -8,20 +8,20 @@ export interface BlobUpload {
   readonly digest: string;
   /** Bytes. */
   readonly size: number;
-  /** The bytes; asked for only when the server lacks the blob, so that one needs not hold all in memory. */
+  /** Gives the bytes. Called only when the server lacks the blob, so that not all blobs need be in memory. */
   readonly bytes: () => Uint8Array | Promise<Uint8Array>;
 }
 
 export interface PutBlobsOptions {
   /** Blobs under way at once. @default 4 */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /**
-   * Told how far it is, in bytes: done (sent or skipped), in all, and how much of it the server had already. `bytesTotal`
-   * grows while blobs are still being produced, unless the option of that name says it beforehand.
+   * Progress in bytes: done (sent or skipped), in all, and how many the server had already. `bytesTotal` grows while
+   * blobs are still being produced, unless the option of that name sets it.
    */
-  readonly onProgress?: (bytesDone: number, bytesTotal: number, bytesSkipped: number) => void;
-  readonly bytesTotal?: number;
-  readonly signal?: AbortSignal;
+  readonly onProgress?: ((bytesDone: number, bytesTotal: number, bytesSkipped: number) => void) | undefined;
+  readonly bytesTotal?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 const asDigest = checker('not the digest of a blob', DigestSchema);
@@ -39,7 +39,7 @@ export async function hasBlob(connection: ApiConnection, digest: string, signal?
 export async function putBlob(
   connection: ApiConnection,
   blob: Pick<BlobUpload, 'digest' | 'bytes'>,
-  options: { readonly onSent?: (bytes: number) => void; readonly signal?: AbortSignal | undefined } = {},
+  options: { readonly onSent?: ((bytes: number) => void) | undefined; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<boolean> {
   const { signal, onSent } = options;
   if (await hasBlob(connection, blob.digest, signal)) return false;

@@ -20,7 +20,7 @@ const MAX_MODEL_BYTES = 256 * 2 ** 20;
 
 const count = Type.Integer({ minimum: 0 });
 const ClusterSchema = Type.Object({ workers: count, threads: count });
-/** What computes at the moment. */
+/** The workers and threads that are alive. */
 export type Cluster = Static<typeof ClusterSchema>;
 
 const asJob = checker('not a job', JobViewSchema);
@@ -31,12 +31,12 @@ export type BlindfitClientOptions = ConnectionOptions;
 
 export interface JobsOptions {
   /** At most this many. */
-  readonly limit?: number;
-  readonly state?: JobState;
+  readonly limit?: number | undefined;
+  readonly state?: JobState | undefined;
 }
 
 /**
- * Speaks to the Blindfit API. All calls are repeated when the network or the server fails, which is safe: blobs are named
+ * Calls the Blindfit API. All calls are repeated when the network or the server fails, which is safe: blobs are named
  * by their content and submissions carry an idempotency key. Every answer is checked before it is believed.
  *
  * All methods throw ApiProblemError, ServerUnreachableError or UnexpectedAnswerError.
@@ -75,11 +75,11 @@ export class BlindfitClient {
   /**
    * Submits a job whose blobs are all uploaded.
    * @param options.idempotencyKey submitting again with the same key gives the same job. @default a random one
-   * @param options.traceparent the span (W3C Trace Context) that the trace of the job shall continue, where the servers trace
+   * @param options.traceparent the span (W3C Trace Context) that the trace of the job continues, if the servers trace
    */
   async submit(
     manifest: Manifest | PredictManifest,
-    options: { readonly idempotencyKey?: string; readonly traceparent?: string } = {},
+    options: { readonly idempotencyKey?: string | undefined; readonly traceparent?: string | undefined } = {},
   ): Promise<JobView> {
     const headers = {
       'content-type': 'application/json',
@@ -106,7 +106,7 @@ export class BlindfitClient {
     return jobs;
   }
 
-  /** Cancels a job, which must not have succeeded or failed yet. @returns the job as it is then */
+  /** Cancels a job that has not succeeded or failed. @returns the job afterwards */
   async cancel(id: string): Promise<JobView> {
     try {
       return await this.#json({ method: 'DELETE', path: pathOf(id) }, asJob);
@@ -119,7 +119,7 @@ export class BlindfitClient {
     }
   }
 
-  /** Answers a refresh a job waits for; both blobs are uploaded. Repeating it changes nothing. @returns the job as it is then */
+  /** Answers a refresh of a job; both blobs are uploaded. Repeating it changes nothing. @returns the job afterwards */
   async refresh(id: string, answer: RefreshAnswer): Promise<JobView> {
     const headers = { 'content-type': 'application/json' };
     return await this.#json(
@@ -138,7 +138,7 @@ export class BlindfitClient {
   }
 
   /**
-   * Every change of a job, the state it is in first, until it is final. Survives a server that is away for a while.
+   * Every change of a job until it is final, beginning with its state. Survives a server that is away for a while.
    * @throws the signal's reason when it is aborted
    */
   events(id: string, options: EventsOptions = {}): AsyncGenerator<JobView, void> {
@@ -162,7 +162,10 @@ export class BlindfitClient {
     return blobs;
   }
 
-  /** A blob of the server's store, e.g. one of a result's iterates or scores. @throws ResultDamagedError when the bytes do not match the digest */
+  /**
+   * A blob of the server's store, e.g. an iterate or scores of a result.
+   * @throws ResultDamagedError when the bytes do not match the digest
+   */
   async blob(digest: string): Promise<Uint8Array> {
     const path = `/v1/blobs/${digest}`;
     return await this.#connection.call({ method: 'GET', path, accept: [200] }, async (answer) =>

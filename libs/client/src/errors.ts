@@ -29,7 +29,9 @@ export class ServerUnreachableError extends ClientError {
   constructor(url: string, attempts: number, cause: unknown) {
     const tries = attempts === 1 ? '' : ` (${attempts} attempts)`;
     super('SERVER_UNREACHABLE', `the Blindfit API at ${url} cannot be reached${tries}: ${networkReason(cause)}`, {
-      hint: 'check the address (--server or BLINDFIT_SERVER) and that the API is running; "blindfit up" starts one on this machine',
+      hint:
+        'check the address (--server or BLINDFIT_SERVER) and that the API is running; ' +
+        '"blindfit up" starts one on this machine',
       retryable: true,
       cause,
     });
@@ -81,7 +83,7 @@ const REASONS: Readonly<Record<string, string>> = {
   UND_ERR_BODY_TIMEOUT: 'the answer stopped in the middle',
 };
 
-/** A network failure in words. Node's error for a name with several addresses has no message of its own, only a code. */
+/** A network failure in words. Node's error for a name with several addresses has no message, only a code. */
 function networkReason(cause: unknown): string {
   if (!(cause instanceof Error)) return messageOf(cause);
   const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : '';

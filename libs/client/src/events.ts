@@ -9,11 +9,11 @@ import { UnexpectedAnswerError } from './errors.ts';
 const MAX_EVENT = 16 * 2 ** 20;
 
 export interface EventsOptions {
-  readonly signal?: AbortSignal;
-  /** For how many milliseconds an absent server is waited for. @default 300000 */
-  readonly patienceMs?: number;
-  /** Told when the connection is lost and when it is back, for a message to the user. */
-  readonly onConnection?: (connected: boolean, reason?: Error) => void;
+  readonly signal?: AbortSignal | undefined;
+  /** How long to wait for an absent server, in milliseconds. @default 300000 */
+  readonly patienceMs?: number | undefined;
+  /** Called when the connection is lost and when it is back, for a message to the user. */
+  readonly onConnection?: ((connected: boolean, reason?: Error) => void) | undefined;
 }
 
 interface ServerEvent {
@@ -23,8 +23,8 @@ interface ServerEvent {
 }
 
 /**
- * Every change of a job, the state it is in first, until it is final. Reconnects with `Last-Event-ID`, waiting longer from
- * attempt to attempt; ends after the first view whose state is final.
+ * Every change of a job until it is final, beginning with its state. Reconnects with `Last-Event-ID`, waiting longer
+ * from attempt to attempt. Ends after the first view whose state is final.
  *
  * @throws ApiProblemError (no such job, wrong token), ServerUnreachableError after `patienceMs`; the signal's reason
  */
@@ -56,7 +56,7 @@ export async function* jobEvents(
           yield view;
           return;
         }
-        // After a reconnection the server starts with what we know.
+        // After a reconnection the server starts with the last view again.
         if (event.name !== 'progress' || event.data === lastData) continue;
         lastData = event.data;
         const view = parse(connection, path, event.data, check);

@@ -7,7 +7,7 @@ import type { Engine } from './engine.ts';
 import type { ThreadStatistics } from './messages.ts';
 import { ciphertextBytes, fits, type CiphertextPlace } from './parse-ciphertext.ts';
 
-/** Mapped ciphertexts are reclaimable page cache but count towards the resident memory of the process, so they expire. */
+/** Mapped ciphertexts are reclaimable page cache but count towards the memory of the process, so they expire. */
 const MAPPED_BYTES = 512 * 2 ** 20;
 const MAPPED_MS = { sameJob: 10_000, otherJob: 500 };
 
@@ -23,9 +23,9 @@ export class CiphertextCache {
   readonly #budget: number;
   readonly #statistics: ThreadStatistics;
   readonly #now: () => number;
-  /** In memory of the thread. Nothing is evicted but by {@link trim}: circuits may hold any of them. */
+  /** Ciphertexts in the memory of the thread. Only {@link trim} evicts: circuits may use any of them. */
   readonly #own = unbounded();
-  /** In pages of files. */
+  /** Ciphertexts in pages of files. */
   readonly #mapped = unbounded();
   /** The manifest of the current job. */
   #job = '';
@@ -62,7 +62,7 @@ export class CiphertextCache {
     return ciphertext;
   }
 
-  /** Frees what has expired, and the least recently used beyond the budgets. To be called when no ciphertext is in use. */
+  /** Frees what has expired and the least recently used beyond the budgets. No ciphertext may be in use. */
   trim(): void {
     while (this.#own.calculatedSize > this.#budget) this.#own.pop();
     while (this.#mapped.calculatedSize > MAPPED_BYTES) this.#mapped.pop();

@@ -4,7 +4,7 @@ import type { EvaluationKeyBlobs } from '@blindfit/protocol';
 import type { Plan } from '@blindfit/training';
 import type { CiphertextPlace } from './parse-ciphertext.ts';
 
-/** What is known of a job's keys, whatever its kind. */
+/** The keys of a job of any kind. */
 export interface KeyedJob {
   readonly manifest: { readonly blobs: EvaluationKeyBlobs };
   readonly plan: Pick<Plan, 'parameters' | 'steps'>;
@@ -12,22 +12,22 @@ export interface KeyedJob {
 
 export interface Input {
   readonly ciphertext: Ciphertext;
-  /** From a file, whose pages all threads share; else in memory of the thread's own. */
+  /** Whether it lies in pages of a file, which all threads share, instead of the memory of the thread. */
   readonly mapped: boolean;
 }
 
 export interface Engine extends CiphertextCodec {
   /**
-   * An evaluator with counts of its own.
-   * @param job whose keys it has; none when left out
-   * @param checkpoint called before everything that takes a while: throwing there abandons the computation
-   * @throws WireError naming the key that is none
+   * A new evaluator, whose counts begin at zero.
+   * @param job the job whose keys the evaluator has; it has no keys when undefined
+   * @param checkpoint called before every costly operation: throwing there abandons the computation
+   * @throws WireError naming the blob that is not a key
    */
   evaluator(job: KeyedJob | undefined, checkpoint: () => void): Promise<Evaluator>;
   /**
    * One of the owner's ciphertexts, which circuits must not change in place.
    * @param read fetches its blob
-   * @throws WireError when it is none or none for that place; what `read` throws
+   * @throws WireError when the blob is not a ciphertext for the place; what `read` throws
    */
   loadInput(digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Input>;
 }

@@ -16,7 +16,7 @@ export class TaskCancelledError extends TaskError {
   }
 }
 
-/** What a thread reports about an error. An error that was not foreseen comes from the system or from a bug, and is retryable. */
+/** What a thread reports about an error. Errors that were not foreseen, from the system or a bug, are retryable. */
 export function describeError(error: unknown): ThreadError {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'TASK_FAILED';
   return { code, message: messageWithHint(error), retryable: !(error instanceof BlindfitError) || error.retryable };

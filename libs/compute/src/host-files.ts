@@ -1,7 +1,7 @@
 /**
- * Files that threads and processes of a host make once and map read-only: evaluation keys and inputs in the form that the
- * native kernels read, named by the digest of the upload. The least recently used files are removed when the disk budget
- * is full. A removed file that is still mapped lives on for those who map it.
+ * Files that threads and processes of a host make once and map read-only: evaluation keys and inputs in the form that
+ * the native kernels read, named by the digest of the upload. The least recently used files are removed when the disk
+ * budget is full. A removed file that is still mapped lives on for those who map it.
  */
 import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const STALE_MS = 30_000;
 const POLL_MS = 10;
 /** A file that was used since then is not removed for an optional one. Milliseconds. */
 const IDLE_MS = 600_000;
-/** For how long a survey that found no room counts. Milliseconds. */
+/** A survey that found no room counts for this long. Milliseconds. */
 const FULL_MS = 10_000;
 /** Share of the budget after which the directory is surveyed again, because other processes write there, too. */
 const SURVEY_SHARE = 1 / 16;
@@ -79,8 +79,8 @@ export class HostFiles {
 
   /**
    * Best effort: writes a file only if it fits the budget without removing anything that was used in the last ten
-   * minutes. So a working set larger than the budget keeps a stable part instead of thrashing. Errors of the file system
-   * are swallowed.
+   * minutes. So a working set larger than the budget keeps a stable part instead of thrashing. Errors of the file
+   * system are swallowed.
    * @returns its path, or undefined when it was not written
    */
   async putIfRoom(name: string, pieces: readonly Uint8Array[]): Promise<string | undefined> {

@@ -1,4 +1,4 @@
-/** The owner's ciphertexts: parsed once, kept by the cache as long as it has room. */
+/** The owner's ciphertexts, through the cache of the thread. */
 import { WireError, type Ciphertext } from '@blindfit/he';
 import type { Engine } from './engine.ts';
 import { named } from './errors.ts';
@@ -12,9 +12,9 @@ interface Tools {
 
 /** One of the grids of a manifest's blobs. */
 export interface InputGrid {
-  /** As the manifest names it. */
+  /** Its name in the manifest. */
   readonly name: string;
-  /** By shard, then by cell or pair. */
+  /** A row for each shard, a column for each cell or pair. */
   readonly digests: readonly (readonly string[])[];
   readonly place: CiphertextPlace;
 }

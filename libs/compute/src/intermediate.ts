@@ -10,13 +10,13 @@ interface Tools {
   readonly engine: CiphertextCodec;
 }
 
-/** One of them; the caller owns it. */
+/** Loads one ciphertext, which the caller owns. */
 export function load(context: Tools, digest: string, place: CiphertextPlace): Promise<Ciphertext> {
   return context.session.phases.during('load inputs', () =>
     named('an intermediate result', digest, async () => {
       const bytes = await context.session.read(parseDigest(digest));
       const ciphertext = parseCiphertext(context.engine, bytes, place);
-      // Shared with concurrent readers of the same blob only, and a thread reads one after another.
+      // The cache shares the array with concurrent readers of the blob only, and a thread reads one after another.
       discard(bytes);
       return ciphertext;
     }),

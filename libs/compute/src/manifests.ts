@@ -1,4 +1,4 @@
-/** Manifests, read and checked once by the process of a pool for all of its threads, which load no schemas for that reason. */
+/** Manifests, read and checked by the process of a pool for all of its threads, which therefore load no schemas. */
 import { LRUCache } from 'lru-cache';
 import { parseDigest } from '@blindfit/base';
 import { openBlobStore, type BlobStore } from '@blindfit/blobs';

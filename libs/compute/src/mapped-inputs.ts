@@ -1,6 +1,7 @@
 /**
- * The owner's ciphertexts for the native evaluator: fetched, inflated, verified and expanded from their seeds once a host, then mapped by every
- * thread that needs them. Every iteration and pair of classes reads all of X, so this is where the time of large jobs would go.
+ * The owner's ciphertexts for the native evaluator: fetched, inflated, verified and expanded from their seeds once a
+ * host, then mapped by every thread that needs them. Every iteration and pair of classes reads all of X, so without
+ * the files most of the time of large jobs would go here.
  */
 import { hexOf, parseDigest } from '@blindfit/base';
 import type { NativeCiphertext, NativeBackend } from '@blindfit/he/native';
@@ -18,7 +19,7 @@ export class MappedInputs {
     this.#statistics = statistics;
   }
 
-  /** @throws as {@link parseCiphertext}; what `read` throws */
+  /** @throws WireError, SealError when the blob is no ciphertext for the place; what `read` throws */
   async get(
     backend: NativeBackend,
     digest: string,
@@ -26,13 +27,13 @@ export class MappedInputs {
     read: () => Promise<Uint8Array>,
   ): Promise<Input> {
     const name = hexOf(parseDigest(digest));
-    const found = await this.#map(backend, await this.#files.touch(name));
-    if (found !== undefined && fits(found, place)) {
+    const cached = await this.#map(backend, await this.#files.touch(name));
+    if (cached !== undefined && fits(cached, place)) {
       this.#statistics.inputHits++;
-      return { ciphertext: found, mapped: true };
+      return { ciphertext: cached, mapped: true };
     }
-    // Of a file that does not fit the place, the blob says what is wrong.
-    found?.[Symbol.dispose]();
+    // When a file does not fit the place, parsing the blob says what is wrong.
+    cached?.[Symbol.dispose]();
     this.#statistics.inputMisses++;
     const ciphertext = parseCiphertext(backend, await read(), place);
     const made = await this.#map(backend, await this.#files.putIfRoom(name, backend.fileOf(ciphertext)));

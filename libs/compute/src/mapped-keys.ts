@@ -1,4 +1,4 @@
-/** Evaluation keys for the native evaluator: made once per host as files, and mapped by every thread that needs them. */
+/** Evaluation keys for the native evaluator: files that are made once per host and mapped by every thread. */
 import { hexOf, parseDigest } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { unwrap } from '@blindfit/he';
@@ -30,7 +30,7 @@ export class MappedKeys {
     return this.#keysets.get(job, () => this.#load(keyBlobsOf(job), backend, checkpoint));
   }
 
-  /** Maps the files that exist, makes those that are missing, and waits for those that another thread or process makes. */
+  /** Maps the files that exist, makes those that are missing, and waits for those that others make. */
   async #load(blobs: readonly KeyBlob[], backend: NativeBackend, checkpoint: () => void): Promise<NativeKeys> {
     const keys = new Map<number | undefined, NativeKey>();
     let made = false;

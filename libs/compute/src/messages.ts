@@ -16,7 +16,7 @@ export interface ThreadOptions {
   /** Local copies of blobs, for a store that is not a directory. */
   readonly cacheDirectory: string;
   readonly cacheBytes: number;
-  /** Bytes of evaluation keys at a time. With node-seal each thread has its own copies and a share of the budget; native threads map the same files. */
+  /** Bytes of evaluation keys at a time. On node-seal each thread has a share; native threads share files. */
   readonly keyBytes: number;
   /** Disk space for the native evaluator's key files, in bytes. @default 8 GiB */
   readonly keyDiskBytes?: number | undefined;
@@ -85,7 +85,7 @@ export interface FailedMessage {
   readonly statistics: ThreadStatistics;
 }
 
-/** Sent in the middle of a task by a thread that does not know the manifest yet. Threads read no manifests themselves. */
+/** Sent in a task by a thread that does not know the manifest yet. Threads read no manifests themselves. */
 export interface ManifestQuestion {
   /** Its digest. */
   readonly asked: string;

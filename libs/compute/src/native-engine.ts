@@ -5,7 +5,7 @@ import type { MappedInputs } from './mapped-inputs.ts';
 import type { MappedKeys } from './mapped-keys.ts';
 import type { CiphertextPlace } from './parse-ciphertext.ts';
 
-/** The native evaluator: no instance of SEAL in the thread, keys and inputs mapped from files that all threads and processes of the host share. */
+/** The native evaluator, without SEAL. Keys and inputs are mapped from files that all processes of the host share. */
 export class NativeEngine implements Engine {
   readonly parameters: Parameters;
   readonly #backend: NativeBackend;

@@ -11,7 +11,7 @@ import {
 /** What a ciphertext must be at its place: its level, and its scale where the plan fixes it. */
 export interface CiphertextPlace {
   readonly level: number;
-  readonly scale?: number;
+  readonly scale?: number | undefined;
 }
 
 /**

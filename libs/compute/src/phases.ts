@@ -1,9 +1,9 @@
-/** Where the time of a task goes, by the clock of its thread: threads export nothing, their process makes spans of it. */
+/** Where the time of a task goes, by the clock of its thread. Its process makes spans of the phases. */
 import type { TaskPhase } from '@blindfit/protocol';
 
 type Phase = TaskPhase['phase'];
 
-/** Stretches of one task that are told apart; a task of very many shards is summed up from there on. */
+/** Most stretches of one task that are told apart. In a task of very many shards the last one covers the rest. */
 const MAX_STRETCHES = 48;
 
 export class Phases {
@@ -19,7 +19,7 @@ export class Phases {
     this.#phase = first;
   }
 
-  /** What is done from now on. @returns what was done until now */
+  /** Begins another phase. @returns the phase until now */
   enter(phase: Phase): Phase {
     const now = performance.now() - this.#origin;
     const before = this.#phase;
@@ -30,7 +30,7 @@ export class Phases {
     return before;
   }
 
-  /** Does something as a phase of its own in the middle of another. */
+  /** Does something as a separate phase in the middle of another. */
   async during<T>(phase: Phase, body: () => Promise<T>): Promise<T> {
     const before = this.enter(phase);
     try {
@@ -47,7 +47,7 @@ export class Phases {
   }
 
   #close(now: number): void {
-    // Nothing of the kind took place: a cached ciphertext is there at once.
+    // A phase that took no time did not happen: a cached ciphertext is returned at once.
     if (now - this.#since < 0.05) return;
     const phase = this.#phase;
     const last = this.#stretches.at(-1);

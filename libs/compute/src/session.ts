@@ -47,7 +47,7 @@ export class Session {
   readonly store: BlobStore;
   readonly statistics: ThreadStatistics;
   readonly ciphertexts: CiphertextCache;
-  /** Of the task at hand. */
+  /** The phases of the current task. */
   phases = new Phases(0, 'load inputs');
   readonly #flag: Int32Array;
   readonly #plans: PlanCache;
@@ -55,7 +55,7 @@ export class Session {
   readonly #engines = new LRUCache<string, Engine>({ max: MAX_ENGINES });
   readonly #openEngine: (parameters: Parameters) => Promise<Engine> | Engine;
   readonly #usesSeal: boolean;
-  /** What computes here, for people. */
+  /** The name of the evaluator, for people. */
   readonly evaluator: string;
 
   private constructor(
@@ -78,7 +78,7 @@ export class Session {
   static async open(data: ThreadData, readManifest: (digest: string) => Promise<JobManifest>): Promise<Session> {
     const statistics = noStatistics();
     const origin = await openBlobStore(data.storeUrl, { token: data.token });
-    // A directory store is as near as a cache would be, and verifies what it reads.
+    // A directory store is as near as a cache would be, and it verifies what it reads.
     const store = data.storeUrl.startsWith('file:')
       ? origin
       : await BlobCache.open(origin, {
@@ -141,7 +141,7 @@ export class Session {
 
   async finishTask(): Promise<void> {
     this.ciphertexts.trim();
-    // Asking would load it.
+    // A thread without SEAL must not load it to ask.
     if (this.#usesSeal) this.statistics.heapBytes = (await loadSeal()).heapBytes();
   }
 }

@@ -1,4 +1,4 @@
-/** Entry of a compute thread: one SEAL instance, one task at a time. */
+/** Entry of a compute thread, which runs one task at a time. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { JobManifest } from '@blindfit/protocol/plan';
 import { describeError, isFatal, TaskError } from './errors.ts';
@@ -10,7 +10,7 @@ const port = parentPort;
 if (port === null) throw new Error('thread.ts runs in a worker thread only');
 
 let session: Promise<Session> | undefined;
-/** Of the task at hand, which waits. */
+/** The question of the current task, which waits for the answer. */
 let question: PromiseWithResolvers<JobManifest> | undefined;
 
 function askManifest(digest: string): Promise<JobManifest> {
@@ -22,7 +22,7 @@ function askManifest(digest: string): Promise<JobManifest> {
 async function run({ run: id, work }: RunMessage): Promise<ThreadMessage> {
   let opened: Session | undefined;
   try {
-    // A store that cannot be opened now may be there for the next task.
+    // A store that cannot be opened now is opened with the next task.
     session ??= Session.open(workerData as ThreadData, askManifest);
     opened = await session.catch((error: unknown) => {
       session = undefined;

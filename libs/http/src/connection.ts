@@ -29,7 +29,7 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Bytes, or a function that opens a stream; its errors come out of the call as they are. */
   readonly body?: Uint8Array | (() => AsyncIterable<Uint8Array>) | undefined;
-  /** Told how many bytes of a body of bytes this attempt has handed to the network; starts from 0 with every attempt. */
+  /** Called with the bytes of the body that this attempt has handed to the network; starts from 0 in every attempt. */
   readonly onSent?: ((bytes: number) => void) | undefined;
   /** Statuses that are answers rather than failures. @default any 2xx */
   readonly accept?: readonly number[] | undefined;

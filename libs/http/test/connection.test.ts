@@ -264,4 +264,10 @@ describe('answers', () => {
     assert.equal(await connection.call(GET, async (answer) => (await readAtMost(answer, 7)).length), 7);
     assert.equal(await connection.call(GET, async (answer) => (await readAtMost(answer, 1000)).length), 100);
   });
+
+  it('that go on are cut when their beginning is enough', async (t) => {
+    const endless: Respond = (response) => void response.writeHead(200).write('w'.repeat(100));
+    const { connection } = await fixture(t, endless, { attempts: 1, idleTimeoutMs: 300 });
+    assert.equal(await connection.call(GET, async (answer) => (await readAtMost(answer, 100)).length), 100);
+  });
 });

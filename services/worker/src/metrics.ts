@@ -5,11 +5,11 @@ import { endedCounter } from '@blindfit/queue';
 /** Buckets for tasks that are cut to last 0.2 to 2 seconds, and for those that turn out otherwise. */
 const SECONDS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
 
-/** Of workers; the scheduler's own are timed by it. */
+/** Kinds of tasks that workers compute. The scheduler times the others. */
 const KINDS: readonly TaskKind[] = ['start', 'forward', 'backward', 'predict'];
 const OUTCOMES = ['completed', 'retried', 'failed', 'cancelled'] as const;
 
-/** What a worker tells Prometheus about its tasks; `ComputeMetrics` tells about its threads. */
+/** Metrics of a worker's tasks. Those of its threads are in `ComputeMetrics`. */
 export class WorkerMetrics {
   readonly #tasks: Counter<'kind' | 'outcome'>;
   readonly #duration: Histogram<'kind'>;
@@ -26,7 +26,7 @@ export class WorkerMetrics {
       labelNames: ['kind', 'outcome'],
       registers,
     });
-    // Shown from the start, or the first of them, which may be the failure to be alerted of, would be no increase.
+    // Shown from the start: otherwise the first failure would be no increase, and no alert would see it.
     for (const kind of KINDS) for (const outcome of OUTCOMES) this.#tasks.inc({ kind, outcome }, 0);
     this.#duration = new Histogram({
       name: 'blindfit_task_duration_seconds',

@@ -1,4 +1,4 @@
-/** A worker on fakes: tasks are aborted when their job ends, missed announcements are made up for, stopping retires it. */
+/** A worker on fakes: tasks are aborted when their job ends, announcements may be missed, stopping retires it. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { UnrecoverableError } from 'bullmq';
@@ -29,7 +29,7 @@ async function assertOnlyJobAborted(fake: FakeWorker, tasks: readonly Promise<un
 }
 
 for (const state of ['cancelled', 'failed', 'succeeded', undefined] as const) {
-  it(`running tasks are aborted when their job is announced and ${state ?? 'gone'}; those of others go on`, async () => {
+  it(`running tasks are aborted when their job is announced and ${state ?? 'gone'}, and no others`, async () => {
     const fake = await fakeWorker();
     const tasks = await threeTasks(fake);
     fake.announce(JOB);
@@ -94,7 +94,7 @@ it('jobs without running tasks are not looked at', async (t) => {
   await fake.worker.close();
 });
 
-it('it says that it lives at once and every five seconds, with its threads, and retires under the same id', async (t) => {
+it('it beats at once and every five seconds, with its threads, and retires under the same id', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const fake = await fakeWorker();
   const beats = (): string[] => fake.log.filter((line) => line.startsWith('beat'));
