@@ -25,6 +25,7 @@ export const LAYERS = [
   'services/worker',
   'libs/stack',
   'demo',
+  'tools/digits',
   'cli',
   'examples',
   'bench',

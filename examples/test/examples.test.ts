@@ -38,7 +38,7 @@ function assertClose(line: string, tolerance: number): void {
 
 test('examples are short, numbered and listed', () => {
   const readme = readFileSync(join(DIRECTORY, 'README.md'), 'utf8');
-  assert.ok(EXAMPLES.length >= 5);
+  assert.ok(EXAMPLES.length >= 8);
   for (const name of EXAMPLES) {
     assert.ok(readFileSync(join(DIRECTORY, name), 'utf8').trimEnd().split('\n').length < 60, `${name} is too long`);
     assert.ok(readme.includes(`](${name})`), `the README lacks ${name}`);
@@ -90,6 +90,31 @@ test('04: a plan', async () => {
     required(one, 'one') > required(eight, 'eight') && required(eight, 'eight') >= required(many, 'many'),
     text,
   );
+});
+
+test('05: a training from a program', async () => {
+  assert.deepEqual(await linesOf('05'), [
+    'classes: ash, birch, cedar',
+    'held-out accuracy: 1.000',
+    "weights differ from the twin's by less than 1e-5: true",
+    'predicted: ash, birch',
+  ]);
+});
+
+test('06: a job that outlives its owner', async () => {
+  assert.deepEqual(await linesOf('06'), [
+    "the owner's program ended by SIGKILL",
+    'the job goes on: true',
+    'classes: 0, 1; iterations: 4',
+  ]);
+});
+
+test('07: predictions on ciphertexts', async () => {
+  assert.deepEqual(await linesOf('07'), [
+    'on ciphertexts: calm, windy, windy',
+    'in the clear: calm, windy, windy',
+    'the servers saw a job of kind predict with 3 samples',
+  ]);
 });
 
 test('08: a worker inside a program trains', async () => {
