@@ -1,6 +1,10 @@
 /** The pool on threads that follow a script: who gets which task, what cancelling and crashes do, what is reported. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { until } from '@blindfit/testkit';
 import { TaskCancelledError, TaskError, ThreadPool, type PoolOptions, type ThreadStatistics } from '../src/index.ts';
 import type { Work } from '../src/messages.ts';
@@ -10,10 +14,11 @@ import { threadsOf } from './setup.ts';
 const ENTRY = new URL('./scripted-thread.ts', import.meta.url);
 
 function poolOf(t: TestContext, threads: number, options: Partial<PoolOptions> = {}): ThreadPool {
+  const directory = mkdtempSync(join(tmpdir(), 'blindfit-pool-'));
   const pool = new ThreadPool(
     {
-      storeUrl: 'file:///nowhere',
-      cacheDirectory: '/nowhere',
+      storeUrl: pathToFileURL(directory).href,
+      cacheDirectory: directory,
       cacheBytes: 1,
       keyBytes: 100,
       evaluator: { kind: 'seal', why: 'nothing is computed' },
@@ -22,7 +27,10 @@ function poolOf(t: TestContext, threads: number, options: Partial<PoolOptions> =
     },
     ENTRY,
   );
-  t.after(() => pool.close());
+  t.after(async () => {
+    await pool.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
   return pool;
 }
 
