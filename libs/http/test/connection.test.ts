@@ -136,7 +136,7 @@ describe('attempts', () => {
     assert.equal(requests.length, 3);
   });
 
-  it('what a reader marks as transient is tried again and explained at last; other errors come out as they are', async (t) => {
+  it('tries again what a reader marks as transient, and explains it at last; other errors pass', async (t) => {
     const { connection, requests, explained } = await fixture(t, answering(), { attempts: 2 });
     const damaged = new RangeError('damaged');
     const reading = connection.call(GET, () => Promise.reject(new TransientError(damaged)));
