@@ -1,6 +1,7 @@
 /** Files for results: known to be writable before the work begins, and complete or not there after it. */
 import { access, constants, mkdtemp, realpath, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { errnoOf, messageOf } from '@blindfit/base';
 import { replaceFile } from '@blindfit/base/node';
 import { CliError } from '../errors.ts';
 
@@ -43,17 +44,18 @@ function besides(path: string): string {
 }
 
 function undefinedIfMissing(error: unknown): undefined {
-  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  if (errnoOf(error) !== 'ENOENT') throw error;
 }
 
 function explained(flag: string, path: string, error: unknown): unknown {
-  if (!(error instanceof Error && 'code' in error)) return error;
+  const code = errnoOf(error);
+  if (code === undefined) return error;
   const reason =
-    error.code === 'ENOENT'
+    code === 'ENOENT'
       ? `there is no directory ${dirname(path)}`
-      : error.code === 'ENOTDIR'
+      : code === 'ENOTDIR'
         ? `${dirname(path)} is no directory`
-        : error.message;
+        : messageOf(error);
   return new CliError(
     `${flag} ${path} cannot be written: ${reason}`,
     'name a file in an existing directory that you may write to, with space left',
