@@ -1,7 +1,7 @@
 /** The packages that `npm run pack` makes, installed in an empty project as a user installs them. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -112,6 +112,26 @@ describe('an empty project', { timeout: 540_000 }, () => {
     assert.equal(trained.code, 0, trained.stderr);
     const model = JSON.parse(await readFile(join(project, 'model.json'), 'utf8')) as { readonly classes: string[] };
     assert.deepEqual(model.classes, ['left', 'right']);
+  });
+
+  it('has the library, with types', async (t) => {
+    if (unreachable !== undefined) return t.skip(unreachable);
+    const program = `import { train } from 'blindfit';
+const model = await train({ features: 'train.csv', validation: 'train.csv', iterations: 1 });
+const [first] = await model.predict([[1, 1]]);
+await model.save('library.json');
+console.log(model.classes.join(), first.predicted);
+`;
+    await writeFile(join(project, 'program.ts'), program);
+    await writeFile(join(project, 'program.js'), program);
+    const tsc = [join(ROOT, 'node_modules/typescript/bin/tsc'), '--noEmit', '--strict', '--skipLibCheck'];
+    const checked = run(process.execPath, [...tsc, '--target', 'esnext', '--module', 'nodenext', 'program.ts'], {
+      cwd: project,
+    });
+    const { stdout } = await run(process.execPath, ['program.js'], { cwd: project, env: environment });
+    assert.equal(stdout, 'left,right left\n');
+    assert.ok(existsSync(join(project, 'library.json')));
+    await checked;
   });
 
   it('computes natively without a compiler', { skip: process.arch !== 'x64' && 'no prebuilt addon' }, async (t) => {

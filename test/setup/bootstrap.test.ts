@@ -55,7 +55,7 @@ async function makeClone(t: TestContext): Promise<string> {
   await writeFile(join(root, 'cli/src/main.ts'), MAIN);
   const scripts = {
     blindfit: 'exec node scripts/bootstrap.mjs cli/src/main.ts',
-    postinstall: 'echo "$ONNXRUNTIME_NODE_INSTALL" > installed.txt',
+    postinstall: 'echo "$ONNXRUNTIME_NODE_INSTALL" > installed.txt; echo "$npm_config_cache" > cache.txt',
   };
   await json('package.json', {
     name: 'clone',
@@ -155,6 +155,7 @@ test('works where npm cannot write its usual cache', async (t) => {
   delete env['npm_config_cache'];
   const { code, stderr } = await start(root, ['cli/src/main.ts'], { env }).done;
   assert.equal(code, 0, stderr);
+  assert.match(await readFile(join(root, 'cache.txt'), 'utf8'), /blindfit-npm-/, 'a cache that is thrown away');
 });
 
 test('shows a failed installation in full, even under npm run --silent', async (t) => {
