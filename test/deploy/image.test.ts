@@ -128,7 +128,11 @@ describe('what is built from', () => {
       assert.ok(context.includes(path), path);
     for (const path of context) {
       assert.doesNotMatch(path, /(^|\/)(node_modules|test|\.git|\.blindfit)\/|\.env$|\.test\.ts$|\.log$|secrets/, path);
-      assert.match(path, /^(package|LICENSE|libs|services|cli|demo|bench\/package\.json|deploy\/)/, path);
+      assert.match(
+        path,
+        /^(package|LICENSE|libs|services|cli|demo|deploy\/|(bench|examples|tools\/[a-z]+)\/package\.json)/,
+        path,
+      );
     }
   });
 });
