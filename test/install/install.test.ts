@@ -50,7 +50,7 @@ function table(rows: number): string {
   return `label,x,y\n${lines.join('\n')}\n`;
 }
 
-describe('an empty project', { timeout: 540_000 }, () => {
+describe('an empty project', { timeout: 1_100_000 }, () => {
   let unreachable: string | undefined;
 
   after(() => directory[Symbol.asyncDispose]());
