@@ -126,7 +126,7 @@ describe('metrics of a stack', () => {
         const documented = new Set(
           Array.from(
             (await readFile(new URL('../../docs/metrics.md', import.meta.url), 'utf8')).matchAll(
-              /^\| `(blindfit_\w+)` \|/gm,
+              /^\| `(blindfit_\w+)` +\|/gm,
             ),
             (match) => match[1] ?? '',
           ),
