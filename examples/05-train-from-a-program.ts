@@ -8,6 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { train } from 'blindfit';
+import { at } from '@blindfit/base';
 
 // Three kinds of trees by two measurements; the bias column is added by `train`.
 const kinds = ['ash', 'birch', 'cedar'];
@@ -16,8 +17,8 @@ const centres = [
   [3, 0],
   [-3, -3],
 ];
-const y = Array.from({ length: 60 }, (_, i) => kinds[i % 3] ?? '');
-const x = y.map((_, i) => (centres[i % 3] ?? []).map((centre, j) => centre + Math.sin(7 * i + 3 * j)));
+const y = Array.from({ length: 60 }, (_, i) => at(kinds, i % 3, 'kinds'));
+const x = y.map((_, i) => at(centres, i % 3, 'centres').map((centre, j) => centre + Math.sin(7 * i + 3 * j)));
 
 // The secret key and its public keys are made in this directory, and stay there for the next job.
 const directory = await mkdtemp(join(tmpdir(), 'blindfit-example-'));

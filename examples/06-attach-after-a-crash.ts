@@ -1,16 +1,16 @@
 /**
  * Example 6: attach after a crash.
  *
- * A job belongs to the servers, and its ticket lies beside the keys. When the owner's program dies, another one attaches
- * to the job, answers the refreshes that it waits for, and opens the model.
+ * A job belongs to the servers, and its ticket lies beside the keys. When the owner's program dies, another one
+ * attaches to the job, answers the refreshes that it waits for, and opens the model.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startStack } from '@blindfit/stack';
 import { attach, connect, train } from 'blindfit';
+import { startStack } from '@blindfit/stack';
 
 const [url = '', token = '', keys = ''] = process.argv.slice(2);
 if (url === '') await survive();

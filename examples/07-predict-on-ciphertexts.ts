@@ -7,8 +7,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startStack } from '@blindfit/stack';
 import { connect, predict, train } from 'blindfit';
+import { startStack } from '@blindfit/stack';
 
 const y = Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? 'calm' : 'windy'));
 const x = y.map((label, i) => [(label === 'calm' ? -2 : 2) + Math.sin(i), Math.cos(i)]);
