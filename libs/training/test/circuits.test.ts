@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import * as he from '@blindfit/he';
 import * as sealBackend from '@blindfit/he/seal';
-import { SecretKeyHolder } from '@blindfit/owner';
+import { randomVector } from '@blindfit/testkit';
 import * as training from '@blindfit/training';
+import { KeyHolder } from '../../he/test/key-holder.ts';
 import * as reference from './reference/circuits.ts';
-import { maxError, openBench, randomVector, type Bench } from './setup.ts';
+import { maxError, openBench, type Bench } from './setup.ts';
 
 const SETS: readonly { name: string; literal: he.ParametersLiteral; security: he.SecurityLevel; tolerance: number }[] =
   [
@@ -359,20 +360,16 @@ for (const { name, literal, security, tolerance } of SETS) {
     });
 
     it('refuses the key of another rotation, also for the conjugation', () => {
-      const secret = SecretKeyHolder.generate(bench.backend);
-      try {
-        const [one, conjugation] = [secret.galoisKey(1), secret.galoisKey(he.CONJUGATION)];
-        assert.throws(
-          () => bench.backend.loadGaloisKey(one, he.CONJUGATION),
-          /what should be the conjugation key is a key for another rotation/,
-        );
-        assert.throws(
-          () => bench.backend.loadGaloisKey(conjugation, 1),
-          /what should be the rotation key for step 1 is a key for another rotation/,
-        );
-      } finally {
-        secret[Symbol.dispose]();
-      }
+      using secret = new KeyHolder(bench.backend);
+      const [one, conjugation] = [secret.galoisKey(1), secret.galoisKey(he.CONJUGATION)];
+      assert.throws(
+        () => bench.backend.loadGaloisKey(one, he.CONJUGATION),
+        /what should be the conjugation key is a key for another rotation/,
+      );
+      assert.throws(
+        () => bench.backend.loadGaloisKey(conjugation, 1),
+        /what should be the rotation key for step 1 is a key for another rotation/,
+      );
     });
 
     it('refuses mismatched levels and scales, and says which keys are missing', () => {

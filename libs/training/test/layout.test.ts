@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { monomialSlots, multiplySlots } from '@blindfit/he';
+import { randomVector } from '@blindfit/testkit';
 import {
   blockExponent,
   decodeErrors,
@@ -15,7 +16,6 @@ import {
   PlanError,
 } from '@blindfit/training';
 import { packModelClear } from './reference/circuits.ts';
-import { randomVector } from './setup.ts';
 
 const RING = 1024;
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as he from '@blindfit/he';
+import { randomVector } from '@blindfit/testkit';
 import * as training from '@blindfit/training';
 import * as reference from './reference/circuits.ts';
-import { openBench, randomVector, type Bench } from './setup.ts';
+import { openBench, type Bench } from './setup.ts';
 
 const SETS: readonly { name: string; literal: he.ParametersLiteral; security: he.SecurityLevel; tolerance: number }[] =
   [

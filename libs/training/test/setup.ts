@@ -1,4 +1,4 @@
-/** Shared by the circuit tests: a backend, a secret key to look inside, and an evaluator with exactly the keys asked for. */
+/** What the tests of circuits share: a backend, a secret key and an evaluator that has only the given keys. */
 import type { GaloisKeys } from 'node-seal';
 import {
   Parameters,
@@ -8,7 +8,7 @@ import {
   type PairedSlots,
 } from '@blindfit/he';
 import { SealBackend, SealEvaluator } from '@blindfit/he/seal';
-import { SecretKeyHolder } from '@blindfit/owner';
+import { KeyHolder } from '../../he/test/key-holder.ts';
 
 export interface Bench extends Disposable {
   readonly backend: SealBackend;
@@ -23,7 +23,7 @@ export async function openBench(
   security: SecurityLevel,
 ): Promise<Bench> {
   const backend = await SealBackend.open(Parameters.of(literal, security));
-  const secret = SecretKeyHolder.generate(backend);
+  const secret = new KeyHolder(backend);
   const galois = new Map<number, GaloisKeys>();
   for (const step of steps) {
     const key = new backend.seal.GaloisKeys();
@@ -59,13 +59,4 @@ export function maxError(a: PairedSlots, b: PairedSlots): number {
     );
   });
   return error;
-}
-
-/** Deterministic numbers in [-1, 1). */
-export function randomVector(length: number, seed: number): Float64Array {
-  let state = seed >>> 0;
-  return Float64Array.from({ length }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
 }
