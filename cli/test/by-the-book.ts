@@ -23,7 +23,7 @@ export function trainByTheBook(lesson: Lesson): number[][] {
   const all = Array.from({ length: classOf.length }, (_, i) => i);
   const width = lesson.x.length / all.length;
   const columns = Array.from({ length: width }, (_, j) => j);
-  const rowOf = (i: number): number[] => columns.map((j) => lesson.x[i * width + j] ?? NaN);
+  const rowOf = (i: number): number[] => columns.map((j) => lesson.x[i * width + j]!);
   const batches = batchesOf(all, lesson);
   // The last batch of an epoch may be smaller; the step counts the size that was asked for.
   const n = Math.min(lesson.batch?.size ?? all.length, all.length);
@@ -35,19 +35,19 @@ export function trainByTheBook(lesson: Lesson): number[][] {
       const batch = batches(t);
       const X = batch.map(rowOf);
       const residuals = batch.map((sample, i) => {
-        const z = (X[i] ?? []).reduce((sum, value, j) => sum + value * (V[j] ?? NaN), 0);
+        const z = (X[i] ?? []).reduce((sum, value, j) => sum + value * V[j]!, 0);
         const y = classOf[sample] === label ? 1 : 0;
         return y - (0.5 + 0.10679534503216294 * z - 0.00038503259805075 * z ** 3);
       });
       const norms = X.map((x) => x.reduce((sum, value) => sum + Math.abs(value), 0));
       const M = W.map((w, j) => {
-        const gradient = X.reduce((sum, x, i) => sum + (residuals[i] ?? NaN) * (x[j] ?? NaN), 0);
-        const curvature = 0.25 * X.reduce((sum, x, i) => sum + Math.abs(x[j] ?? NaN) * (norms[i] ?? NaN), 0);
+        const gradient = X.reduce((sum, x, i) => sum + residuals[i]! * x[j]!, 0);
+        const curvature = 0.25 * X.reduce((sum, x, i) => sum + Math.abs(x[j]!) * norms[i]!, 0);
         return w + (learningRate * (1 + 1 / (n * t)) * gradient) / (1e-8 + curvature);
       });
       const alpha1 = (1 + Math.sqrt(1 + 4 * alpha0 ** 2)) / 2;
       const eta = (1 - alpha0) / alpha1;
-      W = M.map((m, j) => (1 - eta) * m + eta * (V[j] ?? NaN));
+      W = M.map((m, j) => (1 - eta) * m + eta * V[j]!);
       V = M;
       alpha0 = alpha1;
     }
@@ -55,7 +55,7 @@ export function trainByTheBook(lesson: Lesson): number[][] {
   });
 }
 
-/** The samples that an iteration learns from: runs of the shuffled samples, every run once an epoch in a fresh order. */
+/** The samples of an iteration: runs of the shuffled samples, each run once an epoch in a fresh order. */
 function batchesOf(all: readonly number[], { batch }: Lesson): (iteration: number) => readonly number[] {
   if (batch === undefined || batch.size >= all.length) return () => all;
   const order = shuffle(all, batch.seed);

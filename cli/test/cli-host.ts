@@ -1,4 +1,4 @@
-/** Runs one command line after the other in one process, for `support.ts`: starting the program takes longer than refusing something. */
+/** Runs command lines one after the other in one process: a start takes longer than a refusal. */
 import { runCommandLine } from '../src/program.ts';
 
 export interface Call {

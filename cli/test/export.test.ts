@@ -4,6 +4,7 @@ import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { required } from '@blindfit/base';
 import {
   accuracy,
   classIndices,
@@ -153,7 +154,7 @@ suite('a model of the built-in backbone', () => {
     assert.match(stderr, /^caution: the model's weights were decrypted from CKKS ciphertexts[^]*CPA-D/);
     const { metadataProps: metadata } = parseModel(await readFile(join(directory, 'digits.onnx')));
     assert.deepEqual(
-      JSON.parse(metadata.find(({ key }) => key === 'blindfit.classes')?.value ?? ''),
+      JSON.parse(required(metadata.find(({ key }) => key === 'blindfit.classes')?.value, 'blindfit.classes')),
       modelOf('pca').classes,
     );
   });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { at } from '@blindfit/base';
 import { applyPreprocessing, classIndices, parseModel, withBias } from '@blindfit/data';
 import { startStack } from '@blindfit/stack';
 import { processesOf, temporaryDirectory } from '@blindfit/testkit';
@@ -16,7 +17,7 @@ function samples(count: number, seed: number): { x: number[][]; y: string[] } {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 31 - 1;
   };
-  const y = Array.from({ length: count }, (_, i) => ['ash', 'birch', 'cedar'][i % 3] ?? '');
+  const y = Array.from({ length: count }, (_, i) => at(['ash', 'birch', 'cedar'], i % 3, 'trees'));
   const x = y.map((_, i) => Array.from({ length: 5 }, (_unused, j) => random() + (j % 3 === i % 3 ? 1.5 : 0)));
   return { x, y };
 }
@@ -65,7 +66,9 @@ test('trains on a stack of its own, predicts, saves and reports', async (t) => {
     batch: { size: 32, seed: 1 },
   });
   weights.forEach((row, k) =>
-    row.forEach((weight, j) => assert.ok(Math.abs(weight - (expected[k]?.[j] ?? NaN)) < 1e-4, `weight ${k}, ${j}`)),
+    row.forEach((weight, j) =>
+      assert.ok(Math.abs(weight - at(at(expected, k, 'classes'), j, 'weights')) < 1e-4, `weight ${k}, ${j}`),
+    ),
   );
 
   const predictions = await model.predict(HELD_OUT.x);

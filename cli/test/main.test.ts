@@ -4,6 +4,7 @@ import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { required } from '@blindfit/base';
 import { temporaryDirectory } from '@blindfit/testkit';
 import { readConnection, removeConnection, tokenOf, writeConnection } from '../src/connection-file.ts';
 import { CliError, InterruptedError, reportError, UsageError } from '../src/errors.ts';
@@ -140,7 +141,7 @@ test('the connection file is private, and one left behind does not count', async
 
   const gone = startCli(t, ['--version']);
   await gone.ended;
-  await writeConnection(directory, { ...connection, pid: gone.child.pid ?? 0 });
+  await writeConnection(directory, { ...connection, pid: required(gone.child.pid, 'process id') });
   assert.equal(await readConnection(directory), undefined);
   await writeFile(join(directory, 'connection.json'), '{"server": 3}');
   assert.equal(await readConnection(directory), undefined);

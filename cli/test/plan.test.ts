@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { required } from '@blindfit/base';
 import { temporaryDirectory } from '@blindfit/testkit';
 import { cleanEnv, runCli } from './support.ts';
 
@@ -48,7 +49,7 @@ test('plan prints what a job needs and how long it takes; the second time from w
   };
   assert.deepEqual([plan.refreshEvery, plan.refreshes, plan.keys], [1, 2, plan.rotationSteps.length + 1]);
   assert.equal(plan.predicted.vcpus, 64);
-  assert.ok((plan.predicted.seconds['train'] ?? 0) > 0);
+  assert.ok(required(plan.predicted.seconds['train'], 'seconds of training') > 0);
   assert.deepEqual(
     plan.simulation.map(({ vcpus }) => vcpus),
     [1, 2, 4, 8, 16, 32, 64, 128, 256],

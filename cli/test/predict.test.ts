@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { required } from '@blindfit/base';
 import { serialiseModel, type Model } from '@blindfit/data';
 import { temporaryDirectory } from '@blindfit/testkit';
 import { askCli, runCli } from './support.ts';
@@ -59,7 +60,7 @@ test('labelled samples: predictions, accuracy and confusion matrix', async (t) =
     [yes, sigmoid(-0.5)],
   ] as const)
     assert.ok(Math.abs(Number(found) - expected) < 1e-15);
-  assert.match(rows[1] ?? '', /^2,"x,y","x,y",0\.7310/);
+  assert.match(required(rows[1], 'second row'), /^2,"x,y","x,y",0\.7310/);
 });
 
 test('unlabelled samples, as JSON', async (t) => {
@@ -89,7 +90,8 @@ test('unlabelled samples, as JSON', async (t) => {
     predictions.map(({ predicted }) => predicted),
     ['no', 'x,y'],
   );
-  assert.ok(Math.abs((predictions[1]?.probabilities[1] ?? 0) - sigmoid(1.25)) < 1e-15);
+  const { probabilities } = required(predictions[1], 'second prediction');
+  assert.ok(Math.abs(required(probabilities[1], 'probability') - sigmoid(1.25)) < 1e-15);
   assert.deepEqual(others, { unknownLabels: [] });
 });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { at } from '@blindfit/base';
 import { createDataset, type LabelledDataset } from '@blindfit/data';
 import { accuraciesOf, prepareData, type TrainingReport } from '@blindfit/owner';
 import { renderReport } from '@blindfit/report';
@@ -81,15 +82,16 @@ test('the page shows the run: curves of every iteration, confusion matrix, mista
     [mistake?.sample, mistake?.actual, mistake?.predicted, mistake?.image?.data[0]],
     ['point 19', 'a', 'b', 19],
   );
-  assert.ok((mistake?.probability ?? 0) > 0.5 && (mistake?.probability ?? 1) < 1);
+  assert.ok(mistake !== undefined && mistake.probability > 0.5 && mistake.probability < 1);
   assert.deepEqual(asked, [19], 'only what is shown is decoded');
   assert.equal(page.heldOut?.accuracy.clear.length, 3);
   assert.deepEqual(
     [page.heldOut.accuracy.clear[2], page.training.accuracy.encrypted[2]],
     [accuracy.validation, accuracy.train],
   );
+  const { accuracy: accuracies } = page.training;
   assert.ok(
-    Math.abs((page.training.accuracy.encrypted[1] ?? NaN) - (1 - (page.training.accuracy.clear[1] ?? NaN))) < 1e-12,
+    Math.abs(at(accuracies.encrypted, 1, 'accuracies') - (1 - at(accuracies.clear, 1, 'accuracies'))) < 1e-12,
     'turned around',
   );
   const { clear } = page.training.loss;
@@ -97,7 +99,7 @@ test('the page shows the run: curves of every iteration, confusion matrix, mista
     clear.every((value, t) => value < 2 * Math.LN2 && value < (clear[t - 1] ?? Infinity)),
     'the loss falls from 2 ln 2',
   );
-  assert.ok((page.training.loss.encrypted[1] ?? 0) > 2 * Math.LN2);
+  assert.ok(at(page.training.loss.encrypted, 1, 'losses') > 2 * Math.LN2);
   const html = renderReport(page);
   for (const text of ['point 19', '95.00 %', 'log2 QP = 200', 'degree 3, fitted on [-8, 8]'])
     assert.ok(html.includes(text), text);

@@ -44,8 +44,8 @@ let host: ChildProcess | undefined;
 let turn: Promise<unknown> = Promise.resolve();
 
 /**
- * As {@link runCli}, in a process that serves all such calls of a test file, one after the other: for commands that end by themselves
- * before anything is started.
+ * As {@link runCli}, in one process that serves all such calls of a test file in turn. It is for commands that end
+ * before they start anything.
  */
 export function askCli(args: readonly string[], env: NodeJS.ProcessEnv = cleanEnv()): Promise<Answer> {
   const answer = turn.then(() => ask({ args, env }));

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { Redis } from 'ioredis';
+import { defined, required } from '@blindfit/base';
 import { processInfo } from '@blindfit/base/node';
 import type { JobView } from '@blindfit/protocol';
 import { JobStore, type NewJob } from '@blindfit/queue';
@@ -32,7 +33,7 @@ const newJob = (id: string, name?: string): NewJob => ({
   tasksTotal: 40,
   levels: 6,
   chains: 5,
-  ...(name === undefined ? {} : { name }),
+  ...defined({ name }),
 });
 
 async function status(url: string): Promise<number | undefined> {
@@ -49,9 +50,10 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
   t.after(() => up.child.kill('SIGTERM'));
   await until(() => up.output.stdout.includes('Ctrl-C') || up.child.exitCode !== null, 'up');
   assert.equal(up.output.stderr, '');
-  const server = /export BLINDFIT_SERVER=(\S+)/.exec(up.output.stdout)?.[1] ?? '';
-  const token = /export BLINDFIT_TOKEN=(\S+)/.exec(up.output.stdout)?.[1] ?? '';
-  const worker = /worker-1 (\S+)\/metrics/.exec(up.output.stdout)?.[1] ?? '';
+  const printed = (pattern: RegExp): string => required(pattern.exec(up.output.stdout)?.[1], String(pattern));
+  const server = printed(/export BLINDFIT_SERVER=(\S+)/);
+  const token = printed(/export BLINDFIT_TOKEN=(\S+)/);
+  const worker = printed(/worker-1 (\S+)\/metrics/);
   assert.match(await (await fetch(`${worker}/metrics`)).text(), /blindfit_build_info\{service="worker"/);
   const jobs = storeOf(t, `unix://${home}/blindfit/redis/run/redis.sock`);
   await jobs.create(newJob('job-aaaaaaaaaaaa', 'first \u001b[31mred'));

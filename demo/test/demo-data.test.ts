@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { at } from '@blindfit/base';
 import { digitFiles, IMAGE_COUNT, type Split } from '@blindfit/demo';
 
 const SPLITS = ['train', 'heldout'] satisfies Split[];
@@ -18,7 +19,7 @@ const labelsOf = (split: Split) => [...unpacked(digitFiles(split).labels).subarr
 
 function countByDigit(labels: number[]): number[] {
   const counts = new Array<number>(10).fill(0);
-  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
+  for (const label of labels) counts[label] = at(counts, label, 'counts') + 1;
   return counts;
 }
 

@@ -146,7 +146,7 @@ for (const [name, pack] of [
 suite('IDX files', () => {
   const whole = gzipSync(idx([2, 3, 4], ramp(24)));
   const damaged = Uint8Array.from(whole);
-  damaged[damaged.length - 6] = (damaged[damaged.length - 6] ?? 0) ^ 1;
+  damaged[damaged.length - 6] = damaged[damaged.length - 6]! ^ 1;
   const table: { name: string; bytes: Uint8Array }[] = [
     { name: 'gzip cut short', bytes: whole.subarray(0, -9) },
     { name: 'gzip without its checksum', bytes: whole.subarray(0, -8) },

@@ -72,7 +72,7 @@ suite('fit and apply', () => {
       const found = transformed(kind, d, ...values);
       assert.equal(found.length, expected.length);
       found.forEach((value, at) =>
-        assert.ok(Math.abs(value - (expected[at] ?? NaN)) < 1e-12, `${at}: ${value}, not ${String(expected[at])}`),
+        assert.ok(Math.abs(value - expected[at]!) < 1e-12, `${at}: ${value}, not ${String(expected[at])}`),
       );
     });
   }
@@ -138,9 +138,8 @@ suite('pca', () => {
       Array.from(
         { length: d },
         (_unused, b) =>
-          Array.from({ length: n }, (_none, i) => (features[i * d + a] ?? NaN) * (features[i * d + b] ?? NaN)).reduce(
-            (x, y) => x + y,
-          ) / n,
+          Array.from({ length: n }, (_none, i) => features[i * d + a]! * features[i * d + b]!).reduce((x, y) => x + y) /
+          n,
       ),
     );
   /** Correlated data of full rank with an offset, n samples of d features. */
@@ -163,9 +162,9 @@ suite('pca', () => {
     const data = dataset(2, 1, 1, 2, 3, 3, 5);
     const fitted = fitPreprocessing({ kind: 'pca', k: 1, whiten: false }, data);
     assert.ok(fitted.kind === 'pca');
-    [1 / Math.sqrt(5), 2 / Math.sqrt(5)].forEach((value, j) => near(fitted.components[0]?.[j] ?? NaN, value, 1e-12));
+    [1 / Math.sqrt(5), 2 / Math.sqrt(5)].forEach((value, j) => near(fitted.components[0]![j]!, value, 1e-12));
     [-Math.sqrt(5), 0, Math.sqrt(5)].forEach((value, i) =>
-      near(applyPreprocessing(fitted, data).features[i] ?? NaN, value, 1e-12),
+      near(applyPreprocessing(fitted, data).features[i]!, value, 1e-12),
     );
     assert.deepEqual([inputFeatures(fitted), outputFeatures(fitted)], [2, 1]);
   });
@@ -183,17 +182,17 @@ suite('pca', () => {
       fitted.components.forEach((a, i) =>
         fitted.components.forEach((b, j) =>
           near(
-            a.reduce((sum, value, at) => sum + value * (b[at] ?? NaN), 0),
+            a.reduce((sum, value, at) => sum + value * b[at]!, 0),
             i === j ? 1 : 0,
             1e-9,
           ),
         ),
       );
       const found = covariance(applyPreprocessing(fitted, data));
-      const total = (of: number[][]): number => of.reduce((sum, row, i) => sum + (row[i] ?? NaN), 0);
+      const total = (of: number[][]): number => of.reduce((sum, row, i) => sum + row[i]!, 0);
       const all = total(covariance(applyPreprocessing(fitPreprocessing('center', data), data)));
       found.forEach((row, i) => row.forEach((value, j) => i !== j && near(value, 0, 1e-9 * all)));
-      for (let i = 1; i < k; i++) assert.ok((found[i]?.[i] ?? NaN) <= (found[i - 1]?.[i - 1] ?? NaN));
+      for (let i = 1; i < k; i++) assert.ok(found[i]![i]! <= found[i - 1]![i - 1]!);
       if (k === Math.min(n - 1, d)) near(total(found), all, 1e-9 * all);
       else assert.ok(total(found) < all && total(found) > (all * k) / Math.min(n, d), 'more than its share');
     });
@@ -204,8 +203,9 @@ suite('pca', () => {
   }
   test('no choice of other directions holds more variance', () => {
     const data = correlated(60, 8);
-    const best =
-      covariance(applyPreprocessing(fitPreprocessing({ kind: 'pca', k: 1, whiten: false }, data), data))[0]?.[0] ?? NaN;
+    const best = covariance(
+      applyPreprocessing(fitPreprocessing({ kind: 'pca', k: 1, whiten: false }, data), data),
+    )[0]![0]!;
     const mean = fitPreprocessing('center', data);
     assert.ok(mean.kind === 'center');
     const random = randomIntegers(11);
@@ -218,7 +218,7 @@ suite('pca', () => {
         mean: mean.mean,
         components: [direction.map((value) => value / length)],
       };
-      assert.ok((covariance(applyPreprocessing(other, data))[0]?.[0] ?? NaN) <= best * (1 + 1e-12));
+      assert.ok(covariance(applyPreprocessing(other, data))[0]![0]! <= best * (1 + 1e-12));
     }
   });
   test('is fitted to the training data only', () => {
@@ -235,8 +235,7 @@ suite('pca', () => {
       return [...applyPreprocessing(fitPreprocessing({ kind: 'pca', k: 3, whiten: true }, scaled), scaled).features];
     };
     const expected = of(1);
-    for (const factor of [2 ** 990, 2 ** -990])
-      of(factor).forEach((value, at) => near(value, expected[at] ?? NaN, 1e-9));
+    for (const factor of [2 ** 990, 2 ** -990]) of(factor).forEach((value, at) => near(value, expected[at]!, 1e-9));
   });
   test('a direction without variance is 0, not noise scaled up', () => {
     const data = dataset(3, 1, 2, 7, 2, 4, 7, 3, 6, 7, 5, 10, 7);

@@ -54,7 +54,7 @@ suite(
 
     before(async () => {
       folder = await mkdtemp(join(tmpdir(), 'blindfit-report-'));
-      browser = await chromium.launch({ executablePath: CHROMIUM ?? '', args: ['--no-sandbox', '--disable-gpu'] });
+      browser = await chromium.launch({ executablePath: String(CHROMIUM), args: ['--no-sandbox', '--disable-gpu'] });
     });
     after(async () => {
       await browser.close();
@@ -66,7 +66,7 @@ suite(
         [400, 'light'],
         [1200, 'dark'],
       ] as const) {
-        test(`${name}, ${width} pixels, ${colorScheme}: no errors, no requests, nothing too wide, readable`, async () => {
+        test(`${name}, ${width} pixels, ${colorScheme}: no errors or requests, not too wide, readable`, async () => {
           const file = join(folder, 'report.html');
           await writeFile(file, page);
           const tab = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });

@@ -33,13 +33,13 @@ function headOf(
   weights: readonly (readonly number[])[],
 ): { scores: number[]; probabilities: number[]; label: number } {
   let x = features;
-  if (preprocessing.kind !== 'none') x = x.map((value, j) => value - (preprocessing.mean[j] ?? NaN));
-  if (preprocessing.kind === 'standardize') x = x.map((value, j) => value * (preprocessing.scale[j] ?? NaN));
+  if (preprocessing.kind !== 'none') x = x.map((value, j) => value - preprocessing.mean[j]!);
+  if (preprocessing.kind === 'standardize') x = x.map((value, j) => value * preprocessing.scale[j]!);
   if (preprocessing.kind === 'pca') {
     const centred = x;
-    x = preprocessing.components.map((row) => row.reduce((sum, value, j) => sum + value * (centred[j] ?? NaN), 0));
+    x = preprocessing.components.map((row) => row.reduce((sum, value, j) => sum + value * centred[j]!, 0));
   }
-  const scores = weights.map((row) => x.reduce((sum, value, j) => sum + value * (row[j + 1] ?? NaN), row[0] ?? NaN));
+  const scores = weights.map((row) => x.reduce((sum, value, j) => sum + value * row[j + 1]!, row[0]!));
   const sigmoids = scores.map((z) => 1 / (1 + Math.exp(-z)));
   const total = sigmoids.reduce((a, b) => a + b, 0);
   return { scores, probabilities: sigmoids.map((s) => s / total), label: scores.indexOf(Math.max(...scores)) };
@@ -69,7 +69,7 @@ async function check(
     image(pixels, dims),
   );
   const features = featuresOf([...(raw[options.featureOutput]?.data ?? [])]);
-  const d = features[0]?.length ?? 0;
+  const d = features[0]!.length!;
   for (const featurePreprocessing of preprocessings(d)) {
     const width = featurePreprocessing.kind === 'pca' ? 7 : d;
     const weights = matrix(10, width + 1, 0.2);
@@ -102,7 +102,7 @@ async function check(
       expected.map(({ label }) => label),
     );
     const { metadataProps: metadata } = parseModel(bytes);
-    assert.deepEqual(JSON.parse(metadata.find(({ key }) => key === 'blindfit.classes')?.value ?? ''), classes);
+    assert.deepEqual(JSON.parse(metadata.find(({ key }) => key === 'blindfit.classes')!.value!), classes);
   }
 }
 
@@ -176,10 +176,7 @@ await test('a backbone with our names, a 4-D feature map, BGR, mean and deviatio
   // What the backbone should see: planes in reverse, normalised by the mean and deviation of their new place.
   const seen = rgb.map((_, at) => {
     const [n, plane, pixel] = [Math.floor(at / 108), Math.floor(at / 36) % 3, at % 36];
-    return (
-      ((rgb[n * 108 + (2 - plane) * 36 + pixel] ?? NaN) - (options.image.mean[plane] ?? NaN)) /
-      (options.image.std[plane] ?? NaN)
-    );
+    return (rgb[n * 108 + (2 - plane) * 36 + pixel]! - options.image.mean[plane]!) / options.image.std[plane]!;
   });
   const raw = await runSession(
     await loadSession(withOutputs(backbone, ['image'])),

@@ -48,7 +48,7 @@ function convNorm(
     for (let i = 0; i < perGroup; i++) {
       for (let dr = 0; dr < kernel; dr++) {
         for (let dc = 0; dc < kernel; dc++) {
-          const w = k[((c * perGroup + i) * kernel + dr) * kernel + dc] ?? NaN;
+          const w = k[((c * perGroup + i) * kernel + dr) * kernel + dc]!;
           for (let row = 0; row < side; row++) {
             const r = row * stride + dr - (kernel - 1) / 2;
             if (r < 0 || r >= x.side) continue;
@@ -56,16 +56,14 @@ function convNorm(
             for (let column = 0; column < side; column++) {
               const s = column * stride + dc - (kernel - 1) / 2;
               if (s >= 0 && s < x.side)
-                plane[row * side + column] = (plane[row * side + column] ?? NaN) + w * (x.data[line + s] ?? NaN);
+                plane[row * side + column] = plane[row * side + column]! + w * x.data[line + s]!;
             }
           }
         }
       }
     }
     for (let at = 0; at < plane.length; at++) {
-      const value =
-        (((plane[at] ?? NaN) - (mean?.[c] ?? NaN)) / Math.sqrt((variance?.[c] ?? NaN) + 1e-5)) * (gamma?.[c] ?? NaN) +
-        (beta?.[c] ?? NaN);
+      const value = ((plane[at]! - mean![c]!) / Math.sqrt(variance![c]! + 1e-5)) * gamma![c]! + beta![c]!;
       data[c * side * side + at] = relu ? Math.max(0, value) : value;
     }
   }
@@ -79,7 +77,7 @@ function residualBlock(weights: StateDict, name: string, x: Planes, outputs: num
   const shortcut = weights.has(`${name}.proj.0.weight`)
     ? convNorm(weights, `${name}.proj`, x, { outputs, kernel: 1, stride, relu: false })
     : x;
-  return { ...c, data: c.data.map((value, at) => Math.max(0, value + (shortcut.data[at] ?? NaN))) };
+  return { ...c, data: c.data.map((value, at) => Math.max(0, value + shortcut.data[at]!)) };
 }
 
 /** The whole network in double precision. */

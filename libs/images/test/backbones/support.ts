@@ -49,7 +49,7 @@ export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike
   assert.ok(actual.length > 0);
   let largest = 0;
   for (let i = 0; i < actual.length; i++) {
-    const difference = Math.abs((actual[i] ?? NaN) - (expected[i] ?? NaN));
+    const difference = Math.abs(actual[i]! - expected[i]!);
     assert.ok(!Number.isNaN(difference), `value ${i} is ${String(actual[i])}, expected ${String(expected[i])}`);
     largest = Math.max(largest, difference);
   }

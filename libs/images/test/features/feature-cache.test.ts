@@ -18,7 +18,7 @@ const features = (...values: number[]): Float32Array => Float32Array.of(...value
 async function onlyFile(directory: string): Promise<string> {
   const names = await readdir(directory);
   assert.equal(names.length, 1);
-  return join(directory, names[0] ?? '');
+  return join(directory, names[0]!);
 }
 
 suite('feature cache', () => {
@@ -56,7 +56,7 @@ suite('feature cache', () => {
     const path = await onlyFile(directory);
     const bytes = await readFile(path);
     const first = 16 + 32;
-    bytes[first] = (bytes[first] ?? 0) ^ 1;
+    bytes[first] = bytes[first]! ^ 1;
     await writeFile(path, bytes);
     assert.equal(cache.get(key(1)), undefined);
     assert.deepEqual(cache.get(key(2)), features(3, 4));

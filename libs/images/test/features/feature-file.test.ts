@@ -92,7 +92,7 @@ test('a .bin file with any byte changed, cut short or added to is refused', asyn
   const whole = await readFile(path);
   for (let at = 0; at < whole.length; at++) {
     const bytes = Buffer.from(whole);
-    bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+    bytes[at] = bytes[at]! ^ 0x10;
     await writeFile(path, bytes);
     await assert.rejects(
       readFeatures(path),
@@ -155,7 +155,12 @@ test('a file is synced before it gets its name', async (t) => {
     const names = await readdir(folder);
     states.push(renamed ? 'renamed' : 'partial');
     if (!renamed) {
-      const partial = await readFile(join(folder, names.find((name) => name.endsWith('.partial')) ?? ''));
+      const partial = await readFile(
+        join(
+          folder,
+          names.find((name) => name.endsWith('.partial'))!,
+        ),
+      );
       assert.equal(partial.subarray(0, 8).toString('hex'), '894246464541540a');
     }
     return sync.call(this);

@@ -2,7 +2,7 @@
 import { extractFeatures, openIdxSource } from '../../src/index.ts';
 import { oneStep } from './onnx.ts';
 
-const source = await openIdxSource({ images: process.argv[2] ?? '' });
+const source = await openIdxSource({ images: process.argv[2]! });
 const backbone = {
   name: 'mean.onnx',
   bytes: oneStep(['N', 3, 'H', 'W'], 'GlobalAveragePool', ['N', 3, 1, 1]),

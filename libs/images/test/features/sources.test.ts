@@ -189,7 +189,7 @@ suite('folders', () => {
       assert.equal(ends.length, wanted.length, name);
       ends.forEach((value, c) =>
         assert.ok(
-          Math.abs(value - (wanted[c] ?? NaN)) <= tolerance,
+          Math.abs(value - wanted[c]!) <= tolerance,
           `${name}: ${ends.join(' ')}, expected ${wanted.join(' ')}`,
         ),
       );

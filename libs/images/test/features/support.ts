@@ -81,7 +81,7 @@ export function largestDifference(a: readonly FeatureRow[], b: readonly FeatureR
   let largest = 0;
   a.forEach(({ features }, i) => {
     assert.equal(features.length, b[i]?.features.length);
-    features.forEach((value, j) => (largest = Math.max(largest, Math.abs(value - (b[i]?.features[j] ?? NaN)))));
+    features.forEach((value, j) => (largest = Math.max(largest, Math.abs(value - b[i]!.features[j]!))));
   });
   assert.ok(!Number.isNaN(largest));
   return largest;
