@@ -75,7 +75,9 @@ export async function run(): Promise<void> {
       return sorted[Math.floor(sorted.length / 2)] ?? NaN;
     };
     print(
-      `Evaluators at N = ${parameters.ring}, primes of ${LITERAL.dataBits.join(', ')} and ${LITERAL.specialBits} bits, one thread, median milliseconds of ${ROUNDS} rounds of ${IN_A_ROW} in a row (node-seal / native)`,
+      `Evaluators at N = ${parameters.ring}, primes of ${LITERAL.dataBits.join(', ')} and ` +
+        `${LITERAL.specialBits} bits, one thread, median milliseconds of ${ROUNDS} rounds of ${IN_A_ROW} in a ` +
+        'row (node-seal / native)',
       [
         ['operation', ...candidates.map(({ name }) => name)],
         ...names.map((name) => [
@@ -92,7 +94,8 @@ export async function run(): Promise<void> {
     if (resolved.kind === 'seal') process.stdout.write(`\nno native evaluator: ${resolved.why}\n`);
     if (fastest === undefined) return;
     const cold = (name: string): string =>
-      `${name} ${ms(typical(1, name, IN_A_ROW))} (${(typical(0, name, IN_A_ROW) / typical(1, name, IN_A_ROW)).toFixed(1)})`;
+      `${name} ${ms(typical(1, name, IN_A_ROW))} ` +
+      `(${(typical(0, name, IN_A_ROW) / typical(1, name, IN_A_ROW)).toFixed(1)})`;
     process.stdout.write(
       `\nthe first of the ${IN_A_ROW}, after the others' work, with ${fastest[0]}: ${names.map(cold).join(', ')}\n`,
     );

@@ -54,14 +54,25 @@ export async function run(rotationMs: number): Promise<void> {
     const { bytes, operations } = two.report;
     if (operations === undefined) throw new Error('the job did not finish');
     process.stdout.write(
-      `\nevaluator: ${Object.keys(two.report.evaluators ?? {}).join(', ')}; node-seal takes ${(seal.train / two.train).toFixed(1)} times as long` +
-        `\nkeys that are on the host are there for a new worker in ${(1000 * two.again).toFixed(0)} ms, its parameters included` +
+      '\n' +
+        `evaluator: ${Object.keys(two.report.evaluators ?? {}).join(', ')}; node-seal takes ` +
+        `${(seal.train / two.train).toFixed(1)} times as long` +
+        '\n' +
+        `keys that are on the host are there for a new worker in ${(1000 * two.again).toFixed(0)} ms, its ` +
+        'parameters included' +
         `\nmemory of each of 6 more threads: ${((eight.peakMemory - two.peakMemory) / 6 / 2 ** 20).toFixed(0)} MiB` +
         `\ntwo threads / one thread: ${(two.train / one.train).toFixed(2)}` +
         `\none rotation at the top level: ${rotationMs.toFixed(1)} ms` +
-        `\nrotations ${operations.rotations}, relinearisations ${operations.relinearisations}, products ${operations.multiplications}, plaintext products ${operations.plainMultiplications}, rescales ${operations.rescales}` +
-        `\nupload: data ${(bytes.data / 1e6).toFixed(1)} MB, keys ${(bytes.keys / 1e6).toFixed(1)} MB; download: ${(bytes.model / 1e6).toFixed(2)} MB` +
-        `\nthe paper, 64 vCPUs: ${(676.6 + 583).toFixed(1)} s; ratio to two threads here: ${((676.6 + 583) / two.train).toFixed(0)}\n`,
+        '\n' +
+        `rotations ${operations.rotations}, relinearisations ${operations.relinearisations}, products ` +
+        `${operations.multiplications}, plaintext products ${operations.plainMultiplications}, rescales ` +
+        `${operations.rescales}` +
+        '\n' +
+        `upload: data ${(bytes.data / 1e6).toFixed(1)} MB, keys ${(bytes.keys / 1e6).toFixed(1)} MB; ` +
+        `download: ${(bytes.model / 1e6).toFixed(2)} MB` +
+        '\n' +
+        `the paper, 64 vCPUs: ${(676.6 + 583).toFixed(1)} s; ratio to two threads here: ` +
+        `${((676.6 + 583) / two.train).toFixed(0)}\n`,
     );
   } finally {
     await rm(directory, { recursive: true, force: true });

@@ -57,13 +57,15 @@ export function printLimits(
     ['', 'milliseconds'],
     [`a key's ${((copies[0]?.length ?? 0) / 1e6).toFixed(1)} MB, read from ${KEYS} of them in turn`, ms(read)],
     [
-      `${forwards} forward and ${inverses} inverse transforms at ${us(forward.other)} and ${us(inverse.other)} us (${dataBits.at(-1) ?? 0} bits)`,
+      `${forwards} forward and ${inverses} inverse transforms at ${us(forward.other)} and ` +
+        `${us(inverse.other)} us (${dataBits.at(-1) ?? 0} bits)`,
       ms(forwards * forward.other + inverses * inverse.other),
     ],
     ['the rotation, with the same key again', ms(again)],
     [`the rotation, with ${KEYS} keys in turn`, ms(turned)],
   ]);
   process.stdout.write(
-    `transforms modulo the first prime, of ${dataBits[0] ?? 0} bits, take ${us(forward.first)} and ${us(inverse.first)} us\n`,
+    `transforms modulo the first prime, of ${dataBits[0] ?? 0} bits, take ${us(forward.first)} and ` +
+      `${us(inverse.first)} us\n`,
   );
 }

@@ -23,7 +23,9 @@ const KNOWN = [
 ];
 if (wanted.some((name) => name === '--help' || name === '-h')) {
   process.stdout.write(
-    `Usage: npm run bench [-- NAME ...]\n\nMeasures all of these, which takes a while, or those named: ${KNOWN.join(', ')}\n`,
+    'Usage: npm run bench [-- NAME ...]\n' +
+      '\n' +
+      `Measures all of these, which takes a while, or those named: ${KNOWN.join(', ')}\n`,
   );
   process.exit(0);
 }

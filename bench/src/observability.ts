@@ -82,7 +82,9 @@ export async function run(): Promise<void> {
     ]);
     const { requests, bytes } = collector.received;
     process.stdout.write(
-      `\n${scrapes} scrapes, all processes every ${SCRAPE_MS / 1000} s; ${requests} requests with spans, ${(bytes / 1e6).toFixed(2)} MB\n`,
+      '\n' +
+        `${scrapes} scrapes, all processes every ${SCRAPE_MS / 1000} s; ${requests} requests with spans, ` +
+        `${(bytes / 1e6).toFixed(2)} MB\n`,
     );
     const least = (Math.min(...times.map((pair) => pair.on)) / Math.min(...times.map((pair) => pair.off))).toFixed(4);
     process.stdout.write(

@@ -180,7 +180,8 @@ function circuits(
     ),
   );
   print(
-    `Circuits of the paper's job (${layout.samples} x ${layout.features} x ${layout.classes}: blocks of ${layout.rows} x ${layout.columns}, ${layout.turns} samples a row)`,
+    `Circuits of the paper's job (${layout.samples} x ${layout.features} x ${layout.classes}: blocks of ` +
+      `${layout.rows} x ${layout.columns}, ${layout.turns} samples a row)`,
     rows,
   );
   for (const ciphertext of [

@@ -54,7 +54,9 @@ async function iterations(): Promise<void> {
     const middle = looks.find(({ iteration }) => iteration >= ITERATIONS / 2)?.bytes ?? new Map<string, number>();
     const last = looks.at(-1)?.bytes ?? new Map<string, number>();
     print(
-      `Soak: ${SAMPLES} x ${data.shape.features} x 2, ${ITERATIONS} iterations, ${report.refresh.count} refreshes, ${report.parameters.name}, ${((performance.now() - started) / 1000).toFixed(0)} s; weight error ${report.maxWeightError.toExponential(1)}; resident memory in MiB`,
+      `Soak: ${SAMPLES} x ${data.shape.features} x 2, ${ITERATIONS} iterations, ${report.refresh.count} ` +
+        `refreshes, ${report.parameters.name}, ${((performance.now() - started) / 1000).toFixed(0)} s; weight ` +
+        `error ${report.maxWeightError.toExponential(1)}; resident memory in MiB`,
       [
         ['process', `iteration ${WARM_UP}`, `iteration ${ITERATIONS / 2}`, `iteration ${ITERATIONS}`, 'end / half'],
         ...[...last].map(([name, bytes]) => [

@@ -63,11 +63,15 @@ async function one(
   const percent = (value: number | undefined): string => (value === undefined ? '-' : `${(100 * value).toFixed(2)} %`);
   const seconds = (value: number): string => value.toFixed(1);
   print(
-    `${name}: ${samples} x ${features} x ${classes}, standardised, ${hyperparameters.iterations} iterations, learning rate ${hyperparameters.learningRate}, sigmoid of degree ${hyperparameters.sigmoid.degree} on [-${hyperparameters.sigmoid.range}, ${hyperparameters.sigmoid.range}], keys loaded`,
+    `${name}: ${samples} x ${features} x ${classes}, standardised, ${hyperparameters.iterations} iterations, ` +
+      `learning rate ${hyperparameters.learningRate}, sigmoid of degree ${hyperparameters.sigmoid.degree} on ` +
+      `[-${hyperparameters.sigmoid.range}, ${hyperparameters.sigmoid.range}], keys loaded`,
     [
       ['', 'training s', '/ one rotation', 'owner s', 'down MB', 'up MB', 'weight error', 'held out', 'in the clear'],
       ...runs.map(({ report }, at) => [
-        `${clusters[at]?.workers ?? 0} worker${clusters[at]?.workers === 1 ? '' : 's'}, ${clusters[at]?.threads ?? 0} thread${clusters[at]?.threads === 1 ? '' : 's each'}${clusters[at]?.evaluator === 'seal' ? ', node-seal' : ''}`,
+        `${clusters[at]?.workers ?? 0} worker${clusters[at]?.workers === 1 ? '' : 's'}, ` +
+          `${clusters[at]?.threads ?? 0} ` +
+          `thread${clusters[at]?.threads === 1 ? '' : 's each'}${clusters[at]?.evaluator === 'seal' ? ', node-seal' : ''}`,
         seconds(report.seconds.train),
         ((1000 * report.seconds.train) / rotation).toFixed(0),
         seconds(report.refresh.seconds),
@@ -85,21 +89,39 @@ async function one(
     const refreshes = plan.segments.length - 1;
     const chains = first.report.refresh.count / Math.max(1, refreshes);
     process.stdout.write(
-      `\n${plan.parameters.name}: ${plan.layout.shards} x ${plan.layout.blocks} blocks of ${plan.layout.rows} x ${plan.layout.columns}, ${plan.layout.turns} samples a row; a refresh every ${plan.schedule.refreshEvery} iteration(s), in ${chains} parts` +
-        `\none rotation at the top level: ${rotation.toFixed(1)} ms; planned ${plan.rotationEquivalents.toFixed(0)} rotation-equivalents` +
-        `\nrotations ${first.report.operations?.rotations ?? 0}, relinearisations ${first.report.operations?.relinearisations ?? 0}, products ${first.report.operations?.multiplications ?? 0}` +
-        `\nwhere it goes: ${[...first.byKind].map(([kind, value]) => `${kind} ${((100 * value) / all).toFixed(0)} %`).join(', ')}; expanding the weights is ${(100 * expandShare(plan)).toFixed(0)} % of an iteration` +
-        `\none refresh of all classes: ${(first.report.refresh.down / refreshes / 1e6).toFixed(2)} MB down, ${(first.report.refresh.up / refreshes / 1e6).toFixed(2)} MB up, ${(first.report.refresh.computeSeconds / refreshes).toFixed(2)} s of computing, ${(first.report.refresh.seconds / refreshes).toFixed(2)} s in all\n`,
+      '\n' +
+        `${plan.parameters.name}: ${plan.layout.shards} x ${plan.layout.blocks} blocks of ${plan.layout.rows} ` +
+        `x ${plan.layout.columns}, ${plan.layout.turns} samples a row; a refresh every ` +
+        `${plan.schedule.refreshEvery} iteration(s), in ${chains} parts` +
+        '\n' +
+        `one rotation at the top level: ${rotation.toFixed(1)} ms; planned ` +
+        `${plan.rotationEquivalents.toFixed(0)} rotation-equivalents` +
+        '\n' +
+        `rotations ${first.report.operations?.rotations ?? 0}, relinearisations ` +
+        `${first.report.operations?.relinearisations ?? 0}, products ` +
+        `${first.report.operations?.multiplications ?? 0}` +
+        '\n' +
+        'where it goes: ' +
+        `${[...first.byKind].map(([kind, value]) => `${kind} ${((100 * value) / all).toFixed(0)} %`).join(', ')}; ` +
+        `expanding the weights is ${(100 * expandShare(plan)).toFixed(0)} % of an iteration` +
+        '\n' +
+        `one refresh of all classes: ${(first.report.refresh.down / refreshes / 1e6).toFixed(2)} MB down, ` +
+        `${(first.report.refresh.up / refreshes / 1e6).toFixed(2)} MB up, ` +
+        `${(first.report.refresh.computeSeconds / refreshes).toFixed(2)} s of computing, ` +
+        `${(first.report.refresh.seconds / refreshes).toFixed(2)} s in all\n`,
     );
   }
   if (first !== undefined && second !== undefined) {
     process.stdout.write(
-      `parallel efficiency from 1 to 2 worker processes: ${(first.report.seconds.train / (2 * second.report.seconds.train)).toFixed(2)}\n`,
+      'parallel efficiency from 1 to 2 worker processes: ' +
+        `${(first.report.seconds.train / (2 * second.report.seconds.train)).toFixed(2)}\n`,
     );
   }
   if (second !== undefined && onSeal !== undefined) {
     process.stdout.write(
-      `node-seal takes ${(onSeal.report.seconds.train / second.report.seconds.train).toFixed(1)} times as long on as many workers; the servers' tasks alone ${(total(onSeal.byKind) / total(second.byKind)).toFixed(1)} times\n`,
+      `node-seal takes ${(onSeal.report.seconds.train / second.report.seconds.train).toFixed(1)} times as ` +
+        `long on as many workers; the servers' tasks alone ` +
+        `${(total(onSeal.byKind) / total(second.byKind)).toFixed(1)} times\n`,
     );
   }
 }

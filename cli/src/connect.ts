@@ -41,7 +41,8 @@ export async function serverOf(
   }
   if (local !== undefined) return { server: local.server, token: local.token };
   throw new UsageError(
-    `there is no Blindfit API to speak to: neither --server nor BLINDFIT_SERVER is given, and no "blindfit up" runs on ${dataDir}`,
+    'there is no Blindfit API to speak to: neither --server nor BLINDFIT_SERVER is given, and no "blindfit ' +
+      `up" runs on ${dataDir}`,
     'start one with "blindfit up", or set BLINDFIT_SERVER and BLINDFIT_TOKEN to those of a running API',
   );
 }

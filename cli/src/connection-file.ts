@@ -29,18 +29,19 @@ export async function readConnection(dataDir: string): Promise<StackConnection |
   const value = await readFile(fileIn(dataDir), 'utf8').then(
     (text): unknown => JSON.parse(text),
     (error: unknown) => {
-      if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+      const errno = errnoOf(error);
+      if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
       throw error;
     },
   );
   if (typeof value !== 'object' || value === null) return undefined;
   const { server, token, pid } = value as Partial<Record<keyof StackConnection, unknown>>;
   if (typeof server !== 'string' || typeof token !== 'string' || typeof pid !== 'number') return undefined;
-  // Left behind by a killed stack: its port may belong to somebody else by now, who must not get the token.
+  // A killed stack leaves its file behind. Another program may have its port and must not get the token.
   return processExists(pid) ? { server, token, pid } : undefined;
 }
 
-/** The token of a data directory: made at the first call and the same ever after, so that restarts lock nobody out. */
+/** The token of a data directory. It is made at the first call and stays the same, also across restarts. */
 export async function tokenOf(dataDir: string): Promise<string> {
   const path = join(dataDir, 'token');
   await mkdir(dataDir, { recursive: true, mode: 0o700 });

@@ -5,8 +5,8 @@ import { InterruptedError } from './errors.ts';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Runs `work` with a signal that is aborted by Ctrl-C, SIGTERM and SIGHUP, so that it can clean up. A second Ctrl-C ends
- * the process at once.
+ * Runs `work` with a signal that is aborted by Ctrl-C, SIGTERM and SIGHUP, so that it can clean up. A second Ctrl-C
+ * ends the process at once.
  *
  * @throws InterruptedError when `work` fails after the interruption; what it returns then is returned
  */

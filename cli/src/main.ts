@@ -1,6 +1,6 @@
 import packageJson from '../package.json' with { type: 'json' };
 
-// A reader that has seen enough, like `head`, is no error of ours.
+// A reader such as `head` may close the pipe early, which is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
@@ -14,5 +14,5 @@ if (args.length === 1 && /^(-V|--version)$/.test(args[0] as string)) {
 }
 const { runCommandLine } = await import('./program.ts');
 const status = await runCommandLine(args);
-// Not by waiting until nothing is left to do: a service that failed half-way up may leave connections that try for ever.
+// A service that failed to start may leave connections that retry, so the process does not wait for them to end.
 process.exit(status);

@@ -6,7 +6,7 @@ interface CommandModule {
   register(program: Command): void;
 }
 
-/** In the order of the help. Each file of `commands/` registers one command, and brings with it all that the command needs. */
+/** The commands in the order of the help. A module of `commands/` is loaded with its dependencies when it is called. */
 const GROUPS: readonly {
   readonly title: string;
   readonly commands: Readonly<Record<string, () => Promise<CommandModule>>>;

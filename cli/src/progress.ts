@@ -33,7 +33,7 @@ export interface ProgressState {
   /** What else there is to say. */
   readonly text?: string;
   /** @default estimated from how fast this phase went so far */
-  readonly etaSeconds?: number;
+  readonly etaSeconds?: number | undefined;
 }
 
 export class Progress {

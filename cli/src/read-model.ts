@@ -11,7 +11,8 @@ export async function readModel(path: string): Promise<Model> {
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     throw new CliError(
-      `the model ${path} cannot be read: ${missing ? 'there is no such file' : error instanceof Error ? error.message : String(error)}`,
+      `the model ${path} cannot be read: ` +
+        `${missing ? 'there is no such file' : error instanceof Error ? error.message : String(error)}`,
       'name a file that "blindfit train" wrote',
       { cause: error },
     );
@@ -19,12 +20,12 @@ export async function readModel(path: string): Promise<Model> {
   return parseModel(text, path);
 }
 
-/** The name of the built-in backbone that a model's features came from, as its training says; undefined if it does not. */
+/** The name of the built-in backbone that the model's training names, if any. */
 export function backboneOf(model: Model): string | undefined {
   return builtIn(model.training['backbone']);
 }
 
-/** The name of a built-in backbone, or undefined: what a training calls by a path may be elsewhere, or something else. */
+/** The name of a built-in backbone; undefined for paths, which may not exist here or may be other files. */
 export function builtIn(name: unknown): string | undefined {
   return typeof name === 'string' && BACKBONES.some((backbone) => backbone.name === name) ? name : undefined;
 }

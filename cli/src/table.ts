@@ -1,3 +1,4 @@
+import { at } from '@blindfit/base';
 import { printable } from './format.ts';
 
 export interface Column {
@@ -9,11 +10,11 @@ export interface Column {
 /** Rows under their titles, columns as wide as need be and two blanks apart; no blanks at the ends of lines. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const lines = [columns.map(({ title }) => title), ...rows].map((row) =>
-    columns.map((_, i) => printable(row[i] ?? '').replaceAll('\n', ' ')),
+    columns.map((_, i) => printable(at(row, i, 'row')).replaceAll('\n', ' ')),
   );
-  const widths = columns.map((_, i) => Math.max(...lines.map((line) => widthOf(line[i] ?? ''))));
+  const widths = columns.map((_, i) => Math.max(...lines.map((line) => widthOf(at(line, i, 'line')))));
   const pad = (text: string, i: number): string => {
-    const blanks = ' '.repeat((widths[i] ?? 0) - widthOf(text));
+    const blanks = ' '.repeat(at(widths, i, 'widths') - widthOf(text));
     return columns[i]?.align === 'right' ? blanks + text : text + blanks;
   };
   return lines.map((line) => line.map(pad).join('  ').trimEnd()).join('\n');

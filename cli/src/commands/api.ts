@@ -6,7 +6,8 @@ export function register(program: Command): void {
   serviceCommand(program, api, {
     summary: 'run the API server',
     description:
-      'Runs the API: takes blobs and jobs, tells their progress, hands out results. Any number may run on one Redis and one store.',
+      'Runs the API: takes blobs and jobs, tells their progress, hands out results. Any number may run on ' +
+      'one Redis and one store.',
     notes: `The bearer token that clients must send comes from the environment: BLINDFIT_TOKEN. With another one in
 BLINDFIT_OPERATOR_TOKEN operators see the queues at /admin/queues.`,
     examples: [

@@ -29,7 +29,8 @@ export function register(program: Command): void {
     .command('attach')
     .summary('come back to a job that "train" submitted')
     .description(
-      'Follows a job of yours, answers the refreshes it waits for, and decrypts the model at its end. Works on any machine that has the keys the job was submitted with.\n' +
+      'Follows a job of yours, answers the refreshes it waits for, and decrypts the model at its end. Works ' +
+        'on any machine that has the keys the job was submitted with.\n' +
         'The job does not notice when you leave: Ctrl-C ends this command, not the job.',
     )
     .argument('<job>', 'id of the job')
@@ -38,7 +39,8 @@ export function register(program: Command): void {
     .addOption(
       new Option(
         '--patience <k>',
-        'stop the job when k looks at the held-out data in a row are no better than the best; its weights are the model [never]',
+        'stop the job when k looks at the held-out data in a row are no better than the best; its weights ' +
+          'are the model [never]',
       ).argParser(number(1, 1000, true)),
     )
     .option('--out <file>', 'the trained model', 'model.json')

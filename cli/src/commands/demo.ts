@@ -28,7 +28,8 @@ export function register(program: Command): void {
     .command('demo')
     .summary('train a digit classifier under encryption, here and now')
     .description(
-      'Starts a private Redis, the API, a scheduler and a worker; turns 128 handwritten digits into CNN features; makes keys; encrypts; trains on the ciphertexts;\n' +
+      'Starts a private Redis, the API, a scheduler and a worker; turns 128 handwritten digits into CNN ' +
+        'features; makes keys; encrypts; trains on the ciphertexts;\n' +
         'decrypts the model and compares it with training in the clear. Everything is taken down at the end.',
     )
     .addOption(new Option('--threads <n>', 'compute threads [all cores]').argParser(number(1, 256, true)))
@@ -50,7 +51,8 @@ export function register(program: Command): void {
       const data = prepareData({ training, validation, preprocessing });
       const { samples, features, classes } = data.shape;
       say(
-        `${samples} training and ${validation.n} held-out digits through the ${BACKBONE} network in ${formatSeconds((performance.now() - extracting) / 1000)}: ` +
+        `${samples} training and ${validation.n} held-out digits through the ${BACKBONE} network in ` +
+          `${formatSeconds((performance.now() - extracting) / 1000)}: ` +
           `${training.d} features, ${preprocessingName(data.preprocessing)}, ${features} columns with the bias`,
       );
       say(`${classes} classes, ${DEFAULT_HYPERPARAMETERS.iterations} iterations, ${threads} threads`);
@@ -89,7 +91,7 @@ export function register(program: Command): void {
 async function digits(split: Split, progress: Progress, limit?: number): Promise<LabelledDataset> {
   const { images, labels } = digitFiles(split);
   const { data } = await extractDataset({
-    source: await openIdxSource({ images, labels, ...(limit === undefined ? {} : { limit }) }),
+    source: await openIdxSource({ images, labels, limit }),
     backbone: await loadBackbone({ backbone: BACKBONE }),
     onProgress: ({ done, total }) => progress.update({ phase: `${split} images to features`, done, total }),
   });

@@ -12,10 +12,10 @@ interface ExportFlags extends BackboneFlags {
   readonly json?: true;
 }
 
-const CAUTION = `caution: the model's weights were decrypted from CKKS ciphertexts, and carry a trace of the encryption's noise. Whoever gets
-the model and has kept the job's ciphertexts, as the servers may have, can use that trace to look for the secret key, and
-with it the training data (CPA-D attacks: Li and Micciancio, Eurocrypt 2021). Use the model on your own machines; before
-you publish it or give it to those servers, train it again in the clear and publish those weights instead.
+const CAUTION = `caution: the model's weights were decrypted from CKKS ciphertexts. They carry a trace of the encryption's noise.
+Anyone with the model and the job's ciphertexts, which the servers may have kept, can use that trace to look for the
+secret key, and with it the training data (CPA-D attacks: Li and Micciancio, Eurocrypt 2021). Use the model on your own
+machines. Before you publish it or give it to those servers, train it in the clear and publish those weights instead.
 `;
 
 export function register(program: Command): void {
@@ -23,8 +23,8 @@ export function register(program: Command): void {
     .command('export')
     .summary('write backbone and trained layer as one ONNX model')
     .description(
-      'Writes one ONNX model, from image to class, of the backbone, the preprocessing of features and the trained layer, and\n' +
-        'checks that onnxruntime computes with it what "predict" does. The backbone must be the one the model was trained with.',
+      'Writes one ONNX model, from image to class: the backbone, the preprocessing of features and the trained layer.\n' +
+        'Checks that onnxruntime computes the same as "predict". The backbone must be the one of the training.',
     )
     .requiredOption('--model <file.json>', 'the trained model');
   addModelFlags(command)
@@ -44,33 +44,28 @@ label_index, an index into the list of classes in the metadata "blindfit.classes
       await checkOutput('--out', flags.out);
       const model = await readModel(flags.model);
       const trainedWith = backboneOf(model);
-      const backbone = await backboneFromFlags({
-        ...(trainedWith === undefined ? {} : { backbone: trainedWith }),
-        ...flags,
-      });
+      const backbone = await backboneFromFlags({ ...flags, backbone: flags.backbone ?? trainedWith });
       const exported = await exportTrained(model, backbone, flags.output);
       await writeOutput('--out', flags.out, exported.bytes);
-      const { bytes, greyOnly, difference, checkedImages } = exported;
+      const { bytes, size, channels, greyOnly, difference, checkedImages } = exported;
+      const { classes } = model;
+      const { out } = flags;
       if (flags.json === true) {
-        const { classes } = model;
-        process.stdout.write(
-          `${JSON.stringify({ out: flags.out, bytes: bytes.length, size: exported.size, channels: exported.channels, greyOnly, classes, checkedImages, difference }, undefined, 2)}\n`,
-        );
+        const summary = { out, bytes: bytes.length, size, channels, greyOnly, classes, checkedImages, difference };
+        process.stdout.write(`${JSON.stringify(summary, undefined, 2)}\n`);
       } else {
-        process.stdout.write(
-          `${formatPairs([
-            ['model', `${flags.out}, ${formatBytes(bytes.length)}`],
-            [
-              'input',
-              `image: N x ${exported.channels === 'grey' ? 1 : 3} x ${exported.size} x ${exported.size}, ${exported.channels} in [0, 1]${greyOnly ? '; make colour images grey first, and give the plane three times' : ''}`,
-            ],
-            ['outputs', `scores, probabilities, label_index: ${model.classes.length} classes`],
-            [
-              'check',
-              `onnxruntime agrees with "blindfit predict" on ${checkedImages} random images: scores within ${difference.toExponential(1)} of their range`,
-            ],
-          ])}\n`,
-        );
+        const grey = greyOnly ? '; make colour images grey first, and give the plane three times' : '';
+        const pairs: [string, string][] = [
+          ['model', `${out}, ${formatBytes(bytes.length)}`],
+          ['input', `image: N x ${channels === 'grey' ? 1 : 3} x ${size} x ${size}, ${channels} in [0, 1]${grey}`],
+          ['outputs', `scores, probabilities, label_index: ${classes.length} classes`],
+          [
+            'check',
+            `onnxruntime agrees with "blindfit predict" on ${checkedImages} random images: ` +
+              `scores within ${difference.toExponential(1)} of their range`,
+          ],
+        ];
+        process.stdout.write(`${formatPairs(pairs)}\n`);
       }
       process.stderr.write(CAUTION);
     });

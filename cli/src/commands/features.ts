@@ -45,8 +45,9 @@ Examples:
   blindfit features --folder photos --backbone regnet_x_400mf --weights regnet.safetensors --out photos.bin
   blindfit features --folder photos --backbone cnn.onnx --size 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
 
-Images are resized like torchvision's Resize and CenterCrop: bilinear with antialiasing, shorter side to the size, middle kept. Grey
-images are repeated for a CNN of three channels. What was computed is kept below $XDG_CACHE_HOME/blindfit, which may be deleted.`,
+Images are resized like torchvision's Resize and CenterCrop: bilinear with antialiasing, shorter side to the size,
+middle kept. Grey images are repeated for a CNN of three channels. Features are kept below $XDG_CACHE_HOME/blindfit,
+which may be deleted.`,
     )
     .action(async (flags: FeaturesFlags) => {
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
@@ -82,7 +83,8 @@ async function write(flags: FeaturesFlags, progress: Progress, signal: AbortSign
 
 function summaryText({ samples, features, seconds, imagesPerSecond, cached, skipped, backbone }: Written): string {
   const parts = [
-    `${formatCount(samples)} images, ${formatCount(features)} features each, with ${backbone} in ${formatSeconds(seconds)} (${formatCount(imagesPerSecond)} images/s)`,
+    `${formatCount(samples)} images, ${formatCount(features)} features each, with ${backbone} in ` +
+      `${formatSeconds(seconds)} (${formatCount(imagesPerSecond)} images/s)`,
   ];
   if (cached > 0) parts.push(`${formatCount(cached)} were computed before`);
   if (skipped > 0) parts.push(`${formatCount(skipped)} could not be read and were skipped`);

@@ -20,7 +20,8 @@ export function register(program: Command): void {
     .command('jobs')
     .summary('list jobs, or show one')
     .description(
-      'Lists the newest jobs, or shows one of them with its progress, timings and the reason of its failure. Jobs in state awaiting-refresh wait for their owner: "blindfit attach".',
+      'Lists the newest jobs, or shows one of them with its progress, timings and the reason of its failure.\n' +
+        'Jobs in state awaiting-refresh wait for their owner: "blindfit attach".',
     )
     .argument('[job]', 'id of a job')
     .addOption(new Option('--state <state>', 'only jobs in this state').choices(JOB_STATES))
@@ -47,7 +48,7 @@ Examples:
         if (id === undefined) {
           const jobs = await client.jobs({
             limit: flags.all === true ? 1000 : flags.limit,
-            ...(flags.state === undefined ? {} : { state: flags.state }),
+            state: flags.state,
           });
           print(flags.json === true ? json(jobs) : flags.all === true ? history(jobs) : listing(jobs));
           return;
@@ -77,7 +78,7 @@ async function follow(views: AsyncIterable<JobView>, asJson: boolean): Promise<J
         done: tasksDone,
         total: tasksTotal,
         text: `iteration ${iteration} of ${iterations}`,
-        ...(etaSeconds === undefined ? {} : { etaSeconds }),
+        etaSeconds,
       });
     }
   } finally {
@@ -156,47 +157,42 @@ function history(jobs: readonly JobView[]): string {
 
 function details(job: JobView): string {
   const { progress, shape, hyperparameters: hyper, result, error } = job;
-  const pairs: [string, string][] = [
-    ['job', job.id],
-    ...(job.name === undefined ? [] : [['name', job.name] as [string, string]]),
-    ['state', job.state],
-    [
-      'progress',
-      `${job.kind === 'predict' ? '' : `iteration ${progress.iteration} of ${progress.iterations}, `}${formatCount(progress.tasksDone)} of ${formatCount(progress.tasksTotal)} tasks (${progress.phase})`,
-    ],
-    ['data', `${formatCount(shape.samples)} samples, ${shape.features} features, ${shape.classes} classes`],
-    ...(job.kind === 'predict'
-      ? [['prediction', `with the model of ${job.model ?? 'another job'}, which nobody decrypts`] as [string, string]]
-      : []),
-    [
-      job.kind === 'predict' ? 'its training' : 'training',
-      `${hyper.iterations} iterations, learning rate ${hyper.learningRate}, sigmoid of degree ${hyper.sigmoid.degree}`,
-    ],
-    ['parameters', job.parameters],
-    ['submitted', `${job.createdAt} (${formatAge(job.createdAt)})`],
-    ...(job.refreshes.length === 0
-      ? []
-      : [
-          [
-            'waits for its owner',
-            `to refresh the weights after iteration ${[...new Set(job.refreshes.map(({ iteration }) => iteration))].join(', ')}: blindfit attach ${job.id}`,
-          ] as [string, string],
-        ]),
-  ];
+  const predicts = job.kind === 'predict';
+  const pairs: [string, string][] = [];
+  const add = (name: string, text: string): void => void pairs.push([name, text]);
+  add('job', job.id);
+  if (job.name !== undefined) add('name', job.name);
+  add('state', job.state);
+  const tasks = `${formatCount(progress.tasksDone)} of ${formatCount(progress.tasksTotal)} tasks (${progress.phase})`;
+  add('progress', predicts ? tasks : `iteration ${progress.iteration} of ${progress.iterations}, ${tasks}`);
+  add('data', `${formatCount(shape.samples)} samples, ${shape.features} features, ${shape.classes} classes`);
+  if (predicts) add('prediction', `with the model of ${job.model ?? 'another job'}, which nobody decrypts`);
+  add(
+    predicts ? 'its training' : 'training',
+    `${hyper.iterations} iterations, learning rate ${hyper.learningRate}, sigmoid of degree ${hyper.sigmoid.degree}`,
+  );
+  add('parameters', job.parameters);
+  add('submitted', `${job.createdAt} (${formatAge(job.createdAt)})`);
+  if (job.refreshes.length > 0) {
+    const after = [...new Set(job.refreshes.map(({ iteration }) => iteration))].join(', ');
+    add('waits for its owner', `to refresh the weights after iteration ${after}: blindfit attach ${job.id}`);
+  }
   const time = timeOf(job);
-  if (time !== '') pairs.push(['time', time]);
+  if (time !== '') add('time', time);
   if (result !== undefined) {
-    const { seconds, operations } = result;
-    pairs.push([
-      job.kind === 'predict' ? 'prediction took' : 'training took',
-      `${formatSeconds(seconds.train)} (${formatSeconds(seconds.compute)} of computing; waited ${formatSeconds(seconds.queued)} in the queue and ${formatSeconds(seconds.refresh)} for its owner; keys loaded in ${formatSeconds(seconds.loadKeys)})`,
-    ]);
-    pairs.push([
+    const { operations } = result;
+    const { train, compute, queued, refresh, loadKeys } = result.seconds;
+    add(
+      predicts ? 'prediction took' : 'training took',
+      `${formatSeconds(train)} (${formatSeconds(compute)} of computing; waited ${formatSeconds(queued)} in the queue ` +
+        `and ${formatSeconds(refresh)} for its owner; keys loaded in ${formatSeconds(loadKeys)})`,
+    );
+    add(
       'operations',
       `${formatCount(operations.rotations)} rotations, ${formatCount(operations.relinearisations)} relinearisations`,
-    ]);
+    );
   }
-  if (error !== undefined) pairs.push(['error', `${error.message} [${error.code}]`]);
+  if (error !== undefined) add('error', `${error.message} [${error.code}]`);
   return formatPairs(pairs);
 }
 

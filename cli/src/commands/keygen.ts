@@ -23,7 +23,8 @@ export function register(program: Command): void {
     .command('keygen')
     .summary('make the keys for a job beforehand')
     .description(
-      'Makes the secret key and the public keys that "train" would make for a job of this shape. Keys that are there are kept.',
+      'Makes the secret key and the public keys that "train" would make for a job of this shape.\n' +
+        'Existing keys are kept.',
     )
     .addOption(
       new Option('--samples <n>', 'rows of the training data')
@@ -41,7 +42,11 @@ export function register(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nExample:\n  blindfit keygen --samples 128 --features 400 --classes 10 --keys ./keys\n\nThe secret key is written with mode 0600. Whoever has it can read the data: back it up like one.',
+      `
+Example:
+  blindfit keygen --samples 128 --features 400 --classes 10 --keys ./keys
+
+The secret key is written with mode 0600. Anyone who has it can read the data. Back it up as carefully as the data.`,
     )
     .action(async (flags: KeygenFlags) => {
       const plan = choosePlan({
@@ -64,9 +69,10 @@ export function register(program: Command): void {
       const bytes = [keyset.relinearisationKey, ...keyset.galoisKeys.values()].reduce((sum, key) => sum + key.size, 0);
       const { parameters, directory, seconds, galoisKeys } = keyset;
       if (flags.json === true) {
-        process.stdout.write(
-          `${JSON.stringify({ directory, parameters: parameters.name, fingerprint: parameters.fingerprint, rotationSteps: [...galoisKeys.keys()], bytes, seconds }, undefined, 2)}\n`,
-        );
+        const { name, fingerprint } = parameters;
+        const rotationSteps = [...galoisKeys.keys()];
+        const summary = { directory, parameters: name, fingerprint, rotationSteps, bytes, seconds };
+        process.stdout.write(`${JSON.stringify(summary, undefined, 2)}\n`);
         return;
       }
       process.stdout.write(

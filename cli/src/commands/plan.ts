@@ -30,7 +30,9 @@ export function register(program: Command): void {
     .command('plan')
     .summary('what a job would need, without running it')
     .description(
-      'Chooses ring, modulus, block shape, refreshes and tasks for a job as "train" would, and prints them with operation counts, bytes, memory and the time it would take: from the speed of this machine, which is measured once for every parameter set.',
+      'Chooses ring, modulus, block shape, refreshes and tasks for a job as "train" would, and prints them ' +
+        'with operation counts, bytes, memory and the time it would take: from the speed of this machine, ' +
+        'which is measured once for every parameter set.',
     )
     .addOption(
       new Option('--samples <n>', 'rows of the training data')
@@ -49,7 +51,7 @@ export function register(program: Command): void {
       ),
     );
   addHyperparameterFlags(command)
-    .option('--simulate', 'simulate the job on 1 to 256 vCPUs, planned anew for each, and say what limits it')
+    .option('--simulate', 'simulate the job on 1 to 256 vCPUs, planned for each, and say what limits it')
     .addOption(
       new Option(
         '--owner-mbit <n>',
@@ -63,7 +65,12 @@ export function register(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  blindfit plan --samples 128 --features 400 --classes 10 --preset paper\n  blindfit plan --samples 1024 --features 512 --classes 10 --iterations 20 --learning-rate 10 --simulate\n\nMeasurements are kept below $XDG_CACHE_HOME/blindfit, which may be deleted.',
+      '\n' +
+        'Examples:\n' +
+        '  blindfit plan --samples 128 --features 400 --classes 10 --preset paper\n' +
+        '  blindfit plan --samples 1024 --features 512 --classes 10 --iterations 20 --learning-rate 10 --simulate\n' +
+        '\n' +
+        'Measurements are kept below $XDG_CACHE_HOME/blindfit, which may be deleted.',
     )
     .action((flags: PlanFlags) => run(command, flags));
 }
@@ -91,7 +98,7 @@ async function run(command: Command, flags: PlanFlags): Promise<void> {
       calibrate(parameters, {
         directory: calibrationDirectory(),
         again: flags.recalibrate === true,
-        ...(evaluator === undefined ? {} : { evaluator }),
+        evaluator,
         onProgress: (done, total) =>
           progress.update({ phase: `measuring this machine (${parameters.name})`, done, total }),
       });
@@ -114,10 +121,7 @@ async function run(command: Command, flags: PlanFlags): Promise<void> {
     const simulated = flags.simulate === true ? await simulateAll(request, costsOf, line) : undefined;
     progress.finish();
     if (flags.json === true) {
-      const json = {
-        ...planJson(plan, predicted),
-        ...(simulated === undefined ? {} : { simulation: simulationJson(simulated) }),
-      };
+      const json = { ...planJson(plan, predicted), simulation: simulated && simulationJson(simulated) };
       process.stdout.write(`${JSON.stringify(json, undefined, 2)}\n`);
     } else {
       process.stdout.write(

@@ -39,13 +39,16 @@ export function register(program: Command): void {
     .command('predict')
     .summary('classify images or features with a trained model')
     .description(
-      'Classifies samples with a model that "train" wrote, in the clear, on this machine. If the samples are labelled, it says how many it gets right.\n' +
-        'With --encrypted the servers classify: samples leave this machine encrypted, the model stays where "train --servable" had it trained, encrypted, and only the scores are decrypted, here.',
+      'Classifies samples with a model that "train" wrote, in the clear, on this machine. If the samples are ' +
+        'labelled, it says how many it gets right.\n' +
+        'With --encrypted the servers classify: samples leave this machine encrypted, the model stays where ' +
+        '"train --servable" had it trained, encrypted, and only the scores are decrypted, here.',
     )
     .option('--model <file.json>', 'the trained model')
     .option(
       '--features <file>',
-      'samples as features: CSV with rows "label,f1,...,fd", or "f1,...,fd" without labels, header optional; or a .bin file of "blindfit features"',
+      'samples as features: CSV with rows "label,f1,...,fd", or "f1,...,fd" without labels, header optional; ' +
+        'or a .bin file of "blindfit features"',
     );
   addBackboneFlags(addImageFlags(command))
     .option('--encrypted', 'predict on the servers, with the encrypted model of a job')
@@ -170,7 +173,7 @@ async function samplesOf(
   signal: AbortSignal,
 ): Promise<NamedSamples> {
   if (flags.features !== undefined) return { data: await readSamples(flags.features, features), name: undefined };
-  const choice = { ...(trainedWith === undefined ? {} : { backbone: trainedWith }), ...flags };
+  const choice = { ...flags, backbone: flags.backbone ?? trainedWith };
   const { data, indices, source } = await featuresFromFlags(choice, progress, signal);
   return { data, name: (index) => source.name(indices[index] ?? index) };
 }

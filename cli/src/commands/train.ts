@@ -36,7 +36,8 @@ export function register(program: Command): void {
     .command('train')
     .summary('train on encrypted features of images')
     .description(
-      'Encrypts features and labels on this machine, has them trained on by servers that hold no key to read them, and decrypts the model here.\n' +
+      'Encrypts features and labels on this machine, has them trained on by servers that hold no key to read ' +
+        'them, and decrypts the model here.\n' +
         'Without --server a private stack is started for the job and taken down after it.',
     )
     .option(
@@ -57,12 +58,14 @@ export function register(program: Command): void {
     .addOption(
       new Option(
         '--patience <k>',
-        'stop when k looks at the held-out data in a row are no better than the best; its weights are the model [never]',
+        'stop when k looks at the held-out data in a row are no better than the best; its weights are the ' +
+          'model [never]',
       ).argParser(number(1, 1000, true)),
     )
     .option(
       '--servable',
-      'keep a level in the trained model, so that "predict --encrypted" can use it without anybody decrypting it; needs --server',
+      'keep a level in the trained model, so that "predict --encrypted" can use it without anybody ' +
+        'decrypting it; needs --server',
     )
     .option('--name <text>', 'shown in listings, and visible to the server')
     .option('--out <file>', 'the trained model', 'model.json')
@@ -141,7 +144,10 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
       }
       if (flags.json !== undefined) await writeOutput('--json', flags.json, json);
       process.stdout.write(
-        `${reportTable(details, data)}\n\nmodel: ${flags.out}\n${flags.report === undefined ? '' : `report: ${flags.report}\n`}`,
+        `${reportTable(details, data)}\n` +
+          '\n' +
+          `model: ${flags.out}\n` +
+          `${flags.report === undefined ? '' : `report: ${flags.report}\n`}`,
       );
     });
 }

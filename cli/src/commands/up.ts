@@ -24,7 +24,8 @@ export function register(program: Command): void {
     .command('up')
     .summary('run everything on this machine')
     .description(
-      'Runs a private Redis, the API, schedulers and workers on this machine until Ctrl-C. Jobs and blobs are kept for the next time.',
+      'Runs a private Redis, the API, schedulers and workers on this machine until Ctrl-C. Jobs and blobs ' +
+        'are kept for the next time.',
     )
     .option('--data <dir>', `where jobs, blobs, logs and the token are kept [default: ${defaultDataDir()}]`)
     .option('--workers <n>', 'number of workers', '1')
@@ -56,7 +57,7 @@ Examples:
           schedulers,
           port: config.port,
           token: config.token ?? (await tokenOf(dataDir)),
-          ...(config.redisUrl === undefined ? {} : { redisUrl: config.redisUrl }),
+          redisUrl: config.redisUrl,
           log: say,
           onExit: (name, reason) => supervisor.exited(name, reason),
           signal,

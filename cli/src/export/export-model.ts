@@ -1,5 +1,6 @@
-/** A backbone and a trained model as one ONNX graph, which is not believed before it has computed what we compute. */
+/** Joins a backbone and a trained model in one ONNX graph, and checks that it computes what `predict` computes. */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { at } from '@blindfit/base';
 import { predictScores, type Model } from '@blindfit/data';
 import {
   exportModel,
@@ -13,18 +14,18 @@ import {
 } from '@blindfit/images';
 import { CliError } from '../errors.ts';
 
-/** Random images that both compute. */
+/** Number of random images that both compute. */
 const CHECKED_IMAGES = 4;
-/** Largest difference of a score, in parts of the range of all scores, that 32-bit arithmetic excuses; that of a wrong graph is far above. */
+/** Largest difference of a score that 32-bit arithmetic explains, in parts of the range of all scores. */
 const TOLERANCE = 1e-3;
 
 export interface ExportedModel {
   /** The ONNX file. */
   readonly bytes: Uint8Array;
-  /** What an image must be: pixels a side, and `grey` or `rgb` planes in [0, 1]. */
+  /** Pixels a side of an image; its planes hold values in [0, 1]. */
   readonly size: number;
   readonly channels: 'grey' | 'rgb';
-  /** Whether colour images must be made grey, and the one plane repeated, by whoever calls the model. */
+  /** Whether the caller of the model must make colour images grey and repeat the plane. */
   readonly greyOnly: boolean;
   /** Largest difference of a score between onnxruntime and our own prediction, in parts of the range of all scores. */
   readonly difference: number;
@@ -45,7 +46,7 @@ export async function exportTrained(model: Model, backbone: FeatureModel, output
   const bytes = exportModel(backbone.bytes, {
     image,
     featureOutput: known.output,
-    ...(known.featureRank === undefined ? {} : { featureRank: known.featureRank }),
+    featureRank: known.featureRank,
     featurePreprocessing: model.preprocessing,
     weights: model.weights,
     classes: model.classes,
@@ -64,8 +65,10 @@ export async function exportTrained(model: Model, backbone: FeatureModel, output
   const difference = largest === 0 ? 0 : largest / range;
   if (!(difference <= TOLERANCE) || found.length !== expected.length) {
     throw new CliError(
-      `the exported model does not compute what the trained one predicts: on ${checkedImages} random images the scores differ by up to ${difference.toPrecision(2)} of their range; nothing was written`,
-      'this is a bug in Blindfit or an ONNX file with operators that depend on more than the image; please report it with the name of the backbone',
+      `the exported model does not compute what the trained one predicts: on ${checkedImages} random images ` +
+        `the scores differ by up to ${difference.toPrecision(2)} of their range; nothing was written`,
+      'this is a bug in Blindfit or an ONNX file with operators that depend on more than the image; please ' +
+        'report it with the name of the backbone',
     );
   }
   return { bytes, size, channels: planes === 1 ? 'grey' : 'rgb', greyOnly, difference, checkedImages };
@@ -104,8 +107,9 @@ async function predictWithOnnxruntime(
   const input = new Float32Array(images.length * planes * pixels);
   images.forEach(({ data, channels }, index) => {
     for (let plane = 0; plane < planes; plane++) {
-      for (let at = 0; at < pixels; at++)
-        input[(index * planes + plane) * pixels + at] = (data[at * channels + (channels === 1 ? 0 : plane)] ?? 0) / 255;
+      for (let i = 0; i < pixels; i++)
+        input[(index * planes + plane) * pixels + i] =
+          at(data, i * channels + (channels === 1 ? 0 : plane), 'pixels') / 255;
     }
   });
   const session = await InferenceSession.create(bytes);

@@ -21,26 +21,26 @@ import { formatCount } from '../format.ts';
 import type { Progress } from '../progress.ts';
 import { number } from '../train/flags.ts';
 
-/** Which images. */
+/** Flags that choose images. */
 export interface ImageFlags {
-  readonly images?: string;
-  readonly labels?: string;
-  readonly folder?: string;
-  readonly limit?: number;
+  readonly images?: string | undefined;
+  readonly labels?: string | undefined;
+  readonly folder?: string | undefined;
+  readonly limit?: number | undefined;
 }
 
-/** What makes features of them. */
+/** Flags that choose the network, and how it reads images. */
 export interface BackboneFlags {
-  readonly backbone?: string;
-  readonly weights?: string;
-  readonly output?: string;
-  readonly size?: number;
-  readonly mean?: readonly number[];
-  readonly std?: readonly number[];
-  readonly channels?: ChannelOrder;
-  readonly skipBad?: true;
+  readonly backbone?: string | undefined;
+  readonly weights?: string | undefined;
+  readonly output?: string | undefined;
+  readonly size?: number | undefined;
+  readonly mean?: readonly number[] | undefined;
+  readonly std?: readonly number[] | undefined;
+  readonly channels?: ChannelOrder | undefined;
+  readonly skipBad?: true | undefined;
   /** False after `--no-cache`. @default true */
-  readonly cache?: boolean;
+  readonly cache?: boolean | undefined;
 }
 
 export type ExtractionFlags = ImageFlags & BackboneFlags;
@@ -59,12 +59,13 @@ export function addImageFlags(command: Command): Command {
     );
 }
 
-/** Which CNN, and what its images are like. */
+/** Adds the flags that choose the network, and how it reads images. */
 export function addModelFlags(command: Command): Command {
   return command
     .option(
       '--backbone <name|file.onnx>',
-      `the CNN that makes features of images: ${BACKBONES.map(({ name }) => name).join(', ')}, or an ONNX file [${DEFAULT_BACKBONE}]`,
+      `the CNN that makes features of images: ${BACKBONES.map(({ name }) => name).join(', ')}, or an ONNX ` +
+        `file [${DEFAULT_BACKBONE}]`,
     )
     .option('--weights <file.safetensors>', 'weights for a built-in backbone that needs them')
     .option('--output <name>', 'which output of the ONNX file holds the features [its only one]')
@@ -87,11 +88,11 @@ export function addModelFlags(command: Command): Command {
     );
 }
 
-/** As {@link addModelFlags}, and how to run it. */
+/** Adds {@link addModelFlags}' flags and those that say how to run the network. */
 export function addBackboneFlags(command: Command): Command {
   return addModelFlags(command)
     .option('--skip-bad', 'pass over images that cannot be read')
-    .option('--no-cache', 'compute all features anew, and keep none');
+    .option('--no-cache', 'compute all features again, and keep none');
 }
 
 function numbers(text: string): readonly number[] {
@@ -103,7 +104,7 @@ function numbers(text: string): readonly number[] {
   });
 }
 
-/** Whether any flag speaks of images. */
+/** Whether any flag names images. */
 export function hasImages(flags: ImageFlags): boolean {
   return flags.images !== undefined || flags.folder !== undefined || flags.labels !== undefined;
 }
@@ -114,30 +115,22 @@ export function hasImages(flags: ImageFlags): boolean {
  * @throws DatasetError, FeatureError for files that cannot be used
  */
 export async function sourceFromFlags({ images, labels, folder, limit }: ImageFlags): Promise<ImageSource> {
-  const rest = limit === undefined ? {} : { limit };
   if (images !== undefined && folder !== undefined)
     throw new UsageError('--images and --folder exclude each other', 'name one set of images');
   if (folder !== undefined) {
     if (labels !== undefined)
       throw new UsageError('--labels goes with --images', 'the images of a folder are labelled by their subfolders');
-    return await openFolderSource({ folder, ...rest });
+    return await openFolderSource({ folder, limit });
   }
   if (images === undefined)
     throw new UsageError('there are no images to work on', 'give --images FILE.idx --labels FILE.idx, or --folder DIR');
-  return await openIdxSource({ images, ...(labels === undefined ? {} : { labels }), ...rest });
+  return await openIdxSource({ images, labels, limit });
 }
 
 /** The backbone of the flags. @throws FeatureError, BackboneError */
 export async function backboneFromFlags(flags: BackboneFlags): Promise<FeatureModel> {
   const { backbone = DEFAULT_BACKBONE, weights, size, mean, std, channels } = flags;
-  return await loadBackbone({
-    backbone,
-    ...(weights === undefined ? {} : { weights }),
-    ...(size === undefined ? {} : { size }),
-    ...(mean === undefined ? {} : { mean }),
-    ...(std === undefined ? {} : { std }),
-    ...(channels === undefined ? {} : { channels }),
-  });
+  return await loadBackbone({ backbone, weights, size, mean, std, channels });
 }
 
 /** Where features are kept: `$XDG_CACHE_HOME/blindfit/features`, or `~/.cache/blindfit/features`. */
@@ -186,8 +179,8 @@ export async function extractionFromFlags(
   const options: ExtractOptions = {
     source,
     backbone,
-    ...(flags.output === undefined ? {} : { output: flags.output }),
-    ...(flags.cache === false ? {} : { cacheDirectory: cacheDirectory() }),
+    output: flags.output,
+    cacheDirectory: flags.cache === false ? undefined : cacheDirectory(),
     skipBad: flags.skipBad === true,
     signal,
     onStart: () => (started = performance.now()),

@@ -42,7 +42,7 @@ export class AttachedModel extends TrainedModel {
 }
 
 /**
- * Comes back to a job: answers the refreshes it waits for and decrypts the model at its end. An abort ends this call and
+ * Comes back to a job: answers the refreshes it waits for and decrypts the model at its end. An abort ends this call,
  * not the job.
  * @throws OwnerError when the job fails, is cancelled or is not the one of the ticket; and what keys and the API throw
  */

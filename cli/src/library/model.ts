@@ -31,9 +31,8 @@ export class TrainedModel {
    * @param rows raw features: the model's preprocessing is applied to them
    * @throws DatasetError `bad-shape` for other features than the training's
    */
-  // eslint-disable-next-line @typescript-eslint/require-await -- so that a model that predicts elsewhere can take its place
-  async predict(rows: Rows | Dataset): Promise<readonly Prediction[]> {
-    return predict(this.model, unlabelled(rows)).predictions;
+  predict(rows: Rows | Dataset): Promise<readonly Prediction[]> {
+    return Promise.try(() => predict(this.model, unlabelled(rows)).predictions);
   }
 
   /** Writes the model file, which `blindfit predict` and `blindfit export` read. */
@@ -45,9 +44,9 @@ export class TrainedModel {
 export interface ReportOptions {
   /** @default the name of the job, or `Training` */
   readonly title?: string | undefined;
-  /** What people call a held-out sample (a training sample, if none is held out). @default `sample 17`, counted from 1 */
+  /** Name of a held-out sample, or of a training sample if none is held out. @default `sample 17`, counted from 1 */
   readonly name?: ((index: number) => string) | undefined;
-  /** Its image; asked for the few samples that are shown. @default samples are listed without images */
+  /** Image of a sample, called for the few samples that are shown. @default samples are listed without images */
   readonly image?: ((index: number) => Promise<SampleImage>) | undefined;
 }
 

@@ -21,7 +21,7 @@ export function plan({ samples, features, classes, vcpus, servable = false, ...c
     shape: { samples, features: features + 1, classes },
     hyperparameters: hyperparametersOf(choices),
     ...planChoicesOf(choices),
-    ...(vcpus === undefined ? {} : { vcpus }),
+    vcpus,
     modelLevel: servable ? 1 : 0,
   });
 }

@@ -26,8 +26,8 @@ export interface EncryptedModel extends FlowOptions {
  * @param model a model of `train` or `attach`, a model file or its path: classified here, in the clear; or an encrypted
  *   model: samples and scores travel encrypted, and the servers classify
  * @param rows raw features
- * @throws DatasetError `bad-shape` for other features than the training's; for an encrypted model also OwnerError when the
- *   job has no such model or fails, and what keys and the API throw
+ * @throws DatasetError `bad-shape` for other features than the training's; for an encrypted model also OwnerError when
+ *   the job has no such model or fails, and what keys and the API throw
  */
 export async function predict(
   model: TrainedModel | Model | string | EncryptedModel,

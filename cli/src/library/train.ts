@@ -55,9 +55,9 @@ export interface TrainOptions extends TrainingChoices, FlowOptions, Partial<Samp
  * ```ts
  * const model = await train({ features: 'train.csv', validation: 'test.csv' });
  * ```
- * @throws DatasetError for data that cannot be used, PlanError for a job that no secure parameters carry, KeysetError for
- *   keys that cannot be used, OwnerError when the job fails or the request cannot work, and what the API throws; an abort
- *   cancels the job and throws the signal's reason
+ * @throws DatasetError for data that cannot be used, PlanError for a job that no secure parameters carry, KeysetError
+ *   for keys that cannot be used, OwnerError when the job fails or the request cannot work, and what the API throws; an
+ *   abort cancels the job and throws the signal's reason
  */
 export async function train(options: TrainOptions): Promise<Training> {
   const { preset, preprocess, classes, patience, server, threads, servable = false, name, signal, onLog } = options;
@@ -88,7 +88,7 @@ export async function train(options: TrainOptions): Promise<Training> {
     onProgress: options.onProgress,
     onLog,
   };
-  // Fails here, before anything is started, when no secure parameters carry the job.
+  // A job that no secure parameters carry fails here, before anything is started.
   choosePlan(planRequestOf(job));
   const details = await withServer({ server, threads, onLog, signal }, (client, running) =>
     trainEncrypted(client, { ...job, signal: running }),

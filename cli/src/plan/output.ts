@@ -51,7 +51,7 @@ export function planJson(plan: Plan, predicted: Predicted | undefined): Record<s
     bytes,
     threadMemoryBytes,
     maxWeight,
-    ...(predicted === undefined ? {} : { predicted: predictionJson(predicted) }),
+    predicted: predicted && predictionJson(predicted),
   };
 }
 
@@ -83,38 +83,48 @@ export function planText(plan: Plan, predicted: Predicted | undefined): string {
     ['ring', `N = ${parameters.ring}: ${formatCount(parameters.slots)} slots`],
     [
       'modulus',
-      `log2 QP = ${parameters.logQP} bits: ${parameters.dataBits.join(' + ')}, special ${parameters.specialBits} (128-bit secure by both tables)`,
+      `log2 QP = ${parameters.logQP} bits: ${parameters.dataBits.join(' + ')}, special ` +
+        `${parameters.specialBits} (128-bit secure by both tables)`,
     ],
     ['scale, levels', `2^${parameters.scaleBits}, ${parameters.maxLevel} levels; ${levelsText(plan)}`],
     [
       'refreshes',
       refreshes === 0
         ? `none: the levels last for all ${hyperparameters.iterations} iterations`
-        : `${refreshes}, every ${plan.schedule.refreshEvery} iterations, of ${chains} chains; each ${formatBytes(bytes.refreshDown)} to the owner and ${formatBytes(bytes.refreshUp)} back`,
+        : `${refreshes}, every ${plan.schedule.refreshEvery} iterations, of ${chains} chains; each ` +
+          `${formatBytes(bytes.refreshDown)} to the owner and ${formatBytes(bytes.refreshUp)} back`,
     ],
     [
       'blocks',
-      `${layout.rows} rows x ${layout.columns} features, ${layout.turns} samples a row: ${layout.shards} shards x ${layout.blocks} blocks, ${layout.pairs} pairs of classes` +
+      `${layout.rows} rows x ${layout.columns} features, ${layout.turns} samples a row: ${layout.shards} ` +
+        `shards x ${layout.blocks} blocks, ${layout.pairs} pairs of classes` +
         (layout.batches === 1 ? '' : `; ${layout.batches} batches of ${layout.shardsPerBatch} shards`),
     ],
     [
       'tasks',
-      `${grouping.shardsPerTask} shards and ${grouping.blocksPerTask} blocks each, ${grouping.pairsPerChain} pairs a chain${predicted === undefined ? '' : `: ${formatCount(predicted.prediction.training.tasks)} in all`}`,
+      `${grouping.shardsPerTask} shards and ${grouping.blocksPerTask} blocks each, ${grouping.pairsPerChain} ` +
+        'pairs a ' +
+        `chain${predicted === undefined ? '' : `: ${formatCount(predicted.prediction.training.tasks)} in all`}`,
     ],
     ['keys', `relinearisation and ${plan.steps.length} rotations (0 is the conjugation): ${plan.steps.join(' ')}`],
     [
       'operations',
-      `${formatCount(operations.rotations)} rotations, ${formatCount(operations.relinearisations)} relinearisations, ${formatCount(operations.multiplications)} products, ${formatCount(operations.plainMultiplications)} plaintext products, ${formatCount(operations.rescales)} rescales`,
+      `${formatCount(operations.rotations)} rotations, ${formatCount(operations.relinearisations)} ` +
+        `relinearisations, ${formatCount(operations.multiplications)} products, ` +
+        `${formatCount(operations.plainMultiplications)} plaintext products, ` +
+        `${formatCount(operations.rescales)} rescales`,
     ],
     ['cost', `about ${formatCount(plan.rotationEquivalents)} rotations at the top level`],
     [
       'bytes',
-      `at most ${formatBytes(bytes.data)} of data and ${formatBytes(bytes.keys)} of keys up, ${formatBytes(bytes.model)} of model down`,
+      `at most ${formatBytes(bytes.data)} of data and ${formatBytes(bytes.keys)} of keys up, ` +
+        `${formatBytes(bytes.model)} of model down`,
     ],
     // Expanded keys are twice what is uploaded: half of each is a seed there.
     [
       'memory',
-      `at most ${formatBytes(plan.threadMemoryBytes)} a compute thread, which on node-seal holds its own keys; threads of the native evaluator share ${formatBytes(2 * bytes.keys)} of them on a host`,
+      `at most ${formatBytes(plan.threadMemoryBytes)} a compute thread, which on node-seal holds its own ` +
+        `keys; threads of the native evaluator share ${formatBytes(2 * bytes.keys)} of them on a host`,
     ],
     ['weights', `|w| < ${plan.maxWeight}`],
     ...(predicted === undefined ? [] : predictionRows(predicted)),
@@ -127,7 +137,10 @@ function levelsText({ iterations, segments }: Plan): string {
   const [first, second] = segments;
   if (first === undefined || second === undefined || segments.length <= 2)
     return `iterations from levels ${used.join(', ')}`;
-  return `iterations from levels ${used.slice(0, first.count).join(', ')}; after each refresh ${used.slice(second.first - 1, second.first - 1 + second.count).join(', ')}`;
+  return (
+    `iterations from levels ${used.slice(0, first.count).join(', ')}; after each refresh ` +
+    `${used.slice(second.first - 1, second.first - 1 + second.count).join(', ')}`
+  );
 }
 
 function predictionRows({ prediction, calibration, vcpus, here }: Predicted): [string, string][] {
@@ -141,11 +154,14 @@ function predictionRows({ prediction, calibration, vcpus, here }: Predicted): [s
     ],
     [
       'before it',
-      `keys ${formatSeconds(owner.keys)}, encryption ${formatSeconds(owner.encrypt)}, upload ${formatSeconds(owner.upload)}, loading the keys ${formatSeconds(loadKeys)}`,
+      `keys ${formatSeconds(owner.keys)}, encryption ${formatSeconds(owner.encrypt)}, upload ` +
+        `${formatSeconds(owner.upload)}, loading the keys ${formatSeconds(loadKeys)}`,
     ],
     [
       'measured',
-      `${calibration.measuredAt.slice(0, 16).replace('T', ' ')} UTC on ${calibration.machine.threads} threads of ${calibration.machine.cpu}, evaluator ${calibration.machine.evaluator}; --recalibrate measures again`,
+      `${calibration.measuredAt.slice(0, 16).replace('T', ' ')} UTC on ${calibration.machine.threads} ` +
+        `threads of ${calibration.machine.cpu}, evaluator ${calibration.machine.evaluator}; --recalibrate ` +
+        'measures again',
     ],
   ];
 }

@@ -105,7 +105,12 @@ export function simulationText(simulated: readonly Simulated[], ownerBytesPerSec
     last === undefined
       ? ''
       : ` No number of threads trains by the last plan in less than ${formatSeconds(last.prediction.criticalPath)}.`;
-  return `${table}\n\nMachines like this one, an owner with ${Math.round((8 * ownerBytesPerSecond) / 1e6)} Mbit/s. Efficiency: the time of one vCPU over that of all together.${path}`;
+  return (
+    `${table}\n` +
+    '\n' +
+    `Machines like this one, an owner with ${Math.round((8 * ownerBytesPerSecond) / 1e6)} Mbit/s. ` +
+    `Efficiency: the time of one vCPU over that of all together.${path}`
+  );
 }
 
 export function simulationJson(simulated: readonly Simulated[]): Record<string, unknown>[] {

@@ -1,12 +1,14 @@
 /** Predictions as text for people, as CSV, and as JSON. */
+import { at } from '@blindfit/base';
 import { formatCount, formatPercent } from '../format.ts';
 import { formatTable } from '../table.ts';
 import type { Prediction, Predictions, Score } from './predictions.ts';
 
-/** Rows that a terminal is given. */
+/** Number of rows that are printed. */
 const MAX_ROWS = 20;
-/** A wider matrix than this fits no terminal. */
+/** Classes of the widest confusion matrix that is printed. */
 const MAX_MATRIX = 30;
+/** Number of unknown labels that are named. */
 const MAX_NAMED = 5;
 
 /** The first samples, and the score if there is one. */
@@ -38,7 +40,8 @@ export function predictionsText({ classes, predictions, score, unknown }: Predic
   if (unknown.samples > 0) {
     const named = unknown.labels.slice(0, MAX_NAMED).join(', ') + (unknown.labels.length > MAX_NAMED ? ', ...' : '');
     parts.push(
-      `${formatCount(unknown.samples)} samples have labels that are none of the model's classes (${named}): they are not scored`,
+      `${formatCount(unknown.samples)} samples have labels that are none of the model's classes (${named}): ` +
+        'they are not scored',
     );
   }
   if (score !== undefined) parts.push(scoreText(score, classes));
@@ -51,12 +54,12 @@ function scoreText({ samples, accuracy, confusion }: Score, classes: readonly st
   const right = { align: 'right' } as const;
   const table = formatTable(
     [{ title: 'actual \\ predicted', ...right }, ...classes.map((title) => ({ title, ...right }))],
-    confusion.map((row, k) => [classes[k] ?? '', ...row.map((count) => (count === 0 ? '.' : String(count)))]),
+    confusion.map((row, k) => [at(classes, k, 'classes'), ...row.map((count) => (count === 0 ? '.' : String(count)))]),
   );
   return `${line}\n\n${table}`;
 }
 
-/** One row a sample: its name, its label if it has one, the predicted class, that class's probability, and those of all classes. */
+/** One row a sample: name, label if any, predicted class, its probability, and the probabilities of all classes. */
 export function predictionsCsv({ classes, predictions }: Predictions): string {
   const labelled = predictions.some(({ actual }) => actual !== undefined);
   const header = [
@@ -77,7 +80,7 @@ export function predictionsCsv({ classes, predictions }: Predictions): string {
 }
 
 export function predictionsJson({ classes, predictions, score, unknown }: Predictions): Record<string, unknown> {
-  return { classes, predictions, ...(score === undefined ? {} : score), unknownLabels: unknown.labels };
+  return { classes, predictions, ...score, unknownLabels: unknown.labels };
 }
 
 function largest({ probabilities }: Prediction): number {

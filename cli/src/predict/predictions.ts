@@ -1,4 +1,5 @@
-/** What a model makes of samples, and how right it is about those whose class is known. */
+/** Predictions of a model, and their accuracy on the samples that are labelled. */
+import { at, valueOf } from '@blindfit/base';
 import {
   accuracy,
   argmaxRows,
@@ -10,18 +11,18 @@ import {
 } from '@blindfit/data';
 
 export interface Prediction {
-  /** What its owner knows the sample by. */
+  /** Name of the sample. */
   readonly sample: string;
   readonly predicted: string;
-  /** By class, 0 to 1, of sum 1. */
+  /** Probabilities by class; their sum is 1. */
   readonly probabilities: readonly number[];
-  readonly actual?: string;
+  readonly actual?: string | undefined;
 }
 
 export interface Score {
-  /** Samples with a label that the model knows. */
+  /** Samples whose label is a class of the model. */
   readonly samples: number;
-  /** Part of them that is predicted right. */
+  /** Share of them that is predicted right. */
   readonly accuracy: number;
   /** Row: actual class, column: predicted class. */
   readonly confusion: readonly (readonly number[])[];
@@ -30,15 +31,15 @@ export interface Score {
 export interface Predictions {
   readonly classes: readonly string[];
   readonly predictions: readonly Prediction[];
-  /** Undefined if no sample has a label the model knows. */
+  /** Undefined if no sample has a label of the model. */
   readonly score: Score | undefined;
-  /** Labels that are none of the model's classes, and how many samples have one: they are not scored. */
+  /** Labels that are not classes of the model, and the number of samples with one. They are not scored. */
   readonly unknown: { readonly labels: readonly string[]; readonly samples: number };
 }
 
 /**
  * @param data raw features, labelled or not
- * @param name what to call sample `index`
+ * @param name name of sample `index`
  * @throws DatasetError `bad-shape` for other features than the model's, `not-finite`
  */
 export function predict(model: Model, data: Dataset, name?: (index: number) => string): Predictions {
@@ -47,8 +48,8 @@ export function predict(model: Model, data: Dataset, name?: (index: number) => s
 
 /**
  * @param z samples x classes: the scores, before the sigmoid
- * @param data that were scored
- * @param name what to call sample `index`
+ * @param data the samples that were scored
+ * @param name name of sample `index`
  */
 export function predictionsOf(
   classes: readonly string[],
@@ -60,26 +61,24 @@ export function predictionsOf(
   const probabilities = classProbabilities(z, c);
   const best = argmaxRows(z, c);
   const classOf = new Map(classes.map((label, k) => [label, k]));
-  const known = data.labels?.flatMap((label, i) => (classOf.has(label) ? [i] : [])) ?? [];
-  const unknownLabels = (data.labels ?? []).filter((label) => !classOf.has(label));
-  const predicted = known.map((i) => best[i] ?? -1);
-  const actual = known.map((i) => classOf.get(data.labels?.[i] ?? '') ?? -1);
+  const { labels = [] } = data;
+  const scored = labels.flatMap((label, i) => (classOf.has(label) ? [i] : []));
+  const unknownLabels = labels.filter((label) => !classOf.has(label));
+  const predicted = scored.map((i) => at(best, i, 'predictions'));
+  const actual = scored.map((i) => valueOf(classOf, at(labels, i, 'labels'), 'classes'));
   return {
     classes,
-    predictions: Array.from(best, (k, i) => {
-      const label = data.labels?.[i];
-      return {
-        sample: name(i),
-        predicted: classes[k] ?? '',
-        probabilities: Array.from(probabilities.subarray(i * c, (i + 1) * c)),
-        ...(label === undefined ? {} : { actual: label }),
-      };
-    }),
+    predictions: Array.from(best, (k, i) => ({
+      sample: name(i),
+      predicted: at(classes, k, 'classes'),
+      probabilities: Array.from(probabilities.subarray(i * c, (i + 1) * c)),
+      actual: labels[i],
+    })),
     score:
-      known.length === 0
+      scored.length === 0
         ? undefined
         : {
-            samples: known.length,
+            samples: scored.length,
             accuracy: accuracy(predicted, actual),
             confusion: confusionMatrix(predicted, actual, c),
           },

@@ -2,8 +2,8 @@ import { createDataset, DatasetError, type Dataset, type LabelledDataset } from 
 import { readFeatures } from '@blindfit/images';
 
 /**
- * Reads samples for a model from a file of features, labelled or not: CSV rows of one cell more than the model has features begin with a
- * label, rows of as many cells have none.
+ * Reads samples for a model from a file of features. CSV rows begin with a label if they have one cell more than the
+ * model has features.
  * @param features of the model, before preprocessing
  * @throws DatasetError, FeatureError
  */
@@ -20,7 +20,8 @@ function withoutLabels({ features, labels, n, d }: LabelledDataset, file: string
     if (label === '' || !Number.isFinite(first)) {
       throw new DatasetError(
         'not-a-number',
-        `sample ${i + 1} begins with ${JSON.stringify(label)}, but rows of ${d + 1} cells are the model's ${d + 1} features, without a label`,
+        `sample ${i + 1} begins with ${JSON.stringify(label)}, but rows of ${d + 1} cells are the model's ` +
+          `${d + 1} features, without a label`,
         { file },
       );
     }

@@ -14,7 +14,7 @@ export function shownBy(progress: Progress): Pick<FlowOptions, 'onProgress' | 'o
 function stateOf(state: FlowState): Omit<ProgressState, 'text'> {
   const { phase, done, total } = state;
   const etaSeconds = 'etaSeconds' in state ? state.etaSeconds : undefined;
-  return { phase, done, total, ...(etaSeconds === undefined ? {} : { etaSeconds }) };
+  return { phase, done, total, etaSeconds };
 }
 
 function textOf(state: FlowState): string {
@@ -25,7 +25,7 @@ function textOf(state: FlowState): string {
     case 'encrypting':
       return formatBytes(state.bytes);
     case 'uploading keys':
-      return `${formatBytes(state.done)}${state.skipped > 0 ? `, ${formatBytes(state.skipped)} were there already` : ''}`;
+      return formatBytes(state.done) + (state.skipped > 0 ? `, ${formatBytes(state.skipped)} were there already` : '');
     default:
       return jobText(state);
   }

@@ -58,7 +58,8 @@ export function addHyperparameterFlags(command: Command): Command {
     .addOption(
       new Option(
         '--refresh-every <n>',
-        'iterations after which the owner renews the levels of the weights; as many as --iterations: never [what is fastest]',
+        'iterations after which the owner renews the levels of the weights; as many as --iterations: never ' +
+          '[what is fastest]',
       ).argParser(number(1, 1000, true)),
     );
 }
@@ -66,7 +67,9 @@ export function addHyperparameterFlags(command: Command): Command {
 export function preprocessingOption(): Option {
   return new Option(
     '--preprocess <kind>',
-    'what to do to the features before encryption: none, center, standardize, pca:K (K principal components), pca:K:whiten [pca:63:whiten where the data allow it, else standardize; none with --preset paper]',
+    'what to do to the features before encryption: none, center, standardize, pca:K (K principal ' +
+      'components), pca:K:whiten [pca:63:whiten where the data allow it, else standardize; none with --preset ' +
+      'paper]',
   ).argParser((text) => {
     try {
       return parsePreprocessingKind(text);

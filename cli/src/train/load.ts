@@ -100,8 +100,8 @@ function validationFlags({
     return undefined;
   return {
     ...backbone,
-    ...(validationImages === undefined ? {} : { images: validationImages }),
-    ...(validationLabels === undefined ? {} : { labels: validationLabels }),
-    ...(validationFolder === undefined ? {} : { folder: validationFolder }),
+    images: validationImages,
+    labels: validationLabels,
+    folder: validationFolder,
   };
 }

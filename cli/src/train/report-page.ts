@@ -1,4 +1,5 @@
-/** What the HTML report shows, from what a training run knows. */
+/** The content of the HTML report of a training. */
+import { at } from '@blindfit/base';
 import {
   argmaxRows,
   classProbabilities,
@@ -24,9 +25,9 @@ export interface PageRequest {
   readonly report: Omit<TrainingReport, 'model'>;
   readonly data: TrainingData;
   readonly hyperparameters: Hyperparameters;
-  /** What people call a held-out sample (a training sample, if none is held out). @default `sample 17`, counted from 1 */
+  /** Name of a held-out sample, or of a training sample if none is held out. @default `sample 17`, counted from 1 */
   readonly name?: ((index: number) => string) | undefined;
-  /** Its image; asked for the few samples that are shown. @default samples are listed without images */
+  /** Image of a sample, called for the few samples that are shown. @default samples are listed without images */
   readonly images?: ((index: number) => Promise<SampleImage>) | undefined;
 }
 
@@ -45,13 +46,13 @@ export async function reportPage(
     job: report.job,
     data: {
       samples: data.shape.samples,
-      heldOut: data.validation?.actual.length ?? 0,
+      heldOut: data.validation === undefined ? 0 : data.validation.actual.length,
       columns: data.shape.features,
       classes: data.classes,
       preprocessing: preprocessingName(data.preprocessing),
     },
     training: curvesOf(report.history, data.training, classes),
-    ...(data.validation === undefined ? {} : { heldOut: curvesOf(report.history, data.validation, classes) }),
+    heldOut: data.validation && curvesOf(report.history, data.validation, classes),
     maxWeightError: report.maxWeightError,
     predictions: await predictionsOf(
       report.weights,
@@ -107,7 +108,8 @@ export async function reportPage(
         'iterations',
         report.stoppedAfter === undefined
           ? String(iterations)
-          : `${report.stoppedAfter} of ${iterations}, stopped early; the model is that of iteration ${report.iteration}`,
+          : `${report.stoppedAfter} of ${iterations}, stopped early; the model is that of iteration ` +
+            `${report.iteration}`,
       ],
       ...(batch === undefined ? [] : [['mini-batches', `${batch.size} samples, seed ${batch.seed}`] as const]),
       ['learning rate', String(learningRate)],
@@ -141,19 +143,19 @@ async function predictionsOf(
   const z = scores(weights, x);
   const predicted = argmaxRows(z, c);
   const probabilities = classProbabilities(z, c);
-  const probability = (i: number): number => probabilities[i * c + (predicted[i] ?? 0)] ?? NaN;
+  const predictedOf = (i: number): number => at(predicted, i, 'predictions');
+  const probability = (i: number): number => at(probabilities, i * c + predictedOf(i), 'probabilities');
   const wrong = Array.from(actual.keys())
     .filter((i) => predicted[i] !== actual[i])
     .sort((a, b) => probability(b) - probability(a));
   const mistakes: Mistake[] = [];
   for (const i of wrong.slice(0, MAX_MISTAKES)) {
-    const image = await images?.(i);
     mistakes.push({
       sample: name(i),
-      actual: classes[actual[i] ?? -1] ?? '',
-      predicted: classes[predicted[i] ?? -1] ?? '',
+      actual: at(classes, at(actual, i, 'labels'), 'classes'),
+      predicted: at(classes, predictedOf(i), 'classes'),
       probability: probability(i),
-      ...(image === undefined ? {} : { image }),
+      image: await images?.(i),
     });
   }
   return { confusion: confusionMatrix(predicted, actual, c), wrong: wrong.length, mistakes };

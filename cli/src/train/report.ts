@@ -27,13 +27,13 @@ export function reportJson(
   return {
     job,
     iteration,
-    ...(stoppedAfter === undefined ? {} : { stoppedAfter }),
+    stoppedAfter,
     refresh,
     parameters,
     seconds,
     bytes,
     operations,
-    ...(evaluators === undefined ? {} : { evaluators }),
+    evaluators,
     maxWeightError,
     accuracy,
     shape: data.shape,
@@ -109,7 +109,8 @@ export function reportTable(report: TrainingReport, data: TrainingData): string 
       : [
           [
             'refreshes by the owner',
-            `${formatCount(report.refresh.count)} in ${formatSeconds(report.refresh.seconds)}  (${formatBytes(report.refresh.down)} down, ${formatBytes(report.refresh.up)} up)`,
+            `${formatCount(report.refresh.count)} in ${formatSeconds(report.refresh.seconds)}  ` +
+              `(${formatBytes(report.refresh.down)} down, ${formatBytes(report.refresh.up)} up)`,
             '',
             '',
           ] as [string, string, string, string],

@@ -17,7 +17,7 @@ export interface CalibrateOptions {
   /** Measures even what is known. @default false */
   readonly again?: boolean;
   /** @default the one that workers here use */
-  readonly evaluator?: ResolvedEvaluator;
+  readonly evaluator?: ResolvedEvaluator | undefined;
   readonly onProgress?: (done: number, total: number) => void;
 }
 

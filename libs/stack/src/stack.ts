@@ -26,7 +26,7 @@ export interface StackOptions {
   /** Bearer token of the API. @default a random one */
   token?: string;
   /** A Redis to use instead of a private one. */
-  redisUrl?: string;
+  redisUrl?: string | undefined;
   /** Where blobs are kept. @default a directory in `dataDir` */
   storeUrl?: string;
   /** Told in one line each what takes time or is out of the ordinary; never a token or a URL with a password. */
