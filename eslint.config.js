@@ -45,7 +45,6 @@ const NUMERIC_KERNELS = [
 
 /** Folders that have not been converted to these rules. Entries are only ever removed. */
 const UNCONVERTED = [
-  'bench/src/**',
   'deploy/grafana/src/**',
   'deploy/grafana/test/**',
   'libs/base/src/**',

@@ -1,4 +1,4 @@
-/** Data for the long trainings: real CNN features where they lie next to the checkout, else the demo's digits. */
+/** Data of the long trainings: CNN features from beside the checkout if they exist, else the demo's digits. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { withLabels, type LabelledDataset } from '@blindfit/data';
@@ -52,7 +52,7 @@ async function digits(
   limit?: number,
 ): Promise<LabelledDataset> {
   const { data } = await extractDataset({
-    source: await openIdxSource({ ...files, ...(limit === undefined ? {} : { limit }) }),
+    source: await openIdxSource({ ...files, limit }),
     backbone,
   });
   return withLabels(data, data.labels ?? []);

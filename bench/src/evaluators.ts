@@ -1,19 +1,20 @@
-/** Every operation on node-seal and on the native evaluator with each of its kernels, side by side in one run. One thread. */
+/** Every operation on node-seal and on each kernel of the native evaluator, on one thread in the same run. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { at, required, valueOf } from '@blindfit/base';
 import { Parameters, type Ciphertext, type CiphertextCodec, type Evaluator } from '@blindfit/he';
 import { loadAddon, NativeEvaluator, NativeBackend, resolveEvaluator, type NativeKey } from '@blindfit/he/native';
 import { SealBackend, SealEvaluator } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '@blindfit/owner';
 import { printLimits } from './limits.ts';
-import { ms, print } from './measure.ts';
+import { median, ms, note, print } from './measure.ts';
 
-/** 8 primes of at most 50 bits with the special one: what the fastest kernels take. */
+/** The special prime and 7 others have at most 50 bits, which the fastest kernels need. */
 const LITERAL = { ring: 16384, dataBits: [50, 45, 45, 45, 45, 45, 45], specialBits: 50, scaleBits: 40 } as const;
-/** Evaluators take turns, so that other work on the machine falls on all of them. */
+/** Evaluators take turns, so that other work on the machine slows all of them. */
 const ROUNDS = 9;
-/** Times in a row that an evaluator does an operation, as circuits do: after the first its tables and its key are in the caches. */
+/** Operations in a row, as circuits do them. Tables and keys are in the caches after the first. */
 const IN_A_ROW = 3;
 
 interface Candidate {
@@ -58,54 +59,44 @@ export async function run(): Promise<void> {
     const values = Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i));
     const bytes = secret.encryptToBytes(values, parameters.maxLevel, parameters.scale);
     const columns = candidates.map((candidate) => operationsOf(candidate, values, bytes));
-    const names = Object.keys(columns[0] ?? {});
-    const times = columns.map(() => new Map<string, number[]>());
+    const names = Object.keys(at(columns, 0, 'evaluators'));
+    const times = columns.map(() => new Map(names.map((name) => [name, [] as number[]])));
     for (let round = 0; round < ROUNDS; round++) {
       for (const [index, operations] of columns.entries()) {
-        for (const name of names) {
-          const list = times[index]?.get(name) ?? [];
-          times[index]?.set(name, list);
-          for (let i = 0; i < IN_A_ROW; i++) list.push(operations[name]?.() ?? NaN);
+        for (const [name, list] of at(times, index, 'evaluators')) {
+          for (let i = 0; i < IN_A_ROW; i++) list.push(required(operations[name], name)());
         }
       }
     }
     /** Median of every `step`th time. */
-    const typical = (index: number, name: string, step = 1): number => {
-      const sorted = (times[index]?.get(name) ?? []).filter((_, i) => i % step === 0).sort((a, b) => a - b);
-      return sorted[Math.floor(sorted.length / 2)] ?? NaN;
-    };
+    const typical = (index: number, name: string, step = 1): number =>
+      median(valueOf(at(times, index, 'evaluators'), name, 'operations').filter((_, i) => i % step === 0));
+    const ratio = (index: number, name: string, step = 1): string =>
+      `${ms(typical(index, name, step))} (${(typical(0, name, step) / typical(index, name, step)).toFixed(1)})`;
     print(
       `Evaluators at N = ${parameters.ring}, primes of ${LITERAL.dataBits.join(', ')} and ` +
-        `${LITERAL.specialBits} bits, one thread, median milliseconds of ${ROUNDS} rounds of ${IN_A_ROW} in a ` +
-        'row (node-seal / native)',
+        `${LITERAL.specialBits} bits, ` +
+        `one thread, median milliseconds of ${ROUNDS} rounds of ${IN_A_ROW} in a row (node-seal / native)`,
       [
         ['operation', ...candidates.map(({ name }) => name)],
         ...names.map((name) => [
           name,
-          ...candidates.map((_, index) =>
-            index === 0
-              ? ms(typical(0, name))
-              : `${ms(typical(index, name))} (${(typical(0, name) / typical(index, name)).toFixed(1)})`,
-          ),
+          ...candidates.map((_, index) => (index === 0 ? ms(typical(0, name)) : ratio(index, name))),
         ]),
       ],
     );
     const [fastest] = natives;
-    if (resolved.kind === 'seal') process.stdout.write(`\nno native evaluator: ${resolved.why}\n`);
+    if (resolved.kind === 'seal') note([`no native evaluator: ${resolved.why}`]);
     if (fastest === undefined) return;
-    const cold = (name: string): string =>
-      `${name} ${ms(typical(1, name, IN_A_ROW))} ` +
-      `(${(typical(0, name, IN_A_ROW) / typical(1, name, IN_A_ROW)).toFixed(1)})`;
-    process.stdout.write(
-      `\nthe first of the ${IN_A_ROW}, after the others' work, with ${fastest[0]}: ${names.map(cold).join(', ')}\n`,
-    );
+    const cold = names.map((name) => `${name} ${ratio(1, name, IN_A_ROW)}`).join(', ');
+    note([`the first of the ${IN_A_ROW}, with cold caches and ${fastest[0]}: ${cold}`]);
     printLimits(...fastest, galois, bytes, directory);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-/** By name: does it once and tells the milliseconds. What an operation is done to is copied outside the time. */
+/** Runs each operation once and returns its milliseconds, without the time of copying its operand. */
 function operationsOf(
   { evaluator, codec }: Candidate,
   values: Float64Array,
@@ -125,9 +116,9 @@ function operationsOf(
       return took;
     };
   const inPlace =
-    (of: Ciphertext, body: (copy: Ciphertext) => void): (() => number) =>
+    (operand: Ciphertext, body: (copy: Ciphertext) => void): (() => number) =>
     () => {
-      using copy = evaluator.copy(of);
+      using copy = evaluator.copy(operand);
       const started = performance.now();
       body(copy);
       return performance.now() - started;

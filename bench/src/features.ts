@@ -1,12 +1,12 @@
 /**
- * How fast images become features: `extractFeatures` from images in memory to features, against onnxruntime alone running
- * the same graph on one and the same ready-made batch. And, where MNIST and SqueezeNet lie next to the checkout, how good
- * the features are.
+ * The speed of `extractFeatures` from images in memory, compared with onnxruntime alone on the same graph and a
+ * prepared batch. With MNIST and SqueezeNet beside the checkout also the accuracy of the features.
  */
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { at } from '@blindfit/base';
 import {
   accuracy,
   applyPreprocessing,
@@ -14,7 +14,6 @@ import {
   classesOf,
   classIndices,
   fitPreprocessing,
-  oneHot,
   withBias,
   withLabels,
   type LabelledDataset,
@@ -31,12 +30,13 @@ import {
   type FeatureModel,
 } from '@blindfit/images';
 import { fitSigmoid, PAPER_SIGMOID, trainClear } from '@blindfit/training';
-import { print } from './measure.ts';
+import { labelColumns } from './labels.ts';
+import { median, print } from './measure.ts';
 
 const ROUNDS = 3;
-/** Until then onnxruntime is still laying out its memory. */
+/** Batches until onnxruntime has laid out its memory. */
 const WARM_UP_BATCHES = 3;
-/** Part of onnxruntime's own speed that is to be reached. */
+/** Share of onnxruntime's own speed that is to be reached. */
 const WANTED = 0.9;
 
 const shared = (path: string): string => fileURLToPath(new URL(`../../../shared/${path}`, import.meta.url));
@@ -144,7 +144,7 @@ async function ourSpeed({ model, batch, batches }: Case): Promise<number> {
 
 async function theirSpeed(session: InferenceSession, { planes, size, batch, batches }: Case): Promise<number> {
   const data = Float32Array.from({ length: batch * planes * size * size }, (_, at) => (at % 251) / 251);
-  const feeds = { [session.inputNames[0] ?? '']: new Tensor('float32', data, [batch, planes, size, size]) };
+  const feeds = { [at(session.inputNames, 0, 'inputs')]: new Tensor('float32', data, [batch, planes, size, size]) };
   for (let i = 0; i < WARM_UP_BATCHES; i++) await session.run(feeds);
   const started = performance.now();
   for (let i = 0; i < batches; i++) await session.run(feeds);
@@ -177,10 +177,7 @@ async function quality(): Promise<void> {
     };
     const preprocessing = fitPreprocessing('standardize', train);
     const classes = classesOf(train.labels);
-    const targets = oneHot(train.labels, classes);
-    const labels = classes.map((_, k) =>
-      Float64Array.from({ length: n }, (_unused, i) => targets[i * classes.length + k] ?? 0),
-    );
+    const labels = labelColumns(train.labels, classes);
     const { weights } = trainClear(withBias(applyPreprocessing(preprocessing, train)), n, train.d + 1, labels, {
       iterations,
       learningRate,
@@ -194,9 +191,4 @@ async function quality(): Promise<void> {
     rows.push([String(n), name, String(learningRate), String(iterations), `${(100 * share).toFixed(2)} %`]);
   }
   print(`Features: SqueezeNet 1.1 on MNIST, standardised, clear training, ${heldOut.n} held-out images`, rows);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }

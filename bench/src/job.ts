@@ -2,15 +2,16 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { required } from '@blindfit/base';
 import { BlindfitClient } from '@blindfit/client';
 import { train as trainEncrypted, type TrainingReport } from '@blindfit/owner';
 import { directoryKeys } from '@blindfit/owner/node';
 import { startStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
-import { print } from './measure.ts';
+import { note, print } from './measure.ts';
 import { paperData } from './paper-job.ts';
 
-/** Runs with keys loaded per number of threads; the median counts. */
+/** Runs with keys loaded for each number of threads. The median is reported. */
 const RUNS = 3;
 
 interface Measured {
@@ -53,27 +54,21 @@ export async function run(rotationMs: number): Promise<void> {
     );
     const { bytes, operations } = two.report;
     if (operations === undefined) throw new Error('the job did not finish');
-    process.stdout.write(
-      '\n' +
-        `evaluator: ${Object.keys(two.report.evaluators ?? {}).join(', ')}; node-seal takes ` +
-        `${(seal.train / two.train).toFixed(1)} times as long` +
-        '\n' +
-        `keys that are on the host are there for a new worker in ${(1000 * two.again).toFixed(0)} ms, its ` +
-        'parameters included' +
-        `\nmemory of each of 6 more threads: ${((eight.peakMemory - two.peakMemory) / 6 / 2 ** 20).toFixed(0)} MiB` +
-        `\ntwo threads / one thread: ${(two.train / one.train).toFixed(2)}` +
-        `\none rotation at the top level: ${rotationMs.toFixed(1)} ms` +
-        '\n' +
-        `rotations ${operations.rotations}, relinearisations ${operations.relinearisations}, products ` +
-        `${operations.multiplications}, plaintext products ${operations.plainMultiplications}, rescales ` +
-        `${operations.rescales}` +
-        '\n' +
-        `upload: data ${(bytes.data / 1e6).toFixed(1)} MB, keys ${(bytes.keys / 1e6).toFixed(1)} MB; ` +
-        `download: ${(bytes.model / 1e6).toFixed(2)} MB` +
-        '\n' +
-        `the paper, 64 vCPUs: ${(676.6 + 583).toFixed(1)} s; ratio to two threads here: ` +
-        `${((676.6 + 583) / two.train).toFixed(0)}\n`,
-    );
+    const slower = (seal.train / two.train).toFixed(1);
+    const paper = 676.6 + 583;
+    note([
+      `evaluator: ${Object.keys(two.report.evaluators ?? {}).join(', ')}; node-seal takes ${slower} times as long`,
+      `a new worker has keys that are on its host after ${(1000 * two.again).toFixed(0)} ms, its parameters included`,
+      `memory of each of 6 more threads: ${((eight.peakMemory - two.peakMemory) / 6 / 2 ** 20).toFixed(0)} MiB`,
+      `two threads / one thread: ${(two.train / one.train).toFixed(2)}`,
+      `one rotation at the top level: ${rotationMs.toFixed(1)} ms`,
+      `rotations ${operations.rotations}, relinearisations ${operations.relinearisations}, ` +
+        `products ${operations.multiplications}, plaintext products ${operations.plainMultiplications}, ` +
+        `rescales ${operations.rescales}`,
+      `upload: data ${(bytes.data / 1e6).toFixed(1)} MB, keys ${(bytes.keys / 1e6).toFixed(1)} MB; ` +
+        `download: ${(bytes.model / 1e6).toFixed(2)} MB`,
+      `the paper, 64 vCPUs: ${paper.toFixed(1)} s; ratio to two threads here: ${(paper / two.train).toFixed(0)}`,
+    ]);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
@@ -109,7 +104,7 @@ async function measureOn(directory: string, dataDir: string, threads: number, ru
       report: { ...median, seconds: { ...median.seconds, loadKeys: first.seconds.loadKeys } },
       again: NaN,
       train: median.seconds.train,
-      peakMemory: await peakMemoryOf(worker?.pid ?? 0),
+      peakMemory: await peakMemoryOf(required(worker, 'worker').pid),
     };
   } finally {
     await client.close();
@@ -119,5 +114,5 @@ async function measureOn(directory: string, dataDir: string, threads: number, ru
 
 async function peakMemoryOf(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  return 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? NaN);
+  return 1024 * Number(required(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1], 'VmHWM'));
 }

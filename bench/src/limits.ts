@@ -1,10 +1,11 @@
-/** How far a rotation is from what the machine allows: the transforms it consists of, and the key it reads. One thread, the fastest kernel. */
+/** Compares a rotation with its transforms and with the time to read its key, on one thread with the fastest kernel. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { at } from '@blindfit/base';
 import { NativeEvaluator, type NativeBackend } from '@blindfit/he/native';
-import { medianMs, ms, print } from './measure.ts';
+import { medianMs, ms, note, print } from './measure.ts';
 
-/** More than caches hold of what is 14.7 MB each. */
+/** Number of keys of 14.7 MB each, more than the caches hold. */
 const KEYS = 24;
 const ROUNDS = 51;
 
@@ -22,11 +23,11 @@ export function printLimits(
   const { maxLevel, ring, slots, scale, dataBits } = backend.parameters;
   const values = Float64Array.from({ length: slots }, (_, i) => Math.sin(i));
   const polynomial = backend.encode(values, maxLevel, scale).data.slice();
-  // Of a key switch on k primes and the special one. Inverse: k of the operand and 2 of the sums. Forward: k to each of k + 1 primes, less k
-  // that are known, and 2 to each of k in the end.
+  // A key switch on k primes and the special one takes k + 2 inverse transforms (the operand and two sums) and
+  // k * k + 2 * k forward ones: k to each of k + 1 primes, less k known ones, and 2 to each of k at the end.
   const primes = dataBits.length;
   const [inverses, forwards] = [primes + 2, primes * primes + 2 * primes];
-  // The first prime is a longer one.
+  // The first prime is longer than the others.
   const transform = (body: (level: number) => void): { first: number; other: number } => {
     const first = medianMs(() => body(0), ROUNDS);
     return { first, other: (medianMs(() => body(maxLevel), ROUNDS) - first) / maxLevel };
@@ -39,11 +40,7 @@ export function printLimits(
     (opened) => new NativeEvaluator(backend, { relinearisation: undefined, galois: new Map([[1, opened]]) }),
   );
   let turn = 0;
-  const next = <T>(of: readonly T[]): T => {
-    const item = of[turn++ % of.length];
-    if (item === undefined) throw new RangeError('nothing to take turns with');
-    return item;
-  };
+  const next = <T>(list: readonly T[]): T => at(list, turn++ % list.length, 'list');
   using ciphertext = backend.loadCiphertext(encrypted);
   const rotate = (evaluator: NativeEvaluator): void => evaluator.rotate(ciphertext, 1)[Symbol.dispose]();
   const again = medianMs(() => rotate(next(evaluators.slice(0, 1))), ROUNDS);
@@ -53,19 +50,20 @@ export function printLimits(
   // Comparing reads two of them.
   const read = medianMs(() => next(copies).equals(next(copies)), 2 * KEYS) / 2;
   const us = (milliseconds: number): string => (1000 * milliseconds).toFixed(1);
+  const megabytes = (at(copies, 0, 'keys').length / 1e6).toFixed(1);
   print(`A rotation against the machine's limit (${name}, one thread, medians)`, [
     ['', 'milliseconds'],
-    [`a key's ${((copies[0]?.length ?? 0) / 1e6).toFixed(1)} MB, read from ${KEYS} of them in turn`, ms(read)],
+    [`a key's ${megabytes} MB, read from ${KEYS} of them in turn`, ms(read)],
     [
-      `${forwards} forward and ${inverses} inverse transforms at ${us(forward.other)} and ` +
-        `${us(inverse.other)} us (${dataBits.at(-1) ?? 0} bits)`,
+      `${forwards} forward and ${inverses} inverse transforms at ${us(forward.other)} and ${us(inverse.other)} us ` +
+        `(${at(dataBits, primes - 1, 'primes')} bits)`,
       ms(forwards * forward.other + inverses * inverse.other),
     ],
     ['the rotation, with the same key again', ms(again)],
     [`the rotation, with ${KEYS} keys in turn`, ms(turned)],
   ]);
-  process.stdout.write(
-    `transforms modulo the first prime, of ${dataBits[0] ?? 0} bits, take ${us(forward.first)} and ` +
-      `${us(inverse.first)} us\n`,
-  );
+  note([
+    `transforms modulo the first prime, of ${at(dataBits, 0, 'primes')} bits, take ${us(forward.first)} and ` +
+      `${us(inverse.first)} us`,
+  ]);
 }

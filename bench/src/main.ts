@@ -1,7 +1,8 @@
-/** `npm run bench [-- name ...]`: all benches, or those named. */
+/** `npm run bench [-- NAME ...] [--markdown]`: measures everything, or what is named. */
 import * as evaluators from './evaluators.ts';
 import * as features from './features.ts';
 import * as job from './job.ts';
+import { printMarkdown } from './measure.ts';
 import * as metrics from './metrics.ts';
 import * as observability from './observability.ts';
 import * as operations from './operations.ts';
@@ -9,42 +10,42 @@ import * as preprocessing from './preprocessing.ts';
 import * as soak from './soak.ts';
 import * as training from './training.ts';
 
-const wanted = process.argv.slice(2);
-const KNOWN = [
-  'evaluators',
-  'operations',
-  'job',
-  'training',
-  'soak',
-  'observability',
-  'metrics',
-  'preprocessing',
-  'features',
-];
-if (wanted.some((name) => name === '--help' || name === '-h')) {
-  process.stdout.write(
-    'Usage: npm run bench [-- NAME ...]\n' +
-      '\n' +
-      `Measures all of these, which takes a while, or those named: ${KNOWN.join(', ')}\n`,
-  );
-  process.exit(0);
-}
-const unknown = wanted.filter((name) => !KNOWN.includes(name));
-if (unknown.length > 0) {
-  process.stderr.write(`error: no bench called ${unknown.join(', ')}; there are ${KNOWN.join(', ')}\n`);
-  process.exit(2);
-}
-const chosen = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
+const BENCHES: Readonly<Record<string, { run(): Promise<unknown> }>> = {
+  evaluators,
+  operations,
+  // The times of the job are compared with a rotation that is measured in the same run.
+  job: { run: async () => job.run(await operations.run()) },
+  training,
+  soak,
+  observability,
+  metrics,
+  preprocessing,
+  features,
+};
 
-if (chosen('evaluators')) await evaluators.run();
-// The job is told in rotations measured in the same run, so it brings the operations along.
-if (chosen('operations') || chosen('job')) {
-  const rotationMs = await operations.run();
-  if (chosen('job')) await job.run(rotationMs);
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<number> {
+  const names = Object.keys(BENCHES);
+  if (args.some((arg) => arg === '--help' || arg === '-h')) {
+    process.stdout.write(
+      'Usage: npm run bench [-- NAME ... --markdown]\n\n' +
+        `Measures what is named, or all of these, which takes a while: ${names.join(', ')}\n` +
+        '--markdown prints the tables of docs/benchmarks.md.\n',
+    );
+    return 0;
+  }
+  const wanted = args.filter((arg) => arg !== '--markdown');
+  const unknown = wanted.filter((name) => !names.includes(name));
+  if (unknown.length > 0) {
+    process.stderr.write(`error: no bench called ${unknown.join(', ')}; there are ${names.join(', ')}\n`);
+    return 2;
+  }
+  if (args.includes('--markdown')) printMarkdown();
+  // `job` measures the operations too.
+  const all = names.filter((name) => name !== 'operations');
+  const chosen =
+    wanted.length === 0 ? all : wanted.includes('job') ? wanted.filter((name) => name !== 'operations') : wanted;
+  for (const [name, bench] of Object.entries(BENCHES)) if (chosen.includes(name)) await bench.run();
+  return 0;
 }
-if (chosen('training')) await training.run();
-if (chosen('soak')) await soak.run();
-if (chosen('observability')) await observability.run();
-if (chosen('metrics')) await metrics.run();
-if (chosen('preprocessing')) await preprocessing.run();
-if (chosen('features')) await features.run();

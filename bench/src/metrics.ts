@@ -1,13 +1,14 @@
-/** How long a scrape of every service takes with a thousand jobs in the system. */
+/** The time of a scrape of every service with a thousand jobs in the system. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { required } from '@blindfit/base';
 import { AWAITING, JobStore } from '@blindfit/queue';
 import { parseRedisUrl, variables } from '@blindfit/service';
 import { startStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
-import { ms, print } from './measure.ts';
+import { median, ms, print } from './measure.ts';
 
 const JOBS = 1000;
 const SCRAPES = 50;
@@ -18,7 +19,7 @@ export async function run(): Promise<void> {
   const stack = await startStack({ dataDir: join(directory, 'data'), threads: 1, log: () => undefined });
   const redis = new Redis({ ...parseRedisUrl(stack.redisUrl), replyMapping: 'legacy' });
   try {
-    const jobs = new JobStore(redis, variables.queuePrefix.default?.(process.env) ?? '');
+    const jobs = new JobStore(redis, required(variables.queuePrefix.default, 'prefix')(process.env));
     const targets = stack.processes.map(({ name, url }) => ({ name, url: `${url}/metrics` }));
     const rows = [['median, max ms of a scrape', 'no jobs', `${JOBS} jobs`]];
     const before = new Map<string, string>();
@@ -29,10 +30,9 @@ export async function run(): Promise<void> {
       { name: 'api, jobs as targets', url: `${stack.url}/metrics/jobs` },
       { name: 'api, one job', url: `${stack.url}/metrics/jobs/job-bench-0` },
     ];
-    for (const { name, url } of all) rows.push([name, before.get(name) ?? '', await scrapes(url, stack.token)]);
+    for (const { name, url } of all) rows.push([name, before.get(name) ?? '-', await scrapes(url, stack.token)]);
     print(
-      `Metrics: ${SCRAPES} scrapes each, ${JOBS / 4} of the jobs each awaiting a refresh, succeeded, failed ` +
-        'and cancelled',
+      `Metrics: ${SCRAPES} scrapes each, ${JOBS / 4} of the jobs each awaiting a refresh, succeeded, failed and cancelled`,
       rows,
     );
   } finally {
@@ -42,7 +42,7 @@ export async function run(): Promise<void> {
   }
 }
 
-/** A quarter of the jobs in each of four states in which the scheduler leaves them alone, each with some tasks recorded. */
+/** Makes jobs with recorded tasks, a quarter in each of four states that the scheduler leaves alone. */
 async function seed(jobs: JobStore): Promise<void> {
   const operations = { rotations: 1, relinearisations: 1, multiplications: 1, plainMultiplications: 1, rescales: 1 };
   const request = { id: '0'.repeat(32), chain: 0, iteration: 1, weights: DIGEST, since: new Date().toISOString() };
@@ -81,7 +81,7 @@ async function seed(jobs: JobStore): Promise<void> {
   }
 }
 
-/** @returns median and largest time in milliseconds */
+/** @returns the median and the largest time in milliseconds */
 async function scrapes(url: string, token: string): Promise<string> {
   const times: number[] = [];
   for (let i = 0; i <= SCRAPES; i++) {
@@ -92,6 +92,5 @@ async function scrapes(url: string, token: string): Promise<string> {
     // The first one makes the connection.
     if (i > 0) times.push(performance.now() - started);
   }
-  times.sort((a, b) => a - b);
-  return `${ms(times[Math.floor(times.length / 2)] ?? NaN)}, ${ms(times.at(-1) ?? NaN)}`;
+  return `${ms(median(times))}, ${ms(Math.max(...times))}`;
 }

@@ -1,4 +1,4 @@
-/** What it costs to be watched: the same job on a stack that is scraped and traced, and on one that is not, taking turns. */
+/** The cost of metrics and traces: the same job in turn on a stack that is scraped and traced, and on another. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,18 +9,18 @@ import { train as trainEncrypted, type TrainingData } from '@blindfit/owner';
 import { directoryKeys } from '@blindfit/owner/node';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
-import { print } from './measure.ts';
+import { median, note, print } from './measure.ts';
 import { paperData } from './paper-job.ts';
 
 /** Jobs on each stack, with keys loaded. */
 const ROUNDS = 9;
-/** Prometheus asks every 15 or 30 s as a rule. */
+/** Time between scrapes. Prometheus usually waits 15 or 30 s. */
 const SCRAPE_MS = 1_000;
 const ENDPOINT = 'OTEL_EXPORTER_OTLP_ENDPOINT';
 
 interface Collector {
   readonly url: string;
-  /** What came so far. */
+  /** What has arrived so far. */
   readonly received: { requests: number; bytes: number };
   close(): void;
 }
@@ -36,7 +36,7 @@ export async function run(): Promise<void> {
     const [off, on] = stacks;
     if (off === undefined || on === undefined) throw new Error('the stacks were not started');
     const keys = join(directory, 'keys');
-    // Loads keys and warms everything up.
+    // The first job loads the keys.
     for (const stack of stacks) await train(stack, data, keys);
     const times: { readonly off: number; readonly on: number }[] = [];
     let scrapes = 0;
@@ -47,7 +47,7 @@ export async function run(): Promise<void> {
         scrapes += await scraping.stop();
         return seconds;
       };
-      // Who goes first changes, so that what drifts hits both alike.
+      // The order alternates, so that drift affects both alike.
       if (round % 2 === 0) {
         const first = await train(off, data, keys);
         times.push({ off: first, on: await watched() });
@@ -57,52 +57,23 @@ export async function run(): Promise<void> {
       }
     }
     const ratios = times.map((pair) => pair.on / pair.off);
-    const sorted = (values: readonly number[]): number[] => [...values].sort((a, b) => a - b);
-    const summary = (values: readonly number[], digits: number): string[] => {
-      const all = sorted(values);
-      return [all[Math.floor(all.length / 2)], all[0], all.at(-1)].map((value) => (value ?? NaN).toFixed(digits));
-    };
+    const [without, watching] = [times.map((pair) => pair.off), times.map((pair) => pair.on)];
+    const summary = (values: readonly number[], digits: number): string[] =>
+      [median(values), Math.min(...values), Math.max(...values)].map((value) => value.toFixed(digits));
     print(`The paper's job (128 x 401 x 10, 2 iterations), 2 threads, keys loaded, ${ROUNDS} runs each, taking turns`, [
       ['', 'median', 'least', 'most'],
-      [
-        'metrics and tracing off, s',
-        ...summary(
-          times.map((pair) => pair.off),
-          3,
-        ),
-      ],
-      [
-        'metrics and tracing on, s',
-        ...summary(
-          times.map((pair) => pair.on),
-          3,
-        ),
-      ],
+      ['metrics and tracing off, s', ...summary(without, 3)],
+      ['metrics and tracing on, s', ...summary(watching, 3)],
       ['on / off, by pairs', ...summary(ratios, 4)],
     ]);
     const { requests, bytes } = collector.received;
-    process.stdout.write(
-      '\n' +
-        `${scrapes} scrapes, all processes every ${SCRAPE_MS / 1000} s; ${requests} requests with spans, ` +
-        `${(bytes / 1e6).toFixed(2)} MB\n`,
-    );
-    const least = (Math.min(...times.map((pair) => pair.on)) / Math.min(...times.map((pair) => pair.off))).toFixed(4);
-    process.stdout.write(
-      `ratio of the medians: ${(
-        Number(
-          summary(
-            times.map((pair) => pair.on),
-            6,
-          )[0],
-        ) /
-        Number(
-          summary(
-            times.map((pair) => pair.off),
-            6,
-          )[0],
-        )
-      ).toFixed(4)}; of the fastest runs: ${least}\n`,
-    );
+    const ratio = (median(watching) / median(without)).toFixed(4);
+    const least = (Math.min(...watching) / Math.min(...without)).toFixed(4);
+    note([
+      `${scrapes} scrapes, all processes every ${SCRAPE_MS / 1000} s; ${requests} requests with spans, ` +
+        `${(bytes / 1e6).toFixed(2)} MB`,
+      `ratio of the medians: ${ratio}; of the fastest runs: ${least}`,
+    ]);
     if (requests === 0) throw new Error('no spans came: tracing was not on');
   } finally {
     for (const stack of stacks) await stack.stop();
@@ -164,7 +135,7 @@ function scrape(stack: RunningStack): { stop(): Promise<number> } {
   };
 }
 
-/** Takes spans and counts them, as cheaply as can be: it runs on the same machine. */
+/** Counts the spans that arrive, cheaply, because it runs on the same machine. */
 async function startCollector(): Promise<Collector> {
   const received = { requests: 0, bytes: 0 };
   const server = createServer((request, response) => {

@@ -1,7 +1,8 @@
-/** Every homomorphic operation, and every circuit, at the parameters of the paper's job. One thread. */
+/** Every homomorphic operation and every circuit at the parameters of the paper's job, on one thread of node-seal. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { at, required } from '@blindfit/base';
 import { CONJUGATION, unwrap, type Ciphertext, type OperationCounts, type WireFields } from '@blindfit/he';
 import { SealEvaluator, type SealKeys } from '@blindfit/he/seal';
 import type { Keyset } from '@blindfit/owner';
@@ -57,13 +58,13 @@ function operations({ backend, secret }: Keyset, plan: Plan, keys: SealKeys): nu
   const evaluator = new SealEvaluator(backend, keys);
   const values = Float64Array.from({ length: parameters.slots }, (_, i) => Math.sin(i));
   const levels = [parameters.maxLevel, Math.ceil(parameters.maxLevel / 2), 1];
-  const at = (level: number): Record<string, number> => {
+  const measure = (level: number): Record<string, number> => {
     const bytes = secret.encryptToBytes(values, level, parameters.scale);
     using a = backend.loadCiphertext(bytes);
     using plain = evaluator.encode(values, level, parameters.scale);
     using product = evaluator.multiply(a, a);
     const timed = (body: () => Ciphertext | undefined): number => medianMs(() => body()?.[Symbol.dispose]());
-    // What the in-place operations spend on a fresh copy is not theirs.
+    // The time of copying the operand is subtracted from the time of an in-place operation.
     const copying = timed(() => evaluator.copy(product));
     const consuming = (body: (copy: Ciphertext) => void): number =>
       timed(() => {
@@ -85,12 +86,15 @@ function operations({ backend, secret }: Keyset, plan: Plan, keys: SealKeys): nu
       conjugate: timed(() => evaluator.conjugate(a)),
     };
   };
-  const columns = levels.map(at);
+  const columns = levels.map(measure);
   print(`Operations at ${parameters.name}, one thread, median milliseconds`, [
     ['operation', ...levels.map((level) => `level ${level}`)],
-    ...Object.keys(columns[0] ?? {}).map((name) => [name, ...columns.map((column) => ms(column[name] ?? NaN))]),
+    ...Object.keys(at(columns, 0, 'levels')).map((name) => [
+      name,
+      ...columns.map((column) => ms(required(column[name], name))),
+    ]),
   ]);
-  return columns[0]?.['rotate'] ?? NaN;
+  return required(at(columns, 0, 'levels')['rotate'], 'rotate');
 }
 
 function circuits(
@@ -118,13 +122,13 @@ function circuits(
     ]),
   );
   const labels = load(
-    encodeLabels(layout, classLabels[0] ?? new Float64Array(), 0),
+    encodeLabels(layout, at(classLabels, 0, 'classes'), 0),
     plan.labels,
-    encodeLabels(layout, classLabels[1] ?? new Float64Array(), 0),
+    encodeLabels(layout, at(classLabels, 1, 'classes'), 0),
   );
   const small = Float64Array.from({ length: layout.features }, (_, j) => 0.01 * Math.cos(j));
   const pair = encodePair(layout, parameters.ring, small, small);
-  const weightsLevel = iterations[1]?.weights ?? 0;
+  const weightsLevel = required(at(iterations, 1, 'iterations').weights, 'level');
   const packed = load(pair.first, { level: weightsLevel, scale: 2 ** (parameters.scaleBits + 4) }, pair.second);
   const last = load(pair.first, { level: 0, scale: 2 ** (parameters.scaleBits + 4) }, pair.second);
   const rows: string[][] = [

@@ -1,9 +1,10 @@
 /**
- * Which preprocessing trains best: the clear twin on small data sets, by learning rate and iterations, scored on samples
- * that neither the weights nor the preprocessing were fitted to. The command line's default is the winner here.
+ * Which preprocessing trains best: clear training on small data sets, by learning rate and iterations, scored on
+ * held-out samples. The default of the command line is the best one here.
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { at } from '@blindfit/base';
 import {
   accuracy,
   applyPreprocessing,
@@ -12,7 +13,6 @@ import {
   classIndices,
   createDataset,
   fitPreprocessing,
-  oneHot,
   parsePreprocessingKind,
   readCsv,
   withBias,
@@ -22,6 +22,7 @@ import {
 import { digitFiles, type Split } from '@blindfit/demo';
 import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/images';
 import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
+import { labelColumns } from './labels.ts';
 import { print } from './measure.ts';
 
 const KINDS = ['none', 'center', 'standardize', 'pca:63', 'pca:63:whiten', 'pca:31:whiten'];
@@ -29,16 +30,16 @@ const RATES = [1, 3, 10];
 const ITERATIONS = [1, 2, 3, 5, 10, 20, 30];
 const FOLDS = 4;
 
-/** A way to cut data into what is trained on and what is scored. */
+/** A division of data into a part to train on and a part to score. */
 interface Fold {
   readonly training: LabelledDataset;
   readonly heldOut: LabelledDataset;
 }
 
 interface Outcome {
-  /** By entry of ITERATIONS: right ones among the held-out samples, parts of 1; NaN where training diverged. */
+  /** Accuracy on held-out samples by entry of ITERATIONS; NaN where training diverged. */
   readonly accuracy: readonly number[];
-  /** Largest score met on the way: the sigmoid polynomial is meant for up to 8. */
+  /** Largest score during training. The sigmoid polynomial is meant for scores up to 8. */
   readonly maxLogit: number;
 }
 
@@ -68,13 +69,14 @@ export async function run(): Promise<void> {
       for (const rate of RATES) {
         const outcomes = folds.map((fold) => trainAndScore(fold, kind, rate));
         const means = ITERATIONS.map(
-          (_, at) => outcomes.reduce((sum, outcome) => sum + (outcome.accuracy[at] ?? NaN), 0) / outcomes.length,
+          (_, t) => outcomes.reduce((sum, outcome) => sum + at(outcome.accuracy, t, 'iterations'), 0) / outcomes.length,
         );
         const maxLogit = outcomes.reduce((most, outcome) => Math.max(most, outcome.maxLogit), 0);
         best = Math.max(best, ...means.filter((value) => !Number.isNaN(value)));
         const total = totals.get(kind);
         if (total !== undefined && rate === DEFAULT_HYPERPARAMETERS.learningRate)
-          total.atDefaults += (means[ITERATIONS.indexOf(DEFAULT_HYPERPARAMETERS.iterations)] ?? NaN) / sets.length;
+          total.atDefaults +=
+            at(means, ITERATIONS.indexOf(DEFAULT_HYPERPARAMETERS.iterations), 'iterations') / sets.length;
         rows.push([kind, String(rate), ...means.map(percent), maxLogit > 1e6 ? 'diverges' : maxLogit.toFixed(1)]);
       }
       const total = totals.get(kind);
@@ -97,10 +99,7 @@ function trainAndScore({ training, heldOut }: Fold, kind: string, rate: number):
   const classes = classesOf(training.labels);
   const preprocessing = fitPreprocessing(parsePreprocessingKind(kind), training);
   const prepared = applyPreprocessing(preprocessing, training);
-  const targets = oneHot(training.labels, classes);
-  const labels = classes.map((_, k) =>
-    Float64Array.from({ length: training.n }, (_unused, i) => targets[i * classes.length + k] ?? 0),
-  );
+  const labels = labelColumns(training.labels, classes);
   const iterations = Math.max(...ITERATIONS);
   const { history, maxLogit } = trainClear(withBias(prepared), training.n, prepared.d + 1, labels, {
     ...DEFAULT_HYPERPARAMETERS,
@@ -136,13 +135,13 @@ function pick({ features, labels, n, d }: LabelledDataset, wanted: (i: number) =
   return createDataset(
     picked,
     d,
-    rows.map((row) => labels[row] ?? ''),
+    rows.map((row) => at(labels, row, 'labels')),
   );
 }
 
 async function digits(split: Split, limit?: number): Promise<LabelledDataset> {
   const { data } = await extractDataset({
-    source: await openIdxSource({ ...digitFiles(split), ...(limit === undefined ? {} : { limit }) }),
+    source: await openIdxSource({ ...digitFiles(split), limit }),
     backbone: await loadBackbone({ backbone: 'scattering' }),
   });
   return withLabels(data, data.labels ?? []);

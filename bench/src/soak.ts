@@ -1,7 +1,8 @@
-/** Whether memory grows: with the iterations of a job (500, each refreshed by the owner, in a small ring), and with its samples. */
+/** Whether memory grows with the iterations of a job (500, each refreshed, in a small ring) or with its samples. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { at, required, valueOf } from '@blindfit/base';
 import { BlindfitClient } from '@blindfit/client';
 import { createDataset } from '@blindfit/data';
 import { prepareData, train, type TrainingData } from '@blindfit/owner';
@@ -50,9 +51,13 @@ async function iterations(): Promise<void> {
       signal: stop.signal,
     });
     clearInterval(watch);
-    const warm = looks.find(({ iteration }) => iteration >= WARM_UP)?.bytes ?? new Map<string, number>();
-    const middle = looks.find(({ iteration }) => iteration >= ITERATIONS / 2)?.bytes ?? new Map<string, number>();
-    const last = looks.at(-1)?.bytes ?? new Map<string, number>();
+    const after = (first: number): ReadonlyMap<string, number> =>
+      required(
+        looks.find(({ iteration }) => iteration >= first),
+        `measurement after iteration ${first}`,
+      ).bytes;
+    const [warm, middle] = [after(WARM_UP), after(ITERATIONS / 2)];
+    const last = at(looks, looks.length - 1, 'measurements').bytes;
     print(
       `Soak: ${SAMPLES} x ${data.shape.features} x 2, ${ITERATIONS} iterations, ${report.refresh.count} ` +
         `refreshes, ${report.parameters.name}, ${((performance.now() - started) / 1000).toFixed(0)} s; weight ` +
@@ -61,10 +66,10 @@ async function iterations(): Promise<void> {
         ['process', `iteration ${WARM_UP}`, `iteration ${ITERATIONS / 2}`, `iteration ${ITERATIONS}`, 'end / half'],
         ...[...last].map(([name, bytes]) => [
           name,
-          mib(warm.get(name)),
-          mib(middle.get(name)),
+          mib(valueOf(warm, name, 'processes')),
+          mib(valueOf(middle, name, 'processes')),
           mib(bytes),
-          (bytes / (middle.get(name) ?? NaN)).toFixed(2),
+          (bytes / valueOf(middle, name, 'processes')).toFixed(2),
         ]),
       ],
     );
@@ -75,16 +80,19 @@ async function iterations(): Promise<void> {
   }
 }
 
-/** The worker's largest resident memory over a job of two iterations, and what of it is its own: inputs and keys are mapped files, which the system can drop. */
+/** The worker's largest resident memory in jobs of two iterations, with and without mapped files of inputs and keys. */
 async function samples(): Promise<void> {
   const rows = [['samples', 'worker peak MiB', 'without files MiB', 'training s', 'weight error']];
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-bench-'));
   try {
     for (const count of [1024, 16_384, 131_072]) {
-      // A process of its own each: the largest memory of the one before would show.
+      // Every job has a new process, because the largest memory of a process never falls.
       const stack = await startStack({ dataDir: join(directory, `data-${count}`), threads: 2, log: () => undefined });
       const client = new BlindfitClient({ server: stack.url, token: stack.token });
-      const worker = stack.processes.find(({ name }) => name.startsWith('worker'))?.pid ?? 0;
+      const worker = required(
+        stack.processes.find(({ name }) => name.startsWith('worker')),
+        'worker',
+      ).pid;
       let own = 0;
       const watch = setInterval(
         () => void fieldOf(worker, 'RssAnon').then((bytes) => (own = Math.max(own, bytes))),
@@ -116,7 +124,7 @@ async function samples(): Promise<void> {
   }
 }
 
-/** Standardised columns, the first of which tells the classes apart. */
+/** Standardised columns; the first one depends on the class. */
 function dataOf(count: number, width: number, classes: number): TrainingData {
   const features = Float64Array.from(
     { length: count * width },
@@ -132,14 +140,14 @@ function dataOf(count: number, width: number, classes: number): TrainingData {
   });
 }
 
-function mib(bytes: number | undefined): string {
-  return ((bytes ?? NaN) / 2 ** 20).toFixed(0);
+function mib(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(0);
 }
 
-/** Bytes. */
+/** @returns bytes; NaN for a process that has ended */
 async function fieldOf(pid: number, field: 'VmRSS' | 'VmHWM' | 'RssAnon'): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  return 1024 * Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? NaN);
+  return 1024 * Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]);
 }
 
 async function memoryOf(stack: RunningStack): Promise<Map<string, number>> {
