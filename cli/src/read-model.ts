@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { errnoOf, messageOf } from '@blindfit/base';
 import { parseModel, type Model } from '@blindfit/data';
 import { BACKBONES } from '@blindfit/images';
 import { CliError } from './errors.ts';
@@ -9,13 +10,10 @@ export async function readModel(path: string): Promise<Model> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    throw new CliError(
-      `the model ${path} cannot be read: ` +
-        `${missing ? 'there is no such file' : error instanceof Error ? error.message : String(error)}`,
-      'name a file that "blindfit train" wrote',
-      { cause: error },
-    );
+    const reason = errnoOf(error) === 'ENOENT' ? 'there is no such file' : messageOf(error);
+    throw new CliError(`the model ${path} cannot be read: ${reason}`, 'name a file that "blindfit train" wrote', {
+      cause: error,
+    });
   }
   return parseModel(text, path);
 }

@@ -79,13 +79,14 @@ test('tables are aligned, also with accents, and never break their lines', () =>
   const text = formatTable(columns, [
     ['zwölf', '12', ''],
     ['x', '7', 'two\nlines \u001b[31m'],
-    ['short', '1000'],
+    ['short', '1000', ''],
   ]);
   assert.equal(
     text,
     ['NAME      N  NOTE', 'zwölf    12', 'x         7  two lines \uFFFD[31m', 'short  1000'].join('\n'),
   );
   assert.equal(formatTable(columns, []), 'NAME  N  NOTE');
+  assert.throws(() => formatTable(columns, [['short', '1000']]), RangeError);
   assert.equal(
     formatPairs([
       ['a', '1'],

@@ -12,7 +12,7 @@ interface ExportFlags extends BackboneFlags {
   readonly json?: true;
 }
 
-const CAUTION = `caution: the model's weights were decrypted from CKKS ciphertexts. They carry a trace of the encryption's noise.
+const CAUTION = `caution: the model's weights were decrypted from CKKS ciphertexts. They carry a trace of the noise.
 Anyone with the model and the job's ciphertexts, which the servers may have kept, can use that trace to look for the
 secret key, and with it the training data (CPA-D attacks: Li and Micciancio, Eurocrypt 2021). Use the model on your own
 machines. Before you publish it or give it to those servers, train it in the clear and publish those weights instead.

@@ -143,11 +143,7 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
         return;
       }
       if (flags.json !== undefined) await writeOutput('--json', flags.json, json);
-      process.stdout.write(
-        `${reportTable(details, data)}\n` +
-          '\n' +
-          `model: ${flags.out}\n` +
-          `${flags.report === undefined ? '' : `report: ${flags.report}\n`}`,
-      );
+      const written = flags.report === undefined ? '' : `report: ${flags.report}\n`;
+      process.stdout.write(`${reportTable(details, data)}\n\nmodel: ${flags.out}\n${written}`);
     });
 }

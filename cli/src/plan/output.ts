@@ -137,10 +137,8 @@ function levelsText({ iterations, segments }: Plan): string {
   const [first, second] = segments;
   if (first === undefined || second === undefined || segments.length <= 2)
     return `iterations from levels ${used.join(', ')}`;
-  return (
-    `iterations from levels ${used.slice(0, first.count).join(', ')}; after each refresh ` +
-    `${used.slice(second.first - 1, second.first - 1 + second.count).join(', ')}`
-  );
+  const later = used.slice(second.first - 1, second.first - 1 + second.count);
+  return `iterations from levels ${used.slice(0, first.count).join(', ')}; after each refresh ${later.join(', ')}`;
 }
 
 function predictionRows({ prediction, calibration, vcpus, here }: Predicted): [string, string][] {

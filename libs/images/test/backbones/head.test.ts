@@ -69,7 +69,7 @@ async function check(
     image(pixels, dims),
   );
   const features = featuresOf([...(raw[options.featureOutput]?.data ?? [])]);
-  const d = features[0]!.length!;
+  const d = features[0]!.length;
   for (const featurePreprocessing of preprocessings(d)) {
     const width = featurePreprocessing.kind === 'pca' ? 7 : d;
     const weights = matrix(10, width + 1, 0.2);
@@ -102,7 +102,7 @@ async function check(
       expected.map(({ label }) => label),
     );
     const { metadataProps: metadata } = parseModel(bytes);
-    assert.deepEqual(JSON.parse(metadata.find(({ key }) => key === 'blindfit.classes')!.value!), classes);
+    assert.deepEqual(JSON.parse(metadata.find(({ key }) => key === 'blindfit.classes')!.value), classes);
   }
 }
 
