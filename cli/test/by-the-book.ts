@@ -1,6 +1,6 @@
 /**
  * The method of the paper in its own matrices, written from its text and sharing nothing with the program: degree 3,
- * quadratic gradient, enhanced Nesterov momentum; and mini-batches as docs/encryption.md describes them.
+ * quadratic gradient, enhanced Nesterov momentum; and mini-batches as docs/reference/encryption.md describes them.
  */
 
 export interface Lesson {

@@ -1,5 +1,5 @@
 /**
- * From docs/deploy.md alone one can deploy: its commands are run one after the other, as far as they need neither a
+ * From docs/operations/deploy.md alone one can deploy: its commands are run one after the other, as far as they need neither a
  * container engine nor a cluster, against a real Redis and the services that the page itself starts. The others are
  * checked.
  */
@@ -74,7 +74,7 @@ async function deploymentOf(): Promise<Deployment> {
 }
 
 it(
-  'every command of docs/deploy.md runs, or is right as far as can be seen without a cluster',
+  'every command of docs/operations/deploy.md runs, or is right as far as can be seen without a cluster',
   { timeout: 480_000 },
   async (t) => {
     const deployment = await deploymentOf();

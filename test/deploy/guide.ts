@@ -1,4 +1,4 @@
-/** The commands of docs/deploy.md, and what can be said about those that cannot run here. */
+/** The commands of docs/operations/deploy.md, and what can be said about those that cannot run here. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ function blocks(page: string, language: string): string[] {
 
 /** Commands of the shell, in their order. */
 export async function commandsOfGuide(): Promise<string[]> {
-  const lines = blocks(await read('docs/deploy.md'), 'sh').flatMap((block) =>
+  const lines = blocks(await read('docs/operations/deploy.md'), 'sh').flatMap((block) =>
     block.replace(/\\\n\s*/g, ' ').split('\n'),
   );
   return lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
@@ -24,7 +24,7 @@ export async function commandsOfGuide(): Promise<string[]> {
 
 /** Manifests shown on the page. */
 export async function manifestsOfGuide(): Promise<string[]> {
-  return blocks(await read('docs/deploy.md'), 'yaml');
+  return blocks(await read('docs/operations/deploy.md'), 'yaml');
 }
 
 /** A call without quotes that matter: words, its subcommands and its flags. */

@@ -125,11 +125,11 @@ export function environmentProblems(
 }
 
 /**
- * Which commands read a variable, from the tables of docs/configuration.md and docs/observability.md, which are made
+ * Which commands read a variable, from the tables of docs/reference/configuration.md and docs/operations/observability.md, which are made
  * from the commands.
  */
 export async function readers(): Promise<Map<string, readonly string[]>> {
-  const tables = `${await read('docs/configuration.md')}\n${await read('docs/observability.md')}`;
+  const tables = `${await read('docs/reference/configuration.md')}\n${await read('docs/operations/observability.md')}`;
   const rows = Array.from(tables.matchAll(/^\| `([A-Z_0-9]+)`.*\| ([a-z, ]+?) +\|$/gm));
   return new Map(rows.map(([, name = '', commands = '']) => [name, commands.split(', ')]));
 }

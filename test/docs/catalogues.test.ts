@@ -1,4 +1,4 @@
-/** docs/errors.md lists every error code, docs/api.md every route, docs/configuration.md every variable; nothing else. */
+/** docs/reference/errors.md lists every error code, docs/reference/api.md every route, docs/reference/configuration.md every variable; nothing else. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { DATASET_ERROR_CODES } from '@blindfit/data';
@@ -34,10 +34,10 @@ function listed(page: string, pattern: RegExp): string[] {
     .sort();
 }
 
-it('docs/errors.md lists every error code of the sources, and no other', () => {
+it('docs/reference/errors.md lists every error code of the sources, and no other', () => {
   const codes = matches(sources().map(read), CODE_PLACES);
   assert.ok(codes.length > 40, `${codes.length} codes found`);
-  assert.deepEqual(listed(read('docs/errors.md'), /^[A-Z_]+$/), codes);
+  assert.deepEqual(listed(read('docs/reference/errors.md'), /^[A-Z_]+$/), codes);
 });
 
 /** A page from one heading of the second level to the next. */
@@ -45,13 +45,13 @@ function section(page: string, title: string): string {
   return page.split(/^## /m).find((part) => part.startsWith(`${title}\n`)) ?? '';
 }
 
-it('docs/errors.md lists every code of bad data and of bad images, and no other', () => {
-  const page = read('docs/errors.md');
+it('docs/reference/errors.md lists every code of bad data and of bad images, and no other', () => {
+  const page = read('docs/reference/errors.md');
   assert.deepEqual(listed(section(page, 'Data files'), /./), [...DATASET_ERROR_CODES].sort());
   assert.deepEqual(listed(section(page, 'Images and features'), /./), [...FEATURE_ERROR_CODES].sort());
 });
 
-it('docs/api.md lists every route, and no other', () => {
+it('docs/reference/api.md lists every route, and no other', () => {
   const routes = sources('services/api', 'libs/service').flatMap((path) =>
     Array.from(
       read(path).matchAll(/\bapp\.(get|put|head|post|delete)\(\s*'([^']+)'/g),
@@ -59,18 +59,19 @@ it('docs/api.md lists every route, and no other', () => {
     ),
   );
   assert.ok(routes.includes('POST /v1/jobs'), routes.join(', '));
-  assert.deepEqual(listed(read('docs/api.md'), /^[A-Z]+ \//), routes.sort());
+  assert.deepEqual(listed(read('docs/reference/api.md'), /^[A-Z]+ \//), routes.sort());
 });
 
-it('docs/configuration.md has every environment variable of ours that the sources read', () => {
-  const page = read('docs/configuration.md');
+it('docs/reference/configuration.md has every environment variable of ours that the sources read', () => {
+  const page = read('docs/reference/configuration.md');
   const names = matches(sources().map(read), [/'(BLINDFIT_[A-Z_]+)'/g]);
   assert.ok(names.includes('BLINDFIT_SERVER'), names.join(', '));
-  for (const name of names) assert.match(page, new RegExp(`\`${name}\``), `docs/configuration.md lacks ${name}`);
+  for (const name of names)
+    assert.match(page, new RegExp(`\`${name}\``), `docs/reference/configuration.md lacks ${name}`);
 });
 
 it('every environment variable of ours that is named anywhere is declared with a schema, and nothing else is read from the environment past a declaration', () => {
-  const generated = Array.from(partsIn(read('docs/configuration.md')))
+  const generated = Array.from(partsIn(read('docs/reference/configuration.md')))
     .filter(([name]) => name.endsWith('variables'))
     .map(([, text]) => text);
   const declared = new Set(matches(generated, [/`(BLINDFIT_[A-Z0-9_]+)`/g]));

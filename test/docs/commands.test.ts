@@ -58,8 +58,8 @@ it('every blindfit command in an example exists, with its flags', async () => {
   assert.ok(seen > 20, `${seen} examples call blindfit`);
 });
 
-it('docs/cli.md has the help of every command', async () => {
-  const documented = partsIn(read('docs/cli.md'));
+it('docs/reference/cli.md has the help of every command', async () => {
+  const documented = partsIn(read('docs/reference/cli.md'));
   for (const command of commandsIn(await helpOf('')))
-    assert.ok(documented.has(`help ${command}`), `docs/cli.md lacks <!-- generated: help ${command} -->`);
+    assert.ok(documented.has(`help ${command}`), `docs/reference/cli.md lacks <!-- generated: help ${command} -->`);
 });

@@ -139,7 +139,7 @@ function ownMetrics(registry: Registry): MetricDescription[] {
 }
 
 /**
- * The metrics of each section of docs/metrics.md, from the registries of the services themselves, none of which is started or
+ * The metrics of each section of docs/reference/metrics.md, from the registries of the services themselves, none of which is started or
  * connected to anything. What is common to several services is in a section of its own.
  */
 export function metricSections(): Map<string, readonly MetricDescription[]> {

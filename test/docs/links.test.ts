@@ -55,5 +55,5 @@ it('relative links resolve, with their anchors', () => {
 });
 
 it('sections of the documentation that comments in the code refer to exist', () => {
-  assert.ok(anchors(read('docs/encryption.md')).has('the-method'));
+  assert.ok(anchors(read('docs/reference/encryption.md')).has('the-method'));
 });

@@ -33,13 +33,13 @@ import {
 } from './support.ts';
 
 /**
- * What a user of Redis needs, as docs/configuration.md has it.
+ * What a user of Redis needs, as docs/reference/configuration.md has it.
  * @param prefix as in BLINDFIT_QUEUE_PREFIX
  */
 async function documentedRules(prefix: string): Promise<string[]> {
-  const text = await readFile(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+  const text = await readFile(new URL('../../docs/reference/configuration.md', import.meta.url), 'utf8');
   const line = /^ACL SETUSER blindfit on >PASSWORD (.*)$/m.exec(text)?.[1];
-  assert.ok(line !== undefined, 'docs/configuration.md has the line for the user');
+  assert.ok(line !== undefined, 'docs/reference/configuration.md has the line for the user');
   return line.replaceAll('{blindfit}', prefix).split(' ');
 }
 

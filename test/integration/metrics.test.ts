@@ -125,7 +125,7 @@ describe('metrics of a stack', () => {
 
         const documented = new Set(
           Array.from(
-            (await readFile(new URL('../../docs/metrics.md', import.meta.url), 'utf8')).matchAll(
+            (await readFile(new URL('../../docs/reference/metrics.md', import.meta.url), 'utf8')).matchAll(
               /^\| `(blindfit_\w+)` +\|/gm,
             ),
             (match) => match[1] ?? '',

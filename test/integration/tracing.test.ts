@@ -388,8 +388,8 @@ describe('a stack that traces', () => {
     );
   });
 
-  it('has no span and no attribute that docs/observability.md does not tell of', async () => {
-    const page = await readFile(new URL('../../docs/observability.md', import.meta.url), 'utf8');
+  it('has no span and no attribute that docs/operations/observability.md does not tell of', async () => {
+    const page = await readFile(new URL('../../docs/operations/observability.md', import.meta.url), 'utf8');
     const told = new Set(Array.from(page.matchAll(/`([^`\n]+)`/g), (match) => match[1] ?? ''));
     const names = new Set(
       run.spans.flatMap(({ name }) =>

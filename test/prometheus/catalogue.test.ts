@@ -1,5 +1,5 @@
 /**
- * Dashboards and rules ask for metrics and labels that docs/metrics.md lists, which is made from the code. The
+ * Dashboards and rules ask for metrics and labels that docs/reference/metrics.md lists, which is made from the code. The
  * integration test asks a real Prometheus; this one needs none.
  */
 import assert from 'node:assert/strict';
@@ -12,7 +12,7 @@ import { rules } from './files.ts';
 /** Labels by metric, as the tables of the page have them; a metric of several services has those of all. */
 function documented(): Map<string, Set<string>> {
   const metrics = new Map<string, Set<string>>();
-  for (const [, name = '', type = '', labels = ''] of read('docs/metrics.md').matchAll(
+  for (const [, name = '', type = '', labels = ''] of read('docs/reference/metrics.md').matchAll(
     /^\| `(blindfit_[a-z0-9_]+)` +\| (\w+) +\| ([^|]*) \|/gm,
   )) {
     const all = [
@@ -47,7 +47,7 @@ it('every metric that dashboards and rules ask for is documented, with the label
       // Prometheus' own, those of every Node process, and those that rules record.
       if (metric === 'up' || metric === 'ALERTS' || /^(process|nodejs)_/.test(metric) || recorded.has(metric)) continue;
       const labels = metrics.get(metric);
-      if (labels === undefined) problems.push(`${place}: docs/metrics.md has no ${metric}`);
+      if (labels === undefined) problems.push(`${place}: docs/reference/metrics.md has no ${metric}`);
       for (const [, label = ''] of text.matchAll(/[{,]\s*(\w+)\s*[=!]/g)) {
         if (labels?.has(label) === false && !OF_TARGETS.includes(label))
           problems.push(`${place}: ${metric} has no label ${label}`);

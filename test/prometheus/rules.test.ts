@@ -123,7 +123,10 @@ describe('rules', () => {
     'every alert has a severity, a summary, a description, and a section of the runbook; every section ' +
       'has its alert',
     async () => {
-      const runbook = await readFile(fileURLToPath(new URL('../../docs/runbook.md', import.meta.url)), 'utf8');
+      const runbook = await readFile(
+        fileURLToPath(new URL('../../docs/operations/runbook.md', import.meta.url)),
+        'utf8',
+      );
       const sections = new Map(
         runbook
           .split(/^## /m)
@@ -135,7 +138,7 @@ describe('rules', () => {
         assert.match(labels['severity'] ?? '', /^(critical|warning)$/, alert);
         for (const name of ['summary', 'description'])
           assert.match(annotations[name] ?? '', /\w{3}/, `${alert}: ${name}`);
-        assert.equal(annotations['runbook_url'], `${DOCS_URL}/runbook.md#${alert.toLowerCase()}`);
+        assert.equal(annotations['runbook_url'], `${DOCS_URL}/operations/runbook.md#${alert.toLowerCase()}`);
         const section = sections.get(alert) ?? '';
         for (const part of ['Means', 'Check', 'Do'])
           assert.match(section, new RegExp(`^\\*\\*${part}\\*\\* `, 'm'), `${alert} lacks "${part}"`);
@@ -146,7 +149,9 @@ describe('rules', () => {
 
   it('dashboards link to sections that there are', () => {
     const anchors = new Set(alerts.map(({ alert = '' }) => alert.toLowerCase()));
-    const links = [...committed().values()].flatMap(linksOf).filter((url) => url.startsWith(`${DOCS_URL}/runbook.md#`));
+    const links = [...committed().values()]
+      .flatMap(linksOf)
+      .filter((url) => url.startsWith(`${DOCS_URL}/operations/runbook.md#`));
     assert.ok(links.length > 10, `${links.length} links lead into the runbook`);
     for (const url of links) assert.ok(anchors.has(url.slice(url.indexOf('#') + 1)), url);
   });

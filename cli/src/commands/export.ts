@@ -23,7 +23,7 @@ export function register(program: Command): void {
     .command('export')
     .summary('write backbone and trained layer as one ONNX model')
     .description(
-      'Writes one ONNX model, from image to class: the backbone, the preprocessing of features and the trained layer.\n' +
+      'Writes one ONNX model from image to class: backbone, preprocessing of features and trained layer.\n' +
         'Checks that onnxruntime computes the same as "predict". The backbone must be the one of the training.',
     )
     .requiredOption('--model <file.json>', 'the trained model');

@@ -18,13 +18,13 @@ export function runbook(heading?: string): DashboardLinkBuilder {
   const anchor = heading === undefined ? '' : `#${heading.toLowerCase().replaceAll(' ', '-')}`;
   return toUrl(
     heading === undefined ? 'Runbook' : `Runbook: ${heading}`,
-    `${DOCS_URL}/runbook.md${anchor}`,
+    `${DOCS_URL}/operations/runbook.md${anchor}`,
   ).targetBlank(true);
 }
 
 /** What a metric means. */
 export function metricsPage(): DashboardLinkBuilder {
-  return toUrl('What the metrics mean', `${DOCS_URL}/metrics.md`).targetBlank(true);
+  return toUrl('What the metrics mean', `${DOCS_URL}/reference/metrics.md`).targetBlank(true);
 }
 
 /** The dashboard of one job, over the same time. @param job a Grafana variable that holds its id */

@@ -72,7 +72,7 @@ function checkRange(plan: Plan, weights: readonly (Float64Array | undefined)[]):
 
 /**
  * W_t of every iteration, from the packed V_t a job returns along with its model: how training went, for the owner's eyes.
- * W_t = (1 - eta_t) V_t + eta_t V_{t-1}, whose coefficients are public (docs/encryption.md, "The method").
+ * W_t = (1 - eta_t) V_t + eta_t V_{t-1}, whose coefficients are public (docs/reference/encryption.md, "The method").
  * @param iterates packed V_t by iteration
  * @returns weights by iteration: classes x features
  * @throws as {@link decryptModel}

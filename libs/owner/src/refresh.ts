@@ -1,6 +1,6 @@
 /**
  * The owner's part of a refresh: SEAL cannot renew levels, so weights whose levels have run out are decrypted here,
- * checked, and encrypted anew at the top (docs/encryption.md, "Refresh"). The servers learn nothing.
+ * checked, and encrypted anew at the top (docs/reference/encryption.md, "Refresh"). The servers learn nothing.
  */
 import { digestOf, type Digest } from '@blindfit/base';
 import { discard, wrap, type WireFields } from '@blindfit/he';

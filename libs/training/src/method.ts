@@ -1,5 +1,5 @@
 /**
- * The training method's constants, which are public: learning rate and momentum schedules (docs/encryption.md, "The method"; paper,
+ * The training method's constants, which are public: learning rate and momentum schedules (docs/reference/encryption.md, "The method"; paper,
  * sections 3.2 and 4). Both the circuits and their clear twin take them from here, except that the twin in
  * `reference/train.ts` iterates the recurrences in its own words.
  */

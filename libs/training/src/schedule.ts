@@ -1,6 +1,6 @@
 /**
  * When a job's levels run out, and what an iteration finds: segments between refreshes by the owner, the levels inside
- * them, and the momentum's terms across them (docs/encryption.md, "Refresh").
+ * them, and the momentum's terms across them (docs/reference/encryption.md, "Refresh").
  */
 import { BACKWARD_LEVELS } from './circuits/backward.ts';
 import { forwardLevels } from './circuits/forward.ts';

@@ -14,7 +14,7 @@ export interface SigmoidPolynomial {
   readonly odd: readonly number[];
 }
 
-/** The paper's polynomial (docs/encryption.md, "The method"). */
+/** The paper's polynomial (docs/reference/encryption.md, "The method"). */
 export const PAPER_SIGMOID: SigmoidPolynomial = Object.freeze({
   degree: 3,
   range: 8,

@@ -1,5 +1,5 @@
 /**
- * The quadratic-gradient step with enhanced Nesterov momentum on packed ciphertexts (docs/encryption.md, "The method").
+ * The quadratic-gradient step with enhanced Nesterov momentum on packed ciphertexts (docs/reference/encryption.md, "The method").
  * Needs no key: additions, plaintext constants, and factors that live in the scale.
  */
 import type { Ciphertext, Evaluator } from '@blindfit/he';
