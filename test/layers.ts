@@ -5,9 +5,9 @@
 export const LAYERS = [
   'libs/testkit',
   'libs/base',
+  'libs/protocol',
   'libs/he',
   'libs/training',
-  'libs/protocol',
   'libs/http',
   'libs/blobs',
   'libs/client',

@@ -11,9 +11,10 @@ import { Registry } from 'prom-client';
 import { digestOf, parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import { decryptModel } from '@blindfit/owner';
-import { expectedBlobs, planManifest } from '@blindfit/protocol';
+import { readTrainingManifest } from '@blindfit/protocol';
 import { JobStore } from '@blindfit/queue';
 import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/service';
+import { expectedBlobs, trainingPlanOf } from '@blindfit/training';
 import { startCollector } from '../../services/api/src/collector.ts';
 import { addCollectorMetrics } from '../../services/api/src/metrics.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack } from './support.ts';
@@ -66,7 +67,10 @@ it('collection during a running job: the model is the right one, and nothing but
     });
     try {
       const { id, manifest } = await client.submit(prepared.manifest);
-      const inputs = new Set([manifest, ...expectedBlobs(planManifest(prepared.manifest)).map(({ digest }) => digest)]);
+      const inputs = new Set([
+        manifest,
+        ...expectedBlobs(trainingPlanOf(readTrainingManifest(prepared.manifest))).map(({ digest }) => digest),
+      ]);
       assert.deepEqual(await all(), inputs, 'the submission refers to all there is');
       await makeOld(inputs);
       await putGarbage();

@@ -14,7 +14,7 @@ import { FileBlobStore } from '@blindfit/blobs';
 import type { BlindfitClient } from '@blindfit/client';
 import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import { decryptModel, ModelError } from '@blindfit/owner';
-import { isFinal, type JobView, type Manifest } from '@blindfit/protocol';
+import { isFinal, type JobView, type TrainingManifest } from '@blindfit/protocol';
 import type { RunningStack, StackProcess } from '@blindfit/stack';
 import { finished, prepareJob, syntheticData, withStack, type Prepared } from './support.ts';
 
@@ -78,14 +78,16 @@ it('a stack survives what stands in blobs, and what becomes of its store', { tim
       assert.deepEqual(job.result?.models, reference.result?.models);
     };
     const changed = async (
-      change: (blobs: Manifest['blobs']) => Promise<Partial<Manifest['blobs']>> | Partial<Manifest['blobs']>,
-    ): Promise<Manifest> => ({
+      change: (
+        blobs: TrainingManifest['blobs'],
+      ) => Promise<Partial<TrainingManifest['blobs']>> | Partial<TrainingManifest['blobs']>,
+    ): Promise<TrainingManifest> => ({
       ...prepared.manifest,
       blobs: { ...prepared.manifest.blobs, ...(await change(prepared.manifest.blobs)) },
     });
     const [[first = ''] = []] = prepared.manifest.blobs.gradientFeatures;
     /** A manifest with other bytes in the place of the first gradient features. */
-    const withBlob = (bytes: Uint8Array): Promise<Manifest> =>
+    const withBlob = (bytes: Uint8Array): Promise<TrainingManifest> =>
       changed(async ({ gradientFeatures: [row = [], ...rows] }) => {
         const digest = digestOf(bytes);
         await client.putBlob(digest, bytes);

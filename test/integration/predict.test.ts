@@ -12,9 +12,9 @@ import { ApiProblemError, type BlindfitClient } from '@blindfit/client';
 import { applyPreprocessing, createDataset, parseModel, parsePreprocessing, withBias } from '@blindfit/data';
 import { decryptScores, encryptSamples, predictManifestFor, type Keyset, type Samples } from '@blindfit/owner';
 import { openKeyset } from '@blindfit/owner/node';
-import { planManifest, type PredictManifest } from '@blindfit/protocol';
+import { readTrainingManifest, type PredictManifest } from '@blindfit/protocol';
 import type { RunningStack } from '@blindfit/stack';
-import { predictionPlan, type Plan, type PredictionPlan } from '@blindfit/training';
+import { predictionPlan, type Plan, type PredictionPlan, trainingPlanOf } from '@blindfit/training';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, withStack } from './support.ts';
 
 const MAIN = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
@@ -252,7 +252,9 @@ it(
 
 async function servable(client: BlindfitClient, job: string): Promise<Plan> {
   const view = await client.job(job);
-  return planManifest(JSON.parse(Buffer.from(await client.blob(view.manifest)).toString('utf8'))).plan;
+  return trainingPlanOf(
+    readTrainingManifest(JSON.parse(Buffer.from(await client.blob(view.manifest)).toString('utf8'))),
+  ).plan;
 }
 
 async function uploaded(

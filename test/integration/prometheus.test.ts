@@ -12,7 +12,7 @@ import { stringify } from 'yaml';
 import { digestOf } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
 import { followTraining, RefreshSession, stepBound } from '@blindfit/owner';
-import { JOB_STATES, type JobView, type Manifest } from '@blindfit/protocol';
+import { JOB_STATES, type JobView, type TrainingManifest } from '@blindfit/protocol';
 import type { RunningStack } from '@blindfit/stack';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { selectorsOf, withoutThresholds } from '../../deploy/grafana/test/promql.ts';
@@ -299,7 +299,7 @@ async function runJobs(
 }
 
 /** A manifest in which one ciphertext has other bytes inside than SEAL made. */
-async function damaged(client: BlindfitClient, { manifest }: Prepared): Promise<Manifest> {
+async function damaged(client: BlindfitClient, { manifest }: Prepared): Promise<TrainingManifest> {
   const [[first = '', ...row] = [], ...rows] = manifest.blobs.gradientFeatures;
   const bytes = (await client.blob(first)).slice().fill(0x55, 5000, 5200);
   const digest = digestOf(bytes);

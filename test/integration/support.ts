@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { BlindfitClient } from '@blindfit/client';
 import { encryptJob, manifestFor, type TrainingSet, type Keyset } from '@blindfit/owner';
 import { openKeyset } from '@blindfit/owner/node';
-import { isFinal, type JobView, type Manifest } from '@blindfit/protocol';
+import { isFinal, type JobView, type TrainingManifest } from '@blindfit/protocol';
 import { startStack, type RunningStack, type StackOptions } from '@blindfit/stack';
 import {
   choosePlan,
@@ -44,7 +44,7 @@ export function syntheticData(samples: number, features: number, classes: number
 export interface Prepared extends Disposable {
   readonly plan: Plan;
   readonly keyset: Keyset;
-  readonly manifest: Manifest;
+  readonly manifest: TrainingManifest;
   readonly clear: readonly Float64Array[];
   /** The encrypted data, by digest. */
   readonly blobs: ReadonlyMap<string, Uint8Array>;

@@ -13,7 +13,7 @@ import { digestOf } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
 import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import { decryptModel, followTraining, RefreshSession, stepBound } from '@blindfit/owner';
-import type { JobView, Manifest } from '@blindfit/protocol';
+import type { JobView, TrainingManifest } from '@blindfit/protocol';
 import { startRedis } from '@blindfit/redis-server';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, type Hyperparameters } from '@blindfit/training';
 import { startReceiver, type ReceivedSpan } from './otlp-receiver.ts';
@@ -66,7 +66,7 @@ async function modulesIn(file: string): Promise<string[]> {
 const isSdk = (url: string): boolean => /\/@opentelemetry\/(?!api\/)/.test(url) && !url.endsWith('/package.json');
 
 /** The same manifest with the first block of X~ replaced by noise of the right size, which SEAL refuses. */
-async function damaged(client: BlindfitClient, { manifest, blobs, plan }: Prepared): Promise<Manifest> {
+async function damaged(client: BlindfitClient, { manifest, blobs, plan }: Prepared): Promise<TrainingManifest> {
   const digest = manifest.blobs.gradientFeatures[0]?.[0] ?? '';
   const bytes = blobs.get(digest);
   assert.ok(bytes);

@@ -7,7 +7,6 @@ import {
   type JobState,
   type JobView,
   type Manifest,
-  type PredictManifest,
   type RefreshAnswer,
 } from '@blindfit/protocol';
 import { hasBlob, putBlob, putBlobs, type BlobUpload, type PutBlobsOptions } from './blobs.ts';
@@ -78,7 +77,7 @@ export class BlindfitClient {
    * @param options.traceparent the span (W3C Trace Context) that the trace of the job continues, if the servers trace
    */
   async submit(
-    manifest: Manifest | PredictManifest,
+    manifest: Manifest,
     options: { readonly idempotencyKey?: string | undefined; readonly traceparent?: string | undefined } = {},
   ): Promise<JobView> {
     const headers = {

@@ -4,12 +4,12 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 import { ApiProblemError } from '@blindfit/client';
-import type { JobView, Manifest, RefreshAnswer, RefreshRequest } from '@blindfit/protocol';
+import type { JobView, TrainingManifest, RefreshAnswer, RefreshRequest } from '@blindfit/protocol';
 import { clientOf, digestOf, jobView, problem, PROBLEM, randomBlob, serve } from './support.ts';
 
 const ID = 'job-0123456789ab';
 // The client passes a manifest on; what is in it is the API's affair.
-const manifest = { format: 'blindfit-job/1', name: 'üñí' } as Manifest;
+const manifest = { format: 'blindfit-job/1', name: 'üñí' } as TrainingManifest;
 
 test('a submission whose answer is lost is repeated with the same key', async (t) => {
   const keys: (string | undefined)[] = [];

@@ -2,7 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import { parseDigest } from '@blindfit/base';
 import { openBlobStore, type BlobStore } from '@blindfit/blobs';
-import { parseJobManifest, type JobManifest } from '@blindfit/protocol';
+import { parseManifest, type Manifest } from '@blindfit/protocol';
 import type { ThreadOptions } from './messages.ts';
 
 /** Manifests are small, but a service lives long. */
@@ -10,7 +10,7 @@ const MAX_MANIFESTS = 32;
 
 export class Manifests {
   readonly #options: Pick<ThreadOptions, 'storeUrl' | 'token'>;
-  readonly #cache = new LRUCache<string, Promise<JobManifest>>({ max: MAX_MANIFESTS });
+  readonly #cache = new LRUCache<string, Promise<Manifest>>({ max: MAX_MANIFESTS });
   #store: Promise<BlobStore> | undefined;
 
   constructor(options: Pick<ThreadOptions, 'storeUrl' | 'token'>) {
@@ -18,7 +18,7 @@ export class Manifests {
   }
 
   /** @throws ContractError; what reading throws. A failure is not remembered. */
-  get(digest: string): Promise<JobManifest> {
+  get(digest: string): Promise<Manifest> {
     const cached = this.#cache.get(digest);
     if (cached !== undefined) return cached;
     const reading = this.#read(digest);
@@ -27,9 +27,9 @@ export class Manifests {
     return reading;
   }
 
-  async #read(digest: string): Promise<JobManifest> {
+  async #read(digest: string): Promise<Manifest> {
     const store = await this.#open();
-    return parseJobManifest(await store.get(parseDigest(digest)));
+    return parseManifest(await store.get(parseDigest(digest)));
   }
 
   /** A store that cannot be opened now is opened with the next task. */

@@ -1,6 +1,6 @@
 /** Messages between the pool and its threads. */
 import type { ResolvedEvaluator } from '@blindfit/he/native';
-import type { JobManifest, TaskPhase, TaskResult } from '@blindfit/protocol';
+import type { Manifest, TaskPhase, TaskResult } from '@blindfit/protocol';
 import type { PredictWork, RunWork } from '@blindfit/training';
 
 /** A step over digests, or setting up the parameters ahead of the first one. */
@@ -36,7 +36,7 @@ export interface RunMessage {
 }
 
 /** The answer to a {@link ManifestQuestion}. */
-export type ManifestAnswer = { readonly manifest: JobManifest } | { readonly error: ThreadError };
+export type ManifestAnswer = { readonly manifest: Manifest } | { readonly error: ThreadError };
 
 export type PoolMessage = RunMessage | ManifestAnswer;
 

@@ -1,7 +1,6 @@
 /** One task in a thread: from its digests to the digests of its results. */
 import { addOperations, noOperations, WireError, type Evaluator } from '@blindfit/he';
-import type { PlannedJob } from '@blindfit/protocol';
-import { runPrediction, runStep, type InputName, type StepIo } from '@blindfit/training';
+import { runPrediction, runStep, type InputName, type StepIo, type PlannedJob } from '@blindfit/training';
 import type { Engine } from './engine.ts';
 import { input } from './inputs.ts';
 import { load } from './intermediate.ts';

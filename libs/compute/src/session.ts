@@ -6,7 +6,8 @@ import { BlobCache, openBlobStore, type BlobStore } from '@blindfit/blobs';
 import { discard, wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
 import { evaluatorName, loadAddon } from '@blindfit/he/native';
 import { loadSeal } from '@blindfit/he/seal';
-import { PlanCache, type JobManifest, type PlannedJob } from '@blindfit/protocol/plan';
+import type { Manifest } from '@blindfit/protocol';
+import { PlanCache, type PlannedJob } from '@blindfit/training';
 import { CIPHERTEXT_BYTES, INPUT_DISK_BYTES } from './budgets.ts';
 import { CiphertextCache } from './ciphertext-cache.ts';
 import type { Engine } from './engine.ts';
@@ -60,7 +61,7 @@ export class Session {
 
   private constructor(
     data: ThreadData,
-    readManifest: (digest: string) => Promise<JobManifest>,
+    readManifest: (digest: string) => Promise<Manifest>,
     store: BlobStore,
     statistics: ThreadStatistics,
   ) {
@@ -75,7 +76,7 @@ export class Session {
   }
 
   /** @param readManifest gets a manifest whose form has been checked */
-  static async open(data: ThreadData, readManifest: (digest: string) => Promise<JobManifest>): Promise<Session> {
+  static async open(data: ThreadData, readManifest: (digest: string) => Promise<Manifest>): Promise<Session> {
     const statistics = noStatistics();
     const origin = await openBlobStore(data.storeUrl, { token: data.token });
     // A directory store is as near as a cache would be, and it verifies what it reads.

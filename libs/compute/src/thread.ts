@@ -1,6 +1,6 @@
 /** Entry of a compute thread, which runs one task at a time. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { JobManifest } from '@blindfit/protocol/plan';
+import type { Manifest } from '@blindfit/protocol';
 import { describeError, isFatal, TaskError } from './errors.ts';
 import type { PoolMessage, RunMessage, ThreadData, ThreadMessage } from './messages.ts';
 import { runWork } from './run-work.ts';
@@ -11,9 +11,9 @@ if (port === null) throw new Error('thread.ts runs in a worker thread only');
 
 let session: Promise<Session> | undefined;
 /** The question of the current task, which waits for the answer. */
-let question: PromiseWithResolvers<JobManifest> | undefined;
+let question: PromiseWithResolvers<Manifest> | undefined;
 
-function askManifest(digest: string): Promise<JobManifest> {
+function askManifest(digest: string): Promise<Manifest> {
   question = Promise.withResolvers();
   send({ asked: digest });
   return question.promise;

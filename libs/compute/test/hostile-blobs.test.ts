@@ -11,8 +11,8 @@ import { zstdCompressSync } from 'node:zlib';
 import { parseDigest } from '@blindfit/base';
 import { Parameters, parseHeader, WIRE_HEADER_BYTES, wrap, type WireFields } from '@blindfit/he';
 import { evaluatorName } from '@blindfit/he/native';
-import { type SealBackend } from '@blindfit/he/seal';
-import type { Manifest } from '@blindfit/protocol';
+import type { SealBackend } from '@blindfit/he/seal';
+import type { TrainingManifest } from '@blindfit/protocol';
 import { TaskError, type Work } from '../src/index.ts';
 import {
   EVALUATORS,
@@ -110,8 +110,13 @@ async function squared(level: number): Promise<Uint8Array> {
   });
 }
 
-async function runWith(change: (blobs: Manifest['blobs']) => Partial<Manifest['blobs']>): Promise<unknown> {
-  const manifest: Manifest = { ...job.manifest, blobs: { ...job.manifest.blobs, ...change(job.manifest.blobs) } };
+async function runWith(
+  change: (blobs: TrainingManifest['blobs']) => Partial<TrainingManifest['blobs']>,
+): Promise<unknown> {
+  const manifest: TrainingManifest = {
+    ...job.manifest,
+    blobs: { ...job.manifest.blobs, ...change(job.manifest.blobs) },
+  };
   return await watched.pool
     .run(firstTask({ plan: job.plan, digest: await putManifest(place, manifest) }))
     .catch((error: unknown) => error);

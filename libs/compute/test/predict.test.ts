@@ -15,8 +15,8 @@ import {
   type Samples,
 } from '@blindfit/owner';
 import { openKeyset } from '@blindfit/owner/node';
-import { canonicalJson, planPrediction, type PredictManifest, type PredictTask } from '@blindfit/protocol';
-import { derivePredictionPlan, predictionSteps, type PredictionPlan } from '@blindfit/training';
+import { canonicalJson, readPredictManifest, type PredictManifest, type PredictTask } from '@blindfit/protocol';
+import { derivePredictionPlan, predictionSteps, type PredictionPlan, predictionPlanOf } from '@blindfit/training';
 import { TaskError } from '../src/index.ts';
 import {
   largestError,
@@ -105,7 +105,7 @@ test(
     using keyset = await openKeyset({ directory: SHARED_KEYS, plan, create: false });
     const samples = samplesOf(plan);
     const { manifest, digest } = await store(place, keyset, plan, samples);
-    assert.deepEqual(planPrediction(JSON.parse(JSON.stringify(manifest))).plan, plan);
+    assert.deepEqual(predictionPlanOf(readPredictManifest(JSON.parse(JSON.stringify(manifest)))).plan, plan);
 
     const scores: string[][] = Array.from({ length: plan.layout.shards }, () => []);
     const task = (pair: number, shards: number[]): PredictTask => ({

@@ -11,7 +11,7 @@ import { addOperations, noOperations, type OperationCounts, type Ring } from '@b
 import { resolveEvaluator, type ResolvedEvaluator } from '@blindfit/he/native';
 import { encryptJob, manifestFor, RefreshSession, stepBound, type TrainingSet, type Keyset } from '@blindfit/owner';
 import { openKeyset } from '@blindfit/owner/node';
-import { canonicalJson, type BackwardTask, type Manifest, type TaskResult } from '@blindfit/protocol';
+import { canonicalJson, type BackwardTask, type TrainingManifest, type TaskResult } from '@blindfit/protocol';
 import {
   bind,
   choosePlan,
@@ -114,7 +114,7 @@ export interface Job extends Disposable {
   readonly keyset: Keyset;
   readonly store: FileBlobStore;
   readonly data: TrainingSet;
-  readonly manifest: Manifest;
+  readonly manifest: TrainingManifest;
   /** Of the stored manifest. */
   readonly digest: Digest;
   /** Weights of the clear twin. */
@@ -149,7 +149,7 @@ export async function makeJob(place: Place, plan: Plan, keys = SHARED_KEYS): Pro
   };
 }
 
-export async function putManifest(place: Place, manifest: Manifest): Promise<Digest> {
+export async function putManifest(place: Place, manifest: TrainingManifest): Promise<Digest> {
   return putBytes(place, new TextEncoder().encode(canonicalJson(manifest)));
 }
 

@@ -1,7 +1,7 @@
 /** Encrypts the training data of a job, ciphertext by ciphertext, so that any amount of it fits in memory. */
 import { digestOf, type Digest } from '@blindfit/base';
 import { wrap } from '@blindfit/he';
-import type { Manifest } from '@blindfit/protocol';
+import type { TrainingManifest } from '@blindfit/protocol';
 import {
   batchOfShard,
   batchRange,
@@ -28,7 +28,7 @@ export interface TrainingSet {
 }
 
 /** The parts of a manifest's blobs that hold data: digests by shard, then by cell or by pair of classes. */
-export type DataBlobs = Pick<Manifest['blobs'], 'features' | 'gradientFeatures' | 'labels'>;
+export type DataBlobs = Pick<TrainingManifest['blobs'], 'features' | 'gradientFeatures' | 'labels'>;
 
 export interface EncryptedBlob {
   readonly name: keyof DataBlobs;

@@ -1,6 +1,6 @@
 import { MissingKeyError, type Parameters } from '@blindfit/he';
-import type { EvaluationKeyBlobs, Manifest, PredictManifest } from '@blindfit/protocol';
-import { type Plan, type PredictionPlan } from '@blindfit/training';
+import type { EvaluationKeyBlobs, TrainingManifest, PredictManifest } from '@blindfit/protocol';
+import type { Plan, PredictionPlan } from '@blindfit/training';
 import type { DataBlobs } from './encrypt-job.ts';
 import type { Keyset } from './keyset.ts';
 
@@ -9,7 +9,7 @@ import type { Keyset } from './keyset.ts';
  * @param name shown in listings, and visible to the server
  * @throws MissingKeyError when the keyset was opened for another plan
  */
-export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?: string): Manifest {
+export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?: string): TrainingManifest {
   const { layout, hyperparameters } = plan;
   return {
     format: 'blindfit-job/1',
@@ -59,7 +59,7 @@ export function predictManifestFor(
   };
 }
 
-function literalOf({ ring, dataBits, specialBits, scaleBits }: Parameters): Manifest['parameters'] {
+function literalOf({ ring, dataBits, specialBits, scaleBits }: Parameters): TrainingManifest['parameters'] {
   return { ring, dataBits: [...dataBits], specialBits, scaleBits };
 }
 

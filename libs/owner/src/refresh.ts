@@ -4,7 +4,7 @@
  */
 import { digestOf, type Digest } from '@blindfit/base';
 import { discard, wrap, type WireFields } from '@blindfit/he';
-import { expectedRefresh, type RefreshRequest } from '@blindfit/protocol';
+import type { RefreshRequest } from '@blindfit/protocol';
 import {
   chainsOf,
   encodeChain,
@@ -17,6 +17,7 @@ import {
   batchSize,
   type Hyperparameters,
   type Plan,
+  expectedRefresh,
 } from '@blindfit/training';
 import { decryptChain } from './decrypt-model.ts';
 import type { TrainingSet } from './encrypt-job.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as he from '@blindfit/he';
-import { ContractError, expectedBlobs, planManifest } from '@blindfit/protocol';
+import { ContractError, readTrainingManifest } from '@blindfit/protocol';
+import { expectedBlobs, trainingPlanOf } from '@blindfit/training';
 import * as training from '@blindfit/training';
 import {
   countBlobs,
@@ -116,7 +117,7 @@ describe('the manifest', () => {
     const manifest = manifestFor(plan, grids, keyset, 'digits');
     assert.equal(manifest.name, 'digits');
     assert.equal('name' in manifestFor(plan, grids, keyset), false);
-    const planned = planManifest(JSON.parse(JSON.stringify(manifest)));
+    const planned = trainingPlanOf(readTrainingManifest(JSON.parse(JSON.stringify(manifest))));
     assert.deepEqual(planned.plan.operations, plan.operations);
     assert.deepEqual(planned.plan.steps, plan.steps);
     const byPlace = new Map(blobs.map((blob) => [blob.place, blob]));
@@ -134,7 +135,10 @@ describe('the manifest', () => {
         });
       }
     }
-    assert.throws(() => planManifest({ ...manifest, blobs: { ...manifest.blobs, labels: [] } }), ContractError);
+    assert.throws(
+      () => trainingPlanOf(readTrainingManifest({ ...manifest, blobs: { ...manifest.blobs, labels: [] } })),
+      ContractError,
+    );
   });
 
   it('needs all rotation keys of the plan', async () => {

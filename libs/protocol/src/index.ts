@@ -1,17 +1,4 @@
 export { ContractError } from './contract-error.ts';
-export {
-  type ExpectedBlob,
-  type JobManifest,
-  type PlannedManifest,
-  type PlannedPrediction,
-  type PlannedJob,
-  planOf,
-  predictionPlanOf,
-  trainingPlanOf,
-  expectedBlobs,
-  expectedRefresh,
-} from './manifest-plan.ts';
-export { PlanCache } from './plan-cache.ts';
 export { checker } from './check.ts';
 export { canonicalJson } from './canonical-json.ts';
 export { DigestSchema, type DigestText } from './digest.ts';
@@ -24,16 +11,15 @@ export {
   EvaluationKeysSchema,
   type EvaluationKeyBlobs,
   TRAIN_FORMAT,
-  ManifestSchema,
-  type Manifest,
+  TrainingManifestSchema,
+  type TrainingManifest,
 } from './manifest.ts';
 export {
+  type Manifest,
   readManifest,
-  readJobManifest,
-  parseJobManifest,
-  planJob,
-  planPrediction,
-  planManifest,
+  readTrainingManifest,
+  readPredictManifest,
+  parseManifest,
 } from './read-manifest.ts';
 export {
   JOB_STATES,

@@ -73,7 +73,7 @@ export type EvaluationKeyBlobs = Static<typeof EvaluationKeysSchema>;
 
 export const TRAIN_FORMAT = 'blindfit-job/1';
 
-export const ManifestSchema = Type.Object(
+export const TrainingManifestSchema = Type.Object(
   {
     format: Type.Literal(TRAIN_FORMAT),
     name: Type.Optional(
@@ -132,4 +132,4 @@ export const ManifestSchema = Type.Object(
   { additionalProperties: false, description: 'A training job' },
 );
 
-export type Manifest = Static<typeof ManifestSchema>;
+export type TrainingManifest = Static<typeof TrainingManifestSchema>;

@@ -4,11 +4,11 @@
  */
 import { Type, type Static } from 'typebox';
 import { JobIdSchema } from './job.ts';
-import { EvaluationKeysSchema, grid, ManifestSchema, whole } from './manifest.ts';
+import { EvaluationKeysSchema, grid, TrainingManifestSchema, whole } from './manifest.ts';
 
 export const PREDICT_FORMAT = 'blindfit-predict/1';
 
-const { name, parameters, shape, block } = ManifestSchema.properties;
+const { name, parameters, shape, block } = TrainingManifestSchema.properties;
 
 export const PredictManifestSchema = Type.Object(
   {

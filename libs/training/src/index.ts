@@ -126,3 +126,13 @@ export {
 } from './program.ts';
 export { type InputName, inputsOf, runPrediction, runStep, type StepIo } from './run-step.ts';
 export { type ClearTraining, trainClear } from './reference/train.ts';
+export {
+  type PlannedTraining,
+  type PlannedPrediction,
+  type PlannedJob,
+  planOf,
+  predictionPlanOf,
+  trainingPlanOf,
+} from './manifest/manifest-plan.ts';
+export { type ExpectedBlob, expectedBlobs, expectedRefresh } from './manifest/expected-blobs.ts';
+export { PlanCache } from './manifest/plan-cache.ts';

@@ -2,10 +2,11 @@ import type { Queue } from 'bullmq';
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import { parseDigest } from '@blindfit/base';
-import { type BlobStore } from '@blindfit/blobs';
-import { parseJobManifest, PlanCache } from '@blindfit/protocol';
+import type { BlobStore } from '@blindfit/blobs';
+import { parseManifest } from '@blindfit/protocol';
 import type { ChainPayload, Connection, JobChanges, JobPayload, JobStore } from '@blindfit/queue';
 import { healthRoutes, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
+import { PlanCache } from '@blindfit/training';
 import { addBearerAuth } from './auth.ts';
 import { addDocs, DOCS_PATH } from './docs.ts';
 import { addApiMetrics } from './metrics.ts';
@@ -95,7 +96,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     changes,
     queue: queues.jobs,
     chains: queues.chains,
-    plans: new PlanCache(async (digest) => parseJobManifest(await store.get(parseDigest(digest))), MAX_PLANS),
+    plans: new PlanCache(async (digest) => parseManifest(await store.get(parseDigest(digest))), MAX_PLANS),
     traffic: metrics.traffic,
     counters: metrics,
     onStream: (delta) => metrics.onStream(delta),

@@ -1,7 +1,8 @@
 import { parseDigest } from '@blindfit/base';
 import { BlobNotFoundError, type BlobStore } from '@blindfit/blobs';
 import { checkHeader, parseHeader, WIRE_HEADER_BYTES, WireError, type Parameters } from '@blindfit/he';
-import { expectedBlobs, type ExpectedBlob, type PlannedJob, type Problem } from '@blindfit/protocol';
+import type { Problem } from '@blindfit/protocol';
+import { expectedBlobs, type ExpectedBlob, type PlannedJob } from '@blindfit/training';
 import { ApiError } from './problems.ts';
 
 /** Files looked into at a time. */

@@ -1,6 +1,6 @@
 import { parseDigest } from '@blindfit/base';
-import { type BlobStore } from '@blindfit/blobs';
-import { readManifest, type PredictManifest } from '@blindfit/protocol';
+import type { BlobStore } from '@blindfit/blobs';
+import { readTrainingManifest, type PredictManifest } from '@blindfit/protocol';
 import type { JobStore } from '@blindfit/queue';
 import { PREDICTION_LEVEL } from '@blindfit/training';
 import { ApiError } from './problems.ts';
@@ -9,7 +9,7 @@ import { ApiError } from './problems.ts';
 export interface PredictionModel {
   /** Packed model ciphertexts, in order. */
   readonly digests: readonly string[];
-  readonly hyperparameters: ReturnType<typeof readManifest>['hyperparameters'];
+  readonly hyperparameters: ReturnType<typeof readTrainingManifest>['hyperparameters'];
 }
 
 const SERVABLE = 'name a job that "blindfit train --servable" submitted, and that has succeeded';
@@ -33,7 +33,9 @@ export async function predictionModel(
       job.state === 'failed' || job.state === 'cancelled' ? SERVABLE : 'wait until it has',
     );
   }
-  const training = readManifest(JSON.parse(Buffer.from(await store.get(parseDigest(job.manifest))).toString('utf8')));
+  const training = readTrainingManifest(
+    JSON.parse(Buffer.from(await store.get(parseDigest(job.manifest))).toString('utf8')),
+  );
   if (training.schedule.modelLevel !== PREDICTION_LEVEL) {
     throw unusable(
       `the model of ${job.id} is at level ${training.schedule.modelLevel}: it has no level left to predict with`,

@@ -3,15 +3,14 @@ import type { BlobStore } from '@blindfit/blobs';
 import {
   checker,
   ContractError,
-  expectedRefresh,
   isFinal,
   RefreshAnswerSchema,
   type JobView,
-  type PlanCache,
   type RefreshAnswer,
 } from '@blindfit/protocol';
 import { addSegment, RUNNING, traceRefresh, type ChainPayload, type JobStore } from '@blindfit/queue';
 import type { Tracing } from '@blindfit/service';
+import { expectedRefresh, type PlanCache } from '@blindfit/training';
 import { checkPlaces } from './check-blobs.ts';
 import type { JobCounters } from './metrics.ts';
 import { ApiError } from './problems.ts';

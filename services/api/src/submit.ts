@@ -1,12 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Queue } from 'bullmq';
 import { digestOf } from '@blindfit/base';
-import { type BlobStore } from '@blindfit/blobs';
+import type { BlobStore } from '@blindfit/blobs';
 import { ParameterError } from '@blindfit/he';
-import { canonicalJson, ContractError, isFinal, planJob, type JobView, type PlannedJob } from '@blindfit/protocol';
+import { canonicalJson, ContractError, isFinal, readManifest, type JobView } from '@blindfit/protocol';
 import { JOB_OPTIONS, type JobPayload, type JobStore, type NewJob } from '@blindfit/queue';
 import { currentTraceparent } from '@blindfit/service';
-import { chainsOf, PlanError } from '@blindfit/training';
+import { chainsOf, PlanError, planOf, type PlannedJob } from '@blindfit/training';
 import { checkBlobs } from './check-blobs.ts';
 import { predictionModel } from './prediction-model.ts';
 import { ApiError } from './problems.ts';
@@ -130,7 +130,7 @@ function jobId(key: string | undefined): string {
 
 function plan(manifest: unknown): PlannedJob {
   try {
-    return planJob(manifest);
+    return planOf(readManifest(manifest));
   } catch (error) {
     // The messages of these say what is allowed.
     if (error instanceof ContractError)

@@ -3,8 +3,9 @@ import { rename, rm, stat, utimes } from 'node:fs/promises';
 import { test, type TestContext } from 'node:test';
 import { Registry } from 'prom-client';
 import { parseDigest, type Digest } from '@blindfit/base';
-import { expectedBlobs, planManifest, type JobView, type Manifest } from '@blindfit/protocol';
+import { readTrainingManifest, type JobView, type TrainingManifest } from '@blindfit/protocol';
 import { createLogger } from '@blindfit/service';
+import { expectedBlobs, trainingPlanOf } from '@blindfit/training';
 import { startCollector, type Collector } from '../src/collector.ts';
 import { addCollectorMetrics } from '../src/metrics.ts';
 import { makeJob, putBlob, startService, type Service } from './service.ts';
@@ -60,7 +61,7 @@ async function setup(
 }
 
 /** Submits a job and gives it a past. */
-async function submitAged(service: Service, manifest: Manifest, ageMs: number): Promise<JobView> {
+async function submitAged(service: Service, manifest: TrainingManifest, ageMs: number): Promise<JobView> {
   const response = await service.submit(manifest);
   assert.equal(response.status, 201);
   const job = (await response.json()) as JobView;
@@ -88,8 +89,8 @@ async function intermediates({ store }: Service, count: number): Promise<Digest[
   return digests;
 }
 
-const inputsOf = (manifest: Manifest): string[] => [
-  ...new Set(expectedBlobs(planManifest(manifest)).map(({ digest }) => digest)),
+const inputsOf = (manifest: TrainingManifest): string[] => [
+  ...new Set(expectedBlobs(trainingPlanOf(readTrainingManifest(manifest))).map(({ digest }) => digest)),
 ];
 
 test('old intermediates of finished jobs go; manifests, inputs, keys, models and iterates stay', async (t) => {

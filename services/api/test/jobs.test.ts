@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { digestOf } from '@blindfit/base';
 import { Parameters, wrap, type WireFields } from '@blindfit/he';
-import type { Manifest } from '@blindfit/protocol';
+import type { TrainingManifest } from '@blindfit/protocol';
 import { asJob, jobOf, problemOf } from './answers.ts';
 import { makeJob, putBlob, startService, storedManifest, TOKEN, type Service } from './service.ts';
 import { randomBlob } from './support.ts';
@@ -92,7 +92,7 @@ test('an idempotency key is 1 to 200 printable characters', async (t) => {
 });
 
 /** A copy of the manifest with one thing changed. */
-function changed(manifest: Manifest, change: (copy: Manifest) => unknown): unknown {
+function changed(manifest: TrainingManifest, change: (copy: TrainingManifest) => unknown): unknown {
   const copy = structuredClone(manifest);
   return change(copy) ?? copy;
 }
@@ -102,7 +102,7 @@ test('a manifest that is not valid is refused with the place and the rule', asyn
   const { manifest, plan } = await makeJob(service.store, { iterations: 2 });
   const [digest = ''] = manifest.blobs.features[0] ?? [];
   const step = String(plan.steps.at(-1));
-  const cases: [string, (copy: Manifest) => unknown, string, RegExp][] = [
+  const cases: [string, (copy: TrainingManifest) => unknown, string, RegExp][] = [
     ['no object', () => 'null', 'INVALID_MANIFEST', /must be object/],
     ['another format', (m) => ({ ...m, format: 'blindfit-job/2' }), 'INVALID_MANIFEST', /\/format/],
     ['an unknown field', (m) => ({ ...m, secretKey: 'x' }), 'INVALID_MANIFEST', /additional/i],

@@ -3,15 +3,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
 import { Parameters, wrap, type WireFields } from '@blindfit/he';
-import {
-  expectedRefresh,
-  type JobView,
-  type Manifest,
-  type RefreshAnswer,
-  type RefreshRequest,
-} from '@blindfit/protocol';
+import type { JobView, TrainingManifest, RefreshAnswer, RefreshRequest } from '@blindfit/protocol';
 import { AWAITING, DONE, type ChainRecord } from '@blindfit/queue';
-import { type Plan } from '@blindfit/training';
+import { type Plan, expectedRefresh } from '@blindfit/training';
 import { jobOf, problemOf } from './answers.ts';
 import { makeJob, putBlob, startService, type Service } from './service.ts';
 import { randomBlob } from './support.ts';
@@ -20,7 +14,7 @@ interface Waiting {
   readonly service: Service;
   readonly plan: Plan;
   readonly id: string;
-  readonly submitted: Manifest;
+  readonly submitted: TrainingManifest;
   /** Its digest. */
   readonly manifest: string;
   /** Of chain 0, after the first iteration. */

@@ -9,7 +9,7 @@ import { Redis } from 'ioredis';
 import { digestOf, parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import { wrap, type WireFields } from '@blindfit/he';
-import { canonicalJson, type Manifest } from '@blindfit/protocol';
+import { canonicalJson, type TrainingManifest } from '@blindfit/protocol';
 import { JobStore, openQueue, type ChainPayload, type JobPayload } from '@blindfit/queue';
 import { startRedis, type RunningRedis } from '@blindfit/redis-server';
 import { createLogger, parseRedisUrl } from '@blindfit/service';
@@ -117,7 +117,7 @@ export async function startService(t: TestContext, options: Partial<StartApiOpti
 
 export interface TestJob {
   plan: Plan;
-  manifest: Manifest;
+  manifest: TrainingManifest;
 }
 
 /** Puts a blob into the store. @returns its digest */
@@ -147,7 +147,7 @@ export async function makeJob(
       ),
     );
   const { layout, hyperparameters } = plan;
-  const manifest: Manifest = {
+  const manifest: TrainingManifest = {
     format: 'blindfit-job/1',
     name: 'a test',
     parameters: { ...plan.parameters.toJSON(), dataBits: [...plan.parameters.dataBits] },
@@ -177,7 +177,7 @@ export async function makeJob(
 /** The manifest as the API must have stored it. */
 export async function storedManifest(
   store: FileBlobStore,
-  manifest: Manifest,
+  manifest: TrainingManifest,
 ): Promise<{ digest: string; text: string }> {
   const digest = digestOf(new TextEncoder().encode(canonicalJson(manifest)));
   return { digest, text: Buffer.from(await store.get(parseDigest(digest))).toString() };

@@ -3,7 +3,7 @@ import { parseDigest } from '@blindfit/base';
 import { openBlobStore } from '@blindfit/blobs';
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he/native';
-import { parseJobManifest, PlanCache } from '@blindfit/protocol';
+import { parseManifest } from '@blindfit/protocol';
 import {
   JobStore,
   LOCKS,
@@ -17,6 +17,7 @@ import {
   type JobPayload,
 } from '@blindfit/queue';
 import { addRedisMemory, openService, type RunningService, type ServiceOptions } from '@blindfit/service';
+import { PlanCache } from '@blindfit/training';
 import { Aggregator } from './aggregator.ts';
 import { runChain } from './chain.ts';
 import { failureOf, watchFailures } from './failures.ts';
@@ -63,7 +64,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   });
   compute.watch(registry, pool, evaluator);
 
-  const plans = new PlanCache(async (digest) => parseJobManifest(await store.get(parseDigest(digest))), MAX_MANIFESTS);
+  const plans = new PlanCache(async (digest) => parseManifest(await store.get(parseDigest(digest))), MAX_MANIFESTS);
   const runJob = async (job: Job<JobPayload>, token: string): Promise<void> => {
     if (job.name === 'finish') return finishTrainingJob(dependencies, job);
     const planned = await plans.get(job.data.manifest);

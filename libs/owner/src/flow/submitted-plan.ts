@@ -1,6 +1,6 @@
 import type { BlindfitClient } from '@blindfit/client';
-import { planManifest, type JobView } from '@blindfit/protocol';
-import type { Plan } from '@blindfit/training';
+import { readTrainingManifest, type JobView } from '@blindfit/protocol';
+import { type Plan, trainingPlanOf } from '@blindfit/training';
 import { OwnerError } from '../errors.ts';
 import type { Ticket } from './ticket.ts';
 
@@ -18,5 +18,5 @@ export async function submittedPlan(
       hint: 'do not trust this server',
     });
   const manifest = new TextDecoder().decode(await client.blob(ticket.manifest));
-  return { job, plan: planManifest(JSON.parse(manifest)).plan };
+  return { job, plan: trainingPlanOf(readTrainingManifest(JSON.parse(manifest))).plan };
 }

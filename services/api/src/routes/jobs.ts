@@ -5,7 +5,7 @@ import {
   isFinal,
   JobStateSchema,
   JobViewSchema,
-  ManifestSchema,
+  TrainingManifestSchema,
   PredictManifestSchema,
   RefreshAnswerSchema,
   type JobView,
@@ -86,7 +86,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
             Type.String({ description: '1 to 200 printable ASCII characters, for example a UUID' }),
           ),
         }),
-        body: Type.Union([ManifestSchema, PredictManifestSchema]),
+        body: Type.Union([TrainingManifestSchema, PredictManifestSchema]),
         response: {
           200: JobViewSchema,
           201: JobViewSchema,

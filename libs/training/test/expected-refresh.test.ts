@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { choosePlan, DEFAULT_HYPERPARAMETERS, type Plan } from '@blindfit/training';
-import { ContractError, expectedRefresh } from '../src/index.ts';
+import { ContractError } from '@blindfit/protocol/contract-error';
+import { choosePlan, DEFAULT_HYPERPARAMETERS, expectedRefresh, type Plan } from '../src/index.ts';
 
 function planOf(iterations: number, refreshEvery: number): Plan {
   const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations };
