@@ -1,8 +1,10 @@
-/** docs/reference/errors.md lists every error code, docs/reference/api.md every route, docs/reference/configuration.md every variable; nothing else. */
+/** The pages errors, api and configuration of docs/reference list all error codes, routes and variables; nothing else. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { required } from '@blindfit/base';
 import { DATASET_ERROR_CODES } from '@blindfit/data';
 import { FEATURE_ERROR_CODES } from '@blindfit/images';
+import { firstGroups } from '@blindfit/testkit';
 import { partsIn } from './generate.ts';
 import { pages, read, sources } from './support.ts';
 
@@ -14,22 +16,16 @@ const CODE_PLACES = [
   /\bcode: '([A-Z][A-Z_]+)'/g,
   /\b(?:problem|refusal)\(\s*(?:\d+,\s*)?'([A-Z][A-Z_]+)'/g,
   /\.code : '([A-Z][A-Z_]+)'/g,
-  /^ {2}([A-Z][A-Z_]+): \{ status: \d+/gm,
+  /^ {2}\['([A-Z][A-Z_]+)', \{ status: \d+/gm,
 ];
 
 function matches(texts: readonly string[], patterns: readonly RegExp[]): string[] {
-  return [
-    ...new Set(
-      texts.flatMap((text) =>
-        patterns.flatMap((pattern) => Array.from(text.matchAll(pattern), (match) => match[1] ?? '')),
-      ),
-    ),
-  ].sort();
+  return [...new Set(texts.flatMap((text) => patterns.flatMap((pattern) => firstGroups(text, pattern))))].sort();
 }
 
 /** First cells of table rows that hold one piece of code. */
 function listed(page: string, pattern: RegExp): string[] {
-  return Array.from(page.matchAll(/^\| `([^`]+)` +\|/gm), (match) => match[1] ?? '')
+  return firstGroups(page, /^\| `([^`]+)` +\|/gm)
     .filter((name) => pattern.test(name))
     .sort();
 }
@@ -42,7 +38,10 @@ it('docs/reference/errors.md lists every error code of the sources, and no other
 
 /** A page from one heading of the second level to the next. */
 function section(page: string, title: string): string {
-  return page.split(/^## /m).find((part) => part.startsWith(`${title}\n`)) ?? '';
+  return required(
+    page.split(/^## /m).find((part) => part.startsWith(`${title}\n`)),
+    title,
+  );
 }
 
 it('docs/reference/errors.md lists every code of bad data and of bad images, and no other', () => {
@@ -55,7 +54,7 @@ it('docs/reference/api.md lists every route, and no other', () => {
   const routes = sources('services/api', 'libs/service').flatMap((path) =>
     Array.from(
       read(path).matchAll(/\bapp\.(get|put|head|post|delete)\(\s*'([^']+)'/g),
-      (match) => `${(match[1] ?? '').toUpperCase()} ${match[2] ?? ''}`,
+      ([, method = '', path = '']) => `${method.toUpperCase()} ${path}`,
     ),
   );
   assert.ok(routes.includes('POST /v1/jobs'), routes.join(', '));
@@ -70,7 +69,8 @@ it('docs/reference/configuration.md has every environment variable of ours that 
     assert.match(page, new RegExp(`\`${name}\``), `docs/reference/configuration.md lacks ${name}`);
 });
 
-it('every environment variable of ours that is named anywhere is declared with a schema, and nothing else is read from the environment past a declaration', () => {
+// Nothing is read from the environment past a declaration.
+it('every environment variable of ours that is named anywhere is declared with a schema', () => {
   const generated = Array.from(partsIn(read('docs/reference/configuration.md')))
     .filter(([name]) => name.endsWith('variables'))
     .map(([, text]) => text);

@@ -8,13 +8,14 @@ import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { InvalidLockError, LockedError, processInfo, takeLock, type LockHolder } from '@blindfit/base/node';
 import { temporaryDirectory, until } from '@blindfit/testkit';
+import { required } from '../src/index.ts';
 
 const CHILD = fileURLToPath(new URL('./lock-child.ts', import.meta.url));
 const own: LockHolder = {
   token: 'other',
   host: hostname(),
   pid: process.pid,
-  started: processInfo(process.pid)?.started ?? '',
+  started: required(processInfo(process.pid), 'this process').started,
 };
 
 async function lockPath(t: TestContext): Promise<string> {

@@ -1,6 +1,7 @@
 /** What every API and every scheduler tells Prometheus about the whole cluster, read from Redis at each scrape. */
 import type { Queue } from 'bullmq';
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { required, valueOf } from '@blindfit/base';
 import { JOB_STATES } from '@blindfit/protocol';
 import type { Connection } from './connection.ts';
 import type { JobCounts } from './job-index.ts';
@@ -44,13 +45,13 @@ export function addClusterMetrics(registry: Registry, sources: ClusterSources): 
     (reading ??= figuresInTime(sources).finally(() => (reading = undefined)));
 
   gauge('blindfit_jobs', 'Jobs by state, since the beginning.', ['state'], ({ jobs }) =>
-    JOB_STATES.map((state) => [{ state }, jobs.byState.get(state) ?? 0]),
+    JOB_STATES.map((state) => [{ state }, valueOf(jobs.byState, state, 'counts of jobs')]),
   );
   gauge(
     'blindfit_jobs_awaiting_refresh',
     'Jobs none of whose chains can go on without their owner.',
     [],
-    ({ jobs }) => [[{}, jobs.byState.get('awaiting-refresh') ?? 0]],
+    ({ jobs }) => [[{}, valueOf(jobs.byState, 'awaiting-refresh', 'counts of jobs')]],
   );
   gauge(
     'blindfit_refresh_oldest_wait_seconds',
@@ -70,7 +71,10 @@ export function addClusterMetrics(registry: Registry, sources: ClusterSources): 
     ['queue', 'state'],
     ({ queues }) =>
       queues.flatMap(({ name, counts }) =>
-        QUEUE_STATES.map((state): Sample => [{ queue: name, state }, counts[state] ?? 0]),
+        QUEUE_STATES.map((state): Sample => [
+          { queue: name, state },
+          required(counts[state], `the count of ${state} entries`),
+        ]),
       ),
   );
   gauge(

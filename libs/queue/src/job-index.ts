@@ -12,7 +12,7 @@ import { endOfScores, stateScore } from './state-scores.ts';
 
 /** Figures over all jobs. */
 export interface JobCounts {
-  /** Only states that some job is in. */
+  /** Of every state. */
   readonly byState: ReadonlyMap<JobState, number>;
   /** Seconds the oldest request for a refresh has waited for its owner; 0 when none does. */
   readonly oldestRefreshWait: number;
@@ -41,9 +41,7 @@ export class JobIndex {
       // The clocks of two machines may disagree.
       return since === undefined ? 0 : Math.max(0, (now - Number(since)) / 1000);
     };
-    const byState = JOB_STATES.map((state, i): [JobState, number] => [state, Number(counts[i])]).filter(
-      ([, count]) => count > 0,
-    );
+    const byState = JOB_STATES.map((state, i): [JobState, number] => [state, Number(counts[i])]);
     return { byState: new Map(byState), oldestRefreshWait: age(awaiting), oldestProgress: age(progress) };
   }
 

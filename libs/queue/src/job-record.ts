@@ -6,7 +6,7 @@ import type { ChainRecord } from './chain-record.ts';
 export type NewJob = Pick<JobView, 'id' | 'manifest' | 'shape' | 'hyperparameters' | 'parameters'> & {
   /** @default train */
   readonly kind?: JobKind;
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Of a prediction: the training job, and its packed model as it was at submission. */
   readonly model?: { readonly job: string; readonly digests: readonly string[] };
   readonly tasksTotal: number;
@@ -14,7 +14,7 @@ export type NewJob = Pick<JobView, 'id' | 'manifest' | 'shape' | 'hyperparameter
   /** Of pairs of classes that advance together; a prediction counts as one. */
   readonly chains: number;
   /** The span of the request that submitted it, where that was traced. */
-  readonly traceparent?: string;
+  readonly traceparent?: string | undefined;
 };
 
 /** One finished task, as progress and timings need it. */

@@ -83,11 +83,6 @@ export class JobStore {
     return ((await this.#redis.hget(this.keys.job(id), 'state')) ?? undefined) as JobState | undefined;
   }
 
-  /** How many jobs are in each state that some are in. */
-  async countByState(): Promise<ReadonlyMap<JobState, number>> {
-    return (await this.index.counts()).byState;
-  }
-
   /** What metrics of a single job are made of. Costs the same however many tasks the job has. */
   async figures(id: string): Promise<JobFigures | undefined> {
     const [fields, totals] = await Promise.all([

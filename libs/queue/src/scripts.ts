@@ -1,4 +1,4 @@
-/** The Lua scripts that change records, as commands of a connection: each is sent once and then called by its digest. */
+/** The Lua scripts that change records, as commands of a connection: sent once, then called by their digests. */
 import { readFileSync } from 'node:fs';
 import { isFinal, JOB_STATES } from '@blindfit/protocol';
 import type { Connection } from './connection.ts';

@@ -12,7 +12,8 @@ export class TaskTotals {
   }
 
   sum(name: string): number {
-    return this.#byName.get(name) ?? 0;
+    const total = this.#byName.get(name);
+    return total === undefined ? 0 : total;
   }
 
   /** The earliest start of a task, in milliseconds since the epoch; undefined when there was no task. */

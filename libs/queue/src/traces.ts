@@ -31,12 +31,12 @@ type Attributes = Readonly<Record<string, string | number>>;
 /** What every span about a piece of a job tells, as far as it is known. */
 export interface Piece {
   readonly job: string;
-  readonly task?: string;
-  readonly kind?: string;
-  readonly iteration?: number;
-  readonly pair?: number;
-  readonly chain?: number;
-  readonly segment?: number;
+  readonly task?: string | undefined;
+  readonly kind?: string | undefined;
+  readonly iteration?: number | undefined;
+  readonly pair?: number | undefined;
+  readonly chain?: number | undefined;
+  readonly segment?: number | undefined;
 }
 
 function attributesOf({ job, task, kind, iteration, pair, chain, segment }: Piece): Attributes {
@@ -97,7 +97,8 @@ export function traceEntry(tracing: Tracing, entry: Job<JobPayload> | Job<ChainP
   const piece: Piece = {
     job: data.job,
     task: id,
-    ...('chain' in data ? { chain: data.chain, segment: data.segment } : {}),
+    chain: 'chain' in data ? data.chain : undefined,
+    segment: 'chain' in data ? data.segment : undefined,
   };
   const title = 'chain' in data ? 'chain' : name === 'finish' ? 'finish' : 'begin';
   const options = {
@@ -144,7 +145,7 @@ export function inTask<T>(tracing: Tracing, entry: Job<unknown>, body: () => Pro
   }
   const { id = '', timestamp, attemptsMade, processedOn = Date.now() } = entry;
   const { kind, iteration, traceparent } = task;
-  const piece = { job: task.job, task: id, kind, iteration, ...('pair' in task ? { pair: task.pair } : {}) };
+  const piece = { job: task.job, task: id, kind, iteration, pair: 'pair' in task ? task.pair : undefined };
   const attributes = { ...attributesOf(piece), 'blindfit.task.attempt': attemptsMade + 1 };
   // A machine whose clock is behind took it before it was added.
   const start = attemptsMade === 0 ? Math.min(timestamp, processedOn) : processedOn;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { required } from '@blindfit/base';
 import type { RefreshAnswer, RefreshRequest } from '@blindfit/protocol';
 import {
   AWAITING,
@@ -15,7 +16,7 @@ import {
   type ChainRecord,
   type JobStore,
 } from '../src/index.ts';
-import { newJob, newStore, redis } from './support.ts';
+import { jobsByState, newJob, newStore, redis } from './support.ts';
 
 const ID = 'job-a';
 
@@ -98,7 +99,7 @@ test('a job awaits its owner when no chain can go on without, and runs again wit
     (await jobs.list(10, ['awaiting-refresh'])).map(({ id }) => id),
     [ID],
   );
-  assert.deepEqual(await jobs.countByState(), new Map([['awaiting-refresh', 1]]));
+  assert.deepEqual(await jobsByState(jobs), { 'awaiting-refresh': 1 });
 
   assert.ok(await jobs.answerRefresh(ID, answerTo(requestOf(1))));
   assert.equal(await state(), 'running 0,2');
@@ -139,7 +140,7 @@ test('only the time in which everything waited counts as waiting', async () => {
     if (segment === 0) from = await waits(() => jobs.setChain(ID, 0, chains[0], awaiting(0, 1)));
   }
   await jobs.succeed(ID, []);
-  const milliseconds = 1000 * ((await jobs.get(ID))?.result?.seconds.refresh ?? -1);
+  const milliseconds = 1000 * required((await jobs.get(ID))?.result, 'the result').seconds.refresh;
   // Clocks differ by the millisecond they count in.
   assert.ok(milliseconds >= least - 4 && milliseconds <= most + 4, `${least} <= ${milliseconds} <= ${most}`);
 });

@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
+import { at } from '@blindfit/base';
 import type { RefreshRequest } from '@blindfit/protocol';
 import { addClusterMetrics, AWAITING, DONE, openQueue, type ChainRecord, type JobStore } from '../src/index.ts';
-import { newJob, newStore, record, redis } from './support.ts';
+import { jobsByState, newJob, newStore, record, redis } from './support.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
 const requestOf = (chain: number, since = new Date()): RefreshRequest => ({
@@ -31,7 +32,7 @@ const answerTo = (chain: number): Parameters<JobStore['answerRefresh']>[1] => ({
 
 test('counts by state follow every change, and the oldest waits those who wait', async () => {
   const jobs = newStore();
-  const counts = async (): Promise<Record<string, number>> => Object.fromEntries((await jobs.index.counts()).byState);
+  const counts = (): Promise<Record<string, number>> => jobsByState(jobs);
   const waits = async (): Promise<[boolean, boolean]> => {
     const { oldestRefreshWait, oldestProgress } = await jobs.index.counts();
     return [oldestRefreshWait > 0, oldestProgress > 0];
@@ -103,7 +104,7 @@ test('records of a version that kept no sets are counted', async () => {
   await jobs.setChain('job-d', 0, undefined, awaiting(0));
   const { states, awaiting: open, progress } = jobs.keys;
   await redis().del(states, open, progress);
-  assert.deepEqual(Object.fromEntries(await jobs.countByState()), {
+  assert.deepEqual(await jobsByState(jobs), {
     queued: 1,
     running: 1,
     'awaiting-refresh': 1,
@@ -169,7 +170,7 @@ test('figures of one job: tasks by kind, refreshes, operations', async () => {
 
 test('a scrape takes as many commands with 1000 jobs as with 10', async () => {
   const jobs = newStore();
-  const prefix = jobs.keys.states.split(':')[0] ?? '';
+  const prefix = at(jobs.keys.states.split(':'), 0, 'parts of a key');
   const queue = openQueue('tasks', redis(), prefix);
   const registry = new Registry();
   addClusterMetrics(registry, { redis: redis(), jobs, queues: { tasks: queue } });

@@ -30,6 +30,12 @@ export const redis = (): Redis => connection;
 /** An empty one. */
 export const newStore = (): JobStore => new JobStore(connection, `{jobs-test-${count++}}`);
 
+/** The number of jobs in each state that some job is in. */
+export async function jobsByState(jobs: JobStore): Promise<Record<string, number>> {
+  const { byState } = await jobs.index.counts();
+  return Object.fromEntries([...byState].filter(([, count]) => count > 0));
+}
+
 export function newJob(id: string, overrides: Partial<NewJob> = {}): NewJob {
   return {
     id,

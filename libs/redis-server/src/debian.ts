@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, rename, rm, symlink, writeFile } from '
 import { tmpdir } from 'node:os';
 import { delimiter, isAbsolute, join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { errnoOf, messageOf } from '@blindfit/base';
+import { at, errnoOf, messageOf } from '@blindfit/base';
 import { isExecutable } from './system.ts';
 
 const run = promisify(execFile);
@@ -33,7 +33,7 @@ export async function extractDebianRedis(
   for (const tool of ['apt-get', 'dpkg']) {
     if (!(await isOnPath(tool, env))) throw new Error(`${tool} was not found: this is no Debian or Ubuntu system`);
   }
-  // Outside the (often private) cache directory, so that apt can download as its own unprivileged user when run by root.
+  // Outside the cache directory, which is often private: run by root, apt downloads as a user of its own.
   const apt = await mkdtemp(join(tmpdir(), 'blindfit-apt-'));
   try {
     await chmod(apt, 0o755);
@@ -174,7 +174,7 @@ async function tool(name: string, args: string[], env: NodeJS.ProcessEnv): Promi
       .slice(0, 6)
       .join(' ');
     const why = killed === true ? `no end after ${APT_TIMEOUT_MS / 1000} s` : said === '' ? messageOf(error) : said;
-    throw new Error(`'${name} ${args[0] ?? ''}' failed: ${why}`, { cause: error });
+    throw new Error(`'${name} ${at(args, 0, 'arguments')}' failed: ${why}`, { cause: error });
   }
 }
 
@@ -186,6 +186,6 @@ async function isOnPath(name: string, env: NodeJS.ProcessEnv): Promise<boolean> 
 }
 
 function firstLine(error: unknown): string {
-  const line = messageOf(error).split('\n')[0] ?? '';
+  const [line = ''] = messageOf(error).split('\n');
   return line.length > 160 ? `${line.slice(0, 157)}...` : line;
 }

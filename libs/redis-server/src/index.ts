@@ -1,8 +1,3 @@
+export { RedisStartError } from './errors.ts';
 export { RedisUnavailableError, resolveRedisBinary, type ResolveRedisOptions } from './resolve.ts';
-export {
-  RedisStartError,
-  startRedis,
-  type RedisConnection,
-  type RunningRedis,
-  type StartRedisOptions,
-} from './start.ts';
+export { startRedis, type RunningRedis, type StartRedisOptions } from './start.ts';

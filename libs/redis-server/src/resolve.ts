@@ -24,7 +24,8 @@ export class RedisUnavailableError extends BlindfitError {
         'Do one of these:\n' +
         '  - set REDIS_URL to a running Redis, e.g. REDIS_URL=redis://127.0.0.1:6379\n' +
         '  - install Redis, e.g. with: apt-get install redis-server\n' +
-        `  - set BLINDFIT_REDIS_SERVER to the path of a redis-server program, version ${MIN_VERSION.join('.')} or newer`,
+        '  - set BLINDFIT_REDIS_SERVER to the path of a redis-server program, ' +
+        `version ${MIN_VERSION.join('.')} or newer`,
     );
     this.tried = tried;
   }
@@ -142,9 +143,9 @@ async function openCache(env: NodeJS.ProcessEnv): Promise<string> {
   const xdg = env['XDG_CACHE_HOME'];
   const home = env['HOME'] ?? homedir();
   const base = xdg !== undefined && isAbsolute(xdg) ? xdg : join(home, '.cache');
-  const uid = process.getuid?.() ?? 0;
+  const uid = process.getuid?.();
   const problems: string[] = [];
-  for (const directory of [join(base, 'blindfit'), join(tmpdir(), `blindfit-cache-${uid}`)]) {
+  for (const directory of [join(base, 'blindfit'), join(tmpdir(), `blindfit-cache-${String(uid)}`)]) {
     try {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       // Programs are run from here: nobody else may be able to put one in.

@@ -139,7 +139,8 @@ test('says what to do when there is nothing to be had', { skip: noApt }, async (
   const env = await bareMachine(directory, 'none');
   await writeFile(
     join(directory, 'apt.conf'),
-    `Dir::Etc::sourcelist "${directory}/sources"; Dir::Etc::sourceparts "/dev/null"; Dir::State::lists "${directory}/lists";`,
+    `Dir::Etc::sourcelist "${directory}/sources"; Dir::Etc::sourceparts "/dev/null"; ` +
+      `Dir::State::lists "${directory}/lists";`,
   );
   await writeFile(join(directory, 'sources'), 'deb http://127.0.0.1:9/debian stable main\n'); // nobody listens there
   await assert.rejects(resolveRedisBinary({ env }), (error) => {

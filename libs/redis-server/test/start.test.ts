@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Queue, QueueEvents, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
+import { required } from '@blindfit/base';
 import { processInfo } from '@blindfit/base/node';
 import {
   resolveRedisBinary,
@@ -68,7 +69,7 @@ test('keeps acknowledged writes over kill -9 of the server', async (t) => {
   });
   process.kill(first.pid, 'SIGKILL');
   assert.match(
-    (await first.exited) ?? '',
+    required(await first.exited, 'the reason'),
     /^Redis was ended by SIGKILL\. The end of its log \(.*redis\.log\):\n.*ready to accept connections/is,
   );
   await first.stop();
@@ -186,7 +187,8 @@ test('a pid file that names somebody else is no reason to stop them', async (t) 
   const bystander = spawn('sleep', ['600']);
   t.after(() => bystander.kill());
   await writeFile(join(dataDir, 'redis.pid'), `${bystander.pid ?? 0}\n`);
-  await writeFile(join(dataDir, 'redis.lock'), JSON.stringify({ pid: bystander.pid, started: '1' })); // the same id, long ago
+  // The same id, long ago.
+  await writeFile(join(dataDir, 'redis.lock'), JSON.stringify({ pid: bystander.pid, started: '1' }));
   const redis = await start(t, dataDir);
   assert.equal(await withClient(redis, (client) => client.ping()), 'PONG');
   assert.equal(bystander.exitCode ?? bystander.signalCode, null);

@@ -5,9 +5,9 @@ import type { Logger } from './logger.ts';
 
 export interface HealthServerOptions extends HealthOptions {
   /** @default '127.0.0.1' */
-  host?: string;
+  host?: string | undefined;
   /** 0 for any free port. @default 0 */
-  port?: number;
+  port?: number | undefined;
   logger: Logger;
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
+import { defined } from '@blindfit/base';
 
 /**
  * What a Redis URL says, as options of ioredis and as BullMQ's `connection`: either `path`, or `host` and `port`.
@@ -35,7 +36,10 @@ const ALLOWED =
  */
 export function parseRedisUrl(url: string): RedisAddress {
   const cluster = /^(rediss?)-cluster:\/\/([^/?#]*)(.*)$/.exec(url);
-  if (cluster !== null) return parseCluster(cluster[1] ?? '', cluster[2] ?? '', cluster[3] ?? '');
+  if (cluster !== null) {
+    const [, scheme = '', authority = '', rest = ''] = cluster;
+    return parseCluster(scheme, authority, rest);
+  }
   const parsed = URL.parse(url);
   if (parsed === null) throw invalid('it is not a valid URL');
   if (parsed.hash !== '') throw invalid("it has a '#' part");
@@ -58,12 +62,8 @@ function parseCluster(scheme: string, authority: string, rest: string): RedisAdd
   const servers = hosts.map((host) => parseRedisUrl(`${scheme}://${authority.slice(0, at + 1)}${host}${rest}`));
   const [{ db, username, password, tls } = {}] = servers;
   if (db !== undefined && db !== 0) throw invalid('a cluster has database 0 only');
-  return {
-    nodes: servers.map(({ host = '', port = 6379 }) => ({ host, port })),
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(tls === undefined ? {} : { tls }),
-  };
+  const nodes = servers.map(({ host = '', port = 6379 }) => ({ host, port }));
+  return defined<RedisAddress>({ nodes, username, password, tls });
 }
 
 /** Certificates are checked, always; `ca` says by whose word when it is not one that Node knows. */
@@ -104,7 +104,7 @@ function parseUnix(url: URL): RedisAddress {
   const query = readQuery(url, ['db', 'username', 'password']);
   return {
     path,
-    ...credentials(query.get('username') ?? '', query.get('password') ?? ''),
+    ...credentials(query.get('username'), query.get('password')),
     ...database(query.get('db')),
   };
 }
@@ -120,9 +120,9 @@ function readQuery(url: URL, allowed: readonly string[]): Map<string, string> {
   return query;
 }
 
-function credentials(username: string, password: string): Pick<RedisAddress, 'username' | 'password'> {
+function credentials(username = '', password = ''): Pick<RedisAddress, 'username' | 'password'> {
   if (username !== '' && password === '') throw invalid('it has a user name without a password');
-  return { ...(username === '' ? {} : { username }), ...(password === '' ? {} : { password }) };
+  return defined({ username: username || undefined, password: password || undefined });
 }
 
 function database(text: string | undefined): Pick<RedisAddress, 'db'> {

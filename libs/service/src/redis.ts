@@ -91,6 +91,11 @@ export async function waitForRedis(redis: RedisConnection, timeoutMs: number): P
   }
 }
 
+/** Whether a command got no answer within the time limit of its connection, for which ioredis has no error class. */
+export function isCommandTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Command timed out';
+}
+
 /** For `/readyz`: rejects with a reason unless Redis answers. */
 export async function checkRedis(redis: RedisConnection): Promise<void> {
   if (redis.status !== 'ready')

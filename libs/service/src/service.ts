@@ -1,36 +1,56 @@
-/** What the services without an HTTP API of their own have in common: how they are set up, watched and stopped. */
+/** The common part of all services: how they are set up, watched and stopped. */
 import { pino } from 'pino';
 import type { Registry } from 'prom-client';
+import { defined } from '@blindfit/base';
 import { startHealthServer, type HealthServer } from './health-server.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { addRedisUp } from './redis-metrics.ts';
 import { parseRedisUrl } from './redis-url.ts';
-import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis, type RedisConnection } from './redis.ts';
+import {
+  checkRedis,
+  checkRedisPolicy,
+  connectRedis,
+  waitForRedis,
+  type ConnectOptions,
+  type RedisConnection,
+} from './redis.ts';
 import type { TracingOptions } from './span-export.ts';
 import { Tracing } from './tracing.ts';
+import { VERSION } from './version.ts';
 
 /** How long a service waits for Redis when it starts. Milliseconds. */
 const REDIS_PATIENCE_MS = 30_000;
 
 export interface ServiceOptions {
+  /** `redis://...`, `rediss://...`, the same with `-cluster`, or `unix:///path`. */
   readonly redisUrl: string;
+  /** Milliseconds to wait for Redis at the start. @default 30000 */
+  readonly redisTimeoutMs?: number | undefined;
+  /** Milliseconds after which a command to Redis fails. @default no limit */
+  readonly commandTimeoutMs?: number | undefined;
+  /** Address to listen on. @default '127.0.0.1' */
+  readonly host?: string | undefined;
+  /** Port of the health and metrics server; 0 for any free port. @default 0 */
+  readonly metricsPort?: number | undefined;
+  /** Least important events that are logged, when no logger is given. @default 'info' */
+  readonly logLevel?: string | undefined;
+  /** @default no tracing */
+  readonly tracing?: TracingOptions | undefined;
+  /** @default one that writes JSON to standard error */
+  readonly logger?: Logger | undefined;
+}
+
+/** Options of the services that compute on ciphertexts. */
+export interface ComputeOptions extends ServiceOptions {
   readonly storeUrl: string;
-  /** For a store behind the API. */
+  /** Bearer token of a store behind the API. */
   readonly token?: string | undefined;
   /** Local copies of blobs, for a store that is not a directory. */
   readonly cacheDir: string;
   readonly cacheBytes: number;
+  /** Prefix of all keys in Redis, with a hash tag. */
   readonly queuePrefix: string;
-  /** Of the health and metrics server. @default '127.0.0.1' */
-  readonly host?: string;
-  /** 0 for any free port. @default 0 */
-  readonly metricsPort?: number;
-  readonly logLevel?: string;
-  /** @default no tracing */
-  readonly tracing?: TracingOptions | undefined;
-  /** @default one that writes JSON to standard error */
-  readonly logger?: Logger;
 }
 
 export interface ServiceBase {
@@ -40,33 +60,41 @@ export interface ServiceBase {
   readonly tracing: Tracing;
   /** Serves health and metrics; call it when the service is ready for work. */
   readonly serveHealth: () => Promise<HealthServer>;
+  /** Sends the last spans and disconnects from Redis. */
+  readonly close: () => Promise<void>;
 }
 
 /**
- * Connects to Redis and makes logger and metrics.
- * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`
+ * Connects to Redis and makes logger, metrics and tracing.
+ * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`; nothing is left open then
  */
 export async function openService(service: string, options: ServiceOptions): Promise<ServiceBase> {
-  const logger =
-    options.logger ?? createLogger({ service, level: options.logLevel ?? 'info', destination: pino.destination(2) });
-  const redis = connectRedis(parseRedisUrl(options.redisUrl), logger);
-  await waitForRedis(redis, REDIS_PATIENCE_MS);
-  await checkRedisPolicy(redis, logger);
-  const registry = createMetrics({ service, version: '0.1.0' });
-  addRedisUp(registry, redis);
-  const { host, metricsPort } = options;
-  return {
+  const { logLevel = 'info', redisTimeoutMs = REDIS_PATIENCE_MS, commandTimeoutMs, host, metricsPort } = options;
+  const { logger = createLogger({ service, level: logLevel, destination: pino.destination(2) }) } = options;
+  const redis = connectRedis(
+    defined<ConnectOptions>({ ...parseRedisUrl(options.redisUrl), commandTimeout: commandTimeoutMs }),
     logger,
-    redis,
-    registry,
-    tracing: await Tracing.open(service, '0.1.0', options.tracing, logger),
-    serveHealth: () =>
-      startHealthServer({
-        ...(host === undefined ? {} : { host }),
-        ...(metricsPort === undefined ? {} : { port: metricsPort }),
-        logger,
-        registry,
-        checks: { redis: () => checkRedis(redis) },
-      }),
-  };
+  );
+  try {
+    await waitForRedis(redis, redisTimeoutMs);
+    await checkRedisPolicy(redis, logger);
+    const tracing = await Tracing.open(service, VERSION, options.tracing, logger);
+    const registry = createMetrics({ service, version: VERSION });
+    addRedisUp(registry, redis);
+    return {
+      logger,
+      redis,
+      registry,
+      tracing,
+      serveHealth: () =>
+        startHealthServer({ host, port: metricsPort, logger, registry, checks: { redis: () => checkRedis(redis) } }),
+      close: async () => {
+        await tracing.close();
+        redis.disconnect();
+      },
+    };
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
 }

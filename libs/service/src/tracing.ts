@@ -3,6 +3,7 @@
  * it was given.
  */
 import { context, SpanKind, SpanStatusCode, trace, type Attributes, type Link, type Span } from '@opentelemetry/api';
+import { defined } from '@blindfit/base';
 import type { Logger } from './logger.ts';
 import type { SpanExport, TracingOptions } from './span-export.ts';
 import { contextOf, parseTraceparent } from './trace-context.ts';
@@ -71,13 +72,13 @@ export class Tracing {
       return other === undefined ? [] : [{ context: other }];
     });
     this.#target.nextSpanId(parseTraceparent(self)?.spanId);
-    const options = {
+    const options = defined({
       kind: KINDS[kind],
       attributes,
       links: linked,
-      ...(start === undefined ? {} : { startTime: start }),
-      ...(above === undefined ? { root: true } : {}),
-    };
+      startTime: start,
+      root: above === undefined,
+    });
     return above === undefined
       ? this.#target.tracer.startSpan(name, options)
       : this.#target.tracer.startSpan(name, options, contextOf(above));

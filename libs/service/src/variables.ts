@@ -1,13 +1,19 @@
 import { availableParallelism, homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { Type, type TInteger } from 'typebox';
+import { valueOf } from '@blindfit/base';
 import { variable, type Environment, type Variable } from './config.ts';
 import { availableMemory } from './memory.ts';
 import { parseRedisUrl } from './redis-url.ts';
 
 const MIB = 2 ** 20;
 const MIN_RETENTION_MS = 60_000;
-const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const UNIT_MS: ReadonlyMap<string, number> = new Map([
+  ['s', 1000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+]);
 const EVALUATORS = ['auto', 'native', 'seal'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -207,7 +213,7 @@ function megabytes(spec: {
 
 /** Milliseconds of a value that `variables.retention` allows; `off` is `Infinity`. */
 export function retentionMs(text: string): number {
-  return text === 'off' ? Infinity : Number(text.slice(0, -1)) * (UNIT_MS[text.slice(-1)] ?? NaN);
+  return text === 'off' ? Infinity : Number(text.slice(0, -1)) * valueOf(UNIT_MS, text.slice(-1), 'units of time');
 }
 
 function defaultCacheDirectory(env: Environment): string {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Type } from 'typebox';
+import { at } from '@blindfit/base';
 import {
   ConfigError,
   describeVariables,
@@ -70,7 +71,7 @@ test('REDIS_URL stands in for BLINDFIT_REDIS_URL', () => {
   const table = { url: variables.redisUrl };
   assert.equal(readConfig(table, { REDIS_URL: 'redis://a' }).url, 'redis://a');
   assert.equal(readConfig(table, { REDIS_URL: 'redis://a', BLINDFIT_REDIS_URL: 'redis://b' }).url, 'redis://b');
-  assert.match(problemsOf(table, { REDIS_URL: 'http://a' })[0] ?? '', /^REDIS_URL: /);
+  assert.match(at(problemsOf(table, { REDIS_URL: 'http://a' }), 0, 'problems'), /^REDIS_URL: /);
 });
 
 test('every problem is listed at once, with what is allowed', () => {
@@ -82,12 +83,18 @@ test('every problem is listed at once, with what is allowed', () => {
   });
   assert.equal(problems.length, 4);
   assert.match(
-    problems[0] ?? '',
+    at(problems, 0, 'problems'),
     /^BLINDFIT_REDIS_URL \(or REDIS_URL\) is not set: redis server .*; allowed: redis:\/\//,
   );
-  assert.match(problems[1] ?? '', /^BLINDFIT_STORE: "\/var\/lib\/blobs" is not allowed; allowed: file:\/\/\/absolute/);
-  assert.match(problems[2] ?? '', /^BLINDFIT_PORT: "70000" is not allowed; allowed: an integer from 0 .* to 65535$/);
-  assert.match(problems[3] ?? '', /^BLINDFIT_LOG_LEVEL: "loud" is not allowed; allowed: trace, debug/);
+  assert.match(
+    at(problems, 1, 'problems'),
+    /^BLINDFIT_STORE: "\/var\/lib\/blobs" is not allowed; allowed: file:\/\/\/absolute/,
+  );
+  assert.match(
+    at(problems, 2, 'problems'),
+    /^BLINDFIT_PORT: "70000" is not allowed; allowed: an integer from 0 .* to 65535$/,
+  );
+  assert.match(at(problems, 3, 'problems'), /^BLINDFIT_LOG_LEVEL: "loud" is not allowed; allowed: trace, debug/);
 });
 
 test('numbers are taken literally', () => {

@@ -57,7 +57,7 @@ test('metrics are those of the registry, with build info and process metrics', a
   const { url, registry } = await serve(t, {});
   new Counter({ name: 'blindfit_things_total', help: 'Things.', registers: [registry] }).inc(7);
   const response = await fetch(`${url}/metrics`);
-  assert.match(response.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+  assert.match(String(response.headers.get('content-type')), /^text\/plain; version=0\.0\.4/);
   const text = await response.text();
   assert.match(text, /^blindfit_build_info\{service="worker",version="1\.2\.3"\} 1$/m);
   assert.match(text, /^blindfit_things_total 7$/m);

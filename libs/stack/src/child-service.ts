@@ -53,7 +53,8 @@ export class ChildService {
 
   /** Process id; 0 while there is none. */
   get pid(): number {
-    return this.alive ? (this.#child?.pid ?? 0) : 0;
+    const { pid = 0 } = this.#child ?? { pid: 0 };
+    return this.alive ? pid : 0;
   }
 
   /** Base URL of its HTTP server, the same over restarts. */

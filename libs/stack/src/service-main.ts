@@ -1,4 +1,4 @@
-/** The entry of a child process: one service with its settings from the environment, e.g. `node service-main.ts worker`. */
+/** The entry of a child process: one service with its settings from the environment, as in `service-main.ts worker`. */
 import { BlindfitError, messageOf, required, valueOf } from '@blindfit/base';
 import { runService } from '@blindfit/service';
 import { ConfigError, readConfig, type ServiceDefinition } from '@blindfit/service/settings';

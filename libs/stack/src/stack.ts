@@ -31,7 +31,10 @@ export interface StackOptions {
   storeUrl?: string;
   /** Told in one line each what takes time or is out of the ordinary; never a token or a URL with a password. */
   log: (line: string) => void;
-  /** Told when a service, or Redis, ends by itself after the start, with the reason and the end of its log. Nothing is restarted unasked. */
+  /**
+   * Called when a service, or Redis, ends by itself after the start, with the reason and the end of its log. The stack
+   * restarts nothing by itself.
+   */
   onExit?: (name: string, reason: string) => void;
   /** Gives the start up. */
   signal?: AbortSignal;
@@ -47,7 +50,7 @@ export interface StackProcess {
   readonly logFile: string;
   /** Ends it in good order if it runs, starts it and waits until it is ready. @throws StackError */
   restart(): Promise<void>;
-  /** Sends a signal; resolves when it has ended, or at once if the signal is none that ends it. @param signal @default SIGKILL */
+  /** Sends a signal and waits for the end of the process if the signal ends it. @param signal @default SIGKILL */
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
 
@@ -62,7 +65,7 @@ export interface RunningStack {
   /** What computes on ciphertexts, and why, for people. */
   readonly evaluator: string;
   readonly processes: readonly StackProcess[];
-  /** Stops workers, schedulers, API and Redis, in this order, each in good order or else by force. May be called repeatedly. */
+  /** Stops workers, schedulers, API and Redis in this order, by force where needed. May be called repeatedly. */
   stop(): Promise<void>;
 }
 
@@ -86,7 +89,8 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
   const evaluator = await resolveEvaluator(readConfig({ evaluator: variables.evaluator }).evaluator, { quiet: false });
   if (evaluator.kind === 'seal')
     log(
-      `Computing on ${evaluatorName(evaluator)}: ${evaluator.why}. The native evaluator gives the same results some ten times faster`,
+      `Computing on ${evaluatorName(evaluator)}: ${evaluator.why}. ` +
+        'The native evaluator gives the same results some ten times faster',
     );
   signal?.throwIfAborted();
 

@@ -3,4 +3,5 @@ export { filesUnder, temporaryDirectory, type TemporaryDirectory } from './direc
 export { freePort } from './free-port.ts';
 export { processesOf, runs, withoutSettings } from './processes.ts';
 export { randomIntegers, randomReals, randomVector, signedReals } from './random.ts';
+export { firstGroups } from './text.ts';
 export { until, type UntilOptions } from './until.ts';

@@ -5,7 +5,7 @@ import { parseDigest } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { parseManifest } from '@blindfit/protocol';
 import type { ChainPayload, Connection, JobChanges, JobPayload, JobStore } from '@blindfit/queue';
-import { healthRoutes, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
+import { healthRoutes, VERSION, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
 import { PlanCache } from '@blindfit/training';
 import { addBearerAuth } from './auth.ts';
 import { addDocs, DOCS_PATH } from './docs.ts';
@@ -22,7 +22,7 @@ export const BOARD_PATH = '/admin/queues';
 /** Of jobs whose refreshes are being answered. */
 const MAX_PLANS = 32;
 
-/** What the API stands on. Whoever made these closes them, after the app. */
+/** What the API stands on. The caller closes it, after the app. */
 export interface ApiDependencies {
   redis: Connection;
   jobs: JobStore;
@@ -34,18 +34,17 @@ export interface ApiDependencies {
   registry: Registry;
   tracing: Tracing;
   logger: Logger;
-  version: string;
   token: string;
   /** Of the operators' page of queues; without one there is no such page. */
-  operatorToken?: string;
+  operatorToken?: string | undefined;
   /** Largest blob accepted, in bytes. */
   maxBlobBytes: number;
   /** Compute threads to plan jobs for even while fewer are there. @default 0 */
-  planThreads?: number;
+  planThreads?: number | undefined;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
-  maxManifestBytes?: number;
+  maxManifestBytes?: number | undefined;
   /** Milliseconds between heartbeats of event streams. @default 15000 */
-  heartbeatMs?: number;
+  heartbeatMs?: number | undefined;
 }
 
 /** The API as a Fastify instance that is not listening yet. */
@@ -80,11 +79,11 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   addBearerAuth(app, {
     token: deps.token,
     basicBelow: DOCS_PATH,
-    ...(operatorToken === undefined ? {} : { operators: { below: BOARD_PATH, token: operatorToken } }),
+    operators: operatorToken === undefined ? undefined : { below: BOARD_PATH, token: operatorToken },
   });
   // Behind the token: what a stranger sends shall not begin a trace.
   traceRequests(app, tracing);
-  await addDocs(app, deps.version);
+  await addDocs(app, VERSION);
   await app.register(healthRoutes, { checks: deps.checks, registry });
   await app.register(jobMetricsRoutes, { redis, jobs });
   await app.register(blobRoutes, { store, maxBytes: deps.maxBlobBytes, traffic: metrics.traffic });
@@ -100,9 +99,9 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     traffic: metrics.traffic,
     counters: metrics,
     onStream: (delta) => metrics.onStream(delta),
-    planThreads: deps.planThreads ?? 0,
-    ...(deps.maxManifestBytes === undefined ? {} : { maxManifestBytes: deps.maxManifestBytes }),
-    ...(deps.heartbeatMs === undefined ? {} : { heartbeatMs: deps.heartbeatMs }),
+    planThreads: deps.planThreads,
+    maxManifestBytes: deps.maxManifestBytes,
+    heartbeatMs: deps.heartbeatMs,
   });
   if (operatorToken !== undefined) {
     // With all that it loads, for those only who want it.

@@ -13,7 +13,7 @@ export interface BearerAuthOptions {
    */
   basicBelow?: string;
   /** Path below which another token is asked for, and only that: the operators', as bearer or with HTTP Basic. */
-  operators?: { readonly below: string; readonly token: string };
+  operators?: { readonly below: string; readonly token: string } | undefined;
 }
 
 /**

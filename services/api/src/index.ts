@@ -1,2 +1,1 @@
-export { buildApi, type ApiDependencies } from './app.ts';
-export { startApi, type RunningApi, type StartApiOptions } from './start.ts';
+export { startApi, type StartApiOptions } from './start.ts';

@@ -27,7 +27,7 @@ export interface JobEventsOptions {
   /** When aborted, the stream ends without an `end` event: the client shall connect again, to another instance. */
   closing: AbortSignal;
   /** Milliseconds between heartbeats. @default 15000 */
-  heartbeatMs?: number;
+  heartbeatMs?: number | undefined;
 }
 
 /**

@@ -1,32 +1,33 @@
 import type { IncomingMessage } from 'node:http';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { BlindfitError, messageOf } from '@blindfit/base';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { BlindfitError, defined, messageOf } from '@blindfit/base';
 import { ProblemSchema, type Problem } from '@blindfit/protocol';
+import { isCommandTimeout } from '@blindfit/service';
 
 export { ProblemSchema, type Problem };
 
-/** After an early answer, how long a client may go on sending a body nobody wants. Milliseconds. */
+/** How long a client may go on sending a body after an early answer. Milliseconds. */
 const LINGER_MS = 5_000;
 
-/** Codes of errors that come from below the API, with the status they mean to a client. */
-const CATALOGUE: Readonly<Record<string, { status: number; title: string }>> = {
-  INVALID_DIGEST: { status: 400, title: 'Not a blob digest' },
-  BLOB_SIZE_MISMATCH: { status: 400, title: 'Blob has another size than announced' },
-  BLOB_NOT_FOUND: { status: 404, title: 'No such blob' },
-  BLOB_TOO_LARGE: { status: 413, title: 'Blob is too large' },
-  DIGEST_MISMATCH: { status: 422, title: 'Blob does not match its digest' },
-  BLOB_CORRUPT: { status: 500, title: 'Stored blob is damaged' },
-  STORE_UNAVAILABLE: { status: 503, title: 'Blob store is unavailable' },
-  REDIS_UNAVAILABLE: { status: 503, title: 'Redis is unavailable' },
-  STORAGE_FULL: { status: 507, title: 'Blob store is full' },
-};
+/** Codes of errors from below the API, with the HTTP status of their answers. */
+const CATALOGUE: ReadonlyMap<string, { readonly status: number; readonly title: string }> = new Map([
+  ['INVALID_DIGEST', { status: 400, title: 'Not a blob digest' }],
+  ['BLOB_SIZE_MISMATCH', { status: 400, title: 'Blob has another size than announced' }],
+  ['BLOB_NOT_FOUND', { status: 404, title: 'No such blob' }],
+  ['BLOB_TOO_LARGE', { status: 413, title: 'Blob is too large' }],
+  ['DIGEST_MISMATCH', { status: 422, title: 'Blob does not match its digest' }],
+  ['BLOB_CORRUPT', { status: 500, title: 'Stored blob is damaged' }],
+  ['STORE_UNAVAILABLE', { status: 503, title: 'Blob store is unavailable' }],
+  ['REDIS_UNAVAILABLE', { status: 503, title: 'Redis is unavailable' }],
+  ['STORAGE_FULL', { status: 507, title: 'Blob store is full' }],
+]);
 
-/** Titles for requests that Fastify itself turns away. */
-const CLIENT_ERRORS: Readonly<Record<number, { code: string; title: string }>> = {
-  404: { code: 'NOT_FOUND', title: 'No such route' },
-  413: { code: 'BODY_TOO_LARGE', title: 'Request body is too large' },
-  415: { code: 'UNSUPPORTED_MEDIA_TYPE', title: 'Unsupported media type' },
-};
+/** Titles of requests that Fastify itself refuses. */
+const CLIENT_ERRORS: ReadonlyMap<number, { readonly code: string; readonly title: string }> = new Map([
+  [404, { code: 'NOT_FOUND', title: 'No such route' }],
+  [413, { code: 'BODY_TOO_LARGE', title: 'Request body is too large' }],
+  [415, { code: 'UNSUPPORTED_MEDIA_TYPE', title: 'Unsupported media type' }],
+]);
 
 /** An error that a route reports on purpose. */
 export class ApiError extends BlindfitError {
@@ -34,26 +35,24 @@ export class ApiError extends BlindfitError {
   readonly status: number;
   readonly title: string;
   /** The blobs of a manifest that it is about. */
-  readonly blobs?: Problem['blobs'];
+  readonly blobs: Problem['blobs'] | undefined;
 
   constructor(status: number, code: string, title: string, detail: string, hint?: string, blobs?: Problem['blobs']) {
-    super(code, detail, hint === undefined ? {} : { hint });
+    super(code, detail, { hint });
     this.status = status;
     this.title = title;
-    if (blobs !== undefined) this.blobs = blobs;
+    this.blobs = blobs;
   }
 }
 
-/** What a client is told about an error. Of errors nobody foresaw, only that there was one. */
+/** What a client is told about an error: of one that nothing foresaw, only that there was one. */
 export function problemOf(error: unknown): Problem {
-  if (error instanceof ApiError) {
-    return {
-      ...problem(error.status, error.code, error.title, error.message, error.hint),
-      ...(error.blobs === undefined ? {} : { blobs: error.blobs }),
-    };
-  }
-  // ioredis has no error class for it.
-  if (error instanceof Error && error.message === 'Command timed out') {
+  if (error instanceof ApiError)
+    return problem(error.status, error.code, error.title, error.message, error.hint, error.blobs);
+  if (error instanceof BlindfitError) {
+    const entry = CATALOGUE.get(error.code);
+    if (entry !== undefined) return problem(entry.status, error.code, entry.title, error.message, error.hint);
+  } else if (isCommandTimeout(error)) {
     return problem(
       503,
       'REDIS_UNAVAILABLE',
@@ -61,30 +60,13 @@ export function problemOf(error: unknown): Problem {
       'Redis did not answer in time',
       'try again; submissions with an Idempotency-Key are safe to repeat',
     );
-  }
-  const fields = (error instanceof Error ? error : {}) as {
-    code?: unknown;
-    hint?: unknown;
-    statusCode?: unknown;
-    validation?: unknown;
-  };
-  const code = typeof fields.code === 'string' ? fields.code : '';
-  const known = Object.hasOwn(CATALOGUE, code) ? CATALOGUE[code] : undefined;
-  if (known !== undefined)
-    return problem(
-      known.status,
-      code,
-      known.title,
-      messageOf(error),
-      typeof fields.hint === 'string' ? fields.hint : undefined,
-    );
-  if (fields.validation !== undefined) return problem(400, 'INVALID_REQUEST', 'Invalid request', messageOf(error));
-  if (typeof fields.statusCode === 'number' && fields.statusCode >= 400 && fields.statusCode < 500) {
-    const { code: general, title } = CLIENT_ERRORS[fields.statusCode] ?? {
-      code: 'INVALID_REQUEST',
-      title: 'Invalid request',
-    };
-    return problem(fields.statusCode, general, title, messageOf(error));
+  } else if (error instanceof Error) {
+    const { statusCode: status, validation } = error as Partial<FastifyError>;
+    if (validation !== undefined) return problem(400, 'INVALID_REQUEST', 'Invalid request', error.message);
+    if (status !== undefined && status >= 400 && status < 500) {
+      const { code, title } = CLIENT_ERRORS.get(status) ?? { code: 'INVALID_REQUEST', title: 'Invalid request' };
+      return problem(status, code, title, error.message);
+    }
   }
   return problem(
     500,
@@ -95,9 +77,16 @@ export function problemOf(error: unknown): Problem {
   );
 }
 
-function problem(status: number, code: string, title: string, detail: string, hint?: string): Problem {
+function problem(
+  status: number,
+  code: string,
+  title: string,
+  detail: string,
+  hint?: string,
+  blobs?: Problem['blobs'],
+): Problem {
   const type = `urn:blindfit:problem:${code.toLowerCase().replaceAll('_', '-')}`;
-  return { type, title, status, code, detail, ...(hint === undefined ? {} : { hint }) };
+  return defined<Problem>({ type, title, status, code, detail, hint, blobs });
 }
 
 /** Fastify error handler: logs (5xx as errors, 4xx as information) and answers with a problem. */

@@ -54,12 +54,12 @@ export async function submitJob(
     const { name, shape } = planned.manifest;
     created = await jobs.create({
       id,
-      ...(name === undefined ? {} : { name }),
+      name,
       manifest: digest,
       shape,
       parameters: planned.plan.parameters.name,
       ...facts,
-      ...(traceparent === undefined ? {} : { traceparent }),
+      traceparent,
     });
     job = await jobs.get(id);
     if (job === undefined) throw new Error(`the record of ${id} is gone right after its creation`);

@@ -39,10 +39,8 @@ export function traceRequests(app: FastifyInstance, tracing: Tracing): void {
     if (span !== undefined) {
       const { statusCode } = reply;
       const job = jobOf(request, reply);
-      span.setAttributes({
-        'http.response.status_code': statusCode,
-        ...(job === undefined ? {} : { 'blindfit.job.id': job }),
-      });
+      span.setAttribute('http.response.status_code', statusCode);
+      if (job !== undefined) span.setAttribute('blindfit.job.id', job);
       tracing.end(span, statusCode >= 500 ? String(statusCode) : undefined);
     }
     done();

@@ -13,7 +13,7 @@ export async function jobOf(response: Response, status = 200): Promise<JobView> 
 export async function problemOf(response: Response, status: number, code: string): Promise<Problem> {
   const text = await response.text();
   assert.equal(response.status, status, text);
-  assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
+  assert.match(String(response.headers.get('content-type')), /^application\/problem\+json/);
   const problem = JSON.parse(text) as Problem;
   assert.equal(problem.code, code, text);
   return problem;

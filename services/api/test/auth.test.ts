@@ -30,7 +30,7 @@ test('probes are open, everything else asks for the token', async (t) => {
   for (const path of ['/metrics', '/v1/things', '/nowhere', '/healthz/', '/healthz/../v1/things', '//healthz']) {
     const response = await fetch(url + path);
     assert.equal(response.status, 401, path);
-    assert.match(response.headers.get('www-authenticate') ?? '', /^Bearer /);
+    assert.match(String(response.headers.get('www-authenticate')), /^Bearer /);
     assert.equal(((await response.json()) as { code: string }).code, 'UNAUTHORIZED');
   }
   for (const path of ['/metrics', '/v1/things'])
@@ -68,7 +68,7 @@ test('errors on purpose, mistakes of the client, unknown routes and bugs are all
   const url = await serve(t);
   const ask = async (path: string, init: RequestInit = {}): Promise<Record<string, unknown>> => {
     const response = await fetch(url + path, { ...init, headers: { ...bearer, 'content-type': 'application/json' } });
-    assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
+    assert.match(String(response.headers.get('content-type')), /^application\/problem\+json/);
     const body = (await response.json()) as Record<string, unknown>;
     assert.equal(body['status'], response.status);
     return body;

@@ -187,7 +187,7 @@ test('digests at the borders of the chunks of a large manifest are found', async
     '{"of a future kind":"',
   );
   const large = await putBlob(service.store, Buffer.from(`${body}"}`, 'latin1'));
-  const record = JSON.parse((await service.redis.hget(service.jobs.keys.job(job.id), 'job')) ?? '') as JobView;
+  const record = JSON.parse(String(await service.redis.hget(service.jobs.keys.job(job.id), 'job'))) as JobView;
   await service.redis.hset(service.jobs.keys.job(job.id), 'job', JSON.stringify({ ...record, manifest: large }));
   await age(service, await all(service), 2 * DAY);
   await collector.collect();

@@ -75,7 +75,7 @@ test('the documentation opens with the token, in browsers as a password; nothing
   const { url } = await startService(t);
   const stranger = await fetch(`${url}/docs`);
   assert.equal(stranger.status, 401);
-  assert.match(stranger.headers.get('www-authenticate') ?? '', /Basic realm=/);
+  assert.match(String(stranger.headers.get('www-authenticate')), /Basic realm=/);
   for (const path of [
     '/docs',
     '/docs/json',
@@ -100,6 +100,6 @@ test('the documentation opens with the token, in browsers as a password; nothing
   for (const path of ['/v1/jobs', '/metrics', '/docsx', '/v1/docs/']) {
     const refused = await fetch(url + path, { headers: basic('anybody', TOKEN) });
     assert.equal(refused.status, 401, path);
-    assert.doesNotMatch(refused.headers.get('www-authenticate') ?? '', /Basic/);
+    assert.doesNotMatch(String(refused.headers.get('www-authenticate')), /Basic/);
   }
 });

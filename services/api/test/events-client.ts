@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { valueOf } from '@blindfit/base';
 import type { JobView } from '@blindfit/protocol';
 import { BEARER } from './service.ts';
 
@@ -74,9 +75,9 @@ async function* parse(response: Response): AsyncGenerator<ServerEvent> {
       if (fields.has('')) yield { name: 'heartbeat', id: 0, data: {} as JobView };
       else
         yield {
-          name: fields.get('event') ?? '',
+          name: valueOf(fields, 'event', 'fields'),
           id: Number(fields.get('id')),
-          data: JSON.parse(fields.get('data') ?? '') as JobView,
+          data: JSON.parse(valueOf(fields, 'data', 'fields')) as JobView,
         };
     }
   }

@@ -34,14 +34,14 @@ const operations = { rotations: 10, relinearisations: 1, multiplications: 2, pla
 async function targets(service: Service): Promise<TargetGroup[]> {
   const response = await service.call('/metrics/jobs');
   assert.equal(response.status, 200);
-  assert.match(response.headers.get('content-type') ?? '', /^application\/json/);
+  assert.match(String(response.headers.get('content-type')), /^application\/json/);
   return (await response.json()) as TargetGroup[];
 }
 
 async function scrape(service: Service, id: string): Promise<(name: string) => number | undefined> {
   const response = await service.call(`/metrics/jobs/${id}`);
   assert.equal(response.status, 200);
-  assert.match(response.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+  assert.match(String(response.headers.get('content-type')), /^text\/plain; version=0\.0\.4/);
   const text = await response.text();
   assert.doesNotMatch(text, new RegExp(`${id}|${DIGEST}|${TOKEN}`), 'which job it is is a label of the target');
   return (name) => {
@@ -92,7 +92,7 @@ test('the metrics of a job follow it to its end', async (t) => {
     ],
     [0, undefined, undefined],
   );
-  assert.ok(Math.abs((queued('blindfit_job_submitted_timestamp_seconds') ?? 0) - Date.now() / 1000) < 60);
+  assert.ok(Math.abs(Number(queued('blindfit_job_submitted_timestamp_seconds')) - Date.now() / 1000) < 60);
 
   await jobs.start('job-a');
   await jobs.setPhase('job-a', 'training');
@@ -139,7 +139,7 @@ test('the metrics of a job follow it to its end', async (t) => {
     [2, 3.5, 2.5],
   );
   assert.equal(waiting('blindfit_job_operations_total{operation="rotations"}'), 20);
-  const awaited = waiting('blindfit_job_awaiting_refresh_seconds') ?? 0;
+  const awaited = Number(waiting('blindfit_job_awaiting_refresh_seconds'));
   assert.ok(awaited >= 30 && awaited < 90, String(awaited));
 
   await jobs.answerRefresh('job-a', { id: REQUEST.id, weights: DIGEST, momentum: DIGEST });
@@ -154,10 +154,10 @@ test('the metrics of a job follow it to its end', async (t) => {
     ],
     [1, 1, 1, 0],
   );
-  assert.ok((failed('blindfit_job_refresh_wait_seconds_total') ?? -1) >= 0);
+  assert.ok(Number(failed('blindfit_job_refresh_wait_seconds_total')) >= 0);
   assert.ok(
-    (failed('blindfit_job_ended_timestamp_seconds') ?? 0) >=
-      (failed('blindfit_job_submitted_timestamp_seconds') ?? Infinity),
+    Number(failed('blindfit_job_ended_timestamp_seconds')) >=
+      Number(failed('blindfit_job_submitted_timestamp_seconds')),
   );
 });
 

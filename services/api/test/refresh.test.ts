@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
+import { defined } from '@blindfit/base';
 import { Parameters, wrap, type WireFields } from '@blindfit/he';
 import type { JobView, TrainingManifest, RefreshAnswer, RefreshRequest } from '@blindfit/protocol';
 import { AWAITING, DONE, type ChainRecord } from '@blindfit/queue';
@@ -55,14 +56,15 @@ async function reachRefresh({ jobs }: Service, id: string, chain: number, iterat
   };
   const seen = (await jobs.chains(id))[chain];
   const { fresh, answer } = seen ?? {};
-  const next: ChainRecord = {
+  const next = defined<ChainRecord>({
     phase: AWAITING,
     segment: iteration - 1,
     history: [],
     request,
-    ...(fresh === undefined ? {} : { fresh }),
-    ...(answer === undefined ? {} : { answer }),
-  };
+    weights: undefined,
+    fresh,
+    answer,
+  });
   assert.equal(await jobs.setChain(id, chain, seen, next), true);
   return request;
 }

@@ -6,13 +6,13 @@ import { after, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { digestOf, parseDigest } from '@blindfit/base';
+import { defined, digestOf, parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import { wrap, type WireFields } from '@blindfit/he';
 import { canonicalJson, type TrainingManifest } from '@blindfit/protocol';
 import { JobStore, openQueue, type ChainPayload, type JobPayload } from '@blindfit/queue';
 import { startRedis, type RunningRedis } from '@blindfit/redis-server';
-import { createLogger, parseRedisUrl } from '@blindfit/service';
+import { createLogger, parseRedisUrl, type RunningService } from '@blindfit/service';
 import {
   choosePlan,
   DEFAULT_HYPERPARAMETERS,
@@ -21,7 +21,7 @@ import {
   type Plan,
   type PlanRequest,
 } from '@blindfit/training';
-import { startApi, type RunningApi, type StartApiOptions } from '../src/start.ts';
+import { startApi, type StartApiOptions } from '../src/start.ts';
 import { temporaryDirectory } from './support.ts';
 
 export const TOKEN = 'correct-horse-battery-staple';
@@ -55,7 +55,7 @@ export interface CallInit {
 
 /** A running API, and the other side of what it stands on: what a scheduler would see and change. */
 export interface Service {
-  api: RunningApi;
+  api: RunningService;
   url: string;
   storeDirectory: string;
   store: FileBlobStore;
@@ -110,7 +110,7 @@ export async function startService(t: TestContext, options: Partial<StartApiOpti
       call('/v1/jobs', {
         method: 'POST',
         body: typeof manifest === 'string' ? manifest : JSON.stringify(manifest),
-        headers: { 'content-type': 'application/json', ...(key === undefined ? {} : { 'idempotency-key': key }) },
+        headers: defined({ 'content-type': 'application/json', 'idempotency-key': key }),
       }),
   };
 }

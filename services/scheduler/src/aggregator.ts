@@ -43,7 +43,7 @@ export class Aggregator {
   ): Promise<string[]> {
     const { kind, iteration } = work;
     const id = taskId(job, step);
-    const piece = { job, task: id, kind, iteration, ...('chain' in work ? { chain: work.chain } : {}) };
+    const piece = { job, task: id, kind, iteration, chain: 'chain' in work ? work.chain : undefined };
     return inStep(this.#tracing, piece, async () => {
       const started = performance.now();
       const result = await this.#pool.run({ job, manifest, ...work });

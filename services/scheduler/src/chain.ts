@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { UnrecoverableError, type Job, type Queue } from 'bullmq';
-import { at, required } from '@blindfit/base';
+import { at, defined, required } from '@blindfit/base';
 import { isFinal, type JobState, type RefreshRequest } from '@blindfit/protocol';
 import {
   AWAITING,
@@ -148,7 +148,7 @@ function isBehind({ segment }: ChainPayload, record: ChainRecord | undefined): b
   return record !== undefined && (record.segment > segment || (record.segment === segment && record.phase !== RUNNING));
 }
 
-/** What the steps of a segment find: the start scores, the owner's last answer, and V of the iterations that are done. */
+/** Results that a segment begins with: the start scores, the owner's last answer, V of the iterations done. */
 async function earlierResults(
   jobs: Pick<JobStore, 'scores'>,
   plan: Plan,
@@ -174,14 +174,7 @@ function requestOf(
   { iteration, weights, previous }: RefreshWork<string>,
 ): RefreshRequest {
   const id = createHash('sha256').update([job, chain, iteration, weights].join(' ')).digest('hex').slice(0, 32);
-  return {
-    id,
-    chain,
-    iteration,
-    weights,
-    ...(previous === undefined ? {} : { previous }),
-    since: new Date().toISOString(),
-  };
+  return defined<RefreshRequest>({ id, chain, iteration, weights, previous, since: new Date().toISOString() });
 }
 
 /** Has the model packed when all chains are done. Safe to repeat. */
@@ -191,9 +184,5 @@ export async function finishJobIfDone(
 ): Promise<void> {
   const chains = await jobs.chains(job);
   if (chains.length === 0 || !chains.every((record) => record?.phase === DONE)) return;
-  await queue.add(
-    'finish',
-    { job, manifest, ...(traceparent === undefined ? {} : { traceparent }) },
-    { ...JOB_OPTIONS, jobId: taskId(job, 'finish') },
-  );
+  await queue.add('finish', { job, manifest, traceparent }, { ...JOB_OPTIONS, jobId: taskId(job, 'finish') });
 }

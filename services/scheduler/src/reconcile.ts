@@ -68,13 +68,14 @@ export async function reconcile(dependencies: ReconcileDependencies): Promise<vo
 async function reconcileChains(dependencies: ReconcileDependencies, data: JobPayload): Promise<void> {
   const { jobs, queue, chains, logger } = dependencies;
   for (const [chain, record] of (await jobs.chains(data.job)).entries()) {
-    if ((record?.phase ?? RUNNING) !== RUNNING) continue;
-    const segment = await chains.getJob(taskId(data.job, 'chain', chain, record?.segment ?? 0));
-    if (segment === undefined) {
+    const { phase = RUNNING, segment = 0 } = record ?? {};
+    if (phase !== RUNNING) continue;
+    const entry = await chains.getJob(taskId(data.job, 'chain', chain, segment));
+    if (entry === undefined) {
       await addSegment(chains, data, chain, record);
       logger.warn({ job: data.job, chain }, 'a chain was not in the queue; added');
-    } else if (await segment.isFailed()) {
-      await recordFailure(dependencies, data.job, segment.failedReason);
+    } else if (await entry.isFailed()) {
+      await recordFailure(dependencies, data.job, entry.failedReason);
     }
   }
   await finishJobIfDone(dependencies, data);

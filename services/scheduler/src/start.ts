@@ -16,7 +16,7 @@ import {
   type ChainPayload,
   type JobPayload,
 } from '@blindfit/queue';
-import { addRedisMemory, openService, type RunningService, type ServiceOptions } from '@blindfit/service';
+import { addRedisMemory, openService, type ComputeOptions, type RunningService } from '@blindfit/service';
 import { PlanCache } from '@blindfit/training';
 import { Aggregator } from './aggregator.ts';
 import { runChain } from './chain.ts';
@@ -25,11 +25,11 @@ import { SchedulerMetrics } from './metrics.ts';
 import { runPredictionJob } from './prediction-job.ts';
 import { finishTrainingJob, runTrainingJob } from './training-job.ts';
 
-export interface SchedulerOptions extends ServiceOptions {
+export interface SchedulerOptions extends ComputeOptions {
   /** Threads for additions and constants. @default 1 */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** @default 'auto' */
-  readonly evaluator?: EvaluatorChoice;
+  readonly evaluator?: EvaluatorChoice | undefined;
 }
 
 /** Steps that one scheduler drives at a time; they mostly wait. */
@@ -38,11 +38,11 @@ const MAX_MANIFESTS = 64;
 
 /** Starts a scheduler. Several may run at once: BullMQ gives each step to one, and to another if that one dies. */
 export async function startScheduler(options: SchedulerOptions): Promise<RunningService> {
-  const { logger, redis, registry, tracing, serveHealth } = await openService('scheduler', options);
-  const { queuePrefix: prefix } = options;
+  const { logger, redis, registry, tracing, serveHealth, close } = await openService('scheduler', options);
+  const { queuePrefix: prefix, threads = 1 } = options;
   const jobs = new JobStore(redis, prefix);
   traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
-  const store = await openBlobStore(options.storeUrl, options.token === undefined ? {} : { token: options.token });
+  const store = await openBlobStore(options.storeUrl, { token: options.token });
   const queues = {
     jobs: openQueue<JobPayload>('jobs', redis, prefix),
     chains: openQueue<ChainPayload>('chains', redis, prefix),
@@ -54,12 +54,12 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const compute = new ComputeMetrics(registry);
   const pool = new ThreadPool({
     storeUrl: options.storeUrl,
-    ...(options.token === undefined ? {} : { token: options.token }),
+    token: options.token,
     cacheDirectory: options.cacheDir,
     cacheBytes: options.cacheBytes,
     keyBytes: 0,
     evaluator,
-    threads: options.threads ?? 1,
+    threads,
     onStatistics: compute.thread,
   });
   compute.watch(registry, pool, evaluator);
@@ -128,8 +128,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
       await Promise.all(Object.values(queues).map((queue) => queue.close()));
       await store.close();
       await health.close();
-      await tracing.close();
-      redis.disconnect();
+      await close();
     },
   };
 }

@@ -1,4 +1,4 @@
-/** The beginning of a training job (shared start scores, a chain for every few pairs of classes) and its end (the packed model). */
+/** The beginning of a training job (start scores, a chain for every few pairs of classes) and its end (the model). */
 import type { Job, Queue } from 'bullmq';
 import { required } from '@blindfit/base';
 import { isFinal } from '@blindfit/protocol';

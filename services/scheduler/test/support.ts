@@ -102,7 +102,7 @@ interface Added {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** A queue that keeps what is added, once for each id. */
+/** A queue that keeps what is added as Redis would, once for each id. */
 export class FakeQueue {
   readonly name = 'tasks';
   readonly added: Added[] = [];
@@ -110,7 +110,8 @@ export class FakeQueue {
 
   add = (_name: string, data: object, options: { readonly jobId?: string } = {}): Promise<never> => {
     const { jobId: id = '' } = options;
-    if (!this.added.some((entry) => entry.id === id)) this.added.push({ id, data: { ...data } });
+    if (!this.added.some((entry) => entry.id === id))
+      this.added.push({ id, data: JSON.parse(JSON.stringify(data)) as Added['data'] });
     return Promise.resolve(undefined as never);
   };
   addBulk = async (

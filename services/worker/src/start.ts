@@ -1,12 +1,12 @@
 import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he/native';
 import { JobChanges, JobStore, traceJobs } from '@blindfit/queue';
-import { openService, type RunningService, type ServiceOptions } from '@blindfit/service';
+import { openService, type ComputeOptions, type RunningService } from '@blindfit/service';
 import { WorkerMetrics } from './metrics.ts';
 import { runWorker } from './run-worker.ts';
 import { openTaskQueue } from './task-queue.ts';
 
-export interface WorkerOptions extends ServiceOptions {
+export interface WorkerOptions extends ComputeOptions {
   readonly threads: number;
   /** Evaluation keys that all threads together may hold. */
   readonly keyMemoryBytes: number;
@@ -21,7 +21,7 @@ export interface WorkerOptions extends ServiceOptions {
 /** Starts a worker: takes tasks, hands them to threads, records them. Any number may run, on any number of machines. */
 export async function startWorker(options: WorkerOptions): Promise<RunningService> {
   const { threads, queuePrefix } = options;
-  const { logger, redis, registry, tracing, serveHealth } = await openService('worker', options);
+  const { logger, redis, registry, tracing, serveHealth, close } = await openService('worker', options);
   const jobs = new JobStore(redis, queuePrefix);
   traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
   const evaluator = await resolveEvaluator(options.evaluator);
@@ -60,8 +60,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
     async close() {
       await worker.close();
       await health.close();
-      await tracing.close();
-      redis.disconnect();
+      await close();
     },
   };
 }

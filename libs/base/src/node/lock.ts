@@ -155,5 +155,6 @@ async function removeStale(path: string, stale: LockHolder): Promise<void> {
 }
 
 function startOf(pid: number): string {
-  return processInfo(pid)?.started ?? '';
+  const { started = '' } = processInfo(pid) ?? {};
+  return started;
 }

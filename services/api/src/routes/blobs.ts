@@ -11,7 +11,7 @@ export interface BlobRoutesOptions {
   /** Largest blob accepted, in bytes. */
   maxBytes: number;
   /** Milliseconds without a byte after which an upload is given up. @default 60000 */
-  idleTimeoutMs?: number;
+  idleTimeoutMs?: number | undefined;
   traffic?: BlobTraffic;
 }
 
@@ -72,7 +72,7 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
       limitIdleTime(request.raw, idleTimeoutMs);
       const { created, size } = await store.put(digest, chunksOf(request.raw, traffic), {
         maxBytes,
-        ...(announced === undefined ? {} : { size: announced }),
+        size: announced,
       });
       // The store leaves the body of a known blob unread, but the client wants to get rid of it before it listens.
       if (!request.raw.complete) await drain(request.raw, digest, maxBytes, traffic);

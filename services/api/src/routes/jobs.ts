@@ -23,11 +23,11 @@ export interface JobRoutesOptions extends SubmissionDependencies, RefreshDepende
   redis: Connection;
   changes: JobChanges;
   /** Compute threads to plan jobs for even while fewer are there. @default 0 */
-  planThreads?: number;
+  planThreads?: number | undefined;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
-  maxManifestBytes?: number;
+  maxManifestBytes?: number | undefined;
   /** Milliseconds between heartbeats of event streams. @default 15000 */
-  heartbeatMs?: number;
+  heartbeatMs?: number | undefined;
   traffic?: BlobTraffic;
   counters?: JobCounters;
   /** Told of event streams that open (1) and close (-1). */
@@ -244,11 +244,11 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
     },
     async (request, reply) => {
       const first = await known(request.params.id);
-      const lastEventId = Number(/^\d{1,15}$/.exec(request.headers['last-event-id'] ?? '')?.[0] ?? 0);
+      const [lastEventId = '0'] = /^\d{1,15}$/.exec(request.headers['last-event-id'] ?? '') ?? [];
       const stream = jobEvents({ jobs, changes }, first, {
-        lastEventId,
+        lastEventId: Number(lastEventId),
         closing: closing.signal,
-        ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),
+        heartbeatMs: options.heartbeatMs,
       });
       options.onStream?.(1);
       stream.once('close', () => options.onStream?.(-1));
