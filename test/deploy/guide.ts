@@ -3,15 +3,14 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { at } from '@blindfit/base';
+import { firstGroups } from '@blindfit/testkit';
 import { read, ROOT } from './support.ts';
 
 const run = promisify(execFile);
 
 function blocks(page: string, language: string): string[] {
-  return Array.from(
-    page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm')),
-    (match) => match[1] ?? '',
-  );
+  return firstGroups(page, new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'));
 }
 
 /** Commands of the shell, in their order. */
@@ -33,7 +32,7 @@ function parts(command: string): { words: string[]; flags: { name: string; value
   const words: string[] = [];
   const flags: { name: string; value: string | undefined }[] = [];
   for (let i = 0; i < tokens.length; i++) {
-    const token = tokens[i] ?? '';
+    const token = at(tokens, i, 'tokens');
     if (!token.startsWith('--')) {
       words.push(token);
       continue;
@@ -79,7 +78,7 @@ export async function callProblems(
     if (kubectl !== undefined) {
       const known = new Set(await kubectlFlags(kubectl, words.slice(1)));
       for (const flag of flags)
-        if (!known.has(flag.name)) problems.push(`kubectl ${words[1] ?? ''} has no flag ${flag.name}`);
+        if (!known.has(flag.name)) problems.push(`kubectl ${String(words[1])} has no flag ${flag.name}`);
     }
   } else if (name === undefined) problems.push('no such command is known');
   else
@@ -89,7 +88,7 @@ export async function callProblems(
   for (const { name: flag, value = '' } of flags) {
     if (['--file', '--kustomize', '--from-file'].includes(flag) && !existsSync(join(ROOT, value)))
       problems.push(`there is no ${value}`);
-    if (flag === '--scale' && !deployment.services.includes(value.split('=')[0] ?? ''))
+    if (flag === '--scale' && !deployment.services.includes(at(value.split('='), 0, value)))
       problems.push(`compose.yaml has no service ${value}`);
     if (flag === '--profile' && !deployment.profiles.includes(value))
       problems.push(`compose.yaml has no profile ${value}`);
@@ -105,5 +104,5 @@ async function kubectlFlags(kubectl: string, words: readonly string[]): Promise<
   const texts = await Promise.all(
     [[...subcommand, '--help'], ['options']].map(async (args) => (await run(kubectl, args)).stdout),
   );
-  return Array.from(texts.join('\n').matchAll(/(--[a-z-]+)=/g), (match) => match[1] ?? '');
+  return firstGroups(texts.join('\n'), /(--[a-z-]+)=/g);
 }

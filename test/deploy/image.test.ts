@@ -12,8 +12,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { DockerfileParser, type Instruction, type JSONInstruction } from 'dockerfile-ast';
+import { at, required } from '@blindfit/base';
 import { startRedis } from '@blindfit/redis-server';
 import { variables } from '@blindfit/service';
+import { firstGroups } from '@blindfit/testkit';
 import { contextFiles, copyContext } from './docker-context.ts';
 import { read, ROOT } from './support.ts';
 
@@ -51,6 +53,14 @@ const environment: Readonly<Record<string, string>> = Object.fromEntries(
 /** A file of the image, in the repository. */
 const inRepository = (path: string): string => path.replace('/opt/blindfit/', '');
 
+/** The program of the health check. */
+function healthCheck(): string {
+  const [check] = dockerfile.getHEALTHCHECKs();
+  const words = required(check, 'the health check').getArguments();
+  const text = words.map((word) => word.getValue()).join(' ');
+  return at(firstGroups(text, /"(\/opt\/blindfit\/[^"]+)"/g), 0, text);
+}
+
 describe('Dockerfile', () => {
   it('has stages on one base, fixed by major version and release of Debian, that a digest may replace', () => {
     const base = dockerfile
@@ -87,13 +97,7 @@ describe('Dockerfile', () => {
   });
 
   it('checks its health at the port its services listen on, with a program that is in it', () => {
-    const check =
-      dockerfile
-        .getHEALTHCHECKs()[0]
-        ?.getArguments()
-        .map((argument) => argument.getValue())
-        .join(' ') ?? '';
-    const script = /"(\/opt\/blindfit\/[^"]+)"/.exec(check)?.[1] ?? '';
+    const script = healthCheck();
     assert.ok(context.includes(inRepository(script)), script);
     assert.deepEqual(argumentsOf('EXPOSE').flat(), [
       environment['BLINDFIT_PORT'],
@@ -258,14 +262,7 @@ it(
         child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
         return { child, port, log: () => log };
       };
-      const script =
-        /"(\/opt\/blindfit\/[^"]+)"/.exec(
-          dockerfile
-            .getHEALTHCHECKs()[0]
-            ?.getArguments()
-            .map((argument) => argument.getValue())
-            .join(' ') ?? '',
-        )?.[1] ?? '';
+      const script = healthCheck();
       const healthy = async (port: number): Promise<boolean> =>
         (await ended(
           spawn(

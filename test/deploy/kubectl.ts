@@ -65,7 +65,8 @@ async function isNewEnough(path: string): Promise<boolean> {
   try {
     const { stdout } = await run(path, ['version', '--client', '--output=json']);
     const { kustomizeVersion } = JSON.parse(stdout) as { kustomizeVersion?: string };
-    return Number(/^v(\d+)/.exec(kustomizeVersion ?? '')?.[1] ?? 0) >= 5;
+    const [, major] = /^v(\d+)/.exec(kustomizeVersion ?? '') ?? [];
+    return Number(major) >= 5;
   } catch {
     return false;
   }

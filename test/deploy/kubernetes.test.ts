@@ -206,7 +206,7 @@ for (const { overlay, components } of RENDERINGS) {
         const environment = environmentOf(container);
         assert.equal(new URL(environment['BLINDFIT_REDIS_URL'] ?? '').port, String(portsOf('redis').get('redis')));
         const store = new URL(environment['BLINDFIT_STORE'] ?? '');
-        if (store.protocol === 'http:') assert.equal(store.host, `api:${portsOf('api').get('http') ?? 0}`);
+        if (store.protocol === 'http:') assert.equal(store.host, `api:${String(portsOf('api').get('http'))}`);
       }
     });
 
@@ -279,7 +279,7 @@ for (const { overlay, components } of RENDERINGS) {
           assert.equal(securityContext.readOnlyRootFilesystem, true);
           assert.deepEqual(securityContext.capabilities, { drop: ['ALL'] });
           const mounts = volumeMounts.map(({ mountPath }) => mountPath);
-          const store = env.find(({ name }) => name === 'BLINDFIT_STORE')?.value ?? '';
+          const store = String(env.find(({ name }) => name === 'BLINDFIT_STORE')?.value);
           if (store.startsWith('file://'))
             assert.ok(
               mounts.some((mount) => store.startsWith(`file://${mount}/`)),
@@ -328,7 +328,8 @@ for (const { overlay, components } of RENDERINGS) {
     it('pods are given longer to end than services take, and workers longer than a task', async () => {
       for (const { name, pod, container } of cluster.services) {
         const stop = Number(environmentOf(container)['BLINDFIT_STOP_SECONDS']);
-        const wait = Number(container.lifecycle?.preStop?.exec?.command[1] ?? 0);
+        const [, seconds = '0'] = container.lifecycle?.preStop?.exec?.command ?? [];
+        const wait = Number(seconds);
         assert.ok(
           (pod.terminationGracePeriodSeconds ?? 30) >= stop + wait + MARGIN,
           `${name}: ${pod.terminationGracePeriodSeconds ?? 30} s`,
@@ -477,7 +478,7 @@ for (const { overlay, components } of RENDERINGS) {
           String(maxReplicaCount * threads),
           'jobs are cut for all workers there may be',
         );
-        const prefix = `${variables.queuePrefix.default?.({}) ?? ''}:${QUEUES.tasks}`;
+        const prefix = `${String(variables.queuePrefix.default?.({}))}:${QUEUES.tasks}`;
         assert.deepEqual(
           triggers.map(({ type, metadata }) => [type, metadata['listName']]),
           [
@@ -517,7 +518,7 @@ describe('what the checks of manifests are worth', () => {
   it('a wrong value and an unknown field are seen', () => {
     assert.equal(schemaProblems([service({ ports: [{ port: 'http' }] })]).length, 1);
     assert.match(
-      unknownFields([service({ ports: [{ port: 80, tragetPort: 80 }] })])[0] ?? '',
+      String(unknownFields([service({ ports: [{ port: 80, tragetPort: 80 }] })])[0]),
       /Service x: .*tragetPort/,
     );
     assert.deepEqual(unknownFields([service({ ports: [{ port: 80 }] })]), []);

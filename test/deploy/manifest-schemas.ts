@@ -75,7 +75,7 @@ export function unknownFields(manifests: readonly Manifest[]): string[] {
   const path = join(ROOT, 'test/deploy/manifests-as-types.ts');
   const modules = [...new Set(manifests.map((manifest) => `${kindOf(manifest).module}/${manifest.kind}`))];
   const source = [
-    ...modules.map((module) => `import type { I${module.split('/').at(-1) ?? ''} } from '${module}';`),
+    ...modules.map((module) => `import type { I${String(module.split('/').at(-1))} } from '${module}';`),
     ...manifests.map((manifest, i) => `export const m${i}: I${manifest.kind} = ${JSON.stringify(manifest)};`),
   ].join('\n');
   const options: ts.CompilerOptions = {
@@ -103,7 +103,7 @@ export function unknownFields(manifests: readonly Manifest[]): string[] {
         : diagnostic.file.getLineAndCharacterOfPosition(diagnostic.start).line - modules.length;
     const manifest = manifests[line];
     return (
-      `${manifest?.kind ?? ''} ${manifest?.metadata.name ?? ''}: ` +
+      `${String(manifest?.kind)} ${String(manifest?.metadata.name)}: ` +
       ts.flattenDiagnosticMessageText(diagnostic.messageText, ' ')
     );
   });

@@ -97,7 +97,7 @@ export function selects(selector: Selector, labels: Labels): boolean {
     Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value) &&
     (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
       if (operator !== 'In') throw new Error(`the operator ${operator} is not known here`);
-      return values.includes(labels[key] ?? '');
+      return values.includes(String(labels[key]));
     })
   );
 }

@@ -118,7 +118,7 @@ export function environmentProblems(
   }
   const store = environment['BLINDFIT_STORE'] ?? '';
   for (const needed of ['BLINDFIT_REDIS_URL', 'BLINDFIT_STORE'])
-    if ((environment[needed] ?? '') === '') problems.push(`${needed} is missing`);
+    if (!environment[needed]) problems.push(`${needed} is missing`);
   if ((command === 'api' || store.startsWith('http')) && (environment['BLINDFIT_TOKEN'] ?? '') === '')
     problems.push('BLINDFIT_TOKEN is missing');
   return problems;

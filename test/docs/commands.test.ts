@@ -1,12 +1,13 @@
 /** Commands that the documentation shows can be typed: scripts, commands and flags exist. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { firstGroups } from '@blindfit/testkit';
 import { partsIn } from './generate.ts';
 import { commandsIn, flagsIn, helpOf, pages, read } from './support.ts';
 
 /** Lines of shell in fenced blocks, continuation lines joined. */
 function shellLines(page: string): string[] {
-  const blocks = Array.from(page.matchAll(/^```(?:sh|bash)\n([\s\S]*?)^```/gm), (match) => match[1] ?? '');
+  const blocks = firstGroups(page, /^```(?:sh|bash)\n([\s\S]*?)^```/gm);
   return blocks
     .flatMap((block) => block.replace(/\\\n\s*/g, ' ').split('\n'))
     .filter((line) => line.trim() !== '' && !line.trim().startsWith('#'));
@@ -14,13 +15,10 @@ function shellLines(page: string): string[] {
 
 /** Calls of blindfit in shell examples, in the examples of help texts, and in running text. */
 function calls(page: string): string[] {
-  const inHelp = Array.from(page.matchAll(/^```text\n([\s\S]*?)^```/gm), (match) => match[1] ?? '').flatMap((block) =>
+  const inHelp = firstGroups(page, /^```text\n([\s\S]*?)^```/gm).flatMap((block) =>
     block.split('\n').filter((line) => /^ {2}(?:[A-Z_]+=\S+ )?blindfit /.test(line)),
   );
-  const inline = Array.from(
-    page.replace(/^```[\s\S]*?^```/gm, '').matchAll(/`(blindfit [a-z][^`]*)`/g),
-    (match) => match[1] ?? '',
-  );
+  const inline = firstGroups(page.replace(/^```[\s\S]*?^```/gm, ''), /`(blindfit [a-z][^`]*)`/g);
   return [...shellLines(page), ...inHelp, ...inline];
 }
 

@@ -82,7 +82,7 @@ export function updated(page: string, known: ReadonlyMap<string, string>): strin
 
 /** The generated parts of a page, by name, as they are in it. */
 export function partsIn(page: string): Map<string, string> {
-  return new Map(Array.from(page.matchAll(PART), (match): [string, string] => [match[1] ?? '', match[2] ?? '']));
+  return new Map(Array.from(page.matchAll(PART), ([, name = '', text = '']): [string, string] => [name, text]));
 }
 
 function fenced(text: string): string {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { it } from 'node:test';
+import { firstGroups } from '@blindfit/testkit';
 import { pages, read, ROOT } from './support.ts';
 
 /** Text without code, in which brackets are no links and number signs no headings. */
@@ -12,10 +13,7 @@ function prose(page: string): string {
 
 /** As GitHub names them: lower case, punctuation dropped, blanks to hyphens. */
 function anchors(page: string): Set<string> {
-  const headings = Array.from(
-    page.replace(/^```[\s\S]*?^```/gm, '').matchAll(/^#{1,6} (.+)$/gm),
-    (match) => match[1] ?? '',
-  );
+  const headings = firstGroups(page.replace(/^```[\s\S]*?^```/gm, ''), /^#{1,6} (.+)$/gm);
   return new Set(
     headings.map((heading) =>
       heading
@@ -28,10 +26,9 @@ function anchors(page: string): Set<string> {
 
 function linksOf(page: string): string[] {
   const text = prose(page);
-  return [
-    ...Array.from(text.matchAll(/\]\(([^)\s]+)\)/g), (match) => match[1] ?? ''),
-    ...Array.from(text.matchAll(/(?:src|href)="([^"]+)"/g), (match) => match[1] ?? ''),
-  ].filter((link) => !/^[a-z]+:/.test(link));
+  return [...firstGroups(text, /\]\(([^)\s]+)\)/g), ...firstGroups(text, /(?:src|href)="([^"]+)"/g)].filter(
+    (link) => !/^[a-z]+:/.test(link),
+  );
 }
 
 it('relative links resolve, with their anchors', () => {

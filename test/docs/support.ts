@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { firstGroups } from '@blindfit/testkit';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -67,7 +68,7 @@ export function packages(): Package[] {
     .map((directory) => {
       const { name } = JSON.parse(read(`${directory}/package.json`)) as { name: string };
       const imported = sources(directory).flatMap((path) =>
-        Array.from(read(path).matchAll(/(?:from|import\()\s*'(@blindfit\/[a-z-]+)/g), (match) => match[1] ?? ''),
+        firstGroups(read(path), /(?:from|import\()\s*'(@blindfit\/[a-z-]+)/g),
       );
       return { name, directory, dependencies: [...new Set(imported)].sort() };
     });
@@ -77,7 +78,7 @@ const run = promisify(execFile);
 
 let helps: Promise<ReadonlyMap<string, string>> | undefined;
 
-/** `blindfit COMMAND --help` as a user with an ordinary home directory sees it. @param command empty for the list of commands */
+/** `blindfit COMMAND --help` for a user with an ordinary home directory. @param command empty: the list of commands */
 export async function helpOf(command: string): Promise<string> {
   const help = (await (helps ??= allHelps())).get(command);
   if (help === undefined) throw new Error(`there is no command "${command}"`);
@@ -93,12 +94,10 @@ async function allHelps(): Promise<ReadonlyMap<string, string>> {
 
 /** The commands that a help lists, in its order. */
 export function commandsIn(help: string): string[] {
-  return Array.from(help.matchAll(/^ {2}([a-z]+) (?:\[options\]|\[command\])/gm), (match) => match[1] ?? '').filter(
-    (name) => name !== 'help',
-  );
+  return firstGroups(help, /^ {2}([a-z]+) (?:\[options\]|\[command\])/gm).filter((name) => name !== 'help');
 }
 
 /** Long flags that a help lists. */
 export function flagsIn(help: string): string[] {
-  return Array.from(help.matchAll(/^ {2}(?:-[A-Za-z], )?(--[a-z-]+)/gm), (match) => match[1] ?? '');
+  return firstGroups(help, /^ {2}(?:-[A-Za-z], )?(--[a-z-]+)/gm);
 }

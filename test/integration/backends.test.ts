@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Redis } from 'ioredis';
 import { Registry } from 'prom-client';
+import { required } from '@blindfit/base';
 import { isCollectable, openBlobStore } from '@blindfit/blobs';
 import type { BlindfitClient } from '@blindfit/client';
 import type { JobView } from '@blindfit/protocol';
@@ -300,7 +301,11 @@ describe('the same job', () => {
           assert.ok(collection !== undefined && collection.collected > 0, 'intermediate results go');
           assert.equal(
             collection.left,
-            prepared.blobs.size + keys.size + 1 + expected.length + (result?.iterates.flat().length ?? 0),
+            prepared.blobs.size +
+              keys.size +
+              1 +
+              expected.length +
+              required(result, 'the result').iterates.flat().length,
             'inputs, keys, manifest, model and iterates stay',
           );
           await sameModel(stack, client);

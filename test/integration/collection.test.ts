@@ -88,9 +88,7 @@ it('collection during a running job: the model is the right one, and nothing but
       assert.ok(seconds > (2 * RETENTION_MS) / 1000, `the job took ${seconds} s, longer than the retention time`);
       const weights = decryptModel(prepared.keyset, prepared.plan, await client.result(id, job.result?.models ?? []));
       const error = Math.max(
-        ...weights.flatMap((row, k) =>
-          Array.from(row, (value, j) => Math.abs(value - (prepared.clear[k]?.[j] ?? NaN))),
-        ),
+        ...weights.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - Number(prepared.clear[k]?.[j])))),
       );
       assert.ok(error < 1e-5, `largest weight error ${error}`);
 

@@ -31,10 +31,10 @@ export function parseExposition(text: string): Family[] {
 function parseSample(line: string): Sample {
   const [whole, name = '', , labels = '', value = ''] = /^([a-z_][a-z0-9_]*)(\{(.*)\})? (\S+)$/i.exec(line) ?? [];
   if (whole === undefined) throw new Error(`not a sample: ${line}`);
-  const pairs = Array.from(labels.matchAll(/([a-z_][a-z0-9_]*)="((?:[^"\\]|\\.)*)",?/gi), (match): [string, string] => [
-    match[1] ?? '',
-    match[2] ?? '',
-  ]);
+  const pairs = Array.from(
+    labels.matchAll(/([a-z_][a-z0-9_]*)="((?:[^"\\]|\\.)*)",?/gi),
+    ([, label = '', text = '']): [string, string] => [label, text],
+  );
   return { name, labels: Object.fromEntries(pairs), value: Number(value) };
 }
 

@@ -51,9 +51,9 @@ async function untilIdle(stack: RunningStack): Promise<void> {
 
 function assertFailed(job: JobView, code: RegExp, message: RegExp, task: RegExp): void {
   assert.equal(job.state, 'failed');
-  assert.match(job.error?.message ?? '', message);
-  assert.match(job.error?.code ?? '', code);
-  assert.match(job.error?.task ?? '', task);
+  assert.match(String(job.error?.message), message);
+  assert.match(String(job.error?.code), code);
+  assert.match(String(job.error?.task), task);
   assert.equal(job.result, undefined);
 }
 

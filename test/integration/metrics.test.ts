@@ -11,6 +11,7 @@ import type { BlindfitClient } from '@blindfit/client';
 import { WIRE_HEADER_BYTES } from '@blindfit/he';
 import { followTraining, RefreshSession, stepBound } from '@blindfit/owner';
 import type { RunningStack } from '@blindfit/stack';
+import { firstGroups } from '@blindfit/testkit';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, type Hyperparameters } from '@blindfit/training';
 import { parseExposition, total, type Family } from './exposition.ts';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
@@ -124,11 +125,9 @@ describe('metrics of a stack', () => {
         }
 
         const documented = new Set(
-          Array.from(
-            (await readFile(new URL('../../docs/reference/metrics.md', import.meta.url), 'utf8')).matchAll(
-              /^\| `(blindfit_\w+)` +\|/gm,
-            ),
-            (match) => match[1] ?? '',
+          firstGroups(
+            await readFile(new URL('../../docs/reference/metrics.md', import.meta.url), 'utf8'),
+            /^\| `(blindfit_\w+)` +\|/gm,
           ),
         );
         const served = new Set(own([...everyone, ...[...jobs.values()].flat()]).map(({ name }) => name));
@@ -148,7 +147,7 @@ describe('metrics of a stack', () => {
         assert.equal(total(everyone, 'blindfit_refresh_wait_seconds_count'), chains);
         for (const name of ['rotations', 'multiplications', 'rescales'] as const)
           assert.ok(
-            (total(everyone, 'blindfit_he_operations_total', { operation: name }) ?? 0) > plan.operations[name],
+            Number(total(everyone, 'blindfit_he_operations_total', { operation: name })) > plan.operations[name],
             name,
           );
         const of = (service: string): Family[] => services.get(service) ?? [];
@@ -157,8 +156,8 @@ describe('metrics of a stack', () => {
           total(of('worker-1'), 'blindfit_tasks_total', { outcome: 'completed' }),
           'here every task writes one ciphertext',
         );
-        const busy = total(of('worker-1'), 'blindfit_thread_busy_seconds_total') ?? 0;
-        const tasks = total(of('worker-1'), 'blindfit_task_duration_seconds_sum') ?? 0;
+        const busy = Number(total(of('worker-1'), 'blindfit_thread_busy_seconds_total'));
+        const tasks = Number(total(of('worker-1'), 'blindfit_task_duration_seconds_sum'));
         assert.ok(busy > 0.5 * tasks && busy < 300, `${busy} s of threads, ${tasks} s of tasks`);
         assert.equal(total(of('worker-1'), 'blindfit_evaluator_info'), 1);
         for (const service of ['api', 'scheduler-1']) {
@@ -168,7 +167,7 @@ describe('metrics of a stack', () => {
             total(of('worker-1'), 'blindfit_tasks_total', { outcome: 'completed' }),
             service,
           );
-          assert.ok((total(cluster, 'blindfit_queue_failed_total', { queue: 'tasks' }) ?? 0) >= 1);
+          assert.ok(Number(total(cluster, 'blindfit_queue_failed_total', { queue: 'tasks' })) >= 1);
           assert.deepEqual(
             ['awaiting-refresh', 'running', 'succeeded'].map((state) => total(cluster, 'blindfit_jobs', { state })),
             [0, 0, 1],
@@ -181,24 +180,24 @@ describe('metrics of a stack', () => {
             [0, 0],
           );
           const [used, limit] = [
-            total(cluster, 'blindfit_redis_memory_used_bytes') ?? 0,
-            total(cluster, 'blindfit_redis_memory_limit_bytes') ?? 0,
+            Number(total(cluster, 'blindfit_redis_memory_used_bytes')),
+            Number(total(cluster, 'blindfit_redis_memory_limit_bytes')),
           ];
           assert.ok(used > 2 ** 18 && limit > used, `${used} of ${limit}`);
           const then = waiting.get(service) ?? [];
           assert.equal(total(then, 'blindfit_jobs_awaiting_refresh'), 1);
-          assert.ok((total(then, 'blindfit_refresh_oldest_wait_seconds') ?? 0) > 0);
+          assert.ok(Number(total(then, 'blindfit_refresh_oldest_wait_seconds')) > 0);
         }
         for (const families of services.values()) {
           assert.equal(total(families, 'blindfit_redis_up'), 1);
           assert.ok(
-            (total(families, 'blindfit_memory_limit_bytes') ?? 0) >
-              (total(families, 'process_resident_memory_bytes') ?? Infinity),
+            Number(total(families, 'blindfit_memory_limit_bytes')) >
+              Number(total(families, 'process_resident_memory_bytes')),
           );
         }
         const [free, size] = [
-          total(of('api'), 'blindfit_store_free_bytes') ?? 0,
-          total(of('api'), 'blindfit_store_size_bytes') ?? 0,
+          Number(total(of('api'), 'blindfit_store_free_bytes')),
+          Number(total(of('api'), 'blindfit_store_size_bytes')),
         ];
         assert.ok(free > 0 && size >= free, `${free} of ${size}`);
 
@@ -221,8 +220,8 @@ describe('metrics of a stack', () => {
           ],
           [1, chains, 2],
         );
-        const workers = ['start', 'forward', 'backward'].map(
-          (kind) => total(page, 'blindfit_job_tasks_done_total', { kind }) ?? 0,
+        const workers = ['start', 'forward', 'backward'].map((kind) =>
+          Number(total(page, 'blindfit_job_tasks_done_total', { kind })),
         );
         assert.equal(
           workers.reduce((sum, count) => sum + count, 0),

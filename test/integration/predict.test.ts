@@ -8,6 +8,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { required } from '@blindfit/base';
 import { ApiProblemError, type BlindfitClient } from '@blindfit/client';
 import { applyPreprocessing, createDataset, parseModel, parsePreprocessing, withBias } from '@blindfit/data';
 import { decryptScores, encryptSamples, predictManifestFor, type Keyset, type Samples } from '@blindfit/owner';
@@ -109,7 +110,7 @@ it(
       expected.predictions.forEach(({ sample, predicted, probabilities }, i) => {
         assert.deepEqual([found.predictions[i]?.sample, found.predictions[i]?.predicted], [sample, predicted]);
         probabilities.forEach(
-          (p, k) => (error = Math.max(error, Math.abs(p - (found.predictions[i]?.probabilities[k] ?? NaN)))),
+          (p, k) => (error = Math.max(error, Math.abs(p - Number(found.predictions[i]?.probabilities[k])))),
         );
       });
       t.diagnostic(`largest error of a probability ${error.toExponential(2)}, accuracy ${found.accuracy}`);
@@ -167,7 +168,7 @@ it(
       let worst = 0;
       scores.forEach((score, index) => {
         const [i, k] = [Math.floor(index / 3), index % 3];
-        const z = (model.weights[k] ?? []).reduce((sum, w, j) => sum + w * (x[i * 20 + j] ?? 0), 0);
+        const z = (model.weights[k] ?? []).reduce((sum, w, j) => sum + w * required(x[i * 20 + j], 'a feature'), 0);
         worst = Math.max(worst, Math.abs(z - score));
       });
       t.diagnostic(`largest error of a score ${worst.toExponential(2)}`);
@@ -202,7 +203,7 @@ it(
       );
       const [first = []] = manifest.blobs.features;
       await refused(
-        { blobs: { ...manifest.blobs, features: [[result.scores?.[0]?.[0] ?? '', ...first.slice(1)]] } },
+        { blobs: { ...manifest.blobs, features: [[String(result.scores?.[0]?.[0]), ...first.slice(1)]] } },
         'BLOBS_INVALID',
         /blobs\.features\[0\]\[0\].*the level is 0/,
       );

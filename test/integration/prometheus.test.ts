@@ -350,5 +350,5 @@ async function byLabel(
   expr: string,
   label: string,
 ): Promise<Record<string, number>> {
-  return Object.fromEntries((await prometheus.query(expr)).map(({ labels, value }) => [labels[label] ?? '', value]));
+  return Object.fromEntries((await prometheus.query(expr)).map(({ labels, value }) => [String(labels[label]), value]));
 }

@@ -18,7 +18,7 @@ const MAIN = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
 
 function largestError(weights: readonly ArrayLike<number>[], clear: readonly Float64Array[]): number {
   return Math.max(
-    ...clear.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - (weights[k]?.[j] ?? NaN)))),
+    ...clear.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - Number(weights[k]?.[j])))),
   );
 }
 
@@ -216,7 +216,7 @@ describe('refresh', () => {
         const done = once(training, 'exit');
         let id = '';
         while (id === '')
-          id = (await client.jobs({ limit: 1 })).map((job) => job.id).find((each) => each !== newest) ?? '';
+          [id = ''] = (await client.jobs({ limit: 1 })).map((job) => job.id).filter((each) => each !== newest);
         await waitFor(client, id, ({ progress }) => progress.iteration >= 2);
         training.kill('SIGKILL');
         await done;

@@ -73,9 +73,7 @@ it('a job is disturbed on a stack of one worker and one scheduler', async (t) =>
         await client.result(reference.id, reference.result?.models ?? []),
       );
       const error = Math.max(
-        ...weights.flatMap((row, k) =>
-          Array.from(row, (value, j) => Math.abs(value - (prepared.clear[k]?.[j] ?? NaN))),
-        ),
+        ...weights.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - Number(prepared.clear[k]?.[j])))),
       );
       t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}`);
       assert.ok(error < 1e-5, `largest weight error ${error}`);

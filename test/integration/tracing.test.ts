@@ -15,6 +15,7 @@ import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import { decryptModel, followTraining, RefreshSession, stepBound } from '@blindfit/owner';
 import type { JobView, TrainingManifest } from '@blindfit/protocol';
 import { startRedis } from '@blindfit/redis-server';
+import { firstGroups } from '@blindfit/testkit';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, type Hyperparameters } from '@blindfit/training';
 import { startReceiver, type ReceivedSpan } from './otlp-receiver.ts';
 import {
@@ -67,7 +68,7 @@ const isSdk = (url: string): boolean => /\/@opentelemetry\/(?!api\/)/.test(url) 
 
 /** The same manifest with the first block of X~ replaced by noise of the right size, which SEAL refuses. */
 async function damaged(client: BlindfitClient, { manifest, blobs, plan }: Prepared): Promise<TrainingManifest> {
-  const digest = manifest.blobs.gradientFeatures[0]?.[0] ?? '';
+  const digest = String(manifest.blobs.gradientFeatures[0]?.[0]);
   const bytes = blobs.get(digest);
   assert.ok(bytes);
   const { kind: _kind, ...header } = { ...parseHeader(bytes) };
@@ -139,7 +140,7 @@ async function runJobs(): Promise<Run> {
           await client.result(submitted.id, followed.job.result?.models ?? []),
         );
         assert.ok(
-          weights.every((row, k) => row.every((value, j) => Math.abs(value - (prepared.clear[k]?.[j] ?? NaN)) < 1e-3)),
+          weights.every((row, k) => row.every((value, j) => Math.abs(value - Number(prepared.clear[k]?.[j])) < 1e-3)),
           'the model is that of the clear twin',
         );
         const ask = async (path: string): Promise<string> => {
@@ -166,7 +167,7 @@ async function runJobs(): Promise<Run> {
           };
           if (
             queues.every(({ counts }) =>
-              ['waiting', 'active', 'delayed', 'waiting-children'].every((state) => (counts[state] ?? 0) === 0),
+              ['waiting', 'active', 'delayed', 'waiting-children'].every((state) => counts[state] === 0),
             )
           )
             break;
@@ -390,7 +391,7 @@ describe('a stack that traces', () => {
 
   it('has no span and no attribute that docs/operations/observability.md does not tell of', async () => {
     const page = await readFile(new URL('../../docs/operations/observability.md', import.meta.url), 'utf8');
-    const told = new Set(Array.from(page.matchAll(/`([^`\n]+)`/g), (match) => match[1] ?? ''));
+    const told = new Set(firstGroups(page, /`([^`\n]+)`/g));
     const names = new Set(
       run.spans.flatMap(({ name }) =>
         name.startsWith('circuit ')

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { valueOf } from '@blindfit/base';
 import { DOCS_URL } from '@blindfit/dashboards';
 import { linksOf } from '../../deploy/grafana/test/rules.ts';
 import { committed } from '../../deploy/grafana/test/support.ts';
@@ -137,9 +138,9 @@ describe('rules', () => {
       for (const { alert = '', labels = {}, annotations = {} } of alerts) {
         assert.match(labels['severity'] ?? '', /^(critical|warning)$/, alert);
         for (const name of ['summary', 'description'])
-          assert.match(annotations[name] ?? '', /\w{3}/, `${alert}: ${name}`);
+          assert.match(String(annotations[name]), /\w{3}/, `${alert}: ${name}`);
         assert.equal(annotations['runbook_url'], `${DOCS_URL}/operations/runbook.md#${alert.toLowerCase()}`);
-        const section = sections.get(alert) ?? '';
+        const section = valueOf(sections, alert, 'the runbook');
         for (const part of ['Means', 'Check', 'Do'])
           assert.match(section, new RegExp(`^\\*\\*${part}\\*\\* `, 'm'), `${alert} lacks "${part}"`);
         assert.ok(section.includes(`(${labels['severity'] ?? ''})`), `the section of ${alert} says another severity`);

@@ -99,7 +99,7 @@ export async function startPrometheus(program: string, directory: string, config
     query: async (expr, at) => {
       const data = (await ask(
         'query',
-        new URLSearchParams({ query: expr, ...(at === undefined ? {} : { time: String(at) }) }),
+        new URLSearchParams(at === undefined ? { query: expr } : { query: expr, time: String(at) }),
       )) as { resultType: string; result: unknown };
       if (data.resultType === 'scalar') return [{ labels: {}, value: Number((data.result as [number, string])[1]) }];
       return (data.result as { metric: Record<string, string>; value: [number, string] }[]).map(

@@ -10,5 +10,5 @@ for (const name of readdirSync(directory)) {
 }
 for (const [name, dashboard] of files) {
   writeFileSync(join(directory, name), fileOf(dashboard));
-  process.stdout.write(`${name}: ${dashboard.panels?.length ?? 0} panels and rows\n`);
+  process.stdout.write(`${name}: ${String(dashboard.panels?.length)} panels and rows\n`);
 }

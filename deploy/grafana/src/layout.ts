@@ -67,7 +67,8 @@ export function dashboard({
     let line = 0;
     for (const panel of section.panels) {
       const built = { ...panel.build(), id: ++id };
-      line += built.gridPos?.w ?? 0;
+      const { gridPos: { w } = { w: COLUMNS } } = built;
+      line += w;
       if (line > COLUMNS)
         throw new RangeError(
           `${title}, ${section.title}: "${built.title ?? ''}" ends in column ${line} of ${COLUMNS}; make the ` +

@@ -23,7 +23,7 @@ export interface Selector {
   /** Names of the functions around it, the innermost first. */
   readonly functions: readonly string[];
   /** Text of its range, e.g. `5m`; undefined for an instant. */
-  readonly range?: string;
+  readonly range: string | undefined;
   /** The whole selector, as it is written. */
   readonly text: string;
 }
@@ -45,7 +45,7 @@ export function selectorsOf(expr: string): Selector[] {
         metric: name === null ? '' : expr.slice(name.from, name.to),
         functions,
         text: expr.slice(node.from, node.to),
-        ...(matrix === undefined ? {} : { range: expr.slice(node.to + 1, matrix.to - 1) }),
+        range: matrix === undefined ? undefined : expr.slice(node.to + 1, matrix.to - 1),
       });
     },
   });
@@ -63,10 +63,11 @@ export function withoutThresholds(expr: string): string {
       const [operator, right] = [node.firstChild?.nextSibling, node.lastChild];
       if (
         node.name === 'BinaryExpr' &&
-        ['Gtr', 'Lss', 'Gte', 'Lte', 'Eql', 'EqlSingle', 'Neq'].includes(operator?.name ?? '') &&
+        operator != null &&
+        ['Gtr', 'Lss', 'Gte', 'Lte', 'Eql', 'EqlSingle', 'Neq'].includes(operator.name) &&
         right?.name === 'NumberDurationLiteral'
       )
-        cuts.push([operator?.from ?? 0, right.to]);
+        cuts.push([operator.from, right.to]);
       const called = node.name === 'FunctionCall' ? node.getChild('FunctionIdentifier') : null;
       if (called !== null && expr.slice(called.from, called.to) === 'absent') cuts.push([called.from, called.to]);
     },

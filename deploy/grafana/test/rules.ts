@@ -3,6 +3,7 @@
  * linter is a Go program without releases for npm or Debian; these read the same JSON.
  */
 import * as units from '@grafana/grafana-foundation-sdk/units';
+import { firstGroups } from '@blindfit/testkit';
 import { selectorsOf, syntaxProblem } from './promql.ts';
 import { filled, labelValues, panelsOf, type DashboardJson, type PanelJson } from './support.ts';
 
@@ -124,7 +125,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   'panel-legend-label-rule': (dashboard) =>
     each(dashboard, ({ targets = [] }) => {
       const missing = targets.flatMap(({ legendFormat = '', expr = '' }) =>
-        Array.from(legendFormat.matchAll(/\{\{(\w+)\}\}/g), (match) => match[1] ?? '').filter(
+        firstGroups(legendFormat, /\{\{(\w+)\}\}/g).filter(
           (label) => !new RegExp(`by \\([^)]*\\b${label}\\b[^)]*\\)`).test(expr),
         ),
       );
@@ -134,8 +135,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   'panel-empty-state-rule': (dashboard) =>
     each(
       dashboard,
-      ({ fieldConfig }) =>
-        (fieldConfig?.defaults.noValue ?? '') === '' && 'it must say something when there are no data',
+      ({ fieldConfig }) => !fieldConfig?.defaults.noValue && 'it must say something when there are no data',
     ),
 
   'panel-thresholds-rule': (dashboard) =>
@@ -200,7 +200,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   ],
 
   'dashboard-time-rule': ({ time, refresh }) =>
-    /^now-\d+[hmd]$/.test(time?.from ?? '') && time?.to === 'now' && refresh === '30s'
+    time !== undefined && /^now-\d+[hmd]$/.test(time.from) && time.to === 'now' && refresh === '30s'
       ? []
       : ['it must show the time up to now, and be read again every 30 s'],
 
@@ -235,9 +235,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
       const match = /^\/d\/([^?]+)\?(.*)$/.exec(url);
       if (match === null) return url.startsWith('https://') ? [] : [`${url} leads nowhere`];
       const [, uid = '', query = ''] = match;
-      const unknown = Array.from(query.matchAll(/var-(\w+)=/g), (each) => each[1] ?? '').filter(
-        (name) => names.get(uid)?.has(name) !== true,
-      );
+      const unknown = firstGroups(query, /var-(\w+)=/g).filter((name) => names.get(uid)?.has(name) !== true);
       return [
         ...(uids.has(uid) ? [] : [`${url}: there is no dashboard ${uid}`]),
         ...(uids.has(uid) ? unknown.map((name) => `${url}: ${uid} has no variable ${name}`) : []),

@@ -57,7 +57,9 @@ export function expressionsOf(file: string, dashboard: DashboardJson): Expressio
 export function labelValues(query: unknown): { selector: string; label: string } | undefined {
   const text = typeof query === 'object' && query !== null && 'query' in query ? query.query : query;
   const match = typeof text === 'string' ? /^label_values\((.+), ?([a-z_]+)\)$/.exec(text) : null;
-  return match === null ? undefined : { selector: match[1] ?? '', label: match[2] ?? '' };
+  if (match === null) return undefined;
+  const [, selector = '', label = ''] = match;
+  return { selector, label };
 }
 
 /** With Grafana's variables put in, as Prometheus gets it. */
