@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { required } from '@blindfit/base';
 import { temporaryDirectory } from '@blindfit/testkit';
-import { readConnection, removeConnection, tokenOf, writeConnection } from '../src/connection-file.ts';
-import { CliError, InterruptedError, reportError, UsageError } from '../src/errors.ts';
 import { askCli, cleanEnv, runCli, startCli } from './support.ts';
 
 const COMMANDS = ['jobs', 'cancel', 'up', 'api', 'scheduler', 'worker'];
@@ -68,24 +65,6 @@ test('failures end with status 1, without a stack unless asked for', async (t) =
   assert.match(debug.stderr, /^error: [^]*\n {4}at [^]*connection\.ts/);
 });
 
-test('errors become a message, a hint and a status', () => {
-  const report = (error: unknown): [number, string] => {
-    let text = '';
-    const status = reportError(error, (part) => (text += part), {});
-    return [status, text];
-  };
-  assert.deepEqual(report(new CliError('no', 'try')), [1, 'error: no\nhint: try\n']);
-  assert.deepEqual(report(new UsageError('no')), [2, 'error: no\n']);
-  assert.deepEqual(report(new InterruptedError('SIGINT')), [130, '']);
-  assert.deepEqual(report(new InterruptedError('SIGTERM')), [143, '']);
-  assert.deepEqual(report(new Error('\u001b]0;title\u0007')), [1, 'error: \uFFFD]0;title\uFFFD\n']);
-  assert.match(
-    report(new TypeError('x is not a function'))[1],
-    /^error: x is not a function\nhint: this looks like a bug.*BLINDFIT_DEBUG=1/,
-  );
-  assert.match(report('thrown text')[1], /^error: thrown text\nhint: this looks like a bug/);
-});
-
 test('Ctrl-C ends a waiting command with status 130', async (t) => {
   // Accepts connections and never answers.
   const listener = createServer((socket) => void socket.on('error', () => undefined).resume()).listen(0, '127.0.0.1');
@@ -124,29 +103,6 @@ test('a service that cannot reach Redis says so and ends', async (t) => {
   assert.equal(status, 1);
   assert.equal(stdout, '');
   assert.match(stderr, /^error: Redis did not become ready within \d+ ms: .*ENOENT.*\nhint: start Redis/);
-});
-
-test('the connection file is private, and one left behind does not count', async (t) => {
-  const directory = join(await temporaryDirectory(t), 'data');
-  assert.equal(await readConnection(directory), undefined);
-  const token = await tokenOf(directory);
-  assert.match(token, /^[0-9a-f]{64}$/);
-  assert.equal(await tokenOf(directory), token, 'the token stays');
-  const connection = { server: 'http://127.0.0.1:8080', token, pid: process.pid };
-  await writeConnection(directory, connection);
-  assert.deepEqual(await readConnection(directory), connection);
-  for (const name of ['connection.json', 'token'])
-    assert.equal((await stat(join(directory, name))).mode & 0o777, 0o600, name);
-  assert.equal((await stat(directory)).mode & 0o777, 0o700);
-
-  const gone = startCli(t, ['--version']);
-  await gone.ended;
-  await writeConnection(directory, { ...connection, pid: required(gone.child.pid, 'process id') });
-  assert.equal(await readConnection(directory), undefined);
-  await writeFile(join(directory, 'connection.json'), '{"server": 3}');
-  assert.equal(await readConnection(directory), undefined);
-  await removeConnection(directory);
-  await removeConnection(directory);
 });
 
 test('up tells what stands in its way', async (t) => {

@@ -19,6 +19,30 @@ function points(shift: number): LabelledDataset {
   return createDataset(Float64Array.from(values), 2, labels);
 }
 
+/** A report whose other figures do not matter. */
+function reportOf({
+  weights,
+  history,
+  accuracy,
+}: Pick<TrainingReport, 'weights' | 'history'> & {
+  readonly accuracy: ReturnType<typeof accuraciesOf>;
+}): Omit<TrainingReport, 'model'> {
+  return {
+    job: 'job-0123456789ab',
+    weights,
+    iteration: 3,
+    stoppedAfter: undefined,
+    refresh: { count: 2, seconds: 1, computeSeconds: 0.5, down: 1000, up: 4000 },
+    history,
+    parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
+    seconds: { keygen: 1, encrypt: 2, upload: 3, loadKeys: 4, train: 5, download: 6, iterations: [1, 2, 2] },
+    bytes: { data: 100, keys: 200, model: 300 },
+    operations: { rotations: 1, relinearisations: 2, multiplications: 3, plainMultiplications: 4, rescales: 5 },
+    maxWeightError: 1e-6,
+    accuracy: { encrypted: accuracy, clear: accuracy },
+  };
+}
+
 test('the page shows the run: curves of every iteration, confusion matrix, mistakes with images', async () => {
   const data = prepareData({ training: points(0), validation: points(0.05), preprocessing: 'standardize' });
   const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 3 };
@@ -30,24 +54,9 @@ test('the page shows the run: curves of every iteration, confusion matrix, mista
     hyperparameters,
   );
   const accuracy = accuraciesOf(weights, data);
-  const report: Omit<TrainingReport, 'model'> = {
-    job: 'job-0123456789ab',
-    weights,
-    iteration: 3,
-    stoppedAfter: undefined,
-    refresh: { count: 2, seconds: 1, computeSeconds: 0.5, down: 1000, up: 4000 },
-    // As if noise had turned the second iteration around.
-    history: {
-      encrypted: history.map((w, t) => (t === 1 ? w.map((row) => row.map((value) => -value)) : w)),
-      clear: history,
-    },
-    parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
-    seconds: { keygen: 1, encrypt: 2, upload: 3, loadKeys: 4, train: 5, download: 6, iterations: [1, 2, 2] },
-    bytes: { data: 100, keys: 200, model: 300 },
-    operations: { rotations: 1, relinearisations: 2, multiplications: 3, plainMultiplications: 4, rescales: 5 },
-    maxWeightError: 1e-6,
-    accuracy: { encrypted: accuracy, clear: accuracy },
-  };
+  // The second iteration is turned around, as noise could do.
+  const turned = history.map((w, t) => (t === 1 ? w.map((row) => row.map((value) => -value)) : w));
+  const report = reportOf({ weights, history: { encrypted: turned, clear: history }, accuracy });
   const asked: number[] = [];
   const page = await reportPage(
     {
@@ -176,4 +185,34 @@ test('the page of a run that was refreshed now and then, and stopped early, has 
   assert.match(text, /6 of 9, stopped early; the model is that of iteration 3/);
   assert.match(text, /10 samples, seed 4/);
   assert.match(text, /refreshes, up/);
+});
+
+test('mistakes are those of held-out samples, and the surest come first', async () => {
+  const set = (labels: string[]): LabelledDataset => createDataset(Float64Array.of(-3, -1, 2, 4), 1, labels);
+  const data = prepareData({
+    training: set(['a', 'a', 'b', 'b']),
+    validation: set(['b', 'b', 'b', 'a']),
+    preprocessing: 'none',
+  });
+  // Class b where the feature is positive.
+  const weights = [Float64Array.of(0, -1), Float64Array.of(0, 1)];
+  const report = reportOf({
+    weights,
+    history: { encrypted: [weights], clear: [weights] },
+    accuracy: accuraciesOf(weights, data),
+  });
+  const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 1 };
+  const { predictions } = await reportPage({ title: 'points', report, data, hyperparameters });
+  assert.deepEqual(
+    predictions.mistakes.map(({ sample, actual, predicted }) => [sample, actual, predicted]),
+    [
+      ['sample 4', 'a', 'b'],
+      ['sample 1', 'b', 'a'],
+      ['sample 2', 'b', 'a'],
+    ],
+  );
+  assert.deepEqual(predictions.confusion, [
+    [0, 1],
+    [2, 1],
+  ]);
 });
