@@ -32,7 +32,7 @@ export async function run(): Promise<void> {
     ];
     for (const { name, url } of all) rows.push([name, before.get(name) ?? '-', await scrapes(url, stack.token)]);
     print(
-      `Metrics: ${SCRAPES} scrapes each, ${JOBS / 4} of the jobs each awaiting a refresh, succeeded, failed and cancelled`,
+      `Metrics: ${SCRAPES} scrapes each; ${JOBS / 4} jobs each await a refresh, succeeded, failed, or were cancelled`,
       rows,
     );
   } finally {
