@@ -182,7 +182,7 @@ export class BlobCache implements BlobStore {
   async #drop(digest: Digest): Promise<void> {
     const file = await this.#files.has(digest);
     await this.#files.delete(digest);
-    this.#bytes = Math.max(0, this.#bytes - (file?.size ?? 0));
+    if (file !== undefined) this.#bytes = Math.max(0, this.#bytes - file.size);
   }
 
   #trim(): Promise<void> {

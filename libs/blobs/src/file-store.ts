@@ -95,7 +95,7 @@ export class FileBlobStore implements CollectableBlobStore {
       await utimes(this.pathOf(digest), now, now);
       return true;
     } catch (error) {
-      if (['ENOENT', 'EPERM', 'EACCES'].includes(errnoOf(error) ?? '')) return false;
+      if (['ENOENT', 'EPERM', 'EACCES'].includes(String(errnoOf(error)))) return false;
       throw error;
     }
   }
@@ -265,7 +265,7 @@ export class FileBlobStore implements CollectableBlobStore {
 
   /** Turns "no room" in its several disguises into one error; leaves others as they are. */
   async #explain(error: unknown): Promise<unknown> {
-    if (!['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errnoOf(error) ?? '')) return error;
+    if (!['ENOSPC', 'EDQUOT', 'EFBIG'].includes(String(errnoOf(error)))) return error;
     const space = await statfs(this.root).catch(() => undefined);
     return new StorageFullError(this.root, space === undefined ? undefined : space.bavail * space.bsize, error);
   }

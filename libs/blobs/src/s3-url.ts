@@ -33,7 +33,7 @@ export function parseS3Url(url: string): S3Address {
       throw new InvalidStoreUrlError(url, `its parameter '${name}' is not known (only endpoint and path-style)`);
   }
   const endpoint = parsed.searchParams.get('endpoint');
-  if (endpoint !== null && !/^https?:$/.test(URL.parse(endpoint)?.protocol ?? ''))
+  if (endpoint !== null && !/^https?:$/.test(String(URL.parse(endpoint)?.protocol)))
     throw new InvalidStoreUrlError(url, 'its endpoint is not an http or https URL');
   const style = parsed.searchParams.get('path-style');
   if (style !== null && style !== 'true' && style !== 'false')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import type { Digest } from '@blindfit/base';
+import { at, type Digest } from '@blindfit/base';
 import { BlobCache, FileBlobStore, type CacheEvent } from '@blindfit/blobs';
 import { HttpBlobStore } from '../src/http-store.ts';
 import { startBlobServer, type BlobServer } from './blob-server.ts';
@@ -34,9 +34,8 @@ async function setup(t: TestContext, maxBytes: number): Promise<Setup> {
   const cache = await openAnother();
   t.after(() => server.close());
   const counts = (): Partial<Record<CacheEvent['kind'], number>> => {
-    const result: Partial<Record<CacheEvent['kind'], number>> = {};
-    for (const { kind } of events) result[kind] = (result[kind] ?? 0) + 1;
-    return result;
+    const kinds = new Set(events.map(({ kind }) => kind));
+    return Object.fromEntries([...kinds].map((kind) => [kind, events.filter((event) => event.kind === kind).length]));
   };
   return { files, server, directory, cache, events, counts, openAnother };
 }
@@ -179,7 +178,7 @@ for (const damage of ['flipped', 'truncated', 'empty'] as const) {
     const [path] = await filesUnder(directory);
     assert.ok(path);
     const damaged = Uint8Array.from(bytes);
-    damaged[5000] = (damaged[5000] ?? 0) ^ 4;
+    damaged[5000] = at(damaged, 5000, 'bytes') ^ 4;
     await writeFile(path, damage === 'flipped' ? damaged : damaged.subarray(0, damage === 'empty' ? 0 : 6000));
     assert.deepEqual(await cache.get(digest), bytes);
     assert.deepEqual(counts(), { corrupt: 1, miss: 1 });

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import fastify from 'fastify';
-import { parseDigest } from '@blindfit/base';
+import { at, parseDigest } from '@blindfit/base';
 import { StorageError, type FileBlobStore } from '@blindfit/blobs';
 
 /** A blob API over a directory, real HTTP and all, that can be told to misbehave. */
@@ -53,10 +53,10 @@ export async function startBlobServer(store: FileBlobStore, token: string, maxBy
   app.get<{ Params: { digest: string } }>('/v1/blobs/:digest', async (request, reply) => {
     const digest = parseDigest(request.params.digest);
     const damage = server.damage();
-    const size = (await store.has(digest))?.size ?? 0;
+    const { size } = (await store.has(digest)) ?? { size: 0 };
     if (damage === undefined) return reply.header('content-length', size).send(await store.stream(digest));
     const bytes = await store.get(digest);
-    bytes[1000] = (bytes[1000] ?? 0) ^ 1;
+    bytes[1000] = at(bytes, 1000, 'bytes') ^ 1;
     const body = damage === 'flip' ? Readable.from([Buffer.from(bytes)]) : Readable.from(breakOff(bytes));
     return reply.header('content-length', size).send(body);
   });

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, readlink, utimes, writeFile, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { digestOf, type Digest } from '@blindfit/base';
+import { at, type Digest, digestOf } from '@blindfit/base';
 import { FileBlobStore, StorageFullError, openBlobStore } from '@blindfit/blobs';
 import { chunked, filesUnder, randomBlob, readAll, temporaryDirectory } from './support.ts';
 
@@ -128,7 +128,7 @@ for (const how of ['get', 'stream'] as const) {
     const { bytes, digest } = randomBlob(200_000);
     await store.put(digest, bytes);
     const damaged = Uint8Array.from(bytes);
-    damaged[199_999] = (damaged[199_999] ?? 0) ^ 1;
+    damaged[199_999] = at(damaged, 199_999, 'bytes') ^ 1;
     await writeFile(store.pathOf(digest), damaged);
 
     let passed = 0;

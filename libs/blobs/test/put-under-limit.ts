@@ -1,8 +1,9 @@
 // Runs in a child process with a limit on the size of files; see file-store.test.ts.
+import { at } from '@blindfit/base';
 import { FileBlobStore, StorageFullError } from '@blindfit/blobs';
 import { chunked, randomBlob } from './support.ts';
 
-const store = await FileBlobStore.open(process.argv[2] ?? '');
+const store = await FileBlobStore.open(at(process.argv, 2, 'arguments'));
 const large = randomBlob(1_000_000);
 const small = randomBlob(1_000);
 const error: unknown = await store.put(large.digest, chunked(large.bytes)).catch((reason: unknown) => reason);

@@ -1,7 +1,7 @@
 /**
- * A real S3 server, s3rver, as a process of its own, behind a proxy that can do two things: fail on demand, and honour
- * `If-None-Match: *` on writes, which Amazon does and no server that npm or Debian has does. s3rver 5.0.0 gets the signature
- * of requests for a bucket wrong (it drops the slash at their end), so that it only looks who signs, not how.
+ * A real S3 server, s3rver, in its own process behind a proxy that can do two things: fail on demand, and honour
+ * `If-None-Match: *` on writes as Amazon does, which no server from npm or Debian does. s3rver 5.0.0 computes the
+ * signature of requests for a bucket wrongly (it drops the trailing slash), so it checks the signer only.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { HeadObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { at } from '@blindfit/base';
 
 export const BUCKET = 'blindfit-test';
 /** The only ones that s3rver knows. */
@@ -82,7 +83,7 @@ export async function startS3Server(directory: string): Promise<S3Server> {
           response.writeHead(answer.statusCode ?? 500, answer.headers);
           let sent = 0;
           answer.on('data', (chunk: Buffer) => {
-            if (failure === 'flip' && sent === 0) chunk[0] = (chunk[0] ?? 0) ^ 1;
+            if (failure === 'flip' && sent === 0) chunk[0] = at(chunk, 0, 'bytes') ^ 1;
             if (failure === 'truncate' && sent > 100_000) return;
             sent += chunk.length;
             response.write(chunk);
@@ -102,7 +103,7 @@ export async function startS3Server(directory: string): Promise<S3Server> {
     });
 
   const exists = async (path: string): Promise<boolean> => {
-    const Key = decodeURIComponent(path.slice(`/${BUCKET}/`.length).split('?')[0] ?? '');
+    const Key = decodeURIComponent(path.slice(`/${BUCKET}/`.length).replace(/\?.*/s, ''));
     return await behind.send(new HeadObjectCommand({ Bucket: BUCKET, Key })).then(
       () => true,
       () => false,
@@ -111,7 +112,7 @@ export async function startS3Server(directory: string): Promise<S3Server> {
 
   /** Of two writes of a name, one after the other. */
   const passIfNone = async (request: IncomingMessage, response: ServerResponse, path: string): Promise<void> => {
-    const key = path.split('?')[0] ?? '';
+    const key = path.replace(/\?.*/s, '');
     const before = writing.get(key) ?? Promise.resolve();
     const mine = before.then(async () => {
       if (!(await exists(path))) return await pass(request, response, undefined);

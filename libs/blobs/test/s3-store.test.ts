@@ -1,4 +1,4 @@
-/** What only a store in S3 can meet: other writers of a name, servers that are busy or break off, buckets that are not there. */
+/** What only a store in S3 meets: other writers of a name, servers that are busy or break off, missing buckets. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -85,7 +85,7 @@ test('a server without conditional writes is written to without', async () => {
   await plain.close();
 });
 
-test('a busy server, conflicts and broken connections are tried again, also for streams that can be read once', async () => {
+test('a busy server, conflicts and broken connections are tried again, also for one-time streams', async () => {
   const small = randomBlob(1000);
   for (const failure of [
     { status: 503, code: 'SlowDown' },
@@ -106,7 +106,7 @@ test('a busy server, conflicts and broken connections are tried again, also for 
   assert.equal(openUploads(), 0);
 });
 
-test('an answer that breaks off or is damaged is asked for again; a stream of it fails before it looks complete', async () => {
+test('a broken or damaged answer is asked for again; its stream fails before it looks complete', async () => {
   const { bytes, digest } = randomBlob(3 * MIB);
   await store.put(digest, bytes);
   const isRead = ({ method }: S3Request): boolean => method === 'GET';
@@ -153,7 +153,7 @@ test('a source that breaks off in the middle of an upload leaves no part', async
 });
 
 test('a touch at any moment of a collection: what it says it leaves is there afterwards', async (t) => {
-  const outcomes = new Map<string, number>();
+  const outcomes: string[] = [];
   const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
   const round = async (
     number: number,
@@ -173,7 +173,7 @@ test('a touch at any moment of a collection: what it says it leaves is there aft
       assert.deepEqual(await store.get(digest), bytes);
     }
     const outcome = `${use}: ${collected ? 'collected' : 'not collected'}, ${there ? 'there' : 'gone'}`;
-    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    outcomes.push(outcome);
   };
   for (let batch = 0; batch < 6; batch++) {
     const blobs = Array.from({ length: 10 }, () => randomBlob(100));
@@ -184,10 +184,10 @@ test('a touch at any moment of a collection: what it says it leaves is there aft
     await Promise.all(blobs.map((blob, i) => round(10 * batch + i, blob, olderThan)));
   }
   assert.ok(
-    outcomes.has('put: not collected, there') && outcomes.has('touch: not collected, there'),
-    JSON.stringify([...outcomes]),
+    outcomes.includes('put: not collected, there') && outcomes.includes('touch: not collected, there'),
+    JSON.stringify([...new Set(outcomes)]),
   );
-  t.diagnostic(JSON.stringify(Object.fromEntries(outcomes)));
+  t.diagnostic(JSON.stringify([...new Set(outcomes)]));
 });
 
 test('what is missing is said: bucket, credentials, rights, server', async (t) => {
@@ -261,8 +261,12 @@ test('the SDK is loaded by those who use it, and by nobody else', () => {
   const storage = import.meta.resolve('@blindfit/blobs');
   const sdk = createRequire(import.meta.url).resolve('@aws-sdk/client-s3');
   const loads = (url: string): string => {
-    const script = `const { openBlobStore } = await import(${JSON.stringify(storage)}); await openBlobStore(${JSON.stringify(url)});
-      const { createRequire } = await import('node:module'); console.log(Object.keys(createRequire(${JSON.stringify(import.meta.url)}).cache).includes(${JSON.stringify(sdk)}));`;
+    const script = `
+      const [storage, url, here, sdk] = ${JSON.stringify([storage, url, import.meta.url, sdk])};
+      const { openBlobStore } = await import(storage);
+      await openBlobStore(url);
+      const { createRequire } = await import('node:module');
+      console.log(Object.keys(createRequire(here).cache).includes(sdk));`;
     const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
       encoding: 'utf8',
       env: { ...process.env, ...CREDENTIALS },

@@ -39,14 +39,14 @@ export function problem(
   code: string,
   detail: string,
   hint?: string,
-): { type: string; title: string; status: number; code: string; detail: string; hint?: string } {
+): { type: string; title: string; status: number; code: string; detail: string; hint?: string | undefined } {
   return {
     type: `urn:blindfit:problem:${code}`,
     title: 'Problem',
     status,
     code,
     detail,
-    ...(hint === undefined ? {} : { hint }),
+    hint,
   };
 }
 

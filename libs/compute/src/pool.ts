@@ -232,7 +232,10 @@ export class ThreadPool {
     if (before !== undefined) {
       for (const key of Object.keys(delta) as (keyof ThreadStatistics)[])
         if (key !== 'heapBytes' && key !== 'levelsWritten') delta[key] = now[key] - before[key];
-      delta.levelsWritten = now.levelsWritten.map((count, level) => count - (before.levelsWritten[level] ?? 0));
+      delta.levelsWritten = now.levelsWritten.map((count, level) => {
+        const { [level]: earlier = 0 } = before.levelsWritten;
+        return count - earlier;
+      });
     }
     this.#options.onStatistics?.(index, delta);
   }

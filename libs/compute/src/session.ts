@@ -1,7 +1,7 @@
 /** What one thread keeps between tasks: its store, plans, backends, keys and parsed ciphertexts. */
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
-import { digestOf, type Digest } from '@blindfit/base';
+import { at, digestOf, type Digest } from '@blindfit/base';
 import { BlobCache, openBlobStore, type BlobStore } from '@blindfit/blobs';
 import { discard, wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
 import { evaluatorName, loadAddon } from '@blindfit/he/native';
@@ -130,7 +130,7 @@ export class Session {
     discard(bytes);
     const { levelsWritten } = this.statistics;
     for (let level = levelsWritten.length; level <= ciphertext.level; level++) levelsWritten.push(0);
-    levelsWritten[ciphertext.level] = (levelsWritten[ciphertext.level] ?? 0) + 1;
+    levelsWritten[ciphertext.level] = at(levelsWritten, ciphertext.level, 'levels') + 1;
     return digest;
   }
 

@@ -55,7 +55,7 @@ it('the hint is part of the message, once', () => {
   assert.equal(describeError(new ParameterError('too small', 'take 4096')).message, 'too small; take 4096');
 });
 
-it('an error about the content of a blob says which one, and keeps its class; others come out as they are', async () => {
+it('an error about the content of a blob names the blob and keeps its code; others stay as they are', async () => {
   const wire = await named('blobs.labels[0][1]', DIGEST, () => Promise.reject(new WireError('bad magic', 'v1'))).catch(
     (error: unknown) => error,
   );

@@ -4,6 +4,7 @@ import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'no
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { required } from '@blindfit/base';
 import { takeLock } from '@blindfit/base/node';
 import { temporaryDirectory } from '@blindfit/testkit';
 import { HostFiles } from '../src/host-files.ts';
@@ -99,14 +100,14 @@ describe('createOnce', () => {
 describe('openOrDiscard', () => {
   it('gives what the opener gives', async (t) => {
     const { files, names } = await fixture(t);
-    const path = (await create(files, 'a', 10)) ?? '';
+    const path = required(await create(files, 'a', 10), 'a path');
     assert.equal(await files.openOrDiscard(path, (at) => `opened ${at}`), `opened ${path}`);
     assert.deepEqual(await names(), ['a.key']);
   });
 
   it('removes a file that cannot be opened', async (t) => {
     const { files, names } = await fixture(t);
-    const path = (await create(files, 'a', 10)) ?? '';
+    const path = required(await create(files, 'a', 10), 'a path');
     const refuse = (): never => {
       throw new Error('damaged');
     };
@@ -259,7 +260,7 @@ it(
   { skip: process.getuid?.() === 0 ? 'root may' : false },
   async (t) => {
     const { directory, files } = await fixture(t);
-    const path = (await create(files, 'a', 10)) ?? '';
+    const path = required(await create(files, 'a', 10), 'a path');
     await chmod(directory, 0o000);
     t.after(() => chmod(directory, 0o700));
     assert.equal(await files.touch('a'), path);

@@ -1,156 +1,46 @@
 /**
- * Whatever stands in a blob, its task fails with a reason that says which blob and what is wrong with it, the thread's
- * memory stays bounded, and the next good task gives what it always gives. All blobs are under their right digests: the
- * store cannot tell.
+ * Tasks with wrong bytes in a blob fail with a message that names the blob and the fault, the memory of the thread
+ * stays bounded, and the next good task gives its usual result. All blobs are stored under their own digests.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { zstdCompressSync } from 'node:zlib';
-import { parseDigest } from '@blindfit/base';
-import { Parameters, parseHeader, WIRE_HEADER_BYTES, wrap, type WireFields } from '@blindfit/he';
+import { at, required } from '@blindfit/base';
+import { Parameters, parseHeader, wrap } from '@blindfit/he';
 import { evaluatorName } from '@blindfit/he/native';
-import type { SealBackend } from '@blindfit/he/seal';
-import type { TrainingManifest } from '@blindfit/protocol';
 import { TaskError, type Work } from '../src/index.ts';
 import {
-  EVALUATORS,
-  firstTask,
-  makeJob,
-  makePlace,
-  makePool,
-  planFor,
-  putBytes,
-  putManifest,
-  smallPlan,
-  type Job,
-  type Place,
-  type Watched,
-} from './setup.ts';
+  assertRefused,
+  assertStillGood,
+  blob,
+  bomb,
+  changed,
+  compressed,
+  expected,
+  foreign,
+  job,
+  keyPayload,
+  labelFields,
+  labels,
+  labelsDigest,
+  openPool,
+  payloadOf,
+  place,
+  rewritten,
+  runWith,
+  runWithKey,
+  runWithLabels,
+  SEAL_HEADER,
+  setUp,
+  squared,
+  tearDown,
+  watched,
+  withSealSize,
+} from './hostile.ts';
+import { EVALUATORS, firstTask, putBytes, putManifest } from './setup.ts';
 
-const SEAL_HEADER = 16;
-const MB = 2 ** 20;
-
-let place: Place;
-let job: Job;
-/** Of the same ring and another chain of primes. */
-let foreign: Job;
-let watched: Watched;
-let expected: readonly string[];
-let heap = 0;
-
-before(async () => {
-  place = await makePlace();
-  job = await makeJob(place, smallPlan());
-  foreign = await makeJob(place, planFor(40, 20, 3, { iterations: 1 }, 8192), join(place.path, 'foreign'));
-});
-
-after(async () => {
-  for (const each of [job, foreign]) each[Symbol.dispose]();
-  await place[Symbol.asyncDispose]();
-});
-
-const labelsDigest = (of: Job): string => of.manifest.blobs.labels[0]?.[0] ?? '';
-const blob = (digest: string): Promise<Uint8Array> => place.store.get(parseDigest(digest));
-const payloadOf = (bytes: Uint8Array): Uint8Array => bytes.slice(WIRE_HEADER_BYTES);
-/** The payload of the labels of the first pair of classes. */
-const labels = async (of: Job = job): Promise<Uint8Array> => payloadOf(await blob(labelsDigest(of)));
-
-const labelFields = (): WireFields => ({
-  kind: 'ciphertext',
-  level: job.plan.labels.level,
-  scale: job.plan.labels.scale,
-});
-
-/** SEAL's header with the size that the payload really has. */
-function withSealSize(payload: Uint8Array): Uint8Array {
-  new DataView(payload.buffer, payload.byteOffset).setBigUint64(8, BigInt(payload.length), true);
-  return payload;
-}
-
-function changed(bytes: Uint8Array, at: number, value: number): Uint8Array {
-  const copy = bytes.slice();
-  copy[at] = value;
-  return copy;
-}
-
-/** A SEAL object that says it is compressed, and inflates to so many zeros. */
-function bomb(megabytes: number): Uint8Array {
-  return compressed(new Uint8Array(megabytes * MB));
-}
-
-function compressed(members: Uint8Array): Uint8Array {
-  const content = zstdCompressSync(members);
-  const bytes = new Uint8Array(SEAL_HEADER + content.length);
-  bytes.set([0x5e, 0xa1, SEAL_HEADER, 4, 1, 2]);
-  bytes.set(content, SEAL_HEADER);
-  return withSealSize(bytes);
-}
-
-/** SEAL's uncompressed serialisation of what is in a ciphertext blob, changed on the way. */
-async function rewritten(change: (backend: SealBackend, payload: Uint8Array) => Uint8Array): Promise<Uint8Array> {
-  const { backend } = job.keyset;
-  return change(backend, await labels());
-}
-
-/** A product that was not relinearised, as SEAL saves it. */
-async function squared(level: number): Promise<Uint8Array> {
-  return await rewritten((backend, payload) => {
-    using ciphertext = backend.loadCiphertext(payload);
-    backend.evaluator.cipherModSwitchToInplace(ciphertext.raw, backend.parmsId(level));
-    ciphertext.raw.setScale(1024);
-    const square = new backend.seal.Ciphertext();
-    try {
-      backend.evaluator.square(ciphertext.raw, square);
-      return square.saveToArray(backend.seal.ComprModeType.none) as Uint8Array;
-    } finally {
-      square.delete();
-    }
-  });
-}
-
-async function runWith(
-  change: (blobs: TrainingManifest['blobs']) => Partial<TrainingManifest['blobs']>,
-): Promise<unknown> {
-  const manifest: TrainingManifest = {
-    ...job.manifest,
-    blobs: { ...job.manifest.blobs, ...change(job.manifest.blobs) },
-  };
-  return await watched.pool
-    .run(firstTask({ plan: job.plan, digest: await putManifest(place, manifest) }))
-    .catch((error: unknown) => error);
-}
-
-/** Puts the payload in the place of the first labels. */
-async function runWithLabels(payload: Uint8Array, fields: WireFields = labelFields()): Promise<unknown> {
-  const digest = await putBytes(place, wrap(job.plan.parameters, fields, payload));
-  return runWith(({ labels: [first = [], ...rest] }) => ({ labels: [[digest, ...first.slice(1)], ...rest] }));
-}
-
-async function runWithKey(step: number, payload: Uint8Array): Promise<unknown> {
-  const digest = await putBytes(place, wrap(job.plan.parameters, { kind: 'galois-key', step }, payload));
-  return runWith(({ galoisKeys }) => ({ galoisKeys: { ...galoisKeys, [String(step)]: digest } }));
-}
-
-async function keyPayload(step: number, of: Job = job): Promise<Uint8Array> {
-  return payloadOf(await readFile(of.keyset.galoisKeys.get(step)?.path ?? ''));
-}
-
-async function assertStillGood(): Promise<void> {
-  assert.deepEqual((await watched.pool.run(firstTask(job))).outputs, expected);
-  assert.ok(
-    watched.statistics.heapBytes <= heap + 64 * MB,
-    `${watched.statistics.heapBytes} bytes of WebAssembly memory, ${heap} before`,
-  );
-}
-
-function assertRefused(outcome: unknown, code: string, message: RegExp): void {
-  assert.ok(outcome instanceof TaskError, `it should have been refused: ${JSON.stringify(outcome)}`);
-  assert.match(outcome.message, message);
-  assert.equal(outcome.code, code);
-  assert.ok(!outcome.retryable, 'trying again cannot help');
-}
+before(setUp);
+after(tearDown);
 
 const LABELS = /^blobs\.labels\[0\]\[0\] \(sha256:[0-9a-f]{64}\): /;
 
@@ -158,11 +48,7 @@ for (const evaluator of EVALUATORS) {
   const native = evaluator.kind === 'native';
 
   describe(`on ${evaluatorName(evaluator)}`, () => {
-    before(async () => {
-      watched = makePool(place, { evaluator });
-      expected = (await watched.pool.run(firstTask(job))).outputs;
-      heap = watched.statistics.heapBytes;
-    });
+    before(() => openPool(evaluator));
     after(() => watched[Symbol.asyncDispose]());
 
     describe('a ciphertext', () => {
@@ -305,15 +191,16 @@ for (const evaluator of EVALUATORS) {
         });
       }
 
-      it('with any byte flipped is refused, or gives numbers that only its owner can tell from right ones', async (t) => {
+      it('with any byte flipped is refused, or gives numbers that only the owner can judge', async (t) => {
         const good = await labels();
         let state = 7;
         let refused = 0;
         for (let i = 0; i < 60; i++) {
           state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
           // Every other one in the first bytes, where the structure is.
-          const at = i % 2 === 0 ? state % 200 : state % good.length;
-          const outcome = await runWithLabels(changed(good, at, (good[at] ?? 0) ^ (1 << (state >>> 29))));
+          const index = i % 2 === 0 ? state % 200 : state % good.length;
+          const flipped = at(good, index, 'bytes') ^ (1 << (state >>> 29));
+          const outcome = await runWithLabels(changed(good, index, flipped));
           if (!(outcome instanceof TaskError)) continue;
           refused++;
           assert.match(outcome.code, /^HE_(WIRE|SEAL)$/, outcome.message);
@@ -348,7 +235,10 @@ for (const evaluator of EVALUATORS) {
                 code: 'HE_SEAL',
                 message: /^blobs\.galoisKeys\.1 .*SEAL refused to load the rotation key for step 1: /,
               }),
-          run: async () => runWithKey(first, await keyPayload([...foreign.keyset.galoisKeys.keys()][0] ?? 0, foreign)),
+          run: async () => {
+            const [step] = foreign.keyset.galoisKeys.keys();
+            return runWithKey(first, await keyPayload(required(step, 'a key'), foreign));
+          },
         },
         {
           name: 'cut off',
@@ -403,7 +293,7 @@ for (const evaluator of EVALUATORS) {
 
       it('that is none of this job’s is refused', async () => {
         const [digest = ''] = expected;
-        assert.equal(parseHeader(await blob(digest)).level, job.plan.iterations[0]?.gradient);
+        assert.equal(parseHeader(await blob(digest)).level, at(job.plan.iterations, 0, 'iterations').gradient);
         assertRefused(
           await run({ kind: 'forward', ...common, manifest: job.digest, iteration: 2, weights: labelsDigest(foreign) }),
           'HE_WIRE',

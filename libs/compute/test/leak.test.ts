@@ -1,6 +1,7 @@
 /** SEAL's memory is freed by hand: a task that forgets a ciphertext shows here. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { at } from '@blindfit/base';
 import { evaluatorName } from '@blindfit/he/native';
 import type { Work } from '../src/index.ts';
 import { EVALUATORS, firstTask, makeJob, makePlace, makePool, smallPlan } from './setup.ts';
@@ -18,7 +19,7 @@ for (const evaluator of EVALUATORS)
     const common = { job: 'job-000000000000', manifest: job.digest };
     const task = { ...common, pair: 0, shards: [0] };
     const chain = { ...common, chain: 0, segment: 0 };
-    const only = async (work: Work): Promise<string> => (await pool.run(work)).outputs[0] ?? '';
+    const only = async (work: Work): Promise<string> => at((await pool.run(work)).outputs, 0, 'outputs');
     const gradients = [{ pair: 0, gradient: await only(firstTask(job)) }];
     const weights = await only({ kind: 'step', ...chain, iteration: 1, gradients, history: [] });
     const errors = [await only({ kind: 'forward', ...task, iteration: 2, weights })];
@@ -41,7 +42,7 @@ for (const evaluator of EVALUATORS)
           chain: 0,
           iteration: 1,
           weights,
-          level: job.plan.iterations[0]?.gradient ?? -1,
+          level: at(job.plan.iterations, 0, 'iterations').gradient,
         }),
       () => pool.run({ kind: 'pack', ...common, iteration: 3, level: 0, to: 0, chains: [model, model] }),
       // What was loaded before a failure is freed, too.
@@ -53,7 +54,7 @@ for (const evaluator of EVALUATORS)
             iteration: 2,
             shards: [0, 0],
             blocks: [0],
-            errors: [errors[0] ?? '', missing],
+            errors: [at(errors, 0, 'errors'), missing],
           }),
         ),
       () => assert.rejects(pool.run({ kind: 'step', ...chain, iteration: 2, gradients: second, history: [missing] })),
@@ -67,10 +68,11 @@ for (const evaluator of EVALUATORS)
       heaps.push(statistics.heapBytes);
       if (i === WARM_UP) resident = process.memoryUsage.rss();
     }
-    const heap = heaps[WARM_UP] ?? 0;
+    const heap = at(heaps, WARM_UP, 'heaps');
     const grown = process.memoryUsage.rss() - resident;
     t.diagnostic(
-      `WebAssembly memory ${(heap / MB).toFixed(1)} MiB, then ${((heaps.at(-1) ?? 0) / MB).toFixed(1)}; resident memory grew by ${(grown / MB).toFixed(1)} MiB`,
+      `WebAssembly memory ${(heap / MB).toFixed(1)} MiB, then ${(statistics.heapBytes / MB).toFixed(1)}; ` +
+        `resident memory grew by ${(grown / MB).toFixed(1)} MiB`,
     );
     // The native evaluator loads no SEAL.
     assert.equal(heap > 0, evaluator.kind === 'seal');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseDigest, type Digest } from '@blindfit/base';
+import { at, type Digest, parseDigest } from '@blindfit/base';
 import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import {
   decryptModel,
@@ -47,7 +47,7 @@ function samplesOf({ layout: { samples, features } }: PredictionPlan): Samples {
 
 function clearScores(weights: readonly Float64Array[], { x, samples, features }: Samples): Float64Array[] {
   return Array.from({ length: samples }, (_, i) =>
-    Float64Array.from(weights, (row) => row.reduce((sum, w, j) => sum + w * (x[i * features + j] ?? 0), 0)),
+    Float64Array.from(weights, (row) => row.reduce((sum, w, j) => sum + w * at(x, i * features + j, 'values'), 0)),
   );
 }
 
@@ -75,7 +75,8 @@ test(
     await using place = await makePlace();
     await using watched = makePool(place);
     const { pool } = watched;
-    // One iteration: its keys sum no columns, so that the prediction brings more. Three pairs of classes in one ciphertext, two blocks.
+    // One iteration: its keys sum no columns, so the prediction brings more keys. Three pairs of classes in one
+    // ciphertext, two blocks.
     const training = planWith(
       { samples: 40, features: 70, classes: 5 },
       { iterations: 1 },
@@ -85,7 +86,7 @@ test(
     );
     using job = await makeJob(place, training);
     const { models } = await trainOn(pool, job);
-    const model = models[0] ?? '';
+    const model = at(models, 0, 'models');
     const blob = await place.store.get(parseDigest(model));
     assert.deepEqual([models.length, parseHeader(blob).level], [1, 1]);
     const weights = decryptModel(job.keyset, training, [blob]);
@@ -121,7 +122,7 @@ test(
     for (let pair = 0; pair < layout.pairs; pair++) {
       for (const { shards } of predictionSteps(plan, [pair])) {
         const { outputs, operations } = await pool.run(task(pair, [...shards]));
-        outputs.forEach((output, at) => ((scores[shards[at] ?? -1] ?? [])[pair] = output));
+        outputs.forEach((output, index) => (at(scores, at(shards, index, 'shards'), 'scores')[pair] = output));
         tasks++;
         relinearisations += operations.relinearisations;
       }
@@ -161,7 +162,7 @@ test(
     await refused(task(3, [0]), /there is no pair 3; 0 to 2/);
     await refused(task(0, [3]), /there is no shard 3; 0 to 2/);
     await refused(
-      { ...task(0, [0]), model: scores[0]?.[0] ?? '' },
+      { ...task(0, [0]), model: at(at(scores, 0, 'scores'), 0, 'scores') },
       /an intermediate result \(sha256:.*the level is 0; 1 is expected/,
     );
     await refused({ ...task(0, [0]), manifest: job.digest }, /a task of kind predict of a job of kind train/);

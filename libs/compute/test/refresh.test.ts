@@ -1,4 +1,4 @@
-/** Jobs that go on past their levels: segments, refreshes by the owner, chains of several pairs, mini-batches. 128-bit parameters. */
+/** Jobs of several segments: refreshes by the owner, chains of several pairs, mini-batches. 128-bit parameters. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { parseDigest } from '@blindfit/base';

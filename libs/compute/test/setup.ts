@@ -1,4 +1,5 @@
-/** Shared by the tests: a job whose blobs are in a real store, and a driver that runs its tasks as the scheduler does. */
+/** What tests share: a job whose blobs are in a real store, and a driver that runs the program of the job. */
+import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +30,7 @@ import {
   type RefreshWork,
   type Schedule,
 } from '@blindfit/training';
-import { ThreadPool, type PoolOptions, type ThreadStatistics } from '../src/index.ts';
+import { TaskError, ThreadPool, type PoolOptions, type ThreadStatistics } from '../src/index.ts';
 
 /** A directory with a store, which vanishes. */
 export interface Place extends AsyncDisposable {
@@ -70,7 +71,10 @@ export function planFor(
   });
 }
 
-/** As {@link planFor}, with block, schedule and grouping set by hand. @param grouping @default one task for everything, a chain for every pair */
+/**
+ * Like {@link planFor}, with block, schedule and grouping set by hand.
+ * @param grouping @default one task for everything, a chain for every pair
+ */
 export function planWith(
   shape: JobShape,
   hyperparameters: Partial<Hyperparameters>,
@@ -201,8 +205,10 @@ export function makePool(place: Place, options: Partial<PoolOptions> = {}, entry
           if (name !== 'levelsWritten')
             statistics[name] = name === 'heapBytes' ? delta[name] : statistics[name] + delta[name];
         }
-        for (const [level, count] of delta.levelsWritten.entries())
-          statistics.levelsWritten[level] = (statistics.levelsWritten[level] ?? 0) + count;
+        for (const [level, count] of delta.levelsWritten.entries()) {
+          const { [level]: written = 0 } = statistics.levelsWritten;
+          statistics.levelsWritten[level] = written + count;
+        }
       },
       ...options,
     },
@@ -276,13 +282,23 @@ export async function trainOn(pool: ThreadPool, job: Job): Promise<Trained> {
   return { models: at(outputs, outputs.length - 1, 'outputs'), outputs, operations };
 }
 
+/** The error of a task that must fail. */
+export async function rejection(promise: Promise<unknown>): Promise<TaskError> {
+  const error: unknown = await promise.then(
+    () => assert.fail('it should have been rejected'),
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof TaskError, String(error));
+  return error;
+}
+
 /** Largest absolute difference; NaN counts as infinite. */
 export function largestError(actual: readonly ArrayLike<number>[], expected: readonly ArrayLike<number>[]): number {
   let error = actual.length === expected.length ? 0 : Infinity;
   for (const [k, row] of expected.entries()) {
     if (actual[k]?.length !== row.length) return Infinity;
     for (let j = 0; j < row.length; j++) {
-      const difference = Math.abs((actual[k][j] ?? NaN) - (row[j] ?? NaN));
+      const difference = Math.abs(at(actual[k], j, 'values') - at(row, j, 'values'));
       error = Math.max(error, Number.isNaN(difference) ? Infinity : difference);
     }
   }

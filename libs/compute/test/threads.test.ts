@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { at } from '@blindfit/base';
 import { until } from '@blindfit/testkit';
 import { TaskCancelledError, TaskError, ThreadPool, type PoolOptions, type ThreadStatistics } from '../src/index.ts';
 import type { Work } from '../src/messages.ts';
@@ -43,7 +44,7 @@ interface Outcome {
 
 async function run(pool: ThreadPool, script: Script, signal?: AbortSignal): Promise<Outcome> {
   const { outputs } = await pool.run(script as unknown as Work, signal);
-  return JSON.parse(outputs[0] ?? '') as Outcome;
+  return JSON.parse(at(outputs, 0, 'outputs')) as Outcome;
 }
 
 const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
@@ -82,9 +83,9 @@ describe('tasks', () => {
     const [first = 0, second = 1] = pool.busySeconds;
     assert.ok(first >= 0.045 && second === 0, `${first} s, ${second} s`);
     const running = run(pool, { does: 'finish', after: 100 });
-    await until(() => (pool.busySeconds[0] ?? 0) >= first + 0.05, 'the running task counts', { everyMs: 5 });
+    await until(() => at(pool.busySeconds, 0, 'threads') >= first + 0.05, 'the running task counts', { everyMs: 5 });
     await running;
-    assert.ok((pool.busySeconds[0] ?? 0) >= first + 0.095);
+    assert.ok(at(pool.busySeconds, 0, 'threads') >= first + 0.095);
     assert.equal(pool.busySeconds[1], 0);
   });
 });

@@ -1,7 +1,7 @@
 /**
- * Frees the memory of bytes that nobody needs any more, instead of leaving them to garbage collection. V8 counts buffers against a
- * limit that follows its own heap, here some 20 MB, and would collect after every 10 MB of them: a tenth of all computing time.
- * Bytes that share their memory with others are left alone.
+ * Frees the memory of bytes that are no longer used, instead of leaving them to garbage collection. V8 counts buffers
+ * against a limit that follows its own heap, here about 20 MB, and would collect after every 10 MB of buffers: a tenth
+ * of all computing time. Bytes that are a part of a larger buffer are left alone.
  */
 export function discard(bytes: ArrayBufferView): void {
   const { buffer } = bytes;

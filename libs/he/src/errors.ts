@@ -1,6 +1,9 @@
 import { BlindfitError } from '@blindfit/base';
 
-/** Base of every error this library throws on purpose: what was wrong, and what is allowed. The message ends with the hint. */
+/**
+ * Base of every error this library throws on purpose: what was wrong, and what is allowed. The message ends with the
+ * hint.
+ */
 export class HeError extends BlindfitError {
   constructor(code: string, message: string, hint: string, retryable = false) {
     super(code, hint === '' ? message : `${message}; ${hint}`, { hint, retryable });
@@ -46,7 +49,10 @@ export class SealError extends HeError {
   }
 }
 
-/** SEAL's WebAssembly instance broke off, or has no memory left: a fresh instance may do better, this one must not go on. */
+/**
+ * SEAL's WebAssembly instance broke off, or has no memory left: a fresh instance may do better, this one must not go
+ * on.
+ */
 export class SealCrashError extends HeError {
   constructor(operation: string, reason: string) {
     super('HE_SEAL_CRASHED', `SEAL broke off when asked to ${operation}: ${reason}`, '', true);

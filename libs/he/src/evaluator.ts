@@ -1,6 +1,6 @@
 /**
- * What circuits need of a CKKS library that holds no secret. Three classes implement it: `NativeEvaluator` (the C++ addon),
- * `SealEvaluator` (node-seal) and `CountingEvaluator` (counts and prices, computes nothing).
+ * What circuits need of a CKKS library that holds no secret. Three classes implement it: `NativeEvaluator` (the C++
+ * addon), `SealEvaluator` (node-seal) and `CountingEvaluator` (counts and prices, computes nothing).
  *
  * Levels and scales are exact: a ciphertext's value is its integer content divided by `scale`, and operations never
  * adjust a scale to hide a mismatch. This class checks levels, scales and sizes and counts operations; what it declares
@@ -117,7 +117,9 @@ export abstract class Evaluator {
     return this.rotated(a, step);
   }
 
-  /** The complex conjugate of every slot. In: size 2. Out: the same level and scale. One key switch. Keys: conjugation. */
+  /**
+   * The complex conjugate of each slot. In: size 2. Out: the same level and scale. One key switch. Keys: conjugation.
+   */
   conjugate(a: Ciphertext): Ciphertext {
     return this.rotate(a, CONJUGATION);
   }
@@ -131,8 +133,8 @@ export abstract class Evaluator {
 
   /**
    * Sum over i of a[i] b[i], before any reduction.
-   * In: size 2; as many a as b, at least one; products of one scale. Operands above the lowest level among them count as
-   * dropped to it. Out: that level, the scale of the products, size 3. No key switch.
+   * In: size 2; as many a as b, at least one; products of one scale. Operands above the lowest level among them count
+   * as dropped to it. Out: that level, the scale of the products, size 3. No key switch.
    */
   sumOfProducts(a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
     const { level } = productOf(a, b);
@@ -170,8 +172,8 @@ export abstract class Evaluator {
   }
 
   /**
-   * rot(a, step) of every a. In: one level, size 2. Out: the same levels and scales. One key switch each. Keys: the step's.
-   * The caller disposes of the results.
+   * rot(a, step) of every a, which the caller disposes of. In: one level, size 2. Out: the same levels and scales. One
+   * key switch each. Keys: the step's.
    */
   rotateAll(a: readonly Ciphertext[], step: number): Ciphertext[] {
     return a.map((ciphertext) => this.rotate(ciphertext, step));

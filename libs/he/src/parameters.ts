@@ -66,7 +66,7 @@ export class Parameters implements ParametersLiteral {
     return this.ring / 2;
   }
 
-  /** The level of a fresh ciphertext. A ciphertext at level l has l + 1 primes; at level 0 nothing can be multiplied. */
+  /** The level of a fresh ciphertext. A ciphertext at level l has l + 1 primes; at level 0 it cannot be multiplied. */
   get maxLevel(): number {
     return this.dataBits.length - 1;
   }

@@ -48,7 +48,8 @@ export function assertSecure(ring: Ring, logQP: number): void {
   if (logQP > limit) {
     throw new ParameterError(
       `log2(QP) = ${logQP} is not 128-bit secure at N = ${ring}`,
-      `at most ${limit} bits (guidelines of 2024: ${GUIDELINES_2024[ring]}, SEAL: ${SEAL_128[ring]}); use fewer levels, a smaller scale or a larger ring`,
+      `at most ${limit} bits (guidelines of 2024: ${GUIDELINES_2024[ring]}, SEAL: ${SEAL_128[ring]}); ` +
+        'use fewer levels, a smaller scale or a larger ring',
     );
   }
 }

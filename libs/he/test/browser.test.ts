@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { at } from '@blindfit/base';
 import { Parameters, wrap } from '@blindfit/he';
 
 const run = promisify(execFile);
@@ -82,8 +83,8 @@ test('fingerprints, headers and SEAL are the same without Node’s modules', asy
       unchanged: true,
       decoded: [0.5, -2],
     });
-    assert.match(refusals[0] ?? '', /missing\.wasm answers 404/);
-    assert.match(refusals[1] ?? '', /compressed, and this program has no zstd/);
+    assert.match(at(refusals, 0, 'refusals'), /missing\.wasm answers 404/);
+    assert.match(at(refusals, 1, 'refusals'), /compressed, and this program has no zstd/);
   } finally {
     server.close();
   }

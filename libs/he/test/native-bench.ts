@@ -1,4 +1,4 @@
-/** Shared by the tests of the native addon: the addon itself, operands made by bytes, and node-seal's answers as bytes. */
+/** What tests of the native addon share: the addon, operands from bytes, and node-seal's answers as bytes. */
 import { createRequire } from 'node:module';
 import type { Ciphertext as RawCiphertext, GaloisKeys, RelinKeys } from 'node-seal';
 import { Parameters, type ParametersLiteral, type SecurityLevel } from '@blindfit/he';
@@ -33,7 +33,10 @@ export class Random {
   }
 }
 
-/** How the values of an operand are chosen; `mixed` takes another of the others for each row and sprinkles extremes over random values. */
+/**
+ * How the values of an operand are chosen. `mixed` takes another one of the others for each row, with extreme values
+ * among the random ones.
+ */
 export const PATTERNS = ['random', 'zero', 'one', 'largest', 'equal', 'mixed'] as const;
 export type Pattern = (typeof PATTERNS)[number];
 

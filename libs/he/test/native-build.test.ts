@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { at } from '@blindfit/base';
 import { evaluatorName, resolveEvaluator } from '@blindfit/he/native';
 
 const directory = mkdtempSync(join(tmpdir(), 'blindfit-build-'));
@@ -47,7 +48,8 @@ class Installed {
     writeFileSync(this.#calls, '');
     writeFileSync(
       this.compiler,
-      `#!/bin/sh\necho "$@" >> ${this.#calls}\nwhile [ $# -gt 1 ]; do [ "$1" = -o ] && echo built > "$2"; shift; done\n`,
+      `#!/bin/sh\necho "$@" >> ${this.#calls}\n` +
+        'while [ $# -gt 1 ]; do [ "$1" = -o ] && echo built > "$2"; shift; done\n',
     );
     chmodSync(this.compiler, 0o755);
   }
@@ -80,7 +82,7 @@ describe('the addon of an installed package', () => {
     assert.ok(first.text.startsWith(join(installed.cache, 'blindfit/native/')), first.text);
     assert.ok(existsSync(first.text));
     const calls = installed.calls.length;
-    assert.ok(calls === 2 && /-shared .*-static-libstdc\+\+/.test(installed.calls[1] ?? ''));
+    assert.ok(calls === 2 && /-shared .*-static-libstdc\+\+/.test(at(installed.calls, 1, 'calls')));
     assert.deepEqual(await installed.run(), first);
     assert.equal(installed.calls.length, calls);
     writeFileSync(join(installed.native, 'src/addon.cpp'), 'int y;');

@@ -1,6 +1,6 @@
 /**
- * The native addon against node-seal, operation by operation: the bytes of the results must be the same, with every kernel
- * this CPU can run. Operands are made by bytes, from seeds that a failure prints.
+ * The native addon against node-seal, operation by operation: the bytes of the results must be the same, with every
+ * kernel that this CPU can run. Operands are made by bytes, from seeds that a failure prints.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import type { Ciphertext as RawCiphertext, Evaluator as RawEvaluator, GaloisKeys, RelinKeys } from 'node-seal';
+import { at } from '@blindfit/base';
 import type { SecurityLevel } from '@blindfit/he';
 import type { Kernel, NativeKey, NativeRing, Words } from '../src/native/addon.ts';
 import { loadAddon, NativeBench, PATTERNS, Random, type Pattern } from './native-bench.ts';
@@ -26,7 +27,8 @@ interface Chain {
   readonly steps: readonly number[];
 }
 
-// Small rings have the many cases; the large ones show that nothing depends on their size. The last prime is the special one.
+// Small rings have the many cases; the large ones show that results do not depend on the size. The last prime is the
+// special one.
 const SMALL = { security: 'none', patterns: PATTERNS } as const;
 const LARGE = { security: '128', rounds: 1, patterns: ['mixed'], steps: [1, 0] } as const;
 const CHAINS: readonly Chain[] = [
@@ -57,7 +59,7 @@ describe('the native addon against node-seal', { skip: typeof addon === 'string'
     it(`N = ${ring}, primes of ${bits.join(', ')} bits`, async () => {
       using bench = await NativeBench.open(
         addon,
-        { ring, dataBits: bits.slice(0, -1), specialBits: bits.at(-1) ?? 0, scaleBits: 20 },
+        { ring, dataBits: bits.slice(0, -1), specialBits: at(bits, bits.length - 1, 'primes'), scaleBits: 20 },
         security,
       );
       const comparison = new Comparison(bench, chain.steps);
@@ -149,7 +151,9 @@ class Comparison {
           const found = ring.writeCiphertext(words, polys, outLevel, out.scale());
           if (Buffer.compare(wanted, found) !== 0) {
             assert.fail(
-              `${name} with kernel ${kernel} differs from node-seal: level ${level}, values "${pattern}", round ${round} (seed ${seed}), first at byte ${wanted.findIndex((byte, i) => byte !== found[i])} of ${wanted.length}`,
+              `${name} with kernel ${kernel} differs from node-seal: level ${level}, values "${pattern}", ` +
+                `round ${round} (seed ${seed}), first at byte ` +
+                `${wanted.findIndex((byte, i) => byte !== found[i])} of ${wanted.length}`,
             );
           }
           this.cases++;

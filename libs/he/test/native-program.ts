@@ -43,11 +43,9 @@ export function compilerProblem(compiler: string, flags: readonly string[], sour
     });
     return undefined;
   } catch (error) {
-    return `${compiler} cannot build with ${flags.join(' ')}: ${
-      String((error as { stderr?: unknown }).stderr ?? error)
-        .trim()
-        .split('\n')[0] ?? ''
-    }`;
+    return `${compiler} cannot build with ${flags.join(' ')}: ${String((error as { stderr?: unknown }).stderr ?? error)
+      .trim()
+      .replace(/\n.*/s, '')}`;
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

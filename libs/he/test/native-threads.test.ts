@@ -1,4 +1,4 @@
-/** Threads share tables and mapped keys and nothing else: one that is ended in the middle of an operation harms no other. */
+/** Threads share tables and mapped keys only: ending one in the middle of an operation harms no other. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * The addon's C++ on its own, under AddressSanitizer and UndefinedBehaviorSanitizer: kernels against plain arithmetic, and
- * everything that parses bytes against damaged ones, by hand and by fuzzing from seeds that node-seal wrote.
+ * The addon's C++ without Node, under AddressSanitizer and UndefinedBehaviorSanitizer: kernels against plain
+ * arithmetic, and all parsers against damaged bytes, by hand and by fuzzing from seeds that node-seal wrote.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -29,7 +29,8 @@ const gcc = process.env['CXX'] ?? onPath('g++');
 const clang = onPath('clang++');
 const MAIN = 'int main() { return 0; }';
 const FUZZER =
-  '#include <cstddef>\n#include <cstdint>\nextern "C" int LLVMFuzzerTestOneInput(const std::uint8_t*, std::size_t) { return 0; }';
+  '#include <cstddef>\n#include <cstdint>\n' +
+  'extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t*, std::size_t) { return 0; }';
 const noSanitizers = gcc === undefined ? 'no g++ on PATH' : compilerProblem(gcc, SANITIZERS, MAIN);
 const noFuzzer =
   clang === undefined ? 'no clang++ on PATH' : compilerProblem(clang, [...SANITIZERS, '-fsanitize=fuzzer'], FUZZER);
@@ -116,7 +117,10 @@ interface Corpus {
 
 let corpora = 0;
 
-/** Seeds from node-seal: ciphertexts of 2 and 3 polynomials and a seeded one, keys of both kinds and a seeded one, and files of a key and of a ciphertext. */
+/**
+ * Seeds from node-seal: ciphertexts of 2 and 3 polynomials and a seeded one, keys of both kinds and a seeded one, and
+ * files of a key and of a ciphertext.
+ */
 async function makeCorpus(): Promise<Corpus> {
   assert.ok(typeof addon !== 'string');
   using bench = await NativeBench.open(

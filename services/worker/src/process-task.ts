@@ -46,7 +46,8 @@ async function runTask(dependencies: ProcessorDependencies, entry: TaskEntry): P
     logger.debug({ job, task: id }, 'task begun');
     const { phases, ...result } = await running.run(job, (signal) => pool.run(task, signal));
     compute.computed(result);
-    const piece = { kind, iteration: task.iteration, ...('pair' in task ? { pair: task.pair } : {}) };
+    const { iteration } = task;
+    const piece = 'pair' in task ? { kind, iteration, pair: task.pair } : { kind, iteration };
     tracePhases(tracing, { job: task.job, task: id, ...piece }, { ...result, phases });
     const { outputs, ...record } = result;
     await jobs.recordTask(task.job, id, { ...record, ...piece });

@@ -31,8 +31,8 @@ export function keySwitchTransforms(primes: number): number {
   return primes * primes + 4 * primes + 2;
 }
 
-// Linear costs in transforms per prime, as `blindfit plan` measures them with the native evaluator, whose rotation takes
-// 43 us a transform: 0.21 ms for a product on 7 primes, 0.19 for one with a plaintext, 0.15 for a sum.
+// Linear costs in transforms per prime, measured by `blindfit plan` with the native evaluator, whose rotation takes 43
+// us a transform: 0.21 ms for a product on 7 primes, 0.19 ms for a product with a plaintext, 0.15 ms for a sum.
 const MULTIPLY_PER_PRIME = 0.75;
 const MULTIPLY_PLAIN_PER_PRIME = 0.6;
 const ADD_PER_PRIME = 0.35;

@@ -4,7 +4,8 @@
  * decompression happens here, with a limit, and nothing inside may be compressed again.
  *
  * Every object, and every object inside another, starts with 16 bytes, little-endian:
- * magic 0xA15E u16 | header size 16 u8 | version 4.x u8 u8 | compression u8 (0 none, 1 zlib, 2 zstd) | 0 u16 | size with header u64
+ * magic 0xA15E u16 | header size 16 u8 | version 4.x u8 u8 | compression u8 (0 none, 1 zlib, 2 zstd) | 0 u16 |
+ * size with header u64
  */
 import { builtinModule } from '@blindfit/base';
 import { discard } from '../discard.ts';
@@ -20,14 +21,17 @@ const MAGIC = 0xa15e;
 const VERSION = 4;
 const NONE = 0;
 const ZSTD = 2;
-/** Of a ciphertext, in front of its coefficients: parms_id 32 | NTT form u8 | size, N, primes u64 | scale f64 | correction factor u64. */
+/**
+ * Bytes of a ciphertext before its coefficients: parms_id 32 | NTT form u8 | size, N, primes u64 | scale f64 |
+ * correction factor u64.
+ */
 const CIPHERTEXT_FIELDS = 32 + 1 + 5 * 8;
 const PARMS_ID = 32;
 
 export type SealObject = 'ciphertext' | 'key';
 
 /**
- * The object without compression, sound in its framing and of at most `maxBytes`. What it says is left to SEAL to judge.
+ * The object without compression, with correct framing and at most `maxBytes` long. SEAL checks its content.
  * @param bytes SEAL's serialisation of one ciphertext, or of one set of relinearisation or Galois keys
  * @returns a plain Uint8Array, which shares its memory with `bytes` when those are uncompressed
  * @throws WireError saying what is wrong and what is allowed
@@ -84,8 +88,8 @@ function inflate(what: string, bytes: Uint8Array, maxBytes: number): Uint8Array 
 }
 
 /**
- * SEAL's zstd form of an object that was saved without compression. Here because node-seal takes five times as long, in WebAssembly;
- * most of it is random, so the fastest level packs as well as any.
+ * SEAL's zstd form of an object that was saved without compression. node-seal takes five times as long in WebAssembly.
+ * Most of the content is random, so the fastest level compresses as well as any.
  */
 export function compressedPayload(plain: Uint8Array): Uint8Array {
   if (zlib === undefined) return plain;

@@ -1,7 +1,8 @@
 /**
- * SEAL's serialised plaintext, written and read by hand: node-seal encodes real vectors only, and Blindfit needs complex
- * ones (two classes per ciphertext) and monomials. Layout of an uncompressed CKKS plaintext of SEAL 4, little-endian:
- * 16-byte header | parms_id 4 x u64 | coefficient count u64 | scale f64 | 16-byte header | count u64 | values u64...
+ * SEAL's serialised plaintext, written and read by hand: node-seal encodes real vectors only, and Blindfit needs
+ * complex vectors (two classes per ciphertext) and monomials. Layout of an uncompressed CKKS plaintext of SEAL 4,
+ * little-endian: 16-byte header | parms_id 4 x u64 | coefficient count u64 | scale f64 | 16-byte header | count u64 |
+ * values u64...
  */
 import { WireError } from '../errors.ts';
 
@@ -29,7 +30,10 @@ export function plaintextBytes(parmsId: BigUint64Array, scale: number, values: B
   return bytes;
 }
 
-/** The NTT values of a serialised plaintext, in its own memory: an array of its own, which is aligned. @throws WireError when the bytes are not one of that many values */
+/**
+ * The NTT values of a serialised plaintext, copied to an aligned array.
+ * @throws WireError when the bytes are no plaintext of `count` values
+ */
 export function plaintextValues(bytes: Uint8Array, count: number): BigUint64Array {
   if (bytes.length !== FIXED + 8 * count)
     throw new WireError(`a plaintext of ${bytes.length} bytes`, `${FIXED + 8 * count} expected`);

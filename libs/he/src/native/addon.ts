@@ -8,7 +8,10 @@
  */
 export type Words = BigUint64Array;
 
-/** Instruction sets of the kernels, the fastest first. `ifma` needs primes of at most 50 bits; others take its place for longer ones. */
+/**
+ * Instruction sets of the kernels, the fastest first. `ifma` takes primes of at most 50 bits; `avx512` takes longer
+ * ones.
+ */
 export const KERNELS = ['ifma', 'avx512', 'avx2', 'portable'] as const;
 export type Kernel = (typeof KERNELS)[number];
 
@@ -19,7 +22,10 @@ export interface NativeAddon {
   readonly blake2b256: (bytes: Uint8Array) => Words;
   /** Memory outside JavaScript's heap, aligned to 64 bytes, not zeroed; freed when garbage is collected. */
   allocate(words: number): Words;
-  /** Empties the data of {@link NativeRing.openCiphertext} now instead of when garbage is collected; the pages go when no thread holds them any more. */
+  /**
+   * Empties the data of {@link NativeRing.openCiphertext} now instead of at garbage collection. The pages are unmapped
+   * when no thread holds them any more.
+   */
   readonly release: (words: Words) => void;
   /**
    * Tables for one parameter set. Cheap when the process has them already: threads share them, read-only.
@@ -61,12 +67,21 @@ export interface NativeRing {
   /** 2 x 2 polynomials give 3. `out` must be neither `a` nor `b`. */
   multiply(out: Words, a: Words, b: Words, level: number): void;
   square(out: Words, a: Words, level: number): void;
-  /** Sum over i of a[i] b[i]: 3 polynomials, each product of 2 x 2, one reduction at the end. At most 64 products. `out` is none of them. */
+  /**
+   * Sum over i of a[i] b[i]: 3 polynomials from products of 2 x 2, with one reduction at the end. At most 64 products.
+   * `out` must not be an operand.
+   */
   sumOfProducts(out: Words, a: readonly Words[], b: readonly Words[], level: number): void;
 
-  /** Of each ciphertext 3 polynomials to 2, up to 8 in one pass over the key; at most 1024. No `out` is an `a` or another `out`. */
+  /**
+   * Relinearises ciphertexts from 3 polynomials to 2, up to 8 in one pass over the key, at most 1024 in all. No `out`
+   * may be an `a` or another `out`.
+   */
   relinearise(out: readonly Words[], a: readonly Words[], level: number, key: NativeKey): void;
-  /** The automorphism X -> X^element and its key switch on the 2 polynomials of each ciphertext, up to 8 in one pass over the key; at most 1024. No `out` is an `a` or another `out`. */
+  /**
+   * The automorphism X -> X^element and its key switch on ciphertexts of 2 polynomials, up to 8 in one pass over the
+   * key, at most 1024 in all. No `out` may be an `a` or another `out`.
+   */
   rotate(out: readonly Words[], a: readonly Words[], level: number, element: number, key: NativeKey): void;
   /** For each element in turn: out = out + rotate(out), starting with a. */
   rotateAndSum(out: Words, a: Words, level: number, elements: readonly number[], keys: readonly NativeKey[]): void;
@@ -90,10 +105,10 @@ export interface NativeRing {
   inverseNtt(a: Words, level: number): void;
 
   /**
-   * Reads SEAL's uncompressed serialisation of a ciphertext of this ring and checks all of it: framing, parms_id, NTT form, size 2
-   * or 3, N, primes, correction factor 1, every coefficient below its prime. A second polynomial that is given as a seed only is expanded
-   * as SEAL does (BLAKE2Xb).
-   * @param out becomes the data when it has the right length; fresh memory otherwise. After an error its content is undefined
+   * Reads SEAL's uncompressed serialisation of a ciphertext of this ring and checks all of it: framing, parms_id, NTT
+   * form, size 2 or 3, N, primes, correction factor 1, every coefficient below its prime. A second polynomial that is
+   * given as a seed is expanded by BLAKE2Xb as SEAL does it.
+   * @param out becomes the data when it has the right length; otherwise memory is allocated. Undefined after an error
    * @throws Error saying what is wrong
    */
   readCiphertext(bytes: Uint8Array, out?: Words): ParsedCiphertext;
@@ -107,9 +122,9 @@ export interface NativeRing {
    */
   openCiphertext(path: string): ParsedCiphertext;
   /**
-   * Turns SEAL's uncompressed serialisation, seeded or not, of relinearisation or Galois keys that hold exactly one key into the content
-   * of a key file: a header (magic, version, N, primes, layout, checksum of the header) and the values in the order the kernels read
-   * them.
+   * Turns SEAL's uncompressed serialisation, seeded or not, of relinearisation or Galois keys that hold exactly one key
+   * into the content of a key file: a header (magic, version, N, primes, layout, checksum of the header) and the values
+   * in the order in which the kernels read them.
    * @param place where SEAL keeps it: 0 for the relinearisation key, (element - 1) / 2 for a Galois key
    * @throws Error as {@link readCiphertext}; also when the key is in another place
    */

@@ -4,8 +4,9 @@ import type { NativeAddon, Words } from './addon.ts';
 const MAX_BYTES = 96 * 2 ** 20;
 
 /**
- * Buffers of ciphertexts: fresh memory costs a page fault every 4 KiB, more than most operations that fill it. All are as long as the longest
- * ciphertext, so that each serves any level; what a short one never touches takes no memory.
+ * Buffers of ciphertexts. New memory costs a page fault every 4 KiB, more than most operations that fill it. All
+ * buffers are as long as the longest ciphertext, so each serves any level; pages that a short ciphertext never touches
+ * take no memory.
  */
 export class BufferPool {
   readonly #addon: Pick<NativeAddon, 'allocate'>;

@@ -1,7 +1,8 @@
 /**
- * SEAL's CKKS encoder, operation by operation in IEEE doubles, so that its integers come out the same: the inverse of the canonical
- * embedding as an inverse FFT over the 2N-th roots of unity, scaled on its last stage (SEAL 4.1, ckks.h, dwthandler.h, croots.cpp).
- * JavaScript never contracts a product and a sum into one operation. Its sine and cosine are V8's, so those of WebAssembly's C library stand below.
+ * SEAL's CKKS encoder, operation by operation in IEEE doubles, so that its integers come out the same: the inverse of
+ * the canonical embedding as an inverse FFT over the 2N-th roots of unity, scaled on its last stage (SEAL 4.1, ckks.h,
+ * dwthandler.h, croots.cpp). JavaScript never contracts a product and a sum into one operation. `Math.sin` and
+ * `Math.cos` are V8's, so the sine and cosine of WebAssembly's C library are written out below.
  */
 
 export class CkksEncoder {
@@ -130,8 +131,8 @@ class Roots {
 }
 
 /**
- * Sine and cosine of 0 to pi/4 as musl computes them (FreeBSD's k_sin.c and k_cos.c, after Sun's fdlibm), to the last bit.
- * Polynomials by Horner's rule in the order given there.
+ * Sine and cosine of 0 to pi/4, equal to musl's in every bit (FreeBSD's k_sin.c and k_cos.c, after Sun's fdlibm).
+ * Polynomials are evaluated by Horner's rule in musl's order.
  */
 function sine(x: number): number {
   const z = x * x;

@@ -1,6 +1,6 @@
 /**
- * One CKKS parameter set for the native evaluator: tables, buffers, plaintexts and serialisation. Ciphertexts and keys are SEAL's bytes
- * everywhere outside; no instance of SEAL is needed to read, compute and write them.
+ * One CKKS parameter set for the native evaluator: tables, buffers, plaintexts and serialisation. Outside, ciphertexts
+ * and keys are SEAL's bytes; no instance of SEAL is needed to read, compute and write them.
  */
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -178,7 +178,7 @@ export class NativeBackend implements Disposable {
     }
   }
 
-  /** A buffer of the length that SEAL's header promises, if that is one of ours. The addon checks what the header says. */
+  /** A pooled buffer of the length that SEAL's header announces, if it fits. The addon checks the header itself. */
   #bufferFor(payload: Uint8Array): Words | undefined {
     if (payload.length < SIZE_FIELDS + 24) return undefined;
     const view = new DataView(payload.buffer, payload.byteOffset);
@@ -214,10 +214,11 @@ export class NativeBackend implements Disposable {
   }
 
   /**
-   * Writes a key's file and maps it, for a program that keeps its key files to itself; what a host shares is made by whoever keeps it. In one
-   * write (promises write 512 KiB at a time), so that it lies in huge pages where the file system has them.
-   * @param step as for {@link packKey}
-   * @throws as {@link packKey}; what writing throws
+   * Writes a key file and maps it, for programs that do not share their key files with other processes. It is one
+   * synchronous write (promises write 512 KiB at a time), so that the file lies in huge pages where the file system has
+   * them.
+   * @param step see {@link packKey}
+   * @throws what {@link packKey} throws; system errors of writing
    */
   createKey(path: string, bytes: Uint8Array, step: number | undefined): NativeKey {
     writeFileSync(path, this.packKey(bytes, step));

@@ -13,7 +13,7 @@ export const NO_NATIVE_KEYS: NativeKeys = { relinearisation: undefined, galois: 
 
 /** Products the addon adds up in one call. */
 const MAX_PRODUCTS = 64;
-/** Key switches in one call: what the addon does in one pass over a key, and few enough to cancel a task between calls. */
+/** Key switches in one call: one pass of the addon over a key, and few enough to cancel a task between calls. */
 const MAX_BATCH = 8;
 
 export class NativeEvaluator extends BackendEvaluator<NativeKey, NativeKey> {

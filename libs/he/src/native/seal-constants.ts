@@ -7,7 +7,10 @@ const WITNESSES = [2n, 3n, 5n, 7n, 11n, 13n, 17n, 19n, 23n, 29n, 31n, 37n, 41n];
 /** `scheme_type::ckks`. */
 const CKKS = 2n;
 
-/** As `CoeffModulus::Create` chooses them for the bits: the largest primes = 1 mod 2N of each size, smallest first. Data primes, then the special one. */
+/**
+ * The primes that `CoeffModulus::Create` chooses for the bits: the largest primes = 1 mod 2N of each size, smallest
+ * first. Data primes, then the special prime.
+ */
 export function sealPrimes({
   ring,
   coefficientModulusBits,
@@ -61,7 +64,9 @@ function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
   return result;
 }
 
-/** SEAL's parms_id of a chain of primes, 4 words: a hash of scheme, N, primes and the plain modulus, which is 0 (encryptionparams.cpp). */
+/**
+ * SEAL's parms_id of a chain of primes, 4 words: hash of scheme, N, primes and plain modulus 0 (encryptionparams.cpp).
+ */
 export function parmsId(ring: number, primes: readonly bigint[], blake2b256: (bytes: Uint8Array) => Words): Words {
   const words = BigUint64Array.from([CKKS, BigInt(ring), ...primes, 0n]);
   return blake2b256(new Uint8Array(words.buffer));

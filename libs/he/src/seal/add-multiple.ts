@@ -1,4 +1,7 @@
-/** Arithmetic modulo a prime on whole polynomials, for what is too secret for the native addon and too much for BigInt. */
+/**
+ * Arithmetic modulo a prime on whole polynomials: of secrets, which the native addon does not get, and faster than
+ * BigInt.
+ */
 
 const HALF = 2 ** 26;
 const WORD = 2 ** 32;
@@ -9,8 +12,9 @@ const MAX_FAST_PRIME = 2n ** 50n;
 /**
  * target += other * constant modulo a prime, value by value.
  *
- * Up to 50 bits the quotient x c / q is taken from doubles, which misses by one at most, and the remainder x c - quotient q, below 2q
- * in size, from products of 26-bit halves modulo 2^52: exact, and some ten times faster than BigInt.
+ * Up to 50 bits the quotient x c / q is taken from doubles, which errs by one at most, and the remainder
+ * x c - quotient q, below 2q in size, from products of 26-bit halves modulo 2^52: exact, and about ten times faster
+ * than BigInt.
  * @param target, other canonical values below the prime; changed in place
  */
 export function addMultiple(target: BigUint64Array, other: BigUint64Array, constant: bigint, prime: bigint): void {

@@ -1,6 +1,6 @@
 /**
- * What SEAL derives from a parameter set. Making it takes seconds at the usual sizes (SEAL divides 128-bit numbers bit by bit for every entry
- * of every level's tables), so the last one that nobody uses any more is kept for whoever asks next.
+ * What SEAL derives from a parameter set. Making it takes seconds at the usual sizes (SEAL divides 128-bit numbers bit
+ * by bit for every entry of every level's tables), so the context that was released last stays cached.
  */
 import type { CKKSEncoder, Evaluator as RawEvaluator, ParmsIdType, SEALContext } from 'node-seal';
 import { ParameterError } from '../errors.ts';

@@ -13,8 +13,8 @@ let loaded: Promise<SealModule> | undefined;
 let location: string | URL | undefined;
 
 /**
- * Names the place of node-seal's WebAssembly file, before anything of SEAL is used. In Node it is found in the package; in
- * a browser it is `seal_throws.wasm` beside the script, unless the page says otherwise.
+ * Sets the location of node-seal's WebAssembly file, before SEAL is used for the first time. In Node it is found in the
+ * package; in a browser the default is `seal_throws.wasm` beside the script.
  */
 export function locateSeal(url: string | URL): void {
   location = url;
@@ -46,7 +46,7 @@ async function load(): Promise<SealModule> {
       return {};
     },
   });
-  return { seal, heapBytes: () => memory?.buffer.byteLength ?? 0 };
+  return { seal, heapBytes: () => (memory === undefined ? 0 : memory.buffer.byteLength) };
 }
 
 /** The SEAL instance of this thread, with its own memory. A load that failed is tried again by the next call. */
@@ -59,7 +59,7 @@ export function loadSeal(): Promise<SealModule> {
 }
 
 /**
- * Runs a call into node-seal, which throws `WebAssembly.Exception` with `[type, text]` as its message; callers want an `Error`.
+ * Runs a call into node-seal and turns its `WebAssembly.Exception`, whose message is `[type, text]`, into an `Error`.
  * @throws SealError when SEAL refuses; SealCrashError when it was torn out of the middle of something
  */
 export function sealCall<T>(operation: string, body: () => T): T {

@@ -122,7 +122,10 @@ export class SealBackend implements Disposable {
     BackendContext.giveBack(this.#own);
   }
 
-  /** What another library has to know to compute with SEAL's objects: all primes, the special one last, and SEAL's parms_id of every level and of keys. */
+  /**
+   * What another library needs in order to compute with SEAL's objects: all primes, the special prime last, and SEAL's
+   * parms_id of every level and of keys.
+   */
   description(): { primes: BigUint64Array; parmsIds: BigUint64Array; keyParmsId: BigUint64Array } {
     const keyId = this.context.keyParmsId();
     try {
@@ -201,7 +204,8 @@ export class SealBackend implements Disposable {
       sealCall('decode', () => this.#own.encoder.decodeFloat64(p.raw) as Float64Array);
     const first = decodeReal(plain);
     const count = (plain.level + 1) * this.parameters.ring;
-    // J is purely imaginary at every slot: the second part is the real part of -J (first + i second), but for the sign on odd slots.
+    // J is purely imaginary at every slot: the second part is the real part of -J (first + i second), up to the sign on
+    // odd slots.
     const turned = new BigUint64Array(count);
     const bytes = this.#bytesOf(plain);
     this.#addTimesJ(turned, plaintextValues(bytes, count), plain.level, true);
