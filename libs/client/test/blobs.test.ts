@@ -213,11 +213,12 @@ test('addresses that cannot work are refused', (t) => {
 test('putBlobs keeps to its concurrency, skips what is there and reports bytes', async (t) => {
   const present = randomBlob(50_000);
   const blobs = new Map([[present.digest, present.bytes]]);
-  let [now, most] = [0, 0];
+  let [now, most, asked] = [0, 0, 0];
   const url = await serve(t, (app) => {
     // The first ones wait for each other, however slow the machine is; a fourth one would be among them.
     const three = Promise.withResolvers<undefined>();
     app.addHook('onRequest', async (request) => {
+      if (request.method === 'HEAD') asked++;
       if (request.method !== 'PUT') return;
       most = Math.max(most, ++now);
       if (most >= 3) three.resolve(undefined);
@@ -248,6 +249,7 @@ test('putBlobs keeps to its concurrency, skips what is there and reports bytes',
   for (const { digest, bytes } of fresh) assert.deepEqual(blobs.get(digest), bytes);
   assert.equal(read, 12, 'bytes of blobs that need not be sent are not asked for');
   assert.equal(most, 3);
+  assert.equal(asked, 13, 'the blob that is listed twice is asked for once');
   assert.deepEqual(reports.at(-1), [total, total, 50_000 + 100_000]);
   assert.ok(reports.every(([, each]) => each === total));
   assert.ok(reports.length > list.length, 'progress within a blob is seen');

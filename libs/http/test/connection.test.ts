@@ -217,21 +217,26 @@ describe('requests', () => {
     assert.deepEqual([opened, explained], [1, []]);
   });
 
-  it('end with the reason of their signal, also while they wait for the next attempt', async (t) => {
-    const aborter = new AbortController();
-    const reason = new Error('enough');
-    const abort: Respond = (response) => {
-      response.writeHead(503).end();
-      setTimeout(() => aborter.abort(reason), 20);
-    };
-    const { connection, requests } = await fixture(t, abort, { backoffMs: 60_000, maxBackoffMs: 60_000 });
-    await assert.rejects(text(connection, { ...GET, signal: aborter.signal }), (error) => error === reason);
-    assert.equal(requests.length, 1);
-    const silent = await fixture(t, () => aborted.abort(reason));
-    const aborted = new AbortController();
-    await assert.rejects(text(silent.connection, { ...GET, signal: aborted.signal }), (error) => error === reason);
-    assert.deepEqual([silent.requests.length, silent.explained], [1, []]);
-  });
+  it(
+    'end with the reason of their signal, also while they wait for the next attempt',
+    { timeout: 30_000 },
+    async (t) => {
+      const aborter = new AbortController();
+      const reason = new Error('enough');
+      const abort: Respond = (response) => {
+        response.writeHead(503).end();
+        setTimeout(() => aborter.abort(reason), 20);
+      };
+      const { connection, requests } = await fixture(t, abort, { backoffMs: 60_000, maxBackoffMs: 60_000 });
+      await assert.rejects(text(connection, { ...GET, signal: aborter.signal }), (error) => error === reason);
+      assert.equal(requests.length, 1);
+      const silent = await fixture(t, () => aborted.abort(reason), { idleTimeoutMs: 600_000 });
+      const aborted = new AbortController();
+      await assert.rejects(text(silent.connection, { ...GET, signal: aborted.signal }), (error) => error === reason);
+      assert.deepEqual([silent.requests.length, silent.explained], [1, []]);
+      await assert.rejects(connection.wait(1, aborted.signal), (error) => error === reason, 'no wait after an abort');
+    },
+  );
 });
 
 describe('answers', () => {

@@ -9,20 +9,32 @@ import {
 
 const { threads, keyMemoryMb, keyDiskMb, inputDiskMb } = variables;
 
+const MB = 2 ** 20;
+
+type Megabytes = Readonly<Record<'keyMemoryMb' | 'keyDiskMb' | 'inputDiskMb' | 'cacheMb', number>>;
+type Bytes = Readonly<Record<'keyMemoryBytes' | 'keyDiskBytes' | 'inputDiskBytes' | 'cacheBytes', number>>;
+
+/** The sizes among the settings, in bytes. */
+export function workerBytes({ keyMemoryMb, keyDiskMb, inputDiskMb, cacheMb }: Megabytes): Bytes {
+  return {
+    keyMemoryBytes: keyMemoryMb * MB,
+    keyDiskBytes: keyDiskMb * MB,
+    inputDiskBytes: inputDiskMb * MB,
+    cacheBytes: cacheMb * MB,
+  };
+}
+
 export const worker = defineService({
   name: 'worker',
   table: { ...placeAndTokenVariables, threads, keyMemoryMb, keyDiskMb, inputDiskMb, ...computeVariables },
   async start(config, logger) {
     const { startWorker } = await import('./start.ts');
     const { withS3Settings } = await import('@blindfit/blobs');
-    const { cacheMb, keyMemoryMb, keyDiskMb, inputDiskMb, store, s3Endpoint, s3PathStyle } = config;
+    const { store, s3Endpoint, s3PathStyle } = config;
     return await startWorker({
       ...config,
       storeUrl: withS3Settings(store, { endpoint: s3Endpoint, pathStyle: s3PathStyle }),
-      keyMemoryBytes: keyMemoryMb * 2 ** 20,
-      keyDiskBytes: keyDiskMb * 2 ** 20,
-      inputDiskBytes: inputDiskMb * 2 ** 20,
-      cacheBytes: cacheMb * 2 ** 20,
+      ...workerBytes(config),
       tracing: tracingOf(config),
       logger,
     });

@@ -1,5 +1,5 @@
-import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he/native';
+import { ComputeMetrics, ThreadPool, type PoolOptions } from '@blindfit/compute';
+import { evaluatorName, resolveEvaluator, type EvaluatorChoice, type ResolvedEvaluator } from '@blindfit/he/native';
 import { JobChanges, JobStore, traceJobs } from '@blindfit/queue';
 import { openService, type ComputeOptions, type RunningService } from '@blindfit/service';
 import { WorkerMetrics } from './metrics.ts';
@@ -18,6 +18,31 @@ export interface WorkerOptions extends ComputeOptions {
   readonly evaluator?: EvaluatorChoice | undefined;
 }
 
+type PoolSettings = Pick<
+  WorkerOptions,
+  'storeUrl' | 'token' | 'cacheDir' | 'cacheBytes' | 'keyMemoryBytes' | 'keyDiskBytes' | 'inputDiskBytes' | 'threads'
+>;
+
+/** The options of the pool of a worker. */
+export function poolOptionsOf(
+  { storeUrl, token, cacheDir, cacheBytes, keyMemoryBytes, keyDiskBytes, inputDiskBytes, threads }: PoolSettings,
+  evaluator: ResolvedEvaluator,
+  onStatistics: PoolOptions['onStatistics'],
+): PoolOptions {
+  return {
+    storeUrl,
+    token,
+    cacheDirectory: cacheDir,
+    cacheBytes,
+    keyBytes: keyMemoryBytes,
+    keyDiskBytes,
+    inputDiskBytes,
+    evaluator,
+    threads,
+    onStatistics,
+  };
+}
+
 /** Starts a worker: takes tasks, hands them to threads, records them. Any number may run, on any number of machines. */
 export async function startWorker(options: WorkerOptions): Promise<RunningService> {
   const { threads, queuePrefix } = options;
@@ -26,18 +51,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
   const evaluator = await resolveEvaluator(options.evaluator);
   const compute = new ComputeMetrics(registry);
-  const pool = new ThreadPool({
-    storeUrl: options.storeUrl,
-    token: options.token,
-    cacheDirectory: options.cacheDir,
-    cacheBytes: options.cacheBytes,
-    keyBytes: options.keyMemoryBytes,
-    keyDiskBytes: options.keyDiskBytes,
-    inputDiskBytes: options.inputDiskBytes,
-    evaluator,
-    threads,
-    onStatistics: compute.thread,
-  });
+  const pool = new ThreadPool(poolOptionsOf(options, evaluator, compute.thread));
   compute.watch(registry, pool, evaluator);
   const metrics = new WorkerMetrics(registry);
   const worker = await runWorker({
