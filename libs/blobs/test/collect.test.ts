@@ -108,7 +108,7 @@ test('a put or a touch at any moment of a collection: what they say they leave i
   t.diagnostic(JSON.stringify([...new Set(outcomes)]));
 });
 
-test('a file of another user, whose times one may not change, is written anew by put', async (t) => {
+test('a file of another user, whose times cannot be changed, is written again by put', async (t) => {
   if (process.getuid?.() !== 0) return t.skip('only root can act as two users');
   const root = await temporaryDirectory(t);
   const store = await FileBlobStore.open(root);

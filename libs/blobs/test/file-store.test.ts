@@ -148,7 +148,7 @@ for (const how of ['get', 'stream'] as const) {
   });
 }
 
-test('a stream nobody reads releases its file', async (t) => {
+test('a stream that is never read releases its file', async (t) => {
   if (process.platform !== 'linux') return t.skip('looks at /proc');
   const store = await FileBlobStore.open(await temporaryDirectory(t));
   const { bytes, digest } = randomBlob(1_000_000);

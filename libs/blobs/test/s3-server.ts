@@ -23,7 +23,7 @@ export const CREDENTIALS = {
 
 export interface S3Request {
   readonly method: string;
-  /** With the query. */
+  /** Path with query. */
   readonly path: string;
 }
 
@@ -31,7 +31,7 @@ export interface S3Request {
 export type Failure = { readonly status: number; readonly code: string } | 'reset' | 'truncate' | 'flip';
 
 export interface S3Server {
-  /** Of the proxy. */
+  /** URL of the proxy. */
   readonly endpoint: string;
   /** All so far. */
   readonly requests: S3Request[];
@@ -110,7 +110,7 @@ export async function startS3Server(directory: string): Promise<S3Server> {
     );
   };
 
-  /** Of two writes of a name, one after the other. */
+  /** Serialises conditional writes of the same name. */
   const passIfNone = async (request: IncomingMessage, response: ServerResponse, path: string): Promise<void> => {
     const key = path.replace(/\?.*/s, '');
     const before = writing.get(key) ?? Promise.resolve();

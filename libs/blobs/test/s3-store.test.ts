@@ -48,7 +48,7 @@ function failing(
 ): S3Server['fail'] {
   return (request) => (fits(request) && count-- > 0 ? failure : undefined);
 }
-/** Uploads that were begun and nobody tried to abort or to complete in the end: s3rver itself cannot abort any. */
+/** Uploads that were begun without an attempt to abort or complete them: s3rver itself cannot abort uploads. */
 function openUploads(): number {
   const ended = new Map<string, string>();
   for (const { method, path } of server.requests) {
@@ -124,7 +124,7 @@ test('a broken or damaged answer is asked for again; its stream fails before it 
   await assert.rejects(store.get(digest), { code: 'BLOB_CORRUPT' });
 });
 
-test('an upload that fails for good is unavailable, and its parts go', async () => {
+test('an upload that fails permanently is unavailable, and its parts go', async () => {
   const { bytes, digest } = randomBlob(17 * MIB);
   server.fail = (request) =>
     isUpload(request) && request.path.includes('partNumber=2') ? { status: 503, code: 'SlowDown' } : undefined;
@@ -257,7 +257,7 @@ test('settings go into s3 URLs that do not name them, and into no others', () =>
   assert.equal(withS3Settings('file:///a', settings), 'file:///a');
 });
 
-test('the SDK is loaded by those who use it, and by nobody else', () => {
+test('the SDK is loaded for stores in S3 only', () => {
   const storage = import.meta.resolve('@blindfit/blobs');
   const sdk = createRequire(import.meta.url).resolve('@aws-sdk/client-s3');
   const loads = (url: string): string => {

@@ -290,7 +290,7 @@ test('events wait for a server that restarts, and give up on one that stays away
   await assert.rejects(collect(nobody.events(ID, { patienceMs: 100 })), { name: 'ServerUnreachableError' });
 });
 
-test('events can be aborted while waiting, and refuse what is wrong for good', async (t) => {
+test('events can be aborted while waiting, and fail at once on permanent errors', async (t) => {
   let closed: Promise<unknown> = Promise.resolve();
   const url = await serve(t, (app) => {
     app.get(`/v1/jobs/${ID}/events`, (request, reply) => {

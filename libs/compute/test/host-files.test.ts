@@ -54,7 +54,7 @@ describe('createOnce', () => {
     assert.equal(await files.touch('b'), undefined);
   });
 
-  it('makes a file once, whoever asks meanwhile', async (t) => {
+  it('makes a file once for all that ask for it meanwhile', async (t) => {
     const { files, another, names } = await fixture(t);
     const content = Promise.withResolvers<Uint8Array>();
     let asked = 0;

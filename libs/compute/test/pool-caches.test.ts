@@ -74,7 +74,7 @@ describe('keys', () => {
   });
 
   it(
-    'of the native evaluator are made once on a host, dropped beyond the disk budget, and made anew when damaged',
+    'of the native evaluator are made once on a host, dropped beyond the disk budget, and made again when damaged',
     { skip: HERE.kind !== 'native' },
     async () => {
       const cacheDirectory = join(place.path, 'host');
@@ -160,7 +160,7 @@ describe('inputs of the native evaluator', { skip: HERE.kind !== 'native' }, () 
     ...new Set([...blobs.features, ...blobs.gradientFeatures, ...blobs.labels].flat()),
   ];
 
-  it('are expanded once on a host, also for processes to come, and anew when a file is damaged', async () => {
+  it('are expanded once on a host, also for later processes, and again when a file is damaged', async () => {
     const first = await train();
     const made = await files();
     assert.equal(made.length, inputsOf(constant).length, 'a file an input, and no parts');

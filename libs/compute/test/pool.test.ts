@@ -76,7 +76,7 @@ describe('results', () => {
     await using watched = makePool(place, { threads: 2 });
     const { trained, weights } = await train(t, watched.pool, small);
     const local = await trainEncryptedLocally(keyset, plan, dataFor(plan));
-    assert.ok(largestError(weights, local.weights) < 2 * expectedError(plan), 'on data that are encrypted anew');
+    assert.ok(largestError(weights, local.weights) < 2 * expectedError(plan), 'on data that are encrypted again');
     assert.deepEqual(trained.operations, local.operations);
     const again = await trainOn(watched.pool, small);
     assert.deepEqual(again.outputs, trained.outputs);
@@ -184,7 +184,7 @@ describe('a thread that dies', () => {
       await threads[0]?.terminate();
       await sleep(200);
     });
-    assert.equal(more.length, 0, 'nothing is started that nobody needs');
+    assert.equal(more.length, 0, 'no thread is started without need');
     assert.equal((await watched.pool.run(firstTask(small))).outputs.length, 1);
   });
 });

@@ -151,7 +151,7 @@ test(
       (error) => error instanceof ModelError && /the model is of other keys/.test(error.message),
     );
 
-    // A task that cannot be right fails for good, and says why.
+    // A wrong task fails permanently with the reason.
     const refused = async (work: PredictTask, message: RegExp): Promise<void> => {
       await assert.rejects(pool.run(work), (error) => {
         assert.ok(error instanceof TaskError && !error.retryable, String(error));

@@ -122,7 +122,7 @@ describe('training across refreshes matches training in the clear', () => {
 });
 
 describe('what the owner sent at a refresh', () => {
-  it('is taken at its place and no other, whoever says what it is', async () => {
+  it('is accepted in its own place only, even when a task names it for another', async () => {
     const plan = planWith(
       { samples: 40, features: 20, classes: 2 },
       { ...LINE, iterations: 2 },

@@ -119,7 +119,7 @@ export interface Job extends Disposable {
   readonly store: FileBlobStore;
   readonly data: TrainingSet;
   readonly manifest: TrainingManifest;
-  /** Of the stored manifest. */
+  /** The digest of the stored manifest. */
   readonly digest: Digest;
   /** Weights of the clear twin. */
   readonly clear: readonly Float64Array[];

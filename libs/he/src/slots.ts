@@ -26,17 +26,17 @@ export function monomialSlots(ring: number, power: number): PairedSlots {
 }
 
 interface UnitRoots {
-  /** Of exp(i pi k / N), by k from 0 to 2N - 1. */
+  /** Real parts of exp(i pi k / N), indexed by k from 0 to 2N - 1. */
   readonly cosines: Float64Array;
   readonly sines: Float64Array;
-  /** 3^s modulo 2N, by slot s. */
+  /** 3^s modulo 2N, indexed by slot s. */
   readonly exponents: Uint32Array;
 }
 
-/** By ring, of which there are few: an owner looks up thousands of monomials at every refresh. */
+/** Indexed by ring. An owner looks up thousands of monomials at every refresh. */
 const knownRoots = new Map<number, UnitRoots>();
 
-/** Kept by ring. */
+/** The roots of a ring, which are computed once. */
 export function unitRoots(ring: number): UnitRoots {
   const known = knownRoots.get(ring);
   if (known !== undefined) return known;

@@ -21,7 +21,7 @@ const run = promisify(execFile);
 const NATIVE = fileURLToPath(new URL('../native', import.meta.url));
 const CACHE = fileURLToPath(new URL('../../../.blindfit/native-test', import.meta.url));
 
-/** With all that an error is told by: the program ends at the first. */
+/** The program ends at the first error and prints its stack. */
 export const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
 
 /** A program's path on PATH. */
@@ -64,11 +64,11 @@ function library(portableOnly: boolean): TranslationUnit[] {
 
 interface Programs {
   readonly compiler: string;
-  /** For everything, e.g. {@link SANITIZERS}. */
+  /** Flags of all sources, e.g. {@link SANITIZERS}. */
   readonly flags: readonly string[];
-  /** Without the kernels that have vectors: quicker to build. */
+  /** Leaves out the vector kernels, which makes the build quicker. */
   readonly portableOnly?: boolean;
-  /** By program, its sources in native/test. */
+  /** The sources in native/test of each program. */
   readonly programs: Readonly<Record<string, readonly string[]>>;
   /** Likewise, linked with the main function of libFuzzer. */
   readonly fuzzers?: Readonly<Record<string, readonly string[]>>;

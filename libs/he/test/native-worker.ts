@@ -14,7 +14,7 @@ export interface WorkerTask {
   readonly level: number;
   readonly operand: Words;
   readonly expected: Words;
-  /** Whether it opens everything anew every time, so that it is often torn out of the registries. */
+  /** Whether ring and key are opened again for each operation, so that the thread often ends while it opens them. */
   readonly reopen: boolean;
 }
 

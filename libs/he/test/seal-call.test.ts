@@ -34,7 +34,7 @@ it('tells a refusal of SEAL from an instance that broke off', async () => {
   assert.ok(refused instanceof SealError);
   assert.match(refused.message, /^SEAL refused to do something: .*[a-z]/);
 
-  // A trap: `unreachable` in a module of its own.
+  // A trap: a module with nothing but `unreachable`.
   const module = await WebAssembly.compile(
     Uint8Array.of(
       0,

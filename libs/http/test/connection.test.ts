@@ -191,7 +191,7 @@ describe('requests', () => {
       assert.deepEqual([headers['content-length'], received.length], ['65537', 65_537]);
   });
 
-  it('open a stream anew for every attempt', async (t) => {
+  it('open a new stream for every attempt', async (t) => {
     const { connection, requests } = await fixture(t, answering(503));
     const body = async function* (): AsyncGenerator<Uint8Array> {
       yield await Promise.resolve(Buffer.from('one '));

@@ -47,7 +47,7 @@ for (const state of ['cancelled', 'failed', 'succeeded', undefined] as const) {
   });
 }
 
-it('a cancellation that nobody announced is found within half a second', async (t) => {
+it('a cancellation that was not announced is found within half a second', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const fake = await fakeWorker();
   const tasks = await threeTasks(fake);

@@ -1,6 +1,6 @@
 /**
- * Blindfit's wire format: a fixed header in front of SEAL's bytes, so that whoever receives a blob can tell what it is,
- * for which parameters, and how long it must be, before SEAL parses anything.
+ * Blindfit's wire format: a fixed header in front of SEAL's bytes. It tells the receiver of a blob what the blob is,
+ * for which parameters, and how long it must be, before SEAL parses any of it.
  *
  * ```
  * offset size
@@ -55,7 +55,7 @@ export function wrap(parameters: Parameters, fields: WireFields, payload: Uint8A
   return bytes;
 }
 
-/** Reads a header alone. @throws WireError when it is none of ours */
+/** Reads a header alone. @throws WireError when the bytes do not start with Blindfit's header */
 export function parseHeader(head: Uint8Array): WireHeader {
   if (head.length < WIRE_HEADER_BYTES)
     throw new WireError(`a blob of ${head.length} bytes`, `at least ${WIRE_HEADER_BYTES} are needed`);

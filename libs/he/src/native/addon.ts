@@ -53,7 +53,7 @@ export interface ParsedCiphertext {
 }
 
 export interface NativeRing {
-  /** By prime, data primes first: the kernel that works on it. */
+  /** The kernel of each prime, data primes first. */
   readonly kernels: readonly Kernel[];
 
   add(out: Words, a: Words, b: Words, polys: number, level: number): void;
@@ -83,7 +83,7 @@ export interface NativeRing {
    * key, at most 1024 in all. No `out` may be an `a` or another `out`.
    */
   rotate(out: readonly Words[], a: readonly Words[], level: number, element: number, key: NativeKey): void;
-  /** For each element in turn: out = out + rotate(out), starting with a. */
+  /** Starts with out = a and computes out = out + rotate(out) for one element after the other. */
   rotateAndSum(out: Words, a: Words, level: number, elements: readonly number[], keys: readonly NativeKey[]): void;
 
   /** Divides by the level's prime with rounding: `out` is at level - 1. */

@@ -17,9 +17,9 @@ import { BufferPool } from './buffer-pool.ts';
 import { CkksEncoder } from './ckks-encoder.ts';
 import { parmsId, sealPrimes } from './seal-constants.ts';
 
-/** Where an uncompressed ciphertext says how many polynomials, coefficients and primes it has, 8 bytes each. */
+/** Offset of the numbers of polynomials, coefficients and primes in an uncompressed ciphertext, 8 bytes each. */
 const SIZE_FIELDS = 16 + 32 + 1;
-/** Of a product before it is relinearised. */
+/** Polynomials of a product before it is relinearised. */
 const MAX_POLYNOMIALS = 3;
 /** Monomials and masks kept for reuse; one is at most 8 bytes x N x primes. */
 export const MAX_PLAINTEXTS = 64;

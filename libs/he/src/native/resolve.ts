@@ -56,7 +56,7 @@ export function loadAddon(path: string): NativeAddon {
   return createRequire(import.meta.url)(path) as NativeAddon;
 }
 
-/** For people: `native (ifma)` or `node-seal (WebAssembly)`. */
+/** The name of an evaluator in messages: `native (ifma)` or `node-seal (WebAssembly)`. */
 export function evaluatorName(resolved: ResolvedEvaluator): string {
   return resolved.kind === 'native' ? `native (${resolved.kernel})` : 'node-seal (WebAssembly)';
 }

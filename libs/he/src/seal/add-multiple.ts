@@ -6,7 +6,7 @@
 const HALF = 2 ** 26;
 const WORD = 2 ** 32;
 const RANGE = 2 ** 52;
-/** Of the fast path: quotients are exact to one, remainders stay within 52 bits. */
+/** Limit of the fast path: quotients err by at most one, remainders stay within 52 bits. */
 const MAX_FAST_PRIME = 2n ** 50n;
 
 /**

@@ -17,10 +17,10 @@ export class BackendContext {
   readonly specialPrime: bigint;
   readonly evaluator: RawEvaluator;
   readonly encoder: CKKSEncoder;
-  /** By level. */
+  /** Indexed by level. */
   readonly parmsIds: readonly ParmsIdType[];
   readonly parmsIdWords: readonly BigUint64Array[];
-  /** By prime, as they are needed. */
+  /** Tables of the primes used so far. */
   readonly roots = new Map<bigint, RootTable>();
   readonly #key: string;
 
@@ -55,7 +55,7 @@ export class BackendContext {
     this.evaluator = new seal.Evaluator(this.context);
   }
 
-  /** For the caller alone, until it gives it back. @throws ParameterError, SealError */
+  /** A context for the caller alone, until the caller gives it back. @throws ParameterError, SealError */
   static take(parameters: Parameters, module: SealModule): BackendContext {
     if (spare?.module !== module || spare.#key !== keyOf(parameters)) return new BackendContext(parameters, module);
     const found = spare;
