@@ -28,7 +28,7 @@ try {
     y: y.slice(0, 45),
     validation: { x: x.slice(45), y: y.slice(45) },
     preprocess: 'standardize',
-    iterations: 2,
+    iterations: 1,
     keys: join(directory, 'keys'),
   });
   console.log(`classes: ${model.classes.join(', ')}`);

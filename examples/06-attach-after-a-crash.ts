@@ -24,7 +24,8 @@ async function submit(): Promise<void> {
     if (phase === 'training') process.kill(process.pid, 'SIGKILL');
   };
   const server = connect(url, { token });
-  await train({ x, y, server, keys, iterations: 4, refreshEvery: 1, preprocess: 'standardize', onProgress });
+  const choices = { iterations: 4, refreshEvery: 1, sigmoidDegree: 1, preprocess: 'standardize' } as const;
+  await train({ x, y, server, keys, ...choices, onProgress });
 }
 
 async function survive(): Promise<void> {

@@ -32,7 +32,7 @@ const worker = await startWorker({
   logLevel: 'silent',
 });
 
-// Sixty points in two clouds, and a training of two iterations.
+// Sixty points in two clouds, and a training of one iteration.
 const points = Array.from({ length: 60 }, (_, i) => [Math.sin(i) + 2 * (i % 2), Math.cos(2 * i) - 2 * (i % 2)]);
 const labels = points.map((_, i) => (i % 2 === 0 ? 'left' : 'right'));
 const data = prepareData({
@@ -41,7 +41,7 @@ const data = prepareData({
 });
 const client = new BlindfitClient({ server: stack.url, token: stack.token });
 try {
-  const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 2 };
+  const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 1 };
   const report = await train(client, { data, hyperparameters, keys: directoryKeys(join(directory, 'keys')) });
   console.log(`accuracy on the training data: ${(100 * report.accuracy.encrypted.train).toFixed(0)} %`);
 
