@@ -104,6 +104,7 @@ test('on a server: an abort cancels the job, another client attaches, the model 
       ...options,
       iterations: 12,
       refreshEvery: 1,
+      sigmoidDegree: 1,
       signal: aborter.signal,
       onProgress: ({ phase }) => phase === 'training' && aborter.abort(reason),
     }),
@@ -112,7 +113,7 @@ test('on a server: an abort cancels the job, another client attaches, the model 
   const [cancelled] = await server.jobs();
   assert.equal(cancelled?.state, 'cancelled');
 
-  const model = await train({ ...options, validation: HELD_OUT, name: 'trees' });
+  const model = await train({ ...options, validation: HELD_OUT, iterations: 1, name: 'trees' });
   const attached = await attach({ job: model.job, server, keys, validation: HELD_OUT });
   assert.deepEqual(attached.model.weights, model.model.weights);
   assert.equal(attached.accuracy, model.accuracy);

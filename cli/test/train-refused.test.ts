@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { processesOf, until } from '@blindfit/testkit';
 import { askCli, runCli, startCli } from './support.ts';
-import { csv, makeHome } from './train-support.ts';
+import { csv, LONG, makeHome } from './train-support.ts';
 
 describe('what train refuses, before anything is started', () => {
   const good = csv(12, 3, 3);
@@ -156,7 +156,7 @@ describe('what train refuses, before anything is started', () => {
 it('Ctrl-C takes down the embedded stack in the middle of training', { timeout: 180_000 }, async (t) => {
   const home = await makeHome(t);
   const keys = join(home.path, 'keys');
-  const features = await home.file('features.csv', csv(200, 150, 10));
+  const features = await home.file('features.csv', csv(20, 5, 2));
   const running = startCli(
     t,
     [
@@ -165,6 +165,7 @@ it('Ctrl-C takes down the embedded stack in the middle of training', { timeout: 
       features,
       '--preprocess',
       'standardize',
+      ...LONG,
       '--keys',
       keys,
       '--out',

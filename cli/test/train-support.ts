@@ -9,6 +9,9 @@ import { processesOf, temporaryDirectory } from '@blindfit/testkit';
 import { trainByTheBook } from './by-the-book.ts';
 import { cleanEnv } from './support.ts';
 
+/** A training with small keys that lasts longer than the time to interrupt it. */
+export const LONG = ['--iterations', '500', '--refresh-every', '1', '--sigmoid-degree', '1'];
+
 /** Rows `label,f1,...,fd` of classes that differ, the same every time. */
 export function csv(samples: number, features: number, classes: number, seed = 1): string {
   let state = seed;

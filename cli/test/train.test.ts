@@ -10,9 +10,10 @@ import { BlindfitClient } from '@blindfit/client';
 import { readCsv } from '@blindfit/data';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import { until } from '@blindfit/testkit';
-import { cleanEnv, runCli, startCli } from './support.ts';
+import { askCli, cleanEnv, runCli, startCli } from './support.ts';
 import {
   accuracyOf,
+  LONG,
   assertReport,
   csv,
   expectedWeights,
@@ -239,7 +240,19 @@ describe('train with an API', () => {
       join(home.path, 'out', 'model.json'),
       '--quiet',
     ];
-    assert.equal((await runCli(t, args, home.env)).status, 0);
+    const shape = [
+      '--samples',
+      '20',
+      '--features',
+      '5',
+      '--classes',
+      '2',
+      '--iterations',
+      '1',
+      '--learning-rate',
+      '0.1',
+    ];
+    assert.equal((await askCli(['keygen', ...shape, '--keys', own], home.env)).status, 0);
     const [keyset = ''] = await readdir(own);
     const secret = join(own, keyset, 'secret.key');
     await chmod(secret, 0o640);
@@ -255,7 +268,7 @@ describe('train with an API', () => {
 
   it('Ctrl-C cancels the job, and the API goes on', { timeout: 120_000 }, async (t) => {
     const home = await homeFor(t);
-    const features = await home.file('features.csv', csv(200, 150, 10));
+    const features = await home.file('features.csv', csv(20, 5, 2));
     const running = startCli(
       t,
       [
@@ -264,6 +277,7 @@ describe('train with an API', () => {
         features,
         '--preprocess',
         'standardize',
+        ...LONG,
         '--keys',
         keys,
         '--name',

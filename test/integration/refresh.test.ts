@@ -152,6 +152,8 @@ describe('refresh', () => {
             '30',
             '--refresh-every',
             '1',
+            '--sigmoid-degree',
+            '1',
             '--learning-rate',
             '5',
             '--patience',
@@ -208,6 +210,8 @@ describe('refresh', () => {
           '4',
           '--refresh-every',
           '1',
+          '--sigmoid-degree',
+          '1',
           '--keys',
           keys,
           '--out',
@@ -253,6 +257,7 @@ describe('refresh', () => {
           ...DEFAULT_HYPERPARAMETERS,
           iterations: 6,
           learningRate: 4,
+          sigmoid: fitSigmoid(1, 8),
         }).weights;
         const error = largestError(model.weights, clear);
         t.diagnostic(
