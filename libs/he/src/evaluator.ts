@@ -10,7 +10,7 @@
 import { at } from '@blindfit/base';
 import type { Ciphertext, Plaintext } from './ciphertext.ts';
 import { CircuitError } from './errors.ts';
-import { assertRoom, assertSame } from './exact-scales.ts';
+import { assertRoom, assertSame, assertScale } from './exact-scales.ts';
 import { CONJUGATION } from './galois.ts';
 import { noOperations, type OperationCounts } from './operations.ts';
 import type { Parameters } from './parameters.ts';
@@ -34,6 +34,13 @@ export abstract class Evaluator {
    * @param first one number per slot; missing ones are zero
    */
   abstract encode(first: Float64Array, level: number, scale: number, second?: Float64Array): Plaintext;
+  /** A plaintext with `value` in slots 0, step, 2 step, ... and zero in the others. The caller disposes of it. */
+  encodeEvery(step: number, value: number, level: number, scale: number): Plaintext {
+    const slots = new Float64Array(this.parameters.slots);
+    for (let slot = 0; slot < slots.length; slot += step) slots[slot] = value;
+    return this.encode(slots, level, scale);
+  }
+
   /** A plaintext with `value` in every slot, a constant polynomial: no FFT. The caller disposes of it. */
   abstract encodeConstant(value: number, level: number, scale: number): Plaintext;
   /**
@@ -256,11 +263,15 @@ function productOf(a: readonly Ciphertext[], b: readonly Ciphertext[]): { level:
       `${a.length} and ${b.length} factors`,
       'as many of the one as of the other, and at least one, are needed',
     );
-  assertReduced('add products', ...a, ...b);
-  const level = [...a, ...b].reduce((lowest, operand) => Math.min(lowest, operand.level), Infinity);
-  const scales = a.map((left, index) => left.scale * at(b, index, 'factors').scale);
-  const scale = at(scales, 0, 'factors');
-  for (const other of scales) assertSame('add products', { level, scale }, { level, scale: other });
+  assertReduced('add products', ...a);
+  assertReduced('add products', ...b);
+  const scale = at(a, 0, 'factors').scale * at(b, 0, 'factors').scale;
+  let level = Infinity;
+  for (const [index, left] of a.entries()) {
+    const right = at(b, index, 'factors');
+    assertScale('add products', scale, left.scale * right.scale);
+    level = Math.min(level, left.level, right.level);
+  }
   return { level, scale };
 }
 

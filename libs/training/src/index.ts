@@ -101,29 +101,31 @@ export { answerBefore, type Shade, type StepCount, StepCounter } from './plan/co
 export { derivePredictionPlan, predictionPlan } from './plan/prediction-plan.ts';
 export {
   after,
-  type BackwardWork,
   bind,
   chainsOf,
   finishId,
-  type ForwardWork,
-  type KeyedWork,
-  type KeylessWork,
   lastOf,
   packStage,
   predictionSteps,
-  type PredictWork,
   refreshId,
-  type RefreshWork,
-  type RunWork,
   segmentStages,
-  type Source,
   startStage,
-  type StartWork,
-  type Step,
   stepsOf,
   updateId,
-  type Work,
 } from './program.ts';
+export type {
+  BackwardWork,
+  ForwardWork,
+  KeyedWork,
+  KeylessWork,
+  PredictWork,
+  RefreshWork,
+  RunWork,
+  Source,
+  StartWork,
+  Step,
+  Work,
+} from './work.ts';
 export { type InputName, inputsOf, runPrediction, runStep, type StepIo } from './run-step.ts';
 export { type ClearTraining, trainClear } from './reference/train.ts';
 export {

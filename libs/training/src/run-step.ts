@@ -10,21 +10,21 @@ import { forward, startErrors, startScores } from './circuits/forward.ts';
 import { expand, packModel } from './circuits/pack.ts';
 import { expandModel, predictScores } from './circuits/predict.ts';
 import { finalWeights, nesterovStep, type MomentumTerm } from './circuits/step.ts';
-import { cellsOf } from './layout/shape.ts';
+import { cellsOf, type Layout } from './layout/shape.ts';
 import { momentumSchedule, stepFactor } from './method.ts';
 import type { Plan, PredictionPlan } from './plan/plan.ts';
-import {
-  chainsOf,
-  type BackwardWork,
-  type FinishWork,
-  type ForwardWork,
-  type PackWork,
-  type PredictWork,
-  type RunWork,
-  type StartWork,
-  type UpdateWork,
-} from './program.ts';
+import { chainsOf } from './program.ts';
 import { finalTerms, momentumTerms, type ChainState, type MomentumTerms, type Segment } from './schedule.ts';
+import type {
+  BackwardWork,
+  FinishWork,
+  ForwardWork,
+  PackWork,
+  PredictWork,
+  RunWork,
+  StartWork,
+  UpdateWork,
+} from './work.ts';
 
 export type InputName = 'features' | 'gradientFeatures' | 'labels';
 
@@ -51,13 +51,20 @@ export interface ImmediateIo<R> {
   write(result: Ciphertext): void;
 }
 
+/** One of the owner's ciphertexts. */
+export interface Input {
+  readonly name: InputName;
+  readonly shard: number;
+  readonly column: number;
+}
+
 type Request<R> =
-  | { readonly input: InputName; readonly shard: number; readonly column: number }
-  | { readonly result: R; readonly level: number }
+  | { readonly inputs: readonly Input[] }
+  | { readonly results: readonly R[]; readonly level: number }
   | { readonly write: Ciphertext };
 
-/** Answers: the ciphertext that was asked for, or the one that was written. */
-type Circuits<R, Result = void> = Generator<Request<R>, Result, Ciphertext>;
+/** Requests, each answered with the ciphertexts that it asks for, in order. */
+type Circuits<R, Result = void> = Generator<Request<R>, Result, readonly Ciphertext[]>;
 
 /**
  * Runs one step of a training.
@@ -96,31 +103,31 @@ type PredictionCircuits = Pick<PredictionPlan, 'layout' | 'model'>;
 
 async function serve<R>(circuits: Circuits<R>, io: StepIo<R>): Promise<void> {
   try {
-    for (let next = circuits.next(); next.done !== true;) {
-      const request = next.value;
-      if ('input' in request) next = circuits.next(await io.input(request.input, request.shard, request.column));
-      else if ('result' in request) next = circuits.next(await io.result(request.result, request.level));
-      else {
-        await io.write(request.write);
-        next = circuits.next(request.write);
-      }
-    }
+    for (let next = circuits.next(); next.done !== true;) next = circuits.next(await answer(next.value, io));
   } finally {
     // After an error the generator frees what it holds.
     circuits.return();
   }
 }
 
+async function answer<R>(request: Request<R>, io: StepIo<R>): Promise<Ciphertext[]> {
+  const answers: Ciphertext[] = [];
+  if ('write' in request) await io.write(request.write);
+  else if ('inputs' in request)
+    for (const { name, shard, column } of request.inputs) answers.push(await io.input(name, shard, column));
+  else for (const reference of request.results) answers.push(await io.result(reference, request.level));
+  return answers;
+}
+
 function serveAtOnce<R>(circuits: Circuits<R>, io: ImmediateIo<R>): void {
-  for (let next = circuits.next(); next.done !== true;) {
-    const request = next.value;
-    if ('input' in request) next = circuits.next(io.input(request.input, request.shard, request.column));
-    else if ('result' in request) next = circuits.next(io.result(request.result, request.level));
-    else {
-      io.write(request.write);
-      next = circuits.next(request.write);
-    }
-  }
+  for (let next = circuits.next(); next.done !== true;) next = circuits.next(answerAtOnce(next.value, io));
+}
+
+function answerAtOnce<R>(request: Request<R>, io: ImmediateIo<R>): readonly Ciphertext[] {
+  if ('inputs' in request) return request.inputs.map(({ name, shard, column }) => io.input(name, shard, column));
+  if ('results' in request) return request.results.map((reference) => io.result(reference, request.level));
+  io.write(request.write);
+  return [];
 }
 
 function circuitsOf<R>(evaluator: Evaluator, plan: StepPlan, work: RunWork<R>): Circuits<R> {
@@ -142,19 +149,19 @@ function circuitsOf<R>(evaluator: Evaluator, plan: StepPlan, work: RunWork<R>): 
   }
 }
 
-function* input<R>(name: InputName, shard: number, column: number): Circuits<R, Ciphertext> {
-  return yield { input: name, shard, column };
-}
-
-function* result<R>(reference: R, level: number): Circuits<R, Ciphertext> {
-  return yield { result: reference, level };
+/** The inputs of a name in some columns of a shard. */
+function inputsIn(name: InputName, shard: number, columns: readonly number[]): Input[] {
+  return columns.map((column) => ({ name, shard, column }));
 }
 
 /** All cells of X of a shard. */
-function* featuresOf<R>({ layout }: Pick<StepPlan, 'layout'>, shard: number): Circuits<R, Ciphertext[]> {
-  const cells: Ciphertext[] = [];
-  for (let cell = 0; cell < layout.cells; cell++) cells.push(yield* input('features', shard, cell));
-  return cells;
+function featuresIn({ cells }: Layout, shard: number): Input[] {
+  return inputsIn('features', shard, range(cells));
+}
+
+/** One intermediate result. */
+function* result<R>(reference: R, level: number): Circuits<R, Ciphertext> {
+  return at(yield { results: [reference], level }, 0, 'results');
 }
 
 function levelsOf({ iterations }: StepPlan, iteration: number): StepPlan['iterations'][number] {
@@ -168,7 +175,7 @@ function* start<R>(evaluator: Evaluator, plan: StepPlan, work: StartWork): Circu
   const { sigmoid, initialWeight } = hyperparameters;
   const { errors: level } = levelsOf(plan, 1);
   for (const shard of work.shards) {
-    const features = yield* featuresOf(plan, shard);
+    const features = yield { inputs: featuresIn(layout, shard) };
     yield {
       write: startScores(evaluator, { layout, sigmoid, features, initialWeight, level, scale: labels.scale }),
     };
@@ -185,8 +192,8 @@ function* errors<R>(evaluator: Evaluator, plan: StepPlan, work: ForwardWork<R>):
   const weights = expand(evaluator, layout, packed, work.pair, grouping.pairsPerChain);
   for (const block of weights) scope.use(block);
   for (const shard of work.shards) {
-    const features = yield* featuresOf(plan, shard);
-    const labels = yield* input('labels', shard, work.pair);
+    const features = yield { inputs: featuresIn(layout, shard) };
+    const labels = at(yield { inputs: inputsIn('labels', shard, [work.pair]) }, 0, 'labels');
     yield { write: forward(evaluator, { layout, sigmoid: hyperparameters.sigmoid, features, weights, labels }) };
   }
 }
@@ -204,7 +211,7 @@ function* gradient<R>(evaluator: Evaluator, plan: StepPlan, work: BackwardWork<R
       errorsByShard.push(yield* result(at(work.errors, index, 'errors'), level));
       continue;
     }
-    const labels = yield* input('labels', shard, work.pair);
+    const labels = at(yield { inputs: inputsIn('labels', shard, [work.pair]) }, 0, 'labels');
     if (work.scores === undefined) {
       errorsByShard.push(scope.use(evaluator.dropTo(labels, level)));
     } else {
@@ -212,12 +219,11 @@ function* gradient<R>(evaluator: Evaluator, plan: StepPlan, work: BackwardWork<R
       errorsByShard.push(scope.use(startErrors(evaluator, hyperparameters.sigmoid, labels, scores)));
     }
   }
-  const gradientFeatures = new Map<number, Ciphertext[]>();
+  const gradientFeatures = new Map<number, readonly Ciphertext[]>();
   for (const block of work.blocks) {
     if (block >= layout.blocks) throw new WireError(`there is no block ${block}`, `0 to ${layout.blocks - 1}`);
-    const cells: Ciphertext[] = [];
-    for (const shard of work.shards)
-      for (const cell of cellsOf(layout, block)) cells.push(yield* input('gradientFeatures', shard, cell));
+    const columns = cellsOf(layout, block);
+    const cells = yield { inputs: work.shards.flatMap((shard) => inputsIn('gradientFeatures', shard, columns)) };
     gradientFeatures.set(block, cells);
   }
   yield { write: backward(evaluator, { layout, errors: errorsByShard, gradientFeatures }) };
@@ -268,9 +274,11 @@ function* update<R>(evaluator: Evaluator, plan: StepPlan, work: UpdateWork<R>): 
   const { segment, state } = located(plan, work);
   const terms = momentumTerms(momentumSchedule(iterations), segment, work.iteration, state, initialWeight);
   const { gradient: level } = levelsOf(plan, work.iteration);
-  const gradients: { pair: number; ciphertext: Ciphertext }[] = [];
-  for (const { pair, gradient: reference } of work.gradients)
-    gradients.push({ pair, ciphertext: yield* result(reference, level) });
+  const ciphertexts = yield { results: work.gradients.map(({ gradient }) => gradient), level };
+  const gradients = work.gradients.map(({ pair }, index) => ({
+    pair,
+    ciphertext: at(ciphertexts, index, 'gradients'),
+  }));
   const momentum = yield* loadTerms(terms);
   yield {
     write: nesterovStep(evaluator, {
@@ -300,8 +308,7 @@ function* publish<R>(evaluator: Evaluator, work: { readonly weights: R; readonly
 }
 
 function* pack<R>(evaluator: Evaluator, { layout, grouping }: StepPlan, work: PackWork<R>): Circuits<R> {
-  const chains: Ciphertext[] = [];
-  for (const reference of work.chains) chains.push(yield* result(reference, work.level));
+  const chains = yield { results: work.chains, level: work.level };
   const models = packModel(evaluator, layout, chains, grouping.pairsPerChain, work.to);
   try {
     for (let model = models.shift(); model !== undefined; model = models.shift()) yield { write: model };
@@ -322,34 +329,20 @@ function* prediction<R>(evaluator: Evaluator, plan: PredictionCircuits, work: Pr
   using scope = new DisposableStack();
   const weights = expandModel(evaluator, layout, model, work.pair).map((block) => scope.use(block));
   for (const shard of work.shards) {
-    const features = yield* featuresOf(plan, shard);
+    const features = yield { inputs: featuresIn(layout, shard) };
     yield { write: predictScores(evaluator, { layout, features, weights }) };
   }
 }
 
-/** One of the owner's ciphertexts. */
-export interface Input {
-  readonly name: InputName;
-  readonly shard: number;
-  readonly column: number;
-}
-
 /** The owner's ciphertexts that a step reads. */
-export function inputsOf(plan: Pick<StepPlan, 'layout'>, work: RunWork<unknown>): Input[] {
+export function inputsOf({ layout }: Pick<StepPlan, 'layout'>, work: RunWork<unknown>): Input[] {
   if (!('shards' in work)) return [];
-  const { layout } = plan;
   const { shards } = work;
-  const ofAll = (name: InputName, columns: readonly number[]): Input[] =>
-    shards.flatMap((shard) => columns.map((column) => ({ name, shard, column })));
-  switch (work.kind) {
-    case 'start':
-      return ofAll('features', range(layout.cells));
-    case 'forward':
-      return [...ofAll('features', range(layout.cells)), ...ofAll('labels', [work.pair])];
-    case 'backward':
-      return [
-        ...(work.errors === undefined ? ofAll('labels', [work.pair]) : []),
-        ...work.blocks.flatMap((block) => ofAll('gradientFeatures', cellsOf(layout, block))),
-      ];
-  }
+  if (work.kind === 'start') return shards.flatMap((shard) => featuresIn(layout, shard));
+  const labels = shards.flatMap((shard) => inputsIn('labels', shard, [work.pair]));
+  if (work.kind === 'forward') return [...shards.flatMap((shard) => featuresIn(layout, shard)), ...labels];
+  const gradientFeatures = work.blocks.flatMap((block) =>
+    shards.flatMap((shard) => inputsIn('gradientFeatures', shard, cellsOf(layout, block))),
+  );
+  return work.errors === undefined ? [...labels, ...gradientFeatures] : gradientFeatures;
 }

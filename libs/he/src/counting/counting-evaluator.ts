@@ -77,6 +77,11 @@ export class CountingEvaluator extends Evaluator {
     return new Shadow(level, scale);
   }
 
+  override encodeEvery(_step: number, _value: number, level: number, scale: number): Plaintext {
+    this.#spend('encode', level);
+    return new Shadow(level, scale);
+  }
+
   encodeConstant(_value: number, level: number, scale: number): Plaintext {
     return new Shadow(level, scale);
   }
@@ -98,7 +103,7 @@ export class CountingEvaluator extends Evaluator {
   /** Counts the products and sums that it stands for without doing them one by one: most of a large plan is this. */
   override sumOfProducts(a: readonly Ciphertext[], b: readonly Ciphertext[]): Ciphertext {
     const { level, scale } = this.startProducts(a, b);
-    for (const operand of [...a, ...b]) if (operand.level > level) this.#spend('drop', level);
+    for (const factors of [a, b]) for (const operand of factors) if (operand.level > level) this.#spend('drop', level);
     this.cost += a.length * this.#costOf('multiply', level, 2) + (a.length - 1) * this.#costOf('add', level, 3);
     return new Shadow(level, scale, 3);
   }

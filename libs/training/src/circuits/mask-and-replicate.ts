@@ -3,8 +3,9 @@ import type { Layout } from '../layout/shape.ts';
 import { columnSteps } from './rotate-and-sum.ts';
 
 /**
- * Keeps the first slot of every sample times `factor`, and spreads it leftwards: the first slot of sample m holds its value, the
- * others hold that of sample m + 1 (the staggered placement of `layout/shape.ts`). Consumes one level, log2(width) rotations.
+ * Keeps the first slot of every sample times `factor`, and spreads it leftwards: the first slot of sample m holds its
+ * value, the others hold that of sample m + 1 (the staggered placement of `layout/shape.ts`). Consumes one level,
+ * log2(width) rotations.
  */
 export function maskAndReplicate(
   evaluator: Evaluator,
@@ -19,8 +20,8 @@ export function maskAndReplicate(
 }
 
 /**
- * Keeps the first slot of every sample times `factor` and clears the others. The mask is encoded at the scale that makes the
- * result's scale exactly `scale`: no level is spent on the factor.
+ * Keeps the first slot of every sample times `factor` and clears the others. The mask is encoded at the scale that
+ * makes the result's scale exactly `scale`: no level is spent on the factor.
  */
 export function maskColumn(
   evaluator: Evaluator,
@@ -29,9 +30,8 @@ export function maskColumn(
   factor: number,
   scale: number,
 ): Ciphertext {
-  const slots = new Float64Array(evaluator.parameters.slots);
-  for (let slot = 0; slot < slots.length; slot += width) slots[slot] = factor;
-  using mask = evaluator.encode(slots, a.level, (scale * Number(evaluator.prime(a.level))) / a.scale);
+  const maskScale = (scale * Number(evaluator.prime(a.level))) / a.scale;
+  using mask = evaluator.encodeEvery(width, factor, a.level, maskScale);
   const kept = evaluator.multiplyPlain(a, mask);
   evaluator.rescaleInPlace(kept);
   return kept;

@@ -8,6 +8,7 @@ import {
   CircuitError,
   CountingEvaluator,
   noOperations,
+  type Ciphertext,
   type CostFunction,
   type OperationCounts,
 } from '@blindfit/he';
@@ -23,12 +24,10 @@ import {
   refreshId,
   segmentStages,
   startStage,
-  type PredictWork,
-  type RunWork,
   type ShardGroup,
-  type Step,
 } from '../program.ts';
 import { runPredictionAtOnce, runStepAtOnce, type ImmediateIo, type InputName } from '../run-step.ts';
+import type { PredictWork, RunWork, Source, Step, UpdateWork } from '../work.ts';
 import type { PlanBase, PredictionPlan } from './plan.ts';
 
 /** A ciphertext that is not there. */
@@ -92,13 +91,18 @@ class ShapeCounter<W extends { readonly kind: string }> {
   #measure(work: W): StepCount {
     const evaluator = new CountingEvaluator(this.#plan.parameters, this.#costOf);
     const reads = new Array<number>(this.#plan.parameters.maxLevel + 1).fill(0);
+    const inputs = new Map<InputName, Ciphertext>();
     let result: Shade | undefined;
     let results = 0;
     this.#run(evaluator, work, {
+      // Circuits leave their inputs as they are: one stands for all.
       input: (name) => {
-        const place = this.#plan[name];
-        if (place === undefined) throw new CircuitError(`no ${name}`);
-        return evaluator.input(place.level, place.scale);
+        const known = inputs.get(name);
+        if (known !== undefined) return known;
+        const { level, scale } = required(this.#plan[name], name);
+        const input = evaluator.input(level, scale);
+        inputs.set(name, input);
+        return input;
       },
       result: (shade, level) => {
         if (shade.level !== level)
@@ -127,9 +131,9 @@ function withShards<W extends object>(work: W, count: number): W {
   return { ...work, ...Object.fromEntries(lists.map(([name, list]) => [name, (list as unknown[]).slice(0, count)])) };
 }
 
-/** From the counts of one and of two shards to those of more. */
-function extended(one: StepCount, two: StepCount, shards: number): StepCount {
-  const extend = (first: number, second: number): number => first + (shards - 1) * (second - first);
+/** From the counts of some work and of twice as much to those of `times` as much. */
+function extended(one: StepCount, two: StepCount, times: number): StepCount {
+  const extend = (first: number, second: number): number => first + (times - 1) * (second - first);
   const operations = noOperations();
   for (const name of Object.keys(operations) as (keyof OperationCounts)[])
     operations[name] = extend(one.operations[name], two.operations[name]);
@@ -167,7 +171,8 @@ function shapeOf(plan: PlanBase, work: RunWork<Shade>): string {
     case 'backward': {
       const source = work.errors !== undefined ? 'errors' : work.scores !== undefined ? 'scores' : 'labels';
       const { gradient } = at(plan.iterations, work.iteration - 1, 'iterations');
-      return `backward ${gradient} ${source} ${work.shards.length} ${at(work.blocks, 0, 'blocks')}+${work.blocks.length}`;
+      const blocks = `${at(work.blocks, 0, 'blocks')}+${work.blocks.length}`;
+      return `backward ${gradient} ${source} ${work.shards.length} ${blocks}`;
     }
     case 'step':
       return `step ${work.iteration} ${pairsOf(plan, work.chain)} ${work.gradients.length}`;
@@ -204,7 +209,10 @@ export interface JobCount {
   readonly rotations: ReadonlySet<number>;
   /** Steps that workers run. */
   readonly tasks: number;
-  /** Cost of a forward step and the backward step after it: one iteration cannot be faster, however many threads there are. */
+  /**
+   * Cost of a forward step and the backward step after it: one iteration cannot be faster, however many threads there
+   * are.
+   */
   readonly span: number;
 }
 
@@ -230,19 +238,21 @@ export function countTraining(plan: PlanBase): JobCount {
   /** Gradients that stand for several. */
   const gradientTimes = new Map<string, number>();
   const span = { forward: 0, backward: 0 };
+  /** An update costs as much more for each gradient: those of a group stand for those of all groups of its size. */
+  const updateCount = (step: Step<UpdateWork<Source>>, work: UpdateWork<Shade>): StepCount => {
+    const one = counter.count(work);
+    const gradients = step.gradients.reduce(
+      (sum, { gradient }) => sum + valueOf(gradientTimes, gradient.step, 'gradients'),
+      0,
+    );
+    if (gradients === work.gradients.length) return one;
+    const two = counter.count({ ...work, gradients: [...work.gradients, ...work.gradients] });
+    return extended(one, two, gradients / work.gradients.length);
+  };
   const add = (step: Step, times: number): void => {
     if (step.kind === 'refresh') return;
-    let work = bind(step, (id) => valueOf(shades, id, 'results'));
-    if (step.kind === 'step' && work.kind === 'step') {
-      const { gradients } = work;
-      const repeated = step.gradients.flatMap(({ gradient }, index) =>
-        new Array<(typeof gradients)[number]>(valueOf(gradientTimes, gradient.step, 'gradients')).fill(
-          at(gradients, index, 'gradients'),
-        ),
-      );
-      work = { ...work, gradients: repeated };
-    }
-    const count = counter.count(work);
+    const work = bind(step, (id) => valueOf(shades, id, 'results'));
+    const count = step.kind === 'step' && work.kind === 'step' ? updateCount(step, work) : counter.count(work);
     total.add(count, times, work.kind === 'start' || work.kind === 'forward' || work.kind === 'backward');
     shades.set(step.id, new Array<Shade>(count.results).fill(count.result));
     if (work.kind === 'forward') span.forward ||= count.cost;
@@ -277,7 +287,10 @@ export function countTraining(plan: PlanBase): JobCount {
   return { operations, cost, tasks, rotations: counter.rotations, span: span.forward + span.backward };
 }
 
-/** Segments that cost the same: those between the first and the last, unless their batches have different numbers of shards. */
+/**
+ * Segments that cost the same: those between the first and the last, unless their batches have different numbers of
+ * shards.
+ */
 function alikeSegments({ layout, hyperparameters, segments }: PlanBase): Map<string, number[]> {
   const shards = (iteration: number): number =>
     shardsOfBatch(layout, batchOf(layout.batches, hyperparameters, iteration)).length;
