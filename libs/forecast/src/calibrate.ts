@@ -21,14 +21,17 @@ export interface CalibrateOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Measured together at most; a thread takes some hundred megabytes. More are taken to get in each other's way as much. */
+/**
+ * Measured together at most; a thread takes some hundred megabytes. More are taken to get in each other's way as much.
+ */
 const MAX_THREADS = 16;
 const BURST_SECONDS = 0.35;
 /** Alone and together in turn, so that other work on the machine falls on both. The median counts. */
 const BURSTS = 3;
 
 /**
- * The costs of a parameter set on this machine, from the file or measured now (a few seconds; a minute for the largest sets).
+ * The costs of a parameter set on this machine, from the file or measured now (a few seconds; a minute for the largest
+ * sets).
  * @throws Error when a measuring thread fails, for instance for want of memory
  */
 export async function calibrate(parameters: Parameters, options: CalibrateOptions): Promise<Calibration> {
@@ -72,7 +75,7 @@ async function readCalibration(path: string): Promise<Calibration | undefined> {
     const value = JSON.parse(await readFile(path, 'utf8')) as Partial<Calibration>;
     const complete =
       value.format === 'blindfit-calibration/1' &&
-      OPERATIONS.every((name) => (value.operations?.[name].length ?? 0) > 0);
+      OPERATIONS.every((name) => value.operations !== undefined && value.operations[name].length > 0);
     return complete ? (value as Calibration) : undefined;
   } catch {
     return undefined;

@@ -1,4 +1,7 @@
-/** What this machine needs for every operation, at one parameter set: measured by `calibrate.ts`, looked up by everyone else. */
+/**
+ * What this machine needs for every operation, at one parameter set: measured by `calibrate.ts`, looked up by everyone
+ * else.
+ */
 import { keySwitchTransforms, type CostFunction } from '@blindfit/he';
 
 /**
@@ -46,7 +49,10 @@ export interface Calibration {
   readonly measuredAt: string;
   /** By operation, levels ascending. */
   readonly operations: Readonly<Record<Operation, readonly Measured[]>>;
-  /** Seconds: to set up the parameters, to load one evaluation key from the store, to make one, to place or read one block of weights in the clear. */
+  /**
+   * Seconds: to set up the parameters, to load one evaluation key from the store, to make one, to place or read one
+   * block of weights in the clear.
+   */
   readonly context: number;
   readonly keyLoad: number;
   readonly keyMake: number;
@@ -68,8 +74,8 @@ export interface Machine {
 }
 
 /**
- * Seconds of an operation: of a rescale from, of a drop to the level. Between measured levels the dry run's cost model is
- * followed, outside the nearest measurement is scaled by it.
+ * Seconds of an operation: of a rescale from, of a drop to the level. Between measured levels the dry run's cost model
+ * is followed, outside the nearest measurement is scaled by it.
  */
 export function secondsOf(calibration: Calibration, operation: Operation, level: number): number {
   const measured = calibration.operations[operation];

@@ -58,7 +58,7 @@ export function transferSeconds({ latency, bytesPerSecond }: Link, bytes: number
 
 /**
  * BullMQ and Redis, in seconds, measured on the stack of one machine (medians of the records of a job's tasks):
- * - `task`: what a place in a worker is held beyond its task: the job's state, the record, completion and the next task;
+ * - `task`: how long a worker is held beyond its task: the job's state, the record, completion and the next task;
  * - `wake`: from the end of the last child to the parent's running on, and from there to its children's being taken up;
  * - `child`: to add one child;
  * - `step`: records after a step;

@@ -1,10 +1,12 @@
-/** Entry of a measuring thread: all operations once, or as many rotations as a moment allows while others do the same. */
+/**
+ * Entry of a measuring thread: all operations once, or as many rotations as a moment allows while others do the same.
+ */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { digestOf } from '@blindfit/base';
+import { digestOf, required } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import {
   Parameters,
@@ -27,7 +29,10 @@ import type { Costs, MeasureRequest, MeasureReply } from './measure-messages.ts'
 const PATIENCE_MS = 25;
 const MIN_RUNS = 3;
 const MAX_RUNS = 25;
-/** All is measured so many times, and the least counts: key switches suffer from what others on the machine do to its memory. */
+/**
+ * All is measured so many times, and the least counts: key switches suffer from what others on the machine do to its
+ * memory.
+ */
 const PASSES = 2;
 /** The compiler replaces SEAL's code by a faster version while it runs. Milliseconds. */
 const WARM_UP_MS = 400;
@@ -133,10 +138,13 @@ async function nativeEngine(
 
 /** Small enough for products at level 0. */
 function smallScale({ dataBits }: Parameters): number {
-  return 2 ** Math.max(1, Math.floor((dataBits[0] ?? 0) / 2) - 4);
+  return 2 ** Math.max(1, Math.floor(required(dataBits[0], 'the first prime') / 2) - 4);
 }
 
-/** Seconds of what `body` does between `prepare` and `clean`: the lower quartile, because others on the machine only ever add. */
+/**
+ * Seconds of what `body` does between `prepare` and `clean`: the lower quartile, because others on the machine only
+ * ever add.
+ */
 function timed<T>(
   body: (prepared: T) => unknown,
   prepare: () => T,
@@ -171,7 +179,7 @@ async function waited(body: () => Promise<unknown>, clean: () => unknown = () =>
 
 function lowerQuartile(times: number[]): number {
   times.sort((a, b) => a - b);
-  return times[Math.floor(times.length / 4)] ?? NaN;
+  return required(times[Math.floor(times.length / 4)], 'a time');
 }
 
 function free(value: unknown): void {
@@ -235,14 +243,11 @@ async function measureAll(report: (done: number, total: number) => void): Promis
         encrypt: timed(() => secret.encryptToBytes(values, level, scale), once),
         encryptPair: timed(() => secret.encryptToBytes(values, level, scale, values), once),
         decrypt: timed(() => secret.decrypt(atOwner), once),
-        ...(level === 0
-          ? {}
-          : {
-              rescale: timed((each) => evaluator.rescaleInPlace(each), copyOf(a), dispose),
-              rescaleProduct: timed((each) => evaluator.rescaleInPlace(each), copyOf(product), dispose),
-            }),
       };
-      return costs;
+      if (level === 0) return costs;
+      const rescale = timed((each) => evaluator.rescaleInPlace(each), copyOf(a), dispose);
+      const rescaleProduct = timed((each) => evaluator.rescaleInPlace(each), copyOf(product), dispose);
+      return { ...costs, rescale, rescaleProduct };
     };
     const table = new Map<number, Partial<Record<Operation, number>>>();
     const steps = PASSES * levels.length + 1;
@@ -262,9 +267,10 @@ async function measureAll(report: (done: number, total: number) => void): Promis
     const operations = Object.fromEntries(
       OPERATIONS.map((name) => [
         name,
-        levels.flatMap((level): Measured[] =>
-          table.get(level)?.[name] === undefined ? [] : [{ level, seconds: table.get(level)?.[name] ?? 0 }],
-        ),
+        levels.flatMap((level): Measured[] => {
+          const seconds = table.get(level)?.[name];
+          return seconds === undefined ? [] : [{ level, seconds }];
+        }),
       ]),
     ) as Record<Operation, Measured[]>;
     return { operations, ...seconds, keyLoad, keyBytes: key.length, packBlock: packBlock(parameters) };
@@ -299,7 +305,10 @@ function packBlock({ ring, slots }: Parameters): number {
   return both / 2 / blocks;
 }
 
-/** Milliseconds this thread has computed, in steps of some: other processes do not count, but for what they do to caches and memory. */
+/**
+ * Milliseconds this thread has computed, in steps of some: other processes do not count, but for what they do to caches
+ * and memory.
+ */
 function computed(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;

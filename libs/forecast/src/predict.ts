@@ -87,7 +87,10 @@ function ownerSeconds(
   };
 }
 
-/** What keeps a number of threads from being that many times as fast as one, largest first. Shares of the threads' time; with the efficiency they make 1. */
+/**
+ * What keeps a number of threads from being that many times as fast as one, largest first. Shares of the threads' time;
+ * with the efficiency they make 1.
+ */
 export function losses(
   one: Simulation,
   many: Simulation,

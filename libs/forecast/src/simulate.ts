@@ -1,7 +1,8 @@
 /**
- * A discrete-event simulation of a job: threads that take tasks in the order in which they became ready, schedulers, one
- * owner, and a queue that takes its time. Nothing is random.
+ * A discrete-event simulation of a job: threads that take tasks in the order in which they became ready, schedulers,
+ * one owner, and a queue that takes its time. Nothing is random.
  */
+import { at } from '@blindfit/base';
 import type { Cached } from './step-costs.ts';
 import type { Actor, Node } from './task-graph.ts';
 
@@ -141,7 +142,7 @@ export function simulate(graph: readonly Node[], options: SimulationOptions): Si
   const start = (index: number, seconds: number): void => running.push(index, now + seconds);
   const dispatch = (): void => {
     for (let index = queues.queue.take(); index !== undefined; index = queues.queue.take())
-      start(index, graph[index]?.seconds.queue ?? 0);
+      start(index, at(graph, index, 'graph').seconds.queue);
     while (free.size > 0) {
       const index = queues.worker.take();
       const node = index === undefined ? undefined : graph[index];
@@ -156,7 +157,7 @@ export function simulate(graph: readonly Node[], options: SimulationOptions): Si
       while (places[place] > 0) {
         const index = queues[place].take();
         if (index === undefined) break;
-        const { compute, store, queue } = graph[index]?.seconds ?? { compute: 0, store: 0, queue: 0 };
+        const { compute, store, queue } = at(graph, index, 'graph').seconds;
         // The owner's computer is nobody else's.
         const seconds = (place === 'owner' ? compute : contention * (compute + store)) + queue;
         if (place === 'owner') owner += seconds;
@@ -175,9 +176,9 @@ export function simulate(graph: readonly Node[], options: SimulationOptions): Si
   });
   dispatch();
   while (running.size > 0) {
-    const at = running.least;
-    if (free.size > 0) activity.share(free.size * (at - now), (place, seconds) => (spent[IDLE[place]] += seconds));
-    now = at;
+    const time = running.least;
+    if (free.size > 0) activity.share(free.size * (time - now), (place, seconds) => (spent[IDLE[place]] += seconds));
+    now = time;
     // All that ends now, before anyone takes what becomes ready by it.
     while (running.size > 0 && running.least === now) {
       const { item: index } = running.pop();
@@ -188,7 +189,7 @@ export function simulate(graph: readonly Node[], options: SimulationOptions): Si
       if (thread !== undefined) free.push(thread, thread);
       if (node.actor === 'scheduler' || node.actor === 'owner') places[node.actor]++;
       for (const next of followers[index] ?? []) {
-        const left = (waiting[next] ?? 0) - 1;
+        const left = at(waiting, next, 'graph') - 1;
         waiting[next] = left;
         const follower = graph[next];
         if (left === 0 && follower !== undefined) ready(next, follower);
@@ -203,7 +204,7 @@ export function simulate(graph: readonly Node[], options: SimulationOptions): Si
 export function criticalPath(graph: readonly Node[]): number {
   const ends: number[] = [];
   for (const { seconds, after } of graph) {
-    const begin = after.reduce((latest, before) => Math.max(latest, ends[before] ?? 0), 0);
+    const begin = after.reduce((latest, before) => Math.max(latest, at(ends, before, 'nodes before')), 0);
     ends.push(begin + seconds.compute + seconds.store + seconds.queue);
   }
   return ends.reduce((latest, end) => Math.max(latest, end), 0);
@@ -298,42 +299,43 @@ class Heap {
   }
 
   push(item: number, key: number): void {
-    let at = this.size++;
-    this.#set(at, item, key);
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!this.#isLess(at, parent)) break;
-      this.#swap(at, parent);
-      at = parent;
+    let place = this.size++;
+    this.#set(place, item, key);
+    while (place > 0) {
+      const parent = (place - 1) >> 1;
+      if (!this.#isLess(place, parent)) break;
+      this.#swap(place, parent);
+      place = parent;
     }
   }
 
   pop(): { item: number; key: number } {
-    const first = { item: this.#items[0] ?? -1, key: this.#keys[0] ?? Infinity };
+    const first = { item: at(this.#items, 0, 'heap'), key: at(this.#keys, 0, 'heap') };
     this.#swap(0, --this.size);
-    let at = 0;
+    let place = 0;
     for (;;) {
-      let least = at;
-      for (const child of [2 * at + 1, 2 * at + 2]) if (child < this.size && this.#isLess(child, least)) least = child;
-      if (least === at) return first;
-      this.#swap(at, least);
-      at = least;
+      let least = place;
+      for (const child of [2 * place + 1, 2 * place + 2])
+        if (child < this.size && this.#isLess(child, least)) least = child;
+      if (least === place) return first;
+      this.#swap(place, least);
+      place = least;
     }
   }
 
   #isLess(a: number, b: number): boolean {
-    const difference = (this.#keys[a] ?? 0) - (this.#keys[b] ?? 0);
-    return difference < 0 || (difference === 0 && (this.#items[a] ?? 0) < (this.#items[b] ?? 0));
+    const difference = at(this.#keys, a, 'heap') - at(this.#keys, b, 'heap');
+    return difference < 0 || (difference === 0 && at(this.#items, a, 'heap') < at(this.#items, b, 'heap'));
   }
 
-  #set(at: number, item: number, key: number): void {
-    this.#items[at] = item;
-    this.#keys[at] = key;
+  #set(place: number, item: number, key: number): void {
+    this.#items[place] = item;
+    this.#keys[place] = key;
   }
 
   #swap(a: number, b: number): void {
-    const [item, key] = [this.#items[a] ?? 0, this.#keys[a] ?? 0];
-    this.#set(a, this.#items[b] ?? 0, this.#keys[b] ?? 0);
+    const [item, key] = [at(this.#items, a, 'heap'), at(this.#keys, a, 'heap')];
+    this.#set(a, at(this.#items, b, 'heap'), at(this.#keys, b, 'heap'));
     this.#set(b, item, key);
   }
 }

@@ -1,4 +1,6 @@
-/** What each step of a job takes on a thread of the calibrated machine: its circuits, and the blobs it reads and writes. */
+/**
+ * What each step of a job takes on a thread of the calibrated machine: its circuits, and the blobs it reads and writes.
+ */
 import { at } from '@blindfit/base';
 import {
   chainsOf,

@@ -10,7 +10,7 @@ import { madeUp } from './support.ts';
 /** Small and not secure: quick to measure. */
 const PARAMETERS = Parameters.of({ ring: 2048, dataBits: [45, 35, 35, 35], specialBits: 45, scaleBits: 35 }, 'none');
 
-test('measures every operation, keeps what it measured, and measures again when asked or when the file is damaged', async (t) => {
+test('measures every operation, keeps the figures, and measures again on request or after damage', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-simulate-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
   const steps: (readonly [number, number])[] = [];

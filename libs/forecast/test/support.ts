@@ -7,17 +7,19 @@ export function madeUp(
   seconds: Partial<Record<Operation, number>>,
   more: Partial<Calibration> = {},
 ): Calibration {
-  const at = (cost: number): Measured[] =>
+  const measured = (cost: number): Measured[] =>
     Array.from({ length: maxLevel + 1 }, (_, level) => ({ level, seconds: cost }));
   return {
     format: 'blindfit-calibration/1',
     machine: { cpu: 'none', threads: 2, seal: '0', node: '0', evaluator: 'none' },
     fingerprint,
     measuredAt: '2026-01-01T00:00:00.000Z',
-    operations: Object.fromEntries(OPERATIONS.map((name) => [name, at(seconds[name] ?? 0)])) as Record<
-      Operation,
-      Measured[]
-    >,
+    operations: Object.fromEntries(
+      OPERATIONS.map((name) => {
+        const { [name]: cost = 0 } = seconds;
+        return [name, measured(cost)];
+      }),
+    ) as Record<Operation, Measured[]>,
     context: 0,
     keyLoad: 0,
     keyMake: 0,

@@ -1,3 +1,4 @@
+import { at } from '@blindfit/base';
 import {
   chainsOf,
   decodeModel,
@@ -11,14 +12,16 @@ import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 
 const GARBAGE =
-  'the server returned something else than the trained model, or the job was planned for other data: check the job, and train again';
+  'the server returned something else than the trained model, or the job was planned for other data: ' +
+  'check the job, and train again';
 
 /**
- * Opens a trained model. Encryption gives no integrity: a server may return anything, so everything is checked that
- * can be checked without the answer.
+ * Opens a trained model. Encryption gives no integrity: a server may return anything, so everything is checked that can
+ * be checked without the answer.
  * @param blobs the packed model, in the order the job's result names it
  * @returns weights: classes x features
- * @throws WireError, SealError when a blob is no model ciphertext of this keyset; ModelError when it holds no plausible weights
+ * @throws WireError, SealError when a blob is no model ciphertext of this keyset; ModelError when it holds no plausible
+ * weights
  */
 export function decryptModel(keyset: Keyset, plan: Plan, blobs: readonly Uint8Array[]): Float64Array[] {
   const { layout } = plan;
@@ -61,18 +64,18 @@ export function decryptChain(
 
 function checkRange(plan: Plan, weights: readonly (Float64Array | undefined)[]): void {
   weights.forEach((row, label) => {
-    const feature = row?.findIndex((value) => !(Math.abs(value) <= plan.maxWeight)) ?? -1;
-    if (feature >= 0)
-      throw new ModelError(
-        `the weight of class ${label} and feature ${feature} is ${row?.[feature] ?? 'missing'}, beyond ${plan.maxWeight}, the most this job can carry`,
-        GARBAGE,
-      );
+    row?.forEach((value, feature) => {
+      if (Math.abs(value) <= plan.maxWeight) return;
+      const beyond = `beyond ${plan.maxWeight}, the most this job can carry`;
+      throw new ModelError(`the weight of class ${label} and feature ${feature} is ${value}, ${beyond}`, GARBAGE);
+    });
   });
 }
 
 /**
- * W_t of every iteration, from the packed V_t a job returns along with its model: how training went, for the owner's eyes.
- * W_t = (1 - eta_t) V_t + eta_t V_{t-1}, whose coefficients are public (docs/reference/encryption.md, "The method").
+ * W_t of every iteration, from the packed V_t a job returns along with its model: how training went, for the owner's
+ * eyes. W_t = (1 - eta_t) V_t + eta_t V_{t-1}, whose coefficients are public (docs/reference/encryption.md, "The
+ * method").
  * @param iterates packed V_t by iteration
  * @returns weights by iteration: classes x features
  * @throws as {@link decryptModel}
@@ -95,7 +98,9 @@ export function decryptIterates(
     );
     checkRange(plan, current);
     const { newest, older } = momentumCoefficients(etas, index + 1);
-    const weights = current.map((row, k) => row.map((value, j) => newest * value + older * (before[k]?.[j] ?? 0)));
+    const weights = current.map((row, k) =>
+      row.map((value, j) => newest * value + older * at(at(before, k, 'classes'), j, 'weights')),
+    );
     before = current;
     return weights;
   });

@@ -1,3 +1,4 @@
+import { at } from '@blindfit/base';
 import { isFullPair, sampleAt, type PredictionPlan } from '@blindfit/training';
 import { decryptBlob } from './decrypt-blob.ts';
 import { ModelError } from './errors.ts';
@@ -6,15 +7,17 @@ import type { Keyset } from './keyset.ts';
 /** Places without a sample hold zero, but for noise; with other keys, or an overflow, they hold anything. */
 const MOST_OF_NOTHING = 0.05;
 const GARBAGE =
-  'the server returned something else than scores, the model is of other keys, or its weights are too large for these samples: check the job and its preprocessing';
+  'the server returned something else than scores, the model is of other keys, or its weights are too large for ' +
+  'these samples: check the job and its preprocessing';
 
 /**
- * Opens the scores of a prediction, one ciphertext at a time. Encryption gives no integrity: a server may return anything,
- * so everything is checked that can be checked without the answer.
+ * Opens the scores of a prediction, one ciphertext at a time. Encryption gives no integrity: a server may return
+ * anything, so everything is checked that can be checked without the answer.
  * @param scores digests by shard, then by pair of classes, as the job's result names them
  * @param fetch gives the bytes of a blob
  * @returns samples x classes, row-major
- * @throws WireError, SealError when a blob is no ciphertext of this keyset; ModelError when it holds no plausible scores
+ * @throws WireError, SealError when a blob is no ciphertext of this keyset; ModelError when it holds no plausible
+ * scores
  */
 export async function decryptScores(
   keyset: Keyset,
@@ -44,7 +47,7 @@ export async function decryptScores(
             ] as const)
           : ([[first, 2 * pair]] as const);
         for (const [slots, label] of classes) {
-          const score = slots[slot] ?? NaN;
+          const score = at(slots, slot, 'slots');
           if (sample !== undefined) result[sample * layout.classes + label] = checked(plan, score, sample, label);
           else if (!(Math.abs(score) <= MOST_OF_NOTHING))
             throw new ModelError(`the score of class ${label} is ${score} where there is no sample`, GARBAGE);
@@ -58,7 +61,8 @@ export async function decryptScores(
 function checked({ maxScore }: PredictionPlan, score: number, sample: number, label: number): number {
   if (Math.abs(score) <= maxScore) return score;
   throw new ModelError(
-    `the score of sample ${sample + 1} for class ${label} is ${score}, beyond ${maxScore}, the most a prediction can carry`,
+    `the score of sample ${sample + 1} for class ${label} is ${score}, ` +
+      `beyond ${maxScore}, the most a prediction can carry`,
     GARBAGE,
   );
 }

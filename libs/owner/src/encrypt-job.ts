@@ -1,5 +1,5 @@
 /** Encrypts the training data of a job, ciphertext by ciphertext, so that any amount of it fits in memory. */
-import { digestOf, type Digest } from '@blindfit/base';
+import { at, type Digest, digestOf } from '@blindfit/base';
 import { wrap } from '@blindfit/he';
 import type { TrainingManifest } from '@blindfit/protocol';
 import {
@@ -55,8 +55,8 @@ export function countBlobs({ layout }: Plan): number {
 }
 
 /**
- * Encrypts X, X~ = X o b and the labels under the owner's key. Each ciphertext blocks the event loop for some 10 to 50 ms;
- * it is free in between.
+ * Encrypts X, X~ = X o b and the labels under the owner's key. Each ciphertext blocks the event loop for some 10 to 50
+ * ms; it is free in between.
  * @returns the digests, in the places the manifest has for them
  * @throws JobDataError when the data do not fit the plan; whatever `store` throws
  */
@@ -116,12 +116,15 @@ export async function encryptJob(
     // Staggering moves samples, never columns: b can be multiplied in slot by slot, and no second matrix is needed.
     const slots = encodeGradientFeatures(layout, data.x, shard, cell);
     const { block } = cellAt(layout, cell);
-    const b = rows[batchOfShard(layout, shard)] ?? new Float64Array();
+    const b = at(rows, batchOfShard(layout, shard), 'batches');
     return encrypt(
       'gradientFeatures',
       shard,
       cell,
-      slots.map((value, slot) => value * (b[block * layout.columns + (slot % layout.columns)] ?? 0)),
+      slots.map((value, slot) => {
+        const column = block * layout.columns + (slot % layout.columns);
+        return column < b.length ? value * at(b, column, 'features') : 0;
+      }),
     );
   });
   const labels = await grid(layout.pairs, (shard, pair) => {

@@ -1,4 +1,7 @@
-/** What a training in this process computes with: node-seal, or the native evaluator with its key files in a directory that vanishes. */
+/**
+ * What a training in this process computes with: node-seal, or the native evaluator with its key files in a directory
+ * that vanishes.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

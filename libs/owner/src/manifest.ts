@@ -1,3 +1,4 @@
+import { defined } from '@blindfit/base';
 import { MissingKeyError, type Parameters } from '@blindfit/he';
 import type { EvaluationKeyBlobs, TrainingManifest, PredictManifest } from '@blindfit/protocol';
 import type { Plan, PredictionPlan } from '@blindfit/training';
@@ -13,7 +14,7 @@ export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?:
   const { layout, hyperparameters } = plan;
   return {
     format: 'blindfit-job/1',
-    ...(name === undefined ? {} : { name }),
+    ...defined({ name }),
     parameters: literalOf(plan.parameters),
     shape: { samples: layout.samples, features: layout.features, classes: layout.classes },
     block: { rows: layout.rows, columns: layout.columns, turns: layout.turns },
@@ -49,7 +50,7 @@ export function predictManifestFor(
   const { layout } = plan;
   return {
     format: 'blindfit-predict/1',
-    ...(name === undefined ? {} : { name }),
+    ...defined({ name }),
     model,
     parameters: literalOf(plan.parameters),
     shape: { samples: layout.samples, features: layout.features, classes: layout.classes },

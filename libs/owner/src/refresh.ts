@@ -2,7 +2,7 @@
  * The owner's part of a refresh: SEAL cannot renew levels, so weights whose levels have run out are decrypted here,
  * checked, and encrypted anew at the top (docs/reference/encryption.md, "Refresh"). The servers learn nothing.
  */
-import { digestOf, type Digest } from '@blindfit/base';
+import { at, type Digest, digestOf, required } from '@blindfit/base';
 import { discard, wrap, type WireFields } from '@blindfit/he';
 import type { RefreshRequest } from '@blindfit/protocol';
 import {
@@ -41,7 +41,10 @@ export interface Refreshed {
   readonly model: ChainWeights;
 }
 
-/** By feature: how far one step can move a weight at most, before momentum. It follows from the data, so a job's owner keeps it with the job. */
+/**
+ * By feature: how far one step can move a weight at most, before momentum. It follows from the data, so a job's owner
+ * keeps it with the job.
+ */
 export type StepBound = readonly number[];
 
 /** Errors of a polynomial sigmoid may exceed 1 where logits leave its range; beyond this training has failed anyway. */
@@ -60,14 +63,22 @@ export function stepBound({ x, samples, features }: TrainingSet, hyperparameters
     const b = quadraticGradientRow(x.subarray(from * features, to * features), to - from, features);
     for (let j = 0; j < features; j++) {
       let sum = 0;
-      for (let i = from; i < to; i++) sum += Math.abs(x[i * features + j] ?? 0);
-      bound[j] = Math.max(bound[j] ?? 0, (b[j] ?? 0) * sum);
+      for (let i = from; i < to; i++) sum += Math.abs(at(x, i * features + j, 'samples'));
+      bound[j] = Math.max(at(bound, j, 'features'), at(b, j, 'features') * sum);
     }
   }
   return bound.map((value) => value * ERROR_SLACK * error * stepFactor(hyperparameters, size, 1));
 }
 
-/** Answers the refreshes of one job. Remembers what it saw last of every chain, for the momentum and to check what comes next against it. */
+/** One weight of the classes that a chain holds. */
+function weightAt(weights: ChainWeights, label: number, feature: number): number {
+  return at(required(weights[label], `the weights of class ${label}`), feature, 'weights');
+}
+
+/**
+ * Answers the refreshes of one job. Remembers what it saw last of every chain, for the momentum and to check what comes
+ * next against it.
+ */
 export class RefreshSession {
   readonly #keyset: Keyset;
   readonly #plan: Plan;
@@ -93,7 +104,8 @@ export class RefreshSession {
   /**
    * @param weights the blob of packed V_t
    * @param previous the blob of packed V_{t-1}, unless {@link knowsPrevious}
-   * @throws WireError, SealError when a blob is no such ciphertext of this keyset; ModelError when the weights are not plausible
+   * @throws WireError, SealError when a blob is no such ciphertext of this keyset; ModelError when the weights are not
+   * plausible
    */
   answer(request: Pick<RefreshRequest, 'chain' | 'iteration'>, weights: Uint8Array, previous?: Uint8Array): Refreshed {
     const { chain, iteration } = request;
@@ -101,7 +113,7 @@ export class RefreshSession {
     const before = this.#before(request, previous);
     this.#check(request, current, before);
     const { newest, older } = momentumCoefficients(this.#etas, iteration);
-    const model = current.map((row, k) => row?.map((value, j) => newest * value + older * (before[k]?.[j] ?? 0)));
+    const model = current.map((row, k) => row?.map((value, j) => newest * value + older * weightAt(before, k, j)));
     this.#last.set(chain, { iteration, weights: current, model });
     const expected = expectedRefresh(this.#plan, iteration);
     return {
@@ -141,12 +153,14 @@ export class RefreshSession {
     const steps = exact || iteration === 1 ? 1 : iteration;
     current.forEach((row, label) => {
       row?.forEach((value, feature) => {
-        const start = from[label]?.[feature] ?? 0;
+        const start = weightAt(from, label, feature);
         const allowed = steps * (this.#bound[feature] ?? Infinity) + 1e-3 * (1 + Math.abs(start));
         if (Math.abs(value - start) <= allowed) return;
         throw new ModelError(
-          `after iteration ${iteration} the weight of class ${label} and feature ${feature} is ${value}, and ${start} before it`,
-          `one step moves it by ${allowed.toPrecision(3)} at most: the server returned something else than the trained weights, or they have been damaged; the job is not continued`,
+          `after iteration ${iteration} the weight of class ${label} and feature ${feature} is ${value}, ` +
+            `and ${start} before it`,
+          `one step moves it by ${allowed.toPrecision(3)} at most: the server returned something else than the ` +
+            'trained weights, or they have been damaged; the job is not continued',
         );
       });
     });

@@ -1,8 +1,8 @@
 /**
- * The file of a secret key. It is not Blindfit's wire format, on purpose: no server-side code can mistake it for a blob.
+ * The file of a secret key. It is not Blindfit's wire format, on purpose: no server-side code can mistake it for a
+ * blob.
  *
- * ```
- * offset size
+ * ``` offset size
  *      0    8  "BFSECRT" and the version, 1
  *      8   16  random name of the key, which its public files repeat
  *     24   32  SHA-256 of the parameter set

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { at } from '@blindfit/base';
 import * as he from '@blindfit/he';
 import { ContractError, readTrainingManifest } from '@blindfit/protocol';
 import { expectedBlobs, trainingPlanOf } from '@blindfit/training';
@@ -58,7 +59,7 @@ for (const { name, plan } of CASES) {
     using keyset = await openKeyset({ directory: home.path, plan, create: true });
     const data = randomData(samples, features, classes);
     const b = training.quadraticGradientRow(data.x, samples, features);
-    const gradient = data.x.map((value, i) => value * (b[i % features] ?? NaN));
+    const gradient = data.x.map((value, i) => value * at(b, i % features, 'features'));
     const { blobs, grids } = await encryptAll(keyset, plan);
 
     const none = new Float64Array(plan.parameters.slots);

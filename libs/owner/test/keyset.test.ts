@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmod, cp, mkdir, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { chmod, cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Parameters, parseHeader, type ParametersLiteral } from '@blindfit/he';
-import { keysetName, KeysetError, type Keyset, type KeysetErrorCode } from '../src/index.ts';
-import { lockDirectory } from '../src/node/directory-lock.ts';
+import { keysetName, type Keyset } from '../src/index.ts';
 import { openKeyset } from '../src/node/index.ts';
+import { assertRefused } from './assert-refused.ts';
 import { largestError, temporaryDirectory } from './setup.ts';
 import { SMALL, STEPS } from './small-ring.ts';
 
@@ -53,16 +52,6 @@ async function assertTidy(directory: string): Promise<void> {
     ),
     [],
   );
-}
-
-async function assertRefused(code: KeysetErrorCode, text: RegExp, body: () => Promise<unknown>): Promise<void> {
-  await assert.rejects(body, (error) => {
-    assert.ok(error instanceof KeysetError, String(error));
-    assert.equal(error.code, code);
-    assert.match(error.message, text);
-    assert.notEqual(error.hint, '');
-    return true;
-  });
 }
 
 interface Child {
@@ -374,42 +363,5 @@ describe('a keyset is refused', () => {
       await mkdir(locked, { mode: 0o500 });
       await assertRefused('KEYSET_ACCESS', /EACCES/, () => open(locked, [1], true));
     }
-  });
-});
-
-describe('the lock of a directory', () => {
-  const holder = (fields: object): string =>
-    JSON.stringify({ token: 'other', host: hostname(), pid: process.pid, started: '1', ...fields });
-
-  it('is taken from a process that is gone, also if another has its number', async () => {
-    await using home = await temporaryDirectory();
-    const path = join(home.path, 'lock');
-    for (const text of [holder({}), holder({ pid: 2 ** 22 + 1 })]) {
-      await writeFile(path, text);
-      using lock = await lockDirectory(home.path, 1000);
-      await lock.refresh();
-      assert.notEqual((JSON.parse(await readFile(path, 'utf8')) as { token: string }).token, 'other');
-    }
-    await assert.rejects(stat(path), { code: 'ENOENT' });
-  });
-
-  it('is waited for while its holder lives, and taken from another host after silence', async () => {
-    await using home = await temporaryDirectory();
-    const path = join(home.path, 'lock');
-    await writeFile(path, holder({ host: 'elsewhere' }));
-    await assertRefused('KEYSET_BUSY', /process \d+ on elsewhere.*delete .*lock/, () => lockDirectory(home.path, 300));
-    const old = new Date(Date.now() - 3_600_000);
-    await utimes(path, old, old);
-    using lock = await lockDirectory(home.path, 1000);
-    const waiting = lockDirectory(home.path, 10_000);
-    lock.release();
-    using second = await waiting;
-    await second.refresh();
-  });
-
-  it('is not taken when its file is something else', async () => {
-    await using home = await temporaryDirectory();
-    await writeFile(join(home.path, 'lock'), 'mine');
-    await assertRefused('KEYSET_CORRUPT', /no lock file.*delete it/, () => lockDirectory(home.path, 300));
   });
 });

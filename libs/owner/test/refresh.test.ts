@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import * as base from '@blindfit/base';
 import * as he from '@blindfit/he';
 import * as sealBackend from '@blindfit/he/seal';
 import * as training from '@blindfit/training';
@@ -32,6 +33,10 @@ function published(keyset: Keyset, plan: training.Plan, chain: number, weights: 
   );
 }
 
+function weight(weights: readonly Float64Array[], label: number, feature: number): number {
+  return base.at(base.at(weights, label, 'classes'), feature, 'features');
+}
+
 /** V = M of every iteration, recomputed in the clear. */
 function iterates(plan: training.Plan): Float64Array[][] {
   const { history } = training.trainClear(DATA.x, DATA.samples, DATA.features, DATA.labels, plan.hyperparameters);
@@ -39,7 +44,7 @@ function iterates(plan: training.Plan): Float64Array[][] {
   let before: Float64Array[] = Array.from({ length: OPTIONS.classes }, () => new Float64Array(OPTIONS.features));
   return history.map((weights, index) => {
     const { newest, older } = training.momentumCoefficients(etas, index + 1);
-    const current = weights.map((row, k) => row.map((value, j) => (value - older * (before[k]?.[j] ?? 0)) / newest));
+    const current = weights.map((row, k) => row.map((value, j) => (value - older * weight(before, k, j)) / newest));
     before = current;
     return current;
   });
@@ -88,10 +93,14 @@ describe('a refresh', () => {
           assert.equal(model[label] !== undefined, own);
           assert.equal(opened[label] !== undefined, own);
           model[label]?.forEach(
-            (value, j) => (error = Math.max(error, Math.abs(value - (history[iteration - 1]?.[label]?.[j] ?? NaN)))),
+            (value, j) =>
+              (error = Math.max(
+                error,
+                Math.abs(value - weight(base.at(history, iteration - 1, 'iterations'), label, j)),
+              )),
           );
           opened[label]?.forEach(
-            (value, j) => (error = Math.max(error, Math.abs(value - (at(iteration)[label]?.[j] ?? NaN)))),
+            (value, j) => (error = Math.max(error, Math.abs(value - weight(at(iteration), label, j)))),
           );
         }
       }
@@ -108,8 +117,9 @@ describe('a refresh', () => {
     assert.equal(session.knowsPrevious(request), false);
     assert.throws(() => session.answer(request, published(keyset, plan, 1, at(3))), /no weights of iteration 2/);
     const { model } = session.answer(request, published(keyset, plan, 1, at(3)), published(keyset, plan, 1, at(2)));
-    const [last, expected] = [model.at(4), history.at(2)?.at(4)];
-    assert.ok(last?.every((value, j) => Math.abs(value - (expected?.[j] ?? NaN)) < 1e-7));
+    const last = model.at(4);
+    const expected = base.at(history, 2, 'iterations');
+    assert.ok(last?.every((value, j) => Math.abs(value - weight(expected, 4, j)) < 1e-7));
     assert.ok(session.knowsPrevious({ chain: 1, iteration: 4 }));
   });
 
@@ -128,7 +138,7 @@ describe('a refresh', () => {
         if (k === 1) change(copy);
         return copy;
       });
-    const far = (bound[3] ?? 0) * 1.2 + Math.abs(history[0]?.[1]?.[3] ?? 0) + 0.1;
+    const far = base.at(bound, 3, 'features') * 1.2 + Math.abs(weight(base.at(history, 0, 'iterations'), 1, 3)) + 0.1;
     assert.ok(far < plan.maxWeight, 'this is about a value that is in range');
     const cases: readonly [Float64Array[], RegExp][] = [
       [

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { at, defined } from '@blindfit/base';
 import type * as he from '@blindfit/he';
 import * as training from '@blindfit/training';
 import type { TrainingSet } from '../src/index.ts';
@@ -48,7 +49,7 @@ export function planOf(options: PlanOptions): training.Plan {
     initialWeight: options.initialWeight ?? 0,
     learningRate: options.learningRate ?? 1,
     sigmoid: degree === 3 ? training.PAPER_SIGMOID : training.fitSigmoid(degree, 8),
-    ...(options.batch === undefined ? {} : { batch: options.batch }),
+    ...defined({ batch: options.batch }),
   };
   const schedule: training.Schedule = {
     refreshEvery: options.refreshEvery ?? hyperparameters.iterations,
@@ -59,7 +60,7 @@ export function planOf(options: PlanOptions): training.Plan {
     hyperparameters,
     security,
     ...schedule,
-    ...(ring === undefined ? {} : { ring }),
+    ring,
   });
   if (options.block === undefined) return chosen;
   const layout = training.layoutOf(options.block, samples, features, classes, options.batch?.size);
@@ -94,7 +95,7 @@ export function randomData(samples: number, features: number, classes: number, s
 export function largestError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   let error = actual.length === expected.length ? 0 : Infinity;
   for (let i = 0; i < expected.length; i++) {
-    const difference = Math.abs((actual[i] ?? NaN) - (expected[i] ?? NaN));
+    const difference = Math.abs(at(actual, i, 'values') - at(expected, i, 'values'));
     error = Math.max(error, Number.isNaN(difference) ? Infinity : difference);
   }
   return error;

@@ -57,7 +57,10 @@ export const JobResultSchema = Type.Object({
     loadKeys: seconds(),
     /** Submission until the first task was picked up. */
     queued: seconds(),
-    /** By iteration: its first task's start, keys loaded, until its last task's end. Iterations of different classes overlap. */
+    /**
+     * By iteration: its first task's start, keys loaded, until its last task's end. Iterations of different classes
+     * overlap.
+     */
     iterations: Type.Array(seconds()),
     /** Busy time of all worker threads together. */
     compute: seconds(),

@@ -1,4 +1,6 @@
-/** Reads manifests from outside. Only the form is checked: `planOf` of libs/training checks that the plan carries them. */
+/**
+ * Reads manifests from outside. Only the form is checked: `planOf` of libs/training checks that the plan carries them.
+ */
 import { checker } from './check.ts';
 import { ContractError } from './contract-error.ts';
 import { TrainingManifestSchema, type TrainingManifest } from './manifest.ts';

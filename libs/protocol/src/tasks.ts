@@ -16,7 +16,9 @@ const common = {
   traceparent: Type.Optional(TraceparentSchema),
 };
 
-/** s(X v) - 0.5 of some shards for the public constant start, shared by all classes. Results: one ciphertext a shard. */
+/**
+ * s(X v) - 0.5 of some shards for the public constant start, shared by all classes. Results: one ciphertext a shard.
+ */
 export const StartTaskSchema = Type.Object(
   { kind: Type.Literal('start'), ...common, shards: indices('shard') },
   { additionalProperties: false },
@@ -29,8 +31,8 @@ export const ForwardTaskSchema = Type.Object(
 );
 
 /**
- * Gradient of one pair over some shards and blocks. Results: one packed ciphertext.
- * `errors`: by shard, from `forward`; `scores`: by shard, from `start`, with the labels; neither: the labels themselves.
+ * Gradient of one pair over some shards and blocks. Results: one packed ciphertext. `errors`: by shard, from `forward`;
+ * `scores`: by shard, from `start`, with the labels; neither: the labels themselves.
  */
 export const BackwardTaskSchema = Type.Object(
   {
@@ -45,7 +47,10 @@ export const BackwardTaskSchema = Type.Object(
   { additionalProperties: false },
 );
 
-/** Scores of one pair on some shards, from the packed model ciphertext that holds the pair. Results: one ciphertext a shard. */
+/**
+ * Scores of one pair on some shards, from the packed model ciphertext that holds the pair. Results: one ciphertext a
+ * shard.
+ */
 export const PredictTaskSchema = Type.Object(
   { kind: Type.Literal('predict'), ...common, pair: index('pair'), shards: indices('shard'), model: DigestSchema },
   { additionalProperties: false },
@@ -77,7 +82,9 @@ export const TaskResultSchema = Type.Object({
   /** Milliseconds since the epoch at which a thread took the task, and at which its results were stored. */
   startedAt: Type.Number(),
   finishedAt: Type.Number(),
-  /** Of that, setting up the parameter set in SEAL and loading evaluation keys: next to nothing once a thread has them. */
+  /**
+   * Of that, setting up the parameter set in SEAL and loading evaluation keys: next to nothing once a thread has them.
+   */
   loadKeysSeconds: Type.Number({ minimum: 0 }),
 });
 export type TaskResult = Static<typeof TaskResultSchema>;

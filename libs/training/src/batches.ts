@@ -1,13 +1,16 @@
 /**
- * Mini-batches: which samples an iteration learns from. A batch is a run of consecutive samples (the owner shuffles them
- * before encryption, so that every batch is a fair sample); each epoch visits all batches once, in an order that follows
- * from the public seed.
+ * Mini-batches: which samples an iteration learns from. A batch is a run of consecutive samples (the owner shuffles
+ * them before encryption, so that every batch is a fair sample); each epoch visits all batches once, in an order that
+ * follows from the public seed.
  */
 import { LRUCache } from 'lru-cache';
 import { at } from '@blindfit/base';
 import type { Hyperparameters } from './method.ts';
 
-/** Samples of batch number `batch`: from, inclusive, to, exclusive. @param size of a batch; the last one may be smaller */
+/**
+ * Samples of batch number `batch`: from, inclusive, to, exclusive.
+ * @param size of a batch; the last one may be smaller
+ */
 export function batchRange(samples: number, size: number, batch: number): { from: number; to: number } {
   return { from: batch * size, to: Math.min(samples, (batch + 1) * size) };
 }
@@ -42,7 +45,7 @@ export function permutation(count: number, seed: number): number[] {
   };
   for (let last = count - 1; last > 0; last--) {
     const other = Math.floor(random() * (last + 1));
-    [order[last], order[other]] = [order[other] ?? 0, order[last] ?? 0];
+    [order[last], order[other]] = [at(order, other, 'order'), at(order, last, 'order')];
   }
   return order;
 }

@@ -1,7 +1,7 @@
 /**
- * The training method's constants, which are public: learning rate and momentum schedules (docs/reference/encryption.md, "The method"; paper,
- * sections 3.2 and 4). Both the circuits and their clear twin take them from here, except that the twin in
- * `reference/train.ts` iterates the recurrences in its own words.
+ * The training method's constants, which are public: learning rate and momentum schedules
+ * (docs/reference/encryption.md, "The method"; paper, sections 3.2 and 4). Both the circuits and their clear twin take
+ * them from here, except that the twin in `reference/train.ts` iterates the recurrences in its own words.
  */
 import { ParameterError } from '@blindfit/he';
 import { PAPER_SIGMOID, type SigmoidPolynomial } from './sigmoid.ts';
@@ -43,7 +43,10 @@ export function stepFactor(hyperparameters: Hyperparameters, samples: number, it
   return hyperparameters.learningRate * (1 + 1 / (samples * iteration));
 }
 
-/** eta_1 ... eta_T of the enhanced Nesterov momentum: a_0 = 0.01, a_{t} = (1 + sqrt(1 + 4 a_{t-1}^2)) / 2, eta = (1 - a_{t-1}) / a_t. */
+/**
+ * eta_1 ... eta_T of the enhanced Nesterov momentum: a_0 = 0.01, a_{t} = (1 + sqrt(1 + 4 a_{t-1}^2)) / 2, eta = (1 -
+ * a_{t-1}) / a_t.
+ */
 export function momentumSchedule(iterations: number): number[] {
   const etas: number[] = [];
   let previous = 0.01;
@@ -62,14 +65,16 @@ export function momentumCoefficients(etas: readonly number[], t: number): { newe
   return { newest: 1 - eta, older: eta };
 }
 
-/** The quadratic gradient's row b_j = 1 / (eps + 0.25 sum_i |x_ij| sum_l |x_il|), the same for every class. @param x samples x features */
+/**
+ * The quadratic gradient's row b_j = 1 / (eps + 0.25 sum_i |x_ij| sum_l |x_il|), the same for every class.
+ * @param x samples x features
+ */
 export function quadraticGradientRow(x: Float64Array, samples: number, features: number): Float64Array {
   const denominators = new Float64Array(features);
   for (let i = 0; i < samples; i++) {
     let rowSum = 0;
-    for (let j = 0; j < features; j++) rowSum += Math.abs(x[i * features + j] ?? 0);
-    for (let j = 0; j < features; j++)
-      denominators[j] = (denominators[j] ?? 0) + Math.abs(x[i * features + j] ?? 0) * rowSum;
+    for (let j = 0; j < features; j++) rowSum += Math.abs(x[i * features + j]!);
+    for (let j = 0; j < features; j++) denominators[j]! += Math.abs(x[i * features + j]!) * rowSum;
   }
   return denominators.map((sum) => 1 / (QUADRATIC_GRADIENT_EPSILON + 0.25 * sum));
 }

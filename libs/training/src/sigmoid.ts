@@ -1,6 +1,7 @@
 /**
  * Polynomial approximations of the sigmoid. All are 0.5 plus an odd polynomial, because sigmoid(z) - 0.5 is odd.
  */
+import { at } from '@blindfit/base';
 import { ParameterError } from '@blindfit/he';
 
 export const SIGMOID_DEGREES = [1, 3, 5, 7] as const;
@@ -33,7 +34,7 @@ export function isSigmoidDegree(value: number): value is SigmoidDegree {
 export function evaluateOdd(polynomial: SigmoidPolynomial, z: number): number {
   const square = z * z;
   let sum = 0;
-  for (let i = polynomial.odd.length - 1; i >= 0; i--) sum = sum * square + (polynomial.odd[i] ?? 0);
+  for (let i = polynomial.odd.length - 1; i >= 0; i--) sum = sum * square + at(polynomial.odd, i, 'coefficients');
   return sum * z;
 }
 
@@ -70,7 +71,7 @@ export function fitSigmoid(degree: number, range: number): SigmoidPolynomial {
     }
     const weight = ((4 * k + 3) * integral) / points;
     basis.odd.forEach((coefficient, i) => {
-      odd[i] = (odd[i] ?? 0) + (weight * coefficient) / range ** (2 * i + 1);
+      odd[i] = at(odd, i, 'coefficients') + (weight * coefficient) / range ** (2 * i + 1);
     });
   }
   return Object.freeze({ degree, range, odd: Object.freeze(odd) });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import * as he from '@blindfit/he';
 import * as sealBackend from '@blindfit/he/seal';
+import { at } from '@blindfit/base';
 import { randomVector } from '@blindfit/testkit';
 import * as training from '@blindfit/training';
 import { KeyHolder } from '../../he/test/key-holder.ts';
@@ -292,7 +293,9 @@ for (const { name, literal, security, tolerance } of SETS) {
         opened.forEach((slotsOf, m) => check(t, slotsOf, twins[m] ?? random(0), tolerance * 16));
         const decoded = training.decodeModel(layout, literal.ring, opened);
         weights.forEach((row, k) =>
-          row.forEach((value, j) => assert.ok(Math.abs(value - (decoded[k]?.[j] ?? NaN)) < tolerance)),
+          row.forEach((value, j) =>
+            assert.ok(Math.abs(value - at(at(decoded, k, 'classes'), j, 'weights')) < tolerance),
+          ),
         );
         for (const c of [...models, ...chains, ...pairs.map(({ ciphertext }) => ciphertext)]) c[Symbol.dispose]();
       });
@@ -349,7 +352,7 @@ for (const { name, literal, security, tolerance } of SETS) {
       });
       assert.equal(next.level, 1);
       const expected = reference.stepClear({
-        gradient: g1.map((v, i) => v + (g2[i] ?? 0)),
+        gradient: g1.map((v, i) => v + at(g2, i, 'gradient')),
         factor: 10.07,
         momentum,
         constant: 0.0128,

@@ -1,6 +1,7 @@
 /** The clear twin of a training against the method as the paper writes it, and against numbers that never change. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { at } from '@blindfit/base';
 import { signedReals } from '@blindfit/testkit';
 import { batchOf, batchRange, fitSigmoid, PAPER_SIGMOID, permutation, trainClear } from '@blindfit/training';
 import { trainByTheBook } from './reference/by-the-book.ts';
@@ -30,7 +31,7 @@ describe('trainClear is the method of the paper', () => {
           learningRate: 0.7,
           start,
           odd: sigmoid.odd,
-          ...(batch === undefined ? {} : { batch }),
+          batch,
         });
         const oneHot = [0, 1, 2].map((k) => Float64Array.from(labels, (label) => (label === k ? 1 : 0)));
         const hyperparameters = { iterations, learningRate: 0.7, initialWeight: start, sigmoid };
@@ -43,7 +44,10 @@ describe('trainClear is the method of the paper', () => {
         );
         for (const [k, row] of expected.entries())
           for (const [j, value] of row.entries())
-            assert.ok(Math.abs((weights[k]?.[j] ?? NaN) - value) < 1e-12, `class ${k}, feature ${j}`);
+            assert.ok(
+              Math.abs(at(at(weights, k, 'classes'), j, 'weights') - value) < 1e-12,
+              `class ${k}, feature ${j}`,
+            );
       });
     }
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { at } from '@blindfit/base';
 import { ContractError } from '@blindfit/protocol/contract-error';
 import { choosePlan, DEFAULT_HYPERPARAMETERS, expectedRefresh, type Plan } from '../src/index.ts';
 
@@ -20,9 +21,9 @@ test('after a segment V comes back at the top, W where the next gradient is resc
   const { maxLevel } = plan.parameters;
   for (const iteration of [2, 4]) {
     const { weights, momentum } = expectedRefresh(plan, iteration);
-    const next = plan.iterations[iteration];
-    assert.deepEqual(weights, { kind: 'ciphertext', level: next?.weights, scale: plan.refreshScale });
-    assert.deepEqual(momentum, { kind: 'ciphertext', level: (next?.gradient ?? NaN) + 1, scale: plan.refreshScale });
+    const next = at(plan.iterations, iteration, 'iterations');
+    assert.deepEqual(weights, { kind: 'ciphertext', level: next.weights, scale: plan.refreshScale });
+    assert.deepEqual(momentum, { kind: 'ciphertext', level: next.gradient + 1, scale: plan.refreshScale });
   }
   const level = (iteration: number): number => {
     const { weights } = expectedRefresh(plan, iteration);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { at } from '@blindfit/base';
 import { monomialSlots, multiplySlots } from '@blindfit/he';
 import { randomVector } from '@blindfit/testkit';
 import {
@@ -55,7 +56,7 @@ describe('Volley Revolver layout', () => {
       );
       const decoded = decodeModel(layout, RING, packModelClear(layout, RING, pairs));
       weights.forEach((row, k) =>
-        row.forEach((value, j) => assert.ok(Math.abs(value - (decoded[k]?.[j] ?? NaN)) < 1e-9)),
+        row.forEach((value, j) => assert.ok(Math.abs(value - at(at(decoded, k, 'classes'), j, 'weights')) < 1e-9)),
       );
     });
   }

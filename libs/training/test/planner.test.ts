@@ -20,7 +20,8 @@ describe('planner', () => {
   it('plans the paper’s shape within the counts we promise', (t) => {
     const plan = choosePlan({ shape: PAPER_SHAPE, hyperparameters: DEFAULT_HYPERPARAMETERS });
     t.diagnostic(
-      `${plan.parameters.name}: ${JSON.stringify(plan.operations)}, ${plan.rotationEquivalents.toFixed(0)} rotations' worth`,
+      `${plan.parameters.name}: ${JSON.stringify(plan.operations)}, ` +
+        `${plan.rotationEquivalents.toFixed(0)} rotations' worth`,
     );
     assert.ok(plan.operations.rotations <= 600);
     assert.ok(plan.operations.relinearisations <= 100);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as he from '@blindfit/he';
+import { at } from '@blindfit/base';
 import { randomVector } from '@blindfit/testkit';
 import * as training from '@blindfit/training';
 import * as reference from './reference/circuits.ts';
@@ -77,7 +78,7 @@ for (const { name, literal, security, tolerance } of SETS) {
         const largest = Math.max(
           ...weights.flatMap((row) =>
             Array.from({ length: samples }, (_, i) =>
-              Math.abs(row.reduce((sum, w, j) => sum + w * (x[i * layout.features + j] ?? 0), 0)),
+              Math.abs(row.reduce((sum, w, j) => sum + w * at(x, i * layout.features + j, 'samples'), 0)),
             ),
           ),
         );
@@ -128,8 +129,8 @@ for (const { name, literal, security, tolerance } of SETS) {
               const slot = place * layout.width;
               error = Math.max(
                 error,
-                Math.abs((decrypted.first[slot] ?? NaN) - (expected.first[place] ?? NaN)),
-                Math.abs((decrypted.second[slot] ?? NaN) - (expected.second[place] ?? NaN)),
+                Math.abs(at(decrypted.first, slot, 'slots') - at(expected.first, place, 'slots')),
+                Math.abs(at(decrypted.second, slot, 'slots') - at(expected.second, place, 'slots')),
               );
             }
             for (const c of features) c[Symbol.dispose]();

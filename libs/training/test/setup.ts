@@ -1,5 +1,6 @@
 /** What the tests of circuits share: a backend, a secret key and an evaluator that has only the given keys. */
 import type { GaloisKeys } from 'node-seal';
+import { at } from '@blindfit/base';
 import {
   Parameters,
   type Ciphertext,
@@ -54,8 +55,8 @@ export function maxError(a: PairedSlots, b: PairedSlots): number {
   a.first.forEach((value, slot) => {
     error = Math.max(
       error,
-      Math.abs(value - (b.first[slot] ?? NaN)),
-      Math.abs((a.second[slot] ?? NaN) - (b.second[slot] ?? NaN)),
+      Math.abs(value - at(b.first, slot, 'slots')),
+      Math.abs(at(a.second, slot, 'slots') - at(b.second, slot, 'slots')),
     );
   });
   return error;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { at } from '@blindfit/base';
 import {
   evaluateOdd,
   fitSigmoid,
@@ -60,11 +61,11 @@ describe('sigmoid polynomials', () => {
 describe('training constants', () => {
   it('follow the method', () => {
     const etas = momentumSchedule(3);
-    assert.ok(Math.abs((etas[0] ?? 0) - 0.99 / ((1 + Math.sqrt(1.0004)) / 2)) < 1e-15);
-    assert.ok((etas[1] ?? 1) < 0 && (etas[2] ?? 1) < (etas[1] ?? 0), 'momentum grows');
+    assert.ok(Math.abs(at(etas, 0, 'etas') - 0.99 / ((1 + Math.sqrt(1.0004)) / 2)) < 1e-15);
+    assert.ok(at(etas, 1, 'etas') < 0 && at(etas, 2, 'etas') < at(etas, 1, 'etas'), 'momentum grows');
     assert.equal(stepFactor({ ...DEFAULT_HYPERPARAMETERS, learningRate: 10 }, 128, 2), 10 * (1 + 1 / 256));
     const b = quadraticGradientRow(Float64Array.of(1, 2, 1, -4), 2, 2);
-    assert.ok(Math.abs((b[0] ?? 0) - 1 / (1e-8 + 0.25 * (3 + 5))) < 1e-15);
-    assert.ok(Math.abs((b[1] ?? 0) - 1 / (1e-8 + 0.25 * (2 * 3 + 4 * 5))) < 1e-15);
+    assert.ok(Math.abs(at(b, 0, 'row') - 1 / (1e-8 + 0.25 * (3 + 5))) < 1e-15);
+    assert.ok(Math.abs(at(b, 1, 'row') - 1 / (1e-8 + 0.25 * (2 * 3 + 4 * 5))) < 1e-15);
   });
 });

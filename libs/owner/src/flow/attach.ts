@@ -40,7 +40,8 @@ export interface AttachReport {
 
 /**
  * An abort ends this call and not the job.
- * @throws OwnerError when the job fails, is cancelled, or is not the one of the ticket; KeysetError, ModelError; what the API throws
+ * @throws OwnerError when the job fails, is cancelled, or is not the one of the ticket; KeysetError, ModelError; what
+ * the API throws
  */
 export async function attach(client: BlindfitClient, request: AttachRequest): Promise<AttachReport> {
   const { ticket, validation, patience, signal, onProgress, onLog } = request;

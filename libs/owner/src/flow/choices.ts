@@ -36,7 +36,10 @@ export interface TrainingChoices {
   readonly refreshEvery?: number | undefined;
 }
 
-/** Choices override the preset, which overrides the defaults. @throws ParameterError for a degree that does not exist */
+/**
+ * Choices override the preset, which overrides the defaults.
+ * @throws ParameterError for a degree that does not exist
+ */
 export function hyperparametersOf(choices: TrainingChoices): Hyperparameters {
   const base = choices.preset === 'paper' ? PAPER_HYPERPARAMETERS : DEFAULT_HYPERPARAMETERS;
   const {
@@ -64,7 +67,7 @@ export function planChoicesOf({
   precision,
   refreshEvery,
 }: TrainingChoices): Pick<PlanRequest, 'precision' | 'refreshEvery'> {
-  return { ...(precision === undefined ? {} : { precision }), ...(refreshEvery === undefined ? {} : { refreshEvery }) };
+  return { precision, refreshEvery };
 }
 
 function sigmoidOf(degree: number, range: number | undefined): SigmoidPolynomial {

@@ -135,7 +135,7 @@ class Follower {
     this.costs.count++;
     this.costs.computeSeconds += (computed - computing) / 1000;
     this.costs.seconds += (performance.now() - started) / 1000;
-    this.costs.down += weights.length + (previous?.length ?? 0);
+    this.costs.down += weights.length + (previous === undefined ? 0 : previous.length);
     this.costs.up += answer.weights.bytes.length + answer.momentum.bytes.length;
     return view;
   }

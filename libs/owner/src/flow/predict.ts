@@ -1,4 +1,6 @@
-/** The owner's side of an encrypted prediction: samples and scores travel encrypted, and the model is never decrypted. */
+/**
+ * The owner's side of an encrypted prediction: samples and scores travel encrypted, and the model is never decrypted.
+ */
 import type { BlindfitClient } from '@blindfit/client';
 import { applyPreprocessing, DatasetError, inputFeatures, withBias, type Dataset } from '@blindfit/data';
 import { isFinal, type JobView } from '@blindfit/protocol';
@@ -63,7 +65,8 @@ export async function predict(client: BlindfitClient, request: PredictRequest): 
   if (data.d !== features) {
     throw new DatasetError(
       'bad-shape',
-      `the model was trained on ${features} features and the data has ${data.d}; use data with the same features as the training`,
+      `the model was trained on ${features} features and the data has ${data.d}; ` +
+        'use data with the same features as the training',
     );
   }
   const samples = {

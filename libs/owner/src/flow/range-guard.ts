@@ -1,4 +1,6 @@
-/** Whether a job's numbers stay where the encrypted arithmetic is right. The owner can find out: it trains in the clear. */
+/**
+ * Whether a job's numbers stay where the encrypted arithmetic is right. The owner can find out: it trains in the clear.
+ */
 import { fitSigmoid, trainClear, type ClearTraining, type Hyperparameters } from '@blindfit/training';
 import { OwnerError } from '../errors.ts';
 import { accuraciesOf, type TrainingData } from './training-data.ts';
@@ -42,7 +44,8 @@ export function guardRanges(
   const hint = advice(findFixes(clear, limits, data, hyperparameters, budgetMs), data);
   if (diverges) {
     throw new OwnerError(
-      `training diverges: weights would reach ${sized(clear.maxWeight)}, and the encrypted model holds |w| < ${limits.maxWeight}`,
+      `training diverges: weights would reach ${sized(clear.maxWeight)}, ` +
+        `and the encrypted model holds |w| < ${limits.maxWeight}`,
       { hint },
     );
   }
@@ -53,7 +56,9 @@ export function guardRanges(
   log(`hint: ${hint}`);
 }
 
-/** The narrowest sigmoid range and the highest learning rate found that keep all numbers in range: none, one or both. */
+/**
+ * The narrowest sigmoid range and the highest learning rate found that keep all numbers in range: none, one or both.
+ */
 export function findFixes(
   clear: ClearTraining,
   limits: Limits,

@@ -6,7 +6,8 @@ import type { Ticket } from './ticket.ts';
 
 /**
  * A job as the server shows it, and the plan of the manifest that its ticket names.
- * @throws OwnerError when the server shows another manifest: by its plan the decrypted numbers would mean something else
+ * @throws OwnerError when the server shows another manifest: by its plan the decrypted numbers would mean something
+ * else
  */
 export async function submittedPlan(
   client: BlindfitClient,

@@ -1,4 +1,6 @@
-/** The owner's side of a training job, from data to decrypted model. The servers see ciphertexts, shapes and timings. */
+/**
+ * The owner's side of a training job, from data to decrypted model. The servers see ciphertexts, shapes and timings.
+ */
 import { at } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
 import type { Model } from '@blindfit/data';
@@ -33,7 +35,10 @@ export interface TrainRequest extends FlowOptions {
   readonly name?: string | undefined;
   /** The network that made the features of images, for the model file. */
   readonly backbone?: string | undefined;
-  /** Stops when so many evaluations on the held-out data in a row are no better than the best; its weights are the model. */
+  /**
+   * Stops when so many evaluations on the held-out data in a row are no better than the best; its weights are the
+   * model.
+   */
   readonly patience?: number | undefined;
   /** Is called when the job is submitted and its ticket is written. */
   readonly onSubmitted?: ((job: JobView) => void | Promise<void>) | undefined;
@@ -128,7 +133,7 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
     keygen: keyset.seconds.generate,
     encrypt: uploaded.encrypt,
     upload: uploaded.upload,
-    loadKeys: result?.seconds.loadKeys ?? 0,
+    loadKeys: result === undefined ? 0 : result.seconds.loadKeys,
     train: result?.seconds.train ?? elapsedOf(followed.job),
     download: (performance.now() - downloading) / 1000,
     iterations: result?.seconds.iterations ?? [],
@@ -170,10 +175,10 @@ export function planRequestOf(
   return {
     shape: data.shape,
     hyperparameters,
-    ...(vcpus === undefined ? {} : { vcpus }),
-    ...(precision === undefined ? {} : { precision }),
-    ...(refreshEvery === undefined ? {} : { refreshEvery }),
-    ...(modelLevel === undefined ? {} : { modelLevel }),
+    vcpus,
+    precision,
+    refreshEvery,
+    modelLevel,
   };
 }
 

@@ -1,4 +1,7 @@
-/** From data sets to what is encrypted: classes, preprocessing, the matrix with its bias column. All in the clear, all local. */
+/**
+ * From data sets to what is encrypted: classes, preprocessing, the matrix with its bias column. All in the clear, all
+ * local.
+ */
 import { at } from '@blindfit/base';
 import {
   accuracy,

@@ -1,3 +1,4 @@
+import { defined } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
 import type { Keyset } from '../keyset.ts';
 import type { FlowOptions } from './states.ts';
@@ -8,7 +9,7 @@ export async function uploadKeys(client: BlindfitClient, keyset: Keyset, options
   await client.putBlobs(
     keys.map((key) => ({ digest: key.digest, size: key.size, bytes: () => key.read() })),
     {
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...defined({ signal: options.signal }),
       onProgress: (done, total, skipped) => options.onProgress?.({ phase: 'uploading keys', done, total, skipped }),
     },
   );

@@ -16,9 +16,9 @@ export interface BackwardInput {
 export const BACKWARD_LEVELS = 1;
 
 /**
- * The quadratic gradient b o (E^T X) of one pair of classes over the given shards and blocks, packed (paper, section 3.2;
- * the row b is inside X~). Shards and turns are added before the key switch and before the row sum, which are linear: their cost
- * is paid once. Twin: `test/reference/circuits.ts#backwardClear`.
+ * The quadratic gradient b o (E^T X) of one pair of classes over the given shards and blocks, packed (paper, section
+ * 3.2; the row b is inside X~). Shards and turns are added before the key switch and before the row sum, which are
+ * linear: their cost is paid once. Twin: `test/reference/circuits.ts#backwardClear`.
  */
 export function backward(evaluator: Evaluator, input: BackwardInput): Ciphertext {
   const { layout, errors, gradientFeatures } = input;

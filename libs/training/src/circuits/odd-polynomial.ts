@@ -1,3 +1,4 @@
+import { at } from '@blindfit/base';
 import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
 import { sigmoidLevels, type SigmoidPolynomial } from '../sigmoid.ts';
 import { reduceProductInPlace } from './reduce.ts';
@@ -19,7 +20,7 @@ export interface MonicOdd {
 
 /** @throws CircuitError when the leading coefficient is zero */
 export function monicOdd(polynomial: SigmoidPolynomial): MonicOdd {
-  const leading = polynomial.odd.at(-1) ?? 0;
+  const leading = at(polynomial.odd, polynomial.odd.length - 1, 'coefficients');
   if (leading === 0) throw new CircuitError('a sigmoid polynomial with leading coefficient 0', 'lower the degree');
   const sign = leading > 0 ? 1 : -1;
   const inputFactor = Math.abs(leading) ** (1 / polynomial.degree);
@@ -61,18 +62,18 @@ export function evaluateMonicOdd(evaluator: Evaluator, polynomial: MonicOdd, u: 
   if (degree === 1) return evaluator.copy(u);
   using w = product(evaluator, u, u);
   if (degree === 3) {
-    addConstant(evaluator, w, bracket[0] ?? 0);
+    addConstant(evaluator, w, at(bracket, 0, 'bracket'));
     return product(evaluator, u, w);
   }
   // w (w + c) + constant: two of the bracket's terms for one product.
   using shifted = evaluator.copy(w);
-  addConstant(evaluator, shifted, bracket[degree === 5 ? 1 : 2] ?? 0);
+  addConstant(evaluator, shifted, at(bracket, degree === 5 ? 1 : 2, 'bracket'));
   using inner = product(evaluator, w, shifted);
-  addConstant(evaluator, inner, bracket[degree === 5 ? 0 : 1] ?? 0);
+  addConstant(evaluator, inner, at(bracket, degree === 5 ? 0 : 1, 'bracket'));
   if (degree === 5) return product(evaluator, u, inner);
   using cube = product(evaluator, u, w);
   const sum = product(evaluator, cube, inner);
-  using linear = timesConstant(evaluator, u, bracket[0] ?? 0, sum.level, sum.scale);
+  using linear = timesConstant(evaluator, u, at(bracket, 0, 'bracket'), sum.level, sum.scale);
   evaluator.addInPlace(sum, linear);
   return sum;
 }

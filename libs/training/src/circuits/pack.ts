@@ -132,7 +132,9 @@ export function expand(
   return nodes;
 }
 
-/** Twice the terms of `node` (which is freed) that have the stage's power, divided by it, or those that do not have it. */
+/**
+ * Twice the terms of `node` (which is freed) that have the stage's power, divided by it, or those that do not have it.
+ */
 function halfOf(evaluator: Evaluator, node: Ciphertext, stage: Stage, odd: boolean): Ciphertext {
   using parent = node;
   using turned = evaluator.rotate(parent, stage.step);

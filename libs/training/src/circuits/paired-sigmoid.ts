@@ -1,3 +1,4 @@
+import { at } from '@blindfit/base';
 import type { Ciphertext, Evaluator } from '@blindfit/he';
 import type { SigmoidPolynomial } from '../sigmoid.ts';
 import { addConstant, evaluateMonicOdd, monicOdd, timesConstant } from './odd-polynomial.ts';
@@ -51,13 +52,16 @@ function cubic(evaluator: Evaluator, polynomial: SigmoidPolynomial, u: Ciphertex
   using lowered = evaluator.dropTo(conjugate, squares.level);
   const sum = evaluator.multiply(lowered, squares);
   reduceProductInPlace(evaluator, sum);
-  const linear = (monicOdd(polynomial).sign * (polynomial.odd[0] ?? 0)) / pairedInputFactor(polynomial);
+  const linear = (monicOdd(polynomial).sign * at(polynomial.odd, 0, 'coefficients')) / pairedInputFactor(polynomial);
   using term = timesConstant(evaluator, u, linear, sum.level, sum.scale);
   evaluator.addInPlace(sum, term);
   return sum;
 }
 
-/** sign p = u (s^2 + 10 s t + 5 t^2 + c1) + v c3 (3 s + t), with s = u^2, t = v^2: both products share one relinearisation. */
+/**
+ * sign p = u (s^2 + 10 s t + 5 t^2 + c1) + v c3 (3 s + t), with s = u^2, t = v^2: both products share one
+ * relinearisation.
+ */
 function quintic(evaluator: Evaluator, polynomial: SigmoidPolynomial, u: Ciphertext, v: Ciphertext): Ciphertext {
   const factor = pairedInputFactor(polynomial);
   const { sign } = monicOdd(polynomial);
@@ -93,7 +97,10 @@ function addTimes(evaluator: Evaluator, a: Ciphertext, b: Ciphertext, times: num
   for (let i = 0; i < times; i++) evaluator.addInPlace(a, b);
 }
 
-/** u + conj u = 2 a; J (conj u - u) = 2 b on even slots and -2 b on odd ones, which an odd polynomial carries through to the product with J. */
+/**
+ * u + conj u = 2 a; J (conj u - u) = 2 b on even slots and -2 b on odd ones, which an odd polynomial carries through to
+ * the product with J.
+ */
 function split(evaluator: Evaluator, polynomial: SigmoidPolynomial, u: Ciphertext, conjugate: Ciphertext): Ciphertext {
   const half = evaluator.parameters.ring / 2;
   const monic = monicOdd(polynomial);

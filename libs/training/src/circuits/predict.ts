@@ -20,8 +20,8 @@ export interface PredictInput {
 }
 
 /**
- * Scores of one pair of classes on one shard, one level below the weights: the first slot of a sample holds its z_a + i z_b. Its other
- * slots hold sums that mean nothing; a mask would cost a level, and nobody but the owner ever sees them.
+ * Scores of one pair of classes on one shard, one level below the weights: the first slot of a sample holds its z_a + i
+ * z_b. Its other slots hold sums that mean nothing; a mask would cost a level, and nobody but the owner ever sees them.
  * Twin: `test/reference/circuits.ts#predictScoresClear`.
  */
 export function predictScores(evaluator: Evaluator, { layout, features, weights }: PredictInput): Ciphertext {
@@ -36,7 +36,10 @@ export function pairsTogether({ pairs, pairsPerModel }: Pick<Layout, 'pairs' | '
   return 2 ** Math.ceil(Math.log2(Math.min(pairsPerModel, pairs - before)));
 }
 
-/** One pair of classes out of the packed model: a ciphertext a block. No level. @param model the ciphertext that holds the pair */
+/**
+ * One pair of classes out of the packed model: a ciphertext a block. No level.
+ * @param model the ciphertext that holds the pair
+ */
 export function expandModel(evaluator: Evaluator, layout: Layout, model: Ciphertext, pair: number): Ciphertext[] {
   return expand(evaluator, layout, model, pair, pairsTogether(layout, pair));
 }

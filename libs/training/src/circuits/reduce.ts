@@ -6,8 +6,8 @@ export const CHEAP_ORDER_SCALE_BITS = 42;
 /**
  * Brings a product of size 3 back to size 2, one level lower. One key switch, one rescale.
  *
- * Rescaling first makes the key switch one prime cheaper (some 6 % of a job), but the rounding of the third polynomial is
- * multiplied by s^2 instead of s: about 2^7 times the noise of the usual order. Small scales cannot afford that.
+ * Rescaling first makes the key switch one prime cheaper (some 6 % of a job), but the rounding of the third polynomial
+ * is multiplied by s^2 instead of s: about 2^7 times the noise of the usual order. Small scales cannot afford that.
  */
 export function reduceProductInPlace(evaluator: Evaluator, product: Ciphertext): void {
   reduceProductsInPlace(evaluator, [product]);

@@ -1,5 +1,6 @@
 /**
- * The turns of a shard (`layout/shape.ts`): what a row of K samples needs to meet all weights, and all errors their features.
+ * The turns of a shard (`layout/shape.ts`): what a row of K samples needs to meet all weights, and all errors their
+ * features.
  */
 import { CircuitError, type Ciphertext, type Evaluator } from '@blindfit/he';
 import type { Layout } from '../layout/shape.ts';
@@ -8,8 +9,8 @@ import type { Layout } from '../layout/shape.ts';
 const TOGETHER = 8;
 
 /**
- * Sum over turns t of rot(term t, t * width). One rotation less than there are turns, all by one step (Horner's rule), so that
- * one key serves them. No level.
+ * Sum over turns t of rot(term t, t * width). One rotation less than there are turns, all by one step (Horner's rule),
+ * so that one key serves them. No level.
  * @param terms makes the terms of a few turns, in their order; the last turns come first
  */
 export function revolveAndSum(
@@ -36,7 +37,10 @@ export function revolveAndSum(
   return sum;
 }
 
-/** rot(a, t * width) for each turn t, each given to `take`, who owns it from then on. One rotation less than there are turns. No level. */
+/**
+ * rot(a, t * width) for each turn t, each given to `take`, who owns it from then on. One rotation less than there are
+ * turns. No level.
+ */
 export function revolve(
   evaluator: Evaluator,
   { turns, width }: Pick<Layout, 'turns' | 'width'>,

@@ -1,6 +1,6 @@
 /**
- * The quadratic-gradient step with enhanced Nesterov momentum on packed ciphertexts (docs/reference/encryption.md, "The method").
- * Needs no key: additions, plaintext constants, and factors that live in the scale.
+ * The quadratic-gradient step with enhanced Nesterov momentum on packed ciphertexts (docs/reference/encryption.md, "The
+ * method"). Needs no key: additions, plaintext constants, and factors that live in the scale.
  */
 import type { Ciphertext, Evaluator } from '@blindfit/he';
 import { encodeChain } from '../layout/pack-slots.ts';

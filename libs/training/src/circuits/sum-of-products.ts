@@ -4,8 +4,8 @@ import { reduceProductsInPlace } from './reduce.ts';
 import { revolveAndSum } from './revolve.ts';
 
 /**
- * The scores X v of a shard, spread over the slots of each sample, one level lower: one relinearisation and one rescale for all
- * blocks of a turn, and a rotation between turns.
+ * The scores X v of a shard, spread over the slots of each sample, one level lower: one relinearisation and one rescale
+ * for all blocks of a turn, and a rotation between turns.
  * @param features X of one shard, by cell, at the weights' level or above
  * @param weights of one pair, by block, the same in every row (`expand`)
  */

@@ -84,7 +84,10 @@ export function decodeFeatures(
   }
 }
 
-/** Inverse of {@link encodeLabels}, read from each sample's first slot: y - 0.5 per sample of the shard, written into `labels`. */
+/**
+ * Inverse of {@link encodeLabels}, read from each sample's first slot: y - 0.5 per sample of the shard, written into
+ * `labels`.
+ */
 export function decodeErrors(layout: Layout, slots: Float64Array, shard: number, labels: Float64Array): void {
   for (let place = 0; place < layout.samplesPerShard; place++) {
     const sample = sampleAt(layout, shard, place);

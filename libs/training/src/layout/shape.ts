@@ -2,21 +2,24 @@
  * The Volley Revolver encoding: where samples, features and weights sit in the slots.
  *
  * A ciphertext holds `rows` rows by `columns` features, slot (i, c) = i * columns + c. Features beyond one block make
- * *blocks*. Weights are the same in every row: slot (i, c) holds w[c]. Rotating left by a multiple of `columns` revolves the
- * rows, and because rows are the outer dimension that rotation is cyclic: a sum over the rows comes out replicated.
+ * *blocks*. Weights are the same in every row: slot (i, c) holds w[c]. Rotating left by a multiple of `columns`
+ * revolves the rows, and because rows are the outer dimension that rotation is cyclic: a sum over the rows comes out
+ * replicated.
  *
- * With one *turn* a row is a sample: X has x[i][c] in slot (i, c). With K turns a row is K samples, of `width` = columns / K
- * slots each, and X takes K ciphertexts a block: as weights repeat after `columns` slots, sample m (of width slots, from
- * slot m * width on) meets all of them in K turns. Turn t of X holds at slot m * width + e the sample m - t, feature
- * ((m mod K) * width + e); its products with the weights, rotated left by t * width, are those of sample m with a K-th of
- * its features. The sum over the turns thus holds the scores of rows * K samples in one ciphertext, still spread over
- * width slots each; and everything after it is done once, where K ciphertexts of whole rows would have it done K times.
- * (With a width of 1 these would be Halevi and Shoup's diagonals.) Samples beyond rows * K make further *shards*.
+ * With one *turn* a row is a sample: X has x[i][c] in slot (i, c). With K turns a row is K samples, of `width` =
+ * columns / K slots each, and X takes K ciphertexts a block: as weights repeat after `columns` slots, sample m (of
+ * width slots, from slot m * width on) meets all of them in K turns. Turn t of X holds at slot m * width + e the sample
+ * m - t, feature ((m mod K) * width + e); its products with the weights, rotated left by t * width, are those of sample
+ * m with a K-th of its features. The sum over the turns thus holds the scores of rows * K samples in one ciphertext,
+ * still spread over width slots each; and everything after it is done once, where K ciphertexts of whole rows would
+ * have it done K times. (With a width of 1 these would be Halevi and Shoup's diagonals.) Samples beyond rows * K make
+ * further *shards*.
  *
  * Errors, labels and gradient features X~ = X o b are *staggered*, which follows from using left rotations only (which
- * halves the rotation keys, see `circuits/`): slot m * width holds sample m, the slots from there to the next hold sample m + 1.
- * Replicating a value by left rotations spreads it over the slots before its own; the owner, who lays out labels and X~, meets it
- * there. Turn t of X~ meets the errors rotated left by t * width: it holds sample m + t where errors hold sample m.
+ * halves the rotation keys, see `circuits/`): slot m * width holds sample m, the slots from there to the next hold
+ * sample m + 1. Replicating a value by left rotations spreads it over the slots before its own; the owner, who lays out
+ * labels and X~, meets it there. Turn t of X~ meets the errors rotated left by t * width: it holds sample m + t where
+ * errors hold sample m.
  */
 import { PlanError } from '../plan-error.ts';
 
@@ -46,7 +49,10 @@ export interface Layout extends Required<BlockShape> {
   readonly blocks: number;
   /** Ciphertexts of X, and of X~, that a shard takes: cell `turn * blocks + block`. */
   readonly cells: number;
-  /** Two classes travel in one ciphertext as real and imaginary part; in the last pair of an odd number the second one is void. */
+  /**
+   * Two classes travel in one ciphertext as real and imaginary part; in the last pair of an odd number the second one
+   * is void.
+   */
   readonly classes: number;
   readonly pairs: number;
   /** log2 of the rows. */
@@ -124,8 +130,8 @@ export function isFullPair(layout: Layout, pair: number): boolean {
 }
 
 /**
- * The power of X under which block `block` of a pair travels in the pair's packed ciphertext. Bit s of the block chooses
- * 2^(rowBits - 1 - s), the monomial whose sign the row rotation of stage s flips (see `circuits/pack.ts`).
+ * The power of X under which block `block` of a pair travels in the pair's packed ciphertext. Bit s of the block
+ * chooses 2^(rowBits - 1 - s), the monomial whose sign the row rotation of stage s flips (see `circuits/pack.ts`).
  */
 export function blockExponent(layout: Layout, block: number): number {
   let exponent = 0;

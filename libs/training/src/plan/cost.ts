@@ -17,7 +17,9 @@ const MAX_TASK_TRANSFORMS = 7000;
 const TRANSFORM_SECONDS = 0.043e-3;
 export const UPLOAD_BYTES_PER_SECOND = 50e6;
 const REFRESH_BYTES_PER_SECOND = 10e6;
-/** The owner's answer to the refresh of one chain: the request, and the packing of weights, which grows with the blocks. */
+/**
+ * The owner's answer to the refresh of one chain: the request, and the packing of weights, which grows with the blocks.
+ */
 const REFRESH_SECONDS = 0.1;
 const REFRESH_SECONDS_PER_BLOCK = 1.1e-3;
 /** Between the end of a task and the start of what waited for it. */

@@ -1,6 +1,6 @@
 /**
- * From explicit choices (parameters, block shape, grouping, schedule) to the plan of a training. The API checks manifests
- * with it, and the search (`search.ts`) compares its plans.
+ * From explicit choices (parameters, block shape, grouping, schedule) to the plan of a training. The API checks
+ * manifests with it, and the search (`search.ts`) compares its plans.
  */
 import { at } from '@blindfit/base';
 import { CircuitError, keySwitchTransforms, type Parameters } from '@blindfit/he';
@@ -32,7 +32,10 @@ function weightLevels(iterations: readonly IterationLevels[]): number[] {
   return iterations.flatMap(({ weights }) => (weights === undefined ? [] : [weights]));
 }
 
-/** The factors that live in the weights' scale: the learning rate, and after a single iteration the small share (1 - eta_1) that M_1 has in W_1. */
+/**
+ * The factors that live in the weights' scale: the learning rate, and after a single iteration the small share (1 -
+ * eta_1) that M_1 has in W_1.
+ */
 export function factorInScale({ iterations, learningRate }: Hyperparameters): number {
   return learningRate * (iterations === 1 ? momentumCoefficients(momentumSchedule(1), 1).newest : 1);
 }
@@ -91,8 +94,8 @@ export function checkBlock(parameters: Parameters, { rows, columns }: BlockShape
 }
 
 /**
- * The plan that follows from explicit choices: what the API checks a manifest with, and what `choosePlan` searches over.
- * Runs every circuit of the job on a counting evaluator.
+ * The plan that follows from explicit choices: what the API checks a manifest with, and what `choosePlan` searches
+ * over. Runs every circuit of the job on a counting evaluator.
  * @throws PlanError when the choices cannot carry the job
  */
 export function derivePlan(

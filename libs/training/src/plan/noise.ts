@@ -8,7 +8,10 @@ import type { Plan } from './plan.ts';
 const FRESH_NOISE = 3.2;
 /** The largest of some thousand values, in standard deviations. */
 const LARGEST = 4;
-/** Puts the formula 3 to 200 (mostly 8 to 100) times above the largest errors measured, over rings, scales, shapes, turns and starts. */
+/**
+ * Puts the formula 3 to 200 (mostly 8 to 100) times above the largest errors measured, over rings, scales, shapes,
+ * turns and starts.
+ */
 const ERROR_MARGIN = 4;
 
 /**
@@ -18,8 +21,8 @@ const ERROR_MARGIN = 4;
  *   (slots 0 and 1 among them): single samples of a shard, single columns of the weights. It shows where the special
  *   prime is less than some 10 bits longer than the last level's.
  *
- * Both enter the weights directly, and through the errors E, which a step multiplies by sum |x~_ij|: at most 4, and about
- * 4 over the mean of sum_l |x_il|.
+ * Both enter the weights directly, and through the errors E, which a step multiplies by sum |x~_ij|: at most 4, and
+ * about 4 over the mean of sum_l |x_il|.
  */
 export function expectedError({
   parameters,

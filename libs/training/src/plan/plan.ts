@@ -58,8 +58,8 @@ export interface Plan {
 }
 
 /**
- * Largest jobs, so that the plan of a manifest from outside takes seconds at most. As many blocks of X are some 100 GB of
- * ciphertexts.
+ * Largest jobs, so that the plan of a manifest from outside takes seconds at most. As many blocks of X are some 100 GB
+ * of ciphertexts.
  */
 export const MAX_BLOCKS = 65_536;
 export const MAX_SHARDS = 8_192;
@@ -93,7 +93,9 @@ export interface PredictionPlan {
   readonly features: { readonly level: number; readonly scale: number };
   /** Level of the model, and the largest scale it may have. */
   readonly model: { readonly level: number; readonly maxScale: number };
-  /** Left rotations keys are needed for, ascending: those of a training of several iterations and as many turns suffice. */
+  /**
+   * Left rotations keys are needed for, ascending: those of a training of several iterations and as many turns suffice.
+   */
   readonly steps: readonly number[];
   readonly operations: OperationCounts;
   /** Cost of the whole job in transforms of length N, and in key switches at the top level. */

@@ -16,12 +16,14 @@ import { MAX_SHARDS, type JobShape, type Plan, type PredictionGrouping, type Pre
 const SCORE_BITS = 6;
 /** Training returns W near 2^(scaleBits + WEIGHT_SCALE_BITS), by a factor of at most sqrt(2) above. */
 const MODEL_SCALE_BITS = WEIGHT_SCALE_BITS + 1;
-/** One for the sign, one because a slot holds two scores (a factor of sqrt(2)) and other columns may hold larger sums. */
+/**
+ * One for the sign, one because a slot holds two scores (a factor of sqrt(2)) and other columns may hold larger sums.
+ */
 const SPARE_BITS = 2;
 
 /**
- * The scale of samples: the largest power of two with which scores up to 2^SCORE_BITS stay below the last prime after the
- * product with W is divided by a prime of scaleBits.
+ * The scale of samples: the largest power of two with which scores up to 2^SCORE_BITS stay below the last prime after
+ * the product with W is divided by a prime of scaleBits.
  */
 function featureScale({ dataBits }: Parameters): number {
   return 2 ** (at(dataBits, 0, 'data primes') - MODEL_SCALE_BITS - SCORE_BITS - SPARE_BITS);

@@ -24,21 +24,24 @@ export interface PlanRequest {
   readonly shape: JobShape;
   readonly hyperparameters: Hyperparameters;
   /** Threads the plan cuts tasks for. @default 2 */
-  readonly vcpus?: number | undefined;
-  /** Wanted largest absolute error of a weight. @default 1e-5 for up to two iterations, and in proportion for more: errors add up */
-  readonly precision?: number;
-  readonly security?: SecurityLevel;
+  readonly vcpus?: number | undefined | undefined;
+  /**
+   * Wanted largest absolute error of a weight.
+   * @default 1e-5 for up to two iterations, and in proportion for more: errors add up
+   */
+  readonly precision?: number | undefined;
+  readonly security?: SecurityLevel | undefined;
   /** Only this ring. */
-  readonly ring?: Ring;
+  readonly ring?: Ring | undefined;
   /** Iterations from one refresh by the owner to the next. @default the cheapest number */
-  readonly refreshEvery?: number;
+  readonly refreshEvery?: number | undefined;
   /** 1: the model comes back at a level at which the servers can predict with it. @default 0 */
-  readonly modelLevel?: 0 | 1;
+  readonly modelLevel?: 0 | 1 | undefined;
 }
 
 /**
- * The cheapest plan over rings, block shapes, turns and refresh intervals. One without refreshes, which needs nobody's presence,
- * is preferred unless another one costs less than a third.
+ * The cheapest plan over rings, block shapes, turns and refresh intervals. One without refreshes, which needs nobody's
+ * presence, is preferred unless another one costs less than a third.
  * @throws PlanError when no supported parameter set carries the job
  */
 export function choosePlan(request: PlanRequest): Plan {

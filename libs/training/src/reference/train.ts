@@ -1,4 +1,7 @@
-/** The clear twin of a whole training run: the method of docs/reference/encryption.md in plain matrices, iteration by iteration. */
+/**
+ * The clear twin of a whole training run: the method of docs/reference/encryption.md in plain matrices, iteration by
+ * iteration.
+ */
 import { batchOf, batchRange } from '../batches.ts';
 import { batchSize, quadraticGradientRow, type Hyperparameters } from '../method.ts';
 import { evaluateOdd } from '../sigmoid.ts';

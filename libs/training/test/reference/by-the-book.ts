@@ -1,3 +1,4 @@
+import { at } from '@blindfit/base';
 /**
  * The method of the paper, line by line in plain arrays. Shares no code with what it judges: batches, their order, the
  * quadratic gradient and the momentum are written again from their definitions.
@@ -14,14 +15,14 @@ export interface BookJob {
   readonly start: number;
   /** s(z), by its coefficients of z, z^3, ... around one half. */
   readonly odd: readonly number[];
-  readonly batch?: { readonly size: number; readonly seed: number };
+  readonly batch?: { readonly size: number; readonly seed: number } | undefined;
 }
 
 /** W_T: classes x features. */
 export function trainByTheBook(job: BookJob): number[][] {
   const { rows, labels, classes, iterations, learningRate, start, odd, batch } = job;
   const size = Math.min(batch?.size ?? rows.length, rows.length);
-  const features = rows[0]?.length ?? 0;
+  const features = at(rows, 0, 'rows').length;
   const count = Math.ceil(rows.length / size);
   let w = Array.from({ length: classes }, () => new Array<number>(features).fill(start));
   let v = w.map((row) => [...row]);
@@ -40,15 +41,15 @@ export function trainByTheBook(job: BookJob): number[][] {
         let slope = 0;
         let curvature = 0;
         for (const { row, label } of members) {
-          const score = row.reduce((sum, x, l) => sum + x * (v[k]?.[l] ?? NaN), 0);
+          const score = row.reduce((sum, x, l) => sum + x * at(at(v, k, 'classes'), l, 'weights'), 0);
           const s = odd.reduce((sum, coefficient, power) => sum + coefficient * score ** (2 * power + 1), 0.5);
-          slope += ((label === k ? 1 : 0) - s) * (row[j] ?? NaN);
-          curvature += Math.abs(row[j] ?? NaN) * row.reduce((sum, x) => sum + Math.abs(x), 0);
+          slope += ((label === k ? 1 : 0) - s) * at(row, j, 'features');
+          curvature += Math.abs(at(row, j, 'features')) * row.reduce((sum, x) => sum + Math.abs(x), 0);
         }
         return weight + (learningRate * (1 + 1 / (size * t)) * slope) / (1e-8 + curvature / 4);
       }),
     );
-    w = m.map((row, k) => row.map((value, j) => (1 - eta) * value + eta * (v[k]?.[j] ?? NaN)));
+    w = m.map((row, k) => row.map((value, j) => (1 - eta) * value + eta * at(at(v, k, 'classes'), j, 'weights')));
     v = m;
   }
   return w;

@@ -2,6 +2,7 @@
  * Clear twins of the circuits: the same inputs with slots in place of ciphertexts, the same outputs, computed straight
  * from the formulas (no rotations, no masks, no packing tricks). They are the oracles of the circuits' tests.
  */
+import { at } from '@blindfit/base';
 import { addSlots, monomialSlots, multiplySlots, type PairedSlots } from '@blindfit/he';
 import { blockExponent, cellAt, pairExponent, type Layout, type SigmoidPolynomial } from '@blindfit/training';
 
@@ -23,19 +24,21 @@ export function rotateAndSumClear(a: PairedSlots, steps: readonly number[]): Pai
   let offsets = [0];
   for (const step of steps) offsets = [...offsets, ...offsets.map((offset) => offset + step)];
   return map(a, (values) =>
-    values.map((_, slot) => offsets.reduce((sum, offset) => sum + (values[(slot + offset) % values.length] ?? 0), 0)),
+    values.map((_, slot) =>
+      offsets.reduce((sum, offset) => sum + at(values, (slot + offset) % values.length, 'slots'), 0),
+    ),
   );
 }
 
 /** Twin of `maskAndReplicate`. */
 export function maskAndReplicateClear({ width }: Pick<Layout, 'width'>, a: PairedSlots, factor: number): PairedSlots {
   return map(a, (values) =>
-    values.map((_, slot) => factor * (values[(Math.ceil(slot / width) * width) % values.length] ?? 0)),
+    values.map((_, slot) => factor * at(values, (Math.ceil(slot / width) * width) % values.length, 'slots')),
   );
 }
 
 function rotated(a: PairedSlots, step: number): PairedSlots {
-  return map(a, (values) => values.map((_, slot) => values[(slot + step) % values.length] ?? 0));
+  return map(a, (values) => values.map((_, slot) => at(values, (slot + step) % values.length, 'slots')));
 }
 
 /** Twin of `evaluateMonicOdd`, sign included: s(z) - 0.5 at every slot, for both parts. */
@@ -60,7 +63,7 @@ export function forwardClear(input: {
     );
     return of(labels).map(
       (label, slot) =>
-        label - evaluateOdd(sigmoid, scores[Math.ceil(slot / layout.width) % layout.samplesPerShard] ?? 0),
+        label - evaluateOdd(sigmoid, at(scores, Math.ceil(slot / layout.width) % layout.samplesPerShard, 'scores')),
     );
   };
   return { first: part((slots) => slots.first), second: part((slots) => slots.second) };
@@ -93,7 +96,8 @@ function productsOf(
     for (const [cell, slots] of features.entries()) {
       const { turn, block } = cellAt({ blocks }, cell);
       const from = ((place + turn) % samplesPerShard) * width;
-      for (let slot = from; slot < from + width; slot++) sum += (slots[slot] ?? 0) * (weights[block]?.[slot] ?? 0);
+      for (let slot = from; slot < from + width; slot++)
+        sum += at(slots, slot, 'slots') * at(at(weights, block, 'blocks'), slot, 'slots');
     }
     return sum;
   });
@@ -110,9 +114,9 @@ export function sumRowsAndPackClear(
     const summed = map(slots, (values) => {
       const sums = new Float64Array(layout.columns);
       values.forEach((value, slot) => {
-        sums[slot % layout.columns] = (sums[slot % layout.columns] ?? 0) + value;
+        sums[slot % layout.columns] = at(sums, slot % layout.columns, 'sums') + value;
       });
-      return values.map((_, slot) => sums[slot % layout.columns] ?? 0);
+      return values.map((_, slot) => at(sums, slot % layout.columns, 'sums'));
     });
     packed = addSlots(packed, multiplySlots(monomialSlots(ring, blockExponent(layout, block)), summed));
   }
@@ -160,7 +164,10 @@ export function packModelClear(layout: Layout, ring: number, pairs: readonly Pai
   return models;
 }
 
-/** Twin of `nesterovStep` and `finalWeights`, on weight vectors: factor * gradient + sum of coefficient * weights + constant. */
+/**
+ * Twin of `nesterovStep` and `finalWeights`, on weight vectors: factor * gradient + sum of coefficient * weights +
+ * constant.
+ */
 export function stepClear(input: {
   readonly gradient: Float64Array;
   readonly factor: number;
@@ -169,7 +176,7 @@ export function stepClear(input: {
 }): Float64Array {
   return input.gradient.map((value, i) =>
     input.momentum.reduce(
-      (sum, term) => sum + term.coefficient * (term.weights[i] ?? 0),
+      (sum, term) => sum + term.coefficient * at(term.weights, i, 'weights'),
       input.factor * value + input.constant,
     ),
   );
