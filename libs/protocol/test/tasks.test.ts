@@ -26,6 +26,7 @@ test('what is no span of W3C Trace Context is refused', () => {
     traceparent.toUpperCase(),
     traceparent.replace('00-', '01-'),
     traceparent.replace('4bf92f3577b34da6a3ce929d0e0e4736', '0'.repeat(32)),
+    traceparent.replace('00f067aa0ba902b7', '0'.repeat(16)),
     `${traceparent}-00`,
     7,
   ]) {
