@@ -33,6 +33,10 @@ export async function decryptScores(
       `${layout.shards} x ${layout.pairs} are needed for ${layout.samples} samples and ${layout.classes} classes`,
     );
   }
+  // Encryption is randomised: two results are never the same, but for one that is given in place of another.
+  const digests = scores.flat();
+  if (new Set(digests).size < digests.length)
+    throw new ModelError('the same ciphertext twice among the scores', GARBAGE);
   const result = new Float64Array(layout.samples * layout.classes);
   for (const [shard, row] of scores.entries()) {
     for (const [pair, digest] of row.entries()) {
