@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { at } from '@blindfit/base';
 import * as he from '@blindfit/he';
 import * as sealBackend from '@blindfit/he/seal';
-import { at } from '@blindfit/base';
 import { randomVector } from '@blindfit/testkit';
 import * as training from '@blindfit/training';
 import { KeyHolder } from '../../he/test/key-holder.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import * as he from '@blindfit/he';
 import { at } from '@blindfit/base';
+import * as he from '@blindfit/he';
 import { randomVector } from '@blindfit/testkit';
 import * as training from '@blindfit/training';
 import * as reference from './reference/circuits.ts';

@@ -24,7 +24,7 @@ export interface PlanRequest {
   readonly shape: JobShape;
   readonly hyperparameters: Hyperparameters;
   /** Threads the plan cuts tasks for. @default 2 */
-  readonly vcpus?: number | undefined | undefined;
+  readonly vcpus?: number | undefined;
   /**
    * Wanted largest absolute error of a weight.
    * @default 1e-5 for up to two iterations, and in proportion for more: errors add up
