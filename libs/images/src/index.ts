@@ -7,20 +7,9 @@ export { FEATURE_FORMATS, FeatureWriter, readFeatures } from './features/feature
 export { openFolderSource, type FolderSourceOptions } from './features/folder-source.ts';
 export { openIdxSource, type IdxSourceOptions } from './features/idx-source.ts';
 export type { EncodedImage, ImageSource, Pixels } from './features/image-source.ts';
-export { CHANNEL_ORDERS, type ChannelOrder, type ImagePreprocessing } from './features/tensor.ts';
-export {
-  BACKBONES,
-  findBackbone,
-  REGNET_WEIGHTS_HELP,
-  type Backbone,
-  type ImageChannels,
-  type ImageNormalisation,
-} from './backbones/backbones.ts';
+export { CHANNEL_ORDERS, type ChannelOrder } from './features/tensor.ts';
+export { BACKBONES, type ImageNormalisation } from './backbones/backbones.ts';
 export { exportModel, type ExportOptions } from './backbones/export-model.ts';
 export { encodeModel, parseModel } from './backbones/onnx/model-file.ts';
-export type { FeaturePreprocessing } from './backbones/trained-layer.ts';
-export { buildRegnet, REGNET_FEATURES, REGNET_SIZE, type RegnetOptions } from './backbones/regnet.ts';
-export { REGNET_PARAMETERS } from './backbones/regnet-layers.ts';
-export { randomRegnetWeights, type StateDict } from './backbones/regnet-weights.ts';
-export { parseSafetensors, type StoredTensor } from './backbones/safetensors.ts';
-export { buildScattering, SCATTERING_FEATURES } from './backbones/scattering.ts';
+export { buildRegnet, REGNET_SIZE } from './backbones/regnet.ts';
+export { randomRegnetWeights } from './backbones/regnet-weights.ts';

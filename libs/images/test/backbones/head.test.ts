@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import {
-  buildScattering,
   encodeModel,
   exportModel,
   FeatureError,
-  findBackbone,
   parseModel,
   type ExportOptions,
   type FeatureErrorCode,
-  type FeaturePreprocessing,
 } from '@blindfit/images';
+import { findBackbone } from '../../src/backbones/backbones.ts';
 import { floatTensor, model, node, valueInfo } from '../../src/backbones/onnx/build.ts';
 import { ValueInfoProtoSchema } from '../../src/backbones/onnx/onnx_pb.ts';
+import { buildScattering } from '../../src/backbones/scattering.ts';
+import type { FeaturePreprocessing } from '../../src/backbones/trained-layer.ts';
 import { image, largestDifference, loadSession, randomReals, runSession, squeezenet, withOutputs } from './support.ts';
 
 const random = randomReals(21);

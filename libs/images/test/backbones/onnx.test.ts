@@ -2,14 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { create, createRegistry, equals } from '@bufbuild/protobuf';
 import { WireType } from '@bufbuild/protobuf/wire';
-import {
-  buildRegnet,
-  buildScattering,
-  encodeModel,
-  FeatureError,
-  parseModel,
-  randomRegnetWeights,
-} from '@blindfit/images';
+import { buildRegnet, encodeModel, FeatureError, parseModel, randomRegnetWeights } from '@blindfit/images';
 import { float32, floatTensor, int64Tensor, model, node, valueInfo } from '../../src/backbones/onnx/build.ts';
 import type { OnnxModel } from '../../src/backbones/onnx/model-file.ts';
 import {
@@ -19,6 +12,7 @@ import {
   type GraphProto,
 } from '../../src/backbones/onnx/onnx_pb.ts';
 import { tensorType } from '../../src/backbones/onnx/tensor-type.ts';
+import { buildScattering } from '../../src/backbones/scattering.ts';
 import { image, loadSession, randomReals, runSession, squeezenet } from './support.ts';
 
 /** Numbers of AttributeProto.AttributeType. */

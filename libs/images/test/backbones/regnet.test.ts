@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import {
-  FeatureError,
-  BACKBONES,
-  buildRegnet,
-  findBackbone,
-  parseModel,
-  randomRegnetWeights,
-  REGNET_PARAMETERS,
-  type StateDict,
-} from '@blindfit/images';
+import { FeatureError, BACKBONES, buildRegnet, parseModel, randomRegnetWeights } from '@blindfit/images';
+import { findBackbone } from '../../src/backbones/backbones.ts';
+import { REGNET_PARAMETERS } from '../../src/backbones/regnet-layers.ts';
+import type { StateDict } from '../../src/backbones/regnet-weights.ts';
 import { safetensorsBytes } from './safetensors-bytes.ts';
 import { image, largestDifference, loadSession, randomReals, runSession, withOutputs } from './support.ts';
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { FeatureError, parseSafetensors } from '@blindfit/images';
+import { FeatureError } from '@blindfit/images';
+import { parseSafetensors } from '../../src/backbones/safetensors.ts';
 import { safetensorsBytes, withHeader } from './safetensors-bytes.ts';
 import { randomReals } from './support.ts';
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { buildScattering, findBackbone, parseModel, SCATTERING_FEATURES } from '@blindfit/images';
+import { parseModel } from '@blindfit/images';
+import { findBackbone } from '../../src/backbones/backbones.ts';
+import { buildScattering, SCATTERING_FEATURES } from '../../src/backbones/scattering.ts';
 import { image, largestDifference, loadSession, randomReals, runSession } from './support.ts';
 
 /**
