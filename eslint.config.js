@@ -43,17 +43,6 @@ const NUMERIC_KERNELS = [
   'libs/he/src/seal/add-multiple.ts',
 ];
 
-/** Folders that have not been converted to these rules. Entries are only ever removed. */
-const UNCONVERTED = [
-  'deploy/grafana/src/**',
-  'deploy/grafana/test/**',
-  'test/boundaries.test.ts',
-  'test/deploy/**',
-  'test/docs/**',
-  'test/integration/**',
-  'test/prometheus/**',
-];
-
 export default tseslint.config(
   { ignores: ['**/node_modules/**', '**/.blindfit/**', 'dist/**', '**/*_pb.ts'] },
   {
@@ -107,8 +96,4 @@ export default tseslint.config(
     rules: { '@typescript-eslint/no-non-null-assertion': 'off' },
   },
   { files: NUMERIC_KERNELS, rules: { 'no-restricted-syntax': ['error', ...STYLE] } },
-  {
-    files: UNCONVERTED,
-    rules: { 'no-restricted-syntax': ['error', ...STYLE], 'max-lines': 'off', 'max-len': 'off' },
-  },
 );

@@ -1,7 +1,7 @@
 /**
- * From docs/operations/deploy.md alone one can deploy: its commands are run one after the other, as far as they need neither a
- * container engine nor a cluster, against a real Redis and the services that the page itself starts. The others are
- * checked.
+ * From docs/operations/deploy.md alone one can deploy: its commands are run one after the other, as far as they need
+ * neither a container engine nor a cluster, against a real Redis and the services that the page itself starts. The
+ * others are checked.
  */
 import assert from 'node:assert/strict';
 import { execFile, spawn, type ChildProcess } from 'node:child_process';

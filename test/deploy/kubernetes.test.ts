@@ -1,110 +1,31 @@
 /**
  * The manifests of both overlays as kustomize renders them: valid by the schemas, and right: selectors meet labels,
- * ports meet ports, settings are those of the services, and the network admits what is meant and nothing else.
+ * ports meet ports, settings are those of the services.
  */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { required } from '@blindfit/base';
 import { QUEUES } from '@blindfit/queue';
 import { variables } from '@blindfit/service';
+import { Cluster, environmentOf, RENDERINGS, type ScaledObjectSpec } from './cluster.ts';
 import { prometheusRule, RULE_PATH } from './generate.ts';
 import { findKubectl } from './kubectl.ts';
 import { schemaProblems, unknownFields } from './manifest-schemas.ts';
 import {
   quantity,
   selects,
-  type Container,
   type Labels,
   type Manifest,
   type Policy,
-  type PodSpec,
   type Selector,
   type Workload,
 } from './manifests.ts';
-import { admits, type End } from './network.ts';
-import { environmentProblems, OVERLAYS, parseYaml, read, readers, render, type Overlay } from './support.ts';
+import { environmentProblems, parseYaml, read, readers, render } from './support.ts';
 
 const kubectl = await findKubectl();
 const skip = 'reason' in kubectl ? kubectl.reason : false;
 /** Rounds of a request that a probe may be late, and the kubelet, too. Seconds. */
 const MARGIN = 10;
-
-interface ScaledObjectSpec {
-  readonly scaleTargetRef: { readonly name: string };
-  readonly minReplicaCount: number;
-  readonly maxReplicaCount: number;
-  readonly pollingInterval?: number;
-  readonly advanced: {
-    readonly scalingModifiers: { readonly formula: string; readonly target: string };
-    readonly horizontalPodAutoscalerConfig: {
-      readonly behavior: Readonly<
-        Record<'scaleUp' | 'scaleDown', { readonly stabilizationWindowSeconds: number; readonly policies: unknown }>
-      >;
-    };
-  };
-  readonly triggers: readonly {
-    readonly name: string;
-    readonly type: string;
-    readonly metadata: Labels;
-    readonly authenticationRef: { readonly name: string };
-  }[];
-}
-
-/** The objects of an overlay, and what the tests ask of them. */
-class Cluster {
-  readonly all: readonly Manifest[];
-
-  constructor(all: readonly Manifest[]) {
-    this.all = all;
-  }
-
-  of<Spec>(kind: string): Manifest<Spec>[] {
-    return this.all.filter((manifest) => manifest.kind === kind) as Manifest<Spec>[];
-  }
-
-  one<Spec>(kind: string, name: string): Manifest<Spec> {
-    const found = this.of<Spec>(kind).find((manifest) => manifest.metadata.name === name);
-    assert.ok(found, `there is a ${kind} ${name}`);
-    return found;
-  }
-
-  get workloads(): Manifest<Workload>[] {
-    return [...this.of<Workload>('Deployment'), ...this.of<Workload>('StatefulSet')];
-  }
-
-  /** Containers of the image that is ours. */
-  get services(): { name: string; pod: PodSpec; container: Container; replicas: number | undefined }[] {
-    return this.of<Workload>('Deployment').flatMap(({ metadata, spec }) =>
-      spec.template.spec.containers.map((container) => ({
-        name: metadata.name,
-        pod: spec.template.spec,
-        container,
-        replicas: spec.replicas,
-      })),
-    );
-  }
-
-  hasSecret(name: string, key: string): boolean {
-    return Object.hasOwn(this.of('Secret').find((secret) => secret.metadata.name === name)?.data ?? {}, key);
-  }
-}
-
-/** Values that come from secrets are stood in for; $(NAME) is filled in as Kubernetes does. */
-function environmentOf(container: Container): Record<string, string> {
-  const environment: Record<string, string> = {};
-  for (const { name, value } of container.env ?? [])
-    environment[name] = (value ?? '0123456789abcdef'.repeat(4)).replace(
-      /\$\(([A-Z_]+)\)/g,
-      (all, other: string) => environment[other] ?? all,
-    );
-  return environment;
-}
-
-/** The overlays, and one with all that is optional. */
-const RENDERINGS: readonly { readonly overlay: Overlay; readonly components: readonly string[] }[] = [
-  ...OVERLAYS.map((overlay) => ({ overlay, components: [] })),
-  { overlay: 'production', components: ['tracing'] },
-];
 
 for (const { overlay, components } of RENDERINGS) {
   const traced = components.includes('tracing');
@@ -351,75 +272,6 @@ for (const { overlay, components } of RENDERINGS) {
         assert.equal(spec.minAvailable, undefined, `${metadata.name}: with one replica nothing could be drained`);
         assert.ok(Number.parseInt(String(spec.maxUnavailable)) > 0, metadata.name); // percentages are rounded up
       }
-    });
-
-    it('the network admits what is meant and nothing else', () => {
-      const policies = cluster.of<Policy>('NetworkPolicy').map(({ spec }) => spec);
-      const pod = (name: string, namespace: string, labels: Labels, namespaceLabels: Labels = {}): End => ({
-        name,
-        namespace,
-        labels,
-        namespaceLabels: { 'kubernetes.io/metadata.name': namespace, ...namespaceLabels },
-      });
-      const own = cluster.workloads.map(({ metadata, spec }) =>
-        pod(metadata.name, 'blindfit', spec.template.metadata.labels),
-      );
-      const ends: End[] = [
-        ...own,
-        pod('dns', 'kube-system', { 'k8s-app': 'kube-dns' }),
-        pod(
-          'ingress',
-          'ingress-nginx',
-          { 'app.kubernetes.io/name': 'ingress-nginx' },
-          { 'blindfit-owners': 'allowed' },
-        ),
-        pod('keda', 'keda', { app: 'keda-operator' }),
-        pod('prometheus', 'monitoring', { 'app.kubernetes.io/name': 'prometheus' }),
-        pod('grafana', 'monitoring', { 'app.kubernetes.io/name': 'grafana' }),
-        pod('collector', 'monitoring', { 'app.kubernetes.io/name': 'opentelemetry-collector' }),
-        pod('stranger', 'default', { 'app.kubernetes.io/component': 'worker' }),
-        { name: 'bucket', address: '52.95.170.1' },
-        { name: 'metadata-service', address: '169.254.169.254' },
-        { name: 'private', address: '10.1.2.3' },
-      ];
-      const admitted: string[] = [];
-      for (const from of ends) {
-        for (const to of ends) {
-          if (from === to || !(own.includes(from) || own.includes(to))) continue;
-          for (const [port, protocol] of [
-            [53, 'UDP'],
-            [53, 'TCP'],
-            [80, 'TCP'],
-            [443, 'TCP'],
-            [4318, 'TCP'],
-            [6379, 'TCP'],
-            [8080, 'TCP'],
-            [9464, 'TCP'],
-          ] as const) {
-            if (admits(policies, 'blindfit', { from, to, port, protocol }))
-              admitted.push(`${from.name} -> ${to.name}:${port}/${protocol}`);
-          }
-        }
-      }
-      const ours = ['api', 'scheduler', 'worker'];
-      const wanted = [
-        ...ours.flatMap((name) => [`${name} -> dns:53/UDP`, `${name} -> dns:53/TCP`, `${name} -> redis:6379/TCP`]),
-        'ingress -> api:8080/TCP',
-        ...(traced ? ours.map((name) => `${name} -> collector:4318/TCP`) : []),
-        ...(
-          {
-            small: ['scheduler -> api:8080/TCP', 'worker -> api:8080/TCP'],
-            production: [
-              ...ours.map((name) => `${name} -> bucket:443/TCP`),
-              'keda -> redis:6379/TCP',
-              'prometheus -> api:8080/TCP',
-              'prometheus -> scheduler:9464/TCP',
-              'prometheus -> worker:9464/TCP',
-            ],
-          } satisfies Record<Overlay, string[]>
-        )[overlay],
-      ];
-      assert.deepEqual(admitted.sort(), wanted.sort());
     });
 
     it('several copies of the API never share a volume that one pod may hold', () => {

@@ -125,8 +125,8 @@ export function environmentProblems(
 }
 
 /**
- * Which commands read a variable, from the tables of docs/reference/configuration.md and docs/operations/observability.md, which are made
- * from the commands.
+ * Which commands read a variable, from the tables of docs/reference/configuration.md and
+ * docs/operations/observability.md, which are made from the commands.
  */
 export async function readers(): Promise<Map<string, readonly string[]>> {
   const tables = `${await read('docs/reference/configuration.md')}\n${await read('docs/operations/observability.md')}`;

@@ -1,4 +1,4 @@
-/** The pages errors, api and configuration of docs/reference list all error codes, routes and variables; nothing else. */
+/** The pages errors, api and configuration of docs/reference list all error codes, routes and variables, no others. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { required } from '@blindfit/base';

@@ -1,6 +1,7 @@
 /**
  * The parts of the documentation that the code knows best: written into the pages between two comments,
- * `<!-- generated: NAME -->` and `<!-- end -->`. `npm run docs` writes them; `generated.test.ts` fails when a page is behind.
+ * `<!-- generated: NAME -->` and `<!-- end -->`. `npm run docs` writes them; `generated.test.ts` fails when one is
+ * behind.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -139,8 +140,8 @@ function ownMetrics(registry: Registry): MetricDescription[] {
 }
 
 /**
- * The metrics of each section of docs/reference/metrics.md, from the registries of the services themselves, none of which is started or
- * connected to anything. What is common to several services is in a section of its own.
+ * The metrics of each section of docs/reference/metrics.md, from the registries of the services, which are not started
+ * or connected to anything. What is common to several services is in a section of its own.
  */
 export function metricSections(): Map<string, readonly MetricDescription[]> {
   const redis = new Redis({ lazyConnect: true });

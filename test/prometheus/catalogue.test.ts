@@ -1,6 +1,6 @@
 /**
- * Dashboards and rules ask for metrics and labels that docs/reference/metrics.md lists, which is made from the code. The
- * integration test asks a real Prometheus; this one needs none.
+ * Dashboards and rules ask for metrics and labels that docs/reference/metrics.md lists, which is made from the code.
+ * The integration test asks a real Prometheus; this one needs none.
  */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';

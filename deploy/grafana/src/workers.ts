@@ -247,8 +247,8 @@ export function workers(): ClassicDashboard {
               [0.9, 'red'],
             ],
             description:
-              'Resident memory as a share of what the process may use: the limit of its container, or the memory of the ' +
-              'machine.',
+              'Resident memory as a share of what the process may use: the limit of its container, or the memory of ' +
+              'the machine.',
             queries: [
               {
                 expr:

@@ -8,7 +8,7 @@ export interface BlindfitErrorOptions {
   readonly cause?: unknown;
 }
 
-/** An error that was foreseen. `code` is stable and documented in `docs/reference/errors.md`; messages are for people. */
+/** An error that was foreseen. `code` is stable and listed in `docs/reference/errors.md`; messages are for people. */
 export class BlindfitError extends Error {
   readonly code: string;
   readonly hint: string | undefined;

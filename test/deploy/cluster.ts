@@ -1,0 +1,81 @@
+/** The objects that kustomize renders for each overlay. */
+import assert from 'node:assert/strict';
+import { type Container, type Labels, type Manifest, type PodSpec, type Workload } from './manifests.ts';
+import { OVERLAYS, type Overlay } from './support.ts';
+
+export interface ScaledObjectSpec {
+  readonly scaleTargetRef: { readonly name: string };
+  readonly minReplicaCount: number;
+  readonly maxReplicaCount: number;
+  readonly pollingInterval?: number;
+  readonly advanced: {
+    readonly scalingModifiers: { readonly formula: string; readonly target: string };
+    readonly horizontalPodAutoscalerConfig: {
+      readonly behavior: Readonly<
+        Record<'scaleUp' | 'scaleDown', { readonly stabilizationWindowSeconds: number; readonly policies: unknown }>
+      >;
+    };
+  };
+  readonly triggers: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly metadata: Labels;
+    readonly authenticationRef: { readonly name: string };
+  }[];
+}
+
+/** The objects of an overlay, and what the tests ask of them. */
+export class Cluster {
+  readonly all: readonly Manifest[];
+
+  constructor(all: readonly Manifest[]) {
+    this.all = all;
+  }
+
+  of<Spec>(kind: string): Manifest<Spec>[] {
+    return this.all.filter((manifest) => manifest.kind === kind) as Manifest<Spec>[];
+  }
+
+  one<Spec>(kind: string, name: string): Manifest<Spec> {
+    const found = this.of<Spec>(kind).find((manifest) => manifest.metadata.name === name);
+    assert.ok(found, `there is a ${kind} ${name}`);
+    return found;
+  }
+
+  get workloads(): Manifest<Workload>[] {
+    return [...this.of<Workload>('Deployment'), ...this.of<Workload>('StatefulSet')];
+  }
+
+  /** Containers of the image that is ours. */
+  get services(): { name: string; pod: PodSpec; container: Container; replicas: number | undefined }[] {
+    return this.of<Workload>('Deployment').flatMap(({ metadata, spec }) =>
+      spec.template.spec.containers.map((container) => ({
+        name: metadata.name,
+        pod: spec.template.spec,
+        container,
+        replicas: spec.replicas,
+      })),
+    );
+  }
+
+  hasSecret(name: string, key: string): boolean {
+    return Object.hasOwn(this.of('Secret').find((secret) => secret.metadata.name === name)?.data ?? {}, key);
+  }
+}
+
+/** Values that come from secrets are stood in for; $(NAME) is filled in as Kubernetes does. */
+export function environmentOf(container: Container): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const { name, value } of container.env ?? [])
+    environment[name] = (value ?? '0123456789abcdef'.repeat(4)).replace(
+      /\$\(([A-Z_]+)\)/g,
+      (all, other: string) => environment[other] ?? all,
+    );
+  return environment;
+}
+
+/** The overlays, and one with all that is optional. */
+export const RENDERINGS: readonly { readonly overlay: Overlay; readonly components: readonly string[] }[] = [
+  ...OVERLAYS.map((overlay) => ({ overlay, components: [] })),
+  { overlay: 'production', components: ['tracing'] },
+];
