@@ -94,6 +94,13 @@ describe('a chain without refreshes', () => {
     }
   });
 
+  it('adds the children that are missing, not those that are done', async () => {
+    const { dependencies, tasks } = fakeScheduler(planWith({ iterations: 1 }, 1));
+    await entryOf(chainData(), tasks).runToEnd((entry) => runChain(dependencies, entry, 'token'));
+    const ids = tasks.options.map(({ jobId }) => jobId);
+    assert.equal(new Set(ids).size, ids.length, 'nothing is added twice');
+  });
+
   it('the last chain to finish has the model packed, once', async () => {
     const { dependencies, tasks, jobs, queue } = fakeScheduler(planWith({ iterations: 1 }, 1));
     jobs.records[0] = { segment: 0, phase: 'done', history: ['v'], weights: 'w' };

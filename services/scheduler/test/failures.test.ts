@@ -153,6 +153,14 @@ describe('a comparison of records and queues', () => {
     assert.deepEqual([failed, segments], [failure('no store'), []]);
   });
 
+  it('finds the entry of a later segment under its own number', async () => {
+    const { failed, segments } = await compare({
+      records: [{ segment: 2, phase: 'running', history: [] }],
+      entries: { [`${JOB}.chain.0.0`]: 'an earlier segment', [`${JOB}.chain.0.2`]: undefined },
+    });
+    assert.deepEqual([failed, segments], [[], []]);
+  });
+
   it('has the model of finished chains packed, and records the failure of that', async () => {
     const done: ChainRecord = { segment: 0, phase: 'done', history: [], weights: 'w' };
     const { added, failed } = await compare({ records: [done, done], entries: { [`${JOB}.finish`]: 'out of memory' } });
