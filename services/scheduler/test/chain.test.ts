@@ -190,7 +190,7 @@ describe('a chain with refreshes', () => {
     const { dependencies, tasks, works } = fakeScheduler(each);
     const fresh = { weights: 'V', momentum: 'W' };
     await entryOf(chainData({ segment: 1, fresh }), tasks).runToEnd((entry) => runChain(dependencies, entry, 'token'));
-    const previous = works.find(([step]) => step === 'publish.1.0')?.[1];
+    const previous = works.find(([step]) => step === 'publish.1.0.1')?.[1];
     assert.ok(previous?.kind === 'publish');
     assert.deepEqual([previous.weights, previous.level], ['V', each.iterations[1]?.weights]);
   });
