@@ -220,7 +220,8 @@ describe('metrics of a stack', () => {
           ],
           [1, chains, 2],
         );
-        const workers = ['start', 'forward', 'backward'].map((kind) =>
+        assert.equal(total(page, 'blindfit_job_tasks_done_total', { kind: 'start' }), undefined, 'weights begin at 0');
+        const workers = ['forward', 'backward'].map((kind) =>
           Number(total(page, 'blindfit_job_tasks_done_total', { kind })),
         );
         assert.equal(
