@@ -53,6 +53,17 @@ test('readyz is 503 and names what fails and why, also when a check hangs or thr
   });
 });
 
+test('readyz is 503 when one of several checks fails', async (t) => {
+  const { url } = await serve(t, {
+    redis: () => Promise.reject(new Error('it is away')),
+    store: () => Promise.resolve(),
+  });
+  assert.deepEqual(await getJson(`${url}/readyz`), {
+    status: 503,
+    body: { status: 'unready', failing: ['redis'], checks: { redis: 'it is away', store: 'ok' } },
+  });
+});
+
 test('metrics are those of the registry, with build info and process metrics', async (t) => {
   const { url, registry } = await serve(t, {});
   new Counter({ name: 'blindfit_things_total', help: 'Things.', registers: [registry] }).inc(7);

@@ -8,7 +8,8 @@ import { errnoOf } from '@blindfit/base';
 import { evaluatorName, resolveEvaluator } from '@blindfit/he/native';
 import { startRedis, type RunningRedis } from '@blindfit/redis-server';
 import { readConfig, variables } from '@blindfit/service/settings';
-import { ChildService, STOP_SECONDS, StackError, type ChildServiceOptions } from './child-service.ts';
+import { ChildService, StackError, type ChildServiceOptions } from './child-service.ts';
+import { environmentOf, schedulerThreads } from './environment.ts';
 
 export { StackError } from './child-service.ts';
 
@@ -105,20 +106,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
   }
   const redisUrl = options.redisUrl ?? redis?.url ?? '';
 
-  const keyMemory = variables.keyMemoryMb.default?.(process.env) ?? 1024;
-  const env: NodeJS.ProcessEnv = {
-    // Half of the memory is a default for one worker, not for each of several.
-    BLINDFIT_KEY_MEMORY_MB: String(Math.max(64, Math.floor(keyMemory / Math.max(1, workers)))),
-    ...process.env,
-    BLINDFIT_REDIS_URL: redisUrl,
-    BLINDFIT_STORE: storeUrl,
-    BLINDFIT_TOKEN: token,
-    BLINDFIT_HOST: '127.0.0.1',
-    BLINDFIT_PORT: String(port),
-    BLINDFIT_METRICS_PORT: '0',
-    BLINDFIT_STOP_SECONDS: String(STOP_SECONDS),
-    BLINDFIT_CACHE_DIR: join(dataDir, 'cache'),
-  };
+  const env = environmentOf({ workers, port, redisUrl, storeUrl, token, dataDir }, process.env);
   const child = (command: ChildServiceOptions['command'], name: string, count: number): ChildService =>
     new ChildService({
       name,
@@ -131,8 +119,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
   const several = (command: 'scheduler' | 'worker', count: number, threadsEach: number): ChildService[] =>
     Array.from({ length: count }, (_, i) => child(command, `${command}-${i + 1}`, threadsEach));
   const api = child('api', 'api', 1);
-  // Additions and constants are a small part of the work.
-  const schedulerChildren = several('scheduler', schedulers, Math.max(1, Math.ceil((threads * workers) / 8)));
+  const schedulerChildren = several('scheduler', schedulers, schedulerThreads(threads, workers));
   const workerChildren = several('worker', workers, threads);
   const children = [api, ...schedulerChildren, ...workerChildren];
 

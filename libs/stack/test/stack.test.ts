@@ -114,7 +114,10 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
     assert.ok(!(await runs(pid)));
     assert.equal(worker.pid, 0);
     assert.equal(await status(`${url}/readyz`), undefined);
+    const before = await readFile(worker.logFile, 'utf8');
     await worker.restart();
+    assert.ok((await readFile(worker.logFile, 'utf8')).startsWith(before), 'its log goes on');
+    assert.equal((await stat(worker.logFile)).mode & 0o777, 0o600);
     assert.equal(worker.url, url);
     assert.notEqual(worker.pid, pid);
     assert.equal(await status(`${url}/readyz`), 200);
@@ -132,6 +135,8 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
       exits[1] as string,
       /^scheduler-1 was ended by SIGKILL\. The end of its log \(.*scheduler-1\.log\):\n.*scheduler/s,
     );
+    const log = (await readFile(scheduler.logFile, 'utf8')).trimEnd().split('\n');
+    assert.ok(exits[1]?.endsWith(log.slice(-15).join('\n')), 'the end of it, and no more');
     await scheduler.restart();
     assert.equal(await status(`${scheduler.url}/readyz`), 200);
   });
@@ -156,8 +161,10 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
   await t.test('stop ends everything, and the directory can be used again', async () => {
     const all = await processesOf(directory);
     assert.equal(all.length, 5, 'four services and Redis');
+    const reported = exits.length;
     await Promise.all([stack.stop(), stack.stop()]);
     assert.deepEqual(await processesOf(directory), []);
+    assert.equal(exits.length, reported, 'what ends because the stack does is not reported');
     assert.equal(await status(`${stack.url}/healthz`), undefined);
     await assert.rejects(named('worker-1').restart(), /the stack is stopping/);
 
@@ -177,7 +184,7 @@ test('a start that fails tells why and leaves nothing behind', { timeout: 120_00
   t.after(() => listener.close());
   await assert.rejects(start(t, { dataDir, port: (listener.address() as AddressInfo).port }), (error) => {
     assert.ok(error instanceof StackError);
-    assert.match(error.message, /port \d+ of 127\.0\.0\.1 is in use/);
+    assert.match(error.message, /^port \d+ of 127\.0\.0\.1 is in use/);
     return true;
   });
   await assert.rejects(start(t, { dataDir, token: 'too short' }), (error) => {
@@ -189,10 +196,12 @@ test('a start that fails tells why and leaves nothing behind', { timeout: 120_00
     assert.ok(!error.message.includes('too short'));
     return true;
   });
+  const began = performance.now();
   await assert.rejects(
     start(t, { dataDir, redisUrl: `unix://${dataDir}/none.sock`, signal: AbortSignal.timeout(3000) }),
     { name: 'TimeoutError' },
   );
+  assert.ok(performance.now() - began < 20_000, 'services that wait for Redis for half a minute are not waited for');
   assert.deepEqual(await processesOf(dataDir), []);
 });
 

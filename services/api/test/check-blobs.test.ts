@@ -1,9 +1,10 @@
 /** Which problems `checkPlaces` names, and in which order. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { stat, utimes } from 'node:fs/promises';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Digest } from '@blindfit/base';
+import { parseDigest, type Digest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import { Parameters, wrap } from '@blindfit/he';
 import type { ExpectedBlob } from '@blindfit/training';
@@ -55,6 +56,49 @@ test('problems come in the order of the places, whichever blob was looked into f
     code: 'BLOBS_MISSING',
     places: ['place 4', 'place 0', 'place 1', 'place 2', 'place 3'],
   });
+});
+
+test('five problems are told in detail, twenty are listed, and no more blobs are looked at', async (t) => {
+  const store = await unevenStore(t, new Set());
+  let looks = 0;
+  const touch = store.touch.bind(store);
+  store.touch = (digest: Digest) => {
+    looks++;
+    return touch(digest);
+  };
+  const refusalOf = async (count: number): Promise<ApiError> => {
+    const places = Array.from({ length: count }, (_, index) => ({
+      digest: randomBlob(32).digest,
+      place: `place ${index}`,
+      fields,
+    }));
+    const error = await checkPlaces(store, parameters, places).catch((reason: unknown) => reason);
+    assert.ok(error instanceof ApiError);
+    return error;
+  };
+  for (const [count, told, more] of [
+    [5, 5, false],
+    [6, 5, true],
+    [200, 5, true],
+  ] as const) {
+    const { message } = await refusalOf(count);
+    assert.equal(message.match(/is missing/g)?.length, told, message);
+    assert.equal(message.endsWith('; and more, see "blobs"'), more, message);
+  }
+  looks = 0;
+  await refusalOf(1000);
+  // Sixteen are looked at at a time.
+  assert.ok(looks >= 20 && looks < 20 + 16, `${looks} looks`);
+});
+
+test('blobs of a submission become new, so that they stay until the job is recorded', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const store = await FileBlobStore.open(directory, { durable: false });
+  const digest = parseDigest(await putBlob(store, wrap(parameters, fields, randomBytes(500))));
+  const old = new Date(Date.now() - 86_400_000);
+  await utimes(store.pathOf(digest), old, old);
+  await checkPlaces(store, parameters, [{ digest, place: 'place 0', fields }]);
+  assert.ok((await stat(store.pathOf(digest))).mtimeMs > Date.now() - 60_000);
 });
 
 test('of a thousand problems the first twenty are named', async (t) => {

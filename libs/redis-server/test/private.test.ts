@@ -1,0 +1,44 @@
+/** What a private Redis promises: durable writes, no eviction, and nothing that another user could read or reach. */
+import assert from 'node:assert/strict';
+import { chmod, mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Redis } from 'ioredis';
+import { startRedis } from '@blindfit/redis-server';
+import { temporaryDirectory } from '@blindfit/testkit';
+
+const modeOf = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8);
+
+test('every write is kept, files and socket are private, and the configuration goes with the server', async (t) => {
+  const dataDir = join(await temporaryDirectory(t), 'data');
+  // As an earlier run with another umask may have left it.
+  await mkdir(join(dataDir, 'run'), { recursive: true });
+  await chmod(join(dataDir, 'run'), 0o777);
+  const before = process.umask(0);
+  t.after(() => process.umask(before));
+  const redis = await startRedis({ dataDir, log: () => undefined });
+  const { socketPath = '' } = redis;
+  const client = new Redis({ ...redis.connection });
+  try {
+    const setting = async (name: string): Promise<string> =>
+      ((await client.call('CONFIG', 'GET', name)) as string[])[1] ?? 'none';
+    for (const [name, value] of [
+      ['appendonly', 'yes'],
+      ['appendfsync', 'always'],
+      ['maxmemory-policy', 'noeviction'],
+      ['save', ''],
+      ['unixsocketperm', '700'],
+      ['protected-mode', 'yes'],
+    ] as const)
+      assert.equal(await setting(name), value, name);
+  } finally {
+    client.disconnect();
+  }
+  assert.equal(await modeOf(join(dataDir, 'run')), '700');
+  assert.equal(await modeOf(socketPath), '700');
+  assert.equal(await modeOf(join(dataDir, 'redis.conf')), '600');
+  assert.equal(await modeOf(join(dataDir, 'redis.log')), '600');
+  await redis.stop();
+  await assert.rejects(stat(join(dataDir, 'redis.conf')), { code: 'ENOENT' });
+  await assert.rejects(stat(socketPath), { code: 'ENOENT' });
+});

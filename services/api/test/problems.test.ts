@@ -1,0 +1,63 @@
+/** What clients are told of errors from below the API: status and code by the error, word by word. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BlindfitError } from '@blindfit/base';
+import { ApiError, problemOf } from '../src/problems.ts';
+
+for (const [code, status] of [
+  ['INVALID_DIGEST', 400],
+  ['BLOB_SIZE_MISMATCH', 400],
+  ['BLOB_NOT_FOUND', 404],
+  ['BLOB_TOO_LARGE', 413],
+  ['DIGEST_MISMATCH', 422],
+  ['BLOB_CORRUPT', 500],
+  ['STORE_UNAVAILABLE', 503],
+  ['REDIS_UNAVAILABLE', 503],
+  ['STORAGE_FULL', 507],
+] as const) {
+  test(`${code} is ${status}, with message and hint`, () => {
+    const { title, ...told } = problemOf(new BlindfitError(code, 'the message', { hint: 'the hint' }));
+    assert.ok(title.length > 5);
+    assert.deepEqual(told, {
+      type: `urn:blindfit:problem:${code.toLowerCase().replaceAll('_', '-')}`,
+      status,
+      code,
+      detail: 'the message',
+      hint: 'the hint',
+    });
+  });
+}
+
+test('errors of the framework: those of the client are told, those of the server are not', () => {
+  const failing = (statusCode: number): unknown => Object.assign(new Error('the reason'), { statusCode });
+  const told = (error: unknown): unknown[] => {
+    const { status, code, detail } = problemOf(error);
+    return [status, code, detail];
+  };
+  assert.deepEqual(told(failing(400)), [400, 'INVALID_REQUEST', 'the reason']);
+  assert.deepEqual(told(failing(404)), [404, 'NOT_FOUND', 'the reason']);
+  assert.deepEqual(told(failing(413)), [413, 'BODY_TOO_LARGE', 'the reason']);
+  assert.deepEqual(told(failing(415)), [415, 'UNSUPPORTED_MEDIA_TYPE', 'the reason']);
+  assert.deepEqual(told(failing(499)), [499, 'INVALID_REQUEST', 'the reason']);
+  const hidden = [500, 'INTERNAL', 'The server ran into an error that it did not foresee.'];
+  for (const error of [failing(399), failing(500), failing(503), new BlindfitError('ELSEWHERE', 'secret'), 'text'])
+    assert.deepEqual(told(error), hidden);
+  assert.deepEqual(told(Object.assign(new Error('body must be'), { validation: [] })), [
+    400,
+    'INVALID_REQUEST',
+    'body must be',
+  ]);
+  assert.deepEqual(told(new Error('Command timed out')), [503, 'REDIS_UNAVAILABLE', 'Redis did not answer in time']);
+});
+
+test('an error on purpose is told as it is, with its blobs', () => {
+  const blobs = [{ place: 'blobs.labels[0]', digest: `sha256:${'0'.repeat(64)}`, reason: 'missing' }];
+  assert.deepEqual(problemOf(new ApiError(409, 'A_CODE', 'A title', 'the detail', undefined, blobs)), {
+    type: 'urn:blindfit:problem:a-code',
+    title: 'A title',
+    status: 409,
+    code: 'A_CODE',
+    detail: 'the detail',
+    blobs,
+  });
+});

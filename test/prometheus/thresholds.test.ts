@@ -1,0 +1,35 @@
+/**
+ * When each alert fires, once more and by hand: a number that slips in a rule, just below or just above, is seen
+ * without Prometheus' own tool, and whoever changes one on purpose changes it here as well.
+ */
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { rules } from './files.ts';
+
+/** Comparisons in the expression, in order, and how long they have to hold. */
+const THRESHOLDS: Readonly<Record<string, readonly [string, string]>> = {
+  BlindfitTargetDown: ['', '2m'],
+  BlindfitNoApi: ['', '3m'],
+  BlindfitNoScheduler: ['', '3m'],
+  BlindfitNoWorkers: ['> 0', '5m'],
+  BlindfitMemoryNearLimit: ['> 0.9', '5m'],
+  BlindfitNoProgress: ['> 900', '1m'],
+  BlindfitAwaitingRefresh: ['> 3600', '1m'],
+  BlindfitJobsFailing: ['> 0.2 > 1.5', '1m'],
+  BlindfitTasksFailing: ['> 0.05', '10m'],
+  BlindfitTasksStalled: ['> 0', ''],
+  BlindfitQueueLag: ['> 600', '10m'],
+  BlindfitRedisUnreachable: ['', '1m'],
+  BlindfitRedisMemoryNearLimit: ['> 0.85', '5m'],
+  BlindfitStoreNearlyFull: ['< 0.15', '10m'],
+  BlindfitStoreFull: ['< 0.05', '1m'],
+  BlindfitApiErrors: ['> 0.05', '5m'],
+};
+
+it('every alert fires at its threshold, after its time', () => {
+  const found = rules().flatMap(({ alert, expr, for: time = '' }): [string, [string, string]][] => {
+    const comparisons = expr.replace(/\{[^}]*\}/g, '').match(/[<>]=?\s*[\d.]+/g) ?? [];
+    return alert === undefined ? [] : [[alert, [comparisons.join(' '), time]]];
+  });
+  assert.deepEqual(Object.fromEntries(found), THRESHOLDS);
+});
