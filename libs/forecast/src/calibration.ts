@@ -85,7 +85,7 @@ export function secondsOf(calibration: Calibration, operation: Operation, level:
   const high = measured[above] ?? measured.at(-1);
   const low = measured[above - 1] ?? high;
   if (high === undefined || low === undefined) throw new Error(`no measurement of ${operation}`);
-  const share = high.level === low.level ? 0 : (Math.min(level, high.level) - low.level) / (high.level - low.level);
+  const share = high.level === low.level ? 0 : (level - low.level) / (high.level - low.level);
   return weight(level) * (rate(low) + share * (rate(high) - rate(low)));
 }
 

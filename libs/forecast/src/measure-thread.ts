@@ -24,6 +24,7 @@ import { SecretKeyHolder } from '@blindfit/owner';
 import { decodePair, encodePair, layoutOf } from '@blindfit/training';
 import { OPERATIONS, type Measured, type Operation } from './calibration.ts';
 import type { Costs, MeasureRequest, MeasureReply } from './measure-messages.ts';
+import { lesser, lowerQuartile } from './statistics.ts';
 
 /** An operation is repeated this long, unless that takes too many or too few runs. Milliseconds. */
 const PATIENCE_MS = 25;
@@ -177,11 +178,6 @@ async function waited(body: () => Promise<unknown>, clean: () => unknown = () =>
   return lowerQuartile(times) / 1000;
 }
 
-function lowerQuartile(times: number[]): number {
-  times.sort((a, b) => a - b);
-  return required(times[Math.floor(times.length / 4)], 'a time');
-}
-
 function free(value: unknown): void {
   if (typeof value === 'object' && value !== null && Symbol.dispose in value) (value as Disposable)[Symbol.dispose]();
 }
@@ -277,18 +273,6 @@ async function measureAll(report: (done: number, total: number) => void): Promis
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
-}
-
-function lesser(
-  a: Partial<Record<Operation, number>>,
-  b: Partial<Record<Operation, number>>,
-): Partial<Record<Operation, number>> {
-  return Object.fromEntries(
-    OPERATIONS.flatMap((name): [Operation, number][] => {
-      const seconds = Math.min(a[name] ?? Infinity, b[name] ?? Infinity);
-      return seconds === Infinity ? [] : [[name, seconds]];
-    }),
-  );
 }
 
 /** Seconds to place one block of a pair's weights in a packed ciphertext's slots, or to read it from there. */

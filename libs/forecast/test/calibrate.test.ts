@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Parameters } from '@blindfit/he';
-import { calibrate, OPERATIONS, secondsOf } from '../src/index.ts';
+import { calibrate, OPERATIONS, secondsOf, type Calibration } from '../src/index.ts';
 import { madeUp } from './support.ts';
 
 /** Small and not secure: quick to measure. */
@@ -40,12 +41,31 @@ test('measures every operation, keeps the figures, and measures again on request
   const [file = ''] = await readdir(directory);
   assert.match(file, /^[0-9a-f]{32}\.json$/);
 
-  await writeFile(join(directory, file), '{"format": "blindfit-calibration/1"}');
-  const second = await calibrate(PARAMETERS, { directory });
+  const second = await calibrate(PARAMETERS, { directory, again: true });
   assert.notEqual(second.measuredAt, first.measuredAt);
-  const third = await calibrate(PARAMETERS, { directory, again: true });
-  assert.notEqual(third.measuredAt, second.measuredAt);
+  assert.deepEqual(await calibrate(PARAMETERS, { directory, again: false }), second);
   assert.deepEqual(await readdir(directory), [file]);
+
+  // An addon that cannot be loaded: whatever would be measured fails.
+  const evaluator = { kind: 'native', path: '/nowhere.node', kernel: 'portable', why: 'the test asks for it' } as const;
+  const machine = { ...first.machine, evaluator: 'native (portable)' };
+  const name = createHash('sha256')
+    .update(JSON.stringify([machine, PARAMETERS.fingerprint]))
+    .digest('hex')
+    .slice(0, 32);
+  const read = (value: unknown): Promise<Calibration> =>
+    writeFile(join(directory, `${name}.json`), JSON.stringify(value)).then(() =>
+      calibrate(PARAMETERS, { directory, evaluator }),
+    );
+  const whole = { ...first, machine };
+  assert.deepEqual(await read(whole), whole);
+  for (const damaged of [
+    '',
+    { format: first.format },
+    { ...whole, format: 'blindfit-calibration/2' },
+    { ...whole, operations: { ...first.operations, decrypt: [] } },
+  ])
+    await assert.rejects(read(damaged), /measuring failed/);
 });
 
 test('costs between measured levels follow the model of the operation', () => {
