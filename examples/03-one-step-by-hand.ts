@@ -1,7 +1,7 @@
 /**
  * Example 3: one gradient step of a pair of classes on ciphertexts, next to the same step in the clear.
  *
- * The method replaces the sigmoid by a polynomial s of degree 3. The gradient of a class with weights v is
+ * The method replaces the sigmoid by a polynomial s, here a straight line. The gradient of a class with weights v is
  * g = sum_i (y_i - s(x_i v)) x_i, and the quadratic gradient multiplies feature j of it with a number b_j.
  */
 import { at } from '@blindfit/base';
@@ -16,8 +16,9 @@ const labels = [0, 1].map((label) => Float64Array.from({ length: samples }, (_, 
 const weights = [0, 1].map((k) => Float64Array.from({ length: features }, (_, j) => 0.3 * Math.cos(3 * j + k)));
 const b = training.quadraticGradientRow(x, samples, features);
 
-// Five levels: product, mask and sigmoid (2) give the errors, one more product gives the gradient.
-const parameters = Parameters.of({ ring: 16384, dataBits: [55, 45, 45, 45, 45, 45], specialBits: 55, scaleBits: 45 });
+// Three levels: product and mask give the errors, one more product gives the gradient. A straight line takes none.
+const parameters = Parameters.of({ ring: 8192, dataBits: [50, 38, 38, 38], specialBits: 50, scaleBits: 38 });
+const sigmoid = training.fitSigmoid(1, 8);
 const layout = training.layoutOf({ rows: parameters.slots / 4, columns: 4 }, samples, features, 2);
 using backend = await SealBackend.open(parameters);
 using owner = SecretKeyHolder.generate(backend);
@@ -35,10 +36,10 @@ const [y0, y1] = pair((row) => training.encodeLabels(layout, row, 0), labels);
 const scaled = x.map((value, i) => value * at(b, i % features, 'b'));
 using errors = training.forward(evaluator, {
   layout,
-  sigmoid: training.PAPER_SIGMOID,
-  features: [encrypt(training.encodeFeatures(layout, x, 0, 0), 5)],
-  weights: [encrypt(v0 ?? x, 5, v1, 2 ** 49)],
-  labels: encrypt(y0 ?? x, 5, y1),
+  sigmoid,
+  features: [encrypt(training.encodeFeatures(layout, x, 0, 0), 3)],
+  weights: [encrypt(v0 ?? x, 3, v1, 2 ** 42)],
+  labels: encrypt(y0 ?? x, 3, y1),
 });
 const gradientFeatures = new Map([[0, [encrypt(training.encodeGradientFeatures(layout, scaled, 0, 0), errors.level)]]]);
 using gradient = training.backward(evaluator, { layout, errors: [errors], gradientFeatures });
@@ -50,7 +51,7 @@ weights.forEach((v, k) => {
   for (let i = 0; i < samples; i++) {
     const row = x.subarray(i * features, (i + 1) * features);
     const score = row.reduce((sum, value, j) => sum + value * at(v, j, 'weights'), 0);
-    const error = at(at(labels, k, 'labels'), i, 'labels') - 0.5 - training.evaluateOdd(training.PAPER_SIGMOID, score);
+    const error = at(at(labels, k, 'labels'), i, 'labels') - 0.5 - training.evaluateOdd(sigmoid, score);
     row.forEach((value, j) => (clear[j] = at(clear, j, 'gradient') + error * value * at(b, j, 'b')));
   }
   const text = (row: Float64Array | undefined): string => Array.from(row ?? [], (value) => value.toFixed(4)).join(' ');

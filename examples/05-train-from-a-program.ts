@@ -29,6 +29,7 @@ try {
     validation: { x: x.slice(45), y: y.slice(45) },
     preprocess: 'standardize',
     iterations: 1,
+    sigmoidDegree: 1,
     keys: join(directory, 'keys'),
   });
   console.log(`classes: ${model.classes.join(', ')}`);

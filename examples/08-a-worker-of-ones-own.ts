@@ -13,7 +13,7 @@ import { createDataset } from '@blindfit/data';
 import { prepareData, train } from '@blindfit/owner';
 import { directoryKeys } from '@blindfit/owner/node';
 import { startStack } from '@blindfit/stack';
-import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
+import { DEFAULT_HYPERPARAMETERS, fitSigmoid } from '@blindfit/training';
 import { startWorker } from '@blindfit/worker';
 
 const directory = await mkdtemp(join(tmpdir(), 'blindfit-example-'));
@@ -25,14 +25,14 @@ const worker = await startWorker({
   redisUrl: stack.redisUrl,
   storeUrl: stack.storeUrl,
   queuePrefix: '{blindfit}',
-  threads: 2,
+  threads: 1,
   keyMemoryBytes: 2 ** 30,
   cacheDir: join(directory, 'cache'),
   cacheBytes: 2 ** 30,
   logLevel: 'silent',
 });
 
-// Sixty points in two clouds, and a training of one iteration.
+// Sixty points in two clouds, and a training of one iteration. A straight line instead of a sigmoid saves levels.
 const points = Array.from({ length: 60 }, (_, i) => [Math.sin(i) + 2 * (i % 2), Math.cos(2 * i) - 2 * (i % 2)]);
 const labels = points.map((_, i) => (i % 2 === 0 ? 'left' : 'right'));
 const data = prepareData({
@@ -41,7 +41,7 @@ const data = prepareData({
 });
 const client = new BlindfitClient({ server: stack.url, token: stack.token });
 try {
-  const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 1 };
+  const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 1, sigmoid: fitSigmoid(1, 8) };
   const report = await train(client, { data, hyperparameters, keys: directoryKeys(join(directory, 'keys')) });
   console.log(`accuracy on the training data: ${(100 * report.accuracy.encrypted.train).toFixed(0)} %`);
 
