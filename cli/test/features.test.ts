@@ -43,15 +43,15 @@ async function place(t: TestContext, count: number): Promise<Place> {
 }
 
 test('features of IDX images, as CSV and as a binary file, computed once', async (t) => {
-  const { folder, images, labels, env } = await place(t, 300);
+  const { folder, images, labels, env } = await place(t, 150);
   const [csv, bin] = [join(folder, 'f.csv'), join(folder, 'f.bin')];
   const first = await runCli(t, ['features', '--images', images, '--labels', labels, '--out', csv], env);
   assert.equal(first.status, 0, first.stderr);
   assert.match(
     first.stdout,
-    /^300 images, 400 features each, with scattering in .* \([\d,]+ images\/s\)\nfeatures: .*f\.csv\n$/,
+    /^150 images, 400 features each, with scattering in .* \([\d,]+ images\/s\)\nfeatures: .*f\.csv\n$/,
   );
-  assert.match(first.stderr, /^features of scattering {2}100 % {2}300\/300 images, [\d,]+ images\/s$/m);
+  assert.match(first.stderr, /^features of scattering {2}100 % {2}150\/150 images, [\d,]+ images\/s$/m);
   const second = await runCli(
     t,
     ['features', '--images', images, '--labels', labels, '--out', bin, '--json', '--quiet'],
@@ -69,10 +69,10 @@ test('features of IDX images, as CSV and as a binary file, computed once', async
       summary['backbone'],
       summary['out'],
     ],
-    [300, 400, 0, 300, 0, 'scattering', bin],
+    [150, 400, 0, 150, 0, 'scattering', bin],
   );
   const [a, b] = [await readFeatures(csv), await readFeatures(bin)];
-  assert.deepEqual([a.n, a.d, a.labels], [300, 400, Array.from({ length: 300 }, (_, i) => String(i % 5))]);
+  assert.deepEqual([a.n, a.d, a.labels], [150, 400, Array.from({ length: 150 }, (_, i) => String(i % 5))]);
   assert.deepEqual(b.labels, a.labels);
   assert.deepEqual(Float32Array.from(b.features), Float32Array.from(a.features));
   assert.ok(new Set(a.features).size > 1000, 'they are no constants');
@@ -136,7 +136,7 @@ test('features of a folder, with images that cannot be read', async (t) => {
 });
 
 test('a run that is killed, or interrupted, leaves the output alone and is continued', async (t) => {
-  const { folder, images, labels, env } = await place(t, 3000);
+  const { folder, images, labels, env } = await place(t, 1000);
   const out = join(folder, 'f.bin');
   await writeFile(out, 'what was there before');
   const args = ['features', '--images', images, '--labels', labels, '--out', out];
@@ -165,9 +165,9 @@ test('a run that is killed, or interrupted, leaves the output alone and is conti
   const last = await runCli(t, [...args, '--json'], env);
   assert.equal(last.status, 0, last.stderr);
   const summary = JSON.parse(last.stdout) as { computed: number; cached: number };
-  t.diagnostic(`${summary.cached} of 3,000 were there`);
-  assert.ok(summary.cached > 0 && summary.computed > 0 && summary.cached + summary.computed === 3000);
-  assert.equal((await readFeatures(out)).n, 3000);
+  t.diagnostic(`${summary.cached} of 1,000 were there`);
+  assert.ok(summary.cached > 0 && summary.computed > 0 && summary.cached + summary.computed === 1000);
+  assert.equal((await readFeatures(out)).n, 1000);
   assert.deepEqual(
     (await readdir(folder)).sort(),
     ['cache', 'f.bin', 'images.gz', 'labels'],
