@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { required } from '@blindfit/base';
 import { temporaryDirectory } from '@blindfit/testkit';
-import { cleanEnv, runCli } from './support.ts';
+import { askCli, cleanEnv, runCli } from './support.ts';
 
 const JOB = ['plan', '--samples', '40', '--features', '12', '--classes', '4'];
 
@@ -32,8 +32,7 @@ test('plan prints what a job needs and how long it takes; the second time from w
   }
   assert.equal((await readdir(join(cache, 'blindfit', 'calibrations'))).length, 1);
 
-  const json = await runCli(
-    t,
+  const json = await askCli(
     [...JOB, '--iterations', '3', '--refresh-every', '1', '--vcpus', '64', '--json', '--simulate'],
     env,
   );
@@ -59,27 +58,24 @@ test('plan prints what a job needs and how long it takes; the second time from w
     assert.ok(efficiency > 0 && efficiency <= 1.1, `${efficiency} on ${vcpus}`);
     assert.ok(seconds.train >= seconds.criticalPath);
   }
-});
 
-test('plan --simulate prints a line for every size of cluster, with its limits', async (t) => {
-  const env = cleanEnv({ XDG_CACHE_HOME: await temporaryDirectory(t) });
-  const { status, stdout, stderr } = await runCli(t, [...JOB, '--iterations', '1', '--simulate'], env);
-  assert.equal(status, 0, stderr);
-  assert.match(stdout, /^ +1 +\S.* nothing$/m);
-  assert.match(stdout, /^ +256 +\S.* never .*too few tasks at a time \d+ %/m);
-  assert.match(stdout, /No number of threads trains by the last plan in less than/);
+  const simulated = await askCli([...JOB, '--iterations', '1', '--simulate'], env);
+  assert.equal(simulated.status, 0, simulated.stderr);
+  assert.match(simulated.stdout, /^ +1 +\S.* nothing$/m);
+  assert.match(simulated.stdout, /^ +256 +\S.* never .*too few tasks at a time \d+ %/m, 'a line for every size');
+  assert.match(simulated.stdout, /No number of threads trains by the last plan in less than/);
 });
 
 test('plan --no-measure prints no times and measures nothing', async (t) => {
   const cache = await temporaryDirectory(t);
   const env = cleanEnv({ XDG_CACHE_HOME: cache });
-  const { status, stdout, stderr } = await runCli(t, [...JOB, '--no-measure'], env);
+  const { status, stdout, stderr } = await askCli([...JOB, '--no-measure'], env);
   assert.equal(status, 0);
   assert.equal(stderr, '');
   assert.match(stdout, /^weights/m);
   assert.doesNotMatch(stdout, /^time/m);
   assert.deepEqual(await readdir(cache), []);
-  const wrong = await runCli(t, [...JOB, '--no-measure', '--simulate'], env);
+  const wrong = await askCli([...JOB, '--no-measure', '--simulate'], env);
   assert.equal(wrong.status, 2);
   assert.match(wrong.stderr, /^error: option '--simulate' cannot be used with option '--no-measure'/);
 });
