@@ -95,7 +95,7 @@ test('on a server: an abort cancels the job, another client attaches, the model 
   const server = connect(stack.url, { token: stack.token });
   t.after(() => server.close());
   const keys = join(directory, 'keys');
-  const options = { ...TRAINING, server, keys, servable: true } as const;
+  const options = { ...TRAINING, server, keys, servable: true, sigmoidDegree: 1 } as const;
 
   const aborter = new AbortController();
   const reason = new Error('enough');
@@ -104,7 +104,6 @@ test('on a server: an abort cancels the job, another client attaches, the model 
       ...options,
       iterations: 12,
       refreshEvery: 1,
-      sigmoidDegree: 1,
       signal: aborter.signal,
       onProgress: ({ phase }) => phase === 'training' && aborter.abort(reason),
     }),

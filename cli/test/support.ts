@@ -5,6 +5,8 @@ import { withoutSettings } from '@blindfit/testkit';
 import type { Answer, Call } from './cli-host.ts';
 
 const HOST = fileURLToPath(new URL('./cli-host.ts', import.meta.url));
+/** Keys that tests share where the keys are not what they are about: making them takes longer than most of the rest. */
+export const SHARED_KEYS = fileURLToPath(new URL('../../.blindfit/test-keys', import.meta.url));
 export const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
 /** An environment without any setting of Blindfit. */

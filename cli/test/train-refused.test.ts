@@ -6,7 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { processesOf, until } from '@blindfit/testkit';
-import { askCli, runCli, startCli } from './support.ts';
+import { askCli, startCli } from './support.ts';
 import { csv, LONG, makeHome } from './train-support.ts';
 
 describe('what train refuses, before anything is started', () => {
@@ -146,7 +146,7 @@ describe('what train refuses, before anything is started', () => {
       '--token',
       'a-token-for-the-tests',
     ];
-    const result = await runCli(t, args, home.env);
+    const result = await askCli(args, home.env);
     assert.equal(result.status, 1);
     assert.match(result.stderr, /^error: the Blindfit API at http:\/\/127\.0\.0\.1:\d+ cannot be reached .*\nhint: /);
     await home.assertUntouched();

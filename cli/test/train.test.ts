@@ -10,7 +10,7 @@ import { BlindfitClient } from '@blindfit/client';
 import { readCsv } from '@blindfit/data';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import { until } from '@blindfit/testkit';
-import { askCli, cleanEnv, runCli, startCli } from './support.ts';
+import { askCli, cleanEnv, runCli, SHARED_KEYS, startCli } from './support.ts';
 import {
   accuracyOf,
   LONG,
@@ -33,15 +33,12 @@ const REGNET = fileURLToPath(new URL('../../../shared/data/regnet_x_400mf-mnist-
 describe('train with an API', () => {
   let stack: RunningStack;
   let client: BlindfitClient;
-  /** Made once; every run finds the keys it needs or adds them. */
-  let keys: string;
   let directory: string;
 
   before(async () => {
     for (const name of Object.keys(process.env)) if (!(name in cleanEnv())) Reflect.deleteProperty(process.env, name);
     directory = await mkdtemp(join(tmpdir(), 'blindfit-cli-'));
-    keys = join(directory, 'keys');
-    stack = await startStack({ dataDir: join(directory, 'data'), threads: 2, log: () => undefined });
+    stack = await startStack({ dataDir: join(directory, 'data'), threads: 1, log: () => undefined });
     client = new BlindfitClient({ server: stack.url, token: stack.token });
   });
 
@@ -71,7 +68,7 @@ describe('train with an API', () => {
       '--learning-rate',
       '0.5',
       '--keys',
-      keys,
+      SHARED_KEYS,
       '--name',
       'a test',
     ];
@@ -126,8 +123,6 @@ describe('train with an API', () => {
       [job.state, job.name, job.shape],
       ['succeeded', 'a test', { samples: 40, features: 21, classes: 3 }],
     );
-    const [keyset = ''] = await readdir(keys);
-    assert.equal((await stat(join(keys, keyset, 'secret.key'))).mode & 0o777, 0o600);
   });
 
   it('writes the report to standard output when asked, and nothing else', { timeout: 180_000 }, async (t) => {
@@ -142,10 +137,12 @@ describe('train with an API', () => {
       '1',
       '--learning-rate',
       '0.1',
+      '--sigmoid-degree',
+      '1',
     ];
     const { status, stdout, stderr } = await runCli(
       t,
-      ['train', ...flags, '--keys', join(directory, 'small-keys'), '--out', out, '--json', '-', '--quiet'],
+      ['train', ...flags, '--keys', SHARED_KEYS, '--out', out, '--json', '-', '--quiet'],
       home.env,
     );
     assert.equal(status, 0, stderr);
@@ -162,19 +159,7 @@ describe('train with an API', () => {
       const [out, json] = [join(home.path, 'out', 'model.json'), join(home.path, 'out', 'report.json')];
       const { status, stderr } = await runCli(
         t,
-        [
-          'train',
-          '--features',
-          REGNET,
-          '--preset',
-          'paper',
-          '--keys',
-          join(directory, 'paper-keys'),
-          '--out',
-          out,
-          '--json',
-          json,
-        ],
+        ['train', '--features', REGNET, '--preset', 'paper', '--keys', SHARED_KEYS, '--out', out, '--json', json],
         home.env,
       );
       assert.equal(status, 0, stderr);
@@ -204,8 +189,7 @@ describe('train with an API', () => {
 
   it('explains a wrong token, and keeps nothing of the run', async (t) => {
     const home = await homeFor(t, 'the-wrong-token-of-the-test');
-    const { status, stderr } = await runCli(
-      t,
+    const { status, stderr } = await askCli(
       [
         'train',
         '--features',
@@ -234,6 +218,8 @@ describe('train with an API', () => {
       '1',
       '--learning-rate',
       '0.1',
+      '--sigmoid-degree',
+      '1',
       '--keys',
       own,
       '--out',
@@ -251,13 +237,16 @@ describe('train with an API', () => {
       '1',
       '--learning-rate',
       '0.1',
+      '--sigmoid-degree',
+      '1',
     ];
     assert.equal((await askCli(['keygen', ...shape, '--keys', own], home.env)).status, 0);
     const [keyset = ''] = await readdir(own);
     const secret = join(own, keyset, 'secret.key');
+    assert.equal((await stat(secret)).mode & 0o777, 0o600);
     await chmod(secret, 0o640);
     const jobs = await client.jobs();
-    const { status, stderr } = await runCli(t, args, home.env);
+    const { status, stderr } = await askCli(args, home.env);
     assert.equal(status, 1);
     assert.match(
       stderr,
@@ -279,7 +268,7 @@ describe('train with an API', () => {
         'standardize',
         ...LONG,
         '--keys',
-        keys,
+        SHARED_KEYS,
         '--name',
         'interrupted',
         '--out',
