@@ -1,7 +1,6 @@
 /** Damaged and wrong blobs under their right digests, and a pool whose tasks read them. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { at, parseDigest, valueOf } from '@blindfit/base';
 import { WIRE_HEADER_BYTES, wrap, type WireFields } from '@blindfit/he';
@@ -38,7 +37,7 @@ let heap = 0;
 export async function setUp(): Promise<void> {
   place = await makePlace();
   job = await makeJob(place, smallPlan());
-  foreign = await makeJob(place, planFor(40, 20, 3, { iterations: 1 }, 8192), join(place.path, 'foreign'));
+  foreign = await makeJob(place, planFor(40, 20, 3, { iterations: 1 }, 8192));
 }
 
 export async function tearDown(): Promise<void> {
@@ -77,13 +76,20 @@ export function changed(bytes: Uint8Array, index: number, value: number): Uint8A
   return copy;
 }
 
-/** A SEAL object that is marked as compressed and inflates to zeros. */
+/** A SEAL object that is marked as compressed and inflates to zeros: zstd blocks of one repeated byte. */
 export function bomb(megabytes: number): Uint8Array {
-  return compressed(new Uint8Array(megabytes * MB));
+  const frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x58];
+  const blocks = megabytes * 8;
+  for (let block = 1; block <= blocks; block++) frame.push(block === blocks ? 3 : 2, 0, 0x10, 0);
+  return marked(Uint8Array.from(frame));
 }
 
 export function compressed(members: Uint8Array): Uint8Array {
-  const content = zstdCompressSync(members);
+  return marked(zstdCompressSync(members));
+}
+
+/** Puts the header of a compressed SEAL object before the content. */
+function marked(content: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(SEAL_HEADER + content.length);
   bytes.set([0x5e, 0xa1, SEAL_HEADER, 4, 1, 2]);
   bytes.set(content, SEAL_HEADER);

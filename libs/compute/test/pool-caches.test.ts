@@ -14,6 +14,7 @@ import {
   planFor,
   rejection,
   SEAL,
+  SHARED_KEYS,
   smallPlan,
   trainOn,
   type Job,
@@ -26,19 +27,16 @@ let small: Job;
 let other: Job;
 /** A job with a constant start, which takes another kind of task. */
 let constant: Job;
-/** A job in the usual ring, whose keys are large. */
-let large: Job;
 
 before(async () => {
   place = await makePlace();
   small = await makeJob(place, smallPlan());
-  other = await makeJob(place, smallPlan(), join(place.path, 'other-keys'));
+  other = await makeJob(place, smallPlan(), `${SHARED_KEYS}-other`);
   constant = await makeJob(place, planFor(40, 20, 3, { iterations: 1, initialWeight: 0.0128 }, 8192, 1e-2));
-  large = await makeJob(place, planFor(40, 20, 3, {}, 16384));
 });
 
 after(async () => {
-  for (const job of [small, other, constant, large]) job[Symbol.dispose]();
+  for (const job of [small, other, constant]) job[Symbol.dispose]();
   await place[Symbol.asyncDispose]();
 });
 
@@ -129,15 +127,15 @@ describe('keys', () => {
   );
 
   it('that are too many for a thread are refused with the remedy, and smaller work goes on', async () => {
-    await using watched = makePool(place, { keyBytes: 1.5 * keyBytes(small) });
-    const error = await rejection(watched.pool.run(firstTask(large)));
+    await using watched = makePool(place, { keyBytes: keyBytes(small) - 1 });
+    const error = await rejection(watched.pool.run(firstTask(small)));
     assert.equal(error.code, 'KEY_BUDGET');
     assert.ok(!error.retryable);
     assert.match(
       error.message,
       /need \d+ MiB in a thread that may hold \d+ MiB; raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads/,
     );
-    await watched.pool.run(firstTask(small));
+    await watched.pool.run(firstTask(constant));
   });
 
   it('of node-seal are copies in each thread, which share the budget', async () => {
