@@ -13,8 +13,8 @@ import { loadAddon, NativeBench, Random } from './native-bench.ts';
 import { buildPrograms, compilerProblem, onPath, SANITIZERS } from './native-program.ts';
 
 const run = promisify(execFile);
-const FUZZ_RUNS = 20_000;
-const LIBFUZZER_RUNS = 4000;
+const FUZZ_RUNS = 8000;
+const LIBFUZZER_RUNS = 2000;
 const OPTIONS = {
   env: {
     ...process.env,
