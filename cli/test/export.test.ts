@@ -54,7 +54,7 @@ suite('a model of the built-in backbone', () => {
 
   before(async () => {
     const training = await digits('train', 128);
-    heldOut = await digits('heldout', 100);
+    heldOut = await digits('heldout', 40);
     models = new Map([
       ['pca', train(training, { kind: 'pca', k: 63, whiten: false })],
       ['whitened pca', train(training, { kind: 'pca', k: 63, whiten: true })],
@@ -86,7 +86,7 @@ suite('a model of the built-in backbone', () => {
         '--labels',
         labels,
         '--limit',
-        '100',
+        '40',
         '--json',
         '--quiet',
       ],
@@ -107,7 +107,7 @@ suite('a model of the built-in backbone', () => {
       found.predictions.map(({ actual }) => actual),
       heldOut.labels,
     );
-    assert.equal(found.samples, 100);
+    assert.equal(found.samples, 40);
     assert.equal(
       found.accuracy,
       accuracy(classIndices(expected, model.classes), classIndices(heldOut.labels, model.classes)),
@@ -189,7 +189,7 @@ suite('a model of the built-in backbone', () => {
     await writeFile(join(directory, 'random.onnx'), encodeModel(source));
     await writeFile(join(directory, 'model.json'), serialiseModel(modelOf('none')));
     const out = join(directory, 'out.onnx');
-    const { status, stdout, stderr } = await runCli(t, [
+    const { status, stdout, stderr } = await askCli([
       'export',
       '--model',
       join(directory, 'model.json'),
