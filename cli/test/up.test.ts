@@ -9,7 +9,7 @@ import type { JobView } from '@blindfit/protocol';
 import { JobStore, type NewJob } from '@blindfit/queue';
 import { parseRedisUrl } from '@blindfit/service';
 import { processesOf, temporaryDirectory, until } from '@blindfit/testkit';
-import { cleanEnv, runCli, startCli } from './support.ts';
+import { askCli, cleanEnv, runCli, startCli } from './support.ts';
 
 /** The records of jobs, as the services keep them. */
 function storeOf(t: TestContext, redisUrl: string): JobStore {
@@ -66,8 +66,7 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
       list.stdout,
       /^JOB +STATE +ITERATION +TASKS .*\njob-bbbbbbbbbbbb  queued +0\/2 +0\/40 +1,280 .*\njob-aaaaaaaaaaaa .*first \uFFFD\[31mred\n$/,
     );
-    const asJson = await runCli(
-      t,
+    const asJson = await askCli(
       ['jobs', '--json', '--limit', '1', '--state', 'queued', '--server', server],
       cleanEnv({ BLINDFIT_TOKEN: token, XDG_DATA_HOME: '/nowhere' }),
     );
@@ -75,7 +74,7 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
       (JSON.parse(asJson.stdout) as JobView[]).map(({ id }) => id),
       ['job-bbbbbbbbbbbb'],
     );
-    const one = await runCli(t, ['jobs', 'job-bbbbbbbbbbbb', '--data', join(home, 'blindfit')], cleanEnv());
+    const one = await askCli(['jobs', 'job-bbbbbbbbbbbb', '--data', join(home, 'blindfit')], cleanEnv());
     assert.match(
       one.stdout,
       /^job +job-bbbbbbbbbbbb\nstate +queued\nprogress +iteration 0 of 2, 0 of 40 tasks \(queued\)\n/,
@@ -93,24 +92,22 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
     assert.match(stderr, /error: job-bbbbbbbbbbbb failed: on purpose\n$/);
   });
 
-  await t.test('cancel cancels', async (t) => {
-    assert.deepEqual(await runCli(t, ['cancel', 'job-aaaaaaaaaaaa'], env), {
+  await t.test('cancel cancels', async () => {
+    assert.deepEqual(await askCli(['cancel', 'job-aaaaaaaaaaaa'], env), {
       status: 0,
-      signal: null,
       stdout: 'job-aaaaaaaaaaaa cancelled\n',
       stderr: '',
     });
-    const late = await runCli(t, ['cancel', 'job-bbbbbbbbbbbb'], env);
+    const late = await askCli(['cancel', 'job-bbbbbbbbbbbb'], env);
     assert.equal(late.status, 1);
     assert.match(late.stderr, /^error: .*cannot be cancelled any more/);
-    const several = await runCli(t, ['cancel', 'job-aaaaaaaaaaaa', 'job-zzzzzzzzzzzz'], env);
+    const several = await askCli(['cancel', 'job-aaaaaaaaaaaa', 'job-zzzzzzzzzzzz'], env);
     assert.equal(several.stdout, 'job-aaaaaaaaaaaa cancelled\n');
     assert.match(several.stderr, /^error: job-zzzzzzzzzzzz: .*\nerror: 1 of 2 jobs were not cancelled\n$/);
   });
 
-  await t.test('a wrong token is explained', async (t) => {
-    const wrong = await runCli(
-      t,
+  await t.test('a wrong token is explained', async () => {
+    const wrong = await askCli(
       ['jobs', '--server', server],
       cleanEnv({ BLINDFIT_TOKEN: 'wrong-token-of-the-tests', XDG_DATA_HOME: '/nowhere' }),
     );
@@ -122,7 +119,7 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
     const second = await runCli(t, ['up', '--threads', '1'], env);
     assert.equal(second.status, 1);
     assert.match(second.stderr, /in use by process \d+/);
-    assert.equal((await runCli(t, ['jobs'], env)).status, 0, 'the first one is still found');
+    assert.equal((await askCli(['jobs'], env)).status, 0, 'the first one is still found');
   });
 
   await t.test('a worker that dies comes back', async () => {
