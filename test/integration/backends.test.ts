@@ -109,7 +109,7 @@ describe('the same job', () => {
   before(async () => {
     directory = await temporaryDirectory();
     await withStack({}, async (_stack, client) => {
-      prepared = await prepareJob(client, SHARED_KEYS, syntheticData(60, 10, 3));
+      prepared = await prepareJob(client, SHARED_KEYS, syntheticData(60, 10, 3), { iterations: 1 });
       for (const key of [prepared.keyset.relinearisationKey, ...prepared.keyset.galoisKeys.values()])
         keys.set(key.digest, await readFile(key.path));
       expected = (await run(client)).result?.models ?? [];

@@ -16,7 +16,7 @@ import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import { decryptModel, ModelError } from '@blindfit/owner';
 import { isFinal, type JobView, type TrainingManifest } from '@blindfit/protocol';
 import type { RunningStack, StackProcess } from '@blindfit/stack';
-import { finished, prepareJob, syntheticData, withStack, type Prepared } from './support.ts';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, withStack, type Prepared } from './support.ts';
 
 /** One iteration takes the small ring; five pairs of classes make siblings. */
 const DATA = syntheticData(40, 20, 10);
@@ -64,8 +64,7 @@ function limitFiles({ pid }: StackProcess, bytes: number | 'unlimited'): void {
 
 it('a stack survives what stands in blobs, and what becomes of its store', { timeout: 300_000 }, async (t) => {
   await withStack({}, async (stack, client, directory) => {
-    const keys = join(directory, 'keys');
-    using prepared = await prepareJob(client, keys, DATA, HYPERPARAMETERS);
+    using prepared = await prepareJob(client, SHARED_KEYS, DATA, HYPERPARAMETERS);
     const reference = await finished(client, (await client.submit(prepared.manifest)).id);
     assert.equal(reference.state, 'succeeded', reference.error?.message);
     const worker = processOf(stack, 'worker-1');

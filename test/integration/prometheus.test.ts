@@ -20,7 +20,7 @@ import { committed, expressionsOf, filled, type Expression } from '../../deploy/
 import { config, DIRECTORY, rules } from '../prometheus/files.ts';
 import { findPrograms } from '../prometheus/program.ts';
 import { startPrometheus, type Prometheus, type Sample } from '../prometheus/server.ts';
-import { finished, prepareJob, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
 
 /** Two pairs of classes; levels for one iteration, so that the second needs a refresh. */
 const DATA = syntheticData(40, 20, 4);
@@ -59,7 +59,7 @@ it(
         await writeConfig(join(directory, 'prometheus'), stack),
       );
       await until(server, 'count(up == 1) == 3');
-      const ran = await runJobs(client, server, join(directory, 'keys'));
+      const ran = await runJobs(client, server);
       using prepared = ran.prepared;
       const { jobs } = ran;
       // All questions are asked of one moment, at which all is scraped that happened, and rules have looked at it: a
@@ -266,9 +266,8 @@ type Ended = 'succeeded' | 'failed' | 'cancelled' | 'awaiting-refresh';
 async function runJobs(
   client: BlindfitClient,
   prometheus: Prometheus,
-  keys: string,
 ): Promise<{ prepared: Prepared; jobs: Record<Ended, JobView> }> {
-  const prepared = await prepareJob(client, keys, DATA, HYPERPARAMETERS, { refreshEvery: 1 });
+  const prepared = await prepareJob(client, SHARED_KEYS, DATA, HYPERPARAMETERS, { refreshEvery: 1 });
   const waiting = async (): Promise<JobView> => {
     const job = await waitFor(
       client,

@@ -257,6 +257,29 @@ test(
   },
 );
 
+test('one blob that cannot be removed keeps no other', async (t) => {
+  const { service, collector, log } = await setup(t);
+  const { manifest } = await makeJob(service.store);
+  await service.jobs.cancel((await submitAged(service, manifest, 3 * DAY)).id);
+  const digests: string[] = [];
+  for (let count = 0; count < 3; count++) {
+    const digest = await putBlob(service.store, randomBlob(100).bytes);
+    const old = new Date(Date.now() - 2 * DAY);
+    await utimes(service.store.pathOf(parseDigest(digest)), old, old);
+    digests.push(digest);
+  }
+  const stuck = digests.toSorted()[0];
+  const collect = service.store.collect.bind(service.store);
+  service.store.collect = (digest, olderThan) =>
+    digest === stuck ? Promise.reject(new Error('it is immutable')) : collect(digest, olderThan);
+  assert.equal((await collector.collect())?.collected, 2);
+  const warnings = log.filter(({ level }) => level === 'warn');
+  assert.deepEqual(
+    warnings.map(({ msg, blobs }) => [msg, blobs]),
+    [['blobs could not be removed', 1]],
+  );
+});
+
 test('it collects by itself, again and again, and not after it was closed', async (t) => {
   const { service, collector, log } = await setup(t, { firstMs: 50, intervalMs: 50, retentionMs: HOUR });
   const { manifest } = await makeJob(service.store);
