@@ -8,6 +8,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Parameters, parseHeader, type ParametersLiteral } from '@blindfit/he';
+import { asOrdinaryUser } from '@blindfit/testkit';
 import { keysetName, type Keyset } from '../src/index.ts';
 import { openKeyset } from '../src/node/index.ts';
 import { assertRefused } from './assert-refused.ts';
@@ -357,11 +358,9 @@ describe('a keyset is refused', () => {
     await assertRefused('KEYSET_ACCESS', /cannot use the keyset in .*ENOTDIR.*choose another directory/, () =>
       open(join(file, 'keys'), [1], true),
     );
-    // Root may write anywhere.
-    if (process.getuid?.() !== 0) {
-      const locked = join(home.path, 'locked');
-      await mkdir(locked, { mode: 0o500 });
-      await assertRefused('KEYSET_ACCESS', /EACCES/, () => open(locked, [1], true));
-    }
+    const locked = join(home.path, 'locked');
+    await chmod(home.path, 0o755);
+    await mkdir(locked, { mode: 0o555 });
+    await asOrdinaryUser(() => assertRefused('KEYSET_ACCESS', /EACCES/, () => open(locked, [1], true)));
   });
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { asOrdinaryUser } from '@blindfit/testkit';
 import { FeatureWriter, readFeatures } from '../../src/index.ts';
 import { isDatasetError, isError, noise, temporaryDirectory } from './support.ts';
 
@@ -133,10 +134,10 @@ test('places that cannot be written to', async (t) => {
     isError('bad-file', /f\.csv cannot be written: ENOENT/),
   );
   assert.ok((await stat('/dev/null')).isCharacterDevice());
-  if (process.getuid?.() !== 0) {
-    await chmod(folder, 0o500);
-    await assert.rejects(FeatureWriter.create(join(folder, 'f.csv')), isError('bad-file', /cannot be written: EACCES/));
-  }
+  await chmod(folder, 0o555);
+  await asOrdinaryUser(() =>
+    assert.rejects(FeatureWriter.create(join(folder, 'f.csv')), isError('bad-file', /cannot be written: EACCES/)),
+  );
 });
 
 test('a file is synced before it gets its name', async (t) => {
