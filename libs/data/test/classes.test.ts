@@ -27,6 +27,12 @@ suite('classesOf', () => {
       explicit: ['cat', 'dog'],
       expected: ['cat', 'dog'],
     },
+    {
+      name: 'an explicit class of 200 characters',
+      labels: ['a', 'b'.repeat(200)],
+      explicit: ['a', 'b'.repeat(200)],
+      expected: ['a', 'b'.repeat(200)],
+    },
   ];
   for (const { name, labels, explicit, expected } of good) {
     test(name, () => assert.deepEqual(classesOf(labels, explicit), expected));
@@ -59,6 +65,12 @@ suite('classesOf', () => {
       labels: [...range(0, 60), '61'],
       code: 'bad-classes',
       message: /label 60, .*--classes 0,1,.*,39,\.\.\. to/,
+    },
+    {
+      name: 'as many classes as are listed in full, with a gap',
+      labels: [...range(0, 39), '40'],
+      code: 'bad-classes',
+      message: /label 39, .*--classes 0,1,.*,38,40 to/,
     },
     {
       name: 'an explicit class without samples',
