@@ -10,7 +10,11 @@ export function checker<S extends TSchema>(what: string, schema: S): (value: unk
     const problems = compiled
       .Errors(value)
       .slice(0, 5)
-      .map((error) => `${error.instancePath || '/'} ${error.message}`);
+      .map((error) => {
+        const surplus = error.keyword === 'additionalProperties' ? error.params.additionalProperties : [];
+        const names = surplus.slice(0, 3).map((name) => JSON.stringify(name.slice(0, 40)));
+        return `${error.instancePath || '/'} ${error.message}${names.length > 0 ? `: ${names.join(', ')}` : ''}`;
+      });
     throw new ContractError(what, problems);
   };
 }

@@ -66,6 +66,7 @@ export const grid = (description: string) =>
 export const EvaluationKeysSchema = Type.Object({
   relinearisationKey: DigestSchema,
   galoisKeys: Type.Record(Type.String({ pattern: '^(0|[1-9][0-9]{0,4})$' }), DigestSchema, {
+    additionalProperties: false,
     description: 'by rotation step; 0 is the conjugation',
   }),
 });

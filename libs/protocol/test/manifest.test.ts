@@ -95,6 +95,9 @@ describe('a training manifest', () => {
     ['blobs.labels', [[[digest, digest]]], [[digest], [[`${digest}0`]], [new Array(4098).fill(digest)]]],
     ['blobs.relinearisationKey', [digest], [undefined, digest.slice(7)]],
     ['blobs.galoisKeys', [{}, { 99999: digest }], [{ 1: 'x' }, { 1: digest, 2: '' }]],
+    ...['-1', '01', '1.5', '100000', '1e3', ' 1', '', 'x'].map(
+      (step) => ['blobs.galoisKeys', [], [{ 1: digest, [step]: digest }]] as const,
+    ),
     ['extra', [], [1]],
     ['shape.extra', [], [1]],
     ['hyperparameters.extra', [], [1]],
@@ -121,6 +124,15 @@ describe('a training manifest', () => {
   it('is read from bytes, and damage is named', () => {
     assert.deepEqual(parseManifest(new TextEncoder().encode(JSON.stringify(training))), training);
     assert.throws(() => parseManifest(new TextEncoder().encode('{')), /the manifest is not valid: it is not JSON/);
+  });
+
+  it('has a step that is no rotation step named', () => {
+    const galoisKeys = { 1: digest, '-1': digest, x: digest };
+    for (const check of [
+      () => readTrainingManifest(changed(training, 'blobs.galoisKeys', galoisKeys)),
+      () => readPredictManifest(changed(prediction, 'blobs.galoisKeys', galoisKeys)),
+    ])
+      assert.throws(check, /\/blobs\/galoisKeys must not have additional properties: "-1", "x"/);
   });
 
   it('has its first five problems listed by place, with a code', () => {
