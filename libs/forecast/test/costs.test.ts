@@ -44,8 +44,8 @@ describe('the cost of an operation', () => {
       operations: { ...operations, rotate: one(7), relinearise: one(7), multiply: one(1) },
     };
     assert.deepEqual(
-      (['rotate', 'relinearise', 'multiply'] as const).map((name) => secondsOf(sparse, name, 1)),
-      [14, 14, 2],
+      (['rotate', 'relinearise', 'multiply'] as const).map((name) => secondsOf(sparse, name, 2)),
+      [23, 23, 3],
     );
     assert.throws(
       () => secondsOf({ ...calibration, operations: { ...operations, add: [] } }, 'add', 0),
