@@ -97,11 +97,11 @@ suite('cache', () => {
 
   test('a run that was killed goes on where it was', async (t) => {
     const folder = await temporaryDirectory(t);
-    const source = await noiseImages(folder, 400);
+    const source = await noiseImages(folder, 150);
     const cacheDirectory = join(folder, 'cache');
     const child = spawn(
       process.execPath,
-      [fileURLToPath(new URL('./killed-run.ts', import.meta.url)), join(folder, 'noise-400.idx'), cacheDirectory],
+      [fileURLToPath(new URL('./killed-run.ts', import.meta.url)), join(folder, 'noise-150.idx'), cacheDirectory],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     );
     t.after(() => child.kill('SIGKILL'));
@@ -124,9 +124,9 @@ suite('cache', () => {
       batch: 10,
       onProgress: (progress) => (last = progress),
     });
-    t.diagnostic(`${last!.cached} of 400 images were there`);
-    assert.ok(last!.cached >= 40 && last!.cached < 400, `${last!.cached} from the cache`);
-    assert.equal(last!.cached + last!.computed, 400);
+    t.diagnostic(`${last!.cached} of 150 images were there`);
+    assert.ok(last!.cached >= 40 && last!.cached < 150, `${last!.cached} from the cache`);
+    assert.equal(last!.cached + last!.computed, 150);
     assert.ok(largestDifference(rows, await collect({ source, backbone })) < 1e-4);
   });
 });
@@ -134,7 +134,7 @@ suite('cache', () => {
 suite('interruption', () => {
   test('a signal ends the extraction after the batch under way, and what was computed is kept', async (t) => {
     const folder = await temporaryDirectory(t);
-    const source = await noiseImages(folder, 400);
+    const source = await noiseImages(folder, 160);
     const backbone = await loadBackbone({ backbone: 'scattering' });
     const aborter = new AbortController();
     const reason = new Error('enough');
@@ -157,7 +157,7 @@ suite('interruption', () => {
   });
 
   test('a consumer that stops early leaves no thread behind', async (t) => {
-    const source = await noiseImages(await temporaryDirectory(t), 200);
+    const source = await noiseImages(await temporaryDirectory(t), 60);
     const before = process.listenerCount('exit');
     for await (const row of extractFeatures({
       source,
@@ -172,13 +172,13 @@ suite('interruption', () => {
 
   test('a process that exits in the middle of a batch exits with its own status', async (t) => {
     const folder = await temporaryDirectory(t);
-    await noiseImages(folder, 400);
+    await noiseImages(folder, 250);
     for (let i = 0; i < 3; i++) {
       const child = spawn(
         process.execPath,
         [
           fileURLToPath(new URL('./killed-run.ts', import.meta.url)),
-          join(folder, 'noise-400.idx'),
+          join(folder, 'noise-250.idx'),
           join(folder, `cache-${i}`),
           'exit',
         ],
