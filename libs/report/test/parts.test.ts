@@ -122,7 +122,20 @@ test('bars are relative to the longest; zeros draw nothing', () => {
       ).text.matchAll(/--part:([^%]+)%/g),
     ].map(([, part]) => part ?? '');
   assert.deepEqual(parts(1, 4, 2), ['25.00', '100.00', '50.00']);
+  assert.deepEqual(parts(0.5, 0.25), ['100.00', '50.00']);
   assert.deepEqual(parts(0, 0), ['0.00', '0.00']);
+});
+
+test('40 iterations have dots, 41 have none', () => {
+  for (const [iterations, dots] of [
+    [40, 40],
+    [41, 0],
+  ] as const) {
+    const values = Array.from({ length: iterations }, (_, t) => t / 50);
+    const line = { name: 'a', kind: 'encrypted', samples: 'training', values } as const;
+    const { text } = lineChart({ title: '', lines: [line], format: String, limits: { low: 0, high: 1 } });
+    assert.equal([...text.matchAll(/<circle r="3\.5"/g)].length, dots);
+  }
 });
 
 test('a value above the limit is drawn at the limit and listed as it is', () => {
