@@ -1,11 +1,12 @@
 /** What a private Redis promises: durable writes, no eviction, and nothing that another user could read or reach. */
 import assert from 'node:assert/strict';
-import { chmod, mkdir, stat } from 'node:fs/promises';
+import { chmod, mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Redis } from 'ioredis';
 import { startRedis } from '@blindfit/redis-server';
 import { temporaryDirectory } from '@blindfit/testkit';
+import { makeSocketDirectory } from '../src/listen.ts';
 
 const modeOf = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8);
 
@@ -41,4 +42,19 @@ test('every write is kept, files and socket are private, and the configuration g
   await redis.stop();
   await assert.rejects(stat(join(dataDir, 'redis.conf')), { code: 'ENOENT' });
   await assert.rejects(stat(socketPath), { code: 'ENOENT' });
+});
+
+test('a path for the socket of 100 bytes is used, a longer one is replaced', async (t) => {
+  const base = await temporaryDirectory(t);
+  for (const [bytes, isBeside] of [
+    [100, true],
+    [101, false],
+  ] as const) {
+    const rest = bytes - Buffer.byteLength(join(base, 'x', 'run', 'redis.sock')) + 1;
+    const dataDir = join(base, 'd'.repeat(rest));
+    const directory = await makeSocketDirectory(dataDir);
+    t.after(() => rm(directory, { recursive: true, force: true }));
+    assert.equal(directory === join(dataDir, 'run'), isBeside, `${bytes} bytes`);
+    assert.equal(await modeOf(directory), '700');
+  }
 });

@@ -7,12 +7,18 @@ interface Timer {
   readonly run: () => void;
 }
 
+export interface StoppedClock {
+  /** Moves the time by steps of 10 ms and lets promises settle in between. */
+  readonly pass: (milliseconds: number) => Promise<void>;
+  /** How many timers have been set and neither fired for the last time nor been cleared. */
+  readonly timers: () => number;
+}
+
 /**
  * Timers and `Date.now()` that only move when told to. (Those of node:test lose timers when one is cleared that has
  * fired.)
- * @returns moves the time by steps of 10 ms and lets promises settle in between
  */
-export function stopClock(t: TestContext): (milliseconds: number) => Promise<void> {
+export function stopClock(t: TestContext): StoppedClock {
   let now = 1_000_000;
   const timers = new Set<Timer>();
   const add = (run: () => void, delay: number, every?: number): Timer => {
@@ -27,7 +33,7 @@ export function stopClock(t: TestContext): (milliseconds: number) => Promise<voi
   replace('clearTimeout', (timer: Timer) => timers.delete(timer));
   replace('clearInterval', (timer: Timer) => timers.delete(timer));
   t.mock.method(Date, 'now', () => now);
-  return async (milliseconds) => {
+  const pass = async (milliseconds: number): Promise<void> => {
     for (const end = now + milliseconds; now < end;) {
       now += 10;
       for (const timer of [...timers].filter(({ due }) => due <= now)) {
@@ -39,4 +45,5 @@ export function stopClock(t: TestContext): (milliseconds: number) => Promise<voi
       await turn();
     }
   };
+  return { pass, timers: () => timers.size };
 }

@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test';
 import { required } from '@blindfit/base';
 import type { JobView } from '@blindfit/protocol';
 import { jobEvents, type JobEventsOptions, type JobEventsSource } from '../src/job-events.ts';
-import { stopClock } from './clock.ts';
+import { stopClock, type StoppedClock } from './clock.ts';
 
 const BACKLOG = 64 * 1024;
 const JOB = 'job-0123456789ab';
@@ -15,7 +15,7 @@ function viewOf(tasksDone: number, changes: Partial<JobView> = {}): JobView {
   return { id: JOB, state: 'running', refreshes: [], progress, ...changes } as unknown as JobView;
 }
 
-interface Stage {
+interface Stage extends StoppedClock {
   readonly stream: Readable;
   readonly closing: AbortController;
   /** The record; undefined when Redis has lost it. */
@@ -24,13 +24,12 @@ interface Stage {
   readonly listeners: number;
   /** Changes the record and announces it. */
   change(view: JobView | undefined): void;
-  pass(milliseconds: number): Promise<void>;
   /** What has been sent since the last call, as [name, id, data]. */
   events(): [string, number, Partial<JobView>][];
 }
 
 function open(t: TestContext, first: JobView, options: Partial<JobEventsOptions> = {}): Stage {
-  const pass = stopClock(t);
+  const clock = stopClock(t);
   const listening = new Set<(job: string) => void>();
   const closing = new AbortController();
   const source = {
@@ -61,7 +60,7 @@ function open(t: TestContext, first: JobView, options: Partial<JobEventsOptions>
       stage.record = view;
       for (const listener of listening) listener(JOB);
     },
-    pass,
+    ...clock,
     events: () => {
       const text = String((stream.read() as Buffer | null) ?? '');
       return Array.from(text.matchAll(/^id: (\d+)\nevent: (\w+)\ndata: (.*)$/gm), ([, id, name, data]) => [
@@ -144,7 +143,7 @@ for (const [how, end] of [
     assert.equal(stage.listeners, 1);
     end(stage);
     await stage.pass(300);
-    assert.equal(stage.listeners, 0);
+    assert.deepEqual([stage.listeners, stage.timers()], [0, 0]);
     const { reads } = stage;
     await stage.pass(5_000);
     assert.equal(stage.reads, reads, 'Redis is asked nothing more');
