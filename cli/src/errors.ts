@@ -44,9 +44,11 @@ export function reportError(
   // commander has printed its message, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof InterruptedError) return 128 + constants.signals[error.signal];
-  write(`error: ${printable(messageOf(error))}\n`);
+  const message = messageOf(error);
+  write(`error: ${printable(message)}\n`);
   const hint = hintOf(error);
-  if (hint !== undefined) write(`hint: ${printable(hint)}\n`);
+  // The message of an HeError ends with its hint.
+  if (hint !== undefined && !message.endsWith(hint)) write(`hint: ${printable(hint)}\n`);
   if (readConfig({ debug: commandVariables.debug }, env).debug !== undefined) write(`${inspect(error)}\n`);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return USAGE_CODES.includes(code) ? EXIT.usage : EXIT.failure;

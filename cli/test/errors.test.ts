@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OwnerError } from '@blindfit/owner';
+import { KeysetError, OwnerError } from '@blindfit/owner';
 import { CliError, InterruptedError, reportError, UsageError } from '../src/errors.ts';
 
 test('errors become a message, a hint and a status', () => {
@@ -13,6 +13,8 @@ test('errors become a message, a hint and a status', () => {
   assert.deepEqual(report(new UsageError('no')), [2, 'error: no\n']);
   assert.deepEqual(report(new OwnerError('no', { code: 'OWNER_REQUEST', hint: 'try' })), [2, 'error: no\nhint: try\n']);
   assert.equal(report(new OwnerError('no'))[0], 1);
+  assert.deepEqual(report(new KeysetError('KEYSET_BUSY', 'no', 'try')), [1, 'error: no; try\n']);
+  assert.deepEqual(report(new KeysetError('KEYSET_BUSY', 'no', '')), [1, 'error: no\n']);
   assert.deepEqual(report(new InterruptedError('SIGINT')), [130, '']);
   assert.deepEqual(report(new InterruptedError('SIGTERM')), [143, '']);
   assert.deepEqual(report(new Error('\u001b]0;title\u0007')), [1, 'error: \uFFFD]0;title\uFFFD\n']);
