@@ -15,6 +15,7 @@ export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?:
   return {
     format: 'blindfit-job/1',
     ...defined({ name }),
+    signer: keyset.secret.signer.name,
     parameters: literalOf(plan.parameters),
     shape: { samples: layout.samples, features: layout.features, classes: layout.classes },
     block: { rows: layout.rows, columns: layout.columns, turns: layout.turns },
@@ -52,6 +53,7 @@ export function predictManifestFor(
     format: 'blindfit-predict/1',
     ...defined({ name }),
     model,
+    signer: keyset.secret.signer.name,
     parameters: literalOf(plan.parameters),
     shape: { samples: layout.samples, features: layout.features, classes: layout.classes },
     block: { rows: layout.rows, columns: layout.columns, turns: layout.turns },

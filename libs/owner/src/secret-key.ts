@@ -2,11 +2,14 @@
  * The owner's secret: everything that needs it is here, and no server-side package may import this one.
  */
 import type { Decryptor, Encryptor, KeyGenerator, MainModule, SecretKey } from 'node-seal';
+import { deriveSigningKey, type SigningKey } from '@blindfit/base';
 import { compressedPayload, CONJUGATION, type Ciphertext, discard, type PairedSlots } from '@blindfit/he';
 import { plainArray, sealCall, SealCiphertext, SealPlaintext, type SealBackend } from '@blindfit/he/seal';
 
 export class SecretKeyHolder implements Disposable {
   readonly backend: SealBackend;
+  /** Signs what only the owner may do. It follows from the secret key, so every copy of that has the same. */
+  readonly signer: SigningKey;
   readonly #secret: SecretKey;
   readonly #generator: KeyGenerator;
   readonly #encryptor: Encryptor;
@@ -20,6 +23,7 @@ export class SecretKeyHolder implements Disposable {
     const publicKey = generator.createPublicKey();
     this.#encryptor = new seal.Encryptor(backend.context, publicKey, this.#secret);
     publicKey.delete();
+    this.signer = this.#deriveSigner();
     this.#decryptor = new seal.Decryptor(backend.context, this.#secret);
   }
 
@@ -39,6 +43,21 @@ export class SecretKeyHolder implements Disposable {
       return new SecretKeyHolder(backend, new backend.seal.KeyGenerator(backend.context, secret));
     } finally {
       secret.delete();
+    }
+  }
+
+  /** From the key's coefficients alone: headers change with versions of SEAL. */
+  #deriveSigner(): SigningKey {
+    const { parameters, seal } = this.backend;
+    const bytes = sealCall(
+      'read the secret key',
+      () => this.#secret.saveToArray(seal.ComprModeType.none) as Uint8Array,
+    );
+    const primes = parameters.dataBits.length + 1;
+    try {
+      return deriveSigningKey(bytes.subarray(bytes.length - 8 * parameters.ring * primes), 'blindfit signing key/1');
+    } finally {
+      bytes.fill(0);
     }
   }
 

@@ -3,6 +3,7 @@ import { Type, type Static } from 'typebox';
 import { DigestSchema } from './digest.ts';
 import { HyperparametersSchema } from './manifest.ts';
 import { OperationsSchema } from './operations.ts';
+import { SignatureSchema, SignerSchema } from './signer.ts';
 
 export const JOB_STATES = ['queued', 'running', 'awaiting-refresh', 'succeeded', 'failed', 'cancelled'] as const;
 export const JobStateSchema = Type.Enum([...JOB_STATES]);
@@ -91,10 +92,25 @@ export const RefreshAnswerSchema = Type.Object(
     id: Type.String({ pattern: '^[0-9a-f]{32}$', description: 'of the request' }),
     weights: DigestSchema,
     momentum: DigestSchema,
+    signature: SignatureSchema,
   },
-  { additionalProperties: false, description: 'The answer: V_t, encrypted anew at the top level, and W_t' },
+  {
+    additionalProperties: false,
+    description: 'The answer: V_t, encrypted anew at the top level, and W_t, signed by the owner of the job',
+  },
 );
 export type RefreshAnswer = Static<typeof RefreshAnswerSchema>;
+
+/** An answer that a chain has taken, and where in the job it stands. */
+export const TakenAnswerSchema = Type.Object(
+  {
+    ...RefreshAnswerSchema.properties,
+    chain: Type.Integer({ minimum: 0 }),
+    iteration: Type.Integer({ minimum: 1 }),
+  },
+  { description: 'The last answer that a chain has taken' },
+);
+export type TakenAnswer = Static<typeof TakenAnswerSchema>;
 
 export const JobErrorSchema = Type.Object({
   code: Type.String(),
@@ -121,7 +137,9 @@ export const JobViewSchema = Type.Object(
     startedAt: Type.Optional(timestamp()),
     finishedAt: Type.Optional(timestamp()),
     progress: ProgressSchema,
+    signer: SignerSchema,
     refreshes: Type.Array(RefreshRequestSchema, { description: 'what the owner is asked to refresh' }),
+    answers: Type.Array(TakenAnswerSchema, { description: 'by chain: the last answer taken, for the owner to check' }),
     result: Type.Optional(JobResultSchema),
     error: Type.Optional(JobErrorSchema),
   },

@@ -3,6 +3,7 @@
  */
 import { Type, type Static } from 'typebox';
 import { DigestSchema } from './digest.ts';
+import { SignerSchema } from './signer.ts';
 
 /** A whole number in a range. */
 export const whole = (minimum: number, maximum: number, description: string) =>
@@ -85,6 +86,7 @@ export const TrainingManifestSchema = Type.Object(
         description: 'shown in listings',
       }),
     ),
+    signer: SignerSchema,
     parameters: ParametersSchema,
     shape: Type.Object(
       {

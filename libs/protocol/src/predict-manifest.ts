@@ -8,12 +8,13 @@ import { EvaluationKeysSchema, grid, TrainingManifestSchema, whole } from './man
 
 export const PREDICT_FORMAT = 'blindfit-predict/1';
 
-const { name, parameters, shape, block } = TrainingManifestSchema.properties;
+const { name, signer, parameters, shape, block } = TrainingManifestSchema.properties;
 
 export const PredictManifestSchema = Type.Object(
   {
     format: Type.Literal(PREDICT_FORMAT),
     name,
+    signer,
     model: Type.Unsafe<string>({
       ...JobIdSchema,
       description:

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
+import { describe, it } from 'node:test';
+import { isSignedBy, signingKey } from '@blindfit/base';
+
+// RFC 8032, section 7.1, test 2.
+const SEED = Buffer.from('4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb', 'hex');
+const PUBLIC = '3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c';
+const SIGNATURE =
+  '92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da' +
+  '085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00';
+
+describe('signatures', () => {
+  const key = signingKey(SEED);
+
+  it('are those of RFC 8032', () => {
+    assert.equal(key.name, `ed25519:${PUBLIC}`);
+    assert.equal(key.sign('r'), SIGNATURE);
+    assert.ok(isSignedBy(key.name, 'r', SIGNATURE));
+  });
+
+  it('agree with those of OpenSSL', () => {
+    const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), SEED]);
+    const secret = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+    const text = 'schöne Zeilen\nund noch eine';
+    assert.equal(key.sign(text), sign(null, Buffer.from(text), secret).toString('hex'));
+    const jwk = createPublicKey(secret).export({ format: 'jwk' });
+    assert.equal(key.name, `ed25519:${Buffer.from(String(jwk.x), 'base64url').toString('hex')}`);
+  });
+
+  it('fit one text, one key and one signature', () => {
+    const other = signingKey(SEED.map((byte) => byte ^ 1));
+    assert.ok(!isSignedBy(key.name, 's', SIGNATURE));
+    assert.ok(!isSignedBy(other.name, 'r', SIGNATURE));
+    for (let position = 0; position < SIGNATURE.length; position += 9) {
+      const digit = SIGNATURE[position] === '0' ? '1' : '0';
+      assert.ok(!isSignedBy(key.name, 'r', SIGNATURE.slice(0, position) + digit + SIGNATURE.slice(position + 1)));
+    }
+  });
+
+  it('are refused where their form is another one', () => {
+    const bad = ['', SIGNATURE.toUpperCase(), SIGNATURE.slice(2), `${SIGNATURE}00`, `${SIGNATURE}\n`, 'g'.repeat(128)];
+    for (const signature of bad) assert.ok(!isSignedBy(key.name, 'r', signature), signature);
+    for (const name of ['', PUBLIC, `ed25519:${PUBLIC.toUpperCase()}`, `ed25519:${'ff'.repeat(32)}`])
+      assert.ok(!isSignedBy(name, 'r', SIGNATURE), name);
+  });
+
+  it('of keys of small order, which fit every text, are refused', () => {
+    // The neutral element as key and as R, with s = 0.
+    const neutral = `01${'00'.repeat(31)}`;
+    assert.ok(!isSignedBy(`ed25519:${neutral}`, 'anything', `${neutral}${'00'.repeat(32)}`));
+  });
+
+  it('do not change when the seed is wiped', () => {
+    const seed = new Uint8Array(SEED);
+    const copy = signingKey(seed);
+    seed.fill(0);
+    assert.equal(copy.sign('r'), SIGNATURE);
+  });
+});
