@@ -105,10 +105,15 @@ export class BlindfitClient {
     return jobs;
   }
 
-  /** Cancels a job that has not succeeded or failed. @returns the job afterwards */
-  async cancel(id: string): Promise<JobView> {
+  /**
+   * Cancels a job that has not succeeded or failed.
+   * @param signature of the job's owner; operators need none
+   * @returns the job afterwards
+   */
+  async cancel(id: string, signature?: string): Promise<JobView> {
+    const headers: Record<string, string> = signature === undefined ? {} : { 'blindfit-signature': signature };
     try {
-      return await this.#json({ method: 'DELETE', path: pathOf(id) }, asJob);
+      return await this.#json({ method: 'DELETE', path: pathOf(id), headers }, asJob);
     } catch (error) {
       if (!(error instanceof ApiProblemError) || error.status !== 409) throw error;
       // An attempt whose answer was lost may have done it.

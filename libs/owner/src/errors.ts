@@ -37,6 +37,20 @@ export class ModelError extends HeError {
 }
 
 /**
+ * `ANSWER_NOT_OWN`: a job has gone on from an answer to a refresh that the owner did not give, or that the server does
+ * not show. Nothing of the job is decrypted any more.
+ */
+export class ForeignAnswerError extends BlindfitError {
+  constructor(message: string) {
+    super('ANSWER_NOT_OWN', message, {
+      hint:
+        'the weights of this job are not those of its owner: somebody who can write to the servers interferes; do not ' +
+        'use the job, and tell whoever runs the servers',
+    });
+  }
+}
+
+/**
  * - `OWNER`: the job failed or was cancelled, its ticket is missing or damaged, or the server is not to be trusted.
  * - `OWNER_REQUEST`: what was asked for cannot work.
  */

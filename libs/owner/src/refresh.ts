@@ -77,7 +77,8 @@ function weightAt(weights: ChainWeights, label: number, feature: number): number
 
 /**
  * Answers the refreshes of one job. Remembers what it saw last of every chain, for the momentum and to check what comes
- * next against it.
+ * next against it. Weights that cannot be right are answered as others are, within the range that a job carries: an
+ * answer that depended on them would tell the servers about them. The first doubt is kept for the end of the job.
  */
 export class RefreshSession {
   readonly #keyset: Keyset;
@@ -89,11 +90,18 @@ export class RefreshSession {
     { readonly iteration: number; readonly weights: ChainWeights; readonly model: ChainWeights }
   >();
 
+  #doubt: ModelError | undefined;
+
   constructor(keyset: Keyset, plan: Plan, bound: StepBound) {
     this.#keyset = keyset;
     this.#plan = plan;
     this.#bound = bound;
     this.#etas = momentumSchedule(plan.hyperparameters.iterations);
+  }
+
+  /** Why the weights of a refresh cannot be those of the training; undefined while all could. */
+  get doubt(): ModelError | undefined {
+    return this.#doubt;
   }
 
   /** Whether V of the iteration before is known here, so that `previous` need not be downloaded. */
@@ -104,16 +112,18 @@ export class RefreshSession {
   /**
    * @param weights the blob of packed V_t
    * @param previous the blob of packed V_{t-1}, unless {@link knowsPrevious}
-   * @throws WireError, SealError when a blob is no such ciphertext of this keyset; ModelError when the weights are not
-   * plausible
+   * @throws WireError, SealError when a blob is no such ciphertext of this keyset
    */
   answer(request: Pick<RefreshRequest, 'chain' | 'iteration'>, weights: Uint8Array, previous?: Uint8Array): Refreshed {
     const { chain, iteration } = request;
-    const current = decryptChain(this.#keyset, this.#plan, chain, weights);
+    const shown = decryptChain(this.#keyset, this.#plan, chain, weights);
     const before = this.#before(request, previous);
-    this.#check(request, current, before);
+    this.#doubt ??= this.#doubtOf(request, shown, before);
+    const current = shown.map((row) => row && this.#within(row));
     const { newest, older } = momentumCoefficients(this.#etas, iteration);
-    const model = current.map((row, k) => row?.map((value, j) => newest * value + older * weightAt(before, k, j)));
+    const model = current.map(
+      (row, k) => row && this.#within(row.map((value, j) => newest * value + older * weightAt(before, k, j))),
+    );
     this.#last.set(chain, { iteration, weights: current, model });
     const expected = expectedRefresh(this.#plan, iteration);
     return {
@@ -137,33 +147,40 @@ export class RefreshSession {
     if (known?.iteration === iteration - 1) return known.weights;
     if (blob === undefined)
       throw new ModelError(`no weights of iteration ${iteration - 1}`, 'the request for a refresh must name them');
-    return decryptChain(this.#keyset, this.#plan, chain, blob);
+    return decryptChain(this.#keyset, this.#plan, chain, blob).map((row) => row && this.#within(row));
   }
 
-  /** Encryption gives no integrity: a server may return anything. What a step cannot have led to is refused. */
-  #check(
+  /** Values that the job can carry. */
+  #within(row: Float64Array): Float64Array {
+    const { maxWeight } = this.#plan;
+    return row.map((value) => (Number.isNaN(value) ? 0 : Math.max(-maxWeight, Math.min(maxWeight, value))));
+  }
+
+  /** Encryption gives no integrity: a server may return anything. A doubt is what a step cannot have led to. */
+  #doubtOf(
     { chain, iteration }: Pick<RefreshRequest, 'chain' | 'iteration'>,
     current: ChainWeights,
     before: ChainWeights,
-  ): void {
+  ): ModelError | undefined {
     const known = this.#last.get(chain);
     const exact = known?.iteration === iteration - 1;
     const from = exact ? known.model : before;
     // Without W_{t-1} its distance from V_{t-1} counts as well: momentum adds up at most one step per iteration.
     const steps = exact || iteration === 1 ? 1 : iteration;
-    current.forEach((row, label) => {
-      row?.forEach((value, feature) => {
+    for (const [label, row] of current.entries()) {
+      for (const [feature, value] of (row ?? []).entries()) {
         const start = weightAt(from, label, feature);
-        const allowed = steps * (this.#bound[feature] ?? Infinity) + 1e-3 * (1 + Math.abs(start));
-        if (Math.abs(value - start) <= allowed) return;
-        throw new ModelError(
+        const allowed = steps * at(this.#bound, feature, 'bounds of a step') + 1e-3 * (1 + Math.abs(start));
+        if (Math.abs(value - start) <= allowed && Math.abs(value) <= this.#plan.maxWeight) continue;
+        return new ModelError(
           `after iteration ${iteration} the weight of class ${label} and feature ${feature} is ${value}, ` +
             `and ${start} before it`,
           `one step moves it by ${allowed.toPrecision(3)} at most: the server returned something else than the ` +
-            'trained weights, or they have been damaged; the job is not continued',
+            'trained weights, or they have been damaged; the model is not used',
         );
-      });
-    });
+      }
+    }
+    return undefined;
   }
 
   #encrypt(chain: number, weights: ChainWeights, fields: WireFields): RefreshBlob {

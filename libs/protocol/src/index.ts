@@ -37,6 +37,8 @@ export {
   type RefreshRequest,
   RefreshAnswerSchema,
   type RefreshAnswer,
+  TakenAnswerSchema,
+  type TakenAnswer,
   JobErrorSchema,
   type JobError,
   JobViewSchema,
@@ -63,4 +65,14 @@ export {
   PHASES,
   type TaskPhase,
 } from './tasks.ts';
+export { SignatureSchema, SignerSchema } from './signer.ts';
+export {
+  cancelStatement,
+  isAnswerOf,
+  isCancelledBy,
+  refreshStatement,
+  type RefreshFacts,
+  type RefreshPlace,
+  type SignedJob,
+} from './statements.ts';
 export { TraceparentSchema } from './traceparent.ts';

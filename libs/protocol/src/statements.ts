@@ -42,6 +42,11 @@ export function isAnswerOf(signer: string, job: SignedJob, place: RefreshPlace, 
   return isSignedBy(signer, refreshStatement(job, place, answer), answer.signature);
 }
 
+/** Whether the job's signer has cancelled it. */
+export function isCancelledBy(signer: string, job: SignedJob, signature: string): boolean {
+  return isSignedBy(signer, cancelStatement(job), signature);
+}
+
 function statement(act: string, { id, manifest }: SignedJob, facts: readonly string[]): string {
   return [`blindfit/1 ${act}`, `job ${id}`, `manifest ${manifest}`, ...facts, ''].join('\n');
 }

@@ -1,5 +1,5 @@
 /** What is durably known of a chain: the pairs of classes that advance, and are refreshed, together. */
-import type { ChainHistory, RefreshAnswer, RefreshRequest } from '@blindfit/protocol';
+import type { ChainHistory, RefreshRequest, TakenAnswer } from '@blindfit/protocol';
 
 export const RUNNING = 'running';
 export const AWAITING = 'awaiting';
@@ -15,9 +15,13 @@ export interface ChainRecord extends ChainHistory {
   /** While awaiting. */
   readonly request?: RefreshRequest;
   /** To the refresh before this segment, also when that is over: a client that repeats itself gets the same reply. */
-  readonly answer?: RefreshAnswer | undefined;
+  readonly answer?: TakenAnswer | undefined;
   /** Packed W_T, when done. */
   readonly weights?: string;
+}
+
+export function answerOf(record: ChainRecord | undefined): TakenAnswer[] {
+  return record?.answer === undefined ? [] : [record.answer];
 }
 
 export function requestOf(record: ChainRecord | undefined): RefreshRequest[] {

@@ -225,7 +225,7 @@ export class JobStore {
         segment: record.segment + 1,
         history: [],
         fresh: { weights, momentum },
-        answer,
+        answer: { ...answer, chain, iteration: record.request.iteration },
       };
       if (await this.setChain(id, chain, record, next)) {
         onTaken?.(Math.max(0, (Date.now() - Date.parse(record.request.since)) / 1000));

@@ -1,7 +1,7 @@
 /** What the API shows of a job, from its record. */
 import { defined } from '@blindfit/base';
 import { isFinal, type JobError, type JobResult, type JobState, type JobView } from '@blindfit/protocol';
-import { requestOf } from './chain-record.ts';
+import { answerOf, requestOf } from './chain-record.ts';
 import { chainRecords, iterationsOf, jobIn, numberIn, type NewJob } from './job-record.ts';
 import type { TaskTotals } from './task-totals.ts';
 
@@ -12,6 +12,7 @@ export function viewOf(id: string, fields: Fields): JobView | undefined {
   const job = jobIn(fields);
   const state = fields['state'] as JobState | undefined;
   if (job === undefined || state === undefined) return undefined;
+  const chains = chainRecords(fields, job.chains);
   return defined<JobView>({
     id,
     kind: job.kind ?? 'train',
@@ -26,7 +27,9 @@ export function viewOf(id: string, fields: Fields): JobView | undefined {
     startedAt: timeIn(fields, 'startedAt'),
     finishedAt: timeIn(fields, 'finishedAt'),
     progress: progressOf(job, state, fields),
-    refreshes: isFinal(state) ? [] : chainRecords(fields, job.chains).flatMap((record) => requestOf(record)),
+    signer: job.signer,
+    refreshes: isFinal(state) ? [] : chains.flatMap((record) => requestOf(record)),
+    answers: chains.flatMap((record) => answerOf(record)),
     result: fields['result'] === undefined ? undefined : (JSON.parse(fields['result']) as JobResult),
     error: fields['error'] === undefined ? undefined : (JSON.parse(fields['error']) as JobError),
   });

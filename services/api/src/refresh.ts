@@ -3,10 +3,12 @@ import type { BlobStore } from '@blindfit/blobs';
 import {
   checker,
   ContractError,
+  isAnswerOf,
   isFinal,
   RefreshAnswerSchema,
   type JobView,
   type RefreshAnswer,
+  type RefreshRequest,
 } from '@blindfit/protocol';
 import { addSegment, RUNNING, traceRefresh, type ChainPayload, type JobStore } from '@blindfit/queue';
 import type { Tracing } from '@blindfit/service';
@@ -50,7 +52,8 @@ export async function answerRefresh(
   const request = job.refreshes.find(({ id }) => id === answer.id);
   // Without a request it may be the repetition of an answer that was taken, which was checked then.
   if (request !== undefined) {
-    const { plan } = await plans.training(job.manifest);
+    const { plan, manifest } = await plans.training(job.manifest);
+    assertSigned(manifest.signer, job, request, answer);
     const expected = expectedRefresh(plan, request.iteration);
     await checkPlaces(store, plan.parameters, [
       { digest: answer.weights, place: 'weights', fields: expected.weights },
@@ -79,6 +82,17 @@ export async function answerRefresh(
   return (await jobs.get(job.id)) ?? job;
 }
 
+function assertSigned(signer: string, job: JobView, request: RefreshRequest, answer: RefreshAnswer): void {
+  if (isAnswerOf(signer, job, request, answer)) return;
+  throw new ApiError(
+    403,
+    'NOT_SIGNED_BY_OWNER',
+    'Not signed by the owner of the job',
+    `the signature of this answer is not one of ${signer} for ${job.id}, its chain, iteration and request`,
+    'answer with the keys that the job was submitted with',
+  );
+}
+
 function parse(value: unknown): RefreshAnswer {
   try {
     return checkAnswer(value);
@@ -89,7 +103,7 @@ function parse(value: unknown): RefreshAnswer {
         'INVALID_REFRESH',
         'Not an answer to a refresh',
         error.message,
-        'send {"id", "weights", "momentum"}: the id of the request and the digests of two uploaded blobs',
+        'send {"id", "weights", "momentum", "signature"}: the id of the request, the digests of two uploaded blobs, and the owner’s signature',
       );
     throw error;
   }

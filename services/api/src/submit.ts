@@ -51,11 +51,12 @@ export async function submitJob(
     const facts = await factsOf(planned, { store, jobs });
     await checkBlobs(store, planned);
     await store.put(digest, bytes);
-    const { name, shape } = planned.manifest;
+    const { name, shape, signer } = planned.manifest;
     created = await jobs.create({
       id,
       name,
       manifest: digest,
+      signer,
       shape,
       parameters: planned.plan.parameters.name,
       ...facts,

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { UnrecoverableError, type Job, type Queue } from 'bullmq';
 import { at, defined, required } from '@blindfit/base';
-import { isFinal, type JobState, type RefreshRequest } from '@blindfit/protocol';
+import { isAnswerOf, isFinal, type JobState, type RefreshRequest } from '@blindfit/protocol';
 import {
   AWAITING,
   DONE,
@@ -55,6 +55,8 @@ export interface ChainDependencies {
   readonly metrics: Pick<SchedulerMetrics, 'iteration' | 'jobEnded'>;
   /** The plan of a training. @param digest of its manifest */
   planOf(digest: string): Promise<Plan>;
+  /** Whose signatures the answers to a training's refreshes carry. @param digest of its manifest */
+  signerOf(digest: string): Promise<string>;
 }
 
 /** The parts of the BullMQ entry of a segment that running it needs. */
@@ -71,6 +73,7 @@ export async function runChain(dependencies: ChainDependencies, entry: ChainEntr
   if (isBehind(data, record)) return finishJobIfDone(dependencies, data);
   const segment = plan.segments[data.segment];
   if (segment === undefined) throw new UnrecoverableError(`there is no segment ${data.segment}`);
+  if (data.segment > 0) assertOwnAnswer(await dependencies.signerOf(data.manifest), plan, data, record);
   const results = await earlierResults(jobs, plan, data);
   const { segment: number, fresh } = data;
   const next = { segment: number, fresh, answer: record?.answer };
@@ -131,6 +134,27 @@ export async function assertNotEnded(jobs: Pick<JobStore, 'state'>, job: string)
   const state = await jobs.state(job);
   if (state === undefined || isFinal(state)) throw new UnrecoverableError(`the job is ${state ?? 'unknown'}`);
   return state;
+}
+
+/**
+ * The API has checked the answer already. Whoever can write to Redis but has no key of the owner gets no further.
+ * @throws UnrecoverableError when the weights that the segment starts from are not those of an answer that the owner of
+ *   the job signed for this chain and iteration
+ */
+function assertOwnAnswer(signer: string, plan: Plan, data: ChainPayload, record: ChainRecord | undefined): void {
+  const { job, manifest, chain, segment, fresh } = data;
+  const iteration = at(plan.segments, segment, 'segments').first - 1;
+  const answer = record?.answer;
+  if (
+    answer !== undefined &&
+    answer.weights === fresh?.weights &&
+    answer.momentum === fresh.momentum &&
+    isAnswerOf(signer, { id: job, manifest }, { chain, iteration }, answer)
+  )
+    return;
+  throw new UnrecoverableError(
+    `NOT_SIGNED_BY_OWNER: the answer to the refresh of chain ${chain} after iteration ${iteration} is not signed by the owner`,
+  );
 }
 
 /** The number of samples that an iteration learns from. */

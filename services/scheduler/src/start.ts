@@ -81,6 +81,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     aggregator: new Aggregator(pool, jobs, metrics, compute, tracing),
     metrics,
     planOf: async (digest: string) => (await plans.training(digest)).plan,
+    signerOf: async (digest: string) => (await plans.training(digest)).manifest.signer,
   };
   const work = <Data extends JobPayload>(
     queue: keyof typeof QUEUES,

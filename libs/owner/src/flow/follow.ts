@@ -1,18 +1,19 @@
 /** Watches a job to its end and answers the refreshes that it asks for: each shows the owner the weights so far. */
 import { ApiProblemError, type BlindfitClient } from '@blindfit/client';
 import { isFinal, type JobView, type RefreshRequest } from '@blindfit/protocol';
-import { ModelError } from '../errors.ts';
+import type { OwnAnswers } from '../own-answers.ts';
 import type { RefreshSession } from '../refresh.ts';
 import { jobState, type FlowOptions } from './states.ts';
 import type { Evaluation } from './training-data.ts';
 
 export interface FollowOptions extends FlowOptions {
   readonly session: RefreshSession;
+  readonly answers: OwnAnswers;
   /** Judges weights on held-out data, in the clear, on this machine. */
   readonly judge?: Judge | undefined;
   /** Ends the training when so many evaluations in a row are no better than the best one before. */
   readonly patience?: number | undefined;
-  /** Whether an abort, and weights that cannot be right, cancel the job. */
+  /** Whether an abort cancels the job. */
   readonly cancel: boolean;
 }
 
@@ -48,14 +49,15 @@ export interface RefreshCosts {
 }
 
 /**
- * @throws ModelError for weights that cannot be right; the signal's reason; whatever the API throws
+ * @throws ForeignAnswerError when the job goes on from an answer that is not the owner's; ModelError, when the job has
+ *   ended, for weights that could not be right; the signal's reason; whatever the API throws
  */
 export async function followTraining(
   client: BlindfitClient,
   submitted: JobView,
   options: FollowOptions,
 ): Promise<Followed> {
-  const { signal, onProgress, onLog } = options;
+  const { session, answers, signal, onProgress, onLog } = options;
   const follower = new Follower(client, submitted.id, options);
   let last = submitted;
   try {
@@ -68,15 +70,17 @@ export async function followTraining(
           `stopping after iteration ${follower.stoppedAfter}: ${options.patience} evaluations were no better ` +
             `than that of iteration ${follower.best?.iteration}`,
         );
-        last = await client.cancel(submitted.id);
+        last = await client.cancel(submitted.id, answers.cancellation());
       }
     }
+    answers.checkEnd(last);
+    if (session.doubt !== undefined) throw session.doubt;
     const { history, best, stoppedAfter, costs } = follower;
     return { job: last, history, best, stoppedAfter, refresh: { ...costs } };
   } catch (error) {
     // An abandoned run has no reader of its result: cancelling it frees the workers.
-    if (options.cancel && (signal?.aborted === true || error instanceof ModelError) && !isFinal(last.state))
-      await client.cancel(submitted.id).catch(() => undefined);
+    if (options.cancel && signal?.aborted === true && !isFinal(last.state))
+      await client.cancel(submitted.id, answers.cancellation()).catch(() => undefined);
     throw error;
   }
 }
@@ -108,12 +112,13 @@ class Follower {
       const request = view.refreshes.find(({ id }) => !this.#answered.has(id));
       if (request === undefined || this.stoppedAfter !== undefined) return view;
       this.#options.signal?.throwIfAborted();
-      view = await this.#answer(request);
+      view = await this.#answer(view, request);
     }
   }
 
-  async #answer(request: RefreshRequest): Promise<JobView> {
-    const { session } = this.#options;
+  async #answer(view: JobView, request: RefreshRequest): Promise<JobView> {
+    const { session, answers } = this.#options;
+    answers.checkBefore(view, request);
     const client = this.#client;
     const started = performance.now();
     const weights = await client.blob(request.weights);
@@ -126,18 +131,15 @@ class Follower {
     const computed = performance.now();
     this.#take(request.iteration, answer.model);
     await Promise.all([answer.weights, answer.momentum].map(({ digest, bytes }) => client.putBlob(digest, bytes)));
-    const view = await this.#post(request, {
-      id: request.id,
-      weights: answer.weights.digest,
-      momentum: answer.momentum.digest,
-    });
+    const facts = { id: request.id, weights: answer.weights.digest, momentum: answer.momentum.digest };
+    const answered = await this.#post(request, answers.signed(request, facts));
     this.#answered.add(request.id);
     this.costs.count++;
     this.costs.computeSeconds += (computed - computing) / 1000;
     this.costs.seconds += (performance.now() - started) / 1000;
     this.costs.down += weights.length + (previous === undefined ? 0 : previous.length);
     this.costs.up += answer.weights.bytes.length + answer.momentum.bytes.length;
-    return view;
+    return answered;
   }
 
   async #post(request: RefreshRequest, answer: Parameters<BlindfitClient['refresh']>[1]): Promise<JobView> {
@@ -145,7 +147,7 @@ class Follower {
       return await this.#client.refresh(this.#job, answer);
     } catch (error) {
       if (!(error instanceof ApiProblemError) || error.status !== 409) throw error;
-      // Another client of the same owner was faster, or the job has ended.
+      // Another client with the same keys was faster, or the job has ended. Its answer is checked before the next one.
       const view = await this.#client.job(this.#job);
       if (!isFinal(view.state) && view.refreshes.some(({ id }) => id === request.id)) throw error;
       return view;
@@ -176,7 +178,9 @@ class Follower {
       return;
     }
     this.#withoutGain++;
-    if (patience !== undefined && this.#withoutGain >= patience) this.stoppedAfter = iteration;
+    // In doubt the training runs to its end: what the owner does must not depend on weights that others have chosen.
+    if (patience !== undefined && this.#options.session.doubt === undefined && this.#withoutGain >= patience)
+      this.stoppedAfter = iteration;
   }
 }
 

@@ -1,9 +1,10 @@
 /**
  * The owner's side of an encrypted prediction: samples and scores travel encrypted, and the model is never decrypted.
  */
+import type { SigningKey } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
 import { applyPreprocessing, DatasetError, inputFeatures, withBias, type Dataset } from '@blindfit/data';
-import { isFinal, type JobView } from '@blindfit/protocol';
+import { cancelStatement, isFinal, type JobView } from '@blindfit/protocol';
 import { predictionPlan, type Plan } from '@blindfit/training';
 import { decryptScores } from '../decrypt-scores.ts';
 import { encryptSamples } from '../encrypt-samples.ts';
@@ -96,7 +97,7 @@ export async function predict(client: BlindfitClient, request: PredictRequest): 
   });
   await uploadKeys(client, keyset, request);
   const submitted = await client.submit(predictManifestFor(plan, blobs, keyset, ticket.job, request.name));
-  const { scores } = resultOf(await endOf(client, submitted, request));
+  const { scores } = resultOf(await endOf(client, submitted, keyset.secret.signer, request));
   if (scores === undefined)
     throw new ModelError(
       `${submitted.id} has succeeded without scores`,
@@ -115,6 +116,7 @@ export async function predict(client: BlindfitClient, request: PredictRequest): 
 async function endOf(
   client: BlindfitClient,
   submitted: JobView,
+  signer: SigningKey,
   { signal, onProgress }: FlowOptions,
 ): Promise<JobView> {
   let last = submitted;
@@ -125,7 +127,8 @@ async function endOf(
     }
     return last;
   } catch (error) {
-    if (signal?.aborted === true && !isFinal(last.state)) await client.cancel(submitted.id).catch(() => undefined);
+    if (signal?.aborted === true && !isFinal(last.state))
+      await client.cancel(submitted.id, signer.sign(cancelStatement(submitted))).catch(() => undefined);
     throw error;
   }
 }

@@ -10,6 +10,7 @@ import { encryptJob, type DataBlobs, type TrainingSet } from '../encrypt-job.ts'
 import type { KeyStore } from '../key-store.ts';
 import { openKeyset, type Keyset } from '../keyset.ts';
 import { manifestFor } from '../manifest.ts';
+import { OwnAnswers } from '../own-answers.ts';
 import { RefreshSession, stepBound } from '../refresh.ts';
 import { followTraining, type Judge, type RefreshCosts } from './follow.ts';
 import { modelOf, summaryOf, type ParametersSummary } from './model.ts';
@@ -119,6 +120,7 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
     validation === undefined ? undefined : (weights) => evaluate(weights, validation, classes.length);
   const followed = await followTraining(client, submitted, {
     session: new RefreshSession(keyset, plan, bound),
+    answers: new OwnAnswers(keyset.secret.signer, submitted, plan),
     judge,
     patience,
     cancel: true,
