@@ -75,4 +75,17 @@ export {
   type RefreshPlace,
   type SignedJob,
 } from './statements.ts';
+export {
+  DEFAULT_TENANT,
+  MadeTokenSchema,
+  NewTokenSchema,
+  SCOPES,
+  ScopeSchema,
+  TenantSchema,
+  TokenViewSchema,
+  type MadeToken,
+  type NewToken,
+  type Scope,
+  type TokenView,
+} from './tokens.ts';
 export { TraceparentSchema } from './traceparent.ts';

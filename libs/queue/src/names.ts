@@ -50,6 +50,11 @@ export class Keys {
     return `${this.#prefix}:progress`;
   }
 
+  /** Hash of tokens by their ids, without secrets. */
+  get tokens(): string {
+    return `${this.#prefix}:tokens`;
+  }
+
   /** Channel on which every change of a job is announced by its id. */
   get changes(): string {
     return `${this.#prefix}:changes`;
