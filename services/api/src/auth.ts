@@ -1,70 +1,114 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Scope } from '@blindfit/protocol';
+import type { Authenticator, Principal } from './principals.ts';
 import { ApiError, handleError } from './problems.ts';
+import { scopesFor } from './scopes.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks; undefined on open routes. */
+    principal: Principal | undefined;
+  }
+}
 
 export interface BearerAuthOptions {
-  /** The token every client must send. */
-  token: string;
-  /** Routes that answer without it. @default /healthz and /readyz, which probes ask without credentials */
-  open?: readonly string[];
+  readonly authenticate: Authenticator;
+  /** Routes that answer without a token. @default /healthz and /readyz, which probes ask without credentials */
+  readonly open?: readonly string[] | undefined;
   /**
-   * Path below which HTTP Basic with the token as password is accepted, too: browsers can ask for that by themselves,
-   * and they send it to nothing else.
+   * Path below which any token opens everything, also as the password of HTTP Basic: browsers can ask for that by
+   * themselves, and they send it to nothing else.
    */
-  basicBelow?: string;
-  /** Path below which another token is asked for, and only that: the operators', as bearer or with HTTP Basic. */
-  operators?: { readonly below: string; readonly token: string } | undefined;
+  readonly basicBelow?: string | undefined;
+  /**
+   * Path below which an own token is asked for, or one with the scope `operate` that was made for it; as bearer or with
+   * HTTP Basic.
+   */
+  readonly operators?: { readonly below: string; readonly token: string } | undefined;
 }
 
 /**
- * Asks for `Authorization: Bearer <token>` on every route but the open ones, and answers 401 before anything of the
- * request body is read. Unknown routes ask as well, so that a stranger cannot tell them apart. Call it on the root
- * instance, before routes are added.
+ * Asks for `Authorization: Bearer <token>` on every route but the open ones, and for a scope of the route's rule.
+ * Answers 401 or 403 before anything of the request body is read. Unknown routes ask as well, so that a stranger cannot
+ * tell them apart. Call it on the root instance, before routes are added.
  */
 export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions): void {
-  const { basicBelow, operators } = options;
-  const clients = { expected: sha256(options.token), variable: 'BLINDFIT_TOKEN' };
-  const staff =
-    operators === undefined
-      ? undefined
-      : { below: operators.below, expected: sha256(operators.token), variable: 'BLINDFIT_OPERATOR_TOKEN' };
+  const { authenticate, basicBelow, operators } = options;
   const open = new Set(options.open ?? ['/healthz', '/readyz']);
-  app.addHook('onRequest', (request, reply, done) => {
+  const staff = operators && { below: operators.below, expected: sha256(operators.token) };
+  app.decorateRequest('principal', undefined);
+  app.addHook('onRoute', ({ method, url }) => {
+    if (open.has(url) || isBelow(url, basicBelow) || isBelow(url, staff?.below)) return;
+    for (const each of [method].flat()) scopesFor(each, url);
+  });
+  app.addHook('onRequest', async (request, reply) => {
     const route = request.routeOptions.url;
-    if (route !== undefined && open.has(route)) {
-      done();
-      return;
-    }
+    if (route !== undefined && open.has(route)) return;
     const forStaff = staff !== undefined && isBelow(route, staff.below);
-    const { expected, variable } = forStaff ? staff : clients;
     const basic = forStaff || isBelow(route, basicBelow);
     const given = tokenOf(request.headers.authorization ?? '', basic);
-    // Hashes have one length, so that neither length nor content of the token shows in the time this takes.
-    if (given !== undefined && timingSafeEqual(sha256(given), expected)) {
-      done();
-      return;
-    }
-    void reply.header(
-      'www-authenticate',
-      basic ? ['Bearer realm="blindfit"', 'Basic realm="blindfit", charset="UTF-8"'] : 'Bearer realm="blindfit"',
-    );
-    const detail =
-      given === undefined
-        ? 'the request carries no bearer token'
-        : `the ${basic ? '' : 'bearer '}token is not the one this API was started with`;
-    // Not through done(): plugins may have error handlers of their own.
-    void handleError(
-      new ApiError(
-        401,
-        'UNAUTHORIZED',
-        'Not authorized',
-        detail,
-        `send "Authorization: Bearer TOKEN" with the value of ${variable}`,
-      ),
+    if (forStaff && given !== undefined && timingSafeEqual(sha256(given), staff.expected)) return;
+    const principal = given === undefined ? undefined : await authenticate(given);
+    if (principal === undefined || (forStaff && principal.name === 'root'))
+      return refuse(request, reply, unauthorized(given, basic, forStaff), basic);
+    request.principal = principal;
+    const needed: readonly Scope[] = forStaff
+      ? ['operate']
+      : route === undefined || basic
+        ? []
+        : scopesFor(request.method, route);
+    if (needed.length === 0 || needed.some((scope) => principal.scopes.has(scope))) return;
+    return refuse(
       request,
       reply,
+      new ApiError(
+        403,
+        'SCOPE_MISSING',
+        'The token does not allow this',
+        `${request.method} ${request.routeOptions.url} needs the scope ${needed.join(' or ')}, and the token has ` +
+          [...principal.scopes].join(', '),
+        'ask an operator for a token with that scope: blindfit token create',
+      ),
     );
   });
+}
+
+/** Who asks on a route that is not open. */
+export function principalOf(request: FastifyRequest): Principal {
+  if (request.principal === undefined) throw new Error(`${request.method} ${request.url} has no principal`);
+  return request.principal;
+}
+
+function unauthorized(given: string | undefined, basic: boolean, forStaff: boolean): ApiError {
+  const variable = forStaff ? 'BLINDFIT_OPERATOR_TOKEN' : 'BLINDFIT_TOKEN';
+  return new ApiError(
+    401,
+    'UNAUTHORIZED',
+    'Not authorized',
+    given === undefined
+      ? 'the request carries no bearer token'
+      : `the ${basic ? '' : 'bearer '}token is not one of this API, or it was revoked or has expired`,
+    `send "Authorization: Bearer TOKEN" with the value of ${variable}`,
+  );
+}
+
+/** Not by throwing: plugins may have error handlers of their own. */
+async function refuse(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: ApiError,
+  basic?: boolean,
+): Promise<FastifyReply> {
+  if (error.status === 401)
+    void reply.header(
+      'www-authenticate',
+      basic === true
+        ? ['Bearer realm="blindfit"', 'Basic realm="blindfit", charset="UTF-8"']
+        : 'Bearer realm="blindfit"',
+    );
+  await handleError(error, request, reply);
+  return reply;
 }
 
 function isBelow(route: string | undefined, path: string | undefined): boolean {
