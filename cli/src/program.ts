@@ -37,6 +37,7 @@ const GROUPS: readonly {
       api: () => import('./commands/api.ts'),
       scheduler: () => import('./commands/scheduler.ts'),
       worker: () => import('./commands/worker.ts'),
+      token: () => import('./commands/token.ts'),
     },
   },
 ];

@@ -4,8 +4,13 @@ import { readBytes, TransientError, type Call } from '@blindfit/http';
 import {
   checker,
   JobViewSchema,
+  MadeTokenSchema,
+  TokenViewSchema,
   type JobState,
   type JobView,
+  type MadeToken,
+  type NewToken,
+  type TokenView,
   type Manifest,
   type RefreshAnswer,
 } from '@blindfit/protocol';
@@ -24,6 +29,8 @@ export type Cluster = Static<typeof ClusterSchema>;
 
 const asJob = checker('not a job', JobViewSchema);
 const asJobs = checker('not a list of jobs', Type.Object({ jobs: Type.Array(JobViewSchema) }));
+const asMadeToken = checker('not a token', MadeTokenSchema);
+const asTokens = checker('not a list of tokens', Type.Object({ tokens: Type.Array(TokenViewSchema) }));
 const asCluster = checker('not a description of a cluster', ClusterSchema);
 
 export type BlindfitClientOptions = ConnectionOptions;
@@ -135,6 +142,28 @@ export class BlindfitClient {
       },
       asJob,
     );
+  }
+
+  /**
+   * Makes a token, which is shown only now. It is not repeated when the answer is lost: a token that nobody has stays in
+   * the list.
+   */
+  async createToken(wanted: NewToken): Promise<MadeToken> {
+    const body = new TextEncoder().encode(JSON.stringify(wanted));
+    const headers = { 'content-type': 'application/json' };
+    return await this.#json({ method: 'POST', path: '/v1/tokens', headers, body }, asMadeToken);
+  }
+
+  /** Newest first. */
+  async tokens(): Promise<TokenView[]> {
+    const { tokens } = await this.#json({ method: 'GET', path: '/v1/tokens' }, asTokens);
+    return tokens;
+  }
+
+  /** @throws ApiProblemError TOKEN_NOT_FOUND */
+  async revokeToken(id: string): Promise<void> {
+    const path = `/v1/tokens/${encodeURIComponent(id)}`;
+    await this.#connection.call({ method: 'DELETE', path, accept: [204] }, (answer) => answer.body.dump());
   }
 
   async cluster(): Promise<Cluster> {

@@ -4,16 +4,18 @@ import type { Registry } from 'prom-client';
 import { parseDigest } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { parseManifest } from '@blindfit/protocol';
-import type { ChainPayload, Connection, JobChanges, JobPayload, JobStore } from '@blindfit/queue';
+import type { ChainPayload, Connection, JobChanges, JobPayload, JobStore, TokenStore } from '@blindfit/queue';
 import { healthRoutes, VERSION, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
 import { PlanCache } from '@blindfit/training';
 import { addBearerAuth } from './auth.ts';
 import { addDocs, DOCS_PATH } from './docs.ts';
 import { addApiMetrics } from './metrics.ts';
+import { anyOf, rootToken, storedTokens } from './principals.ts';
 import { useProblems } from './problems.ts';
 import { blobRoutes } from './routes/blobs.ts';
 import { jobMetricsRoutes } from './routes/job-metrics.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { tokenRoutes } from './routes/tokens.ts';
 import { traceRequests } from './trace-requests.ts';
 
 /** Where operators see the queues. */
@@ -27,6 +29,7 @@ export interface ApiDependencies {
   redis: Connection;
   jobs: JobStore;
   changes: JobChanges;
+  tokens: TokenStore;
   queues: { jobs: Queue<JobPayload>; chains: Queue<ChainPayload>; tasks: Queue };
   store: BlobStore;
   /** For `/readyz`, by name. */
@@ -75,9 +78,9 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   });
   // Before the token is asked for, so that refusals count as well.
   const metrics = addApiMetrics(app, registry, { redis, jobs, queues });
-  const { operatorToken } = deps;
+  const { operatorToken, tokens } = deps;
   addBearerAuth(app, {
-    token: deps.token,
+    authenticate: anyOf(rootToken(deps.token), storedTokens(tokens)),
     basicBelow: DOCS_PATH,
     operators: operatorToken === undefined ? undefined : { below: BOARD_PATH, token: operatorToken },
   });
@@ -86,6 +89,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   await addDocs(app, VERSION);
   await app.register(healthRoutes, { checks: deps.checks, registry });
   await app.register(jobMetricsRoutes, { redis, jobs });
+  await app.register(tokenRoutes, { tokens });
   await app.register(blobRoutes, { store, maxBytes: deps.maxBlobBytes, traffic: metrics.traffic });
   await app.register(jobRoutes, {
     store,

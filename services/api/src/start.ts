@@ -7,7 +7,15 @@ import {
   openBlobStore,
   type CollectableBlobStore,
 } from '@blindfit/blobs';
-import { JobChanges, JobStore, openQueue, traceJobs, type ChainPayload, type JobPayload } from '@blindfit/queue';
+import {
+  JobChanges,
+  JobStore,
+  openQueue,
+  TokenStore,
+  traceJobs,
+  type ChainPayload,
+  type JobPayload,
+} from '@blindfit/queue';
 import {
   addRedisMemory,
   checkRedis,
@@ -103,6 +111,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       redis,
       jobs,
       changes,
+      tokens: new TokenStore(redis, jobs.keys),
       queues,
       store,
       checks: { redis: () => checkRedis(redis), store: () => store.check() },

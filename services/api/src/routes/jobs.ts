@@ -12,6 +12,8 @@ import {
 } from '@blindfit/protocol';
 import type { Connection, JobChanges } from '@blindfit/queue';
 import { waitForRedis } from '@blindfit/service';
+import { principalOf } from '../auth.ts';
+import { assertMayCancel } from '../cancellation.ts';
 import { jobEvents } from '../job-events.ts';
 import type { JobCounters } from '../metrics.ts';
 import { ApiError, handleError, ProblemSchema } from '../problems.ts';
@@ -159,9 +161,15 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         summary: 'Cancel a job',
         description: 'Its record stays. Tasks that are being computed are given up.',
         params: Params,
+        headers: Type.Object({
+          'blindfit-signature': Type.Optional(
+            Type.String({ description: 'by the owner of the job; operators need none' }),
+          ),
+        }),
         response: {
           200: JobViewSchema,
           401: ProblemSchema,
+          403: ProblemSchema,
           404: ProblemSchema,
           409: ProblemSchema,
           503: ProblemSchema,
@@ -170,6 +178,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
     },
     async (request) => {
       const { id } = request.params;
+      assertMayCancel(principalOf(request), await known(id), request.headers['blindfit-signature']);
       const cancelled = await jobs.cancel(id);
       const job = await known(id);
       if (!cancelled)

@@ -33,7 +33,10 @@ export const tokenRoutes: FastifyPluginAsyncTypebox<TokenRoutesOptions> = (app, 
           `expiresAt is ${expiresAt}, which is no time to come`,
           'give a time in the future, e.g. 2030-01-01T00:00:00Z, or none for a token that does not expire',
         );
-      return reply.code(201).header('cache-control', 'no-store').send(await tokens.create(request.body));
+      return reply
+        .code(201)
+        .header('cache-control', 'no-store')
+        .send(await tokens.create(request.body));
     },
   );
 
