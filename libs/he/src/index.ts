@@ -41,5 +41,5 @@ export {
 export { constantContent, residue } from './constants.ts';
 export { assertSame, assertRoom } from './exact-scales.ts';
 export { discard } from './discard.ts';
-export { compressedPayload } from './formats/payload.ts';
+export { assertFreshlyEncrypted, compressedPayload } from './formats/payload.ts';
 export { addSlots, monomialSlots, multiplySlots, unitRoots, type PairedSlots } from './slots.ts';

@@ -1,5 +1,7 @@
 import type { Queue } from 'bullmq';
+import { parseDigest } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
+import { assertFreshlyEncrypted, maxPayloadBytes, unwrap, WireError, type Parameters } from '@blindfit/he';
 import {
   checker,
   ContractError,
@@ -59,6 +61,7 @@ export async function answerRefresh(
       { digest: answer.weights, place: 'weights', fields: expected.weights },
       { digest: answer.momentum, place: 'momentum', fields: expected.momentum },
     ]);
+    await assertFresh(store, plan.parameters, answer, expected);
   }
   const taken = await jobs.answerRefresh(job.id, answer, (waited) => counters?.refreshed(waited));
   if (taken === undefined) {
@@ -82,6 +85,29 @@ export async function answerRefresh(
   return (await jobs.get(job.id)) ?? job;
 }
 
+/** Results of other operations and transparent ciphertexts are no answers, whoever signed them. @throws ApiError 422 */
+async function assertFresh(
+  store: BlobStore,
+  parameters: Parameters,
+  answer: RefreshAnswer,
+  expected: ReturnType<typeof expectedRefresh>,
+): Promise<void> {
+  for (const place of ['weights', 'momentum'] as const) {
+    const expectation = { parameters, fields: expected[place] };
+    try {
+      const payload = unwrap(await store.get(parseDigest(answer[place])), expectation);
+      assertFreshlyEncrypted(payload, maxPayloadBytes(expectation));
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      const reason = error.message;
+      throw new ApiError(422, 'BLOBS_INVALID', 'Blobs do not fit their places', `${place}: ${reason}`, error.hint, [
+        { place, digest: answer[place], reason },
+      ]);
+    }
+  }
+}
+
+/** @throws ApiError 403 */
 function assertSigned(signer: string, job: JobView, request: RefreshRequest, answer: RefreshAnswer): void {
   if (isAnswerOf(signer, job, request, answer)) return;
   throw new ApiError(

@@ -49,6 +49,23 @@ export function checkedPayload(object: SealObject, bytes: Uint8Array, maxBytes: 
   return plain.constructor === Uint8Array ? plain : new Uint8Array(plain.buffer, plain.byteOffset, plain.byteLength);
 }
 
+/**
+ * Refuses a ciphertext whose second half is not a seed. What its owner has just encrypted is seeded, and the half that
+ * grows from a seed hides the plaintext; a transparent ciphertext (second half zero) hides nothing, and anybody can make
+ * one.
+ * @param bytes as for {@link checkedPayload}
+ * @throws WireError
+ */
+export function assertFreshlyEncrypted(bytes: Uint8Array, maxBytes: number): void {
+  const what = 'the SEAL ciphertext';
+  const plain = checkedPayload('ciphertext', bytes, maxBytes);
+  if (!new Frames(what, plain).isSeeded(HEADER, plain.length))
+    throw new WireError(
+      `${what} is not as its owner encrypts: its second half is not a seed`,
+      'send what was encrypted with the secret key; results of other operations and transparent ciphertexts are refused',
+    );
+}
+
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
@@ -127,6 +144,20 @@ class Frames {
   ciphertext(from: number, to: number): void {
     const coefficients = this.#next(from + CIPHERTEXT_FIELDS, to);
     if (coefficients !== to && this.#next(coefficients, to) !== to) throw this.#damaged(coefficients);
+  }
+
+  /** Whether a ciphertext that {@link ciphertext} has found sound has one polynomial of two, and a seed for the other. */
+  isSeeded(from: number, to: number): boolean {
+    const coefficients = from + CIPHERTEXT_FIELDS;
+    const number = (at: number): bigint => this.#view.getBigUint64(at, true);
+    const [polynomials, ring, primes] = [0, 8, 16].map((offset) => number(from + PARMS_ID + 1 + offset));
+    return (
+      polynomials === 2n &&
+      ring !== undefined &&
+      primes !== undefined &&
+      number(coefficients + HEADER) === ring * primes &&
+      this.#next(coefficients, to) !== to
+    );
   }
 
   /** keys u64, then for each: parts u64, and as many ciphertexts. */
