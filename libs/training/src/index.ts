@@ -94,7 +94,7 @@ export {
   type PredictionPlan,
 } from './plan/plan.ts';
 export { checkBlock, checkDataShape, checkShape, derivePlan, levelsNeeded, WEIGHT_SCALE_BITS } from './plan/derive.ts';
-export { choosePlan, type PlanRequest } from './plan/search.ts';
+export { choosePlan, precisionOf, type PlanRequest } from './plan/search.ts';
 export { expectedError } from './plan/noise.ts';
 export { expectedSeconds, transformSeconds } from './plan/cost.ts';
 export { answerBefore, type Shade, type StepCount, StepCounter } from './plan/count.ts';

@@ -13,6 +13,7 @@ import type { FlowOptions } from './states.ts';
 import { submittedPlan } from './submitted-plan.ts';
 import type { Ticket } from './ticket.ts';
 import { evaluate, type Scorable } from './training-data.ts';
+import { checkAgainstTwin } from './twin.ts';
 
 export interface AttachRequest extends FlowOptions {
   readonly ticket: Ticket;
@@ -41,8 +42,9 @@ export interface AttachReport {
 
 /**
  * An abort ends this call and not the job.
- * @throws OwnerError when the job fails, is cancelled, or is not the one of the ticket; KeysetError, ModelError; what
- * the API throws
+ * @throws OwnerError when the job fails, is cancelled, or is not the one of the ticket; KeysetError;
+ *   ForeignAnswerError; ModelError, also when the model is further from the clear twin than the plan allows; what the
+ *   API throws
  */
 export async function attach(client: BlindfitClient, request: AttachRequest): Promise<AttachReport> {
   const { ticket, validation, patience, signal, onProgress, onLog } = request;
@@ -67,6 +69,12 @@ export async function attach(client: BlindfitClient, request: AttachRequest): Pr
     followed,
     patience === undefined ? undefined : judge,
   );
+  // Of earlier iterations, which patience may choose, the ticket does not know the twin.
+  if (iteration === plan.hyperparameters.iterations) checkAgainstTwin(weights, ticket.twin, ticket.precision);
+  else
+    onLog?.(
+      `the weights of iteration ${iteration} were not compared with the clear twin, which the ticket has of the last one`,
+    );
   const { classes, preprocessing, backbone } = ticket;
   return {
     job: followed.job,

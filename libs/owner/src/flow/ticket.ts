@@ -10,12 +10,16 @@ import { OwnerError } from '../errors.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { StepBound } from '../refresh.ts';
 
-const FORMAT = 'blindfit-ticket/1';
+const FORMAT = 'blindfit-ticket/2';
 
 export interface Ticket {
   readonly job: string;
   /** Digest of the manifest that was submitted: the server must not swap it for another one. */
   readonly manifest: string;
+  /** The largest difference to the twin's weights that the plan allows. */
+  readonly precision: number;
+  /** Weights of the clear twin after the last iteration: classes x (features + 1). */
+  readonly twin: readonly (readonly number[])[];
   /** How far a step can move each weight: what refreshed weights are checked against. */
   readonly stepBound: StepBound;
   readonly classes: readonly string[];
@@ -30,6 +34,8 @@ const check = checker(
     format: Type.Literal(FORMAT),
     job: JobIdSchema,
     manifest: DigestSchema,
+    precision: Type.Number({ exclusiveMinimum: 0 }),
+    twin: Type.Array(Type.Array(Type.Number(), { minItems: 1 }), { minItems: 2 }),
     stepBound: Type.Array(Type.Number({ minimum: 0 }), { minItems: 1 }),
     classes: Type.Array(Type.String(), { minItems: 2 }),
     preprocessing: Type.Unknown(),

@@ -5,7 +5,14 @@ import { at } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
 import type { Model } from '@blindfit/data';
 import type { JobResult, JobView } from '@blindfit/protocol';
-import { choosePlan, trainClear, type Hyperparameters, type Plan, type PlanRequest } from '@blindfit/training';
+import {
+  choosePlan,
+  precisionOf,
+  trainClear,
+  type Hyperparameters,
+  type Plan,
+  type PlanRequest,
+} from '@blindfit/training';
 import { encryptJob, type DataBlobs, type TrainingSet } from '../encrypt-job.ts';
 import type { KeyStore } from '../key-store.ts';
 import { openKeyset, type Keyset } from '../keyset.ts';
@@ -19,6 +26,7 @@ import { guardRanges } from './range-guard.ts';
 import type { FlowOptions } from './states.ts';
 import { writeTicket } from './ticket.ts';
 import { accuraciesOf, evaluate, shuffled, type Accuracies, type TrainingData } from './training-data.ts';
+import { checkAgainstTwin } from './twin.ts';
 import { uploadKeys } from './upload-keys.ts';
 
 export interface TrainRequest extends FlowOptions {
@@ -81,7 +89,8 @@ export interface TrainingReport {
 
 /**
  * Plans, encrypts, submits, answers refreshes, and decrypts the model.
- * @throws OwnerError when the job fails or is cancelled, and whatever planning, keys, encryption and the API throw; an
+ * @throws OwnerError when the job fails or is cancelled; ForeignAnswerError; ModelError when the model is further from
+ *   the clear twin than the plan allows; and whatever planning, keys, encryption and the API throw; an
  *   abort cancels the job and throws the signal's reason
  */
 export async function train(client: BlindfitClient, request: TrainRequest): Promise<TrainingReport> {
@@ -105,11 +114,14 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
   });
   const uploaded = await encryptAndUpload(client, keyset, plan, set, request);
   const bound = stepBound(set, hyperparameters);
+  const precision = precisionOf(request);
   const submitted = await client.submit(manifestFor(plan, uploaded.blobs, keyset, request.name));
   const { classes, preprocessing, validation } = data;
   await writeTicket(request.keys, {
     job: submitted.id,
     manifest: submitted.manifest,
+    precision,
+    twin: at(clear.history, hyperparameters.iterations - 1, 'weights of the clear twin').map((row) => Array.from(row)),
     stepBound: bound,
     classes,
     preprocessing,
@@ -141,7 +153,7 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
     iterations: result?.seconds.iterations ?? [],
   };
   const twin = at(clear.history, iteration - 1, 'weights of the clear twin');
-  const maxWeightError = largestDifference(weights, twin);
+  const maxWeightError = checkAgainstTwin(weights, twin, precision);
   return {
     job: submitted.id,
     model: modelOf(plan, {
@@ -224,15 +236,4 @@ async function encryptAndUpload(
   const keyBytes = await uploadKeys(client, keyset, { signal, onProgress });
   uploading += performance.now() - keysStarted;
   return { blobs, encrypt: encrypting / 1000, upload: uploading / 1000, bytes: { data: bytes, keys: keyBytes } };
-}
-
-function largestDifference(a: readonly Float64Array[], b: readonly Float64Array[]): number {
-  let largest = 0;
-  a.forEach((row, label) => {
-    const other = at(b, label, 'weights of the clear twin');
-    row.forEach((value, feature) => {
-      largest = Math.max(largest, Math.abs(value - at(other, feature, 'weights of the clear twin')));
-    });
-  });
-  return largest;
 }

@@ -139,18 +139,22 @@ function bestShape(parameters: Parameters, request: PlanRequest, schedule: Sched
   return best;
 }
 
+/** The largest absolute error of a weight that a plan may have. */
+export function precisionOf({
+  hyperparameters,
+  precision,
+}: Pick<PlanRequest, 'hyperparameters' | 'precision'>): number {
+  return precision ?? 1e-5 * Math.max(1, hyperparameters.iterations / 2);
+}
+
 function tryShape(
   parameters: Parameters,
   block: BlockShape,
   request: PlanRequest,
   schedule: Schedule,
 ): Plan | undefined {
-  const {
-    shape,
-    hyperparameters,
-    vcpus = 2,
-    precision = 1e-5 * Math.max(1, request.hyperparameters.iterations / 2),
-  } = request;
+  const { shape, hyperparameters, vcpus = 2 } = request;
+  const precision = precisionOf(request);
   try {
     const layout = layoutOf(
       block,
