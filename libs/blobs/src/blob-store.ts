@@ -12,6 +12,11 @@ export interface PutOptions {
   size?: number | undefined;
   /** Most bytes to accept. @default unlimited */
   maxBytes?: number | undefined;
+  /**
+   * Take in and check all bytes also when the blob is there: who sends them proves to have them, and neither the answer
+   * nor its time tells that others have them, too. @default false
+   */
+  proof?: boolean | undefined;
 }
 
 export interface PutResult {

@@ -103,7 +103,8 @@ export class FileBlobStore implements CollectableBlobStore {
   async put(digest: Digest, source: BlobSource, options: PutOptions = {}): Promise<PutResult> {
     const existing = await this.has(digest);
     // A blob that is collected between the two calls is written again.
-    if (existing !== undefined && (await this.touch(digest))) return { created: false, size: existing.size };
+    if (options.proof !== true && existing !== undefined && (await this.touch(digest)))
+      return { created: false, size: existing.size };
     const maxBytes = options.maxBytes ?? Infinity;
     const declared = options.size ?? (source instanceof Uint8Array ? source.length : undefined);
     if (declared !== undefined && declared > maxBytes) throw new BlobTooLargeError(digest, maxBytes);

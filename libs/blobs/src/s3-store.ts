@@ -70,7 +70,8 @@ export class S3BlobStore implements CollectableBlobStore {
 
   async put(digest: Digest, source: BlobSource, options: PutOptions = {}): Promise<PutResult> {
     const existing = await this.has(digest);
-    if (existing !== undefined && (await this.touch(digest))) return { created: false, size: existing.size };
+    if (options.proof !== true && existing !== undefined && (await this.touch(digest)))
+      return { created: false, size: existing.size };
     const { maxBytes = Infinity, size = source instanceof Uint8Array ? source.length : undefined } = options;
     if (size !== undefined && size > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
     const result = await this.#receive(digest, openSource(source), { declared: size, maxBytes });

@@ -4,6 +4,7 @@ import { DigestSchema } from './digest.ts';
 import { HyperparametersSchema } from './manifest.ts';
 import { OperationsSchema } from './operations.ts';
 import { SignatureSchema, SignerSchema } from './signer.ts';
+import { TenantSchema } from './tokens.ts';
 
 export const JOB_STATES = ['queued', 'running', 'awaiting-refresh', 'succeeded', 'failed', 'cancelled'] as const;
 export const JobStateSchema = Type.Enum([...JOB_STATES]);
@@ -124,6 +125,7 @@ export const JobViewSchema = Type.Object(
     id: JobIdSchema,
     kind: Type.Enum([...JOB_KINDS]),
     name: Type.Optional(Type.String()),
+    tenant: TenantSchema,
     state: JobStateSchema,
     manifest: DigestSchema,
     shape: Type.Object({ samples: Type.Integer(), features: Type.Integer(), classes: Type.Integer() }),

@@ -14,6 +14,7 @@ export {
 export { type JobCounts, JobIndex } from './job-index.ts';
 export { TASK_KINDS, type TaskFigures, type JobFigures } from './job-figures.ts';
 export { type NewJob, type TaskRecord } from './job-record.ts';
+export { BlobOwners } from './blob-owners.ts';
 export { TokenStore } from './token-store.ts';
 export { JobStore } from './job-store.ts';
 export { type ChangeListener, JobChanges } from './changes.ts';

@@ -20,6 +20,9 @@ export interface JobCounts {
   readonly oldestProgress: number;
 }
 
+/** Of the sets: since 2 there are those of tenants. */
+const LAYOUT = '2';
+
 export class JobIndex {
   readonly #redis: Connection & Scripts;
   readonly #keys: Keys;
@@ -57,12 +60,22 @@ export class JobIndex {
 
   /**
    * The jobs in some states, newest first: by their end if they have ended, else by their creation.
-   * @param limit at most this many
+   * @param limit at most this many @param tenant whose @default those of all
    */
-  async inStates(states: readonly JobState[], limit = Infinity): Promise<string[]> {
-    const found = await this.#newest(states, limit);
+  async inStates(states: readonly JobState[], limit = Infinity, tenant?: string): Promise<string[]> {
+    const found = await this.#newest(states, limit, 0, this.#of(this.#keys.states, tenant));
     found.sort((a, b) => b.time - a.time);
     return found.slice(0, limit).map(({ id }) => id);
+  }
+
+  /** The jobs that were created last, newest first. @param limit at most this many @param tenant whose @default all */
+  async created(limit: number, tenant?: string): Promise<string[]> {
+    const [ids] = await this.#ask((pipeline) => pipeline.zrevrange(this.#of(this.#keys.index, tenant), 0, limit - 1));
+    return ids as string[];
+  }
+
+  #of(set: string, tenant: string | undefined): string {
+    return tenant === undefined ? set : this.#keys.ofTenant(set, tenant);
   }
 
   /** Up to `limit` of each state. Times are milliseconds since the epoch, of the end or else of the creation. */
@@ -70,11 +83,12 @@ export class JobIndex {
     states: readonly JobState[],
     limit: number,
     endedSince = 0,
+    set = this.#keys.states,
   ): Promise<{ id: string; state: JobState; time: number }[]> {
     const replies = await this.#ask((pipeline) => {
       for (const state of states) {
         pipeline.zrevrangebyscore(
-          this.#keys.states,
+          set,
           endOfScores(state),
           stateScore(state) + (isFinal(state) ? endedSince : 0),
           'WITHSCORES',
@@ -95,22 +109,24 @@ export class JobIndex {
   }
 
   /** One round trip, and one more when the sets have to be made first. */
-  async #ask(questions: (pipeline: ChainableCommander) => void, rebuilt = false): Promise<unknown[]> {
-    const pipeline = this.#redis.pipeline().zcard(this.#keys.index).zcard(this.#keys.states);
+  async #ask(questions: (pipeline: ChainableCommander) => unknown, rebuilt = false): Promise<unknown[]> {
+    const pipeline = this.#redis.pipeline().get(this.#keys.layout);
+    pipeline.zcard(this.#keys.index).zcard(this.#keys.states);
     questions(pipeline);
-    const [jobs, indexed, ...replies] = required((await pipeline.exec()) ?? undefined, 'the answer of a pipeline').map(
-      ([error, reply]) => {
-        if (error !== null) throw error;
-        return reply;
-      },
-    );
-    if (jobs === indexed || rebuilt) return replies;
+    const [layout, jobs, indexed, ...replies] = required(
+      (await pipeline.exec()) ?? undefined,
+      'the answer of a pipeline',
+    ).map(([error, reply]) => {
+      if (error !== null) throw error;
+      return reply;
+    });
+    if ((layout === LAYOUT && jobs === indexed) || rebuilt) return replies;
     await this.#rebuild(Date.now());
     return this.#ask(questions, true);
   }
 
   async #rebuild(now: number): Promise<void> {
-    const { index, states, awaiting, progress } = this.#keys;
-    await this.#redis.blindfitRebuildIndex(index, states, awaiting, progress, this.#keys.job(''), now);
+    const { index, states, awaiting, progress, layout } = this.#keys;
+    await this.#redis.blindfitRebuildIndex(index, states, awaiting, progress, layout, this.#keys.job(''), now, LAYOUT);
   }
 }

@@ -3,7 +3,10 @@ import type { JobKind, JobView, TaskResult } from '@blindfit/protocol';
 import type { ChainRecord } from './chain-record.ts';
 
 /** What is known of a job from the moment it is accepted. */
-export type NewJob = Pick<JobView, 'id' | 'manifest' | 'signer' | 'shape' | 'hyperparameters' | 'parameters'> & {
+export type NewJob = Pick<
+  JobView,
+  'id' | 'tenant' | 'manifest' | 'signer' | 'shape' | 'hyperparameters' | 'parameters'
+> & {
   /** @default train */
   readonly kind?: JobKind;
   readonly name?: string | undefined;

@@ -4,6 +4,7 @@
  */
 import { defined, required } from '@blindfit/base';
 import { isFinal, type JobError, type JobState, type JobView, type RefreshAnswer } from '@blindfit/protocol';
+import { BlobOwners } from './blob-owners.ts';
 import { RUNNING, type ChainRecord } from './chain-record.ts';
 import type { Connection } from './connection.ts';
 import { figuresOf, readTotals, type JobFigures } from './job-figures.ts';
@@ -17,6 +18,7 @@ import { countsForProgress, factsOf, readAllTotals } from './task-totals.ts';
 export class JobStore {
   readonly keys: Keys;
   readonly index: JobIndex;
+  readonly blobs: BlobOwners;
   readonly #redis: Connection & Scripts;
   readonly #endListeners = new Set<(id: string) => void>();
 
@@ -24,6 +26,7 @@ export class JobStore {
     this.#redis = withScripts(redis);
     this.keys = new Keys(prefix);
     this.index = new JobIndex(this.#redis, this.keys);
+    this.blobs = new BlobOwners(redis, this.keys);
   }
 
   /**
@@ -39,6 +42,7 @@ export class JobStore {
       Date.now(),
       JSON.stringify(rest),
       id,
+      rest.tenant,
     );
     if (created === 1) await this.#announce(id);
     return created === 1;
@@ -52,13 +56,11 @@ export class JobStore {
   /**
    * Newest first: by their creation; those of states that are final, by their end. Costs the same however many other
    * jobs there are.
-   * @param limit at most this many @param states only jobs in these
+   * @param limit at most this many @param states only jobs in these @param tenant only jobs of this one
    */
-  async list(limit: number, states?: readonly JobState[]): Promise<JobView[]> {
+  async list(limit: number, states?: readonly JobState[], tenant?: string): Promise<JobView[]> {
     const ids =
-      states === undefined
-        ? await this.#redis.zrevrange(this.keys.index, 0, limit - 1)
-        : await this.index.inStates(states, limit);
+      states === undefined ? await this.index.created(limit, tenant) : await this.index.inStates(states, limit, tenant);
     const views: JobView[] = [];
     for (let from = 0; from < ids.length; from += 50) {
       for (const view of await Promise.all(ids.slice(from, from + 50).map((id) => this.get(id)))) {
@@ -119,6 +121,9 @@ export class JobStore {
       readAllTotals(this.#redis, this.keys.tasks(id)),
     ]);
     if (fields['job'] === undefined) return false;
+    const job = jobIn(fields);
+    const digests = [outputs.models, ...outputs.iterates, ...(outputs.scores ?? [])].flat();
+    if (job !== undefined) await this.blobs.add(job.tenant, digests);
     const result = resultOf(outputs, fields, totals, finishedAt);
     return this.#transition(id, 'succeeded', { finishedAt: String(finishedAt), result: JSON.stringify(result) });
   }
@@ -180,6 +185,13 @@ export class JobStore {
   async setChain(id: string, chain: number, seen: ChainRecord | undefined, next: ChainRecord): Promise<boolean> {
     const job = await this.#job(id);
     if (job === undefined) return false;
+    const { request } = next;
+    // Before anybody is asked to read them.
+    if (request !== undefined)
+      await this.blobs.add(job.tenant, [
+        request.weights,
+        ...(request.previous === undefined ? [] : [request.previous]),
+      ]);
     const { states, awaiting, progress } = this.keys;
     const before = seen === undefined ? '' : JSON.stringify(seen);
     const changed = await this.#redis.blindfitSetChain(

@@ -17,6 +17,7 @@ export function viewOf(id: string, fields: Fields): JobView | undefined {
     id,
     kind: job.kind ?? 'train',
     name: job.name,
+    tenant: job.tenant,
     state,
     manifest: job.manifest,
     shape: job.shape,

@@ -50,6 +50,26 @@ export class Keys {
     return `${this.#prefix}:progress`;
   }
 
+  /** The index, or the states, of the jobs of one tenant. */
+  ofTenant(set: string, tenant: string): string {
+    return `${set}:${tenant}`;
+  }
+
+  /** Version of the sets that are kept; missing where an earlier release has kept others. */
+  get layout(): string {
+    return `${this.#prefix}:layout`;
+  }
+
+  /** Set of the digests that a tenant may read. */
+  blobs(tenant: string): string {
+    return `${this.#prefix}:blobs:${tenant}`;
+  }
+
+  /** Set of the tenants that have blobs. */
+  get tenants(): string {
+    return `${this.#prefix}:tenants`;
+  }
+
   /** Hash of tokens by their ids, without secrets. */
   get tokens(): string {
     return `${this.#prefix}:tokens`;

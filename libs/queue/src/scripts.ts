@@ -1,6 +1,6 @@
 /** The Lua scripts that change records, as commands of a connection: sent once, then called by their digests. */
 import { readFileSync } from 'node:fs';
-import { isFinal, JOB_STATES } from '@blindfit/protocol';
+import { DEFAULT_TENANT, isFinal, JOB_STATES } from '@blindfit/protocol';
 import type { Connection } from './connection.ts';
 import { stateScore, UNKNOWN_SCORE } from './state-scores.ts';
 
@@ -17,7 +17,7 @@ export interface Scripts {
     ...arguments_: [record: string, states: string, awaiting: string, progress: string, ...Argument[]]
   ): Promise<unknown>;
   blindfitRebuildIndex(
-    ...arguments_: [index: string, states: string, awaiting: string, progress: string, ...Argument[]]
+    ...arguments_: [index: string, states: string, awaiting: string, progress: string, layout: string, ...Argument[]]
   ): Promise<unknown>;
 }
 
@@ -26,8 +26,16 @@ const FILES: Readonly<Record<keyof Scripts, { readonly file: string; readonly nu
   blindfitRecordTask: { file: 'record-task.lua', numberOfKeys: 3 },
   blindfitChangeState: { file: 'change-state.lua', numberOfKeys: 4 },
   blindfitSetChain: { file: 'set-chain.lua', numberOfKeys: 4 },
-  blindfitRebuildIndex: { file: 'rebuild-index.lua', numberOfKeys: 4 },
+  blindfitRebuildIndex: { file: 'rebuild-index.lua', numberOfKeys: 5 },
 };
+
+/** Puts a job into a sorted set of all jobs, and into that of its tenant, whose name ends with the tenant's. */
+const PLACE = `
+local function place(set, record, score, id)
+  local tenant = redis.call('HGET', record, 'tenant') or '${DEFAULT_TENANT}'
+  redis.call('ZADD', set, score, id)
+  redis.call('ZADD', set .. ':' .. tenant, score, id)
+end`;
 
 /** What all scripts know of states: the score at which each begins, and which are final. */
 const STATES = [
@@ -36,6 +44,7 @@ const STATES = [
     .map((state) => `['${state}'] = true`)
     .join(', ')} }`,
   `local UNKNOWN_SCORE = ${UNKNOWN_SCORE}`,
+  PLACE,
 ].join('\n');
 
 /** The same connection, with the scripts as commands. */

@@ -90,7 +90,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   await app.register(healthRoutes, { checks: deps.checks, registry });
   await app.register(jobMetricsRoutes, { redis, jobs });
   await app.register(tokenRoutes, { tokens });
-  await app.register(blobRoutes, { store, maxBytes: deps.maxBlobBytes, traffic: metrics.traffic });
+  await app.register(blobRoutes, { store, owners: jobs.blobs, maxBytes: deps.maxBlobBytes, traffic: metrics.traffic });
   await app.register(jobRoutes, {
     store,
     jobs,

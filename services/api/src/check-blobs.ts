@@ -2,6 +2,7 @@ import { parseDigest } from '@blindfit/base';
 import { BlobNotFoundError, type BlobStore } from '@blindfit/blobs';
 import { checkHeader, parseHeader, WIRE_HEADER_BYTES, WireError, type Parameters } from '@blindfit/he';
 import type { Problem } from '@blindfit/protocol';
+import type { BlobOwners } from '@blindfit/queue';
 import { expectedBlobs, type ExpectedBlob, type PlannedJob } from '@blindfit/training';
 import { ApiError } from './problems.ts';
 
@@ -21,8 +22,23 @@ type BlobProblem = NonNullable<Problem['blobs']>[number];
  *
  * @throws {ApiError} 422 `BLOBS_MISSING` or `BLOBS_INVALID` with the first problems
  */
-export function checkBlobs(store: BlobStore, planned: PlannedJob): Promise<void> {
-  return checkPlaces(store, planned.plan.parameters, expectedBlobs(planned));
+export async function checkBlobs(
+  store: BlobStore,
+  planned: PlannedJob,
+  owners: BlobOwners,
+  tenant: string,
+): Promise<void> {
+  const expected = expectedBlobs(planned);
+  await checkPlaces(store, planned.plan.parameters, expected, await foreignOf(expected, owners, tenant));
+}
+
+/** The digests of blobs that are not the tenant's. */
+export async function foreignOf(
+  blobs: readonly ExpectedBlob[],
+  owners: BlobOwners,
+  tenant: string,
+): Promise<ReadonlySet<string>> {
+  return owners.missing(tenant, [...new Set(blobs.map(({ digest }) => digest))]);
 }
 
 /**
@@ -33,6 +49,7 @@ export async function checkPlaces(
   store: BlobStore,
   parameters: Parameters,
   blobs: readonly ExpectedBlob[],
+  foreign: ReadonlySet<string>,
 ): Promise<void> {
   // One blob may stand at many places, for example a block of zeros.
   const places = Map.groupBy(blobs, (blob) => blob.digest);
@@ -41,7 +58,9 @@ export async function checkPlaces(
   let count = 0;
   const checkNext = async (): Promise<void> => {
     for (const [index, [digest, expected]] of queue) {
-      const problems = await checkBlob(store, parameters, digest, expected);
+      const problems = foreign.has(digest)
+        ? missingAt(digest, expected)
+        : await checkBlob(store, parameters, digest, expected);
       found[index] = problems;
       count += problems.length;
       if (count >= MAX_PROBLEMS) return;
@@ -83,8 +102,7 @@ async function checkBlob(
 ): Promise<BlobProblem[]> {
   const digest = parseDigest(text);
   const found = await headOf(store, digest);
-  if (found === undefined)
-    return expected.slice(0, MAX_PROBLEMS).map(({ place }) => ({ place, digest, reason: MISSING }));
+  if (found === undefined) return missingAt(digest, expected);
   const problems: BlobProblem[] = [];
   for (const { place, fields } of expected) {
     try {
@@ -95,6 +113,11 @@ async function checkBlob(
     }
   }
   return problems;
+}
+
+/** What another tenant has counts as missing, too: nobody learns from it what others have. */
+function missingAt(digest: string, expected: readonly ExpectedBlob[]): BlobProblem[] {
+  return expected.slice(0, MAX_PROBLEMS).map(({ place }) => ({ place, digest, reason: MISSING }));
 }
 
 async function headOf(

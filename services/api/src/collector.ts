@@ -134,6 +134,7 @@ async function collectOnce(
       }
     }
     if (gone) {
+      await jobs.blobs.remove(digest);
       metrics.collected(size);
       result.collected++;
       result.collectedBytes += size;

@@ -22,10 +22,11 @@ const SAME = 'plan the prediction from the manifest of that job, as "blindfit pr
  */
 export async function predictionModel(
   { store, jobs }: { readonly store: BlobStore; readonly jobs: JobStore },
+  tenant: string,
   manifest: PredictManifest,
 ): Promise<PredictionModel> {
   const job = await jobs.get(manifest.model);
-  if (job === undefined) throw unusable(`there is no job ${manifest.model}`, SERVABLE);
+  if (job?.tenant !== tenant) throw unusable(`there is no job ${manifest.model}`, SERVABLE);
   if (job.kind !== 'train') throw unusable(`${job.id} is a prediction itself and has no model`, SERVABLE);
   if (job.state !== 'succeeded' || job.result === undefined) {
     throw unusable(

@@ -15,7 +15,7 @@ import {
 import { addSegment, RUNNING, traceRefresh, type ChainPayload, type JobStore } from '@blindfit/queue';
 import type { Tracing } from '@blindfit/service';
 import { expectedRefresh, type PlanCache } from '@blindfit/training';
-import { checkPlaces } from './check-blobs.ts';
+import { checkPlaces, foreignOf } from './check-blobs.ts';
 import type { JobCounters } from './metrics.ts';
 import { ApiError } from './problems.ts';
 
@@ -57,10 +57,11 @@ export async function answerRefresh(
     const { plan, manifest } = await plans.training(job.manifest);
     assertSigned(manifest.signer, job, request, answer);
     const expected = expectedRefresh(plan, request.iteration);
-    await checkPlaces(store, plan.parameters, [
+    const places = [
       { digest: answer.weights, place: 'weights', fields: expected.weights },
       { digest: answer.momentum, place: 'momentum', fields: expected.momentum },
-    ]);
+    ];
+    await checkPlaces(store, plan.parameters, places, await foreignOf(places, jobs.blobs, job.tenant));
     await assertFresh(store, plan.parameters, answer, expected);
   }
   const taken = await jobs.answerRefresh(job.id, answer, (waited) => counters?.refreshed(waited));

@@ -3,7 +3,7 @@ import type { Queue } from 'bullmq';
 import { digestOf } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { ParameterError } from '@blindfit/he';
-import { canonicalJson, ContractError, isFinal, readManifest, type JobView } from '@blindfit/protocol';
+import { canonicalJson, ContractError, DEFAULT_TENANT, isFinal, readManifest, type JobView } from '@blindfit/protocol';
 import { JOB_OPTIONS, type JobPayload, type JobStore, type NewJob } from '@blindfit/queue';
 import { currentTraceparent } from '@blindfit/service';
 import { chainsOf, PlanError, planOf, type PlannedJob } from '@blindfit/training';
@@ -31,16 +31,18 @@ const KEY = /^[ -~]{1,200}$/;
  * Accepts a job: checks manifest and blobs, stores the manifest, records the job and puts it into the queue. Safe to
  * repeat with the same key at any point, also after a crash half-way.
  *
+ * @param tenant whose job it is
  * @param manifest what came in, unchecked
  * @param key the Idempotency-Key, if one was given
  * @throws {ApiError} 400 for a key that is none, 409 for a key used with another manifest, 422 with what is wrong
  */
 export async function submitJob(
   { store, jobs, queue }: SubmissionDependencies,
+  tenant: string,
   manifest: unknown,
   key: string | undefined,
 ): Promise<Submission> {
-  const id = jobId(key);
+  const id = jobId(tenant, key);
   const planned = plan(manifest);
   const bytes = new TextEncoder().encode(canonicalJson(planned.manifest));
   const digest = digestOf(bytes);
@@ -48,13 +50,15 @@ export async function submitJob(
   let created = false;
   let job = key === undefined ? undefined : await jobs.get(id);
   if (job === undefined) {
-    const facts = await factsOf(planned, { store, jobs });
-    await checkBlobs(store, planned);
+    const facts = await factsOf(planned, tenant, { store, jobs });
+    await checkBlobs(store, planned, jobs.blobs, tenant);
     await store.put(digest, bytes);
+    await jobs.blobs.add(tenant, [digest]);
     const { name, shape, signer } = planned.manifest;
     created = await jobs.create({
       id,
       name,
+      tenant,
       manifest: digest,
       signer,
       shape,
@@ -88,6 +92,7 @@ type KindFacts = Pick<NewJob, 'kind' | 'model' | 'hyperparameters' | 'tasksTotal
  */
 async function factsOf(
   planned: PlannedJob,
+  tenant: string,
   dependencies: Pick<SubmissionDependencies, 'store' | 'jobs'>,
 ): Promise<KindFacts> {
   if (planned.kind === 'train') {
@@ -104,7 +109,7 @@ async function factsOf(
     };
   }
   const { manifest, plan } = planned;
-  const { digests, hyperparameters } = await predictionModel(dependencies, manifest);
+  const { digests, hyperparameters } = await predictionModel(dependencies, tenant, manifest);
   return {
     kind: 'predict',
     hyperparameters,
@@ -115,7 +120,8 @@ async function factsOf(
   };
 }
 
-function jobId(key: string | undefined): string {
+/** Two tenants may use one key. */
+function jobId(tenant: string, key: string | undefined): string {
   if (key === undefined) return `job-${randomBytes(12).toString('hex')}`;
   if (!KEY.test(key)) {
     throw new ApiError(
@@ -126,7 +132,10 @@ function jobId(key: string | undefined): string {
       'a random UUID will do',
     );
   }
-  return `job-${createHash('sha256').update(key).digest('hex').slice(0, 24)}`;
+  return `job-${createHash('sha256')
+    .update(tenant === DEFAULT_TENANT ? key : `${tenant}\n${key}`)
+    .digest('hex')
+    .slice(0, 24)}`;
 }
 
 function plan(manifest: unknown): PlannedJob {

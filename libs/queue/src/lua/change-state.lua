@@ -10,10 +10,10 @@ if ARGV[1] == 'running' and state ~= 'queued' then return 0 end
 redis.call('HSET', KEYS[1], 'state', ARGV[1])
 for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 if ARGV[1] == 'running' then
-  redis.call('ZADD', KEYS[2], SCORE['running'] + (redis.call('HGET', KEYS[1], 'createdAt') or 0), ARGV[2])
+  place(KEYS[2], KEYS[1], SCORE['running'] + (redis.call('HGET', KEYS[1], 'createdAt') or 0), ARGV[2])
   redis.call('ZADD', KEYS[4], ARGV[3], ARGV[2])
 else
-  redis.call('ZADD', KEYS[2], SCORE[ARGV[1]] + ARGV[3], ARGV[2])
+  place(KEYS[2], KEYS[1], SCORE[ARGV[1]] + ARGV[3], ARGV[2])
   redis.call('ZREM', KEYS[3], ARGV[2])
   redis.call('ZREM', KEYS[4], ARGV[2])
 end

@@ -31,13 +31,13 @@ if oldest then redis.call('ZADD', KEYS[3], oldest, ARGV[6]) else redis.call('ZRE
 local created = redis.call('HGET', KEYS[1], 'createdAt') or 0
 if state == 'running' and running == 0 and awaiting > 0 then
   redis.call('HSET', KEYS[1], 'state', 'awaiting-refresh', 'awaitingSince', ARGV[4])
-  redis.call('ZADD', KEYS[2], SCORE['awaiting-refresh'] + created, ARGV[6])
+  place(KEYS[2], KEYS[1], SCORE['awaiting-refresh'] + created, ARGV[6])
   redis.call('ZREM', KEYS[4], ARGV[6])
 elseif state == 'awaiting-refresh' and running > 0 then
   local from = tonumber(redis.call('HGET', KEYS[1], 'awaitingSince'))
   redis.call('HSET', KEYS[1], 'state', 'running')
   redis.call('HINCRBYFLOAT', KEYS[1], 'refreshSeconds', (tonumber(ARGV[4]) - from) / 1000)
-  redis.call('ZADD', KEYS[2], SCORE['running'] + created, ARGV[6])
+  place(KEYS[2], KEYS[1], SCORE['running'] + created, ARGV[6])
   redis.call('ZADD', KEYS[4], ARGV[4], ARGV[6])
 end
 return 1

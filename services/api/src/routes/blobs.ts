@@ -1,13 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import { parseDigest, type Digest } from '@blindfit/base';
 import { BlobNotFoundError, BlobTooLargeError, type BlobStore } from '@blindfit/blobs';
+import type { BlobOwners } from '@blindfit/queue';
+import { principalOf } from '../auth.ts';
 import { ProblemSchema, handleError } from '../problems.ts';
 import { blobHeaders, sendBlob, type BlobTraffic } from '../send-blob.ts';
 
 export interface BlobRoutesOptions {
   store: BlobStore;
+  owners: BlobOwners;
   /** Largest blob accepted, in bytes. */
   maxBytes: number;
   /** Milliseconds without a byte after which an upload is given up. @default 60000 */
@@ -35,7 +39,7 @@ const Stored = Type.Object({
  */
 export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
   app,
-  { store, maxBytes, idleTimeoutMs = 60_000, traffic },
+  { store, owners, maxBytes, idleTimeoutMs = 60_000, traffic },
 ) => {
   app.setErrorHandler(handleError);
   // Whatever a client calls its body, these routes take it as bytes. Only within this plugin.
@@ -70,13 +74,19 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
       const announced = length === undefined ? undefined : Number(length);
       if (announced !== undefined && announced > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
       limitIdleTime(request.raw, idleTimeoutMs);
-      const { created, size } = await store.put(digest, chunksOf(request.raw, traffic), {
+      const { tenant, scopes } = principalOf(request);
+      // What workers store is a job's, and belongs to its tenant when the tenant is to see it.
+      const known = !scopes.has('blobs') || (await owners.has(tenant, digest));
+      const stored = await store.put(digest, chunksOf(request.raw, traffic), {
         maxBytes,
+        proof: !known,
         size: announced,
       });
       // The store leaves the body of a known blob unread, but the client wants to get rid of it before it listens.
       if (!request.raw.complete) await drain(request.raw, digest, maxBytes, traffic);
-      return reply.code(created ? 201 : 200).send({ digest, size, created });
+      if (!known) await owners.add(tenant, [digest]);
+      const created = !known || stored.created;
+      return reply.code(created ? 201 : 200).send({ digest, size: stored.size, created });
     },
   );
 
@@ -102,6 +112,8 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
     },
     async (request, reply) => {
       const digest = parseDigest(request.params.digest);
+      const { tenant, scopes } = principalOf(request);
+      if (scopes.has('blobs') && !(await owners.has(tenant, digest))) throw new BlobNotFoundError(digest, 'this store');
       // Whoever hears that it is there does not send it again, and must find it there later.
       const info = (await store.touch(digest)) ? await store.has(digest) : undefined;
       if (info === undefined) throw new BlobNotFoundError(digest, 'this store');
@@ -130,11 +142,19 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
     },
     async (request, reply) => {
       const digest = parseDigest(request.params.digest);
+      await assertMayRead(request, owners, digest);
       return await sendBlob(request, reply, { store, digest, traffic });
     },
   );
   return Promise.resolve();
 };
+
+/** Blobs of others are not there. @throws {BlobNotFoundError} */
+async function assertMayRead(request: FastifyRequest, owners: BlobOwners, digest: Digest): Promise<void> {
+  const { tenant, scopes } = principalOf(request);
+  if (scopes.has('work') || (await owners.has(tenant, digest))) return;
+  throw new BlobNotFoundError(digest, 'this store');
+}
 
 /**
  * The body in chunks. Ending the iteration early must not destroy the request: its socket still has to carry the

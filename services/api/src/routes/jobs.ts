@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import { parseDigest } from '@blindfit/base';
 import {
   isFinal,
@@ -59,9 +60,11 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
   // Commands to a Redis that is away wait until it is back; clients shall not.
   app.addHook('onRequest', () => waitForRedis(redis, REDIS_PATIENCE_MS));
 
-  const known = async (id: string): Promise<JobView> => {
+  /** A job that the principal may know of; those of other tenants are not there. */
+  const known = async (request: FastifyRequest, id: string): Promise<JobView> => {
+    const { tenant, scopes } = principalOf(request);
     const job = await jobs.get(id);
-    if (job === undefined)
+    if (job === undefined || (job.tenant !== tenant && !scopes.has('operate')))
       throw new ApiError(
         404,
         'JOB_NOT_FOUND',
@@ -105,7 +108,12 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       validatorCompiler: () => () => true,
     },
     async (request, reply) => {
-      const { created, job } = await submitJob(options, request.body, request.headers['idempotency-key']);
+      const { created, job } = await submitJob(
+        options,
+        principalOf(request).tenant,
+        request.body,
+        request.headers['idempotency-key'],
+      );
       if (created) options.counters?.submitted(job.kind);
       request.log.info({ job: job.id, created }, created ? 'job accepted' : 'job submitted again');
       return reply
@@ -136,7 +144,9 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
     },
     async (request) => {
       const { limit, state } = request.query;
-      return { jobs: await jobs.list(limit, state === undefined ? undefined : [state]) };
+      const { tenant, scopes } = principalOf(request);
+      const states = state === undefined ? undefined : [state];
+      return { jobs: await jobs.list(limit, states, scopes.has('operate') ? undefined : tenant) };
     },
   );
 
@@ -150,7 +160,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         response: { 200: JobViewSchema, 401: ProblemSchema, 404: ProblemSchema, 503: ProblemSchema },
       },
     },
-    (request) => known(request.params.id),
+    (request) => known(request, request.params.id),
   );
 
   app.delete(
@@ -178,9 +188,9 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
     },
     async (request) => {
       const { id } = request.params;
-      assertMayCancel(principalOf(request), await known(id), request.headers['blindfit-signature']);
+      assertMayCancel(principalOf(request), await known(request, id), request.headers['blindfit-signature']);
       const cancelled = await jobs.cancel(id);
-      const job = await known(id);
+      const job = await known(request, id);
       if (!cancelled)
         throw new ApiError(
           409,
@@ -219,7 +229,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       validatorCompiler: () => () => true,
     },
     async (request) => {
-      const job = await answerRefresh(options, await known(request.params.id), request.body);
+      const job = await answerRefresh(options, await known(request, request.params.id), request.body);
       request.log.info({ job: job.id }, 'refresh answered');
       return job;
     },
@@ -252,7 +262,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       },
     },
     async (request, reply) => {
-      const first = await known(request.params.id);
+      const first = await known(request, request.params.id);
       const [lastEventId = '0'] = /^\d{1,15}$/.exec(request.headers['last-event-id'] ?? '') ?? [];
       const stream = jobEvents({ jobs, changes }, first, {
         lastEventId: Number(lastEventId),
@@ -308,7 +318,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       },
     },
     async (request, reply) => {
-      const job = await known(request.params.id);
+      const job = await known(request, request.params.id);
       if (job.state !== 'succeeded' || job.result === undefined) {
         const hint = isFinal(job.state) ? 'submit a new job' : `wait for the end: GET /v1/jobs/${job.id}/events`;
         throw new ApiError(

@@ -1,0 +1,51 @@
+/**
+ * Whose blobs are whose. Stores keep a blob once however many tenants have it, and each tenant sees those only that it
+ * has uploaded itself or that its jobs have made.
+ */
+import type { Connection } from './connection.ts';
+import type { Keys } from './names.ts';
+
+/** Digests in one command. */
+const BATCH = 1000;
+
+export class BlobOwners {
+  readonly #redis: Connection;
+  readonly #keys: Keys;
+
+  constructor(redis: Connection, keys: Keys) {
+    this.#redis = redis;
+    this.#keys = keys;
+  }
+
+  async add(tenant: string, digests: readonly string[]): Promise<void> {
+    if (digests.length === 0) return;
+    await this.#redis.sadd(this.#keys.tenants, tenant);
+    for (const batch of batches(digests)) await this.#redis.sadd(this.#keys.blobs(tenant), ...batch);
+  }
+
+  async has(tenant: string, digest: string): Promise<boolean> {
+    return (await this.#redis.sismember(this.#keys.blobs(tenant), digest)) === 1;
+  }
+
+  /** Those of the digests that are not the tenant's. */
+  async missing(tenant: string, digests: readonly string[]): Promise<Set<string>> {
+    const missing = new Set<string>();
+    for (const batch of batches(digests)) {
+      const found = await this.#redis.smismember(this.#keys.blobs(tenant), ...batch);
+      batch.forEach((digest, position) => {
+        if (found[position] !== 1) missing.add(digest);
+      });
+    }
+    return missing;
+  }
+
+  /** A blob has left the store: it is nobody's any more. */
+  async remove(digest: string): Promise<void> {
+    for (const tenant of await this.#redis.smembers(this.#keys.tenants))
+      await this.#redis.srem(this.#keys.blobs(tenant), digest);
+  }
+}
+
+function* batches(digests: readonly string[]): Generator<readonly string[]> {
+  for (let from = 0; from < digests.length; from += BATCH) yield digests.slice(from, from + BATCH);
+}
