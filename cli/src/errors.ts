@@ -6,9 +6,12 @@ import { BlindfitError } from '@blindfit/base';
 import { commandVariables, readConfig } from '@blindfit/service/settings';
 import { printable } from './format.ts';
 
-export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+export const EXIT = { ok: 0, failure: 1, usage: 2, untrusted: 3 } as const;
 /** Codes of errors that another command line would not have caused. */
 const USAGE_CODES: readonly unknown[] = ['USAGE', 'CONFIG_INVALID', 'OWNER_REQUEST'];
+
+/** Codes of errors that say: what the servers gave is not what the owner's job gives. */
+const UNTRUSTED_CODES: readonly unknown[] = ['ANSWER_NOT_OWN', 'MODEL'];
 
 /** `COMMAND`: a failure that the user can act on. */
 export class CliError extends BlindfitError {
@@ -51,6 +54,7 @@ export function reportError(
   if (hint !== undefined && !message.endsWith(hint)) write(`hint: ${printable(hint)}\n`);
   if (readConfig({ debug: commandVariables.debug }, env).debug !== undefined) write(`${inspect(error)}\n`);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (UNTRUSTED_CODES.includes(code)) return EXIT.untrusted;
   return USAGE_CODES.includes(code) ? EXIT.usage : EXIT.failure;
 }
 

@@ -62,7 +62,8 @@ Environment:
   BLINDFIT_TOKEN   bearer token of that API
   BLINDFIT_DEBUG   set to 1 for the stack with every error
 
-Exit status: 0 success, 1 failure, 2 wrong usage, 130 Ctrl-C.`,
+Exit status: 0 success, 1 failure, 2 wrong usage, 3 the servers gave something else than the job's result,
+130 Ctrl-C.`,
     );
   for (const { title, commands } of GROUPS) {
     program.commandsGroup(title);

@@ -1,14 +1,22 @@
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { messageOf } from '@blindfit/base';
+import { cancelJob } from '@blindfit/owner';
+import { directoryKeys } from '@blindfit/owner/node';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
+import { defaultDataDir } from '../data-dir.ts';
 import { CliError } from '../errors.ts';
 
 export function register(program: Command): void {
   const command = program
     .command('cancel')
     .summary('cancel jobs')
-    .description('Cancels jobs that wait or run. What they have computed is lost; what was uploaded stays.')
-    .argument('<job...>', 'ids of jobs, as "blindfit jobs" lists them');
+    .description(
+      'Cancels jobs that wait or run. What they have computed is lost; what was uploaded stays. Signs with ' +
+        'the keys that a job was submitted with; operators need none.',
+    )
+    .argument('<job...>', 'ids of jobs, as "blindfit jobs" lists them')
+    .option('--keys <dir>', 'the keys they were submitted with [<data directory>/keys]');
   addServerFlags(command)
     .addHelpText(
       'after',
@@ -16,12 +24,13 @@ export function register(program: Command): void {
 Examples:
   blindfit cancel job-3k9x2m4c8v1z`,
     )
-    .action(async (ids: string[], flags: ServerFlags) => {
+    .action(async (ids: string[], flags: ServerFlags & { readonly keys?: string }) => {
+      const keys = directoryKeys(flags.keys ?? join(defaultDataDir(), 'keys'));
       const failures = await withClient(flags, async (client) => {
         const failed: unknown[] = [];
         for (const id of ids) {
           try {
-            const { state } = await client.cancel(id);
+            const { state } = await cancelJob(client, keys, id);
             process.stdout.write(`${id} ${state}\n`);
           } catch (error) {
             if (ids.length === 1) throw error;

@@ -23,6 +23,15 @@ export class BlobOwners {
     for (const batch of batches(digests)) await this.#redis.sadd(this.#keys.blobs(tenant), ...batch);
   }
 
+  /** Whether owners have been kept for all blobs of the store. */
+  async isKept(): Promise<boolean> {
+    return (await this.#redis.exists(this.#keys.owned)) === 1;
+  }
+
+  async setKept(): Promise<void> {
+    await this.#redis.set(this.#keys.owned, '1');
+  }
+
   async has(tenant: string, digest: string): Promise<boolean> {
     return (await this.#redis.sismember(this.#keys.blobs(tenant), digest)) === 1;
   }

@@ -65,6 +65,11 @@ export class Keys {
     return `${this.#prefix}:blobs:${tenant}`;
   }
 
+  /** Exists when every blob of the store has owners. */
+  get owned(): string {
+    return `${this.#prefix}:owned`;
+  }
+
   /** Set of the tenants that have blobs. */
   get tenants(): string {
     return `${this.#prefix}:tenants`;

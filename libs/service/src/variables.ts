@@ -161,6 +161,15 @@ export const variables = {
         );
     },
   }),
+  auditLog: variable({
+    env: 'BLINDFIT_AUDIT_LOG',
+    schema: Type.String({ pattern: '^(off|/.+)$' }),
+    description:
+      'File in which the API writes who did what, when, from where and with what outcome; rotated at 16 MiB, the last ' +
+      'ten are kept',
+    allowed: 'off, or an absolute path',
+    default: () => 'off',
+  }),
   planThreads: variable({
     env: 'BLINDFIT_PLAN_THREADS',
     schema: Type.Integer({ minimum: 0, maximum: 65_536 }),

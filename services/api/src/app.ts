@@ -7,6 +7,7 @@ import { parseManifest } from '@blindfit/protocol';
 import type { ChainPayload, Connection, JobChanges, JobPayload, JobStore, TokenStore } from '@blindfit/queue';
 import { healthRoutes, VERSION, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
 import { PlanCache } from '@blindfit/training';
+import { auditRequests, type AuditLog } from './audit.ts';
 import { addBearerAuth } from './auth.ts';
 import { addDocs, DOCS_PATH } from './docs.ts';
 import { addApiMetrics } from './metrics.ts';
@@ -30,6 +31,8 @@ export interface ApiDependencies {
   jobs: JobStore;
   changes: JobChanges;
   tokens: TokenStore;
+  /** Who did what. */
+  audit?: AuditLog | undefined;
   queues: { jobs: Queue<JobPayload>; chains: Queue<ChainPayload>; tasks: Queue };
   store: BlobStore;
   /** For `/readyz`, by name. */
@@ -85,6 +88,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     operators: operatorToken === undefined ? undefined : { below: BOARD_PATH, token: operatorToken },
   });
   // Behind the token: what a stranger sends shall not begin a trace.
+  if (deps.audit !== undefined) auditRequests(app, deps.audit);
   traceRequests(app, tracing);
   await addDocs(app, VERSION);
   await app.register(healthRoutes, { checks: deps.checks, registry });

@@ -9,7 +9,7 @@ import {
   variables,
 } from '@blindfit/service/settings';
 
-const { token, host, port, queuePrefix, maxBlobMb, retention, planThreads } = variables;
+const { token, host, port, queuePrefix, maxBlobMb, retention, planThreads, auditLog } = variables;
 const table = {
   ...placeVariables,
   token,
@@ -20,6 +20,7 @@ const table = {
   maxBlobMb,
   retention,
   planThreads,
+  auditLog,
   ...processVariables,
 };
 
@@ -29,12 +30,13 @@ export const api = defineService({
   async start(config, logger) {
     const { startApi } = await import('./start.ts');
     const { withS3Settings } = await import('@blindfit/blobs');
-    const { store, s3Endpoint, s3PathStyle, maxBlobMb, retention } = config;
+    const { store, s3Endpoint, s3PathStyle, maxBlobMb, retention, auditLog } = config;
     return await startApi({
       ...config,
       storeUrl: withS3Settings(store, { endpoint: s3Endpoint, pathStyle: s3PathStyle }),
       maxBlobBytes: maxBlobMb * 2 ** 20,
       retentionMs: retentionMs(retention),
+      auditLog: auditLog === 'off' ? undefined : auditLog,
       tracing: tracingOf(config),
       logger,
     });

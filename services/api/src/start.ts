@@ -7,12 +7,14 @@ import {
   openBlobStore,
   type CollectableBlobStore,
 } from '@blindfit/blobs';
+import { DEFAULT_TENANT } from '@blindfit/protocol';
 import {
   JobChanges,
   JobStore,
   openQueue,
   TokenStore,
   traceJobs,
+  type BlobOwners,
   type ChainPayload,
   type JobPayload,
 } from '@blindfit/queue';
@@ -21,10 +23,12 @@ import {
   checkRedis,
   ConfigError,
   openService,
+  type Logger,
   type RunningService,
   type ServiceOptions,
 } from '@blindfit/service';
 import { buildApi } from './app.ts';
+import { openAuditLog } from './audit.ts';
 import { startCollector } from './collector.ts';
 import { addCollectorMetrics, addStoreMetrics } from './metrics.ts';
 
@@ -35,6 +39,8 @@ export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs'
   readonly token: string;
   /** Token of the operators' page of queues at `/admin/queues`. @default no such page */
   readonly operatorToken?: string | undefined;
+  /** Path of the audit log. @default none is written */
+  readonly auditLog?: string | undefined;
   /** 0 for any free port. @default 8080 */
   readonly port?: number | undefined;
   /** Prefix of all keys in Redis, with a hash tag. @default '{blindfit}' */
@@ -103,6 +109,12 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       queue.on('error', () => undefined);
       resources.defer(() => queue.close());
     }
+    await adoptBlobs(jobs.blobs, store, logger);
+    const audit =
+      options.auditLog === undefined
+        ? undefined
+        : openAuditLog(options.auditLog, (error) => logger.error({ err: error }, 'the audit log cannot be written'));
+    if (audit !== undefined) resources.defer(() => audit.close());
     addRedisMemory(registry, redis);
     if (store instanceof FileBlobStore) addStoreMetrics(registry, store.root);
     const metrics = addCollectorMetrics(registry);
@@ -114,6 +126,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       tokens: new TokenStore(redis, jobs.keys),
       queues,
       store,
+      audit,
       checks: { redis: () => checkRedis(redis), store: () => store.check() },
       registry,
       tracing,
@@ -133,6 +146,27 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     await resources.disposeAsync();
     throw error;
   }
+}
+
+/** Blobs from before there were tenants belong to the default one. Once for a store. */
+async function adoptBlobs(
+  owners: BlobOwners,
+  store: CollectableBlobStore,
+  logger: Pick<Logger, 'info'>,
+): Promise<void> {
+  if (await owners.isKept()) return;
+  let count = 0;
+  let batch: string[] = [];
+  for await (const { digest } of store.list()) {
+    batch.push(digest);
+    count++;
+    if (batch.length < 1000) continue;
+    await owners.add(DEFAULT_TENANT, batch);
+    batch = [];
+  }
+  await owners.add(DEFAULT_TENANT, batch);
+  await owners.setKept();
+  if (count > 0) logger.info({ blobs: count }, 'blobs from before there were tenants belong to the default tenant');
 }
 
 async function openStore(url: string): Promise<CollectableBlobStore> {

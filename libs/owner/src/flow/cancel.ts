@@ -1,0 +1,15 @@
+import type { BlindfitClient } from '@blindfit/client';
+import { cancelStatement, type JobView } from '@blindfit/protocol';
+import { findSigner } from '../find-signer.ts';
+import type { KeyStore } from '../key-store.ts';
+
+/**
+ * Cancels a job with its owner's signature, if its keys are here; else without one, which is for operators.
+ * @returns the job afterwards
+ * @throws KeysetError; what the API throws
+ */
+export async function cancelJob(client: BlindfitClient, keys: KeyStore, id: string): Promise<JobView> {
+  const job = await client.job(id);
+  const signer = await findSigner(keys, job.signer);
+  return await client.cancel(id, signer?.sign(cancelStatement(job)));
+}
