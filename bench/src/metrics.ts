@@ -53,6 +53,8 @@ async function seed(jobs: JobStore): Promise<void> {
     const shape = { samples: 128, features: 401, classes: 10 };
     await jobs.create({
       id,
+      tenant: 'default',
+      signer: `ed25519:${'0'.repeat(64)}`,
       manifest: DIGEST,
       shape,
       hyperparameters,

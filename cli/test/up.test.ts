@@ -21,6 +21,8 @@ function storeOf(t: TestContext, redisUrl: string): JobStore {
 
 const newJob = (id: string, name?: string): NewJob => ({
   id,
+  tenant: 'default',
+  signer: `ed25519:${'0'.repeat(64)}`,
   manifest: `sha256:${'0'.repeat(64)}`,
   shape: { samples: 1280, features: 401, classes: 10 },
   hyperparameters: {

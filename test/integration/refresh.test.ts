@@ -44,7 +44,9 @@ describe('refresh', () => {
       assert.ok(request);
       const answer = first.answer(request, await client.blob(request.weights));
       for (const { digest, bytes } of [answer.weights, answer.momentum]) await client.putBlob(digest, bytes);
-      const body = { id: request.id, weights: answer.weights.digest, momentum: answer.momentum.digest };
+      const body = first
+        .answersFor(waiting)
+        .signed(request, { id: request.id, weights: answer.weights.digest, momentum: answer.momentum.digest });
       await client.refresh(id, body);
       for (const process of stack.processes) {
         await process.kill('SIGKILL');

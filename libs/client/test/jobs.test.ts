@@ -97,7 +97,12 @@ test('a job tells what its owner is asked to refresh; an answer that is lost is 
     previous: randomBlob(10).digest,
     since: new Date(0).toISOString(),
   };
-  const answer: RefreshAnswer = { id: request.id, weights: randomBlob(10).digest, momentum: randomBlob(10).digest };
+  const answer: RefreshAnswer = {
+    id: request.id,
+    weights: randomBlob(10).digest,
+    momentum: randomBlob(10).digest,
+    signature: '0'.repeat(128),
+  };
   const bodies: unknown[] = [];
   const url = await serve(t, (app) => {
     app.get(`/v1/jobs/${ID}`, (_request, reply) =>
@@ -130,6 +135,7 @@ test('an answer that is refused is not repeated, and what is no job is not belie
     id: 'ab'.repeat(16),
     weights: randomBlob(10).digest,
     momentum: randomBlob(10).digest,
+    signature: '0'.repeat(128),
   };
   const refusals = [
     problem(409, 'REFRESH_NOT_AWAITED', 'nobody waits for it', 'look at the job'),

@@ -57,7 +57,9 @@ export function jobView(state: JobState = 'running', tasksDone = 0): JobView {
     id: 'job-0123456789ab',
     kind: 'train',
     state,
+    tenant: 'default',
     manifest: digestOf(new Uint8Array()),
+    signer: `ed25519:${'0'.repeat(64)}`,
     shape: { samples: 128, features: 401, classes: 10 },
     hyperparameters: {
       iterations: 2,
@@ -69,5 +71,6 @@ export function jobView(state: JobState = 'running', tasksDone = 0): JobView {
     createdAt: new Date(0).toISOString(),
     progress: { phase: 'training', iteration: 0, iterations: 2, tasksDone, tasksTotal: 10, levelsLeft: 3 },
     refreshes: [],
+    answers: [],
   };
 }

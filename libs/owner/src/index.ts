@@ -1,5 +1,6 @@
 export { SecretKeyHolder } from './secret-key.ts';
 export {
+  ForeignAnswerError,
   JobDataError,
   KeysetError,
   ModelError,

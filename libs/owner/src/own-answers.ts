@@ -17,8 +17,6 @@ export class OwnAnswers {
   readonly #signer: SigningKey;
   readonly #job: SignedJob;
   readonly #plan: Plan;
-  /** Signatures that were checked, or given here. */
-  readonly #own = new Set<string>();
 
   /** @param job as it was submitted */
   constructor(signer: SigningKey, { id, manifest }: SignedJob, plan: Plan) {
@@ -68,11 +66,9 @@ export class OwnAnswers {
         `${view.id} does not show the answer that chain ${chain} took after iteration ${iteration}`,
       );
     const { chain: _, iteration: __, ...given } = answer;
-    if (this.#own.has(given.signature)) return;
     if (!isAnswerOf(this.#signer.name, this.#job, { chain, iteration }, given))
       throw new ForeignAnswerError(
         `${view.id} took an answer for chain ${chain} after iteration ${iteration} that its owner did not give`,
       );
-    this.#own.add(given.signature);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { at, type Digest, digestOf, required } from '@blindfit/base';
 import { discard, wrap, type WireFields } from '@blindfit/he';
-import type { RefreshRequest } from '@blindfit/protocol';
+import type { RefreshRequest, SignedJob } from '@blindfit/protocol';
 import {
   chainsOf,
   encodeChain,
@@ -23,6 +23,7 @@ import { decryptChain } from './decrypt-model.ts';
 import type { TrainingSet } from './encrypt-job.ts';
 import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
+import { OwnAnswers } from './own-answers.ts';
 
 /** Weights by class; undefined for classes of other chains. */
 export type ChainWeights = readonly (Float64Array | undefined)[];
@@ -97,6 +98,11 @@ export class RefreshSession {
     this.#plan = plan;
     this.#bound = bound;
     this.#etas = momentumSchedule(plan.hyperparameters.iterations);
+  }
+
+  /** What the owner signs on a job. @param job as it was submitted */
+  answersFor(job: SignedJob): OwnAnswers {
+    return new OwnAnswers(this.#keyset.secret.signer, job, this.#plan);
   }
 
   /** Why the weights of a refresh cannot be those of the training; undefined while all could. */

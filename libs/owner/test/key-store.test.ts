@@ -22,6 +22,11 @@ const plan = { parameters: Parameters.of(SMALL, 'none'), steps: [1] };
 const TICKET: Ticket = {
   job: 'job-0123456789ab',
   manifest: `sha256:${'0'.repeat(64)}`,
+  precision: 1e-5,
+  twin: [
+    [0.25, -1],
+    [0, 3],
+  ],
   stepBound: [0.5, 1],
   classes: ['a', 'b'],
   preprocessing: { kind: 'none' },

@@ -32,6 +32,7 @@ const answerTo = ({ id }: RefreshRequest, name = 'first'): RefreshAnswer => ({
   id,
   weights: digest(`${id} ${name}`),
   momentum: digest(`${id} ${name} W`),
+  signature: '0'.repeat(128),
 });
 
 const awaiting = (chain: number, segment = 0): ChainRecord => ({
@@ -174,8 +175,8 @@ test('an answer is taken once; repeating it gives the same, anything else is ref
   assert.deepEqual((await jobs.chains(ID))[0], taken.record);
 
   // The same once the chain has got further, as the scheduler records it; until the next answer is taken.
-  const further: ChainRecord = { ...awaiting(0, 1), answer };
-  await jobs.setChain(ID, 0, taken.record as ChainRecord, further);
+  const further: ChainRecord = { ...awaiting(0, 1), answer: { ...answer, chain: 0, iteration: 1 } };
+  await jobs.setChain(ID, 0, taken.record as unknown as ChainRecord, further);
   assert.deepEqual(await jobs.answerRefresh(ID, answer), { chain: 0, record: further });
   assert.ok(await jobs.answerRefresh(ID, answerTo(requestOf(0, 2))));
   assert.equal(await jobs.answerRefresh(ID, answer), undefined, 'an old one');

@@ -6,6 +6,8 @@ import { stateScore } from '../src/state-scores.ts';
 import { countsForProgress, factsOf, TaskTotals } from '../src/task-totals.ts';
 
 const JOB: Omit<NewJob, 'id'> = {
+  tenant: 'default',
+  signer: `ed25519:${'0'.repeat(64)}`,
   manifest: `sha256:${'0'.repeat(64)}`,
   shape: { samples: 100, features: 5, classes: 3 },
   hyperparameters: {

@@ -28,6 +28,7 @@ const answerTo = (chain: number): Parameters<JobStore['answerRefresh']>[1] => ({
   id: requestOf(chain).id,
   weights: digest,
   momentum: digest,
+  signature: '0'.repeat(128),
 });
 
 test('counts by state follow every change, and the oldest waits those who wait', async () => {

@@ -39,6 +39,8 @@ export async function jobsByState(jobs: JobStore): Promise<Record<string, number
 export function newJob(id: string, overrides: Partial<NewJob> = {}): NewJob {
   return {
     id,
+    tenant: 'default',
+    signer: `ed25519:${'0'.repeat(64)}`,
     manifest: `sha256:${'0'.repeat(64)}`,
     shape: { samples: 100, features: 5, classes: 3 },
     hyperparameters: {

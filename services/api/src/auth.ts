@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Scope } from '@blindfit/protocol';
 import type { Authenticator, Principal } from './principals.ts';
 import { ApiError, handleError } from './problems.ts';
-import { scopesFor } from './scopes.ts';
+import { SCOPE_RULES, scopesFor, type ScopeRules } from './scopes.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -14,6 +14,8 @@ declare module 'fastify' {
 
 export interface BearerAuthOptions {
   readonly authenticate: Authenticator;
+  /** @default those of the API */
+  readonly rules?: ScopeRules | undefined;
   /** Routes that answer without a token. @default /healthz and /readyz, which probes ask without credentials */
   readonly open?: readonly string[] | undefined;
   /**
@@ -34,13 +36,13 @@ export interface BearerAuthOptions {
  * tell them apart. Call it on the root instance, before routes are added.
  */
 export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions): void {
-  const { authenticate, basicBelow, operators } = options;
+  const { authenticate, rules = SCOPE_RULES, basicBelow, operators } = options;
   const open = new Set(options.open ?? ['/healthz', '/readyz']);
   const staff = operators && { below: operators.below, expected: sha256(operators.token) };
   app.decorateRequest('principal', undefined);
   app.addHook('onRoute', ({ method, url }) => {
     if (open.has(url) || isBelow(url, basicBelow) || isBelow(url, staff?.below)) return;
-    for (const each of [method].flat()) scopesFor(each, url);
+    for (const each of [method].flat()) scopesFor(rules, each, url);
   });
   app.addHook('onRequest', async (request, reply) => {
     const route = request.routeOptions.url;
@@ -57,7 +59,7 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
       ? ['operate']
       : route === undefined || basic
         ? []
-        : scopesFor(request.method, route);
+        : scopesFor(rules, request.method, route);
     if (needed.length === 0 || needed.some((scope) => principal.scopes.has(scope))) return;
     return refuse(
       request,

@@ -1,8 +1,11 @@
 /** What every route asks for. A route without a rule cannot be added. */
 import type { Scope } from '@blindfit/protocol';
 
-/** Any of the scopes opens the route. */
-const RULES: Readonly<Record<string, readonly Scope[]>> = {
+/** By `METHOD route`: any of the scopes opens the route. */
+export type ScopeRules = Readonly<Record<string, readonly Scope[]>>;
+
+/** The rules of the API. */
+export const SCOPE_RULES: ScopeRules = {
   'PUT /v1/blobs/:digest': ['blobs', 'work'],
   'HEAD /v1/blobs/:digest': ['blobs', 'work'],
   'GET /v1/blobs/:digest': ['blobs', 'work'],
@@ -23,11 +26,8 @@ const RULES: Readonly<Record<string, readonly Scope[]>> = {
 };
 
 /** Scopes of which one is needed. @throws when there is no rule */
-export function scopesFor(method: string, route: string): readonly Scope[] {
-  const rule = RULES[`${method} ${route}`] ?? (method === 'HEAD' ? RULES[`GET ${route}`] : undefined);
+export function scopesFor(rules: ScopeRules, method: string, route: string): readonly Scope[] {
+  const rule = rules[`${method} ${route}`] ?? (method === 'HEAD' ? rules[`GET ${route}`] : undefined);
   if (rule === undefined) throw new Error(`no scope is named for ${method} ${route}: add a rule to scopes.ts`);
   return rule;
 }
-
-/** All rules: `METHOD route` and scopes. */
-export const SCOPE_RULES = RULES;

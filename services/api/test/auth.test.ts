@@ -3,15 +3,28 @@ import { test, type TestContext } from 'node:test';
 import fastify from 'fastify';
 import { createMetrics, healthRoutes } from '@blindfit/service';
 import { addBearerAuth } from '../src/auth.ts';
+import { anyOf, rootToken, type Authenticator } from '../src/principals.ts';
 import { ApiError, problemOf, useProblems } from '../src/problems.ts';
 
 const TOKEN = 'correct-horse-battery-staple';
+
+const RULES = {
+  'GET /metrics': ['metrics'],
+  'GET /v1/things': ['read', 'operate'],
+  'GET /v1/conflict': ['read'],
+  'GET /v1/bug': ['read'],
+  'POST /v1/things': ['submit'],
+} as const;
+
+/** Knows one token, which may read. */
+const reader: Authenticator = (token) =>
+  Promise.resolve(token === 'reader' ? { name: 'r', tenant: 't', scopes: new Set(['read'] as const) } : undefined);
 
 async function serve(t: TestContext): Promise<string> {
   const app = fastify();
   t.after(() => app.close());
   useProblems(app);
-  addBearerAuth(app, { token: TOKEN });
+  addBearerAuth(app, { authenticate: anyOf(rootToken(TOKEN), reader), rules: RULES });
   await app.register(healthRoutes, { checks: {}, registry: createMetrics({ service: 'api', version: '0' }) });
   app.get('/v1/things', () => Promise.resolve({ things: [] }));
   app.get('/v1/conflict', () =>
@@ -101,4 +114,23 @@ test('problemOf never trusts what was thrown', () => {
   ]) {
     assert.equal(problemOf(thrown).code, 'INTERNAL');
   }
+});
+
+test('a token opens what its scopes allow, and nothing is read of what it must not send', async (t) => {
+  const url = await serve(t);
+  const headers = { authorization: 'Bearer reader' };
+  assert.equal((await fetch(`${url}/v1/things`, { headers })).status, 200);
+  const refused = await fetch(`${url}/v1/things`, { method: 'POST', headers, body: new Uint8Array(5_000_000) });
+  assert.equal(refused.status, 403);
+  const problem = (await refused.json()) as { code: string; detail: string; hint: string };
+  assert.equal(problem.code, 'SCOPE_MISSING');
+  assert.match(problem.detail, /POST \/v1\/things needs the scope submit, and the token has read/);
+  assert.equal((await fetch(`${url}/metrics`, { headers })).status, 403);
+  assert.equal((await fetch(`${url}/nowhere`, { headers })).status, 404);
+});
+
+test('a route without a rule cannot be added', () => {
+  const app = fastify();
+  addBearerAuth(app, { authenticate: reader, rules: RULES });
+  assert.throws(() => app.delete('/v1/things', () => ''), /no scope is named for DELETE \/v1\/things/);
 });

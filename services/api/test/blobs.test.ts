@@ -7,7 +7,9 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import { HttpBlobStore } from '../../../libs/blobs/src/http-store.ts';
+import type { BlobOwners } from '@blindfit/queue';
 import { addBearerAuth } from '../src/auth.ts';
+import { rootToken } from '../src/principals.ts';
 import { useProblems } from '../src/problems.ts';
 import { blobRoutes } from '../src/routes/blobs.ts';
 import { filesUnder, randomBlob, temporaryDirectory, until } from './support.ts';
@@ -23,18 +25,44 @@ interface Setup {
   store: FileBlobStore;
 }
 
+/** Who has which blobs, by the directory of the store: as Redis does, it outlives an API. */
+const owned = new Map<string, Set<string>>();
+
+function ownersIn(root: string): Pick<BlobOwners, 'add' | 'has'> {
+  const known = owned.get(root) ?? new Set();
+  owned.set(root, known);
+  return {
+    add: (tenant, digests) => {
+      for (const digest of digests) known.add(`${tenant} ${digest}`);
+      return Promise.resolve();
+    },
+    has: (tenant, digest) => Promise.resolve(known.has(`${tenant} ${digest}`)),
+  };
+}
+
+/** Every request is one of an owner of this tenant. */
+function asTenant(app: FastifyInstance, tenant: string): void {
+  app.decorateRequest('principal', undefined);
+  app.addHook('onRequest', (request, _reply, done) => {
+    request.principal = { name: tenant, tenant, scopes: new Set(['blobs']) };
+    done();
+  });
+}
+
 async function setup(
   t: TestContext,
-  options: { root?: string; token?: string; idleTimeoutMs?: number } = {},
+  options: { root?: string; token?: string; tenant?: string; idleTimeoutMs?: number } = {},
 ): Promise<Setup> {
   const root = options.root ?? (await temporaryDirectory(t));
   const store = await FileBlobStore.open(root);
   const app = fastify({ forceCloseConnections: true });
   t.after(() => app.close());
   useProblems(app);
-  if (options.token !== undefined) addBearerAuth(app, { token: options.token });
+  if (options.token !== undefined) addBearerAuth(app, { authenticate: rootToken(options.token) });
+  else asTenant(app, options.tenant ?? 'default');
   await app.register(blobRoutes, {
     store,
+    owners: ownersIn(root),
     maxBytes: MAX,
     idleTimeoutMs: options.idleTimeoutMs,
   });
@@ -287,3 +315,25 @@ function rejectAfter(milliseconds: number): Promise<never> {
     setTimeout(() => reject(new Error(`nothing came for ${milliseconds} ms`)), milliseconds).unref(),
   );
 }
+
+test('a tenant learns nothing of the blobs of another one, also by sending them', async (t) => {
+  const root = await temporaryDirectory(t);
+  const a = await setup(t, { root, tenant: 'a' });
+  const b = await setup(t, { root, tenant: 'b' });
+  const { bytes, digest } = randomBlob(20_000);
+  assert.equal((await put(`${a.url}/${digest}`, bytes)).status, 201);
+  assert.equal((await fetch(`${b.url}/${digest}`, { method: 'HEAD' })).status, 404);
+  await assertProblem(await fetch(`${b.url}/${digest}`), 404, 'BLOB_NOT_FOUND');
+  // Who knows the name only does not get the blob for it.
+  await assertProblem(await put(`${b.url}/${digest}`, randomBlob(20_000).bytes), 422, 'DIGEST_MISMATCH');
+  await assertProblem(await put(`${b.url}/${digest}`, new Uint8Array()), 422, 'DIGEST_MISMATCH');
+  assert.equal((await fetch(`${b.url}/${digest}`)).status, 404);
+  // Who has the bytes gets the answer of a first upload.
+  const own = await put(`${b.url}/${digest}`, bytes);
+  assert.equal(own.status, 201);
+  assert.deepEqual(await own.json(), { digest, size: bytes.length, created: true });
+  for (const { url } of [a, b]) {
+    assert.deepEqual(new Uint8Array(await (await fetch(`${url}/${digest}`)).arrayBuffer()), new Uint8Array(bytes));
+    assert.equal((await put(`${url}/${digest}`, bytes)).status, 200);
+  }
+});

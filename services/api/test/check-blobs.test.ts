@@ -29,7 +29,7 @@ async function unevenStore(t: TestContext, slow: Set<string>): Promise<FileBlobS
 
 async function problemsOf(store: FileBlobStore, places: ExpectedBlob[]): Promise<{ code: string; places: string[] }> {
   try {
-    await checkPlaces(store, parameters, places);
+    await checkPlaces(store, parameters, places, new Set());
   } catch (error) {
     assert.ok(error instanceof ApiError);
     return { code: error.code, places: error.blobs?.map(({ place }) => place) ?? [] };

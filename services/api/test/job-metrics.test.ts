@@ -15,6 +15,8 @@ const REQUEST = { id: '1'.repeat(32), chain: 0, iteration: 1, weights: DIGEST };
 
 const newJob = (id: string): NewJob => ({
   id,
+  tenant: 'default',
+  signer: `ed25519:${'0'.repeat(64)}`,
   manifest: DIGEST,
   shape: { samples: 100, features: 5, classes: 3 },
   hyperparameters: {
@@ -142,7 +144,7 @@ test('the metrics of a job follow it to its end', async (t) => {
   const awaited = Number(waiting('blindfit_job_awaiting_refresh_seconds'));
   assert.ok(awaited >= 30 && awaited < 90, String(awaited));
 
-  await jobs.answerRefresh('job-a', { id: REQUEST.id, weights: DIGEST, momentum: DIGEST });
+  await jobs.answerRefresh('job-a', { id: REQUEST.id, weights: DIGEST, momentum: DIGEST, signature: '0'.repeat(128) });
   await jobs.fail('job-a', { code: 'JOB_FAILED', message: 'for this test' });
   const failed = await scrape(service, 'job-a');
   assert.deepEqual(

@@ -13,7 +13,7 @@ import { predictionPlan, type Plan, type PredictionPlan } from '@blindfit/traini
 import { startCollector } from '../src/collector.ts';
 import { addCollectorMetrics } from '../src/metrics.ts';
 import { jobOf, problemOf } from './answers.ts';
-import { makeJob, putBlob, startService, type Service } from './service.ts';
+import { makeJob, OWNER, putBlob, startService, type Service } from './service.ts';
 
 async function refused(response: Response, code: string, detail: RegExp, hint?: RegExp): Promise<void> {
   const problem = await problemOf(response, 422, code);
@@ -34,6 +34,7 @@ async function makePrediction(store: FileBlobStore, training: Plan, model: strin
   const manifest: PredictManifest = {
     format: 'blindfit-predict/1',
     model,
+    signer: OWNER.name,
     parameters: { ...parameters.toJSON(), dataBits: [...parameters.dataBits] },
     shape: { samples, features: layout.features, classes: layout.classes },
     block: { rows: layout.rows, columns: layout.columns, turns: layout.turns },

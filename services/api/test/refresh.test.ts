@@ -2,13 +2,22 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
-import { defined } from '@blindfit/base';
+import { defined, signingKey } from '@blindfit/base';
 import { Parameters, wrap, type WireFields } from '@blindfit/he';
-import type { JobView, TrainingManifest, RefreshAnswer, RefreshRequest } from '@blindfit/protocol';
+import {
+  cancelStatement,
+  refreshStatement,
+  type JobView,
+  type RefreshAnswer,
+  type RefreshFacts,
+  type RefreshPlace,
+  type RefreshRequest,
+  type TrainingManifest,
+} from '@blindfit/protocol';
 import { AWAITING, DONE, type ChainRecord } from '@blindfit/queue';
 import { type Plan, expectedRefresh } from '@blindfit/training';
 import { jobOf, problemOf } from './answers.ts';
-import { makeJob, putBlob, startService, type Service } from './service.ts';
+import { makeJob, OWNER, putBlob, startService, type Service } from './service.ts';
 import { randomBlob } from './support.ts';
 
 interface Waiting {
@@ -69,28 +78,56 @@ async function reachRefresh({ jobs }: Service, id: string, chain: number, iterat
   return request;
 }
 
-/** Blobs with the right headers and noise behind them. */
+/** SEAL's bytes of a ciphertext with a seed, with noise for its coefficients. */
+function freshPayload({ ring }: Parameters, { level = 0 }: WireFields): Uint8Array {
+  const frame = (content: Uint8Array): Buffer => {
+    const header = Buffer.alloc(16);
+    header.writeUInt16LE(0xa15e, 0);
+    header.set([16, 4], 2);
+    header.writeBigUInt64LE(BigInt(16 + content.length), 8);
+    return Buffer.concat([header, content]);
+  };
+  const fields = Buffer.alloc(73);
+  [2, ring, level + 1].forEach((value, position) => fields.writeBigUInt64LE(BigInt(value), 33 + 8 * position));
+  const count = Buffer.alloc(8);
+  count.writeBigUInt64LE(BigInt(ring * (level + 1)));
+  const coefficients = frame(Buffer.concat([count, randomBytes(8 * ring * (level + 1))]));
+  return frame(Buffer.concat([fields, coefficients, frame(randomBytes(65))]));
+}
+
+/** Blobs with the right headers, as if they had just been encrypted, and the owner's signature. */
 async function answerTo(
-  { service, plan }: Pick<Waiting, 'service' | 'plan'>,
-  { id, iteration }: RefreshRequest,
+  waiting: Pick<Waiting, 'service' | 'plan' | 'id' | 'manifest'>,
+  request: RefreshRequest,
 ): Promise<RefreshAnswer> {
-  const { weights, momentum } = expectedRefresh(plan, iteration);
+  const { service, plan } = waiting;
+  const { weights, momentum } = expectedRefresh(plan, request.iteration);
   const put = (fields: WireFields): Promise<string> =>
-    putBlob(service.store, wrap(plan.parameters, fields, randomBytes(500)));
-  return { id, weights: await put(weights), momentum: await put(momentum) };
+    putBlob(service.store, wrap(plan.parameters, fields, freshPayload(plan.parameters, fields)));
+  return signed(waiting, request, { id: request.id, weights: await put(weights), momentum: await put(momentum) });
+}
+
+function signed(
+  { id, manifest }: Pick<Waiting, 'id' | 'manifest'>,
+  place: RefreshPlace,
+  { id: request, weights, momentum }: RefreshFacts,
+): RefreshAnswer {
+  const facts = { id: request, weights, momentum };
+  return { ...facts, signature: OWNER.sign(refreshStatement({ id, manifest }, place, facts)) };
 }
 
 test('an answer lets its chain go on, with what the owner sent, and a job that awaits it runs again', async (t) => {
-  const { service, plan, id, manifest, request, post } = await waitingJob(t);
+  const waiting = await waitingJob(t);
+  const { service, id, manifest, request, post } = waiting;
   const other = await reachRefresh(service, id, 1, 1);
-  const waiting = await jobOf(await service.call(`/v1/jobs/${id}`));
-  assert.equal(waiting.state, 'awaiting-refresh');
-  assert.equal(waiting.progress.phase, 'awaiting-refresh');
-  assert.deepEqual(waiting.refreshes, [request, other]);
+  const shown = await jobOf(await service.call(`/v1/jobs/${id}`));
+  assert.equal(shown.state, 'awaiting-refresh');
+  assert.equal(shown.progress.phase, 'awaiting-refresh');
+  assert.deepEqual(shown.refreshes, [request, other]);
   const list = (await (await service.call('/v1/jobs?state=awaiting-refresh')).json()) as { jobs: JobView[] };
-  assert.deepEqual(list.jobs, [waiting]);
+  assert.deepEqual(list.jobs, [shown]);
 
-  const answer = await answerTo({ service, plan }, request);
+  const answer = await answerTo(waiting, request);
   const going = await jobOf(await post(answer));
   assert.equal(going.state, 'running');
   assert.deepEqual(going.refreshes, [other]);
@@ -113,7 +150,7 @@ test('an answer lets its chain go on, with what the owner sent, and a job that a
     'repeated late, it still is what was taken',
   );
   assert.equal(await service.chains.getWaitingCount(), 1);
-  const next = await answerTo({ service, plan }, second);
+  const next = await answerTo(waiting, second);
   await jobOf(await post(next));
   assert.deepEqual((await service.chains.getJob(`${id}.chain.0.2`))?.data.fresh, {
     weights: next.weights,
@@ -125,7 +162,7 @@ test('an answer lets its chain go on, with what the owner sent, and a job that a
 
 test('what nobody waits for is refused: other answers, other requests, other jobs', async (t) => {
   const waiting = await waitingJob(t);
-  const { service, plan, id, request, post } = waiting;
+  const { service, id, request, post } = waiting;
   const answer = await answerTo(waiting, request);
   const foreign = await problemOf(
     await post({ ...answer, id: randomBytes(16).toString('hex') }),
@@ -141,10 +178,10 @@ test('what nobody waits for is refused: other answers, other requests, other job
   assert.deepEqual((await service.jobs.get(id))?.refreshes, [request]);
 
   await jobOf(await post(answer));
-  const different = await answerTo({ service, plan }, request);
+  const different = await answerTo(waiting, request);
   await problemOf(await post(different), 409, 'REFRESH_NOT_AWAITED');
   await problemOf(await post({ ...answer, momentum: different.momentum }), 409, 'REFRESH_NOT_AWAITED');
-  assert.deepEqual((await service.jobs.chains(id))[0]?.answer, answer);
+  assert.deepEqual((await service.jobs.chains(id))[0]?.answer, { ...answer, chain: 0, iteration: 1 });
 });
 
 test('of different answers at the same time one is taken', async (t) => {
@@ -168,7 +205,8 @@ test('blobs that are missing or do not fit are refused with the reason, and the 
   const put = (of: WireFields, parameters = plan.parameters): Promise<string> =>
     putBlob(service.store, wrap(parameters, of, randomBytes(500)));
   const absent = randomBlob(10).digest;
-  const missing = await problemOf(await post({ ...good, momentum: absent }), 422, 'BLOBS_MISSING');
+  const changed = (change: Partial<RefreshFacts>): RefreshAnswer => signed(waiting, request, { ...good, ...change });
+  const missing = await problemOf(await post(changed({ momentum: absent })), 422, 'BLOBS_MISSING');
   assert.deepEqual(missing.blobs, [{ place: 'momentum', digest: absent, reason: 'missing' }]);
   const cases: [string, Partial<RefreshAnswer>, string, RegExp][] = [
     ['weights and momentum exchanged', { weights: good.momentum, momentum: good.weights }, 'weights', /the level is/],
@@ -208,10 +246,11 @@ test('blobs that are missing or do not fit are refused with the reason, and the 
       'momentum',
       /parameter set/,
     ],
+    ['a ciphertext that was not encrypted just now', { weights: await put(fields.weights) }, 'weights', /SEAL/],
     ['noise', { weights: await putBlob(service.store, randomBytes(1000)) }, 'weights', /not a Blindfit blob/],
   ];
   for (const [name, change, place, reason] of cases) {
-    const problem = await problemOf(await post({ ...good, ...change }), 422, 'BLOBS_INVALID');
+    const problem = await problemOf(await post(changed(change)), 422, 'BLOBS_INVALID');
     assert.equal(problem.blobs?.[0]?.place, place, name);
     assert.match(problem.blobs[0].reason, reason, name);
   }
@@ -238,7 +277,7 @@ test('what has not the form of an answer is refused', async (t) => {
   for (const [body, detail] of cases) {
     const problem = await problemOf(await post(body), 422, 'INVALID_REFRESH');
     assert.match(problem.detail, detail);
-    assert.match(problem.hint ?? '', /"id", "weights", "momentum"/);
+    assert.match(problem.hint ?? '', /"id", "weights", "momentum", "signature"/);
   }
   for (const bad of ['', '{', '[1,']) await problemOf(await post(bad), 400, 'INVALID_REQUEST');
   assert.equal(
@@ -281,9 +320,39 @@ test('an answer that was recorded right before a crash is queued when it is repe
     segment: 2,
     history: [answer.weights],
     weights: answer.weights,
-    answer,
+    answer: { ...answer, chain: 0, iteration: 1 },
   });
   await service.chains.remove(`${id}.chain.0.1`);
   await jobOf(await post(answer));
   assert.equal(await service.chains.count(), 0);
+});
+
+test('an answer that the owner of the job has not signed is refused, whoever sends it', async (t) => {
+  const waiting = await waitingJob(t);
+  const { service, id, request, post } = waiting;
+  const good = await answerTo(waiting, request);
+  const another = await answerTo(waiting, request);
+  const other = signingKey(new Uint8Array(32).fill(8));
+  const resigned = (place: RefreshPlace, job = waiting): string => signed(job, place, good).signature;
+  const forged: [string, RefreshAnswer][] = [
+    ['no signature worth the name', { ...good, signature: '0'.repeat(128) }],
+    ['another owner', { ...good, signature: other.sign(refreshStatement(waiting, request, good)) }],
+    ['other weights', { ...good, weights: another.weights }],
+    ['another momentum', { ...good, momentum: another.momentum }],
+    ['another chain', { ...good, signature: resigned({ ...request, chain: 1 }) }],
+    ['another iteration', { ...good, signature: resigned({ ...request, iteration: 2 }) }],
+    ['another job', { ...good, signature: resigned(request, { ...waiting, id: 'job-000000000000' }) }],
+    [
+      'another manifest',
+      { ...good, signature: resigned(request, { ...waiting, manifest: `sha256:${'0'.repeat(64)}` }) },
+    ],
+    ['a cancellation', { ...good, signature: OWNER.sign(cancelStatement(waiting)) }],
+  ];
+  for (const [what, answer] of forged) {
+    const problem = await problemOf(await post(answer), 403, 'NOT_SIGNED_BY_OWNER');
+    assert.match(problem.hint ?? '', /keys that the job was submitted with/, what);
+  }
+  assert.deepEqual((await service.jobs.get(id))?.refreshes, [request]);
+  assert.equal(await service.chains.count(), 0);
+  await jobOf(await post(good));
 });

@@ -6,7 +6,7 @@ import { after, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { defined, digestOf, parseDigest } from '@blindfit/base';
+import { defined, digestOf, parseDigest, signingKey } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import { wrap, type WireFields } from '@blindfit/he';
 import { canonicalJson, type TrainingManifest } from '@blindfit/protocol';
@@ -23,6 +23,9 @@ import {
 } from '@blindfit/training';
 import { startApi, type StartApiOptions } from '../src/start.ts';
 import { temporaryDirectory } from './support.ts';
+
+/** Signs for the owner of all jobs of the tests. */
+export const OWNER = signingKey(new Uint8Array(32).fill(7));
 
 export const TOKEN = 'correct-horse-battery-staple';
 export const BEARER = { authorization: `Bearer ${TOKEN}` };
@@ -85,6 +88,7 @@ export async function startService(t: TestContext, options: Partial<StartApiOpti
   const api = await startApi(all);
   const redis = new Redis({ ...parseRedisUrl(redisUrl), replyMapping: 'legacy', maxRetriesPerRequest: null });
   redis.on('error', () => undefined);
+  const jobs = new JobStore(redis, queuePrefix);
   const queue = openQueue<JobPayload>('jobs', redis, queuePrefix);
   const chains = openQueue<ChainPayload>('chains', redis, queuePrefix);
   for (const each of [queue, chains]) each.on('error', () => undefined);
@@ -99,9 +103,9 @@ export async function startService(t: TestContext, options: Partial<StartApiOpti
     api,
     url: api.url,
     storeDirectory,
-    store: await FileBlobStore.open(storeDirectory, { durable: false }),
+    store: ownedStore(await FileBlobStore.open(storeDirectory, { durable: false }), jobs),
     redis,
-    jobs: new JobStore(redis, queuePrefix),
+    jobs,
     queue,
     chains,
     options: all,
@@ -113,6 +117,17 @@ export async function startService(t: TestContext, options: Partial<StartApiOpti
         headers: defined({ 'content-type': 'application/json', 'idempotency-key': key }),
       }),
   };
+}
+
+/** What tests put into the store is the default tenant's, as if it had been uploaded. */
+function ownedStore(store: FileBlobStore, jobs: JobStore): FileBlobStore {
+  const put = store.put.bind(store);
+  store.put = async (digest, ...rest) => {
+    const result = await put(digest, ...rest);
+    await jobs.blobs.add('default', [digest]);
+    return result;
+  };
+  return store;
 }
 
 export interface TestJob {
@@ -150,6 +165,7 @@ export async function makeJob(
   const manifest: TrainingManifest = {
     format: 'blindfit-job/1',
     name: 'a test',
+    signer: OWNER.name,
     parameters: { ...plan.parameters.toJSON(), dataBits: [...plan.parameters.dataBits] },
     shape: { ...shape },
     block: { rows: layout.rows, columns: layout.columns, turns: layout.turns },

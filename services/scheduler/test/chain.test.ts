@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { UnrecoverableError } from 'bullmq';
 import { runChain } from '../src/chain.ts';
-import { chainData, entryOf, fakeScheduler, JOB, MANIFEST, planWith } from './support.ts';
+import { answerAfter, chainData, entryOf, fakeScheduler, JOB, MANIFEST, planWith } from './support.ts';
 
 const taskIds = (added: readonly { readonly id: string }[]): string[] =>
   added.map(({ id }) => id.slice(JOB.length + 1));
@@ -164,7 +164,7 @@ describe('a chain with refreshes', () => {
   it('goes on with the answer, and keeps the answer in its record', async () => {
     const { dependencies, tasks, jobs, works } = fakeScheduler(plan);
     const fresh = { weights: 'V', momentum: 'W' };
-    const answer = { id: '0'.repeat(32), ...fresh };
+    const answer = answerAfter(2, fresh);
     jobs.records[0] = { segment: 1, phase: 'running', history: [], fresh, answer };
     const { runToEnd } = entryOf(chainData({ segment: 1, fresh }), tasks);
     await runToEnd((entry) => runChain(dependencies, entry, 'token'));
@@ -187,12 +187,46 @@ describe('a chain with refreshes', () => {
 
   it('with one iteration a segment the previous V is the owner’s own answer, at its level', async () => {
     const each = planWith({ iterations: 3 }, 1);
-    const { dependencies, tasks, works } = fakeScheduler(each);
+    const { dependencies, tasks, jobs, works } = fakeScheduler(each);
     const fresh = { weights: 'V', momentum: 'W' };
+    const answer = answerAfter(1, fresh);
+    jobs.records[0] = { segment: 1, phase: 'running', history: [], fresh, answer };
     await entryOf(chainData({ segment: 1, fresh }), tasks).runToEnd((entry) => runChain(dependencies, entry, 'token'));
     const previous = works.find(([step]) => step === 'publish.1.0.1')?.[1];
     assert.ok(previous?.kind === 'publish');
     assert.deepEqual([previous.weights, previous.level], ['V', each.iterations[1]?.weights]);
+  });
+});
+
+describe('a segment that does not start from its owner’s answer', () => {
+  const plan = planWith({ iterations: 3 }, 2);
+  const fresh = { weights: 'V', momentum: 'W' };
+  const good = answerAfter(2, fresh);
+  for (const [what, answer, started] of [
+    ['without an answer', undefined, fresh],
+    ['from other weights than the signed ones', good, { ...fresh, weights: 'X' }],
+    ['from another momentum than the signed one', good, { ...fresh, momentum: 'X' }],
+    ['from an answer with another signature', { ...good, signature: '0'.repeat(128) }, fresh],
+    ['from an answer for another iteration', answerAfter(1, fresh), fresh],
+    ['from an answer with weights that were not signed', { ...good, weights: 'X' }, { ...fresh, weights: 'X' }],
+    ['from an answer to another request', { ...good, id: '1'.repeat(32) }, fresh],
+  ] as const) {
+    it(`is not computed: ${what}`, async () => {
+      const { dependencies, tasks, jobs } = fakeScheduler(plan);
+      jobs.records[0] = { segment: 1, phase: 'running', history: [], fresh: started, answer };
+      const { entry } = entryOf(chainData({ segment: 1, fresh: started }), tasks);
+      await assert.rejects(runChain(dependencies, entry, 'token'), /NOT_SIGNED_BY_OWNER/);
+      assert.deepEqual(tasks.added, []);
+    });
+  }
+
+  it('is not computed: signed by another owner', async () => {
+    const { dependencies, tasks, jobs } = fakeScheduler(plan);
+    jobs.records[0] = { segment: 1, phase: 'running', history: [], fresh, answer: good };
+    const { entry } = entryOf(chainData({ segment: 1, fresh }), tasks);
+    const foreign = { ...dependencies, signerOf: () => Promise.resolve(`ed25519:${'1'.repeat(64)}`) };
+    await assert.rejects(runChain(foreign, entry, 'token'), /NOT_SIGNED_BY_OWNER/);
+    assert.deepEqual(tasks.added, []);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Fakes of what surrounds a scheduler: job records, queues and threads, all in memory. */
 import { WaitingChildrenError } from 'bullmq';
-import type { JobState, TaskResult } from '@blindfit/protocol';
+import { signingKey } from '@blindfit/base';
+import { refreshStatement, type JobState, type TakenAnswer, type TaskResult } from '@blindfit/protocol';
 import type { ChainPayload, ChainRecord, JobPayload } from '@blindfit/queue';
 import {
   choosePlan,
@@ -12,6 +13,9 @@ import {
 } from '@blindfit/training';
 import type { ChainEntry } from '../src/chain.ts';
 import type { Parent } from '../src/children.ts';
+
+/** Signs for the owner of the job. */
+export const OWNER = signingKey(new Uint8Array(32).fill(7));
 
 export const JOB = 'job-000000000000';
 export const MANIFEST = `sha256:${'a'.repeat(64)}`;
@@ -36,6 +40,16 @@ export function planWith(more: Partial<Hyperparameters>, refreshEvery: number): 
     { blocksPerTask: 1, shardsPerTask: 2, pairsPerChain: 1 },
     { refreshEvery, modelLevel: 0 },
   );
+}
+
+/** The owner's answer with which segment 1 of a chain begins. */
+export function answerAfter(
+  iteration: number,
+  fresh: { readonly weights: string; readonly momentum: string },
+): TakenAnswer {
+  const place = { chain: 0, iteration };
+  const facts = { id: '0'.repeat(32), ...fresh };
+  return { ...facts, ...place, signature: OWNER.sign(refreshStatement({ id: JOB, manifest: MANIFEST }, place, facts)) };
 }
 
 /** Records of one job. */
@@ -187,6 +201,7 @@ export function fakeScheduler(plan: Plan) {
       iteration: (...call: unknown[]) => void metrics.push(['iteration', ...call]),
       jobEnded: (state: string) => void metrics.push(['ended', state]),
     },
+    signerOf: () => Promise.resolve(OWNER.name),
     planOf: () => Promise.resolve(plan),
   };
   return { dependencies, tasks, queue, chains, jobs, works, metrics };

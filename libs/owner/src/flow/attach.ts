@@ -4,7 +4,6 @@ import type { Model } from '@blindfit/data';
 import type { JobView } from '@blindfit/protocol';
 import type { KeyStore } from '../key-store.ts';
 import { openKeyset } from '../keyset.ts';
-import { OwnAnswers } from '../own-answers.ts';
 import { RefreshSession } from '../refresh.ts';
 import { followTraining, type Judge, type RefreshCosts } from './follow.ts';
 import { modelOf } from './model.ts';
@@ -54,7 +53,6 @@ export async function attach(client: BlindfitClient, request: AttachRequest): Pr
     validation === undefined ? undefined : (weights) => evaluate(weights, validation, ticket.classes.length);
   const followed = await followTraining(client, job, {
     session: new RefreshSession(keyset, plan, ticket.stepBound),
-    answers: new OwnAnswers(keyset.secret.signer, { id: ticket.job, manifest: ticket.manifest }, plan),
     judge,
     patience,
     cancel: false,

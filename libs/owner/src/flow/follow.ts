@@ -8,7 +8,6 @@ import type { Evaluation } from './training-data.ts';
 
 export interface FollowOptions extends FlowOptions {
   readonly session: RefreshSession;
-  readonly answers: OwnAnswers;
   /** Judges weights on held-out data, in the clear, on this machine. */
   readonly judge?: Judge | undefined;
   /** Ends the training when so many evaluations in a row are no better than the best one before. */
@@ -57,8 +56,9 @@ export async function followTraining(
   submitted: JobView,
   options: FollowOptions,
 ): Promise<Followed> {
-  const { session, answers, signal, onProgress, onLog } = options;
-  const follower = new Follower(client, submitted.id, options);
+  const { session, signal, onProgress, onLog } = options;
+  const answers = session.answersFor(submitted);
+  const follower = new Follower(client, answers, submitted.id, options);
   let last = submitted;
   try {
     for await (const job of client.events(submitted.id, signal === undefined ? {} : { signal })) {
@@ -92,6 +92,7 @@ class Follower {
   latest: (Evaluation & { readonly iteration: number }) | undefined;
   stoppedAfter: number | undefined;
   readonly #client: BlindfitClient;
+  readonly #answers: OwnAnswers;
   readonly #job: string;
   readonly #options: FollowOptions;
   /** By iteration: the rows of the classes that refreshes have shown. */
@@ -99,8 +100,9 @@ class Follower {
   readonly #answered = new Set<string>();
   #withoutGain = 0;
 
-  constructor(client: BlindfitClient, job: string, options: FollowOptions) {
+  constructor(client: BlindfitClient, answers: OwnAnswers, job: string, options: FollowOptions) {
     this.#client = client;
+    this.#answers = answers;
     this.#job = job;
     this.#options = options;
   }
@@ -117,7 +119,8 @@ class Follower {
   }
 
   async #answer(view: JobView, request: RefreshRequest): Promise<JobView> {
-    const { session, answers } = this.#options;
+    const { session } = this.#options;
+    const answers = this.#answers;
     answers.checkBefore(view, request);
     const client = this.#client;
     const started = performance.now();

@@ -16,6 +16,7 @@ import { resultOf } from './outcome.ts';
 import { jobState, type FlowOptions } from './states.ts';
 import { submittedPlan } from './submitted-plan.ts';
 import type { Ticket } from './ticket.ts';
+import { submit } from './submit.ts';
 import { uploadKeys } from './upload-keys.ts';
 
 /**
@@ -96,7 +97,7 @@ export async function predict(client: BlindfitClient, request: PredictRequest): 
     onProgress: (done, total) => onProgress?.({ phase: 'encrypting', done, total, bytes }),
   });
   await uploadKeys(client, keyset, request);
-  const submitted = await client.submit(predictManifestFor(plan, blobs, keyset, ticket.job, request.name));
+  const submitted = await submit(client, predictManifestFor(plan, blobs, keyset, ticket.job, request.name));
   const { scores } = resultOf(await endOf(client, submitted, keyset.secret.signer, request));
   if (scores === undefined)
     throw new ModelError(

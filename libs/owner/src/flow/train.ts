@@ -17,7 +17,6 @@ import { encryptJob, type DataBlobs, type TrainingSet } from '../encrypt-job.ts'
 import type { KeyStore } from '../key-store.ts';
 import { openKeyset, type Keyset } from '../keyset.ts';
 import { manifestFor } from '../manifest.ts';
-import { OwnAnswers } from '../own-answers.ts';
 import { RefreshSession, stepBound } from '../refresh.ts';
 import { followTraining, type Judge, type RefreshCosts } from './follow.ts';
 import { modelOf, summaryOf, type ParametersSummary } from './model.ts';
@@ -27,6 +26,7 @@ import type { FlowOptions } from './states.ts';
 import { writeTicket } from './ticket.ts';
 import { accuraciesOf, evaluate, shuffled, type Accuracies, type TrainingData } from './training-data.ts';
 import { checkAgainstTwin } from './twin.ts';
+import { submit } from './submit.ts';
 import { uploadKeys } from './upload-keys.ts';
 
 export interface TrainRequest extends FlowOptions {
@@ -115,7 +115,7 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
   const uploaded = await encryptAndUpload(client, keyset, plan, set, request);
   const bound = stepBound(set, hyperparameters);
   const precision = precisionOf(request);
-  const submitted = await client.submit(manifestFor(plan, uploaded.blobs, keyset, request.name));
+  const submitted = await submit(client, manifestFor(plan, uploaded.blobs, keyset, request.name));
   const { classes, preprocessing, validation } = data;
   await writeTicket(request.keys, {
     job: submitted.id,
@@ -132,7 +132,6 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
     validation === undefined ? undefined : (weights) => evaluate(weights, validation, classes.length);
   const followed = await followTraining(client, submitted, {
     session: new RefreshSession(keyset, plan, bound),
-    answers: new OwnAnswers(keyset.secret.signer, submitted, plan),
     judge,
     patience,
     cancel: true,

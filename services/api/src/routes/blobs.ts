@@ -11,7 +11,7 @@ import { blobHeaders, sendBlob, type BlobTraffic } from '../send-blob.ts';
 
 export interface BlobRoutesOptions {
   store: BlobStore;
-  owners: BlobOwners;
+  owners: Pick<BlobOwners, 'add' | 'has'>;
   /** Largest blob accepted, in bytes. */
   maxBytes: number;
   /** Milliseconds without a byte after which an upload is given up. @default 60000 */
@@ -150,7 +150,7 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
 };
 
 /** Blobs of others are not there. @throws {BlobNotFoundError} */
-async function assertMayRead(request: FastifyRequest, owners: BlobOwners, digest: Digest): Promise<void> {
+async function assertMayRead(request: FastifyRequest, owners: Pick<BlobOwners, 'has'>, digest: Digest): Promise<void> {
   const { tenant, scopes } = principalOf(request);
   if (scopes.has('work') || (await owners.has(tenant, digest))) return;
   throw new BlobNotFoundError(digest, 'this store');
