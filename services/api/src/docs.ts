@@ -28,6 +28,7 @@ export async function addDocs(app: FastifyInstance, version: string): Promise<vo
         { name: 'blobs', description: 'Ciphertexts and keys, named by the SHA-256 of their bytes' },
         { name: 'jobs', description: 'Training jobs, and predictions with their models' },
         { name: 'cluster', description: 'What computes them' },
+        { name: 'tokens', description: 'Who may do what' },
         { name: 'operations', description: 'Probes and metrics' },
       ],
       components: {

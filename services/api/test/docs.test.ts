@@ -29,6 +29,7 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
   );
   assert.deepEqual(operations.sort(), [
     'delete /v1/jobs/{id}',
+    'delete /v1/tokens/{id}',
     'get /healthz',
     'get /metrics',
     'get /metrics/jobs',
@@ -40,9 +41,11 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
     'get /v1/jobs/{id}',
     'get /v1/jobs/{id}/events',
     'get /v1/jobs/{id}/result',
+    'get /v1/tokens',
     'head /v1/blobs/{digest}',
     'post /v1/jobs',
     'post /v1/jobs/{id}/refresh',
+    'post /v1/tokens',
     'put /v1/blobs/{digest}',
   ]);
   for (const [path, methods] of Object.entries(paths)) {
