@@ -33,7 +33,9 @@ function view(manifest: string): string {
     parameters: 'N16384QP430L7S45',
     createdAt: new Date(0).toISOString(),
     progress: { phase: 'training', iteration: 0, iterations: 2, tasksDone: 0, tasksTotal: 4, levelsLeft: 6 },
+    tenant: 'default',
     refreshes: [],
+    answers: [],
   });
 }
 

@@ -139,7 +139,8 @@ export const JobViewSchema = Type.Object(
     startedAt: Type.Optional(timestamp()),
     finishedAt: Type.Optional(timestamp()),
     progress: ProgressSchema,
-    signer: SignerSchema,
+    /** Jobs from before there were signatures have none: they take no answers any more. */
+    signer: Type.Optional(SignerSchema),
     refreshes: Type.Array(RefreshRequestSchema, { description: 'what the owner is asked to refresh' }),
     answers: Type.Array(TakenAnswerSchema, { description: 'by chain: the last answer taken, for the owner to check' }),
     result: Type.Optional(JobResultSchema),

@@ -86,7 +86,8 @@ export const TrainingManifestSchema = Type.Object(
         description: 'shown in listings',
       }),
     ),
-    signer: SignerSchema,
+    /** Submissions need it; manifests from before there were signatures have none. */
+    signer: Type.Optional(SignerSchema),
     parameters: ParametersSchema,
     shape: Type.Object(
       {

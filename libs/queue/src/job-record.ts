@@ -3,10 +3,9 @@ import type { JobKind, JobView, TaskResult } from '@blindfit/protocol';
 import type { ChainRecord } from './chain-record.ts';
 
 /** What is known of a job from the moment it is accepted. */
-export type NewJob = Pick<
-  JobView,
-  'id' | 'tenant' | 'manifest' | 'signer' | 'shape' | 'hyperparameters' | 'parameters'
-> & {
+export type NewJob = Pick<JobView, 'id' | 'manifest' | 'signer' | 'shape' | 'hyperparameters' | 'parameters'> & {
+  /** @default the default one: jobs from before there were tenants name none */
+  readonly tenant?: string | undefined;
   /** @default train */
   readonly kind?: JobKind;
   readonly name?: string | undefined;

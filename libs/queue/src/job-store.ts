@@ -3,7 +3,14 @@
  * atomic and announced; final states never change again.
  */
 import { defined, required } from '@blindfit/base';
-import { isFinal, type JobError, type JobState, type JobView, type RefreshAnswer } from '@blindfit/protocol';
+import {
+  DEFAULT_TENANT,
+  isFinal,
+  type JobError,
+  type JobState,
+  type JobView,
+  type RefreshAnswer,
+} from '@blindfit/protocol';
 import { BlobOwners } from './blob-owners.ts';
 import { RUNNING, type ChainRecord } from './chain-record.ts';
 import type { Connection } from './connection.ts';
@@ -42,7 +49,7 @@ export class JobStore {
       Date.now(),
       JSON.stringify(rest),
       id,
-      rest.tenant,
+      rest.tenant ?? DEFAULT_TENANT,
     );
     if (created === 1) await this.#announce(id);
     return created === 1;
@@ -123,7 +130,7 @@ export class JobStore {
     if (fields['job'] === undefined) return false;
     const job = jobIn(fields);
     const digests = [outputs.models, ...outputs.iterates, ...(outputs.scores ?? [])].flat();
-    if (job !== undefined) await this.blobs.add(job.tenant, digests);
+    if (job !== undefined) await this.blobs.add(job.tenant ?? DEFAULT_TENANT, digests);
     const result = resultOf(outputs, fields, totals, finishedAt);
     return this.#transition(id, 'succeeded', { finishedAt: String(finishedAt), result: JSON.stringify(result) });
   }
@@ -188,7 +195,7 @@ export class JobStore {
     const { request } = next;
     // Before anybody is asked to read them.
     if (request !== undefined)
-      await this.blobs.add(job.tenant, [
+      await this.blobs.add(job.tenant ?? DEFAULT_TENANT, [
         request.weights,
         ...(request.previous === undefined ? [] : [request.previous]),
       ]);

@@ -1,6 +1,13 @@
 /** What the API shows of a job, from its record. */
 import { defined } from '@blindfit/base';
-import { isFinal, type JobError, type JobResult, type JobState, type JobView } from '@blindfit/protocol';
+import {
+  DEFAULT_TENANT,
+  isFinal,
+  type JobError,
+  type JobResult,
+  type JobState,
+  type JobView,
+} from '@blindfit/protocol';
 import { answerOf, requestOf } from './chain-record.ts';
 import { chainRecords, iterationsOf, jobIn, numberIn, type NewJob } from './job-record.ts';
 import type { TaskTotals } from './task-totals.ts';
@@ -17,7 +24,7 @@ export function viewOf(id: string, fields: Fields): JobView | undefined {
     id,
     kind: job.kind ?? 'train',
     name: job.name,
-    tenant: job.tenant,
+    tenant: job.tenant ?? DEFAULT_TENANT,
     state,
     manifest: job.manifest,
     shape: job.shape,

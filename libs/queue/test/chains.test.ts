@@ -157,7 +157,7 @@ test('an answer is taken once; repeating it gives the same, anything else is ref
       segment: 1,
       history: [],
       fresh: { weights: answer.weights, momentum: answer.momentum },
-      answer,
+      answer: { ...answer, chain: 0, iteration: 1 },
     },
   };
   assert.equal(await jobs.answerRefresh('job-unknown', answer), undefined);

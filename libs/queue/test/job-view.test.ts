@@ -40,8 +40,13 @@ describe('the view of a job', () => {
       parameters: 'N8192',
       createdAt: '1970-01-01T00:00:01.000Z',
       progress: { phase: 'queued', iteration: 0, iterations: 2, tasksDone: 0, tasksTotal: 4, levelsLeft: 6 },
+      tenant: 'default',
+      signer: JOB.signer,
       refreshes: [],
+      answers: [],
     });
+    const { tenant: _, signer: __, ...old } = JOB;
+    assert.equal(viewOf('job-a', fieldsOf({ job: JSON.stringify(old) }))?.tenant, 'default');
     assert.equal(viewOf('job-a', {}), undefined);
     assert.equal(viewOf('job-a', { state: 'queued' }), undefined);
   });

@@ -55,6 +55,7 @@ export async function submitJob(
     await store.put(digest, bytes);
     await jobs.blobs.add(tenant, [digest]);
     const { name, shape, signer } = planned.manifest;
+    if (signer === undefined) throw unsigned();
     created = await jobs.create({
       id,
       name,
@@ -118,6 +119,16 @@ async function factsOf(
     levels: plan.model.level,
     chains: 1,
   };
+}
+
+function unsigned(): ApiError {
+  return new ApiError(
+    422,
+    'INVALID_MANIFEST',
+    'Manifest is not valid',
+    'the manifest names no signer: nobody could answer for the owner of the job',
+    'make the manifest with this release of the client',
+  );
 }
 
 /** Two tenants may use one key. */

@@ -56,7 +56,7 @@ export interface ChainDependencies {
   /** The plan of a training. @param digest of its manifest */
   planOf(digest: string): Promise<Plan>;
   /** Whose signatures the answers to a training's refreshes carry. @param digest of its manifest */
-  signerOf(digest: string): Promise<string>;
+  signerOf(digest: string): Promise<string | undefined>;
 }
 
 /** The parts of the BullMQ entry of a segment that running it needs. */
@@ -141,11 +141,17 @@ export async function assertNotEnded(jobs: Pick<JobStore, 'state'>, job: string)
  * @throws UnrecoverableError when the weights that the segment starts from are not those of an answer that the owner of
  *   the job signed for this chain and iteration
  */
-function assertOwnAnswer(signer: string, plan: Plan, data: ChainPayload, record: ChainRecord | undefined): void {
+function assertOwnAnswer(
+  signer: string | undefined,
+  plan: Plan,
+  data: ChainPayload,
+  record: ChainRecord | undefined,
+): void {
   const { job, manifest, chain, segment, fresh } = data;
   const iteration = at(plan.segments, segment, 'segments').first - 1;
   const answer = record?.answer;
   if (
+    signer !== undefined &&
     answer !== undefined &&
     answer.weights === fresh?.weights &&
     answer.momentum === fresh.momentum &&
