@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { firstGroups } from '@blindfit/testkit';
 import { partsIn } from './generate.ts';
-import { commandsIn, flagsIn, helpOf, pages, read } from './support.ts';
+import { commands, flagsIn, helpOf, pages, read } from './support.ts';
 
 /** Lines of shell in fenced blocks, continuation lines joined. */
 function shellLines(page: string): string[] {
@@ -37,9 +37,8 @@ it('every npm script in a shell example exists', () => {
 });
 
 it('every blindfit command in an example exists, with its flags', async () => {
-  const commands = commandsIn(await helpOf(''));
   const flags = new Map<string, Set<string>>();
-  for (const command of commands) flags.set(command, new Set(flagsIn(await helpOf(command))));
+  for (const command of await commands()) flags.set(command, new Set(flagsIn(await helpOf(command))));
   let seen = 0;
   for (const path of pages()) {
     for (const line of calls(read(path))) {
@@ -47,7 +46,8 @@ it('every blindfit command in an example exists, with its flags', async () => {
       if (call === null) continue;
       seen++;
       const [, command = '', rest = ''] = call;
-      const allowed = flags.get(command);
+      const [, subcommand] = /^ ([a-z]+)/.exec(rest) ?? [];
+      const allowed = flags.get(`${command} ${subcommand}`) ?? flags.get(command);
       assert.ok(allowed !== undefined, `${path}: ${line}: there is no command "${command}"`);
       for (const [, flag = ''] of rest.split(/[|>]/)[0]?.matchAll(/\s(--[a-z-]+)/g) ?? [])
         assert.ok(allowed.has(flag), `${path}: ${line}: "${command}" has no flag ${flag}`);
@@ -58,6 +58,6 @@ it('every blindfit command in an example exists, with its flags', async () => {
 
 it('docs/reference/cli.md has the help of every command', async () => {
   const documented = partsIn(read('docs/reference/cli.md'));
-  for (const command of commandsIn(await helpOf('')))
+  for (const command of await commands())
     assert.ok(documented.has(`help ${command}`), `docs/reference/cli.md lacks <!-- generated: help ${command} -->`);
 });

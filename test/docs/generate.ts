@@ -33,13 +33,13 @@ import { jobMetrics } from '../../services/api/src/job-metrics.ts';
 import { addApiMetrics, addCollectorMetrics, addStoreMetrics } from '../../services/api/src/metrics.ts';
 import { SchedulerMetrics } from '../../services/scheduler/src/metrics.ts';
 import { WorkerMetrics } from '../../services/worker/src/metrics.ts';
-import { commandsIn, helpOf, packages, pages, read, ROOT } from './support.ts';
+import { commands, helpOf, packages, pages, read, ROOT } from './support.ts';
 
 /** The generated parts by name, formatted as prettier formats the pages. */
 export async function parts(): Promise<Map<string, string>> {
   const overview = await helpOf('');
   const helps = new Map<string, string>();
-  for (const command of commandsIn(overview)) helps.set(command, await helpOf(command));
+  for (const command of await commands()) helps.set(command, await helpOf(command));
   const result = new Map<string, string>([
     ['help', fenced(overview)],
     ['variables', variableTable(helps, { ...variables, ...operatorVariables })],

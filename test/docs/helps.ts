@@ -3,12 +3,17 @@ import { programOf } from '../../cli/src/program.ts';
 
 const program = await programOf();
 const helps: Record<string, string> = {};
-for (const command of [program, ...program.commands]) {
+
+/** @param name with those of the groups that it is in */
+function collect(command: typeof program, name: string): void {
   let text = '';
   // As wide as where nothing says how wide a line may be.
   command.configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => 80 });
   command.outputHelp();
-  helps[command === program ? '' : command.name()] = text.trimEnd();
+  helps[name] = text.trimEnd();
+  for (const child of command.commands) collect(child, `${name} ${child.name()}`.trimStart());
 }
+
+collect(program, '');
 process.stdout.write(JSON.stringify(helps));
 process.exit(0);

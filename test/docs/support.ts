@@ -92,9 +92,9 @@ async function allHelps(): Promise<ReadonlyMap<string, string>> {
   return new Map(Object.entries(JSON.parse(stdout) as Record<string, string>));
 }
 
-/** The commands that a help lists, in its order. */
-export function commandsIn(help: string): string[] {
-  return firstGroups(help, /^ {2}([a-z]+) (?:\[options\]|\[command\])/gm).filter((name) => name !== 'help');
+/** All commands in the order of the help, those of a group (`token create`) after the group. */
+export async function commands(): Promise<string[]> {
+  return [...(await (helps ??= allHelps())).keys()].filter((name) => name !== '');
 }
 
 /** Long flags that a help lists. */

@@ -14,12 +14,3 @@ export {
 } from './digest.ts';
 export { BlindfitError, errnoOf, messageOf, type BlindfitErrorOptions } from './errors.ts';
 export { moduleUrl } from './module-url.ts';
-export {
-  deriveSigningKey,
-  isSignedBy,
-  SIGNATURE_PATTERN,
-  SIGNER_PATTERN,
-  signingKey,
-  type SignerName,
-  type SigningKey,
-} from './signature.ts';

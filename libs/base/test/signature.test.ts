@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { isSignedBy, signingKey } from '@blindfit/base';
+import { isSignedBy, signingKey } from '@blindfit/base/signature';
 
 // RFC 8032, section 7.1, test 2.
 const SEED = Buffer.from('4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb', 'hex');

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import type { SigningKey } from '@blindfit/base';
+import type { SigningKey } from '@blindfit/base/signature';
 import { Parameters } from '@blindfit/he';
 import { SealBackend } from '@blindfit/he/seal';
 import { checker, ParametersSchema } from '@blindfit/protocol';

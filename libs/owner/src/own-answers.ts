@@ -1,5 +1,6 @@
 /** The owner's signatures under acts on a job, and the check that what the job has taken carries them. */
-import { at, type SigningKey } from '@blindfit/base';
+import { at } from '@blindfit/base';
+import type { SigningKey } from '@blindfit/base/signature';
 import {
   cancelStatement,
   isAnswerOf,

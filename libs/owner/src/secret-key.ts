@@ -2,7 +2,7 @@
  * The owner's secret: everything that needs it is here, and no server-side package may import this one.
  */
 import type { Decryptor, Encryptor, KeyGenerator, MainModule, SecretKey } from 'node-seal';
-import { deriveSigningKey, type SigningKey } from '@blindfit/base';
+import { deriveSigningKey, type SigningKey } from '@blindfit/base/signature';
 import { compressedPayload, CONJUGATION, type Ciphertext, discard, type PairedSlots } from '@blindfit/he';
 import { plainArray, sealCall, SealCiphertext, SealPlaintext, type SealBackend } from '@blindfit/he/seal';
 

@@ -1,7 +1,7 @@
 /** What an owner signs, and what it takes for its own. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { signingKey } from '@blindfit/base';
+import { signingKey } from '@blindfit/base/signature';
 import { isAnswerOf, isCancelledBy, type JobView, type TakenAnswer } from '@blindfit/protocol';
 import { choosePlan, DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
 import { ForeignAnswerError, OwnAnswers } from '../src/index.ts';

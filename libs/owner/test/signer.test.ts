@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { hkdfSync } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { zstdDecompressSync } from 'node:zlib';
-import { isSignedBy, signingKey } from '@blindfit/base';
+import { isSignedBy, signingKey } from '@blindfit/base/signature';
 import { Parameters } from '@blindfit/he';
 import { SealBackend } from '@blindfit/he/seal';
 import { SecretKeyHolder } from '../src/secret-key.ts';

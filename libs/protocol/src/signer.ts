@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { SIGNATURE_PATTERN, SIGNER_PATTERN } from '@blindfit/base';
+import { SIGNATURE_PATTERN, SIGNER_PATTERN } from '@blindfit/base/signature';
 
 export const SignerSchema = Type.String({
   pattern: SIGNER_PATTERN,

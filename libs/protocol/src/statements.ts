@@ -2,7 +2,7 @@
  * What an owner signs: one text for one act on one job. Each fact stands on a line of its own, and no fact contains a
  * line break, so that two acts never share a text.
  */
-import { isSignedBy } from '@blindfit/base';
+import { isSignedBy } from '@blindfit/base/signature';
 import type { RefreshAnswer } from './job.ts';
 
 /** The job that an act is about. The digest of its manifest ties the act to what was submitted, whatever its id is. */

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
-import { defined, signingKey } from '@blindfit/base';
+import { defined } from '@blindfit/base';
+import { signingKey } from '@blindfit/base/signature';
 import { Parameters, wrap, type WireFields } from '@blindfit/he';
 import {
   cancelStatement,

@@ -1,6 +1,6 @@
 /** Fakes of what surrounds a scheduler: job records, queues and threads, all in memory. */
 import { WaitingChildrenError } from 'bullmq';
-import { signingKey } from '@blindfit/base';
+import { signingKey } from '@blindfit/base/signature';
 import { refreshStatement, type JobState, type TakenAnswer, type TaskResult } from '@blindfit/protocol';
 import type { ChainPayload, ChainRecord, JobPayload } from '@blindfit/queue';
 import {

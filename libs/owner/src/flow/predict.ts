@@ -1,7 +1,7 @@
 /**
  * The owner's side of an encrypted prediction: samples and scores travel encrypted, and the model is never decrypted.
  */
-import type { SigningKey } from '@blindfit/base';
+import type { SigningKey } from '@blindfit/base/signature';
 import type { BlindfitClient } from '@blindfit/client';
 import { applyPreprocessing, DatasetError, inputFeatures, withBias, type Dataset } from '@blindfit/data';
 import { cancelStatement, isFinal, type JobView } from '@blindfit/protocol';
