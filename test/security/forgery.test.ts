@@ -51,8 +51,8 @@ describe('answers to refreshes', () => {
   it('that are forged, replayed or foreign are refused, and the model is the owner’s', async (t) => {
     await withStack({}, async (_stack, client) => {
       const { prepared, job } = await waitingJob(client);
-      using _ = prepared;
-      const { plan, keyset } = prepared;
+      using owned = prepared;
+      const { plan, keyset } = owned;
       const other = signingKey(randomBytes(32));
       const request = at(job.refreshes, 0, 'requests');
       const second = at(job.refreshes, 1, 'requests');
@@ -96,7 +96,7 @@ describe('answers to refreshes', () => {
         },
       ];
       let accepted = 0;
-      const codes = new Map<string, number>();
+      const codes: string[] = [];
       for (let sent = 0; sent < FORGERIES; sent++) {
         const outcome = await client.refresh(job.id, at(kinds, sent % kinds.length, 'kinds of forgery')()).then(
           () => 'accepted',
@@ -106,9 +106,10 @@ describe('answers to refreshes', () => {
           },
         );
         if (outcome === 'accepted') accepted++;
-        codes.set(outcome, (codes.get(outcome) ?? 0) + 1);
+        codes.push(outcome);
       }
-      t.diagnostic(`accepted ${accepted} of ${FORGERIES}: ${[...codes].map(([code, n]) => `${code} ${n}`).join(', ')}`);
+      const counts = [...Map.groupBy(codes, (code) => code)].map(([code, all]) => `${code} ${all.length}`);
+      t.diagnostic(`accepted ${accepted} of ${FORGERIES}: ${counts.join(', ')}`);
       assert.equal(accepted, 0);
       assert.deepEqual((await client.job(job.id)).refreshes, job.refreshes, 'the job waits for its owner as before');
 
@@ -129,12 +130,12 @@ describe('answers to refreshes', () => {
   it('that somebody writes into Redis are not computed with', async () => {
     await withStack({}, async (stack, client) => {
       const { prepared, job } = await waitingJob(client);
-      using _ = prepared;
+      using owned = prepared;
       const redis = new Redis({ ...parseRedisUrl(stack.redisUrl), replyMapping: 'legacy' });
       redis.on('error', () => undefined);
       try {
         const request = at(job.refreshes, 0, 'requests');
-        const expected = expectedRefresh(prepared.plan, request.iteration);
+        const expected = expectedRefresh(owned.plan, request.iteration);
         const forged = {
           weights: relabelled(prepared, expected.weights),
           momentum: relabelled(prepared, expected.momentum),

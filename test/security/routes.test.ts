@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
 import { required } from '@blindfit/base';
 import { cancelStatement, SCOPES, type JobView, type MadeToken, type Scope } from '@blindfit/protocol';
-import { makeJob, OWNER, startService, type Service } from '../../services/api/test/service.ts';
 import { SCOPE_RULES } from '../../services/api/src/scopes.ts';
+import { makeJob, OWNER, startService, type Service } from '../../services/api/test/service.ts';
 
 type Answer = Pick<Response, 'status'> & { readonly text: string };
 
@@ -24,7 +24,7 @@ interface Belongings {
 interface Call {
   readonly method: string;
   readonly path: string;
-  readonly body?: string;
+  readonly body?: string | undefined;
   readonly headers?: Record<string, string>;
   /** Statuses that tell nothing of A. */
   readonly allowed: readonly number[];
@@ -101,15 +101,17 @@ async function tokenFor(service: Service, tenant: string, scopes: readonly Scope
   return (await response.json()) as MadeToken;
 }
 
-async function ask(service: Service, token: string, { method, path, body, headers = {} }: Call): Promise<Answer> {
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+async function ask(service: Service, token: string, { method, path, body, headers }: Call): Promise<Answer> {
   const response = await fetch(service.url + path, {
     method,
     headers: {
       authorization: `Bearer ${token}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(method === 'POST' ? JSON_TYPE : undefined),
       ...headers,
     },
-    ...(body === undefined ? {} : { body }),
+    body: body ?? null,
   });
   return { status: response.status, text: await response.text() };
 }
@@ -196,7 +198,7 @@ describe('scopes', () => {
         const { status } = await ask(service, token, {
           method,
           path: path.replace(':digest', blob).replace(':id', job.id),
-          ...(method === 'POST' ? { body: '{}' } : {}),
+          body: method === 'POST' ? '{}' : undefined,
           allowed: [],
         });
         const opened = scopes.includes(scope);

@@ -145,13 +145,13 @@ export class BlindfitClient {
   }
 
   /**
-   * Makes a token, which is shown only now. It is not repeated when the answer is lost: a token that nobody has stays in
-   * the list.
+   * Makes a token, which is shown only now. When the answer is lost the call is not repeated: the token stays in the
+   * list, and nobody has it.
    */
   async createToken(wanted: NewToken): Promise<MadeToken> {
     const body = new TextEncoder().encode(JSON.stringify(wanted));
     const headers = { 'content-type': 'application/json' };
-    return await this.#json({ method: 'POST', path: '/v1/tokens', headers, body }, asMadeToken);
+    return await this.#json({ method: 'POST', path: '/v1/tokens', headers, body, attempts: 1 }, asMadeToken);
   }
 
   /** Newest first. */

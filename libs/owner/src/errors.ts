@@ -44,8 +44,8 @@ export class ForeignAnswerError extends BlindfitError {
   constructor(message: string) {
     super('ANSWER_NOT_OWN', message, {
       hint:
-        'the weights of this job are not those of its owner: somebody who can write to the servers interferes; do not ' +
-        'use the job, and tell whoever runs the servers',
+        'the weights of this job are not those of its owner: somebody who can write to the servers interferes; do ' +
+        'not use the job, and tell whoever runs the servers',
     });
   }
 }

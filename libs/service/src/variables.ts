@@ -165,8 +165,8 @@ export const variables = {
     env: 'BLINDFIT_AUDIT_LOG',
     schema: Type.String({ pattern: '^(off|/.+)$' }),
     description:
-      'File in which the API writes who did what, when, from where and with what outcome; rotated at 16 MiB, the last ' +
-      'ten are kept',
+      'File in which the API writes who did what, when, from where and with what outcome; rotated at ' +
+      '16 MiB, the last ten are kept',
     allowed: 'off, or an absolute path',
     default: () => 'off',
   }),

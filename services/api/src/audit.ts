@@ -74,5 +74,7 @@ export function auditRequests(app: FastifyInstance, log: AuditLog): void {
 function subjectOf(request: FastifyRequest, reply: FastifyReply): string | undefined {
   const { id } = request.params as { readonly id?: string };
   // A submission and a new token name their subject in the answer.
-  return id?.slice(0, 100) ?? /\/([^/]+)$/.exec(String(reply.getHeader('location') ?? ''))?.[1];
+  if (id !== undefined) return id.slice(0, 100);
+  const location = reply.getHeader('location');
+  return typeof location === 'string' ? /\/([^/]+)$/.exec(location)?.[1] : undefined;
 }

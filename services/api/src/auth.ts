@@ -90,7 +90,7 @@ function unauthorized(given: string | undefined, basic: boolean, forStaff: boole
     'Not authorized',
     given === undefined
       ? 'the request carries no bearer token'
-      : `the ${basic ? '' : 'bearer '}token is not the one this API was started with, nor one that it has made and that holds`,
+      : `the ${basic ? '' : 'bearer '}token is not the one this API was started with, nor one that it has made`,
     `send "Authorization: Bearer TOKEN" with the value of ${variable}`,
   );
 }

@@ -115,7 +115,7 @@ function assertSigned(signer: string | undefined, job: JobView, request: Refresh
     403,
     'NOT_SIGNED_BY_OWNER',
     'Not signed by the owner of the job',
-    `the signature of this answer is not one of ${signer ?? 'any owner'} for ${job.id}, its chain, iteration and request`,
+    `the signature of this answer is not one of ${signer ?? 'any owner'} for this request of ${job.id}`,
     'answer with the keys that the job was submitted with',
   );
 }
@@ -130,7 +130,8 @@ function parse(value: unknown): RefreshAnswer {
         'INVALID_REFRESH',
         'Not an answer to a refresh',
         error.message,
-        'send {"id", "weights", "momentum", "signature"}: the id of the request, the digests of two uploaded blobs, and the owner’s signature',
+        'send {"id", "weights", "momentum", "signature"}: the id of the request, the digests of two uploaded blobs, ' +
+          'and the owner’s signature',
       );
     throw error;
   }

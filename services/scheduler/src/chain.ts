@@ -159,7 +159,7 @@ function assertOwnAnswer(
   )
     return;
   throw new UnrecoverableError(
-    `NOT_SIGNED_BY_OWNER: the answer to the refresh of chain ${chain} after iteration ${iteration} is not signed by the owner`,
+    `NOT_SIGNED_BY_OWNER: the owner has not signed the answer for chain ${chain} after iteration ${iteration}`,
   );
 }
 

@@ -50,9 +50,9 @@ export function checkedPayload(object: SealObject, bytes: Uint8Array, maxBytes: 
 }
 
 /**
- * Refuses a ciphertext whose second half is not a seed. What its owner has just encrypted is seeded, and the half that
- * grows from a seed hides the plaintext; a transparent ciphertext (second half zero) hides nothing, and anybody can make
- * one.
+ * Refuses a ciphertext whose second half is not a seed. What its owner has just encrypted is seeded, and the half
+ * that grows from a seed hides the plaintext; a transparent ciphertext (second half zero) hides nothing, and anybody
+ * can make one.
  * @param bytes as for {@link checkedPayload}
  * @throws WireError
  */
@@ -62,7 +62,7 @@ export function assertFreshlyEncrypted(bytes: Uint8Array, maxBytes: number): voi
   if (!new Frames(what, plain).isSeeded(HEADER, plain.length))
     throw new WireError(
       `${what} is not as its owner encrypts: its second half is not a seed`,
-      'send what was encrypted with the secret key; results of other operations and transparent ciphertexts are refused',
+      'send what was encrypted with the secret key; results of operations and transparent ciphertexts are refused',
     );
 }
 
@@ -146,7 +146,7 @@ class Frames {
     if (coefficients !== to && this.#next(coefficients, to) !== to) throw this.#damaged(coefficients);
   }
 
-  /** Whether a ciphertext that {@link ciphertext} has found sound has one polynomial of two, and a seed for the other. */
+  /** Whether a sound ciphertext ({@link ciphertext}) has one polynomial of two, and a seed for the other. */
   isSeeded(from: number, to: number): boolean {
     const coefficients = from + CIPHERTEXT_FIELDS;
     const number = (at: number): bigint => this.#view.getBigUint64(at, true);

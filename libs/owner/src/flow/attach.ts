@@ -71,7 +71,7 @@ export async function attach(client: BlindfitClient, request: AttachRequest): Pr
   if (iteration === plan.hyperparameters.iterations) checkAgainstTwin(weights, ticket.twin, ticket.precision);
   else
     onLog?.(
-      `the weights of iteration ${iteration} were not compared with the clear twin, which the ticket has of the last one`,
+      `the weights of iteration ${iteration} were not compared with the clear twin: the ticket has the last ones`,
     );
   const { classes, preprocessing, backbone } = ticket;
   return {

@@ -14,9 +14,9 @@ import { openKeyset } from '../keyset.ts';
 import { predictManifestFor } from '../manifest.ts';
 import { resultOf } from './outcome.ts';
 import { jobState, type FlowOptions } from './states.ts';
+import { submit } from './submit.ts';
 import { submittedPlan } from './submitted-plan.ts';
 import type { Ticket } from './ticket.ts';
-import { submit } from './submit.ts';
 import { uploadKeys } from './upload-keys.ts';
 
 /**

@@ -23,10 +23,10 @@ import { modelOf, summaryOf, type ParametersSummary } from './model.ts';
 import { outcomeOf } from './outcome.ts';
 import { guardRanges } from './range-guard.ts';
 import type { FlowOptions } from './states.ts';
+import { submit } from './submit.ts';
 import { writeTicket } from './ticket.ts';
 import { accuraciesOf, evaluate, shuffled, type Accuracies, type TrainingData } from './training-data.ts';
 import { checkAgainstTwin } from './twin.ts';
-import { submit } from './submit.ts';
 import { uploadKeys } from './upload-keys.ts';
 
 export interface TrainRequest extends FlowOptions {

@@ -1,4 +1,4 @@
-/** The clear twin of a training as its judge: encryption keeps results secret, and the twin tells whether they are right. */
+/** The clear twin as judge: encryption keeps results secret, and the twin tells whether they are right. */
 import { at } from '@blindfit/base';
 import { ModelError } from '../errors.ts';
 
@@ -10,7 +10,7 @@ export function largestDifference(a: Weights, b: Weights): number {
   for (const [label, row] of a.entries()) {
     const other = at(b, label, 'classes');
     for (let j = 0; j < row.length; j++) {
-      const difference = Math.abs((row[j] ?? NaN) - (other[j] ?? NaN));
+      const difference = Math.abs(at(row, j, 'weights') - at(other, j, 'weights'));
       if (!(difference <= largest)) largest = Number.isNaN(difference) ? Infinity : difference;
     }
   }
@@ -26,7 +26,9 @@ export function checkAgainstTwin(weights: Weights, twin: Weights, precision: num
   const difference = largestDifference(weights, twin);
   if (difference <= precision) return difference;
   throw new ModelError(
-    `the model is not the one that this training gives: a weight differs by ${difference.toPrecision(3)} from the clear twin`,
-    `the plan allows ${precision.toPrecision(3)}: the servers returned something else, or have computed it wrongly; the model is not used`,
+    'the model is not the one that this training gives: a weight differs by ' +
+      `${difference.toPrecision(3)} from the clear twin`,
+    `the plan allows ${precision.toPrecision(3)}: the servers returned something else, or have computed it wrongly; ` +
+      'the model is not used',
   );
 }
