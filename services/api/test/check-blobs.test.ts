@@ -72,7 +72,7 @@ test('five problems are told in detail, twenty are listed, and no more blobs are
       place: `place ${index}`,
       fields,
     }));
-    const error = await checkPlaces(store, parameters, places).catch((reason: unknown) => reason);
+    const error = await checkPlaces(store, parameters, places, new Set()).catch((reason: unknown) => reason);
     assert.ok(error instanceof ApiError);
     return error;
   };
@@ -97,7 +97,7 @@ test('blobs of a submission become new, so that they stay until the job is recor
   const digest = parseDigest(await putBlob(store, wrap(parameters, fields, randomBytes(500))));
   const old = new Date(Date.now() - 86_400_000);
   await utimes(store.pathOf(digest), old, old);
-  await checkPlaces(store, parameters, [{ digest, place: 'place 0', fields }]);
+  await checkPlaces(store, parameters, [{ digest, place: 'place 0', fields }], new Set());
   assert.ok((await stat(store.pathOf(digest))).mtimeMs > Date.now() - 60_000);
 });
 
@@ -118,4 +118,15 @@ test('of a thousand problems the first twenty are named', async (t) => {
     ),
     { code: 'BLOBS_MISSING', places: expected },
   );
+});
+
+test('what another tenant has is missing, like what nobody has', async (t) => {
+  const store = await FileBlobStore.open(await temporaryDirectory(t), { durable: false });
+  const mine = await putBlob(store, wrap(parameters, fields, randomBytes(500)));
+  const theirs = await putBlob(store, wrap(parameters, fields, randomBytes(500)));
+  const places = [mine, theirs].map((digest, index) => ({ digest, place: `place ${index}`, fields }));
+  const error = await checkPlaces(store, parameters, places, new Set([theirs])).catch((reason: unknown) => reason);
+  assert.ok(error instanceof ApiError);
+  assert.equal(error.code, 'BLOBS_MISSING');
+  assert.deepEqual(error.blobs, [{ place: 'place 1', digest: theirs, reason: 'missing' }]);
 });
