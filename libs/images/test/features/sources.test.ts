@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, rename, symlink } from 'node:fs/promises';
+import { mkdir, rename, symlink, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -208,6 +208,7 @@ suite('folders', () => {
     await put(join(folder, 'd.png'), '<svg xmlns="http://www.w3.org/2000/svg" width="2" height="2"/>');
     await put(join(folder, 'e.gif'), await redBlue(2, 2).gif().toBuffer());
     await symlink('nowhere', join(folder, 'f.png'));
+    await truncate(await put(join(folder, 'g.png'), ''), 2 ** 28 + 1);
     const source = await openFolderSource({ folder });
     const failures = [
       /a\.jpg is no image that can be read \(.*\); PNG, JPEG and WebP are allowed/,
@@ -216,6 +217,7 @@ suite('folders', () => {
       /d\.png is no image that can be read \(its format is svg\)/,
       /e\.gif .*its format is gif/,
       /f\.png cannot be read: ENOENT/,
+      /g\.png cannot be read: 268435457 bytes are more than an image may have \(268435456\)/,
     ];
     assert.equal(source.count, failures.length);
     for (const [i, message] of failures.entries()) {
