@@ -176,7 +176,7 @@ describe('a keyset', () => {
     await assertTidy(directory);
   });
 
-  for (const killAfter of [0, 1, 4, STEPS.length]) {
+  for (const killAfter of [0, 1, STEPS.length]) {
     it(`goes on after kill -9 when ${killAfter} of ${STEPS.length + 1} keys were reported`, async () => {
       await using home = await temporaryDirectory();
       const child = startChild(home.path, killAfter);
@@ -205,10 +205,10 @@ describe('a keyset', () => {
 
   it('survives kill -9 at any moment', async () => {
     await using home = await temporaryDirectory();
-    for (let attempt = 0; attempt < 5; attempt++) {
+    for (let attempt = 0; attempt < 3; attempt++) {
       const child = startChild(home.path);
       await child.lines[Symbol.asyncIterator]().next();
-      await sleep(7 * attempt);
+      await sleep(14 * attempt);
       child.kill();
       await child.ended;
     }
