@@ -1,8 +1,8 @@
 /** Limits of layouts and polynomials, and terms of momentum, worked out by hand. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { momentumCoefficients } from '../src/method.ts';
 import { isFullPair, layoutOf, sampleAt } from '../src/layout/shape.ts';
+import { momentumCoefficients } from '../src/method.ts';
 import { PlanError } from '../src/plan-error.ts';
 import { finalTerms, momentumTerms, type Segment } from '../src/schedule.ts';
 import { fitSigmoid, sigmoidLevels } from '../src/sigmoid.ts';
