@@ -213,9 +213,19 @@ describe('what travels during a job', () => {
 
   it('is checked: the owner’s answer to a refresh', () => {
     const check = checker('the answer is not valid', RefreshAnswerSchema);
-    const good = { id: '0123456789abcdef'.repeat(2), weights: digest, momentum: digest };
+    const signature = '0123456789abcdef'.repeat(8);
+    const good = { id: '0123456789abcdef'.repeat(2), weights: digest, momentum: digest, signature };
     assert.doesNotThrow(() => check(good));
-    for (const change of [{ id: good.id.slice(1) }, { id: `${good.id}0` }, { momentum: undefined }, { extra: 1 }])
+    for (const change of [
+      { id: good.id.slice(1) },
+      { id: `${good.id}0` },
+      { momentum: undefined },
+      { signature: undefined },
+      { signature: signature.slice(1) },
+      { signature: `${signature}0` },
+      { signature: signature.toUpperCase() },
+      { extra: 1 },
+    ])
       assert.throws(() => check({ ...good, ...change }), ContractError, JSON.stringify(change));
   });
 
