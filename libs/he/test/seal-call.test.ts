@@ -84,6 +84,7 @@ it('tells a refusal of SEAL from an instance that broke off', async () => {
   ] as const) {
     const crashed = thrown(body);
     assert.ok(crashed instanceof SealCrashError);
+    assert.equal(crashed.retryable, true);
     assert.match(crashed.message, reason);
     assert.equal(crashed.code, 'HE_SEAL_CRASHED');
   }

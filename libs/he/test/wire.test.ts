@@ -32,6 +32,13 @@ describe('wire format', () => {
     });
   }
 
+  it('reads steps to the right, and headers inside larger buffers', () => {
+    const right = wrap(parameters, { kind: 'galois-key', step: -3 }, payload);
+    const outer = new Uint8Array(right.length + 5);
+    outer.set(right, 5);
+    assert.equal(parseHeader(outer.subarray(5)).step, -3);
+  });
+
   it('has the bytes that earlier releases wrote', () => {
     assert.equal(
       Buffer.from(wrap(parameters, fields, Uint8Array.of(7, 8))).toString('hex'),
