@@ -23,7 +23,11 @@ export async function checkOutput(flag: string, path: string): Promise<void> {
   }
 }
 
-/** Writes all of it or nothing. @throws CliError */
+/**
+ * Writes all of it or nothing. A new file is its user's alone, since models, scores and reports tell about the data; an
+ * existing one keeps its mode.
+ * @throws CliError
+ */
 export async function writeOutput(flag: string, path: string, content: string | Uint8Array): Promise<void> {
   try {
     const existing = await stat(path).catch(undefinedIfMissing);
@@ -32,7 +36,7 @@ export async function writeOutput(flag: string, path: string, content: string | 
       return;
     }
     const target = existing === undefined ? path : await realpath(path);
-    await replaceFile(target, content, { mode: (existing?.mode ?? 0o666) & 0o777 });
+    await replaceFile(target, content, { mode: (existing?.mode ?? 0o600) & 0o777 });
   } catch (error) {
     throw explained(flag, path, error);
   }
