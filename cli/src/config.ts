@@ -27,6 +27,7 @@ const FLAGS: Readonly<Record<string, { readonly flag: string; readonly value: st
   maxBlobMb: { flag: '--max-blob', value: 'MiB' },
   retention: { flag: '--retention', value: 'time' },
   planThreads: { flag: '--plan-threads', value: 'n' },
+  auditLog: { flag: '--audit-log', value: 'file' },
   stopSeconds: { flag: '--stop-seconds', value: 's' },
   queuePrefix: { flag: '--queue-prefix', value: 'prefix' },
   logLevel: { flag: '--log-level', value: 'level' },
