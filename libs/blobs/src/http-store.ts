@@ -134,7 +134,9 @@ export class HttpBlobStore implements BlobStore {
     call: Omit<Call, 'method' | 'path'>,
     read: (answer: Answer) => T | Promise<T>,
   ): Promise<T> {
-    return this.#connection.call({ ...call, method, path: ROUTE + digest }, read);
+    // For a token that is an owner's as well: what is stored here belongs to a job, not to the tenant of the token.
+    const headers = { ...call.headers, 'blindfit-scope': 'work' };
+    return this.#connection.call({ ...call, headers, method, path: ROUTE + digest }, read);
   }
 
   #explain(failure: unknown, { path }: Call, attempts: number): Error {

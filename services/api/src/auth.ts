@@ -54,13 +54,13 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
     const principal = given === undefined ? undefined : await authenticate(given);
     if (principal === undefined || (forStaff && principal.name === 'root'))
       return refuse(request, reply, unauthorized(given, basic, forStaff), basic);
-    request.principal = principal;
+    request.principal = narrowed(principal, request.headers[SCOPE_HEADER]);
     const needed: readonly Scope[] = forStaff
       ? ['operate']
       : route === undefined || basic
         ? []
         : scopesFor(rules, request.method, route);
-    if (needed.length === 0 || needed.some((scope) => principal.scopes.has(scope))) return;
+    if (needed.length === 0 || needed.some((scope) => request.principal?.scopes.has(scope) === true)) return;
     return refuse(
       request,
       reply,
@@ -74,6 +74,18 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
       ),
     );
   });
+}
+
+/** Names the one scope that a request makes use of, of those that its token has. */
+const SCOPE_HEADER = 'blindfit-scope';
+
+/**
+ * Services whose token may do more than they need say so: what a worker stores belongs to the tenant of its job, not
+ * to that of a token which could be an owner's as well.
+ */
+function narrowed(principal: Principal, scope: string | string[] | undefined): Principal {
+  if (scope === undefined) return principal;
+  return { ...principal, scopes: new Set([...principal.scopes].filter((each) => each === scope)) };
 }
 
 /** Who asks on a route that is not open. */

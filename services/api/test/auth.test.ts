@@ -134,3 +134,14 @@ test('a route without a rule cannot be added', () => {
   addBearerAuth(app, { authenticate: reader, rules: RULES });
   assert.throws(() => app.delete('/v1/things', () => ''), /no scope is named for DELETE \/v1\/things/);
 });
+
+test('a request may make use of one scope of its token only, and of none that the token lacks', async (t) => {
+  const url = await serve(t);
+  const attempt = async (token: string, scope: string): Promise<number> =>
+    (await fetch(`${url}/v1/things`, { headers: { authorization: `Bearer ${token}`, 'blindfit-scope': scope } }))
+      .status;
+  assert.equal(await attempt(TOKEN, 'read'), 200);
+  assert.equal(await attempt(TOKEN, 'blobs'), 403);
+  assert.equal(await attempt('reader', 'read'), 200);
+  for (const scope of ['operate', 'everything', '', 'read, operate']) assert.equal(await attempt('reader', scope), 403);
+});

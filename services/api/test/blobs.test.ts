@@ -304,6 +304,9 @@ test('the HTTP client of @blindfit/blobs understands these routes', async (t) =>
   assert.deepEqual(await client.put(digest, bytes), { created: false, size: 400_000 });
   assert.deepEqual(await client.get(digest), bytes);
   assert.deepEqual(await client.readHead(digest, 100), bytes.slice(0, 100));
+  // A service stores for a job, also where its token could be an owner's: the tenant of the token has not got the blob.
+  const headers = { authorization: `Bearer ${token.replaceAll(' ', '-')}` };
+  assert.equal((await fetch(`${url}/${digest}`, { method: 'HEAD', headers })).status, 404);
 });
 
 function once(socket: Socket, event: 'data' | 'close'): Promise<unknown[]> {
