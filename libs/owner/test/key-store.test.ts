@@ -22,11 +22,13 @@ const plan = { parameters: Parameters.of(SMALL, 'none'), steps: [1] };
 const TICKET: Ticket = {
   job: 'job-0123456789ab',
   manifest: `sha256:${'0'.repeat(64)}`,
-  precision: 1e-5,
-  twin: [
-    [0.25, -1],
-    [0, 3],
-  ],
+  twin: {
+    precision: 1e-5,
+    weights: [
+      [0.25, -1],
+      [0, 3],
+    ],
+  },
   stepBound: [0.5, 1],
   classes: ['a', 'b'],
   preprocessing: { kind: 'none' },
@@ -106,7 +108,7 @@ test('a ticket that is missing, damaged or out of reach is explained', async () 
   const text = await readFile(path, 'utf8');
   for (const damaged of [
     text.slice(0, -9),
-    text.replace('blindfit-ticket/2', 'blindfit-ticket/1'),
+    text.replace('blindfit-ticket/2', 'blindfit-ticket/3'),
     text.replace('[0,3]', '[0,"3"]'),
     text.replace('"precision":0.00001', '"precision":0'),
     text.replace('[0.5,1]', '[-0.5,1]'),
@@ -126,4 +128,14 @@ test('a ticket that is missing, damaged or out of reach is explained', async () 
   const other = join(home.path, 'other');
   await mkdir(join(other, 'jobs', `${TICKET.job}.json`), { recursive: true });
   await assert.rejects(readTicket(directoryKeys(other), TICKET.job), /cannot be read: EISDIR/);
+});
+
+test('a ticket of the release before is read, and knows no twin', async () => {
+  await using home = await temporaryDirectory();
+  const keys = directoryKeys(home.path);
+  const { twin: _, ...old } = TICKET;
+  await writeTicket(keys, old);
+  const path = keys.ticketPath(TICKET.job);
+  await writeFile(path, (await readFile(path, 'utf8')).replace('blindfit-ticket/2', 'blindfit-ticket/1'));
+  assert.deepEqual(await readTicket(keys, TICKET.job), old);
 });

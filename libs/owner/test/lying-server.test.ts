@@ -14,8 +14,6 @@ const MANIFEST = new TextEncoder().encode('{"what":"was submitted"}');
 const TICKET: Ticket = {
   job: 'job-0123456789ab',
   manifest: digestOf(MANIFEST),
-  precision: 1e-5,
-  twin: [[0], [0]],
   stepBound: [1],
   classes: ['a', 'b'],
   preprocessing: { kind: 'none' },

@@ -67,12 +67,10 @@ export async function attach(client: BlindfitClient, request: AttachRequest): Pr
     followed,
     patience === undefined ? undefined : judge,
   );
-  // Of earlier iterations, which patience may choose, the ticket does not know the twin.
-  if (iteration === plan.hyperparameters.iterations) checkAgainstTwin(weights, ticket.twin, ticket.precision);
-  else
-    onLog?.(
-      `the weights of iteration ${iteration} were not compared with the clear twin: the ticket has the last ones`,
-    );
+  // Tickets of earlier releases know no twin, and none knows it of earlier iterations, which patience may choose.
+  if (ticket.twin !== undefined && iteration === plan.hyperparameters.iterations)
+    checkAgainstTwin(weights, ticket.twin.weights, ticket.twin.precision);
+  else onLog?.(`the weights of iteration ${iteration} were not compared with the clear twin: it is not in the ticket`);
   const { classes, preprocessing, backbone } = ticket;
   return {
     job: followed.job,

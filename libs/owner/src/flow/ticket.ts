@@ -11,15 +11,23 @@ import type { KeyStore } from '../key-store.ts';
 import type { StepBound } from '../refresh.ts';
 
 const FORMAT = 'blindfit-ticket/2';
+/** Knows no twin. */
+const FORMAT_1 = 'blindfit-ticket/1';
+
+/** The clear twin of a training, as far as `attach` needs it. */
+export interface TicketTwin {
+  /** The largest difference of a weight that the plan allows. */
+  readonly precision: number;
+  /** After the last iteration: classes x (features + 1). */
+  readonly weights: readonly (readonly number[])[];
+}
 
 export interface Ticket {
   readonly job: string;
   /** Digest of the manifest that was submitted: the server must not swap it for another one. */
   readonly manifest: string;
-  /** The largest difference to the twin's weights that the plan allows. */
-  readonly precision: number;
-  /** Weights of the clear twin after the last iteration: classes x (features + 1). */
-  readonly twin: readonly (readonly number[])[];
+  /** What the model is compared with; undefined in a ticket of an earlier release. */
+  readonly twin?: TicketTwin | undefined;
   /** How far a step can move each weight: what refreshed weights are checked against. */
   readonly stepBound: StepBound;
   readonly classes: readonly string[];
@@ -31,11 +39,15 @@ export interface Ticket {
 const check = checker(
   'not a ticket of a job',
   Type.Object({
-    format: Type.Literal(FORMAT),
+    format: Type.Union([Type.Literal(FORMAT), Type.Literal(FORMAT_1)]),
     job: JobIdSchema,
     manifest: DigestSchema,
-    precision: Type.Number({ exclusiveMinimum: 0 }),
-    twin: Type.Array(Type.Array(Type.Number(), { minItems: 1 }), { minItems: 2 }),
+    twin: Type.Optional(
+      Type.Object({
+        precision: Type.Number({ exclusiveMinimum: 0 }),
+        weights: Type.Array(Type.Array(Type.Number(), { minItems: 1 }), { minItems: 2 }),
+      }),
+    ),
     stepBound: Type.Array(Type.Number({ minimum: 0 }), { minItems: 1 }),
     classes: Type.Array(Type.String(), { minItems: 2 }),
     preprocessing: Type.Unknown(),

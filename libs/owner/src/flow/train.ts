@@ -120,8 +120,12 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
   await writeTicket(request.keys, {
     job: submitted.id,
     manifest: submitted.manifest,
-    precision,
-    twin: at(clear.history, hyperparameters.iterations - 1, 'weights of the clear twin').map((row) => Array.from(row)),
+    twin: {
+      precision,
+      weights: at(clear.history, hyperparameters.iterations - 1, 'weights of the clear twin').map((row) =>
+        Array.from(row),
+      ),
+    },
     stepBound: bound,
     classes,
     preprocessing,
