@@ -23,9 +23,14 @@ export class BlobOwners {
     for (const batch of batches(digests)) await this.#redis.sadd(this.#keys.blobs(tenant), ...batch);
   }
 
-  /** Whether owners have been kept for all blobs of the store. */
-  async isKept(): Promise<boolean> {
-    return (await this.#redis.exists(this.#keys.owned)) === 1;
+  /**
+   * Whether the blobs of the store may have no owners yet, because its first job is from before there were tenants. A
+   * Redis that has lost its data, or is new, says no: it must not give the blobs of all tenants to one.
+   */
+  async areToBeAdopted(): Promise<boolean> {
+    if ((await this.#redis.exists(this.#keys.owned)) === 1) return false;
+    const [first] = await this.#redis.zrange(this.#keys.index, '0', '0');
+    return first !== undefined && (await this.#redis.hexists(this.#keys.job(first), 'tenant')) === 0;
   }
 
   async setKept(): Promise<void> {

@@ -154,7 +154,7 @@ async function adoptBlobs(
   store: CollectableBlobStore,
   logger: Pick<Logger, 'info'>,
 ): Promise<void> {
-  if (await owners.isKept()) return;
+  if (!(await owners.areToBeAdopted())) return;
   let count = 0;
   let batch: string[] = [];
   for await (const { digest } of store.list()) {
