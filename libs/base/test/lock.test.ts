@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { InvalidLockError, LockedError, processInfo, takeLock, type LockHolder } from '@blindfit/base/node';
 import { temporaryDirectory, until } from '@blindfit/testkit';
@@ -167,6 +169,28 @@ describe('a lock', () => {
       code: 'ENOENT',
     });
   });
+});
+
+it('that is stale is taken over although the process that was about to remove it is dead', async (t) => {
+  const path = await lockPath(t);
+  const stale = { ...own, token: 'stale', started: '1' };
+  const claim = `${path}.${createHash('sha256').update('stale').digest('hex').slice(0, 16)}`;
+  await writeFile(path, JSON.stringify(stale));
+  await writeFile(claim, JSON.stringify({ ...own, started: '1' }));
+  const lock = await takeLock(path);
+  assert.deepEqual(await readdir(dirname(path)), ['lock'], 'no claim is left');
+  lock.release();
+});
+
+it('that is stale waits for the process that is about to remove it', async (t) => {
+  const path = await lockPath(t);
+  const claim = `${path}.${createHash('sha256').update('stale').digest('hex').slice(0, 16)}`;
+  await writeFile(path, JSON.stringify({ ...own, token: 'stale', started: '1' }));
+  using claimed = await takeLock(claim);
+  const taken = takeLock(path);
+  assert.equal(await Promise.race([taken, sleep(100, 'waits')]), 'waits');
+  claimed.release();
+  (await taken).release();
 });
 
 it('of many that find a stale lock exactly one gets it', async (t) => {

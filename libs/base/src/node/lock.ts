@@ -2,17 +2,19 @@
  * Lock files: at most one holder at a time. The file names its holder. A holder that was killed is recognised by its
  * process id and start time, one on another host by its silence.
  */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
-import { link, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { link, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BlindfitError, errnoOf } from '../errors.ts';
-import { PART_SUFFIX, undefinedIfMissing, writePart } from './files.ts';
+import { undefinedIfMissing, writePart } from './files.ts';
 import { processExists, processInfo } from './process.ts';
 
 const POLL_MS = 100;
+/** A claim is held for the time of two file operations. */
+const CLAIM_POLL_MS = 5;
 
 export interface LockOptions {
   /** How long to wait for a living holder, in milliseconds. @default 0, which fails at once */
@@ -141,16 +143,20 @@ async function isStale(path: string, holder: LockHolder, silenceMs: number, sile
   return info !== undefined && Date.now() - info.mtimeMs > silenceMs;
 }
 
-/** Two processes may find the same stale lock. The one that moves the fresh lock of the other away puts it back. */
+/**
+ * Removes a stale lock. Of the processes that find it only the holder of a claim, a lock named by the token of the
+ * stale one, may remove it, and only while the file still holds that token: nothing fresh is ever moved away.
+ */
 async function removeStale(path: string, stale: LockHolder): Promise<void> {
-  const aside = join(dirname(path), `${randomUUID()}${PART_SUFFIX}`);
+  const name = createHash('sha256').update(stale.token).digest('hex').slice(0, 16);
+  const claim = await takeLock(`${path}.${name}`).catch((error: unknown) => {
+    if (!(error instanceof LockedError)) throw error;
+  });
+  if (claim === undefined) return sleep(CLAIM_POLL_MS);
   try {
-    await rename(path, aside);
-    if ((await readHolder(aside))?.token !== stale.token) await link(aside, path);
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'EEXIST') throw error;
+    if ((await readHolder(path))?.token === stale.token) await rm(path, { force: true });
   } finally {
-    await rm(aside, { force: true });
+    claim.release();
   }
 }
 
