@@ -10,7 +10,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { parseAllDocuments, stringify } from 'yaml';
-import { operatorVariables, readConfig, tracingVariables, variables, type Variable } from '@blindfit/service';
+import {
+  oidcVariables,
+  operatorVariables,
+  readConfig,
+  tracingVariables,
+  variables,
+  type Variable,
+} from '@blindfit/service';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const run = promisify(execFile);
@@ -86,7 +93,7 @@ const FOREIGN = new Set([
   'REDISCLI_AUTH',
 ]);
 const known = new Map(
-  Object.values({ ...variables, ...operatorVariables, ...tracingVariables } as Readonly<
+  Object.values({ ...variables, ...operatorVariables, ...oidcVariables, ...tracingVariables } as Readonly<
     Record<string, Variable<unknown>>
   >).map((variable) => [variable.env, variable]),
 );

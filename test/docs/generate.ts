@@ -17,6 +17,7 @@ import {
   commandVariables,
   createMetrics,
   describeVariables,
+  oidcVariables,
   operatorVariables,
   tracingVariables,
   variables,
@@ -42,7 +43,7 @@ export async function parts(): Promise<Map<string, string>> {
   for (const command of await commands()) helps.set(command, await helpOf(command));
   const result = new Map<string, string>([
     ['help', fenced(overview)],
-    ['variables', variableTable(helps, { ...variables, ...operatorVariables })],
+    ['variables', variableTable(helps, { ...variables, ...operatorVariables, ...oidcVariables })],
     [
       'command variables',
       table(

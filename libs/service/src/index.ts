@@ -11,6 +11,7 @@ export {
   type VariableTable,
   commandVariables,
   endRequests,
+  oidcVariables,
   operatorVariables,
   parseRedisUrl,
   tracingOf,

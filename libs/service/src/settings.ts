@@ -15,6 +15,7 @@ export {
   type RunningService,
   type ServiceDefinition,
 } from './definition.ts';
+export { oidcVariables } from './oidc-variables.ts';
 export { operatorVariables } from './operator-variables.ts';
 export { parseRedisUrl } from './redis-url.ts';
 export { tracingOf, tracingVariables } from './tracing-variables.ts';

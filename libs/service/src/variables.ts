@@ -56,9 +56,9 @@ export const variables = {
   }),
   token: variable({
     env: 'BLINDFIT_TOKEN',
-    schema: Type.String({ pattern: '^[!-~]{16,512}$' }),
+    schema: Type.String({ pattern: '^[!-~]{16,8192}$' }),
     description: 'Bearer token that the API asks for and that clients and workers send',
-    allowed: '16 to 512 printable ASCII characters without spaces, for example from: openssl rand -hex 32',
+    allowed: '16 to 8192 printable ASCII characters without spaces, for example from: openssl rand -hex 32',
     secret: true,
   }),
   host: variable({

@@ -11,6 +11,7 @@ import { auditRequests, type AuditLog } from './audit.ts';
 import { addBearerAuth } from './auth.ts';
 import { addDocs, DOCS_PATH } from './docs.ts';
 import { addApiMetrics } from './metrics.ts';
+import type { OidcOptions } from './oidc.ts';
 import { anyOf, rootToken, storedTokens } from './principals.ts';
 import { useProblems } from './problems.ts';
 import { blobRoutes } from './routes/blobs.ts';
@@ -31,6 +32,8 @@ export interface ApiDependencies {
   jobs: JobStore;
   changes: JobChanges;
   tokens: TokenStore;
+  /** Identity provider whose tokens are accepted as well. */
+  oidc?: OidcOptions | undefined;
   /** Who did what. */
   audit?: AuditLog | undefined;
   queues: { jobs: Queue<JobPayload>; chains: Queue<ChainPayload>; tasks: Queue };
@@ -81,9 +84,10 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   });
   // Before the token is asked for, so that refusals count as well.
   const metrics = addApiMetrics(app, registry, { redis, jobs, queues });
-  const { operatorToken, tokens } = deps;
+  const { operatorToken, tokens, oidc } = deps;
+  const oidcUsers = oidc && (await import('./oidc.ts')).oidcTokens(oidc);
   addBearerAuth(app, {
-    authenticate: anyOf(rootToken(deps.token), storedTokens(tokens)),
+    authenticate: anyOf(rootToken(deps.token), storedTokens(tokens), oidcUsers),
     basicBelow: DOCS_PATH,
     operators: operatorToken === undefined ? undefined : { below: BOARD_PATH, token: operatorToken },
   });

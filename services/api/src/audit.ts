@@ -19,7 +19,7 @@ const MAX_FILES = 10;
 export interface AuditEntry {
   readonly time: string;
   readonly action: string;
-  /** Id of the token, `root`, or subject of the identity provider. */
+  /** Id of the token, `root`, or `oidc:` and the subject of the identity provider. */
   readonly principal: string;
   readonly tenant: string;
   readonly address: string;

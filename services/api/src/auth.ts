@@ -51,7 +51,13 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
     const basic = forStaff || isBelow(route, basicBelow);
     const given = tokenOf(request.headers.authorization ?? '', basic);
     if (forStaff && given !== undefined && timingSafeEqual(sha256(given), staff.expected)) return;
-    const principal = given === undefined ? undefined : await authenticate(given);
+    let principal: Principal | undefined;
+    try {
+      principal = given === undefined ? undefined : await authenticate(given);
+    } catch (error) {
+      if (error instanceof ApiError) return refuse(request, reply, error, basic);
+      throw error;
+    }
     if (principal === undefined || (forStaff && principal.name === 'root'))
       return refuse(request, reply, unauthorized(given, basic, forStaff), basic);
     request.principal = narrowed(principal, request.headers[SCOPE_HEADER]);
@@ -69,8 +75,10 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
         'SCOPE_MISSING',
         'The token does not allow this',
         `${request.method} ${request.routeOptions.url} needs the scope ${needed.join(' or ')}, and the token has ` +
-          [...principal.scopes].join(', '),
-        'ask an operator for a token with that scope: blindfit token create',
+          ([...principal.scopes].join(', ') || 'none'),
+        principal.name.startsWith('oidc:')
+          ? 'ask for that scope at the identity provider, or an operator for a token: blindfit token create'
+          : 'ask an operator for a token with that scope: blindfit token create',
       ),
     );
   });

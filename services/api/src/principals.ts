@@ -4,13 +4,17 @@ import { DEFAULT_TENANT, SCOPES, type Scope } from '@blindfit/protocol';
 import type { TokenStore } from '@blindfit/queue';
 
 export interface Principal {
-  /** For the audit log: the id of a token, or the subject of an identity provider. */
+  /** For the audit log: the id of a token, or `oidc:` and the subject of an identity provider. */
   readonly name: string;
   readonly tenant: string;
   readonly scopes: ReadonlySet<Scope>;
 }
 
-/** Finds out who a bearer token belongs to. @returns undefined for a token that proves nothing */
+/**
+ * Finds out who a bearer token belongs to.
+ * @returns undefined for a token that proves nothing
+ * @throws {ApiError} which says why, where more can be said
+ */
 export type Authenticator = (token: string) => Promise<Principal | undefined>;
 
 /** The one token that is set where the API is started: the first principal, who makes all others. */
@@ -30,10 +34,10 @@ export function storedTokens(tokens: Pick<TokenStore, 'find'>): Authenticator {
 }
 
 /** The first of several that knows the token. */
-export function anyOf(...authenticators: readonly Authenticator[]): Authenticator {
+export function anyOf(...authenticators: readonly (Authenticator | undefined)[]): Authenticator {
   return async (token) => {
     for (const authenticate of authenticators) {
-      const principal = await authenticate(token);
+      const principal = await authenticate?.(token);
       if (principal !== undefined) return principal;
     }
     return undefined;

@@ -1,6 +1,7 @@
 /** The API as a service: what it is called, which settings it reads, how it starts. */
 import {
   defineService,
+  oidcVariables,
   operatorVariables,
   placeVariables,
   processVariables,
@@ -14,6 +15,7 @@ const table = {
   ...placeVariables,
   token,
   ...operatorVariables,
+  ...oidcVariables,
   host,
   port,
   queuePrefix,

@@ -31,6 +31,7 @@ import { buildApi } from './app.ts';
 import { openAuditLog } from './audit.ts';
 import { startCollector } from './collector.ts';
 import { addCollectorMetrics, addStoreMetrics } from './metrics.ts';
+import type { OidcOptions } from './oidc.ts';
 
 export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs' | 'metricsPort'> {
   /** `file:///absolute/directory` or `s3://bucket/prefix`. */
@@ -39,6 +40,13 @@ export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs'
   readonly token: string;
   /** Token of the operators' page of queues at `/admin/queues`. @default no such page */
   readonly operatorToken?: string | undefined;
+  /** Identity provider whose tokens are accepted as well; needs an audience. @default none */
+  readonly oidcIssuer?: string | undefined;
+  readonly oidcAudience?: string | undefined;
+  /** @default 'tenant' */
+  readonly oidcTenantClaim?: string | undefined;
+  /** @default 'scope' */
+  readonly oidcScopeClaim?: string | undefined;
   /** Path of the audit log. @default none is written */
   readonly auditLog?: string | undefined;
   /** 0 for any free port. @default 8080 */
@@ -65,7 +73,7 @@ const COMMAND_TIMEOUT_MS = 10_000;
 /**
  * Starts the API: opens the blob store, connects to Redis and checks its policy, listens. Installs no signal handlers.
  *
- * @throws {ConfigError} when one token opens both the API and the operators' page
+ * @throws {ConfigError} when one token opens both the API and the operators' page, or an issuer has no audience
  * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`
  * @throws {StorageError} for a store that is neither a directory nor in S3, or cannot be used
  */
@@ -85,6 +93,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
         'queues may not submit jobs, and the other way round',
     ]);
   }
+  const oidc = oidcOf(options);
   const resources = new AsyncDisposableStack();
   try {
     const store = await openStore(options.storeUrl);
@@ -127,6 +136,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       queues,
       store,
       audit,
+      oidc,
       checks: { redis: () => checkRedis(redis), store: () => store.check() },
       registry,
       tracing,
@@ -146,6 +156,21 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     await resources.disposeAsync();
     throw error;
   }
+}
+
+function oidcOf({
+  oidcIssuer,
+  oidcAudience,
+  oidcTenantClaim,
+  oidcScopeClaim,
+}: StartApiOptions): OidcOptions | undefined {
+  if (oidcIssuer === undefined && oidcAudience === undefined) return undefined;
+  if (oidcIssuer === undefined || oidcAudience === undefined)
+    throw new ConfigError([
+      'BLINDFIT_OIDC_ISSUER and BLINDFIT_OIDC_AUDIENCE: only one of them is set; allowed: both, so that tokens for ' +
+        'other applications of the issuer open nothing here, or none',
+    ]);
+  return { issuer: oidcIssuer, audience: oidcAudience, tenantClaim: oidcTenantClaim, scopeClaim: oidcScopeClaim };
 }
 
 /** Blobs from before there were tenants belong to the default one. Once for a store. */
