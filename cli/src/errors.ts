@@ -50,8 +50,7 @@ export function reportError(
   const message = messageOf(error);
   write(`error: ${printable(message)}\n`);
   const hint = hintOf(error);
-  // The message of an HeError ends with its hint.
-  if (hint !== undefined && !message.endsWith(hint)) write(`hint: ${printable(hint)}\n`);
+  if (hint !== undefined) write(`hint: ${printable(hint)}\n`);
   if (readConfig({ debug: commandVariables.debug }, env).debug !== undefined) write(`${inspect(error)}\n`);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (UNTRUSTED_CODES.includes(code)) return EXIT.untrusted;

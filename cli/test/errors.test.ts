@@ -13,7 +13,7 @@ test('errors become a message, a hint and a status', () => {
   assert.deepEqual(report(new UsageError('no')), [2, 'error: no\n']);
   assert.deepEqual(report(new OwnerError('no', { code: 'OWNER_REQUEST', hint: 'try' })), [2, 'error: no\nhint: try\n']);
   assert.equal(report(new OwnerError('no'))[0], 1);
-  assert.deepEqual(report(new KeysetError('KEYSET_BUSY', 'no', 'try')), [1, 'error: no; try\n']);
+  assert.deepEqual(report(new KeysetError('KEYSET_BUSY', 'no', 'try')), [1, 'error: no\nhint: try\n']);
   assert.deepEqual(report(new KeysetError('KEYSET_BUSY', 'no', '')), [1, 'error: no\n']);
   assert.deepEqual(report(new InterruptedError('SIGINT')), [130, '']);
   assert.deepEqual(report(new InterruptedError('SIGTERM')), [143, '']);

@@ -250,7 +250,7 @@ describe('train with an API', () => {
     assert.equal(status, 1);
     assert.match(
       stderr,
-      /^error: others may read the secret key \S+secret\.key \(mode 0640\); run: chmod 600 \S+secret\.key; if others use this machine, make a new keyset/,
+      /^error: others may read the secret key \S+secret\.key \(mode 0640\)\nhint: run: chmod 600 \S+secret\.key; if/,
     );
     assert.equal((await client.jobs()).length, jobs.length, 'nothing was submitted');
   });

@@ -28,6 +28,13 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** The message of anything that was thrown, with the hint of an error of Blindfit behind it. */
+export function messageWithHint(error: unknown): string {
+  const message = messageOf(error);
+  const hint = error instanceof BlindfitError ? error.hint : undefined;
+  return hint === undefined || message.includes(hint) ? message : `${message}; ${hint}`;
+}
+
 /** The code of a system error, e.g. `ENOENT`; undefined for every other value. */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;

@@ -12,5 +12,5 @@ export {
   sha256Hex,
   type Digest,
 } from './digest.ts';
-export { BlindfitError, errnoOf, messageOf, type BlindfitErrorOptions } from './errors.ts';
+export { BlindfitError, errnoOf, messageOf, messageWithHint, type BlindfitErrorOptions } from './errors.ts';
 export { moduleUrl } from './module-url.ts';

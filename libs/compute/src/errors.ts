@@ -1,4 +1,4 @@
-import { BlindfitError, messageOf } from '@blindfit/base';
+import { BlindfitError, messageWithHint } from '@blindfit/base';
 import { HeError, SealCrashError } from '@blindfit/he';
 import type { ThreadError } from './messages.ts';
 
@@ -27,18 +27,12 @@ export function isFatal(error: unknown): boolean {
   return error instanceof SealCrashError;
 }
 
-function messageWithHint(error: unknown): string {
-  const message = messageOf(error);
-  const hint = (error instanceof BlindfitError ? error.hint : undefined) ?? '';
-  return message.includes(hint) ? message : `${message}; ${hint}`;
-}
-
 /** Does something with a blob. An error about its content then says which blob it was. */
 export async function named<T>(place: string, digest: string, body: () => Promise<T>): Promise<T> {
   try {
     return await body();
   } catch (error) {
     if (!(error instanceof HeError) || isFatal(error)) throw error;
-    throw new HeError(error.code, `${place} (${digest}): ${error.message}`, '', error.retryable);
+    throw new HeError(error.code, `${place} (${digest}): ${error.message}`, error.hint, error.retryable);
   }
 }

@@ -65,7 +65,11 @@ describe('a cached ciphertext at another place', () => {
   it('of another level is refused', async () => {
     const { get } = fixture(8 * MB);
     await get('a', 3);
-    await assert.rejects(get('a', 2), { code: 'HE_WIRE', message: 'a ciphertext at level 3; level 2 is expected' });
+    await assert.rejects(get('a', 2), {
+      code: 'HE_WIRE',
+      message: 'a ciphertext at level 3',
+      hint: 'level 2 is expected',
+    });
     await get('a', 3);
   });
 
@@ -74,7 +78,8 @@ describe('a cached ciphertext at another place', () => {
     await get('m', 3, 2 ** 40);
     await assert.rejects(get('m', 3, 2 ** 41), {
       code: 'HE_WIRE',
-      message: /^a ciphertext of scale 1099511627776; scale 2199023255552 /,
+      message: 'a ciphertext of scale 1099511627776',
+      hint: /^scale 2199023255552 /,
     });
     await get('m', 3, 2 ** 40);
     await get('m', 3);

@@ -10,7 +10,7 @@ import {
   StoreRefusedError,
   StoreUnavailableError,
 } from '@blindfit/blobs';
-import { MissingKeyError, ParameterError, SealCrashError, SealError, WireError } from '@blindfit/he';
+import { HeError, MissingKeyError, ParameterError, SealCrashError, SealError, WireError } from '@blindfit/he';
 import { ContractError } from '@blindfit/protocol';
 import { describeError, isFatal, named, TaskCancelledError, TaskError } from '../src/errors.ts';
 
@@ -59,9 +59,10 @@ it('an error about the content of a blob names the blob and keeps its code; othe
   const wire = await named('blobs.labels[0][1]', DIGEST, () => Promise.reject(new WireError('bad magic', 'v1'))).catch(
     (error: unknown) => error,
   );
-  assert.ok(wire instanceof Error);
-  assert.equal(wire.message, `blobs.labels[0][1] (${DIGEST}): bad magic; v1`);
-  assert.deepEqual(describeError(wire), { code: 'HE_WIRE', message: wire.message, retryable: false });
+  assert.ok(wire instanceof HeError);
+  const message = `blobs.labels[0][1] (${DIGEST}): bad magic`;
+  assert.deepEqual([wire.message, wire.hint], [message, 'v1']);
+  assert.deepEqual(describeError(wire), { code: 'HE_WIRE', message: `${message}; v1`, retryable: false });
   const crash = new SealCrashError('load', 'unreachable');
   for (const thrown of [crash, new StorageFullError('/store', 0), new TaskCancelledError()])
     await assert.rejects(

@@ -89,9 +89,8 @@ it('refuses what exceeds the budget by a byte, and frees nothing for it', async 
   await assert.rejects(get(large, 'b'), {
     code: 'KEY_BUDGET',
     retryable: false,
-    message:
-      "the job's evaluation keys need 3 MiB in a thread that may hold 3 MiB; " +
-      'raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads',
+    message: "the job's evaluation keys need 3 MiB in a thread that may hold 3 MiB",
+    hint: 'raise BLINDFIT_KEY_MEMORY_MB or start the worker with fewer threads',
   });
   await assert.rejects(fixture(JOB_BYTES - 1).get(jobOf('a'), 'a'), { code: 'KEY_BUDGET' });
   assert.deepEqual(freed, ['load a']);

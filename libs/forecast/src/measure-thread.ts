@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { digestOf, required } from '@blindfit/base';
+import { digestOf, messageWithHint, required } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import {
   Parameters,
@@ -340,7 +340,7 @@ port.on(
       (error: unknown) =>
         port.postMessage({
           kind: 'failed',
-          message: error instanceof Error ? error.message : String(error),
+          message: messageWithHint(error),
         } satisfies MeasureReply),
     ),
 );

@@ -1,12 +1,9 @@
 import { BlindfitError } from '@blindfit/base';
 
-/**
- * Base of every error this library throws on purpose: what was wrong, and what is allowed. The message ends with the
- * hint.
- */
+/** Base of every error this library throws on purpose: what was wrong, and what is allowed. */
 export class HeError extends BlindfitError {
-  constructor(code: string, message: string, hint: string, retryable = false) {
-    super(code, hint === '' ? message : `${message}; ${hint}`, { hint, retryable });
+  constructor(code: string, message: string, hint = '', retryable = false) {
+    super(code, message, { hint: hint === '' ? undefined : hint, retryable });
   }
 }
 
@@ -45,7 +42,7 @@ export class MissingKeyError extends HeError {
 /** SEAL refused an operation. node-seal throws `WebAssembly.Exception`, which is no `Error`; this wraps it. */
 export class SealError extends HeError {
   constructor(operation: string, reason: string) {
-    super('HE_SEAL', `SEAL refused to ${operation}: ${reason}`, '');
+    super('HE_SEAL', `SEAL refused to ${operation}: ${reason}`);
   }
 }
 

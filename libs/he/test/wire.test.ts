@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { messageWithHint } from '@blindfit/base';
 import {
   checkHeader,
   maxPayloadBytes,
@@ -94,6 +95,6 @@ describe('wire format', () => {
   ];
   for (const [name, attempt, message] of refusals) {
     it(`refuses ${name}`, () =>
-      assert.throws(attempt, (error) => error instanceof WireError && message.test(error.message)));
+      assert.throws(attempt, (error) => error instanceof WireError && message.test(messageWithHint(error))));
   }
 });

@@ -10,7 +10,7 @@
  *     88       payload: SEAL's serialisation
  * ```
  */
-import { sha256Hex } from '@blindfit/base';
+import { messageWithHint, sha256Hex } from '@blindfit/base';
 import { SealError } from '@blindfit/he';
 import { type SealBackend } from '@blindfit/he/seal';
 import { KeysetError } from './errors.ts';
@@ -53,7 +53,7 @@ export async function readSecret(files: KeysetFiles, backend: SealBackend): Prom
       return { secret: SecretKeyHolder.load(backend, payload), name: toHex(bytes.subarray(8, 24)) };
     } catch (error) {
       if (error instanceof SealError)
-        throw new KeysetError('KEYSET_CORRUPT', `${path} is damaged: ${error.message}`, RESTORE);
+        throw new KeysetError('KEYSET_CORRUPT', `${path} is damaged: ${messageWithHint(error)}`, RESTORE);
       throw error;
     }
   } finally {

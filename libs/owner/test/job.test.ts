@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { at } from '@blindfit/base';
+import { at, messageWithHint } from '@blindfit/base';
 import * as he from '@blindfit/he';
 import { ContractError, readTrainingManifest } from '@blindfit/protocol';
 import { expectedBlobs, trainingPlanOf } from '@blindfit/training';
@@ -229,7 +229,7 @@ describe('encrypting a job', () => {
     for (const [message, wrong] of cases) {
       await assert.rejects(
         encryptJob(keyset, plan, wrong, { store }),
-        (error) => error instanceof JobDataError && message.test(error.message),
+        (error) => error instanceof JobDataError && message.test(messageWithHint(error)),
       );
     }
     const otherPlan = planOf({
@@ -347,7 +347,7 @@ describe('decrypting a model', () => {
         () => decryptModel(keyset, plan, blobs),
         (error) => {
           assert.ok(
-            error instanceof type && message.test(error.message),
+            error instanceof type && message.test(messageWithHint(error)),
             `${String(error)} is not ${type.name} ${String(message)}`,
           );
           return true;

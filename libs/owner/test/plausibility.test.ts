@@ -66,7 +66,7 @@ describe('a refreshed weight', async () => {
   /** Whether a session still believes in what it was shown. */
   const believes = (session: RefreshSession): boolean => {
     if (session.doubt === undefined) return true;
-    assert.match(session.doubt.message, /one step moves it by .* at most/);
+    assert.match(session.doubt.hint ?? '', /one step moves it by .* at most/);
     return false;
   };
 

@@ -154,16 +154,16 @@ describe('a refresh', () => {
     for (const [weights, message] of cases) {
       const doubtful = session();
       const answer = doubtful.answer({ chain: 0, iteration: 2 }, published(keyset, plan, 0, weights));
-      assert.match(String(doubtful.doubt?.message), message);
+      assert.match(base.messageWithHint(doubtful.doubt), message);
       assert.ok(answer.model[1]?.every((value) => Math.abs(value) <= plan.maxWeight));
     }
     const honest = session();
     honest.answer({ chain: 0, iteration: 2 }, published(keyset, plan, 0, at(2)));
     assert.equal(honest.doubt, undefined);
-    assert.throws(
-      () => session().answer({ chain: 7, iteration: 2 }, published(keyset, plan, 0, at(2))),
-      /chain 7.*2 chains/,
-    );
+    assert.throws(() => session().answer({ chain: 7, iteration: 2 }, published(keyset, plan, 0, at(2))), {
+      message: /chain 7/,
+      hint: /2 chains/,
+    });
     // Bytes of another key decrypt to noise.
     await using elsewhere = await temporaryDirectory();
     using foreign = await openKeyset({ directory: elsewhere.path, plan, create: true });

@@ -112,13 +112,13 @@ describe('Volley Revolver layout', () => {
   it('refuses shapes that do not fit', () => {
     assert.throws(
       () => layoutOf({ rows: 4, columns: 4 }, 4, 100, 2),
-      (error) => error instanceof PlanError && /at most 16 features/.test(error.message),
+      (error) => error instanceof PlanError && /at most 16 features/.test(error.hint ?? ''),
     );
-    assert.throws(() => layoutOf({ rows: 3, columns: 4 }, 4, 4, 2), /powers of two/);
+    assert.throws(() => layoutOf({ rows: 3, columns: 4 }, 4, 4, 2), { hint: /powers of two/ });
     for (const turns of [0, 3, 4])
-      assert.throws(
-        () => layoutOf({ rows: 4, columns: 4, turns }, 4, 4, 2),
-        /turns of 4 columns; turns must be a power of two, at most half the columns/,
-      );
+      assert.throws(() => layoutOf({ rows: 4, columns: 4, turns }, 4, 4, 2), {
+        message: /turns of 4 columns/,
+        hint: 'turns must be a power of two, at most half the columns',
+      });
   });
 });

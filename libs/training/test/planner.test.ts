@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { messageWithHint } from '@blindfit/base';
 import { maxLogQP } from '@blindfit/he';
 import {
   choosePlan,
@@ -82,7 +83,7 @@ describe('planner', () => {
     it(`refuses ${name}, and says what is allowed`, () => {
       assert.throws(
         () => choosePlan({ shape, hyperparameters }),
-        (error) => error instanceof PlanError && message.test(error.message),
+        (error) => error instanceof PlanError && message.test(messageWithHint(error)),
       );
     });
   }
@@ -104,10 +105,10 @@ describe('planner', () => {
     const told = choosePlan({ shape: PAPER_SHAPE, hyperparameters, refreshEvery: 3 });
     assert.equal(told.schedule.refreshEvery, 3);
     assert.ok(told.parameters.maxLevel === 15 && told.parameters.logQP <= maxLogQP(told.parameters.ring));
-    assert.throws(
-      () => choosePlan({ shape: PAPER_SHAPE, hyperparameters, refreshEvery: 50 }),
-      /50 iterations without a refresh do not fit.*at most \d+ for 128 x 401 x 10/,
-    );
+    assert.throws(() => choosePlan({ shape: PAPER_SHAPE, hyperparameters, refreshEvery: 50 }), {
+      message: /50 iterations without a refresh do not fit/,
+      hint: /at most \d+ for 128 x 401 x 10/,
+    });
     assert.throws(() => choosePlan({ shape: PAPER_SHAPE, hyperparameters, refreshEvery: 0 }), /refresh every 0/);
     const two = choosePlan({ shape: PAPER_SHAPE, hyperparameters: hyper({}) });
     assert.equal(two.segments.length, 1, 'what fits without a refresh needs nobody to wait for it');
@@ -138,19 +139,19 @@ describe('planner', () => {
     const { parameters, layout, grouping } = plan;
     assert.throws(
       () => derivePlan(parameters, { rows: 64, columns: 64 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, grouping),
-      /8192 slots/,
+      { message: 'a block of 64 x 64', hint: /8192 slots/ },
     );
-    assert.throws(
-      () => derivePlan(parameters, layout, PAPER_SHAPE, hyper({ iterations: 3 }), grouping),
-      /6 levels.*exactly 11/,
-    );
+    assert.throws(() => derivePlan(parameters, layout, PAPER_SHAPE, hyper({ iterations: 3 }), grouping), {
+      message: /6 levels/,
+      hint: /exactly 11/,
+    });
     assert.throws(
       () =>
         derivePlan(parameters, { rows: 128, columns: 64 }, PAPER_SHAPE, DEFAULT_HYPERPARAMETERS, {
           ...grouping,
           blocksPerTask: 8,
         }),
-      /blocksPerTask: 8.*1 to 7/,
+      { message: /blocksPerTask: 8/, hint: /1 to 7/ },
     );
     assert.throws(
       () =>
@@ -214,7 +215,7 @@ describe('limits of a job', () => {
     for (const [message, body] of refused)
       assert.throws(body, (error) => {
         assert.ok(error instanceof PlanError);
-        assert.match(error.message, message);
+        assert.match(messageWithHint(error), message);
         return true;
       });
   });

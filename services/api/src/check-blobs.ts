@@ -1,4 +1,4 @@
-import { parseDigest } from '@blindfit/base';
+import { messageWithHint, parseDigest } from '@blindfit/base';
 import { BlobNotFoundError, type BlobStore } from '@blindfit/blobs';
 import { checkHeader, parseHeader, WIRE_HEADER_BYTES, WireError, type Parameters } from '@blindfit/he';
 import type { Problem } from '@blindfit/protocol';
@@ -109,7 +109,7 @@ async function checkBlob(
       checkHeader(parseHeader(found.head), found.size, { parameters, fields });
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      if (problems.push({ place, digest, reason: error.message }) >= MAX_PROBLEMS) break;
+      if (problems.push({ place, digest, reason: messageWithHint(error) }) >= MAX_PROBLEMS) break;
     }
   }
   return problems;

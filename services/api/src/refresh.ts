@@ -1,5 +1,5 @@
 import type { Queue } from 'bullmq';
-import { parseDigest } from '@blindfit/base';
+import { messageWithHint, parseDigest } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { assertFreshlyEncrypted, maxPayloadBytes, unwrap, WireError, type Parameters } from '@blindfit/he';
 import {
@@ -100,9 +100,9 @@ async function assertFresh(
       assertFreshlyEncrypted(payload, maxPayloadBytes(expectation));
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      const reason = error.message;
-      throw new ApiError(422, 'BLOBS_INVALID', 'Blobs do not fit their places', `${place}: ${reason}`, error.hint, [
-        { place, digest: answer[place], reason },
+      const { message, hint } = error;
+      throw new ApiError(422, 'BLOBS_INVALID', 'Blobs do not fit their places', `${place}: ${message}`, hint, [
+        { place, digest: answer[place], reason: messageWithHint(error) },
       ]);
     }
   }

@@ -163,9 +163,15 @@ function plan(manifest: unknown): PlannedJob {
         'make the manifest with the client, "blindfit train" or "blindfit predict --encrypted"',
       );
     if (error instanceof ParameterError)
-      throw new ApiError(422, 'INVALID_PARAMETERS', 'Parameters are not valid or not secure', error.message);
+      throw new ApiError(
+        422,
+        'INVALID_PARAMETERS',
+        'Parameters are not valid or not secure',
+        error.message,
+        error.hint,
+      );
     if (error instanceof PlanError)
-      throw new ApiError(422, 'INVALID_PLAN', 'Parameters do not carry the job', error.message);
+      throw new ApiError(422, 'INVALID_PLAN', 'Parameters do not carry the job', error.message, error.hint);
     throw error;
   }
 }

@@ -152,7 +152,7 @@ test('a manifest that is not valid is refused with the place and the rule', asyn
   ];
   for (const [name, change, code, detail] of cases) {
     const problem = await problemOf(await service.submit(changed(manifest, change)), 422, code);
-    assert.match(problem.detail, detail, name);
+    assert.match(`${problem.detail}; ${problem.hint}`, detail, name);
   }
   for (const bad of ['', '{', '[1,', '{"__proto__": {"x": 1}}'])
     await problemOf(await service.submit(bad), 400, 'INVALID_REQUEST');

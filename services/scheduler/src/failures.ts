@@ -3,7 +3,7 @@
  * scheduler's own steps, entries that stalled too often, and what a comparison of records and queues finds.
  */
 import { QueueEvents, UnrecoverableError, type Job } from 'bullmq';
-import { required } from '@blindfit/base';
+import { BlindfitError, messageWithHint, required } from '@blindfit/base';
 import { TaskError } from '@blindfit/compute';
 import { duplicate, jobOf, QUEUES, type Connection, type JobStore } from '@blindfit/queue';
 import type { SchedulerMetrics } from './metrics.ts';
@@ -18,7 +18,8 @@ export interface FailureWatch {
 
 /**
  * What to throw for an entry that failed. Homomorphic work that failed, and is not tried again, is recorded with its
- * code and its reason: the queue does not keep the two apart.
+ * code and its reason: the queue does not keep the two apart. The reason of every failure ends with its hint, which the
+ * queue would drop.
  */
 export async function failureOf(
   jobs: Pick<JobStore, 'fail'>,
@@ -26,7 +27,8 @@ export async function failureOf(
   entry: Pick<Job, 'id' | 'opts' | 'attemptsMade'>,
   error: unknown,
 ): Promise<unknown> {
-  if (!(error instanceof TaskError)) return error;
+  if (!(error instanceof TaskError))
+    return error instanceof BlindfitError ? new Error(messageWithHint(error), { cause: error }) : error;
   const { attempts = 1 } = entry.opts;
   const isLast = entry.attemptsMade + 1 >= attempts;
   if (error.retryable && !isLast) return error;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { UnrecoverableError } from 'bullmq';
+import { BlindfitError } from '@blindfit/base';
 import { TaskError } from '@blindfit/compute';
 import type { JobState } from '@blindfit/protocol';
 import type { ChainRecord } from '@blindfit/queue';
@@ -50,6 +51,12 @@ describe('a step that failed', () => {
       PASSING,
     );
     assert.ok(thrown instanceof UnrecoverableError);
+  });
+
+  it('of a foreseen kind is left to the queue with its hint in its message', async () => {
+    const { thrown, calls } = await run(new BlindfitError('HE_PLAN', 'too long', { hint: 'refresh' }), 3);
+    assert.ok(thrown instanceof Error);
+    assert.deepEqual([thrown.message, calls], ['too long; refresh', []]);
   });
 
   it('with another error is left to the queue', async () => {

@@ -1,6 +1,6 @@
 /** What happens to one task between the queue and a thread. */
 import { UnrecoverableError, type Job } from 'bullmq';
-import { messageOf, required } from '@blindfit/base';
+import { messageWithHint, required } from '@blindfit/base';
 import { TaskCancelledError, TaskError, type ComputeMetrics, type ThreadPool } from '@blindfit/compute';
 import { checker, ContractError, TaskSchema, type TaskResult } from '@blindfit/protocol';
 import { inTask, jobOf, tracePhases, type JobStore } from '@blindfit/queue';
@@ -68,7 +68,7 @@ async function runTask(dependencies: ProcessorDependencies, entry: TaskEntry): P
     }
     metrics.finished(kind, 'failed', 0);
     logger.error({ job, task: id, err: error }, 'task failed for good');
-    const [code, message] = [foreseen?.code ?? 'TASK_FAILED', messageOf(error)];
+    const [code, message] = [foreseen?.code ?? 'TASK_FAILED', messageWithHint(error)];
     if (await jobs.fail(job, { code, message, task: id })) metrics.jobFailed();
     throw withCode(new UnrecoverableError(message), code);
   }

@@ -2,7 +2,7 @@
  * From explicit choices (parameters, block shape, grouping, schedule) to the plan of a training. The API checks
  * manifests with it, and the search (`search.ts`) compares its plans.
  */
-import { at } from '@blindfit/base';
+import { at, messageWithHint } from '@blindfit/base';
 import { CircuitError, keySwitchTransforms, type Parameters } from '@blindfit/he';
 import { startLevels } from '../circuits/forward.ts';
 import { layoutOf, type BlockShape } from '../layout/shape.ts';
@@ -196,7 +196,7 @@ function counted(plan: PlanBase): JobCount {
   } catch (error) {
     if (!(error instanceof CircuitError)) throw error;
     throw new PlanError(
-      `${plan.parameters.name} does not carry the circuits of this job: ${error.message}`,
+      `${plan.parameters.name} does not carry the circuits of this job: ${messageWithHint(error)}`,
       'let the planner choose the parameters',
     );
   }

@@ -2,7 +2,7 @@
  * What predicting with the model of a finished training job needs: its parameters, rows, columns and keys, laid out for
  * another number of samples and turns.
  */
-import { at } from '@blindfit/base';
+import { at, messageWithHint } from '@blindfit/base';
 import { CircuitError, keySwitchTransforms, type Parameters } from '@blindfit/he';
 import { PREDICTION_LEVEL } from '../circuits/predict.ts';
 import { layoutOf, type BlockShape } from '../layout/shape.ts';
@@ -129,7 +129,7 @@ function counted(plan: CountedPrediction): ReturnType<typeof countPrediction> {
   } catch (error) {
     if (!(error instanceof CircuitError)) throw error;
     throw new PlanError(
-      `${plan.parameters.name} does not carry a prediction: ${error.message}`,
+      `${plan.parameters.name} does not carry a prediction: ${messageWithHint(error)}`,
       'let the planner choose the parameters of the training',
     );
   }
