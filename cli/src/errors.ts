@@ -5,6 +5,7 @@ import { CommanderError } from 'commander';
 import { BlindfitError } from '@blindfit/base';
 import { commandVariables, readConfig } from '@blindfit/service/settings';
 import { printable } from './format.ts';
+import { withFlags } from './option-flags.ts';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, untrusted: 3 } as const;
 /** Codes of errors that another command line would not have caused. */
@@ -48,9 +49,9 @@ export function reportError(
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof InterruptedError) return 128 + constants.signals[error.signal];
   const message = messageOf(error);
-  write(`error: ${printable(message)}\n`);
+  write(`error: ${printable(withFlags(message))}\n`);
   const hint = hintOf(error);
-  if (hint !== undefined) write(`hint: ${printable(hint)}\n`);
+  if (hint !== undefined) write(`hint: ${printable(withFlags(hint))}\n`);
   if (readConfig({ debug: commandVariables.debug }, env).debug !== undefined) write(`${inspect(error)}\n`);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (UNTRUSTED_CODES.includes(code)) return EXIT.untrusted;

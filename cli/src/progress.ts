@@ -1,5 +1,6 @@
 /** Shows how far something is: one line redrawn on a terminal, a line now and then elsewhere. */
 import { formatEta, printable } from './format.ts';
+import { withFlags } from './option-flags.ts';
 
 const BAR_CELLS = 24;
 /** Redrawing faster only costs. Milliseconds. */
@@ -74,11 +75,11 @@ export class Progress {
     else this.#later ??= setTimeout(() => this.#show(this.#now()), wait).unref();
   }
 
-  /** Writes a line of its own, above the bar. */
+  /** Writes a line above the bar; options of the library become flags. */
   log(line: string): void {
     if (this.#mode === 'silent') return;
     const again = this.#mode === 'redraw' ? this.#lastLine : '';
-    this.#stream.write(`${this.#mode === 'redraw' ? CLEAR_LINE : ''}${printable(line)}\n${again}`);
+    this.#stream.write(`${this.#mode === 'redraw' ? CLEAR_LINE : ''}${printable(withFlags(line))}\n${again}`);
   }
 
   /** Ends the display; the line of a terminal is replaced by `line`, or just goes. Further updates begin anew. */

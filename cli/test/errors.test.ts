@@ -13,6 +13,10 @@ test('errors become a message, a hint and a status', () => {
   assert.deepEqual(report(new UsageError('no')), [2, 'error: no\n']);
   assert.deepEqual(report(new OwnerError('no', { code: 'OWNER_REQUEST', hint: 'try' })), [2, 'error: no\nhint: try\n']);
   assert.equal(report(new OwnerError('no'))[0], 1);
+  assert.deepEqual(report(new OwnerError('`keys` x is no directory', { hint: 'use `sigmoidRange` 9, not `x`' })), [
+    1,
+    'error: --keys x is no directory\nhint: use --sigmoid-range 9, not `x`\n',
+  ]);
   assert.deepEqual(report(new KeysetError('KEYSET_BUSY', 'no', 'try')), [1, 'error: no\nhint: try\n']);
   assert.deepEqual(report(new KeysetError('KEYSET_BUSY', 'no', '')), [1, 'error: no\n']);
   assert.deepEqual(report(new InterruptedError('SIGINT')), [130, '']);

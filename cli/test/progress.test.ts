@@ -98,8 +98,8 @@ test('fits the terminal and keeps control characters out', () => {
 test('writes a log line above the bar', () => {
   const { screen, progress } = setUp(true);
   progress.update({ phase: 'Working' });
-  progress.log('a remark');
-  assert.equal(screen.take(), `${CLEAR}Working${CLEAR}a remark\nWorking`);
+  progress.log('widen `sigmoidRange`');
+  assert.equal(screen.take(), `${CLEAR}Working${CLEAR}widen --sigmoid-range\nWorking`);
   progress.finish();
   assert.equal(screen.take(), CLEAR);
   progress.finish();
@@ -113,7 +113,7 @@ test('without a terminal: a line for each phase and every few seconds', async ()
     clock.now += 2000;
     progress.update({ phase: 'Encrypting', done, total: 4, text: `block ${done}` });
   }
-  progress.log('a remark');
+  progress.log('widen `sigmoidRange`');
   progress.update({ phase: 'Encrypting', done: 4, total: 4 });
   progress.update({ phase: 'Waiting' });
   progress.finish('Done.');
@@ -141,7 +141,7 @@ test('without a terminal: a line for each phase and every few seconds', async ()
 test('silent is silent', () => {
   const { screen, progress } = setUp(true, { mode: 'silent' });
   progress.update({ phase: 'Working', done: 1, total: 2 });
-  progress.log('a remark');
+  progress.log('widen `sigmoidRange`');
   progress.finish('Done.');
   assert.equal(screen.take(), '');
 });

@@ -30,7 +30,7 @@ export class ServerUnreachableError extends ClientError {
     const tries = attempts === 1 ? '' : ` (${attempts} attempts)`;
     super('SERVER_UNREACHABLE', `the Blindfit API at ${url} cannot be reached${tries}: ${networkReason(cause)}`, {
       hint:
-        'check the address (--server or BLINDFIT_SERVER) and that the API is running; ' +
+        'check the address (`server` or BLINDFIT_SERVER) and that the API is running; ' +
         '"blindfit up" starts one on this machine',
       retryable: true,
       cause,
@@ -46,7 +46,7 @@ export class UnexpectedAnswerError extends ClientError {
 
   constructor(url: string, status: number, what: string, cause?: unknown) {
     super('UNEXPECTED_ANSWER', `${url} answered ${status}: ${what}`, {
-      hint: 'check that the address (--server or BLINDFIT_SERVER) is that of a Blindfit API of the same version',
+      hint: 'check that the address (`server` or BLINDFIT_SERVER) is that of a Blindfit API of the same version',
       cause,
     });
     this.status = status;

@@ -28,7 +28,7 @@ export function classesOf(labels: readonly string[], explicit?: readonly string[
       'bad-classes',
       `no training sample has the label${many ? 's' : ''} ${listed(missing.first, 10, missing.total)}, ` +
         `though ${at(present, 0, 'labels')} to ${at(present, present.length - 1, 'labels')} occur; ` +
-        `add samples, or pass --classes ${list} to train without ${many ? 'them' : 'it'}`,
+        `add samples, or pass \`classes\` ${list} to train without ${many ? 'them' : 'it'}`,
     );
   }
   return atLeastTwo(present);

@@ -45,13 +45,13 @@ suite('classesOf', () => {
       name: 'one missing digit',
       labels: ['0', '1', '3'],
       code: 'bad-classes',
-      message: /no training sample has the label 2, though 0 to 3 occur; add samples, or pass --classes 0,1,3 to train/,
+      message: /no training sample has the label 2, though 0 to 3 occur; add samples, or pass `classes` 0,1,3 to train/,
     },
     {
       name: 'several missing digits',
       labels: ['0', '4', '9'],
       code: 'bad-classes',
-      message: /labels 1, 2, 3, 5, 6, 7, 8, .*--classes 0,4,9 to train without them/,
+      message: /labels 1, 2, 3, 5, 6, 7, 8, .*`classes` 0,4,9 to train without them/,
     },
     { name: 'a gap around zero', labels: ['-1', '1'], code: 'bad-classes', message: /label 0,/ },
     {
@@ -64,13 +64,13 @@ suite('classesOf', () => {
       name: 'many classes with a gap',
       labels: [...range(0, 60), '61'],
       code: 'bad-classes',
-      message: /label 60, .*--classes 0,1,.*,39,\.\.\. to/,
+      message: /label 60, .*`classes` 0,1,.*,39,\.\.\. to/,
     },
     {
       name: 'as many classes as are listed in full, with a gap',
       labels: [...range(0, 39), '40'],
       code: 'bad-classes',
-      message: /label 39, .*--classes 0,1,.*,38,40 to/,
+      message: /label 39, .*`classes` 0,1,.*,38,40 to/,
     },
     {
       name: 'an explicit class without samples',

@@ -102,7 +102,7 @@ test('a ticket that is missing, damaged or out of reach is explained', async () 
       readTicket(keys, TICKET.job),
       (error) => error instanceof OwnerError && message.test(error.message) && hint.test(error.hint ?? ''),
     );
-  await refused(/job-0123456789ab\.json is not there: these are not the keys job-0123456789ab was/, /--keys/);
+  await refused(/job-0123456789ab\.json is not there: these are not the keys job-0123456789ab was/, /`keys`/);
   await writeTicket(keys, TICKET);
   const path = keys.ticketPath(TICKET.job);
   const text = await readFile(path, 'utf8');
@@ -123,7 +123,7 @@ test('a ticket that is missing, damaged or out of reach is explained', async () 
   await writeFile(file, '');
   await assert.rejects(
     writeTicket(directoryKeys(file), TICKET),
-    (error) => error instanceof OwnerError && /^--keys .*file.jobs.* cannot be written: ENOTDIR/.test(error.message),
+    (error) => error instanceof OwnerError && /^`keys` .*file.jobs.* cannot be written: ENOTDIR/.test(error.message),
   );
   const other = join(home.path, 'other');
   await mkdir(join(other, 'jobs', `${TICKET.job}.json`), { recursive: true });

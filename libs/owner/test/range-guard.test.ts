@@ -58,7 +58,7 @@ test('weights up to the limit pass, and the limit itself does not', () => {
         error instanceof OwnerError &&
         error.code === 'OWNER' &&
         error.message === `training diverges: weights would reach ${shown}, and the encrypted model holds |w| < 32` &&
-        /no wider --sigmoid-range and no lower --learning-rate was found/.test(error.hint ?? ''),
+        /no wider `sigmoidRange` and no lower `learningRate` was found/.test(error.hint ?? ''),
     );
 });
 
@@ -80,10 +80,10 @@ test('proposals keep the job that is run with them in range', () => {
   assert.ok(clear.maxLogit > 8, `${clear.maxLogit}`);
   const fixes = findFixes(clear, PRODUCT, data, hyperparameters, NO_HURRY);
   assert.deepEqual(
-    fixes.map(({ flag }) => flag.split(' ')[0]),
-    ['--sigmoid-range', '--learning-rate'],
+    fixes.map(({ choice }) => choice.split(' ')[0]),
+    ['`sigmoidRange`', '`learningRate`'],
   );
-  const [range, rate] = fixes.map(({ flag }) => Number(flag.split(' ')[1]));
+  const [range, rate] = fixes.map(({ choice }) => Number(choice.split(' ')[1]));
   assert.ok(range !== undefined && rate !== undefined);
   const widened = train({ ...hyperparameters, sigmoid: fitSigmoid(3, range) });
   assert.ok(widened.maxLogit * 1.02 <= range && range < 64, `${widened.maxLogit} within ${range}`);

@@ -233,7 +233,7 @@ describe('prediction plans', () => {
 
   it('refuse what cannot be', () => {
     const lowered = training.choosePlan({ shape: { samples: 128, features: 64, classes: 10 }, hyperparameters });
-    assert.throws(() => training.predictionPlan(lowered, 10), { message: /model at level 0/, hint: /--servable/ });
+    assert.throws(() => training.predictionPlan(lowered, 10), { message: /model at level 0/, hint: /`servable`/ });
     assert.throws(() => training.predictionPlan(trained, 0), { message: /samples: 0/, hint: /whole numbers from 1/ });
     const { parameters, layout } = trained;
     const shape = { samples: 10, features: 64, classes: 10 };

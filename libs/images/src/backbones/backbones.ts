@@ -63,15 +63,14 @@ export const BACKBONES: readonly Backbone[] = [
     weightsHelp: undefined,
     build(weights) {
       if (weights !== undefined)
-        throw new FeatureError('bad-argument', 'the backbone scattering has no weights; leave out --weights');
+        throw new FeatureError('bad-argument', 'the backbone scattering has no weights; leave out `weights`');
       return buildScattering();
     },
   },
   {
     name: 'regnet_x_400mf',
     description:
-      "torchvision's RegNetX-400MF of 224 x 224 images, 400 features; the paper's CNN, " +
-      'needs --weights FILE.safetensors',
+      "torchvision's RegNetX-400MF of 224 x 224 images, 400 features; the paper's CNN, " + 'needs a file of weights',
     size: REGNET_SIZE,
     channels: 'rgb',
     // As in the paper: pixels in [0, 1], not normalised by ImageNet's mean and deviation.
@@ -85,7 +84,7 @@ export const BACKBONES: readonly Backbone[] = [
       if (weights === undefined) {
         throw new FeatureError(
           'bad-weights',
-          'the backbone regnet_x_400mf needs its weights: --weights FILE.safetensors. ' +
+          'the backbone regnet_x_400mf needs its weights: `weights` FILE.safetensors. ' +
             `With Python and torchvision:\n${REGNET_WEIGHTS_HELP}`,
         );
       }

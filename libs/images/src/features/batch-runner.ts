@@ -87,7 +87,7 @@ export class BatchRunner {
         throw new FeatureError(
           'not-finite',
           `feature ${j} of ${nameOf(image)} is ${sum / area}: ${this.#name} cannot be used on it; ` +
-            'check --mean and --std, and whether the model is damaged',
+            'check `mean` and `std`, and whether the model is damaged',
         );
       }
       return features;

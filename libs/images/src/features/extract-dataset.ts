@@ -31,7 +31,7 @@ export async function extractDataset(options: ExtractOptions, maxValues = MAX_VA
         throw new FeatureError(
           'bad-argument',
           `${source.count} images x ${d} features are more than the ${maxValues} numbers that fit in memory; ` +
-            'take fewer images (--limit)',
+            'take fewer images (`limit`)',
         );
       }
       features = new Float64Array(source.count * d);

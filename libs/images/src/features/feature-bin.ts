@@ -121,8 +121,7 @@ function parseHeader(path: string, header: Buffer, size: number): BinHeader {
   if (!header.subarray(0, 8).equals(BIN_MAGIC))
     throw new FeatureError(
       'bad-file',
-      `${path} is no features file: it does not start with Blindfit's mark; ` +
-        `write it with "blindfit features --out ${path}"`,
+      `${path} is no features file: it does not start with Blindfit's mark; ` + 'write it with "blindfit features"',
     );
   const version = header.readUInt32LE(8);
   if (crc32(header.subarray(0, 32)) !== header.readUInt32LE(32))
@@ -139,7 +138,7 @@ function parseHeader(path: string, header: Buffer, size: number): BinHeader {
     throw new FeatureError(
       'bad-file',
       `${path} holds ${n} rows of ${d} features; at least one of each and at most ${MAX_VALUES} numbers are allowed: ` +
-        'write fewer (--limit)',
+        'write fewer (`limit`)',
     );
   }
   const expected = BIN_HEADER_BYTES + n * (4 + 4 * d) + tableBytes;

@@ -173,7 +173,7 @@ function cacheError(directory: string, error: unknown): FeatureError {
   return new FeatureError(
     'bad-cache',
     `the cache of features in ${directory} cannot be used: ${messageOf(error)}; ` +
-      'free space or permissions there, or use --no-cache',
+      'free space or permissions there, or leave out the cache (`cacheDirectory`)',
     { cause: error },
   );
 }

@@ -79,7 +79,7 @@ function sizeOf(
     throw new FeatureError(
       'bad-argument',
       `${name} takes ${describe(input)}, so height and width are open; ` +
-        'say with --size which it was trained for, often 224',
+        'say with `size` which it was trained for, often 224',
     );
   }
   if (fixed < 1 || fixed > MAX_SIZE)
@@ -87,7 +87,7 @@ function sizeOf(
   if (size !== undefined && size !== fixed) {
     throw new FeatureError(
       'bad-argument',
-      `${name} takes ${describe(input)}, so the size is ${fixed} and cannot be ${size}; leave out --size`,
+      `${name} takes ${describe(input)}, so the size is ${fixed} and cannot be ${size}; leave out \`size\``,
     );
   }
   return fixed;
@@ -108,7 +108,7 @@ function channelsOf(
     throw new FeatureError(
       'bad-argument',
       `${name} takes ${describe(input)}, so the channels are open; ` +
-        `say with --channels which they are: ${CHANNEL_ORDERS.join(', ')}`,
+        `say with \`channels\` which they are: ${CHANNEL_ORDERS.join(', ')}`,
     );
   }
   const count = typeof planes === 'number' ? planes : channels === 'grey' ? 1 : 3;
@@ -150,7 +150,7 @@ function outputOf(name: string, outputs: readonly ValueInfo[], wanted: string | 
   const choices = `the outputs of ${name} are ${outputs.map(describe).join('; ')}`;
   const [only] = outputs;
   if (wanted === undefined && outputs.length !== 1)
-    throw new FeatureError('unknown-output', `${choices}; choose the features with --output`);
+    throw new FeatureError('unknown-output', `${choices}; choose the features with \`output\``);
   const chosen = wanted === undefined ? only : outputs.find((output) => output.name === wanted);
   if (chosen === undefined)
     throw new FeatureError('unknown-output', `there is no output ${JSON.stringify(wanted)}; ${choices}`);

@@ -201,7 +201,7 @@ await test('the registry builds regnet_x_400mf from a safetensors file', () => {
     () => backbone.build(),
     (error) =>
       error instanceof FeatureError &&
-      /needs its weights: --weights FILE\.safetensors/.test(error.message) &&
+      /needs its weights: `weights` FILE\.safetensors/.test(error.message) &&
       error.message.includes('torchvision'),
   );
   assert.throws(() => backbone.build(file.subarray(0, file.length - 4)), /may be cut off/);

@@ -175,7 +175,7 @@ await test('the registry builds scattering and describes its graph', () => {
   );
   assert.equal(backbone.featureCount, SCATTERING_FEATURES);
   assert.deepEqual(backbone.build(), backbone.build());
-  assert.throws(() => backbone.build(new Uint8Array(8)), /has no weights; leave out --weights/);
+  assert.throws(() => backbone.build(new Uint8Array(8)), /has no weights; leave out `weights`/);
   assert.throws(
     () => findBackbone('resnet'),
     /no backbone "resnet"; use one of scattering, regnet_x_400mf, or an .onnx file/,

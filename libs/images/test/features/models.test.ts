@@ -90,13 +90,13 @@ suite('models', () => {
         'open sides',
         model(image(['N', 1, 'H', 'W'])),
         'bad-argument',
-        /N x 1 x H x W\), so height and width are open; say with --size/,
+        /N x 1 x H x W\), so height and width are open; say with `size`/,
       ],
       [
         'another size than the model’s',
         model(image(['N', 1, 2, 2]), { size: 4 }),
         'bad-argument',
-        /so the size is 2 and cannot be 4; leave out --size/,
+        /so the size is 2 and cannot be 4; leave out `size`/,
       ],
       [
         'a silly size',
@@ -104,7 +104,7 @@ suite('models', () => {
         'bad-argument',
         /whole number from 1 to 4096 pixels; got 0/,
       ],
-      ['open channels', model(image(['N', 'C', 2, 2])), 'bad-argument', /the channels are open; say with --channels/],
+      ['open channels', model(image(['N', 'C', 2, 2])), 'bad-argument', /the channels are open; say with `channels`/],
       [
         'colours for a grey model',
         model(image(['N', 1, 2, 2]), { channels: 'rgb' }),
@@ -127,7 +127,7 @@ suite('models', () => {
         'several outputs',
         model(two),
         'unknown-output',
-        /the outputs of test\.onnx are "flat" \(float32 N x 4\); "map" \(float32 N x 1 x 2 x 2\); choose .* --output/,
+        /the outputs of test\.onnx are "flat" \(float32 N x 4\); "map" \(float32 N x 1 x 2 x 2\); choose .* `output`/,
       ],
       [
         'an output that is not there',
@@ -232,6 +232,6 @@ suite('models', () => {
       loadBackbone({ backbone: 'regnet_x_400mf', weights: join(folder, 'no') }),
       isError('bad-model', /file of weights .* cannot be read/),
     );
-    await assert.rejects(loadBackbone({ backbone: 'regnet_x_400mf' }), /--weights/);
+    await assert.rejects(loadBackbone({ backbone: 'regnet_x_400mf' }), /`weights`/);
   });
 });

@@ -91,7 +91,7 @@ suite('cache', () => {
     const source = await ramps(folder, 2);
     await assert.rejects(
       collect({ source, backbone: ECHO, cacheDirectory: join(folder, 'images.idx') }),
-      isError('bad-cache', /cannot be used: .*; free space or permissions there, or use --no-cache/),
+      isError('bad-cache', /cannot be used: .*; free space or permissions there, or leave out the cache/),
     );
   });
 

@@ -27,11 +27,11 @@ export async function servablePlan(client: BlindfitClient, ticket: Ticket): Prom
   const { job, plan } = await submittedPlan(client, ticket);
   if (plan.schedule.modelLevel !== 1)
     throw new OwnerError(`the model of ${job.id} has no level left to predict with`, {
-      hint: 'train with "blindfit train --servable"',
+      hint: 'train with `servable`',
     });
   if (!isFinal(job.state))
     throw new OwnerError(`${job.id} is ${job.state} and has no model yet`, {
-      hint: `wait for its end: blindfit jobs ${job.id} --follow`,
+      hint: `wait for its end: attach to ${job.id}`,
     });
   resultOf(job);
   return plan;

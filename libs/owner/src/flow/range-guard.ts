@@ -19,7 +19,8 @@ export interface Limits {
 
 /** A choice that keeps all numbers in range, as a run in the clear showed. */
 export interface Fix {
-  readonly flag: string;
+  /** The option of `train` and its value. */
+  readonly choice: string;
   readonly training: ClearTraining;
 }
 
@@ -83,7 +84,7 @@ export function findFixes(
     if (!(range <= WIDEST)) break;
     const { training, fits } = attempt({ sigmoid: fitSigmoid(hyperparameters.sigmoid.degree, range) });
     if (fits) {
-      fixes.push({ flag: `--sigmoid-range ${range}`, training });
+      fixes.push({ choice: `\`sigmoidRange\` ${range}`, training });
       break;
     }
     reach = Math.max(training.maxLogit, range * 1.1);
@@ -93,7 +94,7 @@ export function findFixes(
     const learningRate = Number((hyperparameters.learningRate * factor).toPrecision(2));
     const { training, fits } = attempt({ learningRate });
     if (!fits) continue;
-    fixes.push({ flag: `--learning-rate ${learningRate}`, training });
+    fixes.push({ choice: `\`learningRate\` ${learningRate}`, training });
     break;
   }
   return fixes;
@@ -102,11 +103,11 @@ export function findFixes(
 function advice(fixes: readonly Fix[], data: TrainingData): string {
   if (fixes.length === 0)
     return (
-      'no wider --sigmoid-range and no lower --learning-rate was found to keep it in range; ' +
-      'use fewer --iterations, or --preprocess pca:K, which tames it best'
+      'no wider `sigmoidRange` and no lower `learningRate` was found to keep it in range; ' +
+      'use fewer `iterations`, or `preprocess` pca:K, which tames it best'
     );
   return fixes
-    .map(({ flag, training }) => `${flag} keeps it in range (${outcome(training, data)} in the clear)`)
+    .map(({ choice, training }) => `${choice} keeps it in range (${outcome(training, data)} in the clear)`)
     .join('; ');
 }
 

@@ -60,7 +60,7 @@ export async function writeTicket(keys: KeyStore, ticket: Ticket): Promise<void>
   try {
     await keys.writeTicket(ticket.job, `${JSON.stringify({ format: FORMAT, ...ticket })}\n`);
   } catch (error) {
-    throw new OwnerError(`--keys ${keys.ticketPath(ticket.job)} cannot be written: ${messageOf(error)}`, {
+    throw new OwnerError(`\`keys\` ${keys.ticketPath(ticket.job)} cannot be written: ${messageOf(error)}`, {
       hint: 'name a file in an existing directory that you may write to, with space left',
       cause: error,
     });
@@ -70,7 +70,7 @@ export async function writeTicket(keys: KeyStore, ticket: Ticket): Promise<void>
 /** @throws OwnerError when there is none, or it is damaged */
 export async function readTicket(keys: KeyStore, job: string): Promise<Ticket> {
   const path = keys.ticketPath(job);
-  const hint = 'give the directory of the keys with --keys; on another machine, a copy of all of it';
+  const hint = 'give the directory of the keys as `keys`; on another machine, a copy of all of it';
   const text = await keys.readTicket(job).catch((error: unknown) => {
     throw new OwnerError(`${path} cannot be read: ${messageOf(error)}`, { hint, cause: error });
   });

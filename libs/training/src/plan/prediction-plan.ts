@@ -98,7 +98,7 @@ export function predictionPlan(
   if (schedule.modelLevel !== PREDICTION_LEVEL)
     throw new PlanError(
       `a model at level ${schedule.modelLevel} has no level left to predict with`,
-      'train with --servable',
+      'train with `servable`',
     );
   const shape = { samples, features: layout.features, classes: layout.classes };
   checkDataShape(shape);
