@@ -113,7 +113,7 @@ test('without a terminal: a line for each phase and every few seconds', async ()
     clock.now += 2000;
     progress.update({ phase: 'Encrypting', done, total: 4, text: `block ${done}` });
   }
-  progress.log('widen `sigmoidRange`');
+  progress.log('a remark');
   progress.update({ phase: 'Encrypting', done: 4, total: 4 });
   progress.update({ phase: 'Waiting' });
   progress.finish('Done.');
@@ -141,7 +141,7 @@ test('without a terminal: a line for each phase and every few seconds', async ()
 test('silent is silent', () => {
   const { screen, progress } = setUp(true, { mode: 'silent' });
   progress.update({ phase: 'Working', done: 1, total: 2 });
-  progress.log('widen `sigmoidRange`');
+  progress.log('a remark');
   progress.finish('Done.');
   assert.equal(screen.take(), '');
 });
