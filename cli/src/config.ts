@@ -16,6 +16,8 @@ const FLAGS: Readonly<Record<string, { readonly flag: string; readonly value: st
   s3PathStyle: { flag: '--s3-path-style', value: 'when' },
   host: { flag: '--host', value: 'address' },
   port: { flag: '--port', value: 'port' },
+  tlsCert: { flag: '--tls-cert', value: 'file' },
+  tlsKey: { flag: '--tls-key', value: 'file' },
   metricsPort: { flag: '--metrics-port', value: 'port' },
   threads: { flag: '--threads', value: 'n' },
   keyMemoryMb: { flag: '--key-memory', value: 'MiB' },

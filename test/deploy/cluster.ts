@@ -74,8 +74,9 @@ export function environmentOf(container: Container): Record<string, string> {
   return environment;
 }
 
-/** The overlays, and one with all that is optional. */
+/** The overlays, and what is optional with one that it fits. */
 export const RENDERINGS: readonly { readonly overlay: Overlay; readonly components: readonly string[] }[] = [
   ...OVERLAYS.map((overlay) => ({ overlay, components: [] })),
   { overlay: 'production', components: ['tracing'] },
+  { overlay: 'small', components: ['tls'] },
 ];

@@ -1,7 +1,8 @@
 /** The network of both overlays admits what is meant and nothing else. */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import { Cluster, RENDERINGS } from './cluster.ts';
+import { required } from '@blindfit/base';
+import { Cluster, environmentOf, RENDERINGS } from './cluster.ts';
 import { findKubectl } from './kubectl.ts';
 import { type Labels, type Manifest, type Policy } from './manifests.ts';
 import { admits, type End } from './network.ts';
@@ -12,11 +13,38 @@ const skip = 'reason' in kubectl ? kubectl.reason : false;
 
 for (const { overlay, components } of RENDERINGS) {
   const traced = components.includes('tracing');
+  const encrypted = components.includes('tls');
   describe(`overlay ${[overlay, ...components].join(' with ')}`, { skip }, () => {
     let cluster: Cluster;
     before(async () => {
       if ('path' in kubectl)
         cluster = new Cluster(parseYaml(await render(kubectl.path, overlay, components)) as Manifest[]);
+    });
+
+    it('who speaks TLS is spoken to by TLS, with a certificate that they trust', () => {
+      const mounted = (name: string): string[] => {
+        const { container, pod } = required(
+          cluster.services.find((service) => service.name === name),
+          name,
+        );
+        return (pod.volumes ?? []).flatMap(({ name: volume, secret }) =>
+          (secret?.items ?? []).map(
+            ({ path }) =>
+              `${String(container.volumeMounts?.find((mount) => mount.name === volume)?.mountPath)}/${path}`,
+          ),
+        );
+      };
+      for (const { name, container } of cluster.services) {
+        const environment = environmentOf(container);
+        const { BLINDFIT_TLS_CERT: cert, BLINDFIT_TLS_KEY: key, BLINDFIT_STORE: store = '' } = environment;
+        assert.equal(cert !== undefined, encrypted && name === 'api', name);
+        if (cert !== undefined && key !== undefined) assert.deepEqual(mounted(name), [cert, key]);
+        for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'] as const)
+          assert.equal(container[probe]?.httpGet?.scheme ?? 'HTTP', cert === undefined ? 'HTTP' : 'HTTPS', probe);
+        if (!store.startsWith('http')) continue;
+        assert.equal(new URL(store).protocol, encrypted ? 'https:' : 'http:', name);
+        if (encrypted) assert.deepEqual(mounted(name), [environment['NODE_EXTRA_CA_CERTS']]);
+      }
     });
 
     it('the network admits what is meant and nothing else', () => {

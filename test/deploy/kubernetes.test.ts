@@ -127,7 +127,7 @@ for (const { overlay, components } of RENDERINGS) {
         const environment = environmentOf(container);
         assert.equal(new URL(environment['BLINDFIT_REDIS_URL'] ?? '').port, String(portsOf('redis').get('redis')));
         const store = new URL(environment['BLINDFIT_STORE'] ?? '');
-        if (store.protocol === 'http:') assert.equal(store.host, `api:${String(portsOf('api').get('http'))}`);
+        if (/^https?:$/.test(store.protocol)) assert.equal(store.host, `api:${String(portsOf('api').get('http'))}`);
       }
     });
 

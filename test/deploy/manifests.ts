@@ -11,7 +11,7 @@ export interface Selector {
 }
 
 export interface Probe {
-  readonly httpGet?: { readonly path: string; readonly port: string | number };
+  readonly httpGet?: { readonly path: string; readonly port: string | number; readonly scheme?: string };
   readonly exec?: { readonly command: readonly string[] };
 }
 
@@ -54,6 +54,7 @@ export interface PodSpec {
     readonly configMap?: { readonly name: string };
     readonly persistentVolumeClaim?: { readonly claimName: string };
     readonly emptyDir?: object;
+    readonly secret?: { readonly items?: readonly { readonly path: string }[] };
   }[];
 }
 

@@ -14,6 +14,7 @@ import {
   oidcVariables,
   operatorVariables,
   readConfig,
+  tlsVariables,
   tracingVariables,
   variables,
   type Variable,
@@ -86,6 +87,7 @@ export async function render(kubectl: string, overlay: Overlay, components: read
 
 /** Variables of others than ours that the services' libraries read. */
 const FOREIGN = new Set([
+  'NODE_EXTRA_CA_CERTS',
   'AWS_REGION',
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',
@@ -93,9 +95,13 @@ const FOREIGN = new Set([
   'REDISCLI_AUTH',
 ]);
 const known = new Map(
-  Object.values({ ...variables, ...operatorVariables, ...oidcVariables, ...tracingVariables } as Readonly<
-    Record<string, Variable<unknown>>
-  >).map((variable) => [variable.env, variable]),
+  Object.values({
+    ...variables,
+    ...operatorVariables,
+    ...oidcVariables,
+    ...tlsVariables,
+    ...tracingVariables,
+  } as Readonly<Record<string, Variable<unknown>>>).map((variable) => [variable.env, variable]),
 );
 
 /**

@@ -19,6 +19,7 @@ import {
   describeVariables,
   oidcVariables,
   operatorVariables,
+  tlsVariables,
   tracingVariables,
   variables,
   type VariableTable,
@@ -43,7 +44,7 @@ export async function parts(): Promise<Map<string, string>> {
   for (const command of await commands()) helps.set(command, await helpOf(command));
   const result = new Map<string, string>([
     ['help', fenced(overview)],
-    ['variables', variableTable(helps, { ...variables, ...operatorVariables, ...oidcVariables })],
+    ['variables', variableTable(helps, { ...variables, ...operatorVariables, ...oidcVariables, ...tlsVariables })],
     [
       'command variables',
       table(

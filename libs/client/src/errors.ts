@@ -1,4 +1,5 @@
 import { BlindfitError, messageOf } from '@blindfit/base';
+import { isUntrusted } from '@blindfit/http';
 import type { Problem } from '@blindfit/protocol';
 
 /** Base of the errors that the client throws on purpose. */
@@ -29,10 +30,12 @@ export class ServerUnreachableError extends ClientError {
   constructor(url: string, attempts: number, cause: unknown) {
     const tries = attempts === 1 ? '' : ` (${attempts} attempts)`;
     super('SERVER_UNREACHABLE', `the Blindfit API at ${url} cannot be reached${tries}: ${networkReason(cause)}`, {
-      hint:
-        'check the address (`server` or BLINDFIT_SERVER) and that the API is running; ' +
-        '"blindfit up" starts one on this machine',
-      retryable: true,
+      hint: isUntrusted(cause)
+        ? 'if an authority of your own has signed the certificate of the API, set NODE_EXTRA_CA_CERTS to the file ' +
+          'with the certificate of that authority; else do not trust this server'
+        : 'check the address (`server` or BLINDFIT_SERVER) and that the API is running; ' +
+          '"blindfit up" starts one on this machine',
+      retryable: !isUntrusted(cause),
       cause,
     });
     this.url = url;

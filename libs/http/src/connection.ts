@@ -1,6 +1,6 @@
 /** Requests to one API: bearer token, attempts with back-off, idle time-outs. */
 import { backoffMs, BlindfitError } from '@blindfit/base';
-import { StatusError, TransientError } from './errors.ts';
+import { isUntrusted, StatusError, TransientError } from './errors.ts';
 import { readAtMost, type Answer } from './read.ts';
 import { isWrongRequest, Transport } from './transport.ts';
 
@@ -78,7 +78,7 @@ export class Connection {
         return await transient(async () => read(answer), signal);
       } catch (error) {
         if (!(error instanceof TransientError)) throw error;
-        if (attempt >= attempts) throw this.explain(error, call, attempt);
+        if (attempt >= attempts || isUntrusted(error.cause)) throw this.explain(error, call, attempt);
         await this.wait(attempt, signal);
       }
     }

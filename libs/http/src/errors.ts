@@ -7,6 +7,23 @@ export class TransientError extends Error {
   }
 }
 
+/** What TLS finds wrong with the certificate of a server: no further attempt mends it. */
+const CERTIFICATE_CODES: ReadonlySet<string> = new Set([
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+/** Whether a failure of the network is a certificate that this process does not trust. */
+export function isUntrusted(failure: unknown): boolean {
+  return failure instanceof Error && 'code' in failure && CERTIFICATE_CODES.has(String(failure.code));
+}
+
 /** An answer whose status is a failure. */
 export class StatusError extends Error {
   readonly status: number;

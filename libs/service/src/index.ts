@@ -14,6 +14,7 @@ export {
   oidcVariables,
   operatorVariables,
   parseRedisUrl,
+  tlsVariables,
   tracingOf,
   tracingVariables,
   retentionMs,

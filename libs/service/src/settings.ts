@@ -18,5 +18,6 @@ export {
 export { oidcVariables } from './oidc-variables.ts';
 export { operatorVariables } from './operator-variables.ts';
 export { parseRedisUrl } from './redis-url.ts';
+export { tlsVariables } from './tls-variables.ts';
 export { tracingOf, tracingVariables } from './tracing-variables.ts';
 export { retentionMs, variables } from './variables.ts';

@@ -27,6 +27,9 @@ export function environmentOf(
     BLINDFIT_TOKEN: token,
     BLINDFIT_HOST: '127.0.0.1',
     BLINDFIT_PORT: String(port),
+    // It listens on this machine only, by an address that few certificates are for.
+    BLINDFIT_TLS_CERT: '',
+    BLINDFIT_TLS_KEY: '',
     BLINDFIT_METRICS_PORT: '0',
     BLINDFIT_STOP_SECONDS: String(STOP_SECONDS),
     BLINDFIT_CACHE_DIR: join(dataDir, 'cache'),

@@ -20,6 +20,7 @@ test('services listen on this machine only, where the stack says, whatever its o
     BLINDFIT_HOST: '0.0.0.0',
     BLINDFIT_PORT: '1',
     BLINDFIT_TOKEN: 'another',
+    BLINDFIT_TLS_CERT: '/etc/api.pem',
     OTHER: 'kept',
   };
   const { BLINDFIT_KEY_MEMORY_MB: memory, ...env } = environmentOf(OPTIONS, outer);
@@ -32,6 +33,8 @@ test('services listen on this machine only, where the stack says, whatever its o
     BLINDFIT_TOKEN: 'token-of-the-test',
     BLINDFIT_HOST: '127.0.0.1',
     BLINDFIT_PORT: '8123',
+    BLINDFIT_TLS_CERT: '',
+    BLINDFIT_TLS_KEY: '',
     BLINDFIT_METRICS_PORT: '0',
     BLINDFIT_STOP_SECONDS: '25',
     BLINDFIT_CACHE_DIR: '/data/cache',

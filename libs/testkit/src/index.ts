@@ -1,3 +1,4 @@
+export { TEST_CERTIFICATES, type CertificateFiles } from './certificates.ts';
 export { CapturedLines, CapturedText } from './captured.ts';
 export { filesUnder, temporaryDirectory, type TemporaryDirectory } from './directories.ts';
 export { freePort } from './free-port.ts';

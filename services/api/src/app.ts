@@ -18,6 +18,7 @@ import { blobRoutes } from './routes/blobs.ts';
 import { jobMetricsRoutes } from './routes/job-metrics.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { tokenRoutes } from './routes/tokens.ts';
+import { MIN_TLS_VERSION, type TlsIdentity } from './tls.ts';
 import { traceRequests } from './trace-requests.ts';
 
 /** Where operators see the queues. */
@@ -34,6 +35,8 @@ export interface ApiDependencies {
   tokens: TokenStore;
   /** Identity provider whose tokens are accepted as well. */
   oidc?: OidcOptions | undefined;
+  /** With what it speaks TLS. @default plain HTTP */
+  tls?: TlsIdentity | undefined;
   /** Who did what. */
   audit?: AuditLog | undefined;
   queues: { jobs: Queue<JobPayload>; chains: Queue<ChainPayload>; tasks: Queue };
@@ -61,14 +64,19 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   const { redis, jobs, changes, queues, store, registry, tracing } = deps;
   // Widened, or its type would spread to everything that takes an instance.
   const loggerInstance: FastifyBaseLogger = deps.logger;
-  const app = fastify({
+  const options = {
     loggerInstance,
     // One line a request is enough; see below.
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     // Digests may come percent-encoded.
     routerOptions: { maxParamLength: 200 },
-  });
+  };
+  const app =
+    deps.tls === undefined
+      ? fastify(options)
+      : // Routes do not see the difference, and their types need not.
+        (fastify({ ...options, https: { ...deps.tls, minVersion: MIN_TLS_VERSION } }) as unknown as FastifyInstance);
   useProblems(app);
   app.addHook('onResponse', (request, reply, done) => {
     request.log.info(

@@ -6,6 +6,7 @@ import {
   placeVariables,
   processVariables,
   retentionMs,
+  tlsVariables,
   tracingOf,
   variables,
 } from '@blindfit/service/settings';
@@ -18,6 +19,7 @@ const table = {
   ...oidcVariables,
   host,
   port,
+  ...tlsVariables,
   queuePrefix,
   maxBlobMb,
   retention,

@@ -32,6 +32,7 @@ import { openAuditLog } from './audit.ts';
 import { startCollector } from './collector.ts';
 import { addCollectorMetrics, addStoreMetrics } from './metrics.ts';
 import type { OidcOptions } from './oidc.ts';
+import { readTls, reloadTls, warnOfEnd, type SecureServer, type TlsFiles } from './tls.ts';
 
 export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs' | 'metricsPort'> {
   /** `file:///absolute/directory` or `s3://bucket/prefix`. */
@@ -51,6 +52,11 @@ export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs'
   readonly auditLog?: string | undefined;
   /** 0 for any free port. @default 8080 */
   readonly port?: number | undefined;
+  /** Paths of a certificate and its key, both or none. @default plain HTTP */
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
+  /** Milliseconds between looks at them. @default 10000 */
+  readonly tlsReloadMs?: number | undefined;
   /** Prefix of all keys in Redis, with a hash tag. @default '{blindfit}' */
   readonly queuePrefix?: string | undefined;
   /** Largest blob accepted, in bytes. @default 1 GiB */
@@ -73,8 +79,9 @@ const COMMAND_TIMEOUT_MS = 10_000;
 /**
  * Starts the API: opens the blob store, connects to Redis and checks its policy, listens. Installs no signal handlers.
  *
- * @throws {ConfigError} when one token opens both the API and the operators' page, or an issuer has no audience
- * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`
+ * @throws {ConfigError} when one token opens both the API and the operators' page, an issuer has no audience, or a
+ *   certificate no key
+ * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`, `TLS_UNUSABLE`
  * @throws {StorageError} for a store that is neither a directory nor in S3, or cannot be used
  */
 export async function startApi(options: StartApiOptions): Promise<RunningService> {
@@ -94,6 +101,8 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     ]);
   }
   const oidc = oidcOf(options);
+  const tlsFiles = tlsFilesOf(options);
+  const tls = tlsFiles && (await readTls(tlsFiles));
   const resources = new AsyncDisposableStack();
   try {
     const store = await openStore(options.storeUrl);
@@ -137,6 +146,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       store,
       audit,
       oidc,
+      tls,
       checks: { redis: () => checkRedis(redis), store: () => store.check() },
       registry,
       tracing,
@@ -145,6 +155,12 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     });
     resources.defer(() => app.close());
     const url = await listen(app, host, port);
+    if (tlsFiles !== undefined && tls !== undefined) {
+      warnOfEnd(tls, logger);
+      resources.defer(
+        reloadTls(tlsFiles, app.server as unknown as SecureServer, tls, { logger, intervalMs: options.tlsReloadMs }),
+      );
+    }
     if (retentionMs < Infinity) {
       const collector = startCollector({ store, redis, jobs, prefix, retentionMs, logger, metrics });
       resources.defer(() => collector.close());
@@ -156,6 +172,13 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     await resources.disposeAsync();
     throw error;
   }
+}
+
+function tlsFilesOf({ tlsCert: cert, tlsKey: key }: StartApiOptions): TlsFiles | undefined {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined || key === undefined)
+    throw new ConfigError(['BLINDFIT_TLS_CERT and BLINDFIT_TLS_KEY: only one of them is set; allowed: both, or none']);
+  return { cert, key };
 }
 
 function oidcOf({
