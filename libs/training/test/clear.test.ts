@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { at } from '@blindfit/base';
 import { signedReals } from '@blindfit/testkit';
-import { batchOf, batchRange, fitSigmoid, PAPER_SIGMOID, permutation, trainClear } from '@blindfit/training';
+import { batchOf, batchRange, batchSize, fitSigmoid, PAPER_SIGMOID, permutation, trainClear } from '@blindfit/training';
 import { trainByTheBook } from './reference/by-the-book.ts';
 
 const CASES = [
@@ -53,6 +53,25 @@ describe('trainClear is the method of the paper', () => {
   }
 });
 
+it('trainClear tells the largest logit and the largest entry of any M or W', () => {
+  const x = Float64Array.from([1, 3, 1, -2]);
+  const labels = [Float64Array.from([1, 0]), Float64Array.from([0, 1])];
+  const run = (initialWeight: number, iterations = 1) =>
+    trainClear(x, 2, 2, labels, { iterations, learningRate: 1, initialWeight, sigmoid: PAPER_SIGMOID });
+  // W_1 is about a hundredth of M_1, as eta_1 is 0.99 (a_1 = 1.0001).
+  const { weights, maxWeight, maxLogit, history } = run(0);
+  const largest = Math.max(...weights.flatMap((row) => [...row].map((value) => Math.abs(value))));
+  const a1 = (1 + Math.sqrt(1 + 4 * 0.01 ** 2)) / 2;
+  assert.ok(Math.abs(maxWeight - largest / (1 - 0.99 / a1)) < 1e-12);
+  assert.equal(maxLogit, 0);
+  assert.deepEqual(history, [weights]);
+  // 0.5 (1 + 3) and 0.5 (1 - 2)
+  assert.equal(run(0.5).maxLogit, 2);
+  assert.equal(run(-1).maxLogit, 4);
+  assert.ok(run(-1).maxWeight >= 1);
+  assert.equal(run(0, 3).history.length, 3);
+});
+
 describe('batches', () => {
   it('come in an order that follows from the seed, for ever', () => {
     assert.deepEqual(permutation(8, 7), [4, 6, 1, 2, 3, 5, 7, 0]);
@@ -63,6 +82,18 @@ describe('batches', () => {
     assert.equal(batchOf(4, { batch: { size: 1, seed: 7 } }, 6), 3);
     assert.equal(batchOf(4, { batch: { size: 1, seed: 8 } }, 2), order(8)[1]);
     assert.equal(batchOf(4, { batch: { size: 1, seed: 7 } }, 1), 0);
+  });
+
+  it('depend on their number, also with one seed, and are not larger than the samples', () => {
+    for (const batches of [4, 5, 3, 4]) {
+      const met = Array.from({ length: batches }, (_, i) => batchOf(batches, { batch: { size: 1, seed: 7 } }, i + 1));
+      assert.deepEqual(
+        met.toSorted((a, b) => a - b),
+        Array.from({ length: batches }, (_, i) => i),
+      );
+    }
+    assert.deepEqual([batchSize({}, 9), batchSize({ batch: { size: 4, seed: 1 } }, 9)], [9, 4]);
+    assert.equal(batchSize({ batch: { size: 10, seed: 1 } }, 9), 9);
   });
 
   it('visit every batch once an epoch', () => {

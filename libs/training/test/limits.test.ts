@@ -1,11 +1,19 @@
 /** Limits of layouts and polynomials, and terms of momentum, worked out by hand. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { CountingEvaluator, Parameters } from '@blindfit/he';
+import { backward } from '../src/circuits/backward.ts';
+import { startScores } from '../src/circuits/forward.ts';
+import { monicOdd } from '../src/circuits/odd-polynomial.ts';
+import { sumOfProducts } from '../src/circuits/sum-of-products.ts';
 import { isFullPair, layoutOf, sampleAt } from '../src/layout/shape.ts';
-import { momentumCoefficients } from '../src/method.ts';
+import { DEFAULT_HYPERPARAMETERS, momentumCoefficients } from '../src/method.ts';
 import { PlanError } from '../src/plan-error.ts';
+import { tasksOf } from '../src/plan/cost.ts';
+import { gradientScaleBits } from '../src/plan/derive.ts';
+import { derivePredictionPlan } from '../src/plan/prediction-plan.ts';
 import { finalTerms, momentumTerms, type Segment } from '../src/schedule.ts';
-import { fitSigmoid, sigmoidLevels } from '../src/sigmoid.ts';
+import { fitSigmoid, PAPER_SIGMOID, sigmoidLevels } from '../src/sigmoid.ts';
 
 describe('a layout', () => {
   it('takes as many blocks as it has rows, and turns up to half the columns', () => {
@@ -50,6 +58,92 @@ describe('a sigmoid', () => {
       ([1, 3, 5, 7] as const).map((degree) => sigmoidLevels(degree)),
       [0, 2, 3, 3],
     );
+  });
+});
+
+describe('a monic polynomial', () => {
+  it('has no leading coefficient of 0, and the sign of its own', () => {
+    assert.throws(() => monicOdd({ degree: 3, range: 8, odd: [0.1, 0] }), /leading coefficient 0/);
+    assert.deepEqual(monicOdd({ degree: 3, range: 8, odd: [0.5, -8] }), {
+      degree: 3,
+      sign: -1,
+      inputFactor: 2,
+      bracket: [-0.25],
+    });
+  });
+});
+
+describe('circuits', () => {
+  const evaluator = new CountingEvaluator(
+    Parameters.of({ ring: 1024, dataBits: [50, 40, 40, 40, 40], specialBits: 60, scaleBits: 40 }, 'none'),
+  );
+  const layout = layoutOf({ rows: 32, columns: 16, turns: 2 }, 64, 32, 2);
+  const ciphertexts = (count: number, level = 4) =>
+    Array.from({ length: count }, () => evaluator.input(level, 2 ** 40));
+
+  it('take as many ciphertexts as there are cells and blocks', () => {
+    assert.deepEqual([layout.cells, layout.blocks], [4, 2]);
+    sumOfProducts(evaluator, layout, ciphertexts(4), ciphertexts(2));
+    for (const [features, weights] of [
+      [3, 2],
+      [5, 2],
+      [4, 1],
+      [4, 3],
+    ] as const)
+      assert.throws(
+        () => sumOfProducts(evaluator, layout, ciphertexts(features), ciphertexts(weights)),
+        /ciphertexts of features and/,
+      );
+    const start = { layout, sigmoid: PAPER_SIGMOID, initialWeight: 0.1, level: 1, scale: 2 ** 40 };
+    startScores(evaluator, { ...start, features: ciphertexts(4) });
+    for (const count of [3, 5])
+      assert.throws(
+        () => startScores(evaluator, { ...start, features: ciphertexts(count) }),
+        /[35] ciphertexts of features/,
+      );
+    const gradientFeatures = (count: number) => new Map([0, 1].map((block) => [block, ciphertexts(count)]));
+    backward(evaluator, { layout, errors: ciphertexts(1), gradientFeatures: gradientFeatures(2) });
+    for (const count of [1, 3])
+      assert.throws(
+        () => backward(evaluator, { layout, errors: ciphertexts(1), gradientFeatures: gradientFeatures(count) }),
+        /[13] ciphertexts of block 0/,
+      );
+  });
+});
+
+describe('tasks and scales', () => {
+  const plan = { layout: layoutOf({ rows: 32, columns: 256 }, 32, 256, 4), parameters: { ring: 16384 } } as const;
+  const tasks = (transforms: number, most = 100, vcpus = 1) => tasksOf(plan as never, transforms, most, vcpus);
+
+  it('are neither tiny nor huge', () => {
+    // Two pairs, so that one task a pair is enough for two threads.
+    assert.deepEqual([tasks(7000), tasks(7001), tasks(14_001)], [1, 2, 3]);
+    assert.deepEqual([tasks(799, 100, 64), tasks(800, 100, 64), tasks(1200, 100, 64)], [1, 2, 3]);
+    assert.deepEqual([tasks(5000, 100, 2), tasks(5000, 100, 3), tasks(5000, 100, 9)], [1, 2, 5]);
+    assert.equal(tasks(5000, 3, 9), 3);
+  });
+
+  it('of gradient features stay between 10 bits and the room for weights', () => {
+    const parameters = Parameters.of({ ring: 1024, dataBits: [50, 30], specialBits: 60, scaleBits: 30 }, 'none');
+    const bits = (learningRate: number, iterations = 2) =>
+      gradientScaleBits(parameters, { ...DEFAULT_HYPERPARAMETERS, learningRate, iterations });
+    assert.deepEqual([bits(1), bits(4), bits(1 / 4)], [34, 36, 32]);
+    assert.deepEqual([bits(1e3), bits(2 ** -30)], [39, 10]);
+    // (1 - eta_1) is about 1/99.
+    assert.equal(bits(1, 1), 34 - 7);
+  });
+
+  it('leave samples of a prediction at least 10 bits', () => {
+    const shape = { samples: 10, features: 16, classes: 2 };
+    const derive = (last: number) =>
+      derivePredictionPlan(
+        Parameters.of({ ring: 1024, dataBits: [last, 30], specialBits: 60, scaleBits: 20 }, 'none'),
+        { rows: 32, columns: 16 },
+        shape,
+        { shardsPerTask: 1 },
+      );
+    assert.equal(derive(23).features.scale, 2 ** 10);
+    assert.throws(() => derive(22), /leaves samples a scale of 512/);
   });
 });
 

@@ -3,18 +3,42 @@ import { describe, it } from 'node:test';
 import { messageWithHint } from '@blindfit/base';
 import { maxLogQP } from '@blindfit/he';
 import {
+  checkShape,
   choosePlan,
   DEFAULT_HYPERPARAMETERS,
   derivePlan,
+  expectedError,
+  expectedSeconds,
   fitSigmoid,
+  layoutOf,
   levelsNeeded,
   PAPER_HYPERPARAMETERS,
   PlanError,
+  precisionOf,
   type Hyperparameters,
   type JobShape,
+  type Plan,
 } from '@blindfit/training';
+import { chainSize } from '../src/plan/cost.ts';
 
 const PAPER_SHAPE: JobShape = { samples: 128, features: 401, classes: 10 };
+/** What a plan has chosen and what it expects, for comparison with numbers that were looked at once. */
+function choicesOf(plan: Plan): string[] {
+  const { layout, grouping, bytes } = plan;
+  const choices = [
+    plan.parameters.name,
+    `${layout.rows}x${layout.columns}/${layout.turns}`,
+    `${grouping.blocksPerTask}.${grouping.shardsPerTask}.${grouping.pairsPerChain}`,
+    `every ${plan.schedule.refreshEvery}`,
+    `${plan.threadMemoryBytes} bytes`,
+  ];
+  const expected = [
+    [bytes.data, bytes.keys, bytes.model, bytes.refreshDown, bytes.refreshUp].join(' '),
+    `${expectedSeconds(plan, 2).toPrecision(5)} s`,
+    `error ${expectedError(plan).toExponential(3)}`,
+  ];
+  return [choices.join(', '), expected.join(', ')];
+}
 const hyper = (change: Partial<Hyperparameters>): Hyperparameters => ({ ...DEFAULT_HYPERPARAMETERS, ...change });
 
 describe('planner', () => {
@@ -29,22 +53,104 @@ describe('planner', () => {
     assert.ok(plan.bytes.data < 30e6 && plan.bytes.keys < 170e6);
   });
 
-  const table: readonly [string, JobShape, Hyperparameters, number][] = [
-    ['zero start', PAPER_SHAPE, hyper({}), 6],
-    ['constant start', PAPER_SHAPE, PAPER_HYPERPARAMETERS, 9],
-    ['one iteration', PAPER_SHAPE, hyper({ iterations: 1 }), 1],
-    ['degree 1', PAPER_SHAPE, hyper({ sigmoid: fitSigmoid(1, 8) }), 4],
-    ['degree 7', PAPER_SHAPE, hyper({ sigmoid: fitSigmoid(7, 8) }), 7],
-    ['tiny', { samples: 3, features: 2, classes: 2 }, hyper({}), 6],
-    ['many samples', { samples: 5000, features: 101, classes: 3 }, hyper({}), 6],
-    ['many features', { samples: 100, features: 4097, classes: 2 }, hyper({}), 6],
-    ['many classes', { samples: 500, features: 65, classes: 1000 }, hyper({}), 6],
+  const table: readonly [string, JobShape, Hyperparameters, number, string[]][] = [
+    [
+      'zero start',
+      PAPER_SHAPE,
+      hyper({}),
+      6,
+      [
+        'N16384QP340L7S40, 16x512/8, 1.1.1, every 2, 470200960 bytes',
+        '18219008 95420416 262144 2621440 5242880, 2.6682 s, error 3.934e-6',
+      ],
+    ],
+    [
+      'constant start',
+      PAPER_SHAPE,
+      PAPER_HYPERPARAMETERS,
+      9,
+      [
+        'N16384QP430L10S37, 16x512/8, 1.1.1, every 2, 654226048 bytes',
+        '22413312 187432960 262144 2621440 5242880, 4.6338 s, error 4.137e-6',
+      ],
+    ],
+    [
+      'one iteration',
+      PAPER_SHAPE,
+      hyper({ iterations: 1 }),
+      1,
+      [
+        'N8192QP140L2S40, 8x512/16, 1.1.1, every 1, 262320768 bytes',
+        '3801088 1966080 131072 655360 983040, 0.20822 s, error 8.980e-7',
+      ],
+    ],
+    [
+      'degree 1',
+      PAPER_SHAPE,
+      hyper({ sigmoid: fitSigmoid(1, 8) }),
+      4,
+      [
+        'N16384QP260L5S40, 16x512/8, 1.1.1, every 2, 365343360 bytes',
+        '12713984 47185920 262144 2621440 3932160, 1.4934 s, error 3.934e-6',
+      ],
+    ],
+    [
+      'degree 7',
+      PAPER_SHAPE,
+      hyper({ sigmoid: fitSigmoid(7, 8) }),
+      7,
+      [
+        'N16384QP380L8S40, 16x512/8, 1.1.1, every 2, 528921216 bytes',
+        '20971520 122683392 262144 2621440 5898240, 3.3612 s, error 3.934e-6',
+      ],
+    ],
+    [
+      'tiny',
+      { samples: 3, features: 2, classes: 2 },
+      hyper({}),
+      6,
+      [
+        'N16384QP385L7S45, 4096x2/1, 1.1.1, every 2, 473870976 bytes',
+        '2621440 110100480 262144 524288 1048576, 2.4747 s, error 2.492e-6',
+      ],
+    ],
+    [
+      'many samples',
+      { samples: 5000, features: 101, classes: 3 },
+      hyper({}),
+      6,
+      [
+        'N16384QP340L7S40, 1024x8/1, 7.5.1, every 2, 543601280 bytes',
+        '119930880 110100480 262144 1048576 2097152, 5.1913 s, error 4.117e-6',
+      ],
+    ],
+    [
+      'many features',
+      { samples: 100, features: 4097, classes: 2 },
+      hyper({}),
+      6,
+      [
+        'N16384QP340L7S40, 16x512/8, 5.1.1, every 2, 568242816 bytes',
+        '123600896 95420416 262144 524288 1048576, 4.8451 s, error 3.917e-6',
+      ],
+    ],
+    [
+      'many classes',
+      { samples: 500, features: 65, classes: 1000 },
+      hyper({}),
+      6,
+      [
+        'N16384QP340L7S40, 256x32/2, 3.1.1, every 2, 484881024 bytes',
+        '468975616 110100480 2097152 262144000 524288000, 33.525 s, error 4.032e-6',
+      ],
+    ],
   ];
-  for (const [name, shape, hyperparameters, levels] of table) {
+  for (const [name, shape, hyperparameters, levels, choices] of table) {
     it(`is secure, covers the data, and derives the same again: ${name}`, () => {
       assert.equal(levelsNeeded(hyperparameters, { refreshEvery: hyperparameters.iterations, modelLevel: 0 }), levels);
       const plan = choosePlan({ shape, hyperparameters });
       const { parameters, layout, grouping } = plan;
+      assert.deepEqual(choicesOf(plan), choices);
       assert.ok(parameters.logQP <= maxLogQP(parameters.ring));
       assert.equal(parameters.maxLevel, levels);
       assert.equal(layout.rows * layout.columns, parameters.slots);
@@ -101,9 +207,16 @@ describe('planner', () => {
       plan.segments.reduce((sum, { count }) => sum + count, 0),
       50,
     );
+    assert.deepEqual(choicesOf(plan), [
+      'N16384QP300L6S40, 32x256/4, 2.1.2, every 1, 419869312 bytes',
+      '9699328 77070336 262144 786432 3145728, 29.262 s, error 9.865e-5',
+    ]);
     assert.deepEqual(plan.iterations.map(({ gradient }) => gradient).at(-1), 0);
     const told = choosePlan({ shape: PAPER_SHAPE, hyperparameters, refreshEvery: 3 });
-    assert.equal(told.schedule.refreshEvery, 3);
+    assert.deepEqual(choicesOf(told), [
+      'N32768QP790L16S45, 32x512/4, 1.1.2, every 3, 2439426688 bytes',
+      '45088768 1069547520 524288 3145728 22020096, 93.430 s, error 9.902e-6',
+    ]);
     assert.ok(told.parameters.maxLevel === 15 && told.parameters.logQP <= maxLogQP(told.parameters.ring));
     assert.throws(() => choosePlan({ shape: PAPER_SHAPE, hyperparameters, refreshEvery: 50 }), {
       message: /50 iterations without a refresh do not fit/,
@@ -122,6 +235,16 @@ describe('planner', () => {
     t.diagnostic(`${plan.rotationEquivalents.toFixed(0)}: ${JSON.stringify(plan.operations)}`);
     assert.ok(plan.rotationEquivalents < 5_000);
     assert.ok(plan.bytes.refreshDown <= 1e6 && plan.bytes.refreshUp <= 12e6, 'what a refresh may cost the owner');
+  });
+
+  it('refreshes some chains while others compute, and takes larger errors for more iterations', () => {
+    const layout = layoutOf({ rows: 64, columns: 16 }, 64, 16, 16);
+    assert.deepEqual([chainSize(layout, true), chainSize(layout, false)], [2, 1]);
+    assert.equal(chainSize(layoutOf({ rows: 64, columns: 16 }, 64, 16, 8), true), 1);
+    assert.equal(chainSize(layoutOf({ rows: 2, columns: 16 }, 2, 16, 100), true), 2, 'as many as a model holds');
+    const precisions = [1, 2, 4, 1000].map((iterations) => precisionOf({ hyperparameters: hyper({ iterations }) }));
+    assert.deepEqual(precisions, [1e-5, 1e-5, 2e-5, 5e-3]);
+    assert.equal(precisionOf({ hyperparameters: hyper({}), precision: 0.5 }), 0.5);
   });
 
   it('plans the largest jobs in seconds', () => {
@@ -185,6 +308,22 @@ describe('limits of a job', () => {
 
   it('are named, just outside and just inside', () => {
     derive({});
+    const two = derivePlan(parameters, block, { samples: 128, features: 16, classes: 2 }, hyper({ iterations: 1 }), {
+      blocksPerTask: layoutOf(block, 128, 16, 2).blocks,
+      shardsPerTask: layoutOf(block, 128, 16, 2).shards,
+      pairsPerChain: layoutOf(block, 128, 16, 2).pairsPerModel,
+    });
+    assert.equal(two.layout.samples, 128);
+    for (const shape of [
+      { samples: 1, features: 2, classes: 2 },
+      { samples: 1_000_000, features: 4097, classes: 1000 },
+    ])
+      for (const change of [
+        { iterations: 1, learningRate: 1e-4, initialWeight: -1, batch: { size: 1, seed: 0 } },
+        { iterations: 1000, learningRate: 1e3, initialWeight: 1, batch: { size: shape.samples, seed: 2 ** 32 - 1 } },
+        { sigmoid: { degree: 1, range: 8, odd: [-9.99] } } as const,
+      ])
+        checkShape(shape, hyper(change));
     const refused: readonly [RegExp, () => unknown][] = [
       [/^samples: 0; whole numbers from 1 to 1000000/, () => derive({ samples: 0 })],
       [/^samples: 1000001/, () => derive({ samples: 1_000_001 })],
@@ -210,6 +349,10 @@ describe('limits of a job', () => {
       [
         /^pairsPerChain: 3; powers of two/,
         () => derive({}, {}, { blocksPerTask: 1, shardsPerTask: 1, pairsPerChain: 3 }),
+      ],
+      [
+        new RegExp(`^pairsPerChain: ${2 * layout.pairsPerModel}; whole numbers from 1 to ${layout.pairsPerModel}`),
+        () => derive({}, {}, { blocksPerTask: 1, shardsPerTask: 1, pairsPerChain: 2 * layout.pairsPerModel }),
       ],
     ];
     for (const [message, body] of refused)

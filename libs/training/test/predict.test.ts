@@ -158,6 +158,18 @@ for (const { name, literal, security, tolerance } of SETS) {
   });
 }
 
+/** For 1, 50, 1000 and 200,000 samples on one vCPU, then on two. */
+const GOLDEN: readonly string[] = [
+  '1 turns, 1 a task, 2^(37 45 6), 262144 113246208 1310720 426492416',
+  '2 turns, 1 a task, 2^(37 45 6), 524288 113246208 1310720 426492416',
+  '32 turns, 1 a task, 2^(37 45 6), 8388608 75497472 1310720 350994944',
+  '128 turns, 2 a task, 2^(37 45 6), 1644167168 56623104 64225280 313246208',
+  '1 turns, 1 a task, 2^(37 45 6), 262144 113246208 1310720 426492416',
+  '2 turns, 1 a task, 2^(37 45 6), 524288 113246208 1310720 426492416',
+  '32 turns, 1 a task, 2^(37 45 6), 8388608 75497472 1310720 350994944',
+  '128 turns, 2 a task, 2^(37 45 6), 1644167168 56623104 64225280 313246208',
+];
+
 describe('prediction plans', () => {
   const hyperparameters = training.DEFAULT_HYPERPARAMETERS;
   const trained = training.choosePlan({
@@ -222,6 +234,19 @@ describe('prediction plans', () => {
       { shardsPerTask: 1 },
     );
     assert.ok(many.operations.rotations < whole.operations.rotations);
+  });
+
+  it('choose turns and tasks, and have scales and sizes, as they were looked at once', () => {
+    const choices = ([1, 2] as const).flatMap((vcpus) =>
+      [1, 50, 1000, 200_000].map((samples) => {
+        const { layout, grouping, features, model, bytes, ...rest } = training.predictionPlan(trained, samples, vcpus);
+        const { data, keys, scores } = bytes;
+        const scales = [features.scale, model.maxScale, rest.maxScore].map((scale) => Math.log2(scale)).join(' ');
+        const sizes = [data, keys, scores, rest.threadMemoryBytes].join(' ');
+        return `${layout.turns} turns, ${grouping.shardsPerTask} a task, 2^(${scales}), ${sizes}`;
+      }),
+    );
+    assert.deepEqual(choices, GOLDEN);
   });
 
   it('cut large jobs into tasks for all threads', () => {

@@ -51,6 +51,18 @@ describe('sigmoid polynomials', () => {
     assert.equal(PAPER_SIGMOID.odd.length, 2);
   });
 
+  it('is what it always was: manifests are made of it', () => {
+    for (const [degree, range, odd] of [
+      [1, 4, [0.1532046152951252]],
+      [3, 8, [0.15012041366414275, -0.0015930174179034366]],
+      [5, 6, [0.21710884616423487, -0.007823835706503591, 0.00011829345500960138]],
+      [7, 12, [0.17790115801774262, -0.0036976968759108875, 0.0000366634932762248, -1.2374928721002366e-7]],
+    ] as const)
+      fitSigmoid(degree, range).odd.forEach((coefficient, i) => {
+        assert.ok(Math.abs(coefficient / at(odd, i, 'coefficients') - 1) < 1e-11, `degree ${degree}, ${i}`);
+      });
+  });
+
   it('refuses other degrees and ranges', () => {
     assert.throws(() => fitSigmoid(2, 8), { message: /degree 2/, hint: /1, 3, 5, 7/ });
     assert.throws(() => fitSigmoid(3, 0), /range 0/);
