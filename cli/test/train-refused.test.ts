@@ -5,9 +5,9 @@ import { readdir } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { processesOf, until } from '@blindfit/testkit';
-import { askCli, startCli } from './support.ts';
-import { csv, LONG, makeHome } from './train-support.ts';
+import { processesOf } from '@blindfit/testkit';
+import { askCli } from './support.ts';
+import { csv, makeHome, startLongTraining } from './train-support.ts';
 
 describe('what train refuses, before anything is started', () => {
   const good = csv(12, 3, 3);
@@ -155,29 +155,7 @@ describe('what train refuses, before anything is started', () => {
 it('Ctrl-C takes down the embedded stack in the middle of training', { timeout: 180_000 }, async (t) => {
   const home = await makeHome(t);
   const keys = join(home.path, 'keys');
-  const features = await home.file('features.csv', csv(20, 5, 2));
-  const running = startCli(
-    t,
-    [
-      'train',
-      '--features',
-      features,
-      '--preprocess',
-      'standardize',
-      ...LONG,
-      '--keys',
-      keys,
-      '--out',
-      join(home.path, 'out', 'model.json'),
-      '--threads',
-      '1',
-    ],
-    home.env,
-  );
-  await until(() => /^training /m.test(running.output.stderr) || running.child.exitCode !== null, 'the training runs', {
-    seconds: 120,
-  });
-  assert.equal(running.child.exitCode, null, running.output.stderr);
+  const running = await startLongTraining(t, home, ['--keys', keys, '--threads', '1']);
   assert.ok((await processesOf(home.path)).length >= 5, 'API, scheduler, worker and Redis run, and the program itself');
   running.child.kill('SIGINT');
   const { status, stdout, stderr } = await running.ended;

@@ -5,12 +5,25 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { at } from '@blindfit/base';
 import { parseModel, predictLabels, type LabelledDataset } from '@blindfit/data';
-import { processesOf, temporaryDirectory } from '@blindfit/testkit';
+import { processesOf, temporaryDirectory, until } from '@blindfit/testkit';
 import { trainByTheBook } from './by-the-book.ts';
-import { cleanEnv } from './support.ts';
+import { cleanEnv, startCli, type Cli } from './support.ts';
 
 /** A training with small keys that lasts longer than the time to interrupt it. */
-export const LONG = ['--iterations', '500', '--refresh-every', '1', '--sigmoid-degree', '1'];
+const LONG = ['--iterations', '500', '--refresh-every', '1', '--sigmoid-degree', '1'];
+
+/** Starts a training that lasts. @returns when it trains */
+export async function startLongTraining(t: TestContext, home: Home, flags: readonly string[]): Promise<Cli> {
+  const data = ['--features', await home.file('features.csv', csv(20, 5, 2)), '--preprocess', 'standardize'];
+  const out = ['--out', join(home.path, 'out', 'model.json')];
+  const running = startCli(t, ['train', ...data, ...LONG, ...flags, ...out], home.env);
+  const { child, output } = running;
+  await until(() => /^training /m.test(output.stderr) || child.exitCode !== null, 'the training runs', {
+    seconds: 120,
+  });
+  assert.equal(child.exitCode, null, output.stderr);
+  return running;
+}
 
 /** Rows `label,f1,...,fd` of classes that differ, the same every time. */
 export function csv(samples: number, features: number, classes: number, seed = 1): string {

@@ -9,11 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { BlindfitClient } from '@blindfit/client';
 import { readCsv } from '@blindfit/data';
 import { startStack, type RunningStack } from '@blindfit/stack';
-import { until } from '@blindfit/testkit';
-import { askCli, cleanEnv, runCli, SHARED_KEYS, startCli } from './support.ts';
+import { askCli, cleanEnv, runCli, SHARED_KEYS } from './support.ts';
 import {
   accuracyOf,
-  LONG,
   assertReport,
   csv,
   expectedWeights,
@@ -25,6 +23,7 @@ import {
   type Home,
   type ModelFile,
   type Report,
+  startLongTraining,
 } from './train-support.ts';
 
 /** Optional data beside the checkout. */
@@ -257,30 +256,7 @@ describe('train with an API', () => {
 
   it('Ctrl-C cancels the job, and the API goes on', { timeout: 120_000 }, async (t) => {
     const home = await homeFor(t);
-    const features = await home.file('features.csv', csv(20, 5, 2));
-    const running = startCli(
-      t,
-      [
-        'train',
-        '--features',
-        features,
-        '--preprocess',
-        'standardize',
-        ...LONG,
-        '--keys',
-        SHARED_KEYS,
-        '--name',
-        'interrupted',
-        '--out',
-        join(home.path, 'out', 'model.json'),
-      ],
-      home.env,
-    );
-    await until(
-      () => /^training /m.test(running.output.stderr) || running.child.exitCode !== null,
-      'the training runs',
-      { seconds: 100 },
-    );
+    const running = await startLongTraining(t, home, ['--keys', SHARED_KEYS, '--name', 'interrupted']);
     running.child.kill('SIGINT');
     const { status, stderr } = await running.ended;
     assert.equal(status, 130, stderr);

@@ -3,12 +3,12 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { Redis } from 'ioredis';
-import { defined, required } from '@blindfit/base';
+import { required } from '@blindfit/base';
 import { processInfo } from '@blindfit/base/node';
 import type { JobView } from '@blindfit/protocol';
-import { JobStore, type NewJob } from '@blindfit/queue';
+import { JobStore } from '@blindfit/queue';
 import { parseRedisUrl } from '@blindfit/service';
-import { processesOf, temporaryDirectory, until } from '@blindfit/testkit';
+import { JOB_FACTS, processesOf, temporaryDirectory, until } from '@blindfit/testkit';
 import { askCli, cleanEnv, runCli, startCli } from './support.ts';
 
 /** The records of jobs, as the services keep them. */
@@ -19,24 +19,7 @@ function storeOf(t: TestContext, redisUrl: string): JobStore {
   return new JobStore(redis, '{blindfit}');
 }
 
-const newJob = (id: string, name?: string): NewJob => ({
-  id,
-  tenant: 'default',
-  signer: `ed25519:${'0'.repeat(64)}`,
-  manifest: `sha256:${'0'.repeat(64)}`,
-  shape: { samples: 1280, features: 401, classes: 10 },
-  hyperparameters: {
-    iterations: 2,
-    learningRate: 1,
-    initialWeight: 0,
-    sigmoid: { degree: 3, range: 8, odd: [0.1, -0.0004] },
-  },
-  parameters: 'N14QP380',
-  tasksTotal: 40,
-  levels: 6,
-  chains: 5,
-  ...defined({ name }),
-});
+const JOB = { ...JOB_FACTS, shape: { samples: 1280, features: 401, classes: 10 }, tasksTotal: 40 };
 
 async function status(url: string): Promise<number | undefined> {
   return await fetch(url).then(
@@ -58,8 +41,8 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
   const worker = printed(/worker-1 (\S+)\/metrics/);
   assert.match(await (await fetch(`${worker}/metrics`)).text(), /blindfit_build_info\{service="worker"/);
   const jobs = storeOf(t, `unix://${home}/blindfit/redis/run/redis.sock`);
-  await jobs.create(newJob('job-aaaaaaaaaaaa', 'first \u001b[31mred'));
-  await jobs.create(newJob('job-bbbbbbbbbbbb'));
+  await jobs.create({ ...JOB, id: 'job-aaaaaaaaaaaa', name: 'first \u001b[31mred' });
+  await jobs.create({ ...JOB, id: 'job-bbbbbbbbbbbb' });
 
   await t.test('jobs lists, shows and follows', async (t) => {
     const list = await runCli(t, ['jobs'], env);

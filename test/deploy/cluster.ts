@@ -1,7 +1,11 @@
 /** The objects that kustomize renders for each overlay. */
 import assert from 'node:assert/strict';
+import { describe } from 'node:test';
+import { findKubectl } from './kubectl.ts';
 import { type Container, type Labels, type Manifest, type PodSpec, type Workload } from './manifests.ts';
-import { OVERLAYS, type Overlay } from './support.ts';
+import { OVERLAYS, parseYaml, render, type Overlay } from './support.ts';
+
+const kubectl = await findKubectl();
 
 export interface ScaledObjectSpec {
   readonly scaleTargetRef: { readonly name: string };
@@ -75,8 +79,26 @@ export function environmentOf(container: Container): Record<string, string> {
 }
 
 /** The overlays, and what is optional with one that it fits. */
-export const RENDERINGS: readonly { readonly overlay: Overlay; readonly components: readonly string[] }[] = [
+const RENDERINGS: readonly { readonly overlay: Overlay; readonly components: readonly string[] }[] = [
   ...OVERLAYS.map((overlay) => ({ overlay, components: [] })),
   { overlay: 'production', components: ['tracing'] },
   { overlay: 'small', components: ['tls'] },
 ];
+
+/**
+ * Describes each overlay, and those with what is optional; skipped where no kubectl renders them.
+ * @param body is given what renders the objects
+ */
+export function describeOverlays(
+  body: (rendered: () => Promise<Cluster>, overlay: Overlay, components: readonly string[]) => void,
+): void {
+  const skip = 'reason' in kubectl ? kubectl.reason : false;
+  for (const { overlay, components } of RENDERINGS)
+    describe(`overlay ${[overlay, ...components].join(' with ')}`, { skip }, () => {
+      const rendered = async (): Promise<Cluster> => {
+        if ('reason' in kubectl) throw new Error(kubectl.reason);
+        return new Cluster(parseYaml(await render(kubectl.path, overlay, components)) as Manifest[]);
+      };
+      body(rendered, overlay, components);
+    });
+}

@@ -20,18 +20,11 @@ import { JobStore } from '@blindfit/queue';
 import { resolveRedisBinary } from '@blindfit/redis-server';
 import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/service';
 import { type RunningStack } from '@blindfit/stack';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { BUCKET, CREDENTIALS, startS3Server } from '../../libs/blobs/test/s3-server.ts';
 import { startCollector } from '../../services/api/src/collector.ts';
 import { addCollectorMetrics } from '../../services/api/src/metrics.ts';
-import {
-  finished,
-  prepareJob,
-  SHARED_KEYS,
-  syntheticData,
-  temporaryDirectory,
-  withStack,
-  type Prepared,
-} from './support.ts';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, withStack, type Prepared } from './support.ts';
 
 /**
  * What a user of Redis needs, as docs/reference/configuration.md has it.

@@ -15,7 +15,7 @@ import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { resolveRedisBinary } from '@blindfit/redis-server';
-import { temporaryDirectory } from './support.ts';
+import { temporaryDirectory } from '@blindfit/testkit';
 
 /** Longer than any lock and than workers are remembered. */
 const CUT_MS = 60_000;

@@ -1,6 +1,5 @@
 /** Shared by the integration tests: a real stack of real processes, and a small job at real parameters. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BlindfitClient } from '@blindfit/client';
@@ -8,6 +7,7 @@ import { encryptJob, manifestFor, type TrainingSet, type Keyset } from '@blindfi
 import { openKeyset } from '@blindfit/owner/node';
 import { isFinal, type JobView, type TrainingManifest } from '@blindfit/protocol';
 import { startStack, type RunningStack, type StackOptions } from '@blindfit/stack';
+import { temporaryDirectory } from '@blindfit/testkit';
 import {
   choosePlan,
   DEFAULT_HYPERPARAMETERS,
@@ -16,11 +16,6 @@ import {
   type Plan,
   type PlanRequest,
 } from '@blindfit/training';
-
-export async function temporaryDirectory(): Promise<{ path: string; [Symbol.asyncDispose](): Promise<void> }> {
-  const path = await mkdtemp(join(tmpdir(), 'blindfit-test-'));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
 
 /** Deterministic, standardised-looking data with classes that differ: enough to train on. */
 export function syntheticData(samples: number, features: number, classes: number): TrainingSet {

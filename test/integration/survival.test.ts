@@ -14,17 +14,8 @@ import { openQueue, type JobPayload } from '@blindfit/queue';
 import { startRedis } from '@blindfit/redis-server';
 import { parseRedisUrl } from '@blindfit/service';
 import { type RunningStack, type StackProcess } from '@blindfit/stack';
-import { until } from '@blindfit/testkit';
-import {
-  finished,
-  prepareJob,
-  SHARED_KEYS,
-  syntheticData,
-  temporaryDirectory,
-  waitFor,
-  withStack,
-  type Prepared,
-} from './support.ts';
+import { temporaryDirectory, until } from '@blindfit/testkit';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
 
 /** Enough tasks to be disturbed in, on little data. */
 const DATA = syntheticData(200, 60, 20);

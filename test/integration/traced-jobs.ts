@@ -10,17 +10,10 @@ import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import { decryptModel, followTraining, RefreshSession, stepBound } from '@blindfit/owner';
 import type { JobView, TrainingManifest } from '@blindfit/protocol';
 import { startRedis } from '@blindfit/redis-server';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { DEFAULT_HYPERPARAMETERS, fitSigmoid, type Hyperparameters } from '@blindfit/training';
 import { startReceiver, type ReceivedSpan } from './otlp-receiver.ts';
-import {
-  finished,
-  prepareJob,
-  syntheticData,
-  temporaryDirectory,
-  waitFor,
-  withStack,
-  type Prepared,
-} from './support.ts';
+import { finished, prepareJob, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
 
 export const RECORDER = fileURLToPath(new URL('./record-modules.ts', import.meta.url));
 /** What the client says its own work is part of. */

@@ -8,9 +8,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import type { JobView } from '@blindfit/protocol';
-import { firstGroups } from '@blindfit/testkit';
+import { firstGroups, temporaryDirectory } from '@blindfit/testkit';
 import { type ReceivedSpan } from './otlp-receiver.ts';
-import { temporaryDirectory, withStack } from './support.ts';
+import { withStack } from './support.ts';
 import {
   CLIENT_SPAN,
   CLIENT_TRACE,

@@ -12,9 +12,9 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { valueOf } from '@blindfit/base';
 import { DOCS_URL } from '@blindfit/dashboards';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { linksOf } from '../../deploy/grafana/test/rules.ts';
 import { committed } from '../../deploy/grafana/test/support.ts';
-import { temporaryDirectory } from '../integration/support.ts';
 import { DIRECTORY, readYaml, rules, yamlFiles, type Config } from './files.ts';
 import { findPrograms } from './program.ts';
 

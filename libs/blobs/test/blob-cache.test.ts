@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { at, type Digest } from '@blindfit/base';
 import { BlobCache, FileBlobStore, type CacheEvent } from '@blindfit/blobs';
+import { filesUnder, temporaryDirectory } from '@blindfit/testkit';
 import { HttpBlobStore } from '../src/http-store.ts';
 import { startBlobServer, type BlobServer } from './blob-server.ts';
-import { chunked, filesUnder, randomBlob, readAll, temporaryDirectory } from './support.ts';
+import { chunked, randomBlob, readAll } from './support.ts';
 
 interface Setup {
   /** The store behind, as the server sees it. */

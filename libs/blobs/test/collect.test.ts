@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Digest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
-import { filesUnder, randomBlob, temporaryDirectory } from './support.ts';
+import { filesUnder, temporaryDirectory } from '@blindfit/testkit';
+import { randomBlob } from './support.ts';
 
 const DAY = 86_400_000;
 

@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { at, digestOf } from '@blindfit/base';
 import { FileBlobStore, isCollectable, type BlobStore } from '@blindfit/blobs';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { HttpBlobStore } from '../src/http-store.ts';
 import { S3BlobStore } from '../src/s3-store.ts';
 import { parseS3Url } from '../src/s3-url.ts';
 import { startBlobServer } from './blob-server.ts';
 import { BUCKET, CREDENTIALS, startS3Server } from './s3-server.ts';
-import { chunked, randomBlob, readAll, temporaryDirectory } from './support.ts';
+import { chunked, randomBlob, readAll } from './support.ts';
 
 Object.assign(process.env, CREDENTIALS);
 const MIB = 2 ** 20;

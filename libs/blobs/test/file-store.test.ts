@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { at, type Digest, digestOf } from '@blindfit/base';
 import { FileBlobStore, StorageFullError, openBlobStore } from '@blindfit/blobs';
-import { chunked, filesUnder, randomBlob, readAll, temporaryDirectory } from './support.ts';
+import { filesUnder, temporaryDirectory } from '@blindfit/testkit';
+import { chunked, randomBlob, readAll } from './support.ts';
 
 test('put, has, get, stream, readHead, list, delete', async (t) => {
   const root = await temporaryDirectory(t);

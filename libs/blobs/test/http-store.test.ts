@@ -4,9 +4,10 @@ import { createServer, type AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { digestOf } from '@blindfit/base';
 import { FileBlobStore, StorageError, openBlobStore } from '@blindfit/blobs';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { HttpBlobStore, type HttpBlobStoreOptions } from '../src/http-store.ts';
 import { startBlobServer, type BlobServer } from './blob-server.ts';
-import { chunked, randomBlob, readAll, temporaryDirectory } from './support.ts';
+import { chunked, randomBlob, readAll } from './support.ts';
 
 const TOKEN = 'correct horse battery staple';
 

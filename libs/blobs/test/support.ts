@@ -1,16 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { digestOf, type Digest } from '@blindfit/base';
-
-/** A directory of its own for one test, removed afterwards. */
-export async function temporaryDirectory(t: TestContext): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'blindfit-storage-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
-  return directory;
-}
 
 /** Random bytes and their digest. */
 export function randomBlob(size: number): { bytes: Uint8Array; digest: Digest } {
@@ -24,12 +13,6 @@ export async function* chunked(bytes: Uint8Array, chunk = 16_384): AsyncGenerato
     await new Promise((resolve) => setImmediate(resolve));
     yield bytes.subarray(at, at + chunk);
   }
-}
-
-/** Paths of all files below a directory. */
-export async function filesUnder(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
 export async function readAll(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {

@@ -6,12 +6,12 @@ import { after, before, describe, it } from 'node:test';
 import { at } from '@blindfit/base';
 import type { PoolOptions } from '../src/index.ts';
 import {
+  constantStartPlan,
   firstTask,
   HERE,
   makeJob,
   makePlace,
   makePool,
-  planFor,
   rejection,
   SEAL,
   SHARED_KEYS,
@@ -25,14 +25,13 @@ import {
 let place: Place;
 let small: Job;
 let other: Job;
-/** A job with a constant start, which takes another kind of task. */
 let constant: Job;
 
 before(async () => {
   place = await makePlace();
   small = await makeJob(place, smallPlan());
   other = await makeJob(place, smallPlan(), `${SHARED_KEYS}-other`);
-  constant = await makeJob(place, planFor(40, 20, 3, { iterations: 1, initialWeight: 0.0128 }, 8192, 1e-2));
+  constant = await makeJob(place, constantStartPlan());
 });
 
 after(async () => {

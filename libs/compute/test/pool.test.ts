@@ -12,13 +12,13 @@ import type { BackwardTask } from '@blindfit/protocol';
 import { expectedError } from '@blindfit/training';
 import { TaskCancelledError, type ThreadPool } from '../src/index.ts';
 import {
+  constantStartPlan,
   EVALUATORS,
   firstTask,
   largestError,
   makeJob,
   makePlace,
   makePool,
-  planFor,
   putBytes,
   putManifest,
   rejection,
@@ -33,13 +33,12 @@ import {
 
 let place: Place;
 let small: Job;
-/** A job with a constant start, which takes another kind of task. */
 let constant: Job;
 
 before(async () => {
   place = await makePlace();
   small = await makeJob(place, smallPlan());
-  constant = await makeJob(place, planFor(40, 20, 3, { iterations: 1, initialWeight: 0.0128 }, 8192, 1e-2));
+  constant = await makeJob(place, constantStartPlan());
 });
 
 after(async () => {

@@ -31,6 +31,7 @@ import {
   type Schedule,
 } from '@blindfit/training';
 import { TaskError, ThreadPool, type PoolOptions, type ThreadStatistics } from '../src/index.ts';
+import { noStatistics } from '../src/session.ts';
 
 /** A directory with a store, which vanishes. */
 export interface Place extends AsyncDisposable {
@@ -53,6 +54,11 @@ export async function makePlace(): Promise<Place> {
 /** Two iterations with 128-bit security in the small ring: a straight line for a sigmoid saves the levels. */
 export function smallPlan(samples = 40, features = 20, classes = 3): Plan {
   return planFor(samples, features, classes, { sigmoid: fitSigmoid(1, 8) }, 8192, 1e-2);
+}
+
+/** A job with a constant start, which takes another kind of task. */
+export function constantStartPlan(): Plan {
+  return planFor(40, 20, 3, { iterations: 1, initialWeight: 0.0128 }, 8192, 1e-2);
 }
 
 export function planFor(
@@ -178,20 +184,7 @@ export interface Watched extends AsyncDisposable {
 
 /** @param entry another module for the threads than the pool's own */
 export function makePool(place: Place, options: Partial<PoolOptions> = {}, entry?: URL): Watched {
-  const statistics: ThreadStatistics = {
-    keyHits: 0,
-    keyMisses: 0,
-    ciphertextHits: 0,
-    ciphertextMisses: 0,
-    inputHits: 0,
-    inputMisses: 0,
-    blobHits: 0,
-    blobMisses: 0,
-    bytesRead: 0,
-    bytesWritten: 0,
-    heapBytes: 0,
-    levelsWritten: [],
-  };
+  const statistics = noStatistics();
   const pool = new ThreadPool(
     {
       storeUrl: place.storeUrl,

@@ -3,9 +3,9 @@ import { readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { lockDirectory } from '../src/node/directory-lock.ts';
 import { assertRefused } from './assert-refused.ts';
-import { temporaryDirectory } from './setup.ts';
 
 describe('the lock of a directory', () => {
   const holder = (fields: object): string =>

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { at, messageWithHint } from '@blindfit/base';
 import * as he from '@blindfit/he';
 import { ContractError, readTrainingManifest } from '@blindfit/protocol';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { expectedBlobs, trainingPlanOf } from '@blindfit/training';
 import * as training from '@blindfit/training';
 import {
@@ -17,7 +18,7 @@ import {
   type Keyset,
 } from '../src/index.ts';
 import { openKeyset } from '../src/node/index.ts';
-import { largestError, planOf, randomData, temporaryDirectory } from './setup.ts';
+import { largestError, planOf, randomData } from './setup.ts';
 
 interface Case {
   readonly name: string;

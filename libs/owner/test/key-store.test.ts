@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { at } from '@blindfit/base';
 import { Parameters } from '@blindfit/he';
+import { temporaryDirectory } from '@blindfit/testkit';
 import {
   MemoryKeys,
   OwnerError,
@@ -15,7 +16,6 @@ import {
   type Ticket,
 } from '../src/index.ts';
 import { directoryKeys } from '../src/node/index.ts';
-import { temporaryDirectory } from './setup.ts';
 import { SMALL } from './small-ring.ts';
 
 const plan = { parameters: Parameters.of(SMALL, 'none'), steps: [1] };

@@ -8,11 +8,11 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Parameters, parseHeader, type ParametersLiteral } from '@blindfit/he';
-import { asOrdinaryUser } from '@blindfit/testkit';
+import { asOrdinaryUser, temporaryDirectory } from '@blindfit/testkit';
 import { keysetName, type Keyset } from '../src/index.ts';
 import { openKeyset } from '../src/node/index.ts';
 import { assertRefused } from './assert-refused.ts';
-import { largestError, temporaryDirectory } from './setup.ts';
+import { largestError } from './setup.ts';
 import { SMALL, STEPS } from './small-ring.ts';
 
 const parameters = Parameters.of(SMALL, 'none');

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { at } from '@blindfit/base';
 import { wrap } from '@blindfit/he';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { chainsOf, DEFAULT_HYPERPARAMETERS, encodeChain } from '@blindfit/training';
 import { ModelError, RefreshSession, stepBound, type Keyset } from '../src/index.ts';
 import { openKeyset } from '../src/node/index.ts';
-import { planOf, temporaryDirectory } from './setup.ts';
+import { planOf } from './setup.ts';
 
 describe('the bound of a step', () => {
   const set = {

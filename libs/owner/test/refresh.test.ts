@@ -3,10 +3,11 @@ import { describe, it } from 'node:test';
 import * as base from '@blindfit/base';
 import * as he from '@blindfit/he';
 import * as sealBackend from '@blindfit/he/seal';
+import { temporaryDirectory } from '@blindfit/testkit';
 import * as training from '@blindfit/training';
 import { decryptChain, ModelError, RefreshSession, stepBound, type Keyset } from '../src/index.ts';
 import { openKeyset } from '../src/node/index.ts';
-import { planOf, randomData, temporaryDirectory } from './setup.ts';
+import { planOf, randomData } from './setup.ts';
 
 const OPTIONS = {
   samples: 40,

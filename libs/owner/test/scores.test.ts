@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { at, digestOf, required } from '@blindfit/base';
 import { wrap } from '@blindfit/he';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { derivePredictionPlan, type PredictionPlan } from '@blindfit/training';
 import { decryptScores, ModelError, type Keyset } from '../src/index.ts';
 import { openKeyset } from '../src/node/index.ts';
-import { planOf, temporaryDirectory } from './setup.ts';
+import { planOf } from './setup.ts';
 
 const SHAPE = { samples: 300, features: 3, classes: 3 };
 const BLOCK = { rows: 256, columns: 4 };

@@ -1,21 +1,9 @@
 /** Shared by the tests: directories that vanish, small plans without security, and reproducible data. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { at, defined } from '@blindfit/base';
 import type * as he from '@blindfit/he';
 import * as training from '@blindfit/training';
 import type { TrainingSet } from '../src/index.ts';
-
-export interface TemporaryDirectory extends AsyncDisposable {
-  readonly path: string;
-}
-
-export async function temporaryDirectory(): Promise<TemporaryDirectory> {
-  const path = await mkdtemp(join(tmpdir(), 'blindfit-owner-'));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
 
 /** Keys that tests share where the keys are not what they are about: making them takes longer than most of the rest. */
 export const SHARED_KEYS = fileURLToPath(new URL('../../../.blindfit/test-keys', import.meta.url));

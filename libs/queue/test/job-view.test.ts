@@ -1,26 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { JOB_FACTS } from '@blindfit/testkit';
 import { iterationsOf, type NewJob } from '../src/job-record.ts';
 import { resultOf, viewOf } from '../src/job-view.ts';
 import { stateScore } from '../src/state-scores.ts';
 import { countsForProgress, factsOf, TaskTotals } from '../src/task-totals.ts';
 
-const JOB: Omit<NewJob, 'id'> = {
-  tenant: 'default',
-  signer: `ed25519:${'0'.repeat(64)}`,
-  manifest: `sha256:${'0'.repeat(64)}`,
-  shape: { samples: 100, features: 5, classes: 3 },
-  hyperparameters: {
-    iterations: 2,
-    learningRate: 1,
-    initialWeight: 0,
-    sigmoid: { degree: 3, range: 8, odd: [0.1068, -0.000385] },
-  },
-  parameters: 'N8192',
-  tasksTotal: 4,
-  levels: 6,
-  chains: 2,
-};
+const JOB: Omit<NewJob, 'id'> = JOB_FACTS;
 const fieldsOf = (more: Record<string, string> = {}): Record<string, string> => ({
   job: JSON.stringify(JOB),
   state: 'running',

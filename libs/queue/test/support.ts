@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { Redis } from 'ioredis';
 import { startRedis, type RunningRedis } from '@blindfit/redis-server';
+import { JOB_FACTS } from '@blindfit/testkit';
 import { JobStore, type NewJob, type TaskRecord } from '../src/index.ts';
 
 let directory: string;
@@ -37,24 +38,7 @@ export async function jobsByState(jobs: JobStore): Promise<Record<string, number
 }
 
 export function newJob(id: string, overrides: Partial<NewJob> = {}): NewJob {
-  return {
-    id,
-    tenant: 'default',
-    signer: `ed25519:${'0'.repeat(64)}`,
-    manifest: `sha256:${'0'.repeat(64)}`,
-    shape: { samples: 100, features: 5, classes: 3 },
-    hyperparameters: {
-      iterations: 2,
-      learningRate: 1,
-      initialWeight: 0,
-      sigmoid: { degree: 3, range: 8, odd: [0.1068, -0.000385] },
-    },
-    parameters: 'N8192',
-    tasksTotal: 4,
-    levels: 6,
-    chains: 2,
-    ...overrides,
-  };
+  return { id, ...JOB_FACTS, ...overrides };
 }
 
 export function record(

@@ -10,11 +10,11 @@ import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { BlindfitClient } from '@blindfit/client';
 import type { JobView } from '@blindfit/protocol';
-import { JobStore, type NewJob } from '@blindfit/queue';
+import { JobStore } from '@blindfit/queue';
 import { startRedis } from '@blindfit/redis-server';
 import { parseRedisUrl } from '@blindfit/service';
 import { StackError, startStack, type RunningStack, type StackOptions } from '@blindfit/stack';
-import { processesOf, runs, temporaryDirectory, until, withoutSettings } from '@blindfit/testkit';
+import { JOB_FACTS, processesOf, runs, temporaryDirectory, until, withoutSettings } from '@blindfit/testkit';
 
 const PARENT = fileURLToPath(new URL('./parent.ts', import.meta.url));
 const CLEAN = withoutSettings(process.env);
@@ -41,24 +41,6 @@ function storeOf(t: TestContext, redisUrl: string): JobStore {
   t.after(() => redis.disconnect());
   return new JobStore(redis, '{blindfit}');
 }
-
-const newJob = (id: string): NewJob => ({
-  id,
-  tenant: 'default',
-  signer: `ed25519:${'0'.repeat(64)}`,
-  manifest: `sha256:${'0'.repeat(64)}`,
-  shape: { samples: 1280, features: 401, classes: 10 },
-  hyperparameters: {
-    iterations: 2,
-    learningRate: 1,
-    initialWeight: 0,
-    sigmoid: { degree: 3, range: 8, odd: [0.1, -0.0004] },
-  },
-  parameters: 'N14QP380',
-  tasksTotal: 40,
-  levels: 6,
-  chains: 5,
-});
 
 async function status(url: string): Promise<number | undefined> {
   return await fetch(url).then(
@@ -145,7 +127,7 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
 
   await t.test('jobs and those who watch them survive a restart of the API', async () => {
     const jobs = storeOf(t, stack.redisUrl);
-    await jobs.create(newJob('job-survivor00000'));
+    await jobs.create({ id: 'job-survivor00000', ...JOB_FACTS });
     const states: JobView['state'][] = [];
     const watching = (async () => {
       for await (const { state } of client.events('job-survivor00000')) states.push(state);

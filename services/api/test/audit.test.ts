@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { openAuditLog, type AuditEntry } from '../src/audit.ts';
 
 const entry = (number: number): AuditEntry => ({
@@ -17,8 +17,7 @@ const entry = (number: number): AuditEntry => ({
 
 describe('the audit log', () => {
   it('is appended to, and only its user can read it', async (t) => {
-    const directory = await mkdtemp(join(tmpdir(), 'blindfit-audit-'));
-    t.after(() => rm(directory, { recursive: true }));
+    const directory = await temporaryDirectory(t);
     const path = join(directory, 'audit.log');
     for (const number of [1, 2]) {
       const log = openAuditLog(path, assert.ifError);
@@ -34,8 +33,7 @@ describe('the audit log', () => {
   });
 
   it('is rotated, and old files go', async (t) => {
-    const directory = await mkdtemp(join(tmpdir(), 'blindfit-audit-'));
-    t.after(() => rm(directory, { recursive: true }));
+    const directory = await temporaryDirectory(t);
     const log = openAuditLog(join(directory, 'audit.log'), assert.ifError, '1K');
     for (let number = 0; number < 200; number++) {
       log.write(entry(number));

@@ -7,12 +7,13 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import type { BlobOwners } from '@blindfit/queue';
+import { filesUnder, temporaryDirectory, until } from '@blindfit/testkit';
 import { HttpBlobStore } from '../../../libs/blobs/src/http-store.ts';
 import { addBearerAuth } from '../src/auth.ts';
 import { rootToken } from '../src/principals.ts';
 import { useProblems } from '../src/problems.ts';
 import { blobRoutes } from '../src/routes/blobs.ts';
-import { filesUnder, randomBlob, temporaryDirectory, until } from './support.ts';
+import { randomBlob } from './support.ts';
 
 const MAX = 1_000_000;
 const EMPTY = parseDigest('sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');

@@ -7,11 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseDigest, type Digest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
 import { Parameters, wrap } from '@blindfit/he';
+import { temporaryDirectory } from '@blindfit/testkit';
 import type { ExpectedBlob } from '@blindfit/training';
 import { checkPlaces } from '../src/check-blobs.ts';
 import { ApiError } from '../src/problems.ts';
 import { putBlob } from './service.ts';
-import { randomBlob, temporaryDirectory } from './support.ts';
+import { randomBlob } from './support.ts';
 
 const parameters = Parameters.of({ ring: 8192, dataBits: [50, 40], specialBits: 60, scaleBits: 40 });
 const fields = { kind: 'relinearisation-key' } as const;

@@ -5,11 +5,12 @@ import { Registry } from 'prom-client';
 import { parseDigest, type Digest } from '@blindfit/base';
 import { readTrainingManifest, type JobView, type TrainingManifest } from '@blindfit/protocol';
 import { createLogger } from '@blindfit/service';
+import { until } from '@blindfit/testkit';
 import { expectedBlobs, trainingPlanOf } from '@blindfit/training';
 import { startCollector, type Collector } from '../src/collector.ts';
 import { addCollectorMetrics } from '../src/metrics.ts';
 import { makeJob, putBlob, startService, type Service } from './service.ts';
-import { randomBlob, until } from './support.ts';
+import { randomBlob } from './support.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

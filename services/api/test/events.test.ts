@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobView } from '@blindfit/protocol';
 import type { JobStore } from '@blindfit/queue';
 import { startRedis } from '@blindfit/redis-server';
+import { temporaryDirectory, until } from '@blindfit/testkit';
 import { EventsClient } from './events-client.ts';
 import { makeJob, startService, type Service } from './service.ts';
-import { temporaryDirectory, until } from './support.ts';
 
 async function submitted(service: Service): Promise<{ id: string; events: string }> {
   const { manifest } = await makeJob(service.store, { iterations: 2 });

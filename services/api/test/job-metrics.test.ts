@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AWAITING, type NewJob } from '@blindfit/queue';
+import { JOB_FACTS } from '@blindfit/testkit';
 import { problemOf } from './answers.ts';
 import { startService, TOKEN, type Service } from './service.ts';
 
@@ -15,19 +16,9 @@ const REQUEST = { id: '1'.repeat(32), chain: 0, iteration: 1, weights: DIGEST };
 
 const newJob = (id: string): NewJob => ({
   id,
-  tenant: 'default',
-  signer: `ed25519:${'0'.repeat(64)}`,
-  manifest: DIGEST,
-  shape: { samples: 100, features: 5, classes: 3 },
-  hyperparameters: {
-    iterations: 4,
-    learningRate: 1,
-    initialWeight: 0,
-    sigmoid: { degree: 3, range: 8, odd: [0.1068, -0.000385] },
-  },
-  parameters: 'N8192',
+  ...JOB_FACTS,
+  hyperparameters: { ...JOB_FACTS.hyperparameters, iterations: 4 },
   tasksTotal: 8,
-  levels: 6,
   chains: 1,
 });
 

@@ -14,6 +14,7 @@ import { canonicalJson, type TrainingManifest } from '@blindfit/protocol';
 import { JobStore, openQueue, type ChainPayload, type JobPayload } from '@blindfit/queue';
 import { startRedis, type RunningRedis } from '@blindfit/redis-server';
 import { createLogger, parseRedisUrl, type RunningService } from '@blindfit/service';
+import { temporaryDirectory } from '@blindfit/testkit';
 import {
   choosePlan,
   DEFAULT_HYPERPARAMETERS,
@@ -23,7 +24,6 @@ import {
   type PlanRequest,
 } from '@blindfit/training';
 import { startApi, type StartApiOptions } from '../src/start.ts';
-import { temporaryDirectory } from './support.ts';
 
 /** Signs for the owner of all jobs of the tests. */
 export const OWNER = signingKey(new Uint8Array(32).fill(7));

@@ -5,9 +5,9 @@ import { pathToFileURL } from 'node:url';
 import { Redis } from 'ioredis';
 import { startRedis } from '@blindfit/redis-server';
 import { createLogger, parseRedisUrl } from '@blindfit/service';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { startApi, type StartApiOptions } from '../src/index.ts';
 import { sharedRedis, startService, TOKEN } from './service.ts';
-import { temporaryDirectory } from './support.ts';
 
 const logger = createLogger({ service: 'api', level: 'silent' });
 

@@ -8,11 +8,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { createLogger } from '@blindfit/service';
-import { CapturedText, TEST_CERTIFICATES } from '@blindfit/testkit';
+import { CapturedText, TEST_CERTIFICATES, temporaryDirectory, until } from '@blindfit/testkit';
 import { startApi } from '../src/index.ts';
 import { readTls, warnOfEnd } from '../src/tls.ts';
 import { startService, TOKEN } from './service.ts';
-import { temporaryDirectory, until } from './support.ts';
 
 const { authority, first, second } = TEST_CERTIFICATES;
 const ca = readFileSync(authority);

@@ -13,9 +13,10 @@ import {
   type ExtractProgress,
   type FeatureModel,
 } from '@blindfit/images';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { ECHO, echoed, model, noiseImages, ramps } from './image-sets.ts';
 import { echo, oneStep } from './onnx.ts';
-import { collect, isError, largestDifference, put, temporaryDirectory } from './support.ts';
+import { collect, isError, largestDifference, put } from './support.ts';
 
 suite('extraction', () => {
   test('gives every image its label and its features, in order, for any batch size', async (t) => {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { asOrdinaryUser } from '@blindfit/testkit';
+import { asOrdinaryUser, temporaryDirectory } from '@blindfit/testkit';
 import { FeatureWriter, readFeatures } from '../../src/index.ts';
-import { isDatasetError, isError, noise, temporaryDirectory } from './support.ts';
+import { isDatasetError, isError, noise } from './support.ts';
 
 type Row = readonly [string, Float32Array];
 

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { loadBackbone, openIdxSource, type FeatureModel } from '@blindfit/images';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { ECHO, model, ramps } from './image-sets.ts';
 import { echo, oneStep, onnx, type Shape } from './onnx.ts';
-import { collect, idx, isError, put, temporaryDirectory } from './support.ts';
+import { collect, idx, isError, put } from './support.ts';
 
 suite('models', () => {
   test('refuses what is no backbone, and says why', async (t) => {

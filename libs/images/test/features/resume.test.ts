@@ -6,9 +6,10 @@ import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { extractFeatures, loadBackbone, type ExtractProgress, type FeatureModel } from '@blindfit/images';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { ECHO, model, noiseImages, ramps } from './image-sets.ts';
 import { oneStep } from './onnx.ts';
-import { collect, isError, largestDifference, noise, temporaryDirectory } from './support.ts';
+import { collect, isError, largestDifference, noise } from './support.ts';
 
 suite('cache', () => {
   const files = async (directory: string): Promise<string[]> =>

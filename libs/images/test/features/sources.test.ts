@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { openFolderSource, openIdxSource, type ImageSource } from '../../src/index.ts';
-import { idx, isDatasetError, isError, noise, pixelsOf, put, temporaryDirectory } from './support.ts';
+import { idx, isDatasetError, isError, noise, pixelsOf, put } from './support.ts';
 
 const listed = (source: ImageSource): [string, string | undefined][] =>
   Array.from({ length: source.count }, (_, i) => [source.name(i), source.label(i)]);

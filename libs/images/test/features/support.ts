@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import type { TestContext } from 'node:test';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { DatasetError } from '@blindfit/data';
 import {
   extractFeatures,
@@ -13,12 +11,6 @@ import {
   type ImageSource,
   type Pixels,
 } from '../../src/index.ts';
-
-export async function temporaryDirectory(t: TestContext): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'blindfit-features-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
-  return directory;
-}
 
 /** Writes a file and the folders above it. */
 export async function put(path: string, bytes: Uint8Array | string): Promise<string> {
