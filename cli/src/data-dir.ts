@@ -11,6 +11,17 @@ export function defaultDataDir(env: NodeJS.ProcessEnv = process.env): string {
   );
 }
 
+/**
+ * Where `blindfit up` says who did what: `audit.log` in `$XDG_STATE_HOME/blindfit` or `~/.local/state/blindfit`, and in
+ * `logs` of a data directory that `--data` names.
+ */
+export function auditLogOf(dataFlag: string | undefined, env: NodeJS.ProcessEnv = process.env): string {
+  if (dataFlag !== undefined) return join(resolve(dataFlag), 'logs', 'audit.log');
+  const xdg = env['XDG_STATE_HOME'];
+  const state = xdg !== undefined && isAbsolute(xdg) ? xdg : join(env['HOME'] ?? homedir(), '.local', 'state');
+  return join(state, 'blindfit', 'audit.log');
+}
+
 /** The directory of a `--data` flag as an absolute path, or the default. */
 export function dataDirOf(flag: string | undefined): string {
   return flag === undefined ? defaultDataDir() : resolve(flag);

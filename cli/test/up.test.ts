@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { Redis } from 'ioredis';
@@ -30,7 +30,7 @@ async function status(url: string): Promise<number | undefined> {
 
 test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-C', { timeout: 180_000 }, async (t) => {
   const home = await temporaryDirectory(t);
-  const env = cleanEnv({ XDG_DATA_HOME: home });
+  const env = cleanEnv({ XDG_DATA_HOME: home, XDG_STATE_HOME: join(home, 'state') });
   const up = startCli(t, ['up', '--threads', '1'], env);
   t.after(() => up.child.kill('SIGTERM'));
   await until(() => up.output.stdout.includes('Ctrl-C') || up.child.exitCode !== null, 'up');
@@ -98,6 +98,9 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
     );
     assert.equal(wrong.status, 1);
     assert.match(wrong.stderr, /^error: .*bearer token is not the one.*\nhint: set BLINDFIT_TOKEN/);
+    const log = join(home, 'state/blindfit/audit.log');
+    assert.ok(up.output.stdout.includes(log));
+    assert.match(await readFile(log, 'utf8'), /"action":"auth.refuse".*"GET \/v1\/jobs"/);
   });
 
   await t.test('a second one on the same directory is refused', async (t) => {

@@ -102,6 +102,7 @@ it('every environment variable of ours that is named anywhere is declared with a
     'TERM',
     'XDG_CACHE_HOME',
     'XDG_DATA_HOME',
+    'XDG_STATE_HOME',
     'BLINDFIT_REDIS_SERVER',
   ];
   const past = matches(sources().map(read), [

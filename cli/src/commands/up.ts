@@ -1,18 +1,27 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { optional, variables } from '@blindfit/service/settings';
 import { startStack, type RunningStack } from '@blindfit/stack';
 import { addConfigFlags, configOf, givenFlags } from '../config.ts';
 import { removeConnection, tokenOf, writeConnection } from '../connection-file.ts';
-import { dataDirOf, defaultDataDir } from '../data-dir.ts';
+import { auditLogOf, dataDirOf, defaultDataDir } from '../data-dir.ts';
 import { CliError, UsageError } from '../errors.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { formatPairs } from '../table.ts';
+
+const { default: _, ...auditLog } = variables.auditLog;
+const AUDIT_LOG = optional({
+  ...auditLog,
+  defaultText: '$XDG_STATE_HOME/blindfit/audit.log, or logs/audit.log in --data',
+});
 
 const TABLE = {
   redisUrl: optional({ ...variables.redisUrl, description: 'Redis to use instead of a private one' }),
   port: { ...variables.port, default: () => 0, defaultText: 'any free one' },
   threads: { ...variables.threads, description: 'Threads of each worker' },
   token: optional(variables.token),
+  auditLog: AUDIT_LOG,
 };
 
 /** A service that ends at once, again and again, is not worth the noise. */
@@ -46,6 +55,8 @@ Examples:
       const config = configOf(TABLE, givenFlags(command));
       const [workers, schedulers] = [countOf('--workers', flags.workers), countOf('--schedulers', flags.schedulers)];
       const dataDir = dataDirOf(flags.data);
+      const audit = config.auditLog ?? auditLogOf(flags.data);
+      if (audit !== 'off') await mkdir(dirname(audit), { recursive: true, mode: 0o700 });
       await withInterrupt(async (signal) => {
         const failure = Promise.withResolvers<never>();
         failure.promise.catch(() => undefined);
@@ -58,6 +69,7 @@ Examples:
           port: config.port,
           token: config.token ?? (await tokenOf(dataDir)),
           redisUrl: config.redisUrl,
+          auditLog: audit,
           log: say,
           onExit: (name, reason) => supervisor.exited(name, reason),
           signal,
@@ -65,7 +77,7 @@ Examples:
         supervisor.stack = stack;
         try {
           await writeConnection(dataDir, { server: stack.url, token: stack.token, pid: process.pid });
-          process.stdout.write(`${welcome(stack)}\n`);
+          process.stdout.write(`${welcome(stack, audit)}\n`);
           await Promise.race([
             new Promise<void>((end) => signal.addEventListener('abort', () => end(), { once: true })),
             failure.promise,
@@ -112,7 +124,7 @@ class Supervisor {
   }
 }
 
-function welcome(stack: RunningStack): string {
+function welcome(stack: RunningStack, audit: string): string {
   const others = stack.processes.filter(({ name }) => name !== 'api');
   return `
 Blindfit is up.
@@ -121,6 +133,7 @@ ${formatPairs([
   ['API', `${stack.url} (its documentation: ${stack.url}/docs)`],
   ['data', stack.dataDir],
   ['logs', stack.logDir],
+  ['audit log', audit],
   ['evaluator', stack.evaluator],
   ...[`api ${stack.url}`, ...others.map(({ name, url }) => `${name} ${url}`)].map((text, i): [string, string] => [
     i === 0 ? 'Prometheus' : '',

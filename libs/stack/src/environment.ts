@@ -10,11 +10,13 @@ export interface EnvironmentOptions {
   readonly storeUrl: string;
   readonly token: string;
   readonly dataDir: string;
+  /** Where the API writes its audit log. @default as the environment says */
+  readonly auditLog?: string | undefined;
 }
 
 /** The environment of all services but for their number of threads. @param outer what the stack itself was given */
 export function environmentOf(
-  { workers, port, redisUrl, storeUrl, token, dataDir }: EnvironmentOptions,
+  { workers, port, redisUrl, storeUrl, token, dataDir, auditLog }: EnvironmentOptions,
   outer: NodeJS.ProcessEnv,
 ): NodeJS.ProcessEnv {
   const keyMemory = variables.keyMemoryMb.default?.(outer) ?? 1024;
@@ -33,6 +35,7 @@ export function environmentOf(
     BLINDFIT_METRICS_PORT: '0',
     BLINDFIT_STOP_SECONDS: String(STOP_SECONDS),
     BLINDFIT_CACHE_DIR: join(dataDir, 'cache'),
+    BLINDFIT_AUDIT_LOG: auditLog ?? outer['BLINDFIT_AUDIT_LOG'],
   };
 }
 

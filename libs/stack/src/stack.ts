@@ -28,6 +28,8 @@ export interface StackOptions {
   token?: string;
   /** A Redis to use instead of a private one. */
   redisUrl?: string | undefined;
+  /** Path of the audit log of the API, or `off`. @default as BLINDFIT_AUDIT_LOG says */
+  auditLog?: string | undefined;
   /** Where blobs are kept. @default a directory in `dataDir` */
   storeUrl?: string;
   /** Told in one line each what takes time or is out of the ordinary; never a token or a URL with a password. */
@@ -106,7 +108,10 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
   }
   const redisUrl = options.redisUrl ?? redis?.url ?? '';
 
-  const env = environmentOf({ workers, port, redisUrl, storeUrl, token, dataDir }, process.env);
+  const env = environmentOf(
+    { workers, port, redisUrl, storeUrl, token, dataDir, auditLog: options.auditLog },
+    process.env,
+  );
   const child = (command: ChildServiceOptions['command'], name: string, count: number): ChildService =>
     new ChildService({
       name,

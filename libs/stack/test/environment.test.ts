@@ -38,7 +38,11 @@ test('services listen on this machine only, where the stack says, whatever its o
     BLINDFIT_METRICS_PORT: '0',
     BLINDFIT_STOP_SECONDS: '25',
     BLINDFIT_CACHE_DIR: '/data/cache',
+    BLINDFIT_AUDIT_LOG: undefined,
   });
+  const auditOf = (auditLog?: string): unknown =>
+    environmentOf({ ...OPTIONS, auditLog }, { BLINDFIT_AUDIT_LOG: '/outer' })['BLINDFIT_AUDIT_LOG'];
+  assert.deepEqual([auditOf('/own'), auditOf()], ['/own', '/outer']);
 });
 
 test('workers share the memory for keys, unless the environment says how much each has', () => {

@@ -19,6 +19,7 @@ import { jobMetricsRoutes } from './routes/job-metrics.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { MIN_TLS_VERSION, type TlsIdentity } from './tls.ts';
+import { TokenWatch } from './token-watch.ts';
 import { traceRequests } from './trace-requests.ts';
 
 /** Where operators see the queues. */
@@ -55,6 +56,8 @@ export interface ApiDependencies {
   planThreads?: number | undefined;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
   maxManifestBytes?: number | undefined;
+  /** Milliseconds between looks at the tokens of event streams. @default 5000 */
+  tokenCheckMs?: number | undefined;
   /** Milliseconds between heartbeats of event streams. @default 15000 */
   heartbeatMs?: number | undefined;
 }
@@ -107,6 +110,8 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   await app.register(jobMetricsRoutes, { redis, jobs });
   await app.register(tokenRoutes, { tokens });
   await app.register(blobRoutes, { store, owners: jobs.blobs, maxBytes: deps.maxBlobBytes, traffic: metrics.traffic });
+  const watch = new TokenWatch(deps.tokenCheckMs);
+  app.addHook('onClose', () => watch.close());
   await app.register(jobRoutes, {
     store,
     jobs,
@@ -121,6 +126,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     onStream: (delta) => metrics.onStream(delta),
     planThreads: deps.planThreads,
     maxManifestBytes: deps.maxManifestBytes,
+    tokens: watch,
     heartbeatMs: deps.heartbeatMs,
   });
   if (operatorToken !== undefined) {

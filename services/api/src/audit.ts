@@ -2,6 +2,7 @@
 import { basename, dirname } from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { createStream } from 'rotating-file-stream';
+import { RefusalSample } from './refusals.ts';
 
 /** What routes do, as the log names it. Reading is not logged, and uploads are named by the jobs that use them. */
 const ACTIONS: Readonly<Record<string, string>> = {
@@ -19,14 +20,18 @@ const MAX_FILES = 10;
 export interface AuditEntry {
   readonly time: string;
   readonly action: string;
-  /** Id of the token, `root`, or `oidc:` and the subject of the identity provider. */
-  readonly principal: string;
-  readonly tenant: string;
+  /** Id of the token, `root`, or `oidc:` and the subject of the identity provider; none of a refused stranger. */
+  readonly principal?: string | undefined;
+  readonly tenant?: string | undefined;
   readonly address: string;
   /** Job or token. */
   readonly subject?: string | undefined;
   /** HTTP status. */
   readonly status: number;
+  /** Why an authentication failed. */
+  readonly code?: string | undefined;
+  /** Failed authentications since the last such line that have none of their own. */
+  readonly omitted?: number | undefined;
 }
 
 export interface AuditLog {
@@ -52,9 +57,24 @@ export function openAuditLog(path: string, onError: (error: Error) => void, maxF
   };
 }
 
-/** Logs every action of a principal, also a refused one. */
+/** Logs every action of a principal, also a refused one, and a sample of failed authentications. */
 export function auditRequests(app: FastifyInstance, log: AuditLog): void {
+  const sample = new RefusalSample();
   app.addHook('onResponse', (request, reply, done) => {
+    if (request.refusal !== undefined) {
+      const omitted = sample.admit(request.ip);
+      if (omitted !== undefined)
+        log.write({
+          time: new Date().toISOString(),
+          action: 'auth.refuse',
+          address: request.ip,
+          // The route, not what was sent: people put tokens into addresses.
+          subject: `${request.method} ${request.routeOptions.url ?? '(no route)'}`,
+          status: reply.statusCode,
+          code: request.refusal,
+          omitted,
+        });
+    }
     const action = ACTIONS[`${request.method} ${request.routeOptions.url}`];
     const { principal } = request;
     if (action !== undefined && principal !== undefined)

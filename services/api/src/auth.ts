@@ -9,6 +9,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks; undefined on open routes. */
     principal: Principal | undefined;
+    /** Code of a failed authentication. */
+    refusal: string | undefined;
+    /** Whether the token opens the route still, for answers that go on for long. */
+    mayGoOn: () => Promise<boolean>;
   }
 }
 
@@ -40,6 +44,8 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
   const open = new Set(options.open ?? ['/healthz', '/readyz']);
   const staff = operators && { below: operators.below, expected: sha256(operators.token) };
   app.decorateRequest('principal', undefined);
+  app.decorateRequest('refusal', undefined);
+  app.decorateRequest('mayGoOn', () => Promise.resolve(true));
   app.addHook('onRoute', ({ method, url }) => {
     if (open.has(url) || isBelow(url, basicBelow) || isBelow(url, staff?.below)) return;
     for (const each of [method].flat()) scopesFor(rules, each, url);
@@ -66,7 +72,19 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
       : route === undefined || basic
         ? []
         : scopesFor(rules, request.method, route);
-    if (needed.length === 0 || needed.some((scope) => request.principal?.scopes.has(scope) === true)) return;
+    const opens = ({ scopes }: Principal): boolean => needed.length === 0 || needed.some((scope) => scopes.has(scope));
+    if (opens(request.principal)) {
+      request.mayGoOn = async () => {
+        try {
+          const now = given === undefined ? undefined : await authenticate(given);
+          return now?.tenant === principal.tenant && opens(narrowed(now, request.headers[SCOPE_HEADER]));
+        } catch (error) {
+          // Redis or the issuer may be away, which says nothing about the token.
+          return !(error instanceof ApiError && error.status === 401);
+        }
+      };
+      return;
+    }
     return refuse(
       request,
       reply,
@@ -122,13 +140,15 @@ async function refuse(
   error: ApiError,
   basic?: boolean,
 ): Promise<FastifyReply> {
-  if (error.status === 401)
+  if (error.status === 401) {
+    request.refusal = error.code;
     void reply.header(
       'www-authenticate',
       basic === true
         ? ['Bearer realm="blindfit"', 'Basic realm="blindfit", charset="UTF-8"']
         : 'Bearer realm="blindfit"',
     );
+  }
   await handleError(error, request, reply);
   return reply;
 }

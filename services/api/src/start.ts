@@ -69,6 +69,8 @@ export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs'
   readonly planThreads?: number | undefined;
   /** Milliseconds to wait for Redis before giving up. @default 10000 */
   readonly redisTimeoutMs?: number | undefined;
+  /** Milliseconds between looks at the tokens of event streams. @default 5000 */
+  readonly tokenCheckMs?: number | undefined;
   /** Milliseconds between heartbeats of event streams. @default 15000 */
   readonly heartbeatMs?: number | undefined;
 }

@@ -128,6 +128,39 @@ test('events: heartbeats in silence, and an orderly end without "end" when the A
   await closing;
 });
 
+test('events: a stream ends soon after its token was revoked or has expired, and others go on', async (t) => {
+  const service = await startService(t, { tokenCheckMs: 20 });
+  const { id, events } = await submitted(service);
+  const make = async (): Promise<{ id: string; headers: Record<string, string> }> => {
+    const body = JSON.stringify({ tenant: 'default', scopes: ['read'] });
+    const answer = await service.call('/v1/tokens', {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/json' },
+    });
+    assert.equal(answer.status, 201);
+    const made = (await answer.json()) as { id: string; token: string };
+    return { id: made.id, headers: { authorization: `Bearer ${made.token}` } };
+  };
+  const [revoked, expiring] = [await make(), await make()];
+  const root = await EventsClient.open(events);
+  const clients = [
+    await EventsClient.open(events, revoked.headers),
+    await EventsClient.open(events, revoked.headers),
+    await EventsClient.open(events, expiring.headers),
+  ];
+  for (const client of [root, ...clients]) assert.equal((await client.next())?.name, 'progress');
+  assert.equal((await service.call(`/v1/tokens/${revoked.id}`, { method: 'DELETE' })).status, 204);
+  const key = service.jobs.keys.tokens;
+  const stored = JSON.parse(String(await service.redis.hget(key, expiring.id))) as object;
+  await service.redis.hset(key, expiring.id, JSON.stringify({ ...stored, expiresAt: new Date().toISOString() }));
+  for (const client of clients) assert.equal(await client.next(), undefined);
+  for (const { headers } of [revoked, expiring]) assert.equal((await fetch(events, { headers })).status, 401);
+  await service.jobs.start(id);
+  assert.equal((await root.next())?.data.state, 'running');
+  root.disconnect();
+});
+
 test('events: an unknown job is 404, without a token 401', async (t) => {
   const service = await startService(t);
   const unknown = await service.call('/v1/jobs/job-000000000000000000000000/events');

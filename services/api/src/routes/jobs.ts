@@ -17,10 +17,12 @@ import { principalOf } from '../auth.ts';
 import { assertMayCancel } from '../cancellation.ts';
 import { jobEvents } from '../job-events.ts';
 import type { JobCounters } from '../metrics.ts';
+import { outcomeOf } from '../outcome.ts';
 import { ApiError, handleError, ProblemSchema } from '../problems.ts';
 import { answerRefresh, type RefreshDependencies } from '../refresh.ts';
 import { sendBlob, type BlobTraffic } from '../send-blob.ts';
 import { submitJob, type SubmissionDependencies } from '../submit.ts';
+import type { TokenWatch } from '../token-watch.ts';
 
 export interface JobRoutesOptions extends SubmissionDependencies, RefreshDependencies {
   redis: Connection;
@@ -29,6 +31,8 @@ export interface JobRoutesOptions extends SubmissionDependencies, RefreshDepende
   planThreads?: number | undefined;
   /** Largest manifest accepted, in bytes. @default 64 MiB */
   maxManifestBytes?: number | undefined;
+  /** Ends event streams with their tokens. */
+  tokens: TokenWatch;
   /** Milliseconds between heartbeats of event streams. @default 15000 */
   heartbeatMs?: number | undefined;
   traffic?: BlobTraffic;
@@ -266,7 +270,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       const [lastEventId = '0'] = /^\d{1,15}$/.exec(request.headers['last-event-id'] ?? '') ?? [];
       const stream = jobEvents({ jobs, changes }, first, {
         lastEventId: Number(lastEventId),
-        closing: closing.signal,
+        closing: AbortSignal.any([closing.signal, options.tokens.watch(request, reply)]),
         heartbeatMs: options.heartbeatMs,
       });
       options.onStream?.(1);
@@ -392,9 +396,3 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
   );
   return Promise.resolve();
 };
-
-/** The state in words, with the reason of a failure. */
-function outcomeOf(job: JobView): string {
-  if (job.state === 'cancelled') return 'been cancelled';
-  return job.error === undefined ? job.state : `${job.state} (${job.error.code}: ${job.error.message})`;
-}
