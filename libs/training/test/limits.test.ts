@@ -8,10 +8,10 @@ import { monicOdd } from '../src/circuits/odd-polynomial.ts';
 import { sumOfProducts } from '../src/circuits/sum-of-products.ts';
 import { isFullPair, layoutOf, sampleAt } from '../src/layout/shape.ts';
 import { DEFAULT_HYPERPARAMETERS, momentumCoefficients } from '../src/method.ts';
-import { PlanError } from '../src/plan-error.ts';
 import { tasksOf } from '../src/plan/cost.ts';
 import { gradientScaleBits } from '../src/plan/derive.ts';
 import { derivePredictionPlan } from '../src/plan/prediction-plan.ts';
+import { PlanError } from '../src/plan-error.ts';
 import { finalTerms, momentumTerms, type Segment } from '../src/schedule.ts';
 import { fitSigmoid, PAPER_SIGMOID, sigmoidLevels } from '../src/sigmoid.ts';
 

@@ -135,6 +135,40 @@ test('a route without a rule cannot be added', () => {
   assert.throws(() => app.delete('/v1/things', () => ''), /no scope is named for DELETE \/v1\/things/);
 });
 
+test('documentation and the operators’ page take a password, and only below their paths', async (t) => {
+  const app = fastify();
+  t.after(() => app.close());
+  useProblems(app);
+  addBearerAuth(app, {
+    authenticate: anyOf(rootToken('root:token'), reader),
+    rules: { 'GET /docsets': ['read'], 'GET /admin/queues-of-others': ['read'] },
+    basicBelow: '/docs',
+    operators: { below: '/admin/queues', token: 'staff:token' },
+  });
+  for (const path of ['/docs', '/docs/page', '/docsets', '/admin/queues', '/admin/queues/x', '/admin/queues-of-others'])
+    app.get(path, () => Promise.resolve('here'));
+  const basic = (password: string) => `Basic ${Buffer.from(`me:${password}`).toString('base64')}`;
+  const ask = async (url: string, authorization: string): Promise<number> =>
+    (await app.inject({ url, headers: { authorization } })).statusCode;
+  for (const path of ['/docs', '/docs/page']) {
+    assert.equal(await ask(path, basic('root:token')), 200, 'also with a colon in the password');
+    assert.equal(await ask(path, basic('reader')), 200);
+    assert.equal(await ask(path, basic('staff:token')), 401);
+    assert.equal(await ask(path, basic('token')), 401);
+  }
+  for (const path of ['/admin/queues', '/admin/queues/x']) {
+    assert.equal(await ask(path, basic('staff:token')), 200);
+    assert.equal(await ask(path, 'Bearer staff:token'), 200);
+    assert.equal(await ask(path, basic('root:token')), 401);
+    assert.equal(await ask(path, 'Bearer reader'), 403);
+  }
+  for (const path of ['/docsets', '/admin/queues-of-others']) {
+    assert.equal(await ask(path, basic('reader')), 401);
+    assert.equal(await ask(path, 'Bearer staff:token'), 401);
+    assert.equal(await ask(path, 'Bearer reader'), 200);
+  }
+});
+
 test('a request may make use of one scope of its token only, and of none that the token lacks', async (t) => {
   const url = await serve(t);
   const attempt = async (token: string, scope: string): Promise<number> =>

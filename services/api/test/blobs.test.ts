@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { stat, utimes, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fastify, { type FastifyInstance } from 'fastify';
 import { parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
@@ -221,6 +222,8 @@ test('too large is 413: by the announced length before a byte is sent, and by th
   const known = randomBlob(10);
   await store.put(known.digest, known.bytes);
   await assertProblem(await putChunked(`${url}/${known.digest}`, bytes), 413, 'BLOB_TOO_LARGE');
+  assert.equal((await put(`${url}/${known.digest}`, known.bytes)).status, 201);
+  await assertProblem(await putChunked(`${url}/${known.digest}`, bytes), 413, 'BLOB_TOO_LARGE');
   assert.deepEqual(await filesUnder(root), [store.pathOf(known.digest)]);
 });
 
@@ -263,6 +266,18 @@ test('a client that falls silent is given up', async (t) => {
   await until(async () => (await filesUnder(root)).length === 1, 'the upload is being written');
   await Promise.race([once(socket, 'close'), rejectAfter(5000)]);
   await until(async () => (await filesUnder(root)).length === 0, 'the temporary file is gone');
+});
+
+test('a client that has sent everything may wait for a slow disk', async (t) => {
+  const { url, store } = await setup(t, { idleTimeoutMs: 50 });
+  const put0 = store.put.bind(store);
+  store.put = async (...upload) => {
+    const stored = await put0(...upload);
+    await sleep(300);
+    return stored;
+  };
+  const { bytes, digest } = randomBlob(1000);
+  assert.equal((await put(`${url}/${digest}`, bytes)).status, 201);
 });
 
 test('concurrent uploads of one blob all succeed', async (t) => {

@@ -123,9 +123,18 @@ test('old intermediates of finished jobs go; manifests, inputs, keys, models and
   await age(service, before, 2 * DAY);
   await age(service, recent, DAY - HOUR);
   assert.equal(await metric('blindfit_blob_bytes'), undefined);
+  let leftovers = 0;
+  service.store.removeLeftovers = () => {
+    leftovers++;
+    return Promise.resolve();
+  };
 
   const result = await collector.collect();
   assert.deepEqual(await all(service), new Set([...needed, ...recent]));
+  assert.equal(leftovers, 1);
+  const [gone = ''] = garbage;
+  assert.equal(await service.jobs.blobs.has('default', gone), false, 'what is gone has no owner');
+  assert.equal(await service.jobs.blobs.has('default', model), true);
   const sizes = await Array.fromAsync(service.store.list(), ({ size }) => size);
   const leftBytes = sizes.reduce((sum, size) => sum + size, 0);
   assert.deepEqual(result, { collected: 17, collectedBytes: 17_000, left: sizes.length, leftBytes });
@@ -257,6 +266,32 @@ test(
     assert.notEqual(await collector.collect(), undefined);
   },
 );
+
+test('a lock that has run out and was taken by another is left alone; closing waits for what runs', async (t) => {
+  const { service, collector } = await setup(t);
+  const { manifest } = await makeJob(service.store);
+  await service.jobs.cancel((await submitAged(service, manifest, 3 * DAY)).id);
+  const lock = `${service.options.queuePrefix}:collecting`;
+  const listing = Promise.withResolvers<undefined>();
+  const going = Promise.withResolvers<undefined>();
+  service.store.list = async function* () {
+    listing.resolve(undefined);
+    await going.promise;
+    yield* [];
+  };
+  const running = collector.collect();
+  await listing.promise;
+  assert.ok((await service.redis.pttl(lock)) > 590_000);
+  await service.redis.set(lock, 'another');
+  let closed = false;
+  const closing = collector.close().then(() => (closed = true));
+  await service.redis.ping();
+  assert.equal(closed, false);
+  going.resolve(undefined);
+  await Promise.allSettled([running, closing]);
+  assert.equal(closed, true);
+  assert.equal(await service.redis.get(lock), 'another');
+});
 
 test('one blob that cannot be removed keeps no other', async (t) => {
   const { service, collector, log } = await setup(t);

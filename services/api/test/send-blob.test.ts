@@ -30,6 +30,9 @@ test('a whole blob counts as sent once, with its digest', async (t) => {
   assert.equal(await response.text(), BYTES.toString());
   assert.equal(response.headers.get('etag'), `"${DIGEST}"`);
   assert.equal(response.headers.get('content-length'), '19');
+  assert.equal(response.headers.get('content-type'), 'application/octet-stream');
+  assert.equal(response.headers.get('cache-control'), 'private, max-age=31536000, immutable');
+  assert.equal(response.headers.get('x-content-type-options'), 'nosniff');
   const digest = Buffer.from(DIGEST.slice('sha256:'.length), 'hex').toString('base64');
   assert.equal(response.headers.get('repr-digest'), `sha-256=:${digest}:`);
   assert.deepEqual(sent, [BYTES.length]);
