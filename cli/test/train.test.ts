@@ -5,10 +5,13 @@ import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { BlindfitClient } from '@blindfit/client';
 import { readCsv } from '@blindfit/data';
+import { isFinal } from '@blindfit/protocol';
 import { startStack, type RunningStack } from '@blindfit/stack';
+import { until } from '@blindfit/testkit';
 import { askCli, cleanEnv, runCli, SHARED_KEYS } from './support.ts';
 import {
   accuracyOf,
@@ -254,14 +257,24 @@ describe('train with an API', () => {
     assert.equal((await client.jobs()).length, jobs.length, 'nothing was submitted');
   });
 
-  it('Ctrl-C cancels the job, and the API goes on', { timeout: 120_000 }, async (t) => {
+  it('Ctrl-C leaves the job, and a second one cancels it', { timeout: 120_000 }, async (t) => {
     const home = await homeFor(t);
     const running = await startLongTraining(t, home, ['--keys', SHARED_KEYS, '--name', 'interrupted']);
     running.child.kill('SIGINT');
+    await until(() => running.output.stderr.includes('Ctrl-C again'), 'it says how to come back');
+    const left = (await client.jobs()).find(({ name }) => name === 'interrupted');
+    assert.ok(left !== undefined && !isFinal(left.state), left?.state);
+    assert.match(
+      running.output.stderr,
+      new RegExp(`\n${left.id} goes on, .*\n  blindfit attach ${left.id} .*--keys ${SHARED_KEYS} `),
+    );
+    // Within a second it would be the same request: terminals and supervisors signal twice.
+    await sleep(1_100);
+    running.child.kill('SIGINT');
     const { status, stderr } = await running.ended;
     assert.equal(status, 130, stderr);
+    assert.match(stderr, new RegExp(`\n${left.id} is cancelled\n$`));
     await home.assertUntouched();
-    const job = (await client.jobs()).find(({ name }) => name === 'interrupted');
-    assert.equal(job?.state, 'cancelled');
+    assert.equal((await client.job(left.id)).state, 'cancelled');
   });
 });

@@ -1,8 +1,12 @@
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
+import type { BlindfitClient } from '@blindfit/client';
 import { serialiseModel, type PreprocessingChoice } from '@blindfit/data';
-import { hyperparametersOf, type TrainingChoices } from '@blindfit/owner';
+import { cancelJob, hyperparametersOf, type TrainingChoices } from '@blindfit/owner';
+import { directoryKeys } from '@blindfit/owner/node';
+import type { JobView } from '@blindfit/protocol';
 import { clientSettings } from '../connect.ts';
+import { defaultDataDir } from '../data-dir.ts';
 import { UsageError } from '../errors.ts';
 import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
 import { withInterrupt } from '../interrupt.ts';
@@ -11,9 +15,12 @@ import { train } from '../library/train.ts';
 import { Progress } from '../progress.ts';
 import { shownBy } from '../train/display.ts';
 import { addHyperparameterFlags, number, preprocessingOption } from '../train/flags.ts';
+import { leaveJob, type LeftJob } from '../train/leave.ts';
 import { addValidationImageFlags, loadData, type DataFlags } from '../train/load.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 import { reportJson, reportTable } from '../train/report.ts';
+
+const DEFAULT_OUT = 'model.json';
 
 interface TrainFlags extends TrainingChoices, DataFlags {
   readonly preprocess?: PreprocessingChoice;
@@ -29,6 +36,19 @@ interface TrainFlags extends TrainingChoices, DataFlags {
   readonly json?: string;
   readonly report?: string;
   readonly quiet?: true;
+}
+
+/** What brings somebody back to a job as it was started. */
+function leftJob(client: BlindfitClient, id: string, flags: TrainFlags): LeftJob {
+  const given = { server: flags.server, keys: flags.keys, validation: flags.validation, patience: flags.patience };
+  const out = flags.out === DEFAULT_OUT ? undefined : flags.out;
+  return {
+    id,
+    flags: Object.entries({ ...given, out }).flatMap(([name, value]) =>
+      value === undefined ? [] : [`--${name}`, String(value)],
+    ),
+    cancel: () => cancelJob(client, directoryKeys(flags.keys ?? join(defaultDataDir(), 'keys')), id),
+  };
 }
 
 export function register(program: Command): void {
@@ -68,7 +88,7 @@ export function register(program: Command): void {
         'decrypting it; needs --server',
     )
     .option('--name <text>', 'shown in listings, and visible to the server')
-    .option('--out <file>', 'the trained model', 'model.json')
+    .option('--out <file>', 'the trained model', DEFAULT_OUT)
     .option('--json <file>', 'write the report as JSON ("-": to standard output)')
     .option('--report <file.html>', 'write a page with charts, confusion matrix and mistakes, to open in a browser')
     .option('--quiet', 'no progress')
@@ -81,7 +101,8 @@ Examples:
   blindfit train --folder photos/train --validation-folder photos/test --backbone model.onnx
   BLINDFIT_TOKEN=... blindfit train --features train.csv --server https://blindfit.example.org --servable
 
-The secret key is written with mode 0600 below --keys and is sent nowhere.`,
+The secret key is written with mode 0600 below --keys and is sent nowhere.
+With --server, Ctrl-C leaves the job running and says how to come back to it; a second Ctrl-C cancels it.`,
     )
     .action(async (flags: TrainFlags) => {
       const hyperparameters = hyperparametersOf(flags);
@@ -112,21 +133,27 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.`,
         loadData(flags, progress, signal).finally(() => progress.finish()),
       );
       const client = server === undefined ? undefined : connect(server, { token });
-      const model = await withInterrupt((signal) =>
-        train({
-          ...flags,
-          features: training,
-          validation,
-          classes: flags.classes?.split(',').map((label) => label.trim()),
-          server: client,
-          backbone: hasImages(flags) ? (flags.backbone ?? DEFAULT_BACKBONE) : undefined,
-          signal,
-          ...shownBy(progress),
-        }).finally(async () => {
-          progress.finish();
-          await client?.close();
-        }),
-      );
+      let submitted: JobView | undefined;
+      const model = await withInterrupt(
+        (signal) =>
+          train({
+            ...flags,
+            features: training,
+            validation,
+            classes: flags.classes?.split(',').map((label) => label.trim()),
+            server: client,
+            backbone: hasImages(flags) ? (flags.backbone ?? DEFAULT_BACKBONE) : undefined,
+            // An embedded stack takes the job with it.
+            cancelOnAbort: client === undefined,
+            onSubmitted: (job) => void (submitted = job),
+            signal,
+            ...shownBy(progress),
+          }).finally(() => progress.finish()),
+        async (interruption, again) => {
+          if (client !== undefined && submitted !== undefined)
+            await leaveJob(leftJob(client, submitted.id, flags), interruption, again);
+        },
+      ).finally(() => client?.close());
       const { details, data } = model;
       await writeOutput('--out', flags.out, serialiseModel(model.model));
       if (flags.report !== undefined) {

@@ -12,6 +12,7 @@ import {
   type TrainingChoices,
 } from '@blindfit/owner';
 import { directoryKeys } from '@blindfit/owner/node';
+import type { JobView } from '@blindfit/protocol';
 import { choosePlan } from '@blindfit/training';
 import { defaultDataDir } from '../data-dir.ts';
 import { labelled, type LabelledSource, type Samples } from './datasets.ts';
@@ -47,6 +48,10 @@ export interface TrainOptions extends TrainingChoices, FlowOptions, Partial<Samp
   readonly name?: string | undefined;
   /** The network that made the features of images, for the model file. */
   readonly backbone?: string | undefined;
+  /** Whether an abort cancels the job; otherwise it goes on, and `attach` comes back to it. @default true */
+  readonly cancelOnAbort?: boolean | undefined;
+  /** Is called when the job is submitted and can be come back to. */
+  readonly onSubmitted?: ((job: JobView) => void | Promise<void>) | undefined;
 }
 
 /**
@@ -57,7 +62,7 @@ export interface TrainOptions extends TrainingChoices, FlowOptions, Partial<Samp
  * ```
  * @throws DatasetError for data that cannot be used, PlanError for a job that no secure parameters carry, KeysetError
  *   for keys that cannot be used, OwnerError when the job fails or the request cannot work, and what the API throws; an
- *   abort cancels the job and throws the signal's reason
+ *   abort throws the signal's reason, and cancels the job unless told otherwise
  */
 export async function train(options: TrainOptions): Promise<Training> {
   const { preset, preprocess, classes, patience, server, threads, servable = false, name, signal, onLog } = options;
@@ -85,6 +90,8 @@ export async function train(options: TrainOptions): Promise<Training> {
     patience,
     name,
     backbone: options.backbone,
+    cancelOnAbort: options.cancelOnAbort,
+    onSubmitted: options.onSubmitted,
     onProgress: options.onProgress,
     onLog,
   };

@@ -7,10 +7,17 @@ import { HeError } from '@blindfit/he';
  * - `KEYSET_FOREIGN`: files of other parameters or of another secret key.
  * - `KEYSET_CORRUPT`: a file that is not what was written.
  * - `KEYSET_ACCESS`: the operating system refused to read or write.
+ * - `KEYSET_IN_GIT`: a new secret key would lie in a git work tree that does not ignore it.
  * - `KEYSET_BUSY`: another process has been making keys there for too long.
  */
 export type KeysetErrorCode =
-  'KEYSET_MISSING' | 'KEYSET_EXPOSED' | 'KEYSET_FOREIGN' | 'KEYSET_CORRUPT' | 'KEYSET_ACCESS' | 'KEYSET_BUSY';
+  | 'KEYSET_MISSING'
+  | 'KEYSET_EXPOSED'
+  | 'KEYSET_FOREIGN'
+  | 'KEYSET_CORRUPT'
+  | 'KEYSET_ACCESS'
+  | 'KEYSET_IN_GIT'
+  | 'KEYSET_BUSY';
 
 /** A directory of keys that cannot be used as it is. */
 export class KeysetError extends HeError {

@@ -49,6 +49,8 @@ export interface TrainRequest extends FlowOptions {
    * model.
    */
   readonly patience?: number | undefined;
+  /** Whether an abort cancels the job; otherwise `attach` comes back to it. @default true */
+  readonly cancelOnAbort?: boolean | undefined;
   /** Is called when the job is submitted and its ticket is written. */
   readonly onSubmitted?: ((job: JobView) => void | Promise<void>) | undefined;
 }
@@ -91,7 +93,7 @@ export interface TrainingReport {
  * Plans, encrypts, submits, answers refreshes, and decrypts the model.
  * @throws OwnerError when the job fails or is cancelled; ForeignAnswerError; ModelError when the model is further from
  *   the clear twin than the plan allows; and whatever planning, keys, encryption and the API throw; an
- *   abort cancels the job and throws the signal's reason
+ *   abort throws the signal's reason, and cancels the job unless told otherwise
  */
 export async function train(client: BlindfitClient, request: TrainRequest): Promise<TrainingReport> {
   const { hyperparameters, patience, signal, onProgress, onLog } = request;
@@ -138,7 +140,7 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
     session: new RefreshSession(keyset, plan, bound),
     judge,
     patience,
-    cancel: true,
+    cancel: request.cancelOnAbort !== false,
     signal,
     onProgress,
     onLog,

@@ -1,6 +1,6 @@
 /** Keys in a directory: `DIR/<keyset>/` with mode 0700, its secret with mode 0600, tickets in `DIR/jobs/`. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { digestOfHex, errnoOf, type Digest } from '@blindfit/base';
@@ -8,7 +8,9 @@ import { createFile, removeParts, replaceFile, undefinedIfMissing } from '@blind
 import { KeysetError } from '../errors.ts';
 import type { KeysetFiles, KeysetLock, KeyStore } from '../key-store.ts';
 import { openKeyset as openIn, type Keyset, type OpenKeysetOptions } from '../keyset.ts';
+import { SECRET_FILE } from '../secret-file.ts';
 import { lockDirectory } from './directory-lock.ts';
+import { assertNotInGit } from './git.ts';
 
 export interface OpenDirectoryOptions extends Omit<OpenKeysetOptions, 'keys'> {
   /** Holds any number of keysets, each in a directory of its own. */
@@ -93,6 +95,7 @@ class DirectoryFiles implements KeysetFiles {
   }
 
   async lock(): Promise<KeysetLock> {
+    if (!existsSync(this.pathOf(SECRET_FILE))) await assertNotInGit(this.location);
     await mkdir(this.location, { recursive: true, mode: 0o700 });
     const lock = await lockDirectory(this.location);
     try {
