@@ -47,6 +47,13 @@ describe('the cost of an operation', () => {
       (['rotate', 'relinearise', 'multiply'] as const).map((name) => secondsOf(sparse, name, 2)),
       [23, 23, 3],
     );
+    // Twice as dear at level 2 as the model says: half way between at level 1, and beyond as at level 2.
+    const rotate = [0, 2].map((level) => ({ level, seconds: level === 0 ? 7 : 46 }));
+    const measured = { ...calibration, operations: { ...operations, rotate } };
+    assert.deepEqual(
+      [0, 1, 2, 3].map((level) => secondsOf(measured, 'rotate', level)),
+      [7, 14 * 1.5, 46, 34 * 2],
+    );
     assert.throws(
       () => secondsOf({ ...calibration, operations: { ...operations, add: [] } }, 'add', 0),
       /no measurement of add/,

@@ -52,6 +52,19 @@ describe('by hand', () => {
     const { spent } = simulate(graph, { threads: 3, schedulerThreads: 1 });
     near(spent.idleOwner, 4);
     near(spent.idleTasks, 4);
+    // What one chain is at: its tasks before its scheduler, that before the owner, and the owner before the queue.
+    const actors = ['worker', 'scheduler', 'owner', 'queue'] as const;
+    for (const [from, first] of actors.entries()) {
+      const mixed = actors.slice(from).map((actor) => node(actor, 4, [], { chain: 0 }));
+      const idle = simulate(mixed, { threads: 2, schedulerThreads: 1 }).spent;
+      const names = {
+        worker: 'idleTasks',
+        scheduler: 'idleScheduler',
+        owner: 'idleOwner',
+        queue: 'idleQueue',
+      } as const;
+      near(idle[names[first]], first === 'worker' ? 4 : 8);
+    }
   });
 
   it('every thread sets up before its first task, and computing is slower by the contention', () => {

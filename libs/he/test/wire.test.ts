@@ -85,6 +85,15 @@ describe('wire format', () => {
       () => unwrap(blob, { parameters, fields: { kind: 'galois-key' } }),
       /kind is ciphertext.*galois-key/,
     ],
+    [
+      'the key of another rotation',
+      () =>
+        unwrap(wrap(parameters, { kind: 'galois-key', step: 2 }, payload), {
+          parameters,
+          fields: { kind: 'galois-key', step: 3 },
+        }),
+      /rotation step is 2.*3 is expected/,
+    ],
     ['truncation', () => unwrap(blob.subarray(0, 120), { parameters, fields }), /size is 120.*156/],
     ['bytes appended', () => unwrap(Uint8Array.from([...blob, 0]), { parameters, fields }), /size is 157/],
     [
