@@ -25,6 +25,19 @@ test('healthz answers as long as the process does', async (t) => {
   const { status, body } = await getJson(`${url}/healthz`);
   assert.equal(status, 200);
   assert.equal(body['status'], 'ok');
+  for (const path of ['/healthz', '/readyz'])
+    assert.equal((await fetch(url + path)).headers.get('cache-control'), 'no-store');
+  assert.equal(new URL(url).hostname, '127.0.0.1');
+});
+
+test('it listens where it is told', async (t) => {
+  const registry = createMetrics({ service: 'worker', version: '1.2.3' });
+  const { logger } = captureLog();
+  const first = await startHealthServer({ checks: {}, registry, logger });
+  await first.close();
+  const again = await startHealthServer({ checks: {}, registry, logger, host: 'localhost', port: first.port });
+  t.after(() => again.close());
+  assert.equal(again.port, first.port);
 });
 
 test('readyz is 200 when all checks pass', async (t) => {

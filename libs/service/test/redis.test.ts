@@ -22,6 +22,10 @@ test('a command waits for a server that comes up later', async (t) => {
   const pong = redis.ping();
   await until(() => messages(capture, 'debug').length >= 2, 'a few attempts have failed');
   await assert.rejects(checkRedis(redis), { code: 'REDIS_UNAVAILABLE' });
+  const listeners = (): number => redis.listenerCount('ready') + redis.listenerCount('error');
+  const before = listeners();
+  await assert.rejects(waitForRedis(redis, 1), { code: 'REDIS_UNAVAILABLE' });
+  assert.equal(listeners(), before);
   await server.start();
   assert.equal(await pong, 'PONG');
   await checkRedis(redis);

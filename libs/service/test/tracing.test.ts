@@ -151,6 +151,7 @@ test('spans keep to the decision of whoever began the trace, and log lines name 
   const never = await Tracing.open('test', '0', { sampler: 'parentbased_always_off', ratio: 1 }, logger);
   assert.equal(never.begin({ name: 'x', root: true })?.isRecording(), false);
   await Promise.all([tracing.close(), never.close()]);
+  assert.ok(lines.every(({ level, msg }) => level === 'info' && msg !== 'spans are taken again'));
 });
 
 test('a collector that refuses is told of once, with a reason, and stops nothing', async (t) => {
@@ -164,6 +165,7 @@ test('a collector that refuses is told of once, with a reason, and stops nothing
   await tracing.close();
   assert.ok(requests() >= 2, `${requests()} batches were refused`);
   assert.equal(lines.filter(({ msg }) => msg === 'spans cannot be sent; the work goes on without').length, 1);
+  assert.equal(lines.filter(({ msg }) => msg === 'spans are taken again').length, 0);
   assert.equal(lines[0]?.['level'], 'warn');
   assert.ok(String(lines[0]['reason']).length > 0);
 });
