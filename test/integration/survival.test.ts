@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { BlindfitClient } from '@blindfit/client';
@@ -51,8 +51,12 @@ function assertSameModel(job: JobView, reference: JobView): void {
   assert.equal(job.progress.tasksDone, job.progress.tasksTotal);
 }
 
-it('a job is disturbed on a stack of one worker and one scheduler', async (t) => {
-  await withStack({}, async (stack, client) => {
+it('a job is disturbed on a stack of two workers and two schedulers, of which one each remains', async (t) => {
+  await using redisDirectory = await temporaryDirectory();
+  const dataDir = join(redisDirectory.path, 'redis');
+  let redis = await startRedis({ dataDir, log: () => undefined });
+  t.after(() => redis.stop());
+  await withStack({ workers: 2, schedulers: 2, threads: 1, redisUrl: redis.url }, async (stack, client) => {
     using prepared = await prepareJob(client, SHARED_KEYS, DATA);
     const reference = await finished(client, (await client.submit(prepared.manifest)).id);
 
@@ -70,20 +74,33 @@ it('a job is disturbed on a stack of one worker and one scheduler', async (t) =>
       assert.ok(error < 1e-5, `largest weight error ${error}`);
     });
 
+    await t.test('kill -9 of one worker and one scheduler, for good: the others finish the job', async () => {
+      const job = await submitAndDisturb(
+        client,
+        prepared,
+        'kill one of each',
+        ({ progress }) => progress.tasksDone >= 1,
+        async () => {
+          await Promise.all(['worker-2', 'scheduler-2'].map((name) => processOf(stack, name).kill('SIGKILL')));
+        },
+      );
+      assertSameModel(job, reference);
+    });
+
     for (const [name, when, tasks] of [
       ['worker-1', 'in a task', 1],
       ['scheduler-1', 'between iterations', 2],
     ] as const) {
       await t.test(`kill -9 of ${name} ${when}: same model, nothing counted twice`, async () => {
-        const process = processOf(stack, name);
+        const service = processOf(stack, name);
         const job = await submitAndDisturb(
           client,
           prepared,
           `kill ${name}`,
           ({ progress }) => progress.tasksDone >= tasks,
           async () => {
-            await process.kill('SIGKILL');
-            await process.restart();
+            await service.kill('SIGKILL');
+            await service.restart();
           },
         );
         assertSameModel(job, reference);
@@ -106,6 +123,21 @@ it('a job is disturbed on a stack of one worker and one scheduler', async (t) =>
       await sleep(5_500);
       await scheduler.restart();
       assertSameModel(await finished(client, id), reference);
+    });
+
+    await t.test('kill -9 of Redis, started again with its file: same model', async () => {
+      const job = await submitAndDisturb(
+        client,
+        prepared,
+        'kill Redis',
+        ({ progress }) => progress.tasksDone >= 1,
+        async () => {
+          process.kill(redis.pid, 'SIGKILL');
+          await redis.exited;
+          redis = await startRedis({ dataDir, log: () => undefined });
+        },
+      );
+      assertSameModel(job, reference);
     });
 
     await t.test('cancelled, it stays so, and the next job gives the same model', async () => {
@@ -147,53 +179,5 @@ it('cancelling stops a task in the middle', async (t) => {
     assert.equal(await outcomes('completed'), 0, 'the task was not computed to its end');
     t.diagnostic(`the thread was free after ${took.toFixed(0)} ms`);
     assert.ok(took < 5_000, `${took} ms`);
-  });
-});
-
-describe('kill -9', () => {
-  it('of one of two workers and one of two schedulers, for good: the others finish the job', async () => {
-    await withStack({ workers: 2, schedulers: 2, threads: 1 }, async (stack, client) => {
-      using prepared = await prepareJob(client, SHARED_KEYS, DATA);
-      const reference = await finished(client, (await client.submit(prepared.manifest)).id);
-      const disturbed = await submitAndDisturb(
-        client,
-        prepared,
-        'kill one of each',
-        (job) => job.progress.tasksDone >= 1,
-        async () => {
-          await Promise.all([
-            processOf(stack, 'worker-1').kill('SIGKILL'),
-            processOf(stack, 'scheduler-1').kill('SIGKILL'),
-          ]);
-        },
-      );
-      assertSameModel(disturbed, reference);
-    });
-  });
-
-  it('of Redis, started again with its file: same model', async () => {
-    await using redisDirectory = await temporaryDirectory();
-    const dataDir = join(redisDirectory.path, 'redis');
-    let redis = await startRedis({ dataDir, log: () => undefined });
-    try {
-      await withStack({ redisUrl: redis.url }, async (_stack, client) => {
-        using prepared = await prepareJob(client, SHARED_KEYS, DATA);
-        const reference = await finished(client, (await client.submit(prepared.manifest)).id);
-        const disturbed = await submitAndDisturb(
-          client,
-          prepared,
-          'kill Redis',
-          (job) => job.progress.tasksDone >= 1,
-          async () => {
-            process.kill(redis.pid, 'SIGKILL');
-            await redis.exited;
-            redis = await startRedis({ dataDir, log: () => undefined });
-          },
-        );
-        assertSameModel(disturbed, reference);
-      });
-    } finally {
-      await redis.stop();
-    }
   });
 });
