@@ -67,6 +67,8 @@ describe('train with an API', () => {
       validation,
       '--preprocess',
       'standardize',
+      '--iterations',
+      '1',
       '--learning-rate',
       '0.5',
       '--keys',
@@ -81,7 +83,7 @@ describe('train with an API', () => {
     const data = await readCsv(training);
     const preprocessing = standardisation(data);
     const expected = expectedWeights(standardised(data, preprocessing), data, ['0', '1', '2'], {
-      iterations: 2,
+      iterations: 1,
       learningRate: 0.5,
       initialWeight: 0,
     });
@@ -106,7 +108,7 @@ describe('train with an API', () => {
     );
     assert.deepEqual(pick(model.training, ['samples', 'iterations', 'learningRate', 'initialWeight']), {
       samples: 40,
-      iterations: 2,
+      iterations: 1,
       learningRate: 0.5,
       initialWeight: 0,
     });

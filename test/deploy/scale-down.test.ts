@@ -8,10 +8,11 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { decryptModel } from '@blindfit/owner';
 import { connectRedis, createLogger, parseRedisUrl } from '@blindfit/service';
 import type { RunningStack } from '@blindfit/stack';
 import { fitSigmoid, type Hyperparameters } from '@blindfit/training';
-import { finished, prepareJob, SHARED_KEYS, syntheticData, withStack } from '../integration/support.ts';
+import { finished, largestError, prepareJob, SHARED_KEYS, syntheticData, withStack } from '../integration/support.ts';
 import { parseYaml, read, ROOT } from './support.ts';
 
 /**
@@ -104,11 +105,9 @@ it(
       const leaving = [new Worker('leaving-1', stack), new Worker('leaving-2', stack)];
       try {
         using prepared = await prepareJob(client, SHARED_KEYS, DATA, HYPERPARAMETERS);
-        const reference = await finished(client, (await client.submit(prepared.manifest)).id);
-        assert.equal(reference.state, 'succeeded', reference.error?.message);
         while ((await client.cluster()).workers < 3) await sleep(50);
 
-        const { id } = await client.submit(prepared.manifest, { idempotencyKey: 'again' });
+        const { id } = await client.submit(prepared.manifest);
         // As KEDA does: both lists, added up, all the time.
         const demand: number[] = [];
         const over = new AbortController();
@@ -134,12 +133,11 @@ it(
         await watcher;
 
         assert.equal(job.state, 'succeeded', job.error?.message);
-        assert.deepEqual(
-          job.result?.models,
-          reference.result?.models,
-          'the model is bit for bit that of three workers',
-        );
-        assert.deepEqual(job.result?.operations, reference.result?.operations, 'no task counts twice');
+        const { keyset, plan, clear } = prepared;
+        assert.deepEqual(job.result?.operations, plan.operations, 'no task counts twice');
+        const weights = decryptModel(keyset, plan, await client.result(id, job.result.models));
+        const error = largestError(weights, clear);
+        assert.ok(error < 1e-4, `the model is that of the clear twin, but for ${error}`);
         for (const { name, lines } of leaving) {
           const signalled = lines.findIndex(({ msg }) => msg === 'shutting down');
           const after = lines.slice(signalled).filter(({ msg }) => msg === 'task done');

@@ -82,6 +82,13 @@ export async function prepareJob(
   };
 }
 
+/** The largest difference of a weight. */
+export function largestError(weights: readonly ArrayLike<number>[], clear: readonly Float64Array[]): number {
+  return Math.max(
+    ...clear.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - Number(weights[k]?.[j])))),
+  );
+}
+
 /** Waits until the job is as wanted, or final. @throws Error after `timeoutMs` */
 export async function waitFor(
   client: BlindfitClient,

@@ -15,7 +15,16 @@ import { startRedis } from '@blindfit/redis-server';
 import { parseRedisUrl } from '@blindfit/service';
 import { type RunningStack, type StackProcess } from '@blindfit/stack';
 import { temporaryDirectory, until } from '@blindfit/testkit';
-import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack, type Prepared } from './support.ts';
+import {
+  finished,
+  largestError,
+  prepareJob,
+  SHARED_KEYS,
+  syntheticData,
+  waitFor,
+  withStack,
+  type Prepared,
+} from './support.ts';
 
 /** Enough tasks to be disturbed in, on little data. */
 const DATA = syntheticData(200, 60, 20);
@@ -67,9 +76,7 @@ it('a job is disturbed on a stack of two workers and two schedulers, of which on
         prepared.plan,
         await client.result(reference.id, reference.result?.models ?? []),
       );
-      const error = Math.max(
-        ...weights.flatMap((row, k) => Array.from(row, (value, j) => Math.abs(value - Number(prepared.clear[k]?.[j])))),
-      );
+      const error = largestError(weights, prepared.clear);
       t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}`);
       assert.ok(error < 1e-5, `largest weight error ${error}`);
     });

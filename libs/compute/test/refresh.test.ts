@@ -61,7 +61,7 @@ describe('training across refreshes matches training in the clear', () => {
       name: 'a constant start, a last segment that is shorter, a model to predict with',
       plan: planWith(
         { samples: 40, features: 20, classes: 3 },
-        { iterations: 3, initialWeight: 0.0128 },
+        { ...LINE, iterations: 3, initialWeight: 0.0128 },
         16384,
         { rows: 256, columns: 32 },
         { refreshEvery: 2, modelLevel: 1 },
