@@ -8,4 +8,5 @@ export { predict, type EncryptedModel } from './library/predict.ts';
 export { train, type TrainOptions } from './library/train.ts';
 export type { Prediction } from './predict/predictions.ts';
 export type { BlindfitClient } from '@blindfit/client';
-export { OwnerError, type FlowState } from '@blindfit/owner';
+export { OwnerError, type FlowState, type KeyStore } from '@blindfit/owner';
+export { directoryKeys, type DirectoryKeysOptions } from '@blindfit/owner/node';

@@ -244,12 +244,21 @@ describe('train with an API', () => {
       '--sigmoid-degree',
       '1',
     ];
-    assert.equal((await askCli(['keygen', ...shape, '--keys', own], home.env)).status, 0);
+    const env = { ...home.env, BLINDFIT_PASSPHRASE: 'of the tests' };
+    assert.equal((await askCli(['keygen', ...shape, '--keys', own], env)).status, 0);
     const [keyset = ''] = await readdir(own);
     const secret = join(own, keyset, 'secret.key');
     assert.equal((await stat(secret)).mode & 0o777, 0o600);
-    await chmod(secret, 0o640);
     const jobs = await client.jobs();
+    const locked = await askCli(args, home.env);
+    assert.equal(locked.status, 1);
+    assert.match(
+      locked.stderr,
+      /^error: the secret key \S+secret\.key is under a passphrase, .*\nhint: set BLINDFIT_P/,
+    );
+    const wrong = await askCli([...args, '--passphrase-command', 'echo wrong'], home.env);
+    assert.match(wrong.stderr, /^error: the passphrase does not open the secret key \S+secret\.key\nhint: /);
+    await chmod(secret, 0o640);
     const { status, stderr } = await askCli(args, home.env);
     assert.equal(status, 1);
     assert.match(

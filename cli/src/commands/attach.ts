@@ -1,22 +1,19 @@
-import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { serialiseModel } from '@blindfit/data';
 import { readFeatures } from '@blindfit/images';
 import { attach, readTicket, scorableOf, type AttachReport } from '@blindfit/owner';
-import { directoryKeys } from '@blindfit/owner/node';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
-import { defaultDataDir } from '../data-dir.ts';
 import { UsageError } from '../errors.ts';
 import { formatCount, formatPercent, formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';
+import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
 import { Progress } from '../progress.ts';
 import { formatPairs } from '../table.ts';
 import { shownBy } from '../train/display.ts';
 import { number } from '../train/flags.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 
-interface AttachFlags extends ServerFlags {
-  readonly keys?: string;
+interface AttachFlags extends ServerFlags, KeyFlags {
   readonly validation?: string;
   readonly patience?: number;
   readonly out: string;
@@ -34,7 +31,6 @@ export function register(program: Command): void {
         'The job does not notice when you leave: Ctrl-C ends this command, not the job.',
     )
     .argument('<job>', 'id of the job')
-    .option('--keys <dir>', 'the keys it was submitted with [<data directory>/keys]')
     .option('--validation <file>', 'held-out data, CSV or .bin as for "train": how good the model is so far')
     .addOption(
       new Option(
@@ -46,13 +42,13 @@ export function register(program: Command): void {
     .option('--out <file>', 'the trained model', 'model.json')
     .option('--json', 'print what came out as JSON')
     .option('--quiet', 'no progress');
-  addServerFlags(command)
+  addServerFlags(addKeyFlags(command, 'the keys it was submitted with'))
     .addHelpText('after', '\nExample:\n  blindfit attach job-3k9x2m4c8v1z --keys keys --validation test.csv')
     .action(async (id: string, flags: AttachFlags) => {
       if (flags.patience !== undefined && flags.validation === undefined)
         throw new UsageError('--patience needs held-out data', 'give --validation FILE');
       await checkOutput('--out', flags.out);
-      const keys = directoryKeys(flags.keys ?? join(defaultDataDir(), 'keys'));
+      const keys = keysOf(flags);
       const ticket = await readTicket(keys, id);
       const validation =
         flags.validation === undefined ? undefined : scorableOf(await readFeatures(flags.validation), ticket);

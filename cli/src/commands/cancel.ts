@@ -1,11 +1,9 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { messageOf } from '@blindfit/base';
 import { cancelJob } from '@blindfit/owner';
-import { directoryKeys } from '@blindfit/owner/node';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
-import { defaultDataDir } from '../data-dir.ts';
 import { CliError } from '../errors.ts';
+import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
 
 export function register(program: Command): void {
   const command = program
@@ -15,17 +13,16 @@ export function register(program: Command): void {
       'Cancels jobs that wait or run. What they have computed is lost; what was uploaded stays. Signs with ' +
         'the keys that a job was submitted with; operators need none.',
     )
-    .argument('<job...>', 'ids of jobs, as "blindfit jobs" lists them')
-    .option('--keys <dir>', 'the keys they were submitted with [<data directory>/keys]');
-  addServerFlags(command)
+    .argument('<job...>', 'ids of jobs, as "blindfit jobs" lists them');
+  addServerFlags(addKeyFlags(command, 'the keys they were submitted with'))
     .addHelpText(
       'after',
       `
 Examples:
   blindfit cancel job-3k9x2m4c8v1z`,
     )
-    .action(async (ids: string[], flags: ServerFlags & { readonly keys?: string }) => {
-      const keys = directoryKeys(flags.keys ?? join(defaultDataDir(), 'keys'));
+    .action(async (ids: string[], flags: ServerFlags & KeyFlags) => {
+      const keys = keysOf(flags);
       const failures = await withClient(flags, async (client) => {
         const failed: unknown[] = [];
         for (const id of ids) {

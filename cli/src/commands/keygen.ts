@@ -1,20 +1,18 @@
-import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { hyperparametersOf, planChoicesOf, type TrainingChoices } from '@blindfit/owner';
-import { openKeyset } from '@blindfit/owner/node';
+import { hyperparametersOf, openKeyset, planChoicesOf, type TrainingChoices } from '@blindfit/owner';
+import { protectKeyset } from '@blindfit/owner/node';
 import { choosePlan } from '@blindfit/training';
-import { defaultDataDir } from '../data-dir.ts';
 import { formatBytes, formatSeconds } from '../format.ts';
 import { withInterrupt } from '../interrupt.ts';
+import { addKeyFlags, keysOf, passphraseOf, type KeyFlags } from '../keys.ts';
 import { Progress } from '../progress.ts';
 import { formatPairs } from '../table.ts';
 import { addHyperparameterFlags, number } from '../train/flags.ts';
 
-interface KeygenFlags extends TrainingChoices {
+interface KeygenFlags extends TrainingChoices, KeyFlags {
   readonly samples: number;
   readonly features: number;
   readonly classes: number;
-  readonly keys?: string;
   readonly json?: true;
 }
 
@@ -37,16 +35,18 @@ export function register(program: Command): void {
         .makeOptionMandatory(),
     )
     .addOption(new Option('--classes <c>', 'classes').argParser(number(2, 1000, true)).makeOptionMandatory());
-  addHyperparameterFlags(command)
-    .option('--keys <dir>', 'where the keys are kept [<data directory>/keys]')
+  addKeyFlags(addHyperparameterFlags(command), 'where the keys are kept')
+    .option('--passphrase', 'put the secret key under a passphrase, also one that is there and has none')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-Example:
+Examples:
   blindfit keygen --samples 128 --features 400 --classes 10 --keys ./keys
+  blindfit keygen --samples 128 --features 400 --classes 10 --passphrase
 
-The secret key is written with mode 0600. Anyone who has it can read the data. Back it up as carefully as the data.`,
+The secret key is written with mode 0600. Anyone who has it can read the data, unless it is under a passphrase
+(--passphrase): then anyone who has both. Back it up as carefully as the data; nobody can restore a lost passphrase.`,
     )
     .action(async (flags: KeygenFlags) => {
       const plan = choosePlan({
@@ -55,9 +55,10 @@ The secret key is written with mode 0600. Anyone who has it can read the data. B
         ...planChoicesOf(flags),
       });
       const progress = new Progress();
+      const keys = keysOf(flags);
       using keyset = await withInterrupt((signal) =>
         openKeyset({
-          directory: flags.keys ?? join(defaultDataDir(), 'keys'),
+          keys,
           plan,
           create: true,
           onProgress: (done, total) => {
@@ -66,6 +67,7 @@ The secret key is written with mode 0600. Anyone who has it can read the data. B
           },
         }).finally(() => progress.finish()),
       );
+      if (flags.passphrase === true) await protectKeyset(keyset.directory, passphraseOf(flags));
       const bytes = [keyset.relinearisationKey, ...keyset.galoisKeys.values()].reduce((sum, key) => sum + key.size, 0);
       const { parameters, directory, seconds, galoisKeys } = keyset;
       if (flags.json === true) {

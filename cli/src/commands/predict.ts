@@ -1,10 +1,7 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { modelFeatures, type Dataset } from '@blindfit/data';
 import { predict as predictEncryptedScores, rawFeatures, readTicket, servablePlan } from '@blindfit/owner';
-import { directoryKeys } from '@blindfit/owner/node';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
-import { defaultDataDir } from '../data-dir.ts';
 import { UsageError } from '../errors.ts';
 import {
   addBackboneFlags,
@@ -14,6 +11,7 @@ import {
   type ExtractionFlags,
 } from '../features/flags.ts';
 import { withInterrupt } from '../interrupt.ts';
+import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
 import { predictionsCsv, predictionsJson, predictionsText } from '../predict/output.ts';
 import { predict, predictionsOf, type Predictions } from '../predict/predictions.ts';
 import { readSamples } from '../predict/read-samples.ts';
@@ -22,11 +20,10 @@ import { backboneOf, builtIn, readModel } from '../read-model.ts';
 import { shownBy } from '../train/display.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 
-interface PredictFlags extends ExtractionFlags, ServerFlags {
+interface PredictFlags extends ExtractionFlags, ServerFlags, KeyFlags {
   readonly model?: string;
   readonly encrypted?: true;
   readonly job?: string;
-  readonly keys?: string;
   readonly name?: string;
   readonly features?: string;
   readonly out?: string;
@@ -53,9 +50,8 @@ export function register(program: Command): void {
   addBackboneFlags(addImageFlags(command))
     .option('--encrypted', 'predict on the servers, with the encrypted model of a job')
     .option('--job <job>', 'the job that trained it: one of "train --servable", which has succeeded')
-    .option('--keys <dir>', 'the keys it was submitted with [<data directory>/keys]')
     .option('--name <text>', 'shown in listings, and visible to the server');
-  addServerFlags(command)
+  addServerFlags(addKeyFlags(command, 'the keys it was submitted with'))
     .option('--out <file.csv>', 'write label and probabilities of every sample')
     .option('--json', 'print everything as JSON')
     .option('--quiet', 'no progress')
@@ -129,7 +125,7 @@ async function predictClear(flags: PredictFlags, progress: Progress): Promise<Pr
 }
 
 async function predictEncrypted(flags: PredictFlags, progress: Progress): Promise<Predictions> {
-  const keys = directoryKeys(flags.keys ?? join(defaultDataDir(), 'keys'));
+  const keys = keysOf(flags);
   const ticket = await readTicket(keys, flags.job ?? '');
   return await withClient(flags, (client) =>
     withInterrupt(async (signal) => {

@@ -1,15 +1,14 @@
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { BlindfitClient } from '@blindfit/client';
 import { serialiseModel, type PreprocessingChoice } from '@blindfit/data';
-import { cancelJob, hyperparametersOf, type TrainingChoices } from '@blindfit/owner';
-import { directoryKeys } from '@blindfit/owner/node';
+import { cancelJob, hyperparametersOf, type KeyStore, type TrainingChoices } from '@blindfit/owner';
 import type { JobView } from '@blindfit/protocol';
 import { clientSettings } from '../connect.ts';
-import { defaultDataDir } from '../data-dir.ts';
 import { UsageError } from '../errors.ts';
 import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
 import { withInterrupt } from '../interrupt.ts';
+import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
 import { connect } from '../library/connect.ts';
 import { train } from '../library/train.ts';
 import { Progress } from '../progress.ts';
@@ -22,10 +21,9 @@ import { reportJson, reportTable } from '../train/report.ts';
 
 const DEFAULT_OUT = 'model.json';
 
-interface TrainFlags extends TrainingChoices, DataFlags {
+interface TrainFlags extends TrainingChoices, DataFlags, KeyFlags {
   readonly preprocess?: PreprocessingChoice;
   readonly classes?: string;
-  readonly keys?: string;
   readonly server?: string;
   readonly token?: string;
   readonly threads?: number;
@@ -39,15 +37,22 @@ interface TrainFlags extends TrainingChoices, DataFlags {
 }
 
 /** What brings somebody back to a job as it was started. */
-function leftJob(client: BlindfitClient, id: string, flags: TrainFlags): LeftJob {
-  const given = { server: flags.server, keys: flags.keys, validation: flags.validation, patience: flags.patience };
+function leftJob(client: BlindfitClient, keys: KeyStore, id: string, flags: TrainFlags): LeftJob {
+  const { passphraseCommand } = flags;
+  const given = {
+    server: flags.server,
+    keys: flags.keys,
+    'passphrase-command': passphraseCommand,
+    validation: flags.validation,
+    patience: flags.patience,
+  };
   const out = flags.out === DEFAULT_OUT ? undefined : flags.out;
   return {
     id,
     flags: Object.entries({ ...given, out }).flatMap(([name, value]) =>
       value === undefined ? [] : [`--${name}`, String(value)],
     ),
-    cancel: () => cancelJob(client, directoryKeys(flags.keys ?? join(defaultDataDir(), 'keys')), id),
+    cancel: () => cancelJob(client, keys, id),
   };
 }
 
@@ -68,8 +73,7 @@ export function register(program: Command): void {
     .option('--classes <list>', 'the classes, comma-separated [all labels of the training data]')
     .addOption(preprocessingOption());
   addValidationImageFlags(addBackboneFlags(addImageFlags(command)));
-  addHyperparameterFlags(command)
-    .option('--keys <dir>', 'where the secret key and its public keys are kept [<data directory>/keys]')
+  addKeyFlags(addHyperparameterFlags(command), 'where the secret key and its public keys are kept')
     .option('--server <url>', 'address of an API [BLINDFIT_SERVER; without it an embedded stack]')
     .option('--token <token>', 'its bearer token; better in BLINDFIT_TOKEN, where other users cannot see it')
     .addOption(
@@ -133,6 +137,7 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
         loadData(flags, progress, signal).finally(() => progress.finish()),
       );
       const client = server === undefined ? undefined : connect(server, { token });
+      const keys = keysOf(flags);
       let submitted: JobView | undefined;
       const model = await withInterrupt(
         (signal) =>
@@ -142,6 +147,7 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
             validation,
             classes: flags.classes?.split(',').map((label) => label.trim()),
             server: client,
+            keys,
             backbone: hasImages(flags) ? (flags.backbone ?? DEFAULT_BACKBONE) : undefined,
             // An embedded stack takes the job with it.
             cancelOnAbort: client === undefined,
@@ -151,7 +157,7 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
           }).finally(() => progress.finish()),
         async (interruption, again) => {
           if (client !== undefined && submitted !== undefined)
-            await leaveJob(leftJob(client, submitted.id, flags), interruption, again);
+            await leaveJob(leftJob(client, keys, submitted.id, flags), interruption, again);
         },
       ).finally(() => client?.close());
       const { details, data } = model;

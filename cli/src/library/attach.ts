@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { BlindfitClient } from '@blindfit/client';
 import {
   attach as attachEncrypted,
@@ -7,9 +6,9 @@ import {
   scorableOf,
   type AttachReport,
   type FlowOptions,
+  type KeyStore,
 } from '@blindfit/owner';
-import { directoryKeys } from '@blindfit/owner/node';
-import { defaultDataDir } from '../data-dir.ts';
+import { storeOf } from '../keys.ts';
 import { labelled, type LabelledSource } from './datasets.ts';
 import { TrainedModel } from './model.ts';
 
@@ -18,8 +17,11 @@ export interface AttachOptions extends FlowOptions {
   readonly job: string;
   /** The API that runs it, from `connect`. */
   readonly server: BlindfitClient;
-  /** The directory of keys that the job was submitted with. @default `keys` in the data directory */
-  readonly keys?: string | undefined;
+  /**
+   * The directory of keys that the job was submitted with, or `directoryKeys` for keys under a passphrase.
+   * @default `keys` in the data directory
+   */
+  readonly keys?: string | KeyStore | undefined;
   /** Held-out data: how good the model is so far. @default none */
   readonly validation?: LabelledSource | undefined;
   /** Stops the job when so many looks at the held-out data in a row are no better than the best. @default never */
@@ -49,7 +51,7 @@ export class AttachedModel extends TrainedModel {
 export async function attach({ job, server, keys, validation, ...options }: AttachOptions): Promise<AttachedModel> {
   if (options.patience !== undefined && validation === undefined)
     throw new OwnerError('patience needs held-out data', { code: 'OWNER_REQUEST', hint: 'give validation' });
-  const store = directoryKeys(keys ?? join(defaultDataDir(), 'keys'));
+  const store = storeOf(keys);
   const ticket = await readTicket(store, job);
   const heldOut = validation === undefined ? undefined : scorableOf(await labelled(validation), ticket);
   return new AttachedModel(await attachEncrypted(server, { ...options, ticket, keys: store, validation: heldOut }));

@@ -1,9 +1,7 @@
-import { join } from 'node:path';
 import type { BlindfitClient } from '@blindfit/client';
 import type { Dataset, Model } from '@blindfit/data';
-import { predict as predictEncrypted, readTicket, type FlowOptions } from '@blindfit/owner';
-import { directoryKeys } from '@blindfit/owner/node';
-import { defaultDataDir } from '../data-dir.ts';
+import { predict as predictEncrypted, readTicket, type FlowOptions, type KeyStore } from '@blindfit/owner';
+import { storeOf } from '../keys.ts';
 import { predict as predictClear, predictionsOf, type Prediction } from '../predict/predictions.ts';
 import { readModel } from '../read-model.ts';
 import { unlabelled, type Rows } from './datasets.ts';
@@ -15,8 +13,11 @@ export interface EncryptedModel extends FlowOptions {
   readonly job: string;
   /** The API that has it, from `connect`. */
   readonly server: BlindfitClient;
-  /** The directory of keys that the job was submitted with. @default `keys` in the data directory */
-  readonly keys?: string | undefined;
+  /**
+   * The directory of keys that the job was submitted with, or `directoryKeys` for keys under a passphrase.
+   * @default `keys` in the data directory
+   */
+  readonly keys?: string | KeyStore | undefined;
   /** Names the prediction in listings; visible to the server. */
   readonly name?: string | undefined;
 }
@@ -37,7 +38,7 @@ export async function predict(
   if (typeof model === 'string') return predictClear(await readModel(model), unlabelled(rows)).predictions;
   if (!('job' in model)) return predictClear(model, unlabelled(rows)).predictions;
   const { job, server, keys, ...options } = model;
-  const store = directoryKeys(keys ?? join(defaultDataDir(), 'keys'));
+  const store = storeOf(keys);
   const ticket = await readTicket(store, job);
   const data = unlabelled(rows);
   const scores = await predictEncrypted(server, { ...options, ticket, keys: store, data });

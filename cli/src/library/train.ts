@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { BlindfitClient } from '@blindfit/client';
 import { parsePreprocessingKind, type PcaChoice } from '@blindfit/data';
 import {
@@ -9,12 +8,12 @@ import {
   preprocessingOf,
   train as trainEncrypted,
   type FlowOptions,
+  type KeyStore,
   type TrainingChoices,
 } from '@blindfit/owner';
-import { directoryKeys } from '@blindfit/owner/node';
 import type { JobView } from '@blindfit/protocol';
 import { choosePlan } from '@blindfit/training';
-import { defaultDataDir } from '../data-dir.ts';
+import { storeOf } from '../keys.ts';
 import { labelled, type LabelledSource, type Samples } from './datasets.ts';
 import { Training } from './model.ts';
 import { withServer } from './server.ts';
@@ -31,8 +30,11 @@ export interface TrainOptions extends TrainingChoices, FlowOptions, Partial<Samp
    * @default `pca:63:whiten` where the data allow it, else `standardize`; `none` with the preset `paper`
    */
   readonly preprocess?: string | PcaChoice | undefined;
-  /** Directory of the secret key, its public keys and the tickets of jobs. @default `keys` in the data directory */
-  readonly keys?: string | undefined;
+  /**
+   * Directory of the secret key, its public keys and the tickets of jobs; or `directoryKeys` for keys under a
+   * passphrase. @default `keys` in the data directory
+   */
+  readonly keys?: string | KeyStore | undefined;
   /** A running API, from `connect`. @default an embedded stack that is started for the job and stopped after it */
   readonly server?: BlindfitClient | undefined;
   /** Compute threads of the embedded stack. @default all cores */
@@ -83,7 +85,7 @@ export async function train(options: TrainOptions): Promise<Training> {
   const job = {
     data,
     hyperparameters,
-    keys: directoryKeys(options.keys ?? join(defaultDataDir(), 'keys')),
+    keys: storeOf(options.keys),
     precision: options.precision,
     refreshEvery: options.refreshEvery,
     modelLevel: servable ? (1 as const) : undefined,

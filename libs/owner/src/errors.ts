@@ -8,6 +8,8 @@ import { HeError } from '@blindfit/he';
  * - `KEYSET_CORRUPT`: a file that is not what was written.
  * - `KEYSET_ACCESS`: the operating system refused to read or write.
  * - `KEYSET_IN_GIT`: a new secret key would lie in a git work tree that does not ignore it.
+ * - `KEYSET_LOCKED`: the secret key is under a passphrase, and there is none.
+ * - `KEYSET_PASSPHRASE`: the passphrase is another one.
  * - `KEYSET_BUSY`: another process has been making keys there for too long.
  */
 export type KeysetErrorCode =
@@ -17,6 +19,8 @@ export type KeysetErrorCode =
   | 'KEYSET_CORRUPT'
   | 'KEYSET_ACCESS'
   | 'KEYSET_IN_GIT'
+  | 'KEYSET_LOCKED'
+  | 'KEYSET_PASSPHRASE'
   | 'KEYSET_BUSY';
 
 /** A directory of keys that cannot be used as it is. */

@@ -23,6 +23,15 @@ export const commandVariables = {
       allowed: 'path of a redis-server, version 6.2 or newer',
     }),
   ),
+  passphrase: optional(
+    variable({
+      env: 'BLINDFIT_PASSPHRASE',
+      schema: Type.String({ pattern: '^[^\\n]{1,1000}$' }),
+      description: 'Passphrase of secret keys: opens those that are under one, and new ones are put under it',
+      allowed: '1 to 1000 characters on one line',
+      secret: true,
+    }),
+  ),
   debug: optional(
     variable({
       env: 'BLINDFIT_DEBUG',

@@ -24,6 +24,8 @@ export function environmentOf(
     // Half of the memory is a default for one worker, not for each of several.
     BLINDFIT_KEY_MEMORY_MB: String(Math.max(64, Math.floor(keyMemory / Math.max(1, workers)))),
     ...outer,
+    // Servers have nothing that it opens.
+    BLINDFIT_PASSPHRASE: undefined,
     BLINDFIT_REDIS_URL: redisUrl,
     BLINDFIT_STORE: storeUrl,
     BLINDFIT_TOKEN: token,

@@ -21,6 +21,7 @@ test('services listen on this machine only, where the stack says, whatever its o
     BLINDFIT_PORT: '1',
     BLINDFIT_TOKEN: 'another',
     BLINDFIT_TLS_CERT: '/etc/api.pem',
+    BLINDFIT_PASSPHRASE: 'of the owner',
     OTHER: 'kept',
   };
   const { BLINDFIT_KEY_MEMORY_MB: memory, ...env } = environmentOf(OPTIONS, outer);
@@ -39,6 +40,7 @@ test('services listen on this machine only, where the stack says, whatever its o
     BLINDFIT_STOP_SECONDS: '25',
     BLINDFIT_CACHE_DIR: '/data/cache',
     BLINDFIT_AUDIT_LOG: undefined,
+    BLINDFIT_PASSPHRASE: undefined,
   });
   const auditOf = (auditLog?: string): unknown =>
     environmentOf({ ...OPTIONS, auditLog }, { BLINDFIT_AUDIT_LOG: '/outer' })['BLINDFIT_AUDIT_LOG'];

@@ -11,6 +11,8 @@ import { openKeyset as openIn, type Keyset, type OpenKeysetOptions } from '../ke
 import { SECRET_FILE } from '../secret-file.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { assertNotInGit } from './git.ts';
+import { Sealing, type PassphraseSource } from './passphrase.ts';
+import { isSealed, sealSecret, type SealingCost } from './sealed-secret.ts';
 
 export interface OpenDirectoryOptions extends Omit<OpenKeysetOptions, 'keys'> {
   /** Holds any number of keysets, each in a directory of its own. */
@@ -22,14 +24,22 @@ export function openKeyset({ directory, ...options }: OpenDirectoryOptions): Pro
   return openIn({ ...options, keys: directoryKeys(directory) });
 }
 
+export interface DirectoryKeysOptions {
+  /** Opens secret keys that are under a passphrase, and seals new ones. @default none */
+  readonly passphrase?: string | PassphraseSource | undefined;
+  /** What a guess of the passphrase of a new key costs. @default 128 MiB and some 0.4 s */
+  readonly cost?: SealingCost | undefined;
+}
+
 /** The keys in a directory, which need not exist. */
-export function directoryKeys(directory: string): KeyStore {
+export function directoryKeys(directory: string, { passphrase, cost }: DirectoryKeysOptions = {}): KeyStore {
+  const sealing = new Sealing(typeof passphrase === 'string' ? always(passphrase) : passphrase, cost);
   const ticketPath = (job: string): string => join(directory, 'jobs', `${job}.json`);
   return {
     location: resolve(directory),
     list: async () =>
       (await readdir(directory).catch(() => [])).filter((name) => /^N\d+QP\d+L\d+S\d+-[0-9a-f]{8}$/.test(name)),
-    keyset: (name) => new DirectoryFiles(join(resolve(directory), name)),
+    keyset: (name) => new DirectoryFiles(join(resolve(directory), name), sealing),
     ticketPath,
     readTicket: (job) => readFile(ticketPath(job), 'utf8').catch(undefinedIfMissing),
     writeTicket: async (job, text) => {
@@ -39,11 +49,40 @@ export function directoryKeys(directory: string): KeyStore {
   };
 }
 
+function always(passphrase: string): PassphraseSource {
+  return {
+    open: (_, attempt) => Promise.resolve(attempt === 1 ? passphrase : undefined),
+    create: () => Promise.resolve(passphrase),
+  };
+}
+
+/**
+ * Puts a secret key that has no passphrase under one.
+ * @param directory of the keyset
+ * @returns whether it has got one now
+ */
+export async function protectKeyset(directory: string, source: PassphraseSource, cost?: SealingCost): Promise<boolean> {
+  const path = join(directory, SECRET_FILE);
+  const bytes = await readFile(path);
+  try {
+    if (isSealed(bytes)) return false;
+    const passphrase = await source.create(path);
+    if (passphrase === undefined) return false;
+    await replaceFile(path, await sealSecret(bytes, passphrase, cost));
+    return true;
+  } finally {
+    bytes.fill(0);
+  }
+}
+
 class DirectoryFiles implements KeysetFiles {
   readonly location: string;
 
-  constructor(location: string) {
+  readonly #sealing: Sealing;
+
+  constructor(location: string, sealing: Sealing) {
     this.location = location;
+    this.#sealing = sealing;
   }
 
   pathOf(name: string): string {
@@ -64,14 +103,15 @@ class DirectoryFiles implements KeysetFiles {
           `run: chmod 600 ${path}; if others use this machine, make a new keyset`,
         );
       }
-      return await file.readFile();
+      return await this.#sealing.opened(path, await file.readFile());
     } finally {
       await file.close();
     }
   }
 
-  createSecret(name: string, bytes: Uint8Array): Promise<void> {
-    return createFile(this.pathOf(name), bytes);
+  async createSecret(name: string, bytes: Uint8Array): Promise<void> {
+    const path = this.pathOf(name);
+    await createFile(path, await this.#sealing.sealed(path, bytes));
   }
 
   read(name: string): Promise<Uint8Array | undefined> {
