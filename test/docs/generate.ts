@@ -19,6 +19,7 @@ import {
   describeVariables,
   oidcVariables,
   operatorVariables,
+  tenantVariables,
   tlsVariables,
   tracingVariables,
   variables,
@@ -44,7 +45,7 @@ export async function parts(): Promise<Map<string, string>> {
   for (const command of await commands()) helps.set(command, await helpOf(command));
   const result = new Map<string, string>([
     ['help', fenced(overview)],
-    ['variables', variableTable(helps, { ...variables, ...operatorVariables, ...oidcVariables, ...tlsVariables })],
+    ['variables', variableTable(helps, { ...variables, ...operatorVariables, ...oidcVariables, ...tlsVariables, ...tenantVariables })],
     [
       'command variables',
       table(

@@ -38,6 +38,14 @@ const ATTEMPTS: Readonly<Record<string, (has: Belongings) => Call>> = {
   'get /metrics/jobs': () => ({ method: 'GET', path: '/metrics/jobs', allowed: [403] }),
   'get /metrics/jobs/{id}': ({ job }) => ({ method: 'GET', path: `/metrics/jobs/${job.id}`, allowed: [403] }),
   'get /v1/cluster': () => ({ method: 'GET', path: '/v1/cluster', allowed: [200] }),
+  'get /v1/usage': () => ({ method: 'GET', path: '/v1/usage', allowed: [200] }),
+  'get /v1/tenants': () => ({ method: 'GET', path: '/v1/tenants', allowed: [403] }),
+  'put /v1/tenants/{tenant}': () => ({
+    method: 'PUT',
+    path: '/v1/tenants/a',
+    body: JSON.stringify({ weight: 0.01 }),
+    allowed: [403],
+  }),
   'get /v1/tokens': () => ({ method: 'GET', path: '/v1/tokens', allowed: [403] }),
   'post /v1/tokens': () => ({
     method: 'POST',

@@ -88,4 +88,13 @@ export {
   type Scope,
   type TokenView,
 } from './tokens.ts';
+export {
+  PRIORITIES,
+  PrioritySchema,
+  TenantSettingsSchema,
+  UsageSchema,
+  type Priority,
+  type TenantSettings,
+  type Usage,
+} from './tenants.ts';
 export { TraceparentSchema } from './traceparent.ts';

@@ -4,6 +4,7 @@ import { DigestSchema } from './digest.ts';
 import { HyperparametersSchema } from './manifest.ts';
 import { OperationsSchema } from './operations.ts';
 import { SignatureSchema, SignerSchema } from './signer.ts';
+import { PrioritySchema } from './tenants.ts';
 import { TenantSchema } from './tokens.ts';
 
 export const JOB_STATES = ['queued', 'running', 'awaiting-refresh', 'succeeded', 'failed', 'cancelled'] as const;
@@ -125,6 +126,7 @@ export const JobViewSchema = Type.Object(
     id: JobIdSchema,
     kind: Type.Enum([...JOB_KINDS]),
     name: Type.Optional(Type.String()),
+    priority: Type.Optional(PrioritySchema),
     tenant: TenantSchema,
     state: JobStateSchema,
     manifest: DigestSchema,

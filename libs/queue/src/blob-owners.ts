@@ -17,10 +17,13 @@ export class BlobOwners {
     this.#keys = keys;
   }
 
-  async add(tenant: string, digests: readonly string[]): Promise<void> {
+  /** @param bytes of all of them together, where that is known; the collector finds the others out */
+  async add(tenant: string, digests: readonly string[], bytes = 0): Promise<void> {
     if (digests.length === 0) return;
     await this.#redis.sadd(this.#keys.tenants, tenant);
-    for (const batch of batches(digests)) await this.#redis.sadd(this.#keys.blobs(tenant), ...batch);
+    let added = 0;
+    for (const batch of batches(digests)) added += await this.#redis.sadd(this.#keys.blobs(tenant), ...batch);
+    if (bytes > 0 && added > 0) await this.#redis.hincrby(this.#keys.storedBytes, tenant, bytes);
   }
 
   /**
@@ -53,10 +56,18 @@ export class BlobOwners {
     return missing;
   }
 
+  tenants(): Promise<string[]> {
+    return this.#redis.smembers(this.#keys.tenants);
+  }
+
+  /** Replaces what was counted since the last time. @param bytes by tenant */
+  async setBytes(bytes: ReadonlyMap<string, number>): Promise<void> {
+    for (const [tenant, sum] of bytes) await this.#redis.hset(this.#keys.storedBytes, tenant, sum);
+  }
+
   /** A blob has left the store: it is nobody's any more. */
   async remove(digest: string): Promise<void> {
-    for (const tenant of await this.#redis.smembers(this.#keys.tenants))
-      await this.#redis.srem(this.#keys.blobs(tenant), digest);
+    for (const tenant of await this.tenants()) await this.#redis.srem(this.#keys.blobs(tenant), digest);
   }
 }
 

@@ -23,7 +23,7 @@ interface QueueFigures {
   readonly counts: Readonly<Record<string, number>>;
   readonly completed: number;
   readonly failed: number;
-  /** Of the oldest entry that waits; 0 when none does. */
+  /** Of the entry that is served next; 0 when none waits. */
   readonly oldestWait: number;
 }
 
@@ -79,7 +79,7 @@ export function addClusterMetrics(registry: Registry, sources: ClusterSources): 
   );
   gauge(
     'blindfit_queue_oldest_wait_seconds',
-    'Time since the oldest waiting entry was added or last taken up; 0 when none waits.',
+    'Time since the entry that is served next was added or last taken up; 0 when none waits.',
     ['queue'],
     ({ queues }) => queues.map(({ name, oldestWait }) => [{ queue: name }, oldestWait]),
   );
@@ -161,14 +161,17 @@ async function readFigures({ jobs, queues }: ClusterSources): Promise<Figures> {
 }
 
 async function readQueue(name: string, queue: Queue): Promise<QueueFigures> {
-  const [counts, completed, failed, [oldest]] = await Promise.all([
+  const [counts, completed, failed, waiting, prioritized] = await Promise.all([
     queue.getJobCounts(...QUEUE_STATES),
     queue.getMetrics('completed', 0, 0),
     queue.getMetrics('failed', 0, 0),
     queue.getWaiting(0, 0),
+    queue.getPrioritized(0, 0),
   ]);
   // BullMQ does not say since when an entry waits that was tried or ran before: not since before that.
-  const since = oldest === undefined ? Infinity : Math.max(oldest.timestamp + oldest.delay, oldest.processedOn ?? 0);
+  const since = Math.min(
+    ...[...waiting, ...prioritized].map((next) => Math.max(next.timestamp + next.delay, next.processedOn ?? 0)),
+  );
   return {
     name,
     counts,

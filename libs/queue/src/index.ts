@@ -9,12 +9,15 @@ export {
   TASK_OPTIONS,
   JOB_OPTIONS,
   openQueue,
+  addJob,
   addSegment,
 } from './queues.ts';
 export { type JobCounts, JobIndex } from './job-index.ts';
 export { TASK_KINDS, type TaskFigures, type JobFigures } from './job-figures.ts';
 export { type NewJob, type TaskRecord } from './job-record.ts';
 export { BlobOwners } from './blob-owners.ts';
+export { FIRST_PRIORITY, Turns } from './turns.ts';
+export { Tenants, type TenantDefaults } from './tenants.ts';
 export { TokenStore } from './token-store.ts';
 export { JobStore } from './job-store.ts';
 export { type ChangeListener, JobChanges } from './changes.ts';

@@ -3,7 +3,7 @@
  * over all jobs cost the same however many there are.
  */
 import type { ChainableCommander } from 'ioredis';
-import { required } from '@blindfit/base';
+import { at, required } from '@blindfit/base';
 import { isFinal, JOB_STATES, type JobState } from '@blindfit/protocol';
 import type { Connection } from './connection.ts';
 import type { Keys } from './names.ts';
@@ -19,6 +19,8 @@ export interface JobCounts {
   /** Of the jobs that run, the longest time in seconds without a finished task or iteration; 0 when none runs. */
   readonly oldestProgress: number;
 }
+
+const OPEN_STATES = JOB_STATES.filter((state) => !isFinal(state));
 
 /** Of the sets: since 2 there are those of tenants. */
 const LAYOUT = '2';
@@ -46,6 +48,16 @@ export class JobIndex {
     };
     const byState = JOB_STATES.map((state, i): [JobState, number] => [state, Number(counts[i])]);
     return { byState: new Map(byState), oldestRefreshWait: age(awaiting), oldestProgress: age(progress) };
+  }
+
+  /** How many jobs of a tenant have not ended, and how many of these run. */
+  async open(tenant: string): Promise<{ all: number; running: number }> {
+    const counts = await this.#ask((pipeline) => {
+      for (const state of OPEN_STATES)
+        pipeline.zcount(this.#of(this.#keys.states, tenant), stateScore(state), endOfScores(state));
+    });
+    const of = (state: JobState): number => Number(at(counts, OPEN_STATES.indexOf(state), 'counts of open jobs'));
+    return { all: OPEN_STATES.reduce((sum, state) => sum + of(state), 0), running: of('running') };
   }
 
   /**

@@ -1,5 +1,5 @@
 /** What the record of a job is made of. */
-import type { JobKind, JobView, TaskResult } from '@blindfit/protocol';
+import type { JobKind, JobView, Priority, TaskResult } from '@blindfit/protocol';
 import type { ChainRecord } from './chain-record.ts';
 
 /** What is known of a job from the moment it is accepted. */
@@ -9,6 +9,8 @@ export type NewJob = Pick<JobView, 'id' | 'manifest' | 'signer' | 'shape' | 'hyp
   /** @default train */
   readonly kind?: JobKind;
   readonly name?: string | undefined;
+  /** @default normal */
+  readonly priority?: Priority | undefined;
   /** Of a prediction: the training job, and its packed model as it was at submission. */
   readonly model?: { readonly job: string; readonly digests: readonly string[] };
   readonly tasksTotal: number;

@@ -6,9 +6,11 @@ import { defined, required } from '@blindfit/base';
 import {
   DEFAULT_TENANT,
   isFinal,
+  PRIORITIES,
   type JobError,
   type JobState,
   type JobView,
+  type Priority,
   type RefreshAnswer,
 } from '@blindfit/protocol';
 import { BlobOwners } from './blob-owners.ts';
@@ -21,11 +23,14 @@ import { resultOf, viewOf, type Outputs } from './job-view.ts';
 import { Keys } from './names.ts';
 import { withScripts, type Scripts } from './scripts.ts';
 import { countsForProgress, factsOf, readAllTotals } from './task-totals.ts';
+import { dayOf } from './tenants.ts';
+import { Turns } from './turns.ts';
 
 export class JobStore {
   readonly keys: Keys;
   readonly index: JobIndex;
   readonly blobs: BlobOwners;
+  readonly turns: Turns;
   readonly #redis: Connection & Scripts;
   readonly #endListeners = new Set<(id: string) => void>();
 
@@ -34,6 +39,7 @@ export class JobStore {
     this.keys = new Keys(prefix);
     this.index = new JobIndex(this.#redis, this.keys);
     this.blobs = new BlobOwners(redis, this.keys);
+    this.turns = new Turns(this.#redis, this.keys);
   }
 
   /**
@@ -50,6 +56,7 @@ export class JobStore {
       JSON.stringify(rest),
       id,
       rest.tenant ?? DEFAULT_TENANT,
+      PRIORITIES[rest.priority ?? 'normal'],
     );
     if (created === 1) await this.#announce(id);
     return created === 1;
@@ -102,9 +109,19 @@ export class JobStore {
     return view === undefined ? undefined : figuresOf(view, fields, totals);
   }
 
-  /** @returns whether the job changed: false when it was already running or final */
-  start(id: string): Promise<boolean> {
-    return this.#transition(id, 'running', { startedAt: String(Date.now()) });
+  /**
+   * @param limit how many jobs of its tenant may run at a time
+   * @returns `unchanged` when it was already running or final, `full` when enough of its tenant run
+   */
+  async start(id: string, limit = Infinity): Promise<'started' | 'unchanged' | 'full'> {
+    const outcome = await this.#change(id, 'running', { startedAt: String(Date.now()) }, limit);
+    return outcome === 2 ? 'full' : outcome === 1 ? 'started' : 'unchanged';
+  }
+
+  /** Whose job it is, and what it counts among the jobs of its tenant. */
+  async rankOf(id: string): Promise<{ tenant: string; priority: Priority }> {
+    const { tenant = DEFAULT_TENANT, priority = 'normal' } = (await this.#job(id)) ?? {};
+    return { tenant, priority };
   }
 
   /**
@@ -258,6 +275,7 @@ export class JobStore {
 
   /** Counts a finished task, once however often it ran. */
   async recordTask(id: string, task: string, record: TaskRecord): Promise<boolean> {
+    const now = Date.now();
     const fresh = await this.#redis.blindfitRecordTask(
       this.keys.tasks(id),
       this.keys.job(id),
@@ -266,7 +284,9 @@ export class JobStore {
       countsForProgress(record.kind) ? '1' : '0',
       record.pair === undefined ? '' : String(record.pair),
       id,
-      Date.now(),
+      now,
+      (record.finishedAt - record.startedAt) / 1000,
+      this.keys.computed('', dayOf(now)),
       ...factsOf(record).flat(),
     );
     if (fresh === 1) await this.#announce(id);
@@ -302,6 +322,15 @@ export class JobStore {
   }
 
   async #transition(id: string, state: JobState, fields: Readonly<Record<string, string>>): Promise<boolean> {
+    return (await this.#change(id, state, fields)) === 1;
+  }
+
+  async #change(
+    id: string,
+    state: JobState,
+    fields: Readonly<Record<string, string>>,
+    limit = Infinity,
+  ): Promise<unknown> {
     const { states, awaiting, progress } = this.keys;
     const changed = await this.#redis.blindfitChangeState(
       this.keys.job(id),
@@ -311,12 +340,13 @@ export class JobStore {
       state,
       id,
       Date.now(),
+      limit === Infinity ? '' : limit,
       ...Object.entries(fields).flat(),
     );
-    if (changed !== 1) return false;
+    if (changed !== 1) return changed;
     if (isFinal(state)) for (const listener of this.#endListeners) listener(id);
     await this.#announce(id);
-    return true;
+    return changed;
   }
 
   async #announce(id: string): Promise<void> {

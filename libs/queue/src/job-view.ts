@@ -24,6 +24,7 @@ export function viewOf(id: string, fields: Fields): JobView | undefined {
     id,
     kind: job.kind ?? 'train',
     name: job.name,
+    priority: job.priority,
     tenant: job.tenant ?? DEFAULT_TENANT,
     state,
     manifest: job.manifest,

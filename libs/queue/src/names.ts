@@ -80,6 +80,36 @@ export class Keys {
     return `${this.#prefix}:tokens`;
   }
 
+  /** Keys of BullMQ's queue begin so. */
+  queue(name: string): string {
+    return `${this.#prefix}:${name}`;
+  }
+
+  /** Before the name of a tenant: sorted set of its entries that wait in a queue, by their turn; see `Turns`. */
+  turns(queue: string): string {
+    return `${this.#prefix}:turns:${queue}:`;
+  }
+
+  /** Hash: the virtual time of a queue, and of each tenant in it. */
+  clock(queue: string): string {
+    return `${this.#prefix}:clock:${queue}`;
+  }
+
+  /** Hash of what operators have set for tenants, as JSON by their names. */
+  get tenantSettings(): string {
+    return `${this.#prefix}:tenant-settings`;
+  }
+
+  /** Hash: bytes of the blobs of tenants. */
+  get storedBytes(): string {
+    return `${this.#prefix}:stored-bytes`;
+  }
+
+  /** Seconds that threads have computed for a tenant on a day. */
+  computed(tenant: string, day: string): string {
+    return `${this.#prefix}:computed:${day}:${tenant}`;
+  }
+
   /** Channel on which every change of a job is announced by its id. */
   get changes(): string {
     return `${this.#prefix}:changes`;

@@ -5,6 +5,7 @@ import type { ChainHistory } from '@blindfit/protocol';
 import type { ChainRecord } from './chain-record.ts';
 import type { Connection } from './connection.ts';
 import { QUEUES, taskId } from './names.ts';
+import type { Turns } from './turns.ts';
 
 /** What a job and a chain carry through the queue; the manifest is a blob. */
 export interface JobPayload {
@@ -50,9 +51,20 @@ export function openQueue<Data>(name: keyof typeof QUEUES, connection: Connectio
   return new Queue<Data>(QUEUES[name], { connection, prefix });
 }
 
+/** Puts a job into the queue. Adding it twice adds it once. */
+export async function addJob(
+  queue: Pick<Queue<JobPayload>, 'add'>,
+  turns: Pick<Turns, 'takeOne'>,
+  data: JobPayload,
+): Promise<void> {
+  const priority = await turns.takeOne(QUEUES.jobs, data.job);
+  await queue.add('job', data, { ...JOB_OPTIONS, jobId: data.job, priority });
+}
+
 /** Puts a chain's next segment into the queue. Adding it twice adds it once. @param record none for the first one */
 export async function addSegment(
   chains: Pick<Queue<ChainPayload>, 'add'>,
+  turns: Pick<Turns, 'takeOne'>,
   { job, manifest, traceparent }: JobPayload,
   chain: number,
   record: ChainRecord | undefined,
@@ -67,5 +79,7 @@ export async function addSegment(
     history: [],
     fresh: record?.fresh,
   });
-  await chains.add('segment', data, { ...JOB_OPTIONS, jobId: taskId(job, 'chain', chain, segment) });
+  const jobId = taskId(job, 'chain', chain, segment);
+  const priority = await turns.takeOne(QUEUES.chains, jobId);
+  await chains.add('segment', data, { ...JOB_OPTIONS, jobId, priority });
 }

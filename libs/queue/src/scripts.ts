@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { DEFAULT_TENANT, isFinal, JOB_STATES } from '@blindfit/protocol';
 import type { Connection } from './connection.ts';
-import { stateScore, UNKNOWN_SCORE } from './state-scores.ts';
+import { STATE_SPAN, stateScore, UNKNOWN_SCORE } from './state-scores.ts';
 
 type Argument = string | number;
 
@@ -16,6 +16,17 @@ export interface Scripts {
   blindfitSetChain(
     ...arguments_: [record: string, states: string, awaiting: string, progress: string, ...Argument[]]
   ): Promise<unknown>;
+  blindfitTakeTurns(
+    ...arguments_: [
+      record: string,
+      clock: string,
+      tenants: string,
+      prioritized: string,
+      entries: string,
+      waiting: string,
+      ...ids: string[],
+    ]
+  ): Promise<unknown>;
   blindfitRebuildIndex(
     ...arguments_: [index: string, states: string, awaiting: string, progress: string, layout: string, ...Argument[]]
   ): Promise<unknown>;
@@ -26,13 +37,15 @@ const FILES: Readonly<Record<keyof Scripts, { readonly file: string; readonly nu
   blindfitRecordTask: { file: 'record-task.lua', numberOfKeys: 3 },
   blindfitChangeState: { file: 'change-state.lua', numberOfKeys: 4 },
   blindfitSetChain: { file: 'set-chain.lua', numberOfKeys: 4 },
+  blindfitTakeTurns: { file: 'take-turns.lua', numberOfKeys: 4 },
   blindfitRebuildIndex: { file: 'rebuild-index.lua', numberOfKeys: 5 },
 };
 
 /** Puts a job into a sorted set of all jobs, and into that of its tenant, whose name ends with the tenant's. */
 const PLACE = `
+local DEFAULT_TENANT = '${DEFAULT_TENANT}'
 local function place(set, record, score, id)
-  local tenant = redis.call('HGET', record, 'tenant') or '${DEFAULT_TENANT}'
+  local tenant = redis.call('HGET', record, 'tenant') or DEFAULT_TENANT
   redis.call('ZADD', set, score, id)
   redis.call('ZADD', set .. ':' .. tenant, score, id)
 end`;
@@ -44,6 +57,7 @@ const STATES = [
     .map((state) => `['${state}'] = true`)
     .join(', ')} }`,
   `local UNKNOWN_SCORE = ${UNKNOWN_SCORE}`,
+  `local SPAN = ${STATE_SPAN}`,
   PLACE,
 ].join('\n');
 

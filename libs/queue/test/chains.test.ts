@@ -95,7 +95,7 @@ test('a job awaits its owner when no chain can go on without, and runs again wit
   assert.equal(await state(), 'awaiting-refresh 0,1,2');
   assert.equal((await jobs.get(ID))?.progress.phase, 'awaiting-refresh');
   assert.deepEqual((await jobs.get(ID))?.refreshes, [requestOf(0), requestOf(1), requestOf(2)]);
-  assert.equal(await jobs.start(ID), false, 'only queued jobs start');
+  assert.equal(await jobs.start(ID), 'unchanged', 'only queued jobs start');
   assert.deepEqual(
     (await jobs.list(10, ['awaiting-refresh'])).map(({ id }) => id),
     [ID],
@@ -233,9 +233,9 @@ test('chains are announced; a segment is queued once, with what its record says'
   const queue = openQueue<ChainPayload>('chains', redis(), '{chains-test}');
   t.after(() => queue.close());
   const job = { job: ID, manifest: digest('manifest') };
-  for (let i = 0; i < 3; i++) await addSegment(queue, job, 0, undefined);
-  for (let i = 0; i < 3; i++) await addSegment(queue, job, 0, taken?.record);
-  assert.equal(await queue.getWaitingCount(), 2);
+  for (let i = 0; i < 3; i++) await addSegment(queue, jobs.turns, job, 0, undefined);
+  for (let i = 0; i < 3; i++) await addSegment(queue, jobs.turns, job, 0, taken?.record);
+  assert.equal(await queue.getPrioritizedCount(), 2);
   assert.deepEqual((await queue.getJob(`${ID}.chain.0.0`))?.data, { ...job, chain: 0, segment: 0, history: [] });
   const { weights, momentum } = answer;
   assert.deepEqual((await queue.getJob(`${ID}.chain.0.1`))?.data, {

@@ -31,12 +31,12 @@ test('a final state is final', async () => {
     ['job-c', () => jobs.cancel('job-c')],
   ] as const) {
     await jobs.create(newJob(id));
-    assert.equal(await jobs.start(id), true);
-    assert.equal(await jobs.start(id), false);
+    assert.equal(await jobs.start(id), 'started');
+    assert.equal(await jobs.start(id), 'unchanged');
     assert.equal(await end(), true);
     const view = await jobs.get(id);
+    assert.equal(await jobs.start(id), 'unchanged');
     for (const again of [
-      () => jobs.start(id),
       () => jobs.cancel(id),
       () => jobs.fail(id, { code: 'Z', message: 'z' }),
       () => jobs.succeed(id, ['y']),

@@ -13,6 +13,7 @@ export {
   endRequests,
   oidcVariables,
   operatorVariables,
+  tenantVariables,
   parseRedisUrl,
   tlsVariables,
   tracingOf,

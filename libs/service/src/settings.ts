@@ -19,5 +19,6 @@ export { oidcVariables } from './oidc-variables.ts';
 export { operatorVariables } from './operator-variables.ts';
 export { parseRedisUrl } from './redis-url.ts';
 export { tlsVariables } from './tls-variables.ts';
+export { tenantDefaultsOf, tenantVariables } from './tenant-variables.ts';
 export { tracingOf, tracingVariables } from './tracing-variables.ts';
 export { retentionMs, variables } from './variables.ts';

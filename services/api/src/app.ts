@@ -4,8 +4,8 @@ import type { Registry } from 'prom-client';
 import { parseDigest } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { parseManifest } from '@blindfit/protocol';
-import type { ChainPayload, Connection, JobChanges, JobPayload, JobStore, TokenStore } from '@blindfit/queue';
-import { healthRoutes, VERSION, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
+import type { ChainPayload, Connection, JobChanges, JobPayload, JobStore, Tenants, TokenStore } from '@blindfit/queue';
+import { healthRoutes, VERSION, waitForRedis, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
 import { PlanCache } from '@blindfit/training';
 import { auditRequests, type AuditLog } from './audit.ts';
 import { addBearerAuth } from './auth.ts';
@@ -13,10 +13,14 @@ import { addDocs, DOCS_PATH } from './docs.ts';
 import { addApiMetrics } from './metrics.ts';
 import type { OidcOptions } from './oidc.ts';
 import { anyOf, rootToken, storedTokens } from './principals.ts';
-import { useProblems } from './problems.ts';
+import { handleError, useProblems } from './problems.ts';
 import { blobRoutes } from './routes/blobs.ts';
+import { clusterRoutes } from './routes/cluster.ts';
+import { jobEventRoutes } from './routes/job-events.ts';
 import { jobMetricsRoutes } from './routes/job-metrics.ts';
+import { jobResultRoutes } from './routes/job-results.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { MIN_TLS_VERSION, type TlsIdentity } from './tls.ts';
 import { TokenWatch } from './token-watch.ts';
@@ -24,6 +28,9 @@ import { traceRequests } from './trace-requests.ts';
 
 /** Where operators see the queues. */
 export const BOARD_PATH = '/admin/queues';
+
+/** How long a request waits for a Redis that is away. Milliseconds. */
+const REDIS_PATIENCE_MS = 2_000;
 
 /** Of jobs whose refreshes are being answered. */
 const MAX_PLANS = 32;
@@ -38,6 +45,7 @@ export interface ApiDependencies {
   oidc?: OidcOptions | undefined;
   /** With what it speaks TLS. @default plain HTTP */
   tls?: TlsIdentity | undefined;
+  tenants: Tenants;
   /** Who did what. */
   audit?: AuditLog | undefined;
   queues: { jobs: Queue<JobPayload>; chains: Queue<ChainPayload>; tasks: Queue };
@@ -72,6 +80,8 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     // One line a request is enough; see below.
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+    // What a client misspells is an error, and not left out.
+    ajv: { customOptions: { removeAdditional: false } },
     // Digests may come percent-encoded.
     routerOptions: { maxParamLength: 200 },
   };
@@ -109,25 +119,41 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   await app.register(healthRoutes, { checks: deps.checks, registry });
   await app.register(jobMetricsRoutes, { redis, jobs });
   await app.register(tokenRoutes, { tokens });
-  await app.register(blobRoutes, { store, owners: jobs.blobs, maxBytes: deps.maxBlobBytes, traffic: metrics.traffic });
   const watch = new TokenWatch(deps.tokenCheckMs);
   app.addHook('onClose', () => watch.close());
-  await app.register(jobRoutes, {
+  await app.register(tenantRoutes, { tenants: deps.tenants });
+  await app.register(blobRoutes, {
     store,
-    jobs,
-    tracing,
-    redis,
-    changes,
-    queue: queues.jobs,
-    chains: queues.chains,
-    plans: new PlanCache(async (digest) => parseManifest(await store.get(parseDigest(digest))), MAX_PLANS),
+    owners: jobs.blobs,
+    tenants: deps.tenants,
+    maxBytes: deps.maxBlobBytes,
     traffic: metrics.traffic,
-    counters: metrics,
-    onStream: (delta) => metrics.onStream(delta),
-    planThreads: deps.planThreads,
-    maxManifestBytes: deps.maxManifestBytes,
-    tokens: watch,
-    heartbeatMs: deps.heartbeatMs,
+  });
+  await app.register(async (scope) => {
+    scope.setErrorHandler(handleError);
+    // Commands to a Redis that is away wait until it is back; clients shall not.
+    scope.addHook('onRequest', () => waitForRedis(redis, REDIS_PATIENCE_MS));
+    const { traffic } = metrics;
+    await scope.register(jobRoutes, {
+      store,
+      jobs,
+      tenants: deps.tenants,
+      tracing,
+      queue: queues.jobs,
+      chains: queues.chains,
+      plans: new PlanCache(async (digest) => parseManifest(await store.get(parseDigest(digest))), MAX_PLANS),
+      counters: metrics,
+      maxManifestBytes: deps.maxManifestBytes,
+    });
+    await scope.register(jobEventRoutes, {
+      jobs,
+      changes,
+      tokens: watch,
+      heartbeatMs: deps.heartbeatMs,
+      onStream: (delta) => metrics.onStream(delta),
+    });
+    await scope.register(jobResultRoutes, { store, jobs, traffic });
+    await scope.register(clusterRoutes, { jobs, planThreads: deps.planThreads });
   });
   if (operatorToken !== undefined) {
     // With all that it loads, for those only who want it.

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { parseDigest, type Digest } from '@blindfit/base';
 import { type BlobStore, type CollectableBlobStore } from '@blindfit/blobs';
 import { isFinal } from '@blindfit/protocol';
-import type { Connection, JobStore } from '@blindfit/queue';
+import type { BlobOwners, Connection, JobStore } from '@blindfit/queue';
 import type { Logger } from '@blindfit/service';
 import type { CollectorMetrics } from './metrics.ts';
 
@@ -120,6 +120,12 @@ async function collectOnce(
   const needed = await findNeeded({ store, redis, jobs, logger }, signal);
   if (needed === undefined) return undefined;
   const olderThan = new Date(Math.min(started - retentionMs, needed.oldestRunning - MARGIN_MS));
+  const bytes = new Map<string, number>((await jobs.blobs.tenants()).map((tenant) => [tenant, 0]));
+  let listed: { readonly digest: Digest; readonly size: number }[] = [];
+  const count = async (): Promise<void> => {
+    await countBytes(jobs.blobs, listed, bytes);
+    listed = [];
+  };
   const result = { collected: 0, collectedBytes: 0, left: 0, leftBytes: 0 };
   const failures: unknown[] = [];
   for await (const { digest, size, modified } of store.list()) {
@@ -141,13 +147,32 @@ async function collectOnce(
     } else {
       result.left++;
       result.leftBytes += size;
+      if (listed.push({ digest, size }) >= BATCH) await count();
     }
   }
+  await count();
+  await jobs.blobs.setBytes(bytes);
   metrics.left(result.leftBytes);
   await store.removeLeftovers();
   if (failures.length > 0) logger.warn({ err: failures[0], blobs: failures.length }, 'blobs could not be removed');
   logger.info({ ...result, olderThan, seconds: (Date.now() - started) / 1000 }, 'blobs collected');
   return result;
+}
+
+/** Adds the sizes of blobs to the sums of the tenants that have them. */
+async function countBytes(
+  owners: BlobOwners,
+  blobs: readonly { readonly digest: Digest; readonly size: number }[],
+  bytes: Map<string, number>,
+): Promise<void> {
+  const digests = blobs.map(({ digest }) => digest);
+  for (const [tenant, sum] of bytes) {
+    const missing = await owners.missing(tenant, digests);
+    bytes.set(
+      tenant,
+      blobs.reduce((all, { digest, size }) => (missing.has(digest) ? all : all + size), sum),
+    );
+  }
 }
 
 /** Every digest in the records of jobs and in their manifests; undefined when that cannot be known. */

@@ -29,6 +29,7 @@ export async function addDocs(app: FastifyInstance, version: string): Promise<vo
         { name: 'jobs', description: 'Training jobs, and predictions with their models' },
         { name: 'cluster', description: 'What computes them' },
         { name: 'tokens', description: 'Who may do what' },
+        { name: 'tenants', description: 'Who uses how much' },
         { name: 'operations', description: 'Probes and metrics' },
       ],
       components: {

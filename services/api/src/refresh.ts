@@ -82,7 +82,7 @@ export async function answerRefresh(
   if (request !== undefined) traceRefresh(tracing, traced.traceparent, job.id, request);
   // Also for one that was taken before: whoever took it may have died before this line. Adding twice adds once.
   if (taken.record.phase === RUNNING)
-    await addSegment(chains, { job: job.id, manifest: job.manifest, ...traced }, taken.chain, taken.record);
+    await addSegment(chains, jobs.turns, { job: job.id, manifest: job.manifest, ...traced }, taken.chain, taken.record);
   return (await jobs.get(job.id)) ?? job;
 }
 

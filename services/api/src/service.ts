@@ -6,6 +6,8 @@ import {
   placeVariables,
   processVariables,
   retentionMs,
+  tenantDefaultsOf,
+  tenantVariables,
   tlsVariables,
   tracingOf,
   variables,
@@ -25,6 +27,7 @@ const table = {
   retention,
   planThreads,
   auditLog,
+  ...tenantVariables,
   ...processVariables,
 };
 
@@ -41,6 +44,7 @@ export const api = defineService({
       maxBlobBytes: maxBlobMb * 2 ** 20,
       retentionMs: retentionMs(retention),
       auditLog: auditLog === 'off' ? undefined : auditLog,
+      tenantDefaults: tenantDefaultsOf(config),
       tracing: tracingOf(config),
       logger,
     });

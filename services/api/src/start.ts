@@ -12,11 +12,13 @@ import {
   JobChanges,
   JobStore,
   openQueue,
+  Tenants,
   TokenStore,
   traceJobs,
   type BlobOwners,
   type ChainPayload,
   type JobPayload,
+  type TenantDefaults,
 } from '@blindfit/queue';
 import {
   addRedisMemory,
@@ -50,6 +52,8 @@ export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs'
   readonly oidcScopeClaim?: string | undefined;
   /** Path of the audit log. @default none is written */
   readonly auditLog?: string | undefined;
+  /** What tenants may use for which an operator has set nothing else. */
+  readonly tenantDefaults: TenantDefaults;
   /** 0 for any free port. @default 8080 */
   readonly port?: number | undefined;
   /** Paths of a certificate and its key, both or none. @default plain HTTP */
@@ -144,6 +148,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       jobs,
       changes,
       tokens: new TokenStore(redis, jobs.keys),
+      tenants: new Tenants(redis, jobs.keys, jobs.index, options.tenantDefaults),
       queues,
       store,
       audit,

@@ -3,19 +3,37 @@ import type { Queue } from 'bullmq';
 import { digestOf } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { ParameterError } from '@blindfit/he';
-import { canonicalJson, ContractError, DEFAULT_TENANT, isFinal, readManifest, type JobView } from '@blindfit/protocol';
-import { JOB_OPTIONS, type JobPayload, type JobStore, type NewJob } from '@blindfit/queue';
+import {
+  canonicalJson,
+  ContractError,
+  DEFAULT_TENANT,
+  isFinal,
+  readManifest,
+  type JobView,
+  type Priority,
+} from '@blindfit/protocol';
+import { addJob, type JobPayload, type JobStore, type NewJob, type Tenants } from '@blindfit/queue';
 import { currentTraceparent } from '@blindfit/service';
 import { chainsOf, PlanError, planOf, type PlannedJob } from '@blindfit/training';
 import { checkBlobs } from './check-blobs.ts';
 import { predictionModel } from './prediction-model.ts';
 import { ApiError } from './problems.ts';
+import { assertMaySubmit } from './quotas.ts';
 
 export interface SubmissionDependencies {
   readonly store: BlobStore;
   readonly jobs: JobStore;
+  readonly tenants: Pick<Tenants, 'usage'>;
   /** The queue `jobs`. */
   readonly queue: Queue<JobPayload>;
+}
+
+export interface Submitter {
+  /** Whose job it is. */
+  readonly tenant: string;
+  /** The Idempotency-Key, if one was given. */
+  readonly key: string | undefined;
+  readonly priority: Priority | undefined;
 }
 
 export interface Submission {
@@ -31,16 +49,14 @@ const KEY = /^[ -~]{1,200}$/;
  * Accepts a job: checks manifest and blobs, stores the manifest, records the job and puts it into the queue. Safe to
  * repeat with the same key at any point, also after a crash half-way.
  *
- * @param tenant whose job it is
  * @param manifest what came in, unchecked
- * @param key the Idempotency-Key, if one was given
- * @throws {ApiError} 400 for a key that is none, 409 for a key used with another manifest, 422 with what is wrong
+ * @throws {ApiError} 403 when the tenant has used what it may, 400 for a key that is none, 409 for a key used with
+ *   another manifest, 422 with what is wrong
  */
 export async function submitJob(
-  { store, jobs, queue }: SubmissionDependencies,
-  tenant: string,
+  { store, jobs, tenants, queue }: SubmissionDependencies,
+  { tenant, key, priority }: Submitter,
   manifest: unknown,
-  key: string | undefined,
 ): Promise<Submission> {
   const id = jobId(tenant, key);
   const planned = plan(manifest);
@@ -50,16 +66,18 @@ export async function submitJob(
   let created = false;
   let job = key === undefined ? undefined : await jobs.get(id);
   if (job === undefined) {
+    await assertMaySubmit(tenants, tenant);
     const facts = await factsOf(planned, tenant, { store, jobs });
     await checkBlobs(store, planned, jobs.blobs, tenant);
     await store.put(digest, bytes);
-    await jobs.blobs.add(tenant, [digest]);
+    await jobs.blobs.add(tenant, [digest], bytes.length);
     const { name, shape, signer } = planned.manifest;
     if (signer === undefined) throw unsigned();
     created = await jobs.create({
       id,
       name,
       tenant,
+      priority,
       manifest: digest,
       signer,
       shape,
@@ -80,8 +98,7 @@ export async function submitJob(
     );
   }
   // Also for a record that was there before: whoever made it may have died before this line. Adding twice adds once.
-  if (!isFinal(job.state))
-    await queue.add('job', { job: id, manifest: digest, ...(await jobs.traceOf(id)) }, { ...JOB_OPTIONS, jobId: id });
+  if (!isFinal(job.state)) await addJob(queue, jobs.turns, { job: id, manifest: digest, ...(await jobs.traceOf(id)) });
   return { created, job };
 }
 

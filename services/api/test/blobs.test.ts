@@ -5,8 +5,9 @@ import { connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fastify, { type FastifyInstance } from 'fastify';
-import { parseDigest } from '@blindfit/base';
+import { defined, parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
+import type { Usage } from '@blindfit/protocol';
 import type { BlobOwners } from '@blindfit/queue';
 import { filesUnder, temporaryDirectory, until } from '@blindfit/testkit';
 import { HttpBlobStore } from '../../../libs/blobs/src/http-store.ts';
@@ -42,6 +43,18 @@ function ownersIn(root: string): Pick<BlobOwners, 'add' | 'has'> {
   };
 }
 
+function usageOf(tenant: string, quota: number | undefined): Usage {
+  const unlimited = { used: 0 };
+  return {
+    tenant,
+    weight: 1,
+    jobs: unlimited,
+    runningJobs: unlimited,
+    bytes: defined({ used: 0, limit: quota }),
+    computeSeconds: { ...unlimited, day: '2026-01-31' },
+  };
+}
+
 /** Every request is one of an owner of this tenant. */
 function asTenant(app: FastifyInstance, tenant: string): void {
   app.decorateRequest('principal', undefined);
@@ -53,7 +66,7 @@ function asTenant(app: FastifyInstance, tenant: string): void {
 
 async function setup(
   t: TestContext,
-  options: { root?: string; token?: string; tenant?: string; idleTimeoutMs?: number } = {},
+  options: { root?: string; token?: string; tenant?: string; idleTimeoutMs?: number; quota?: number } = {},
 ): Promise<Setup> {
   const root = options.root ?? (await temporaryDirectory(t));
   const store = await FileBlobStore.open(root);
@@ -65,6 +78,7 @@ async function setup(
   await app.register(blobRoutes, {
     store,
     owners: ownersIn(root),
+    tenants: { usage: (tenant) => Promise.resolve(usageOf(tenant, options.quota)) },
     maxBytes: MAX,
     idleTimeoutMs: options.idleTimeoutMs,
   });

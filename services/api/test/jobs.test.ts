@@ -36,7 +36,7 @@ test('a job is accepted: record, manifest, queue entry', async (t) => {
   const entry = await service.queue.getJob(job.id);
   assert.deepEqual(entry?.data, { job: job.id, manifest: digest });
   assert.equal(entry.opts.attempts, 4);
-  assert.equal(await entry.getState(), 'waiting');
+  assert.equal(await entry.getState(), 'prioritized');
   // Without a key every submission is a new job.
   assert.notEqual((await jobOf(await service.submit(manifest), 201)).id, job.id);
 });
@@ -51,7 +51,7 @@ test('Idempotency-Key: repeating is safe, another manifest is refused', async (t
   assert.equal(ids.size, 1);
   const [id = ''] = ids;
   assert.equal((await service.jobs.list(100)).length, 1);
-  assert.equal(await service.queue.getWaitingCount(), 1);
+  assert.equal(await service.queue.getPrioritizedCount(), 1);
 
   // The same manifest in another order, with other white space, is the same.
   const reordered = JSON.stringify(Object.fromEntries(Object.entries(manifest).reverse()), null, 2);
@@ -234,7 +234,7 @@ test('the cluster, and metrics of requests, blobs, jobs and queues', async (t) =
   assert.equal(sample('blindfit_jobs{state="queued"}'), 1);
   assert.equal(sample('blindfit_jobs{state="cancelled"}'), 1);
   assert.equal(sample('blindfit_jobs{state="running"}'), 0);
-  assert.equal(sample('blindfit_queue_jobs{queue="jobs",state="waiting"}'), 2);
+  assert.equal(sample('blindfit_queue_jobs{queue="jobs",state="prioritized"}'), 2);
   assert.equal(sample('blindfit_queue_jobs{queue="tasks",state="active"}'), 0);
   assert.equal(sample('blindfit_cluster_workers'), 2);
   assert.equal(sample('blindfit_cluster_threads'), 6);

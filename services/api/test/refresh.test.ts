@@ -136,12 +136,12 @@ test('an answer lets its chain go on, with what the owner sent, and a job that a
   const entry = await service.chains.getJob(`${id}.chain.0.1`);
   const fresh = { weights: answer.weights, momentum: answer.momentum };
   assert.deepEqual(entry?.data, { job: id, manifest, chain: 0, segment: 1, history: [], fresh });
-  assert.equal(await entry.getState(), 'waiting');
+  assert.equal(await entry.getState(), 'prioritized');
 
   // Repeating is safe, as often as one likes and all at once.
   for (const again of await Promise.all(Array.from({ length: 8 }, () => post(answer))))
     assert.deepEqual(await jobOf(again), going);
-  assert.equal(await service.chains.getWaitingCount(), 1);
+  assert.equal(await service.chains.getPrioritizedCount(), 1);
 
   // After the next refresh the answer to the one before is an old one.
   const second = await reachRefresh(service, id, 0, 2);
@@ -150,7 +150,7 @@ test('an answer lets its chain go on, with what the owner sent, and a job that a
     'awaiting-refresh',
     'repeated late, it still is what was taken',
   );
-  assert.equal(await service.chains.getWaitingCount(), 1);
+  assert.equal(await service.chains.getPrioritizedCount(), 1);
   const next = await answerTo(waiting, second);
   await jobOf(await post(next));
   assert.deepEqual((await service.chains.getJob(`${id}.chain.0.2`))?.data.fresh, {
@@ -158,7 +158,7 @@ test('an answer lets its chain go on, with what the owner sent, and a job that a
     momentum: next.momentum,
   });
   await problemOf(await post(answer), 409, 'REFRESH_NOT_AWAITED');
-  assert.equal(await service.chains.getWaitingCount(), 2);
+  assert.equal(await service.chains.getPrioritizedCount(), 2);
 });
 
 test('what nobody waits for is refused: other answers, other requests, other jobs', async (t) => {

@@ -82,6 +82,7 @@ export async function startService(t: TestContext, options: Partial<StartApiOpti
     token: TOKEN,
     port: 0,
     queuePrefix,
+    tenantDefaults: { runningJobs: 16, jobs: 1000 },
     logger: createLogger({ service: 'api', level: 'silent' }),
     ...options,
     redisUrl,

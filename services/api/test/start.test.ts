@@ -31,6 +31,7 @@ test('a store behind HTTP, a Redis that evicts and a Redis that is not there are
     storeUrl: pathToFileURL(directory).href,
     token: TOKEN,
     port: 0,
+    tenantDefaults: { runningJobs: 16 },
     logger,
   };
   for (const storeUrl of ['http://127.0.0.1:8080', 'https://blobs.example', 'ftp://x', 'nonsense']) {

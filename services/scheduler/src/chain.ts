@@ -5,10 +5,11 @@
 import { createHash } from 'node:crypto';
 import { UnrecoverableError, type Job, type Queue } from 'bullmq';
 import { at, defined, required } from '@blindfit/base';
-import { isAnswerOf, isFinal, type JobState, type RefreshRequest } from '@blindfit/protocol';
+import { isAnswerOf, type RefreshRequest } from '@blindfit/protocol';
 import {
   AWAITING,
   DONE,
+  FIRST_PRIORITY,
   JOB_OPTIONS,
   RUNNING,
   taskId,
@@ -30,12 +31,12 @@ import {
   type RefreshWork,
 } from '@blindfit/training';
 import type { Aggregator } from './aggregator.ts';
-import { runChildren, type Child, type Parent } from './children.ts';
+import { runChildren, type Child, type ChildDependencies, type Parent } from './children.ts';
 import type { SchedulerMetrics } from './metrics.ts';
+import { assertNotEnded } from './not-ended.ts';
 import { Results } from './results.ts';
 
-export interface ChainDependencies {
-  readonly tasks: Pick<Queue, 'name' | 'addBulk'>;
+export interface ChainDependencies extends ChildDependencies {
   readonly queue: Pick<Queue<JobPayload>, 'add'>;
   readonly jobs: Pick<
     JobStore,
@@ -50,7 +51,9 @@ export interface ChainDependencies {
     | 'start'
     | 'state'
     | 'succeed'
-  >;
+    | 'threads'
+  > &
+    ChildDependencies['jobs'];
   readonly aggregator: Pick<Aggregator, 'prepare' | 'run'>;
   readonly metrics: Pick<SchedulerMetrics, 'iteration' | 'jobEnded'>;
   /** The plan of a training. @param digest of its manifest */
@@ -64,7 +67,7 @@ export type ChainEntry = Omit<Parent, 'data'> & Pick<Job<ChainPayload>, 'data' |
 
 /** BullMQ runs this again after every stage of tasks. What is done already is read back, never redone. */
 export async function runChain(dependencies: ChainDependencies, entry: ChainEntry, token: string): Promise<void> {
-  const { jobs, aggregator, metrics, tasks } = dependencies;
+  const { jobs, aggregator, metrics } = dependencies;
   const { data } = entry;
   const { job, chain } = data;
   await assertNotEnded(jobs, job);
@@ -125,15 +128,8 @@ export async function runChain(dependencies: ChainDependencies, entry: ChainEntr
         }
       }
     }
-    if (children.length > 0) await runChildren(entry, token, tasks, children, results);
+    if (children.length > 0) await runChildren(dependencies, entry, token, children, results, chainsOf(plan).length);
   }
-}
-
-/** @throws UnrecoverableError when the job is over, or was never recorded */
-export async function assertNotEnded(jobs: Pick<JobStore, 'state'>, job: string): Promise<JobState> {
-  const state = await jobs.state(job);
-  if (state === undefined || isFinal(state)) throw new UnrecoverableError(`the job is ${state ?? 'unknown'}`);
-  return state;
 }
 
 /**
@@ -214,5 +210,9 @@ export async function finishJobIfDone(
 ): Promise<void> {
   const chains = await jobs.chains(job);
   if (chains.length === 0 || !chains.every((record) => record?.phase === DONE)) return;
-  await queue.add('finish', { job, manifest, traceparent }, { ...JOB_OPTIONS, jobId: taskId(job, 'finish') });
+  await queue.add(
+    'finish',
+    { job, manifest, traceparent },
+    { ...JOB_OPTIONS, jobId: taskId(job, 'finish'), priority: FIRST_PRIORITY },
+  );
 }

@@ -1,10 +1,18 @@
 /** Waiting for children without holding anything: BullMQ runs the processor again when the last child is done. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { WaitingChildrenError, type Job, type Queue } from 'bullmq';
-import { required } from '@blindfit/base';
+import { at, required } from '@blindfit/base';
 import type { TaskResult } from '@blindfit/protocol';
-import { spanOfEntry, TASK_OPTIONS, taskId, type JobPayload } from '@blindfit/queue';
+import { QUEUES, spanOfEntry, TASK_OPTIONS, taskId, type JobPayload, type JobStore } from '@blindfit/queue';
 import type { KeyedWork, PredictWork } from '@blindfit/training';
+import { assertNotEnded } from './not-ended.ts';
 import type { Results } from './results.ts';
+
+/** Outstanding tasks of a job, by thread of the cluster: enough to keep all of them busy between two looks. */
+const TASKS_PER_THREAD = 4;
+const MIN_WINDOW = 16;
+/** How often a parent with more children than its window looks whether it may add some. Milliseconds. */
+const FEED_MS = 100;
 
 /** The entry of a step that workers run. */
 export interface Child {
@@ -15,46 +23,112 @@ export interface Child {
 /** The parts of a BullMQ entry that waiting for children needs. */
 export type Parent = Pick<
   Job<JobPayload>,
-  'id' | 'data' | 'queueQualifiedName' | 'getChildrenValues' | 'moveToWaitingChildren'
+  | 'id'
+  | 'data'
+  | 'queueName'
+  | 'queueQualifiedName'
+  | 'getChildrenValues'
+  | 'getDependenciesCount'
+  | 'changePriority'
+  | 'moveToWaitingChildren'
 >;
 
+export interface ChildDependencies {
+  readonly tasks: Pick<Queue, 'name' | 'addBulk'>;
+  readonly jobs: Pick<JobStore, 'state' | 'threads'> & { readonly turns: Pick<JobStore['turns'], 'take' | 'takeOne'> };
+  /** Fires when this process takes no more entries: parents then wait for the children that they have. */
+  readonly closing: AbortSignal;
+}
+
 /**
- * Waits for the results of steps that workers run, and adds those that were never added. Ids are deterministic: a stage
- * that is planned twice (a scheduler died in between) adds nothing twice.
+ * Waits for the results of steps that workers run, and adds those that were never added: at most a few for each thread
+ * of the cluster at a time, so that a large job neither fills the queue nor keeps others from their turn. Ids are
+ * deterministic: a stage that is planned twice (a scheduler died in between) adds nothing twice.
+ *
  * @param results gets the outputs of every child
+ * @param siblings entries of the same job that may wait for children at the same time, this one included
  * @throws WaitingChildrenError, which tells BullMQ to run the parent again later
+ * @throws UnrecoverableError when the job ends before all children are added
  */
 export async function runChildren(
+  dependencies: ChildDependencies,
   parent: Parent,
   token: string,
-  queue: Pick<Queue, 'name' | 'addBulk'>,
   children: readonly Child[],
   results: Results,
+  siblings = 1,
 ): Promise<void> {
-  const { job, manifest } = parent.data;
+  const { job } = parent.data;
   const idOf = ({ step }: Child): string => taskId(job, step);
   let outputs = await outputsById(parent);
-  const missing = children.filter((child) => !outputs.has(idOf(child)));
-  if (missing.length > 0) {
-    const traceparent = spanOfEntry(parent);
-    const traced = traceparent === undefined ? {} : { traceparent };
-    const reference = { id: required(parent.id, 'the id of the entry'), queue: parent.queueQualifiedName };
-    await queue.addBulk(
-      missing.map((child) => {
-        const { kind, ...work } = child.work;
-        return {
-          name: queue.name,
-          data: { kind, job, manifest, ...work, ...traced },
-          opts: { ...TASK_OPTIONS, jobId: idOf(child), parent: reference },
-        };
-      }),
-    );
+  let missing = children.filter((child) => !outputs.has(idOf(child)));
+  while (missing.length > 0) {
+    await addInWindows(dependencies, parent, missing, siblings);
+    const priority = await dependencies.jobs.turns.takeOne(queueOf(parent), required(parent.id, 'the id of the entry'));
+    await parent.changePriority({ priority });
     if (await parent.moveToWaitingChildren(token)) throw new WaitingChildrenError();
-    // All of them finished meanwhile.
+    // All that were added finished meanwhile.
     outputs = await outputsById(parent);
+    missing = children.filter((child) => !outputs.has(idOf(child)));
   }
   for (const child of children)
     results.set(child.step, required(outputs.get(idOf(child)), `the result of ${idOf(child)}`));
+}
+
+/** Adds children, all of them if nothing comes in between. Returns with some of them added when this process closes. */
+async function addInWindows(
+  { tasks, jobs, closing }: ChildDependencies,
+  parent: Parent,
+  children: readonly Child[],
+  siblings: number,
+): Promise<void> {
+  const { job, manifest } = parent.data;
+  const traceparent = spanOfEntry(parent);
+  const traced = traceparent === undefined ? {} : { traceparent };
+  const reference = { id: required(parent.id, 'the id of the entry'), queue: parent.queueQualifiedName };
+  const before = await doneChildren(parent);
+  const { threads } = await jobs.threads();
+  const window = Math.ceil(Math.max(MIN_WINDOW, TASKS_PER_THREAD * threads) / siblings);
+  let added = 0;
+  let outstanding = 0;
+  while (added < children.length) {
+    const next = children.slice(added, added + window - outstanding);
+    if (next.length > 0) {
+      const ids = next.map(({ step }) => taskId(job, step));
+      const turns = await jobs.turns.take(QUEUES.tasks, ids);
+      await tasks.addBulk(
+        next.map((child, position) => {
+          const { kind, ...work } = child.work;
+          return {
+            name: tasks.name,
+            data: { kind, job, manifest, ...work, ...traced },
+            opts: {
+              ...TASK_OPTIONS,
+              jobId: at(ids, position, 'ids'),
+              parent: reference,
+              priority: at(turns, position, 'turns'),
+            },
+          };
+        }),
+      );
+      added += next.length;
+    }
+    if (added === children.length || closing.aborted) return;
+    await sleep(FEED_MS);
+    await assertNotEnded(jobs, job);
+    outstanding = added - ((await doneChildren(parent)) - before);
+  }
+}
+
+async function doneChildren(parent: Parent): Promise<number> {
+  return required((await parent.getDependenciesCount({ processed: true })).processed, 'the count of children');
+}
+
+function queueOf({ queueName }: Parent): (typeof QUEUES)[keyof typeof QUEUES] {
+  return required(
+    Object.values(QUEUES).find((name) => name === queueName),
+    `the queue ${queueName}`,
+  );
 }
 
 /** BullMQ names a child `prefix:queue:id`; ids hold no colon. */

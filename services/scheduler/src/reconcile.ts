@@ -5,9 +5,8 @@
 import type { Queue } from 'bullmq';
 import { isFinal, JOB_STATES } from '@blindfit/protocol';
 import {
+  addJob,
   addSegment,
-  JOB_OPTIONS,
-  QUEUES,
   RUNNING,
   taskId,
   type ChainPayload,
@@ -22,7 +21,7 @@ import type { SchedulerMetrics } from './metrics.ts';
 const GRACE_MS = 5_000;
 
 export interface ReconcileDependencies {
-  readonly jobs: Pick<JobStore, 'chains' | 'fail' | 'get' | 'isPlanned' | 'traceOf'> & {
+  readonly jobs: Pick<JobStore, 'chains' | 'fail' | 'get' | 'isPlanned' | 'traceOf' | 'turns'> & {
     readonly index: Pick<JobStore['index'], 'inStates'>;
   };
   readonly queue: Pick<Queue<JobPayload>, 'add' | 'getJob'>;
@@ -59,7 +58,7 @@ export async function reconcile(dependencies: ReconcileDependencies): Promise<vo
     } else if (await jobs.isPlanned(view.id)) {
       await reconcileChains(dependencies, data);
     } else if (entry === undefined && Date.now() - Date.parse(view.createdAt) > GRACE_MS) {
-      await queue.add(QUEUES.jobs, data, { ...JOB_OPTIONS, jobId: view.id });
+      await addJob(queue, jobs.turns, data);
       logger.warn({ job: view.id }, 'a recorded job was not in the queue; added');
     }
   }
@@ -72,7 +71,7 @@ async function reconcileChains(dependencies: ReconcileDependencies, data: JobPay
     if (phase !== RUNNING) continue;
     const entry = await chains.getJob(taskId(data.job, 'chain', chain, segment));
     if (entry === undefined) {
-      await addSegment(chains, data, chain, record);
+      await addSegment(chains, jobs.turns, data, chain, record);
       logger.warn({ job: data.job, chain }, 'a chain was not in the queue; added');
     } else if (await entry.isFailed()) {
       await recordFailure(dependencies, data.job, entry.failedReason);

@@ -3,6 +3,8 @@ import {
   computeVariables,
   defineService,
   placeAndTokenVariables,
+  tenantDefaultsOf,
+  tenantVariables,
   tracingOf,
   variables,
 } from '@blindfit/service/settings';
@@ -16,7 +18,7 @@ const threads = {
 
 export const scheduler = defineService({
   name: 'scheduler',
-  table: { ...placeAndTokenVariables, threads, ...computeVariables },
+  table: { ...placeAndTokenVariables, threads, ...tenantVariables, ...computeVariables },
   async start(config, logger) {
     const { startScheduler } = await import('./start.ts');
     const { withS3Settings } = await import('@blindfit/blobs');
@@ -25,6 +27,7 @@ export const scheduler = defineService({
       ...config,
       storeUrl: withS3Settings(store, { endpoint: s3Endpoint, pathStyle: s3PathStyle }),
       cacheBytes: cacheMb * 2 ** 20,
+      tenantDefaults: tenantDefaultsOf(config),
       tracing: tracingOf(config),
       logger,
     });

@@ -5,19 +5,23 @@ import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he/native';
 import { parseManifest } from '@blindfit/protocol';
 import {
+  JobChanges,
   JobStore,
   LOCKS,
   openQueue,
   QUEUE_METRICS,
   QUEUES,
   spanOfEntry,
+  Tenants,
   traceEntry,
   traceJobs,
   type ChainPayload,
   type JobPayload,
+  type TenantDefaults,
 } from '@blindfit/queue';
 import { addRedisMemory, openService, type ComputeOptions, type RunningService } from '@blindfit/service';
 import { PlanCache } from '@blindfit/training';
+import { Admission } from './admission.ts';
 import { Aggregator } from './aggregator.ts';
 import { runChain } from './chain.ts';
 import { failureOf, watchFailures } from './failures.ts';
@@ -28,6 +32,8 @@ import { finishTrainingJob, runTrainingJob } from './training-job.ts';
 export interface SchedulerOptions extends ComputeOptions {
   /** Threads for additions and constants. @default 1 */
   readonly threads?: number | undefined;
+  /** What tenants may use for which an operator has set nothing else. */
+  readonly tenantDefaults: TenantDefaults;
   /** @default 'auto' */
   readonly evaluator?: EvaluatorChoice | undefined;
 }
@@ -73,7 +79,14 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
       : runPredictionJob(dependencies, job, token, planned.plan);
   };
 
+  const tenants = new Tenants(redis, jobs.keys, jobs.index, options.tenantDefaults);
+  const admission = new Admission({ queue: queues.jobs, jobs, tenants });
+  const changes = await JobChanges.open(redis, jobs.keys);
+  changes.listen(() => admission.look());
+  const closing = new AbortController();
   const dependencies = {
+    admission,
+    closing: closing.signal,
     queue: queues.jobs,
     tasks: queues.tasks,
     chains: queues.chains,
@@ -123,6 +136,9 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   return {
     url: health.url,
     async close() {
+      closing.abort();
+      admission.close();
+      changes.close();
       await Promise.all(workers.map((worker) => worker.close()));
       await failures.close();
       await pool.close();

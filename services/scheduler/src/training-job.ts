@@ -4,23 +4,30 @@ import { required } from '@blindfit/base';
 import { isFinal } from '@blindfit/protocol';
 import { addSegment, type ChainPayload, type JobPayload } from '@blindfit/queue';
 import { bind, chainsOf, finishId, packStage, startStage, updateId } from '@blindfit/training';
-import { assertNotEnded, type ChainDependencies } from './chain.ts';
+import type { Admission, Applicant } from './admission.ts';
+import type { ChainDependencies } from './chain.ts';
 import { runChildren, type Parent } from './children.ts';
+import { assertNotEnded } from './not-ended.ts';
 import { Results } from './results.ts';
 
 export interface JobDependencies extends ChainDependencies {
   readonly chains: Pick<Queue<ChainPayload>, 'add'>;
+  readonly admission: Pick<Admission, 'start'>;
 }
 
 /** BullMQ runs this again after the start scores. From its end on the chains' records say what is to be done. */
-export async function runTrainingJob(dependencies: JobDependencies, entry: Parent, token: string): Promise<void> {
-  const { jobs, aggregator, tasks, chains } = dependencies;
+export async function runTrainingJob(
+  dependencies: JobDependencies,
+  entry: Parent & Applicant,
+  token: string,
+): Promise<void> {
+  const { jobs, aggregator, admission, chains } = dependencies;
   const { data } = entry;
   const plan = await dependencies.planOf(data.manifest);
   const state = await assertNotEnded(jobs, data.job);
   if (await jobs.isPlanned(data.job)) return;
   if (state === 'queued') {
-    await jobs.start(data.job);
+    await admission.start(entry, token);
     aggregator.prepare(data);
   }
   const results = new Results();
@@ -28,14 +35,14 @@ export async function runTrainingJob(dependencies: JobDependencies, entry: Paren
   if (steps.length > 0) {
     await jobs.setPhase(data.job, 'start');
     const children = steps.map((step) => ({ step: step.id, work: bind(step, results.outputsOf) }));
-    await runChildren(entry, token, tasks, children, results);
+    await runChildren(dependencies, entry, token, children, results);
   }
   await jobs.setPhase(data.job, 'training');
   await jobs.setPlanned(
     data.job,
     steps.flatMap(({ id }) => results.outputsOf(id)),
   );
-  await Promise.all(chainsOf(plan).map((_, chain) => addSegment(chains, data, chain, undefined)));
+  await Promise.all(chainsOf(plan).map((_, chain) => addSegment(chains, jobs.turns, data, chain, undefined)));
 }
 
 /** All chains are done: packs the model, and V of every iteration where no refresh has shown it to the owner. */

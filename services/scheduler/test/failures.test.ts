@@ -100,6 +100,7 @@ describe('a comparison of records and queues', () => {
             state,
             createdAt: new Date(Date.now() - createdMs).toISOString(),
           }),
+        turns: jobs.turns,
         traceOf: () => Promise.resolve({}),
         index: {
           inStates: (states: readonly string[]) => {

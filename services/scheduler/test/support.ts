@@ -11,6 +11,7 @@ import {
   type KeylessWork,
   type Plan,
 } from '@blindfit/training';
+import type { Applicant } from '../src/admission.ts';
 import type { ChainEntry } from '../src/chain.ts';
 import type { Parent } from '../src/children.ts';
 
@@ -66,6 +67,11 @@ export class FakeJobs {
     this.records = Array.from({ length: chains }, () => undefined);
   }
 
+  threads = (): Promise<{ workers: number; threads: number }> => Promise.resolve({ workers: 1, threads: 2 });
+  turns = {
+    take: (_queue: string, ids: readonly string[]): Promise<number[]> => Promise.resolve(ids.map(() => 1)),
+    takeOne: (): Promise<number> => Promise.resolve(1),
+  };
   state = (): Promise<JobState | undefined> => Promise.resolve(this.current);
   chains = (): Promise<(ChainRecord | undefined)[]> => Promise.resolve([...this.records]);
   scores = (): Promise<string[]> => Promise.resolve([...this.startScores]);
@@ -83,10 +89,10 @@ export class FakeJobs {
     this.planned = true;
     return this.#log('planned', scores);
   };
-  start = async (): Promise<boolean> => {
+  start = async (): Promise<'started'> => {
     await this.#log('start');
     this.current = 'running';
-    return true;
+    return 'started';
   };
   fail = async (id: string, error: unknown): Promise<boolean> => {
     if (this.current === 'failed') return false;
@@ -155,6 +161,9 @@ export function entryOf<Data extends JobPayload>(data: Data, tasks: FakeQueue) {
     getChildrenValues: <T>(): Promise<Record<string, T>> =>
       Promise.resolve(Object.fromEntries([...done].map(([id, result]) => [`blindfit:tasks:${id}`, result as T]))),
     moveToWaitingChildren: (): Promise<boolean> => Promise.resolve(tasks.added.some(({ id }) => !done.has(id))),
+    queueName: 'chains',
+    getDependenciesCount: (): Promise<{ processed: number }> => Promise.resolve({ processed: done.size }),
+    changePriority: (): Promise<void> => Promise.resolve(),
     updateData: (next: Data): Promise<void> => {
       entry.data = next;
       return Promise.resolve();
@@ -163,10 +172,10 @@ export function entryOf<Data extends JobPayload>(data: Data, tasks: FakeQueue) {
   return {
     entry,
     /** Runs the entry again until it no longer waits for children. @returns how many times it ran */
-    runToEnd: async (run: (each: Parent & ChainEntry) => Promise<void>): Promise<number> => {
+    runToEnd: async (run: (each: Parent & ChainEntry & Applicant) => Promise<void>): Promise<number> => {
       for (let runs = 1; ; runs++) {
         try {
-          await run(entry as unknown as Parent & ChainEntry);
+          await run(entry as unknown as Parent & ChainEntry & Applicant);
           return runs;
         } catch (error) {
           if (!(error instanceof WaitingChildrenError) || runs > 50) throw error;
@@ -201,6 +210,12 @@ export function fakeScheduler(plan: Plan) {
       iteration: (...call: unknown[]) => void metrics.push(['iteration', ...call]),
       jobEnded: (state: string) => void metrics.push(['ended', state]),
     },
+    admission: {
+      start: async (): Promise<void> => {
+        await jobs.start();
+      },
+    },
+    closing: new AbortController().signal,
     signerOf: () => Promise.resolve(OWNER.name),
     planOf: () => Promise.resolve(plan),
   };

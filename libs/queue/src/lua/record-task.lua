@@ -2,7 +2,7 @@
   Counts a finished task once, however often it ran, into sums and extremes: the record of a long job stays small.
   KEYS: 1 tasks, 2 record, 3 progress
   ARGV: 1 task, 2 whether it counts for the job's progress ('1' or '0'), 3 pair of classes or '', 4 id, 5 time,
-        then operator (sum, min or max), field and value of each fact
+        6 seconds of a thread, 7 prefix of what tenants have computed today, then operator (sum, min or max), field and value of each fact
   Returns 1, or 0 when the task was counted before.
 ]]
 if redis.call('HSETNX', KEYS[1], 't:' .. ARGV[1], '1') == 0 then return 0 end
@@ -11,7 +11,10 @@ if ARGV[2] == '1' then
   redis.call('HSET', KEYS[2], 'lastPair', ARGV[3])
 end
 redis.call('ZADD', KEYS[3], 'XX', ARGV[5], ARGV[4])
-for i = 6, #ARGV, 3 do
+local computed = ARGV[7] .. (redis.call('HGET', KEYS[2], 'tenant') or DEFAULT_TENANT)
+redis.call('INCRBYFLOAT', computed, ARGV[6])
+redis.call('EXPIRE', computed, 40 * 86400)
+for i = 8, #ARGV, 3 do
   local field, value = ARGV[i + 1], tonumber(ARGV[i + 2])
   if ARGV[i] == 'sum' then
     redis.call('HINCRBYFLOAT', KEYS[1], field, ARGV[i + 2])

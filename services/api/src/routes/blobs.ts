@@ -4,14 +4,16 @@ import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typ
 import type { FastifyRequest } from 'fastify';
 import { parseDigest, type Digest } from '@blindfit/base';
 import { BlobNotFoundError, BlobTooLargeError, type BlobStore } from '@blindfit/blobs';
-import type { BlobOwners } from '@blindfit/queue';
+import type { BlobOwners, Tenants } from '@blindfit/queue';
 import { principalOf } from '../auth.ts';
 import { ProblemSchema, handleError } from '../problems.ts';
+import { assertMayStore } from '../quotas.ts';
 import { blobHeaders, sendBlob, type BlobTraffic } from '../send-blob.ts';
 
 export interface BlobRoutesOptions {
   store: BlobStore;
   owners: Pick<BlobOwners, 'add' | 'has'>;
+  tenants: Pick<Tenants, 'usage'>;
   /** Largest blob accepted, in bytes. */
   maxBytes: number;
   /** Milliseconds without a byte after which an upload is given up. @default 60000 */
@@ -39,7 +41,7 @@ const Stored = Type.Object({
  */
 export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
   app,
-  { store, owners, maxBytes, idleTimeoutMs = 60_000, traffic },
+  { store, owners, tenants, maxBytes, idleTimeoutMs = 60_000, traffic },
 ) => {
   app.setErrorHandler(handleError);
   // Whatever a client calls its body, these routes take it as bytes. Only within this plugin.
@@ -62,6 +64,7 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
           201: Stored,
           400: ProblemSchema,
           401: ProblemSchema,
+          403: ProblemSchema,
           413: ProblemSchema,
           422: ProblemSchema,
           507: ProblemSchema,
@@ -77,6 +80,7 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
       const { tenant, scopes } = principalOf(request);
       // What workers store is a job's, and belongs to its tenant when the tenant is to see it.
       const known = !scopes.has('blobs') || (await owners.has(tenant, digest));
+      if (!known) await assertMayStore(tenants, tenant, announced ?? 0);
       const stored = await store.put(digest, chunksOf(request.raw, traffic), {
         maxBytes,
         proof: !known,
@@ -84,7 +88,7 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
       });
       // The store leaves the body of a known blob unread, but the client wants to get rid of it before it listens.
       if (!request.raw.complete) await drain(request.raw, digest, maxBytes, traffic);
-      if (!known) await owners.add(tenant, [digest]);
+      if (!known) await owners.add(tenant, [digest], stored.size);
       const created = !known || stored.created;
       return reply.code(created ? 201 : 200).send({ digest, size: stored.size, created });
     },

@@ -1,0 +1,104 @@
+/** Admission: so many jobs of a tenant run, the others are called when there is room. */
+import assert from 'node:assert/strict';
+import { it, type TestContext } from 'node:test';
+import { DelayedError } from 'bullmq';
+import { defined } from '@blindfit/base';
+import type { Priority } from '@blindfit/protocol';
+import { until } from '@blindfit/testkit';
+import { Admission, type AdmissionDependencies, type Applicant } from '../src/admission.ts';
+import { JOB } from './support.ts';
+
+interface Rules {
+  readonly limit?: number;
+  readonly computeLimit?: number;
+  readonly priorities?: Readonly<Record<string, Priority>>;
+}
+
+/** A cluster whose only knowledge is which jobs run and which wait. */
+function setScene(t: TestContext, { limit = 2, computeLimit, priorities = {} }: Rules = {}) {
+  const running = new Set<string>();
+  const delayed = new Set<string>();
+  const promoted: string[] = [];
+  const scene = { computed: 0 };
+  const dependencies = {
+    jobs: {
+      rankOf: (id: string) => Promise.resolve({ tenant: id.split('-', 1)[0], priority: priorities[id] ?? 'normal' }),
+      start: (id: string, most: number) => {
+        if (running.size >= most) return Promise.resolve('full');
+        running.add(id);
+        return Promise.resolve('started');
+      },
+    },
+    tenants: {
+      usage: () =>
+        Promise.resolve({
+          runningJobs: { used: running.size, limit },
+          computeSeconds: defined({ used: scene.computed, limit: computeLimit }),
+        }),
+    },
+    queue: {
+      getJob: (id: string) =>
+        Promise.resolve({
+          isDelayed: () => Promise.resolve(delayed.has(id)),
+          promote: () => {
+            delayed.delete(id);
+            promoted.push(id);
+            return Promise.resolve();
+          },
+        }),
+    },
+  } as unknown as AdmissionDependencies;
+  const admission = new Admission(dependencies);
+  t.after(() => admission.close());
+  const entryOf = (id: string): Applicant => ({
+    id,
+    data: { job: id, manifest: 'm' },
+    moveToDelayed: (time: number) => {
+      assert.ok(time > Date.now() && time <= Date.now() + 15_000);
+      delayed.add(id);
+      return Promise.resolve();
+    },
+  });
+  return { admission, running, promoted, scene, start: (id: string) => admission.start(entryOf(id), 'token') };
+}
+
+it('jobs beyond the limit wait, and are called in their order when others end', async (t) => {
+  const { admission, running, promoted, start } = setScene(t);
+  await start('a-1');
+  await start('a-2');
+  await assert.rejects(start('a-3'), DelayedError);
+  await assert.rejects(start('a-4'), DelayedError);
+  assert.deepEqual([...running], ['a-1', 'a-2']);
+  running.delete('a-1');
+  admission.look();
+  await until(() => promoted.length > 0, 'a call');
+  assert.deepEqual(promoted, ['a-3'], 'one for one');
+  await start('a-3');
+  running.clear();
+  admission.look();
+  await until(() => promoted.length > 1, 'another call');
+  assert.deepEqual(promoted, ['a-3', 'a-4']);
+});
+
+it('the one of the highest priority is called first', async (t) => {
+  const { admission, running, promoted, start } = setScene(t, {
+    limit: 1,
+    priorities: { 'a-2': 'low', 'a-4': 'high' },
+  });
+  await start('a-1');
+  for (const id of ['a-2', 'a-3', 'a-4']) await assert.rejects(start(id), DelayedError);
+  for (const next of ['a-4', 'a-3', 'a-2']) {
+    running.clear();
+    admission.look();
+    await until(() => promoted.at(-1) === next, next);
+    await start(next);
+  }
+});
+
+it('a tenant that has computed enough for today starts nothing', async (t) => {
+  const { start, scene } = setScene(t, { computeLimit: 10 });
+  scene.computed = 9.9;
+  await start(JOB);
+  scene.computed = 10;
+  await assert.rejects(start('a-2'), DelayedError);
+});
