@@ -28,7 +28,11 @@ const GROUPS: readonly {
   },
   {
     title: 'Jobs:',
-    commands: { jobs: () => import('./commands/jobs.ts'), cancel: () => import('./commands/cancel.ts') },
+    commands: {
+      jobs: () => import('./commands/jobs.ts'),
+      cancel: () => import('./commands/cancel.ts'),
+      usage: () => import('./commands/usage.ts'),
+    },
   },
   {
     title: 'Servers:',
@@ -38,6 +42,7 @@ const GROUPS: readonly {
       scheduler: () => import('./commands/scheduler.ts'),
       worker: () => import('./commands/worker.ts'),
       token: () => import('./commands/token.ts'),
+      tenant: () => import('./commands/tenant.ts'),
     },
   },
 ];

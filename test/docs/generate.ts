@@ -45,7 +45,16 @@ export async function parts(): Promise<Map<string, string>> {
   for (const command of await commands()) helps.set(command, await helpOf(command));
   const result = new Map<string, string>([
     ['help', fenced(overview)],
-    ['variables', variableTable(helps, { ...variables, ...operatorVariables, ...oidcVariables, ...tlsVariables, ...tenantVariables })],
+    [
+      'variables',
+      variableTable(helps, {
+        ...variables,
+        ...operatorVariables,
+        ...oidcVariables,
+        ...tlsVariables,
+        ...tenantVariables,
+      }),
+    ],
     [
       'command variables',
       table(

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import type { BlindfitClient } from '@blindfit/client';
 import { serialiseModel, type PreprocessingChoice } from '@blindfit/data';
 import { cancelJob, hyperparametersOf, type KeyStore, type TrainingChoices } from '@blindfit/owner';
-import type { JobView } from '@blindfit/protocol';
+import { PRIORITIES, type JobView, type Priority } from '@blindfit/protocol';
 import { clientSettings } from '../connect.ts';
 import { UsageError } from '../errors.ts';
 import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
@@ -30,6 +30,7 @@ interface TrainFlags extends TrainingChoices, DataFlags, KeyFlags {
   readonly patience?: number;
   readonly servable?: true;
   readonly name?: string;
+  readonly priority?: Priority;
   readonly out: string;
   readonly json?: string;
   readonly report?: string;
@@ -92,6 +93,11 @@ export function register(program: Command): void {
         'decrypting it; needs --server',
     )
     .option('--name <text>', 'shown in listings, and visible to the server')
+    .addOption(
+      new Option('--priority <p>', 'its part among the jobs of its tenant; needs --server [normal]').choices(
+        Object.keys(PRIORITIES),
+      ),
+    )
     .option('--out <file>', 'the trained model', DEFAULT_OUT)
     .option('--json <file>', 'write the report as JSON ("-": to standard output)')
     .option('--report <file.html>', 'write a page with charts, confusion matrix and mistakes, to open in a browser')

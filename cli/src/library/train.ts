@@ -11,7 +11,7 @@ import {
   type KeyStore,
   type TrainingChoices,
 } from '@blindfit/owner';
-import type { JobView } from '@blindfit/protocol';
+import type { JobView, Priority } from '@blindfit/protocol';
 import { choosePlan } from '@blindfit/training';
 import { storeOf } from '../keys.ts';
 import { labelled, type LabelledSource, type Samples } from './datasets.ts';
@@ -48,6 +48,8 @@ export interface TrainOptions extends TrainingChoices, FlowOptions, Partial<Samp
   readonly servable?: boolean | undefined;
   /** Shown in listings, and visible to the server. */
   readonly name?: string | undefined;
+  /** The part of the job among those of its tenant. @default 'normal' */
+  readonly priority?: Priority | undefined;
   /** The network that made the features of images, for the model file. */
   readonly backbone?: string | undefined;
   /** Whether an abort cancels the job; otherwise it goes on, and `attach` comes back to it. @default true */
@@ -91,6 +93,7 @@ export async function train(options: TrainOptions): Promise<Training> {
     modelLevel: servable ? (1 as const) : undefined,
     patience,
     name,
+    priority: options.priority,
     backbone: options.backbone,
     cancelOnAbort: options.cancelOnAbort,
     onSubmitted: options.onSubmitted,

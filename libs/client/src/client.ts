@@ -6,13 +6,17 @@ import {
   JobViewSchema,
   MadeTokenSchema,
   TokenViewSchema,
+  UsageSchema,
   type JobState,
   type JobView,
   type MadeToken,
   type NewToken,
   type TokenView,
   type Manifest,
+  type Priority,
   type RefreshAnswer,
+  type TenantSettings,
+  type Usage,
 } from '@blindfit/protocol';
 import { hasBlob, putBlob, putBlobs, type BlobUpload, type PutBlobsOptions } from './blobs.ts';
 import { ApiConnection, type ConnectionOptions } from './connection.ts';
@@ -31,6 +35,8 @@ const asJob = checker('not a job', JobViewSchema);
 const asJobs = checker('not a list of jobs', Type.Object({ jobs: Type.Array(JobViewSchema) }));
 const asMadeToken = checker('not a token', MadeTokenSchema);
 const asTokens = checker('not a list of tokens', Type.Object({ tokens: Type.Array(TokenViewSchema) }));
+const asUsage = checker('not a usage', UsageSchema);
+const asTenants = checker('not a list of tenants', Type.Object({ tenants: Type.Array(UsageSchema) }));
 const asCluster = checker('not a description of a cluster', ClusterSchema);
 
 export type BlindfitClientOptions = ConnectionOptions;
@@ -39,6 +45,15 @@ export interface JobsOptions {
   /** At most this many. */
   readonly limit?: number | undefined;
   readonly state?: JobState | undefined;
+}
+
+export interface SubmitOptions {
+  /** Submitting again with the same key gives the same job. @default a random one */
+  readonly idempotencyKey?: string | undefined;
+  /** The span (W3C Trace Context) that the trace of the job continues, if the servers trace. */
+  readonly traceparent?: string | undefined;
+  /** Its part among the jobs of its tenant. @default normal */
+  readonly priority?: Priority | undefined;
 }
 
 /**
@@ -80,20 +95,17 @@ export class BlindfitClient {
 
   /**
    * Submits a job whose blobs are all uploaded.
-   * @param options.idempotencyKey submitting again with the same key gives the same job. @default a random one
-   * @param options.traceparent the span (W3C Trace Context) that the trace of the job continues, if the servers trace
    */
-  async submit(
-    manifest: Manifest,
-    options: { readonly idempotencyKey?: string | undefined; readonly traceparent?: string | undefined } = {},
-  ): Promise<JobView> {
+  async submit(manifest: Manifest, options: SubmitOptions = {}): Promise<JobView> {
     const headers = {
       'content-type': 'application/json',
       'idempotency-key': options.idempotencyKey ?? crypto.randomUUID(),
       ...(options.traceparent !== undefined && { traceparent: options.traceparent }),
     };
     const body = new TextEncoder().encode(JSON.stringify(manifest));
-    return await this.#json({ method: 'POST', path: '/v1/jobs', headers, body }, asJob);
+    const { priority } = options;
+    const path = priority === undefined ? '/v1/jobs' : `/v1/jobs?priority=${priority}`;
+    return await this.#json({ method: 'POST', path, headers, body }, asJob);
   }
 
   async job(id: string): Promise<JobView> {
@@ -164,6 +176,25 @@ export class BlindfitClient {
   async revokeToken(id: string): Promise<void> {
     const path = `/v1/tokens/${encodeURIComponent(id)}`;
     await this.#connection.call({ method: 'DELETE', path, accept: [204] }, (answer) => answer.body.dump());
+  }
+
+  /** What the tenant of the token uses, and how much of it it may. */
+  async usage(): Promise<Usage> {
+    return await this.#json({ method: 'GET', path: '/v1/usage' }, asUsage);
+  }
+
+  /** What all tenants use; for operators. */
+  async tenants(): Promise<Usage[]> {
+    const { tenants } = await this.#json({ method: 'GET', path: '/v1/tenants' }, asTenants);
+    return tenants;
+  }
+
+  /** Sets the weight and the limits of a tenant; for operators. @returns its usage */
+  async setTenant(tenant: string, settings: TenantSettings): Promise<Usage> {
+    const body = new TextEncoder().encode(JSON.stringify(settings));
+    const headers = { 'content-type': 'application/json' };
+    const path = `/v1/tenants/${encodeURIComponent(tenant)}`;
+    return await this.#json({ method: 'PUT', path, headers, body }, asUsage);
   }
 
   async cluster(): Promise<Cluster> {

@@ -236,6 +236,7 @@ it('issuer and audience are set together', async () => {
     redisUrl: 'redis://127.0.0.1:1',
     storeUrl: 'file:///nowhere',
     token: ROOT,
+    tenantDefaults: { runningJobs: 16 },
     logger: createLogger({ service: 'api', level: 'silent' }),
   };
   for (const half of [{ oidcIssuer: 'https://id.example' }, { oidcAudience: 'blindfit' }])

@@ -105,6 +105,7 @@ test('TLS: files that cannot be used are named, with what to do', async (t) => {
     redisUrl: 'redis://127.0.0.1:1',
     storeUrl: 'file:///nowhere',
     token: TOKEN,
+    tenantDefaults: { runningJobs: 16 },
     logger: createLogger({ service: 'api', level: 'silent' }),
   };
   for (const half of [{ tlsCert: first.cert }, { tlsKey: first.key }])

@@ -4,7 +4,7 @@
 import { at } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
 import type { Model } from '@blindfit/data';
-import type { JobResult, JobView } from '@blindfit/protocol';
+import type { JobResult, JobView, Priority } from '@blindfit/protocol';
 import {
   choosePlan,
   precisionOf,
@@ -42,6 +42,8 @@ export interface TrainRequest extends FlowOptions {
   readonly modelLevel?: PlanRequest['modelLevel'];
   /** Shown in listings, and visible to the server. */
   readonly name?: string | undefined;
+  /** The part of the job among those of its tenant. @default normal */
+  readonly priority?: Priority | undefined;
   /** The network that made the features of images, for the model file. */
   readonly backbone?: string | undefined;
   /**
@@ -117,7 +119,7 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
   const uploaded = await encryptAndUpload(client, keyset, plan, set, request);
   const bound = stepBound(set, hyperparameters);
   const precision = precisionOf(request);
-  const submitted = await submit(client, manifestFor(plan, uploaded.blobs, keyset, request.name));
+  const submitted = await submit(client, manifestFor(plan, uploaded.blobs, keyset, request.name), request.priority);
   const { classes, preprocessing, validation } = data;
   await writeTicket(request.keys, {
     job: submitted.id,
