@@ -11,6 +11,7 @@ const ACTIONS: Readonly<Record<string, string>> = {
   'POST /v1/jobs/:id/refresh': 'job.refresh',
   'POST /v1/tokens': 'token.create',
   'DELETE /v1/tokens/:id': 'token.revoke',
+  'PUT /v1/tenants/:tenant': 'tenant.set',
 };
 
 /** A file is closed at this size; so many closed ones are kept beside it. */
@@ -92,7 +93,7 @@ export function auditRequests(app: FastifyInstance, log: AuditLog): void {
 }
 
 function subjectOf(request: FastifyRequest, reply: FastifyReply): string | undefined {
-  const { id } = request.params as { readonly id?: string };
+  const { tenant, id = tenant } = request.params as { readonly id?: string; readonly tenant?: string };
   // A submission and a new token name their subject in the answer.
   if (id !== undefined) return id.slice(0, 100);
   const location = reply.getHeader('location');

@@ -127,6 +127,7 @@ test('jobs are those of the tenant, whoever uses the same key, and what was done
     { action: 'job.cancel', ...byA, subject: first.id, status: 403 },
     { action: 'job.cancel', ...root, subject: first.id, status: 200 },
     { action: 'token.revoke', ...root, subject: b.id, status: 204 },
+    { action: 'auth.refuse', subject: 'GET /v1/jobs', status: 401, code: 'UNAUTHORIZED', omitted: 0 },
   ]);
 });
 
