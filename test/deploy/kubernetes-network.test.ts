@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, it } from 'node:test';
 import { required } from '@blindfit/base';
+import { firstGroups } from '@blindfit/testkit';
 import { type Cluster, describeOverlays, environmentOf } from './cluster.ts';
 import { type Labels, type Policy } from './manifests.ts';
 import { admits, type End } from './network.ts';
@@ -36,6 +37,25 @@ describeOverlays((rendered, overlay, components) => {
       assert.equal(new URL(store).protocol, encrypted ? 'https:' : 'http:', name);
       if (encrypted) assert.deepEqual(mounted(name), [environment['NODE_EXTRA_CA_CERTS']]);
     }
+  });
+
+  it('each has the token that opens what it needs, and Prometheus that for metrics', () => {
+    for (const { name, container } of cluster.services) {
+      const keys = Object.fromEntries(
+        (container.env ?? []).flatMap(({ name: variable, valueFrom }) =>
+          valueFrom?.secretKeyRef?.name === 'blindfit' ? [[variable, valueFrom.secretKeyRef.key]] : [],
+        ),
+      );
+      const { REDIS_PASSWORD: _, BLINDFIT_TOKEN: token, ...others } = keys;
+      // With a bucket nobody needs to ask the API.
+      assert.equal(token, name === 'api' ? 'token' : overlay === 'small' ? 'work-token' : undefined, name);
+      const tokens = name === 'api' ? ['metrics-token', 'operator-token', 'work-token'] : [];
+      assert.deepEqual(Object.values(others).sort(), tokens, name);
+    }
+    const text = JSON.stringify([...cluster.of('ServiceMonitor'), ...cluster.of('ScrapeConfig')]);
+    const used = firstGroups(text, /"credentials":\{"key":"([^"]+)"/g);
+    assert.deepEqual([...new Set(used)], overlay === 'production' ? ['metrics-token'] : []);
+    assert.equal(used.length, firstGroups(text, /"(credentials)":/g).length);
   });
 
   it('the network admits what is meant and nothing else', () => {

@@ -44,9 +44,9 @@ export type Overlay = (typeof OVERLAYS)[number];
 
 /** The files of secrets that the guide makes, with other secrets. */
 export const SECRET_FILES: Readonly<Record<Overlay, Readonly<Record<string, readonly string[]>>>> = {
-  small: { 'secrets.env': ['token', 'operator-token', 'redis-password'] },
+  small: { 'secrets.env': ['token', 'operator-token', 'work-token', 'metrics-token', 'redis-password'] },
   production: {
-    'secrets.env': ['token', 'operator-token', 'redis-password'],
+    'secrets.env': ['token', 'operator-token', 'work-token', 'metrics-token', 'redis-password'],
     's3.env': ['access-key-id', 'secret-access-key'],
   },
 };

@@ -9,7 +9,8 @@ export function register(program: Command): void {
       'Runs the API: takes blobs and jobs, tells their progress, hands out results. Any number may run on ' +
       'one Redis and one store.',
     notes: `The bearer token that clients must send comes from the environment: BLINDFIT_TOKEN. With another one in
-BLINDFIT_OPERATOR_TOKEN operators see the queues at /admin/queues.`,
+BLINDFIT_OPERATOR_TOKEN operators see the queues at /admin/queues. BLINDFIT_WORK_TOKEN is for schedulers and workers
+only, BLINDFIT_METRICS_TOKEN for Prometheus only.`,
     examples: [
       'export BLINDFIT_TOKEN=$(openssl rand -hex 32)',
       'blindfit api --redis redis://127.0.0.1:6379 --store file:///var/lib/blindfit/blobs',

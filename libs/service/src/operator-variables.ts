@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
-import { optional, variable } from './config.ts';
+import { optional, variable, type Variable } from './config.ts';
 
-/** What the API understands for the page on which operators see the queues. */
+/** Tokens that the API is started with beside the first one. */
 export const operatorVariables = {
   operatorToken: optional(
     variable({
@@ -12,4 +12,18 @@ export const operatorVariables = {
       secret: true,
     }),
   ),
+  workToken: serviceToken('BLINDFIT_WORK_TOKEN', 'work', 'schedulers and workers that read blobs through the API'),
+  metricsToken: serviceToken('BLINDFIT_METRICS_TOKEN', 'metrics', 'Prometheus'),
 } as const;
+
+function serviceToken(env: string, scope: string, whose: string): Variable<string | undefined> {
+  return optional(
+    variable({
+      env,
+      schema: Type.String({ pattern: '^[!-~]{16,512}$' }),
+      description: `Token with the scope ${scope} and no other, for ${whose}; unset: none but those that were made`,
+      allowed: '16 to 512 printable ASCII characters without spaces, another token than the other ones',
+      secret: true,
+    }),
+  );
+}

@@ -12,7 +12,7 @@ import { addBearerAuth } from './auth.ts';
 import { addDocs, DOCS_PATH } from './docs.ts';
 import { addApiMetrics } from './metrics.ts';
 import type { OidcOptions } from './oidc.ts';
-import { anyOf, rootToken, storedTokens } from './principals.ts';
+import { anyOf, rootToken, serviceToken, storedTokens } from './principals.ts';
 import { handleError, useProblems } from './problems.ts';
 import { blobRoutes } from './routes/blobs.ts';
 import { clusterRoutes } from './routes/cluster.ts';
@@ -58,6 +58,9 @@ export interface ApiDependencies {
   token: string;
   /** Of the operators' page of queues; without one there is no such page. */
   operatorToken?: string | undefined;
+  /** Tokens for one scope each: of schedulers and workers, and of Prometheus. */
+  workToken?: string | undefined;
+  metricsToken?: string | undefined;
   /** Largest blob accepted, in bytes. */
   maxBlobBytes: number;
   /** Compute threads to plan jobs for even while fewer are there. @default 0 */
@@ -108,7 +111,13 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   const { operatorToken, tokens, oidc } = deps;
   const oidcUsers = oidc && (await import('./oidc.ts')).oidcTokens(oidc);
   addBearerAuth(app, {
-    authenticate: anyOf(rootToken(deps.token), storedTokens(tokens), oidcUsers),
+    authenticate: anyOf(
+      rootToken(deps.token),
+      serviceToken(deps.workToken, 'work'),
+      serviceToken(deps.metricsToken, 'metrics'),
+      storedTokens(tokens),
+      oidcUsers,
+    ),
     basicBelow: DOCS_PATH,
     operators: operatorToken === undefined ? undefined : { below: BOARD_PATH, token: operatorToken },
   });

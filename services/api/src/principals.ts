@@ -4,7 +4,7 @@ import { DEFAULT_TENANT, SCOPES, type Scope } from '@blindfit/protocol';
 import type { TokenStore } from '@blindfit/queue';
 
 export interface Principal {
-  /** For the audit log: the id of a token, or `oidc:` and the subject of an identity provider. */
+  /** For the audit log: `root`, `work`, `metrics`, the id of a token, or `oidc:` and the subject of an issuer. */
   readonly name: string;
   readonly tenant: string;
   readonly scopes: ReadonlySet<Scope>;
@@ -19,10 +19,19 @@ export type Authenticator = (token: string) => Promise<Principal | undefined>;
 
 /** The one token that is set where the API is started: the first principal, who makes all others. */
 export function rootToken(expected: string): Authenticator {
+  return fixedToken(expected, { name: 'root', tenant: DEFAULT_TENANT, scopes: new Set(SCOPES) });
+}
+
+/** A token for one scope that is set where the API is started, for services that are started along with it. */
+export function serviceToken(expected: string | undefined, scope: Scope): Authenticator | undefined {
+  if (expected === undefined) return undefined;
+  return fixedToken(expected, { name: scope, tenant: DEFAULT_TENANT, scopes: new Set([scope]) });
+}
+
+function fixedToken(expected: string, principal: Principal): Authenticator {
   const hash = sha256(expected);
-  const root: Principal = { name: 'root', tenant: DEFAULT_TENANT, scopes: new Set(SCOPES) };
   // Hashes have one length, so that neither length nor content of the token shows in the time this takes.
-  return (token) => Promise.resolve(timingSafeEqual(sha256(token), hash) ? root : undefined);
+  return (token) => Promise.resolve(timingSafeEqual(sha256(token), hash) ? principal : undefined);
 }
 
 /** Tokens that were made by `POST /v1/tokens`. */

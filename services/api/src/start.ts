@@ -43,6 +43,9 @@ export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs'
   readonly token: string;
   /** Token of the operators' page of queues at `/admin/queues`. @default no such page */
   readonly operatorToken?: string | undefined;
+  /** Tokens with the scopes `work`, of schedulers and workers, and `metrics`, of Prometheus. @default none */
+  readonly workToken?: string | undefined;
+  readonly metricsToken?: string | undefined;
   /** Identity provider whose tokens are accepted as well; needs an audience. @default none */
   readonly oidcIssuer?: string | undefined;
   readonly oidcAudience?: string | undefined;
@@ -85,7 +88,7 @@ const COMMAND_TIMEOUT_MS = 10_000;
 /**
  * Starts the API: opens the blob store, connects to Redis and checks its policy, listens. Installs no signal handlers.
  *
- * @throws {ConfigError} when one token opens both the API and the operators' page, an issuer has no audience, or a
+ * @throws {ConfigError} when two tokens are the same, an issuer has no audience, or a
  *   certificate no key
  * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`, `TLS_UNUSABLE`
  * @throws {StorageError} for a store that is neither a directory nor in S3, or cannot be used
@@ -100,12 +103,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     redisTimeoutMs = 10_000,
     ...others
   } = options;
-  if (options.operatorToken === options.token) {
-    throw new ConfigError([
-      'BLINDFIT_OPERATOR_TOKEN: the same as BLINDFIT_TOKEN; allowed: another one, so that who may look at ' +
-        'queues may not submit jobs, and the other way round',
-    ]);
-  }
+  assertDistinct(options);
   const oidc = oidcOf(options);
   const tlsFiles = tlsFilesOf(options);
   const tls = tlsFiles && (await readTls(tlsFiles));
@@ -179,6 +177,23 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     await resources.disposeAsync();
     throw error;
   }
+}
+
+/** Who may look at queues may not submit jobs, and so on. */
+function assertDistinct({ token, operatorToken, workToken, metricsToken }: StartApiOptions): void {
+  const named = Object.entries({
+    BLINDFIT_TOKEN: token,
+    BLINDFIT_OPERATOR_TOKEN: operatorToken,
+    BLINDFIT_WORK_TOKEN: workToken,
+    BLINDFIT_METRICS_TOKEN: metricsToken,
+  });
+  const problems = named.flatMap(([name, value], index) =>
+    named
+      .slice(0, index)
+      .filter(([, other]) => value !== undefined && other === value)
+      .map(([other]) => `${name}: the same as ${other}; allowed: another one, so that each opens only what it is for`),
+  );
+  if (problems.length > 0) throw new ConfigError(problems);
 }
 
 function tlsFilesOf({ tlsCert: cert, tlsKey: key }: StartApiOptions): TlsFiles | undefined {

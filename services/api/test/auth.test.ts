@@ -3,7 +3,7 @@ import { test, type TestContext } from 'node:test';
 import fastify from 'fastify';
 import { createMetrics, healthRoutes } from '@blindfit/service';
 import { addBearerAuth } from '../src/auth.ts';
-import { anyOf, rootToken, type Authenticator } from '../src/principals.ts';
+import { anyOf, rootToken, serviceToken, type Authenticator } from '../src/principals.ts';
 import { ApiError, problemOf, useProblems } from '../src/problems.ts';
 
 const TOKEN = 'correct-horse-battery-staple';
@@ -178,4 +178,24 @@ test('a request may make use of one scope of its token only, and of none that th
   assert.equal(await attempt(TOKEN, 'blobs'), 403);
   assert.equal(await attempt('reader', 'read'), 200);
   for (const scope of ['operate', 'everything', '', 'read, operate']) assert.equal(await attempt('reader', scope), 403);
+});
+
+test('tokens of services open what their one scope does', async (t) => {
+  const app = fastify();
+  t.after(() => app.close());
+  useProblems(app);
+  const [work, metrics] = ['the-token-of-the-workers', 'the-token-of-prometheus'];
+  addBearerAuth(app, {
+    authenticate: anyOf(serviceToken(work, 'work'), serviceToken(metrics, 'metrics'), serviceToken(undefined, 'work')),
+  });
+  for (const url of ['/v1/blobs/:digest', '/metrics', '/v1/jobs', '/v1/tokens']) app.get(url, () => ({}));
+  const attempt = async (token: string, url: string): Promise<number> =>
+    (await app.inject({ url, headers: { authorization: `Bearer ${token}`, 'blindfit-scope': 'work' } })).statusCode;
+  assert.equal(await attempt(work, '/v1/blobs/x'), 200);
+  for (const url of ['/metrics', '/v1/jobs', '/v1/tokens']) assert.equal(await attempt(work, url), 403, url);
+  const scrape = async (token: string, url: string): Promise<number> =>
+    (await app.inject({ url, headers: { authorization: `Bearer ${token}` } })).statusCode;
+  assert.equal(await scrape(metrics, '/metrics'), 200);
+  for (const url of ['/v1/blobs/x', '/v1/jobs', '/v1/tokens']) assert.equal(await scrape(metrics, url), 403, url);
+  assert.equal(await scrape('undefined', '/metrics'), 401);
 });

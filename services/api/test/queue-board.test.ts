@@ -203,6 +203,10 @@ test('without a token for operators there is no page, and the API’s own will n
       /BLINDFIT_OPERATOR_TOKEN: the same as BLINDFIT_TOKEN/.test(error.message) &&
       !error.message.includes(TOKEN),
   );
+  const [workToken, metricsToken] = [OPERATOR, OPERATOR];
+  await assert.rejects(startApi({ ...options, operatorToken: OPERATOR, workToken, metricsToken }), {
+    message: /WORK_TOKEN: the same as BLINDFIT_OPERATOR_TOKEN.*METRICS_TOKEN: .*OPERATOR.*METRICS_TOKEN: .*WORK/s,
+  });
 });
 
 test(
