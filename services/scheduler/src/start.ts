@@ -1,8 +1,8 @@
 import { Worker, type Job, type Processor } from 'bullmq';
 import { parseDigest } from '@blindfit/base';
 import { openBlobStore } from '@blindfit/blobs';
-import { ComputeMetrics, ThreadPool } from '@blindfit/compute';
-import { evaluatorName, resolveEvaluator, type EvaluatorChoice } from '@blindfit/he/native';
+import { ComputeMetrics, ThreadPool, type PoolOptions } from '@blindfit/compute';
+import { evaluatorName, resolveEvaluator, type EvaluatorChoice, type ResolvedEvaluator } from '@blindfit/he/native';
 import { parseManifest } from '@blindfit/protocol';
 import {
   JobChanges,
@@ -42,10 +42,25 @@ export interface SchedulerOptions extends ComputeOptions {
 const CONCURRENCY = 32;
 const MAX_MANIFESTS = 64;
 
+/** The options of the pool of a scheduler, whose work needs no keys. */
+export function poolOptionsOf(
+  {
+    storeUrl,
+    token,
+    cacheDir,
+    cacheBytes,
+    threads = 1,
+  }: Pick<SchedulerOptions, 'storeUrl' | 'token' | 'cacheDir' | 'cacheBytes' | 'threads'>,
+  evaluator: ResolvedEvaluator,
+  onStatistics: PoolOptions['onStatistics'],
+): PoolOptions {
+  return { storeUrl, token, cacheDirectory: cacheDir, cacheBytes, keyBytes: 0, evaluator, threads, onStatistics };
+}
+
 /** Starts a scheduler. Several may run at once: BullMQ gives each step to one, and to another if that one dies. */
 export async function startScheduler(options: SchedulerOptions): Promise<RunningService> {
   const { logger, redis, registry, tracing, serveHealth, close } = await openService('scheduler', options);
-  const { queuePrefix: prefix, threads = 1 } = options;
+  const { queuePrefix: prefix } = options;
   const jobs = new JobStore(redis, prefix);
   traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
   const store = await openBlobStore(options.storeUrl, { token: options.token });
@@ -58,16 +73,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   addRedisMemory(registry, redis);
   const evaluator = await resolveEvaluator(options.evaluator);
   const compute = new ComputeMetrics(registry);
-  const pool = new ThreadPool({
-    storeUrl: options.storeUrl,
-    token: options.token,
-    cacheDirectory: options.cacheDir,
-    cacheBytes: options.cacheBytes,
-    keyBytes: 0,
-    evaluator,
-    threads,
-    onStatistics: compute.thread,
-  });
+  const pool = new ThreadPool(poolOptionsOf(options, evaluator, compute.thread));
   compute.watch(registry, pool, evaluator);
 
   const plans = new PlanCache(async (digest) => parseManifest(await store.get(parseDigest(digest))), MAX_MANIFESTS);
