@@ -9,7 +9,6 @@ export {
   layoutOf,
   pairExponent,
   sampleAt,
-  shardsOfBatch,
 } from './layout/shape.ts';
 export {
   decodeErrors,
@@ -22,11 +21,9 @@ export {
 export { decodeModel, decodePair, encodeChain, encodePair } from './layout/pack-slots.ts';
 export {
   SIGMOID_DEGREES,
-  type SigmoidDegree,
   type SigmoidPolynomial,
   PAPER_SIGMOID,
   sigmoid,
-  isSigmoidDegree,
   evaluateOdd,
   sigmoidLevels,
   fitSigmoid,
@@ -36,7 +33,6 @@ export {
   batchSize,
   DEFAULT_HYPERPARAMETERS,
   PAPER_HYPERPARAMETERS,
-  QUADRATIC_GRADIENT_EPSILON,
   stepFactor,
   momentumSchedule,
   momentumCoefficients,
@@ -46,57 +42,20 @@ export { PlanError } from './plan-error.ts';
 export { range } from './chunked.ts';
 export { batchRange, batchOf, permutation } from './batches.ts';
 export { columnSteps, rowSteps } from './circuits/rotate-and-sum.ts';
-export { maskAndReplicate, maskColumn } from './circuits/mask-and-replicate.ts';
-export { revolveAndSum, revolve } from './circuits/revolve.ts';
-export {
-  type MonicOdd,
-  monicOdd,
-  inputScale,
-  evaluateMonicOdd,
-  addConstant,
-  timesConstant,
-} from './circuits/odd-polynomial.ts';
-export { pairedInputFactor, evaluatePairedOdd } from './circuits/paired-sigmoid.ts';
-export { CHEAP_ORDER_SCALE_BITS, reduceProductInPlace, reduceProductsInPlace } from './circuits/reduce.ts';
-export { sumRowsAndPack, packChain, type PairCiphertext, expand, packModel } from './circuits/pack.ts';
+export { maskAndReplicate } from './circuits/mask-and-replicate.ts';
+export { monicOdd, inputScale, evaluateMonicOdd } from './circuits/odd-polynomial.ts';
+export { packChain, expand, packModel } from './circuits/pack.ts';
 export { sumOfProducts } from './circuits/sum-of-products.ts';
-export { PREDICTION_LEVEL, type PredictInput, predictScores, pairsTogether, expandModel } from './circuits/predict.ts';
-export {
-  type ForwardInput,
-  forwardLevels,
-  forward,
-  type StartInput,
-  startLevels,
-  startScores,
-  startErrors,
-} from './circuits/forward.ts';
-export { type BackwardInput, BACKWARD_LEVELS, backward } from './circuits/backward.ts';
-export { type MomentumTerm, type StepInput, nesterovStep, finalWeights } from './circuits/step.ts';
-export {
-  type Schedule,
-  type Segment,
-  type IterationLevels,
-  segmentsOf,
-  iterationLevels,
-  type Refreshed,
-  type ChainState,
-  type MomentumTerms,
-  momentumTerms,
-  finalTerms,
-} from './schedule.ts';
-export {
-  type Grouping,
-  type JobShape,
-  MAX_BLOCKS,
-  MAX_SHARDS,
-  type Plan,
-  type PredictionGrouping,
-  type PredictionPlan,
-} from './plan/plan.ts';
-export { checkBlock, checkDataShape, checkShape, derivePlan, levelsNeeded, WEIGHT_SCALE_BITS } from './plan/derive.ts';
+export { PREDICTION_LEVEL, predictScores, expandModel } from './circuits/predict.ts';
+export { forwardLevels, forward, startLevels, startScores, startErrors } from './circuits/forward.ts';
+export { backward } from './circuits/backward.ts';
+export { nesterovStep } from './circuits/step.ts';
+export { type Schedule, type Segment, type Refreshed, momentumTerms, finalTerms } from './schedule.ts';
+export { type Grouping, type JobShape, type Plan, type PredictionGrouping, type PredictionPlan } from './plan/plan.ts';
+export { checkShape, derivePlan, levelsNeeded } from './plan/derive.ts';
 export { choosePlan, precisionOf, type PlanRequest } from './plan/search.ts';
 export { expectedError } from './plan/noise.ts';
-export { expectedSeconds, transformSeconds } from './plan/cost.ts';
+export { expectedSeconds } from './plan/cost.ts';
 export { answerBefore, type Shade, type StepCount, StepCounter } from './plan/count.ts';
 export { derivePredictionPlan, predictionPlan } from './plan/prediction-plan.ts';
 export {

@@ -8,7 +8,7 @@
 import { at } from '@blindfit/base';
 import { batchOf } from './batches.ts';
 import { chunked, range } from './chunked.ts';
-import { shardsOfBatch, type Layout } from './layout/shape.ts';
+import { shardsOfBatch } from './layout/shape.ts';
 import type { Plan, PredictionPlan } from './plan/plan.ts';
 import type { Segment } from './schedule.ts';
 import type {
@@ -22,6 +22,7 @@ import type {
   Source,
   StartWork,
   Step,
+  UpdateWork,
   Work,
 } from './work.ts';
 
@@ -87,12 +88,9 @@ export function* stepsOf(plan: ProgramPlan): Generator<Step> {
 /** The scores of a constant start; none for a start at zero. */
 export function startStage(plan: ProgramPlan): Step<StartWork>[] {
   if (plan.hyperparameters.initialWeight === 0) return [];
-  return shardGroups(plan, 1).map(({ shards, group }) => ({
-    id: idOf('start', group),
-    kind: 'start',
-    iteration: 1,
-    shards,
-  }));
+  return shardGroups(plan, 1).map(({ shards, group }) => {
+    return { id: idOf('start', group), kind: 'start', iteration: 1, shards };
+  });
 }
 
 /**
@@ -112,16 +110,8 @@ export function* segmentStages(
   const history: Source[] = [];
   const state = (): ChainWork<Source> => ({ chain, segment, history: [...history], fresh });
   for (let iteration = first; iteration < first + count; iteration++) {
-    const { forwards, backwards } = gradientStages(
-      plan,
-      chain,
-      iteration,
-      choose(shardGroups(plan, iteration)),
-      history.at(-1) ?? fresh?.weights,
-    );
-    if (forwards.length > 0) yield forwards;
-    yield backwards;
-    const gradients = backwards.map(({ id: step, pair }) => ({ pair, gradient: firstOf(step) }));
+    const groups = choose(shardGroups(plan, iteration));
+    const gradients = yield* gradientStages(plan, chain, iteration, groups, history.at(-1) ?? fresh?.weights);
     const id = updateId(iteration, chain);
     yield [{ id, kind: 'step', ...state(), iteration, gradients }];
     history.push(firstOf(id));
@@ -132,75 +122,55 @@ export function* segmentStages(
     return;
   }
   const levels = at(iterations, last - 1, 'iterations');
-  const publish = (
-    iteration: number,
-    weights: Source,
-    level: number,
-    id = idOf('publish', iteration, chain),
-  ): Step<PublishWork<Source>> => ({
-    id,
-    kind: 'publish',
-    chain,
-    iteration,
-    weights,
-    level,
-  });
+  const publish = (iteration: number, weights: Source, level: number, ...part: number[]): Step<PublishWork<Source>> => {
+    const id = idOf('publish', iteration, chain, ...part);
+    return { id, kind: 'publish', chain, iteration, weights, level };
+  };
   // V of the last iteration and of the one before, from which the owner computes the momentum.
   const published = [publish(last, at(history, count - 1, 'iterations of the segment'), levels.gradient)];
   if (count > 1)
     published.push(publish(last - 1, at(history, count - 2, 'history'), at(iterations, last - 2, 'levels').gradient));
   else if (fresh !== undefined && levels.weights !== undefined)
     // The segment before has published V of that iteration, as it was before the refresh.
-    published.push(publish(last - 1, fresh.weights, levels.weights, idOf('publish', last - 1, chain, segment)));
+    published.push(publish(last - 1, fresh.weights, levels.weights, segment));
   yield published;
   const [weights, previous] = published.map(({ id }) => firstOf(id));
   if (weights !== undefined)
     yield [{ id: refreshId(plan, segment, chain), kind: 'refresh', chain, iteration: last, weights, previous }];
 }
 
-/** The keyed steps of one iteration of a chain. @param weights V as the iteration finds it; none in the first one */
-function gradientStages(
+/**
+ * The keyed steps of one iteration of a chain, in stages.
+ * @param weights V as the iteration finds it; none in the first one
+ * @returns the gradients
+ */
+function* gradientStages(
   plan: ProgramPlan,
   chain: number,
   iteration: number,
   groups: readonly ShardGroup[],
   weights: Source | undefined,
-): { readonly forwards: Step<ForwardWork<Source>>[]; readonly backwards: Step<BackwardWork<Source, string>>[] } {
+): Generator<readonly Step[], UpdateWork<Source>['gradients']> {
   const { layout, grouping, hyperparameters } = plan;
-  const cells = at(chainsOf(plan), chain, 'chains').flatMap((pair) =>
-    groups.map(({ shards, group }) => ({ pair, shards, group })),
-  );
+  const cells = at(chainsOf(plan), chain, 'chains').flatMap((pair) => groups.map((group) => ({ ...group, pair })));
   const parts = chunked(range(layout.blocks), grouping.blocksPerTask);
   const forwardId = (pair: number, group: number): string => idOf('forward', iteration, pair, group);
-  const errorsOf = (pair: number, group: number) => {
+  const inputs = (pair: number, group: number) => {
     if (weights !== undefined) return { errors: forwardId(pair, group) };
     return hyperparameters.initialWeight === 0 ? {} : { scores: idOf('start', group) };
   };
-  return {
-    forwards:
-      weights === undefined
-        ? []
-        : cells.map(({ pair, shards, group }) => ({
-            id: forwardId(pair, group),
-            kind: 'forward',
-            iteration,
-            pair,
-            shards,
-            weights,
-          })),
-    backwards: cells.flatMap(({ pair, shards, group }) => {
-      const inputs = errorsOf(pair, group);
-      return parts.map((blocks, part): Step<BackwardWork<Source, string>> => ({
-        id: idOf('backward', iteration, pair, group, part),
-        kind: 'backward',
-        iteration,
-        pair,
-        shards,
-        blocks,
-        ...inputs,
-      }));
+  if (weights !== undefined)
+    yield cells.map(({ pair, shards, group }): Step<ForwardWork<Source>> => {
+      return { id: forwardId(pair, group), kind: 'forward', iteration, pair, shards, weights };
+    });
+  const backwards = cells.flatMap(({ pair, shards, group }) =>
+    parts.map((blocks, part): Step<BackwardWork<Source, string>> => {
+      const id = idOf('backward', iteration, pair, group, part);
+      return { id, kind: 'backward', iteration, pair, shards, blocks, ...inputs(pair, group) };
     }),
-  };
+  );
+  yield backwards;
+  return backwards.map(({ id, pair }) => ({ pair, gradient: firstOf(id) }));
 }
 
 /** The packed V of every iteration, unless refreshes have shown V to the owner; the packed model is the last step. */
@@ -235,20 +205,11 @@ export function predictionSteps(
   pairs: readonly number[] = range(layout.pairs),
 ): Step<PredictWork<Source>>[] {
   return pairs.flatMap((pair) =>
-    chunked(range(layout.shards), grouping.shardsPerTask).map((shards, group): Step<PredictWork<Source>> => ({
-      id: idOf('predict', pair, group),
-      kind: 'predict',
-      iteration: 1,
-      pair,
-      shards,
-      model: { step: 'model', output: modelOf(layout, pair) },
-    })),
+    chunked(range(layout.shards), grouping.shardsPerTask).map((shards, group): Step<PredictWork<Source>> => {
+      const model = { step: 'model', output: Math.floor(pair / layout.pairsPerModel) };
+      return { id: idOf('predict', pair, group), kind: 'predict', iteration: 1, pair, shards, model };
+    }),
   );
-}
-
-/** The model ciphertext that holds a pair. */
-function modelOf({ pairsPerModel }: Layout, pair: number): number {
-  return Math.floor(pair / pairsPerModel);
 }
 
 /** All results of a step, in order. */
@@ -273,6 +234,7 @@ export function bind<R>(
     case 'start':
       return work;
     case 'forward':
+    case 'publish':
       return { ...work, weights: of(work.weights) };
     case 'backward': {
       const { errors, scores, ...rest } = work;
@@ -285,8 +247,6 @@ export function bind<R>(
     }
     case 'finish':
       return { ...work, ...state(work) };
-    case 'publish':
-      return { ...work, weights: of(work.weights) };
     case 'refresh':
       return { ...work, weights: of(work.weights), previous: work.previous && of(work.previous) };
     case 'pack':

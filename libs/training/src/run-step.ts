@@ -74,11 +74,6 @@ export function runStep<R>(evaluator: Evaluator, plan: StepPlan, work: RunWork<R
   return serve(circuitsOf(evaluator, plan, work), io);
 }
 
-/** {@link runStep} without waiting. */
-export function runStepAtOnce<R>(evaluator: Evaluator, plan: StepPlan, work: RunWork<R>, io: ImmediateIo<R>): void {
-  serveAtOnce(circuitsOf(evaluator, plan, work), io);
-}
-
 /** Runs one step of a prediction. @throws WireError when the work does not fit the plan, and what `io` throws */
 export function runPrediction<R>(
   evaluator: Evaluator,
@@ -86,17 +81,7 @@ export function runPrediction<R>(
   work: PredictWork<R>,
   io: StepIo<R>,
 ): Promise<void> {
-  return serve(prediction(evaluator, plan, work), io);
-}
-
-/** {@link runPrediction} without waiting. */
-export function runPredictionAtOnce<R>(
-  evaluator: Evaluator,
-  plan: PredictionCircuits,
-  work: PredictWork<R>,
-  io: ImmediateIo<R>,
-): void {
-  serveAtOnce(prediction(evaluator, plan, work), io);
+  return serve(predictionCircuits(evaluator, plan, work), io);
 }
 
 type PredictionCircuits = Pick<PredictionPlan, 'layout' | 'model'>;
@@ -119,7 +104,8 @@ async function answer<R>(request: Request<R>, io: StepIo<R>): Promise<Ciphertext
   return answers;
 }
 
-function serveAtOnce<R>(circuits: Circuits<R>, io: ImmediateIo<R>): void {
+/** Runs circuits without waiting. @throws CircuitError, and what `io` throws */
+export function serveAtOnce<R>(circuits: Circuits<R>, io: ImmediateIo<R>): void {
   for (let next = circuits.next(); next.done !== true;) next = circuits.next(answerAtOnce(next.value, io));
 }
 
@@ -130,7 +116,8 @@ function answerAtOnce<R>(request: Request<R>, io: ImmediateIo<R>): readonly Ciph
   return [];
 }
 
-function circuitsOf<R>(evaluator: Evaluator, plan: StepPlan, work: RunWork<R>): Circuits<R> {
+/** The circuits of one step of a training. */
+export function circuitsOf<R>(evaluator: Evaluator, plan: StepPlan, work: RunWork<R>): Circuits<R> {
   switch (work.kind) {
     case 'start':
       return start(evaluator, plan, work);
@@ -242,23 +229,18 @@ function located<R>(
   const { segments } = plan;
   const segment = segments[number];
   if (segment === undefined) throw new WireError(`there is no segment ${number}`, `0 to ${segments.length - 1}`);
-  const top = levelsOf(plan, segment.first);
-  return {
-    segment,
-    state: {
-      history: history.map((reference, position) => ({
-        reference,
-        level: levelsOf(plan, segment.first + position).gradient,
-      })),
-      fresh:
-        fresh === undefined || top.weights === undefined
-          ? undefined
-          : {
-              weights: { reference: fresh.weights, level: top.weights },
-              momentum: { reference: fresh.momentum, level: top.gradient + 1 },
-            },
-    },
+  const { weights, gradient } = levelsOf(plan, segment.first);
+  const state = {
+    history: history.map((reference, i) => ({ reference, level: levelsOf(plan, segment.first + i).gradient })),
+    fresh:
+      fresh && weights !== undefined
+        ? {
+            weights: { reference: fresh.weights, level: weights },
+            momentum: { reference: fresh.momentum, level: gradient + 1 },
+          }
+        : undefined,
   };
+  return { segment, state };
 }
 
 function* loadTerms<R>({ momentum }: MomentumTerms<Located<R>>): Circuits<R, MomentumTerm[]> {
@@ -275,10 +257,7 @@ function* update<R>(evaluator: Evaluator, plan: StepPlan, work: UpdateWork<R>): 
   const terms = momentumTerms(momentumSchedule(iterations), segment, work.iteration, state, initialWeight);
   const { gradient: level } = levelsOf(plan, work.iteration);
   const ciphertexts = yield { results: work.gradients.map(({ gradient }) => gradient), level };
-  const gradients = work.gradients.map(({ pair }, index) => ({
-    pair,
-    ciphertext: at(ciphertexts, index, 'gradients'),
-  }));
+  const gradients = work.gradients.map(({ pair }, i) => ({ pair, ciphertext: at(ciphertexts, i, 'gradients') }));
   const momentum = yield* loadTerms(terms);
   yield {
     write: nesterovStep(evaluator, {
@@ -317,7 +296,12 @@ function* pack<R>(evaluator: Evaluator, { layout, grouping }: StepPlan, work: Pa
   }
 }
 
-function* prediction<R>(evaluator: Evaluator, plan: PredictionCircuits, work: PredictWork<R>): Circuits<R> {
+/** The circuits of one step of a prediction. */
+export function* predictionCircuits<R>(
+  evaluator: Evaluator,
+  plan: PredictionCircuits,
+  work: PredictWork<R>,
+): Circuits<R> {
   const { layout, model: expected } = plan;
   if (work.pair >= layout.pairs) throw new WireError(`there is no pair ${work.pair}`, `0 to ${layout.pairs - 1}`);
   const missing = work.shards.find((shard) => shard >= layout.shards);

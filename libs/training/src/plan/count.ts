@@ -26,7 +26,7 @@ import {
   startStage,
   type ShardGroup,
 } from '../program.ts';
-import { runPredictionAtOnce, runStepAtOnce, type ImmediateIo, type InputName } from '../run-step.ts';
+import { circuitsOf, predictionCircuits, serveAtOnce, type ImmediateIo, type InputName } from '../run-step.ts';
 import type { PredictWork, RunWork, Source, Step, UpdateWork } from '../work.ts';
 import type { PlanBase, PredictionPlan } from './plan.ts';
 
@@ -155,7 +155,7 @@ export class StepCounter extends ShapeCounter<RunWork<Shade>> {
       plan,
       costOf,
       (work) => shapeOf(plan, work),
-      (evaluator, work, io) => runStepAtOnce(evaluator, plan, work, io),
+      (evaluator, work, io) => serveAtOnce(circuitsOf(evaluator, plan, work), io),
     );
   }
 }
@@ -308,7 +308,7 @@ export function countPrediction(plan: CountedPrediction): Omit<JobCount, 'span'>
     plan,
     undefined,
     ({ pair, shards }) => `${pair % pairsTogether(layout, pair)} of ${pairsTogether(layout, pair)} ${shards.length}`,
-    (evaluator, work, io) => runPredictionAtOnce(evaluator, plan, work, io),
+    (evaluator, work, io) => serveAtOnce(predictionCircuits(evaluator, plan, work), io),
   );
   const total = new Total();
   const models = new Array<Shade>(layout.models).fill({ level: model.level, scale: model.maxScale });
