@@ -93,7 +93,7 @@ it('a scheduler starts from its settings, queues what was cut off at once, and c
     BLINDFIT_EVALUATOR: 'seal',
   });
   const running = await scheduler.start(config, logger);
-  await until(async () => (await queue.getJob(JOB)) !== undefined, 'the job is queued');
+  await until(async () => (await queue.getJob(JOB)) !== undefined, 'the job is queued', { seconds: 10 });
   assert.equal((await fetch(`${running.url}/readyz`)).status, 200);
   const metrics = await (await fetch(`${running.url}/metrics`)).text();
   assert.match(metrics, /^blindfit_redis_up 1$/m);
