@@ -3,6 +3,7 @@ import { digestOf } from '@blindfit/base';
 import { readBytes, TransientError, type Call } from '@blindfit/http';
 import {
   checker,
+  ContractError,
   JobViewSchema,
   MadeTokenSchema,
   TokenViewSchema,
@@ -109,7 +110,7 @@ export class BlindfitClient {
   }
 
   async job(id: string): Promise<JobView> {
-    return await this.#json({ method: 'GET', path: pathOf(id) }, asJob);
+    return await this.#json({ method: 'GET', path: pathOf(id) }, jobOf(id));
   }
 
   /** Newest first. */
@@ -132,7 +133,7 @@ export class BlindfitClient {
   async cancel(id: string, signature?: string): Promise<JobView> {
     const headers: Record<string, string> = signature === undefined ? {} : { 'blindfit-signature': signature };
     try {
-      return await this.#json({ method: 'DELETE', path: pathOf(id), headers }, asJob);
+      return await this.#json({ method: 'DELETE', path: pathOf(id), headers }, jobOf(id));
     } catch (error) {
       if (!(error instanceof ApiProblemError) || error.status !== 409) throw error;
       // An attempt whose answer was lost may have done it.
@@ -152,7 +153,7 @@ export class BlindfitClient {
         headers,
         body: new TextEncoder().encode(JSON.stringify(answer)),
       },
-      asJob,
+      jobOf(id),
     );
   }
 
@@ -206,7 +207,7 @@ export class BlindfitClient {
    * @throws the signal's reason when it is aborted
    */
   events(id: string, options: EventsOptions = {}): AsyncGenerator<JobView, void> {
-    return jobEvents(this.#connection, `${pathOf(id)}/events`, asJob, () => this.job(id), options);
+    return jobEvents(this.#connection, `${pathOf(id)}/events`, jobOf(id), () => this.job(id), options);
   }
 
   /**
@@ -252,6 +253,15 @@ function verified(bytes: Uint8Array, source: string, index: number, expected: st
   const actual = digestOf(bytes);
   if (actual !== expected) throw new TransientError(new ResultDamagedError(source, index, expected, actual));
   return bytes;
+}
+
+/** Takes the record of one job only: what its owner signs or decrypts is told by it. */
+function jobOf(id: string): (value: unknown) => JobView {
+  return (value) => {
+    const job = asJob(value);
+    if (job.id !== id) throw new ContractError(`not ${id}`, [`/id is ${JSON.stringify(job.id)}`]);
+    return job;
+  };
 }
 
 const pathOf = (id: string): string => `/v1/jobs/${encodeURIComponent(id)}`;

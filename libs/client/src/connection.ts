@@ -50,7 +50,7 @@ function explain(failure: unknown, base: string, path: string, attempts: number)
   // The hint of the API is for people who write requests by hand; users of the client have a variable to set.
   if (status === 401) {
     // Those of an identity provider have reasons and hints of their own.
-    if (problem !== undefined && problem.code !== 'UNAUTHORIZED') return new ApiProblemError(problem);
+    if (problem?.code.startsWith('TOKEN_') === true) return new ApiProblemError(problem);
     return new ApiProblemError({
       status,
       code: problem?.code ?? 'UNAUTHORIZED',

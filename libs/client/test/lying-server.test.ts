@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClientError, ResultDamagedError } from '@blindfit/client';
-import { clientOf, digestOf, problem, PROBLEM, randomBlob, serve } from './support.ts';
+import { clientOf, digestOf, jobView, problem, PROBLEM, randomBlob, serve } from './support.ts';
 
 const ID = 'job-0123456789ab';
 
@@ -87,4 +87,29 @@ test('result() refuses models in another order, and names the model', async (t) 
     message: `model 0 of ${ID} hashes to ${second}, not to ${first} as its record says`,
   });
   assert.deepEqual((await client.result(ID, [second])).map(digestOf), [second]);
+});
+
+test('a record of another job is not taken for the one that was asked for, whatever the call', async (t) => {
+  const other = { ...jobView('succeeded'), id: 'job-ba9876543210' };
+  const url = await serve(t, (app) => {
+    for (const method of ['GET', 'DELETE'] as const)
+      app.route({ method, url: `/v1/jobs/${ID}`, handler: () => Promise.resolve(other) });
+    app.post(`/v1/jobs/${ID}/refresh`, () => Promise.resolve(other));
+    app.get(`/v1/jobs/${ID}/events`, (_request, reply) =>
+      reply.type('text/event-stream').send(`id: 1\nevent: progress\ndata: ${JSON.stringify(other)}\n\n`),
+    );
+  });
+  const client = clientOf(t, url, { attempts: 1 });
+  const answer = { id: '0'.repeat(32), weights: 'sha256:', momentum: 'sha256:', signature: '0'.repeat(128) };
+  const calls: readonly (() => Promise<unknown>)[] = [
+    () => client.job(ID),
+    () => client.cancel(ID),
+    () => client.refresh(ID, answer),
+    () => client.events(ID, { patienceMs: 0 }).next(),
+  ];
+  for (const call of calls)
+    await assert.rejects(call, {
+      name: 'UnexpectedAnswerError',
+      message: /not job-0123456789ab: \/id is "job-ba9876543210"/,
+    });
 });

@@ -7,8 +7,19 @@ import { test, type TestContext } from 'node:test';
 import { digestOf } from '@blindfit/base';
 import { BlindfitClient, ResultDamagedError } from '@blindfit/client';
 import { createDataset } from '@blindfit/data';
+import type { JobResult, JobView } from '@blindfit/protocol';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
-import { attach, MemoryKeys, OwnerError, predict, servablePlan, type Ticket } from '../src/index.ts';
+import { outcomeOf } from '../src/flow/outcome.ts';
+import {
+  attach,
+  followTraining,
+  MemoryKeys,
+  ModelError,
+  OwnerError,
+  predict,
+  servablePlan,
+  type Ticket,
+} from '../src/index.ts';
 
 const MANIFEST = new TextEncoder().encode('{"what":"was submitted"}');
 const TICKET: Ticket = {
@@ -94,4 +105,53 @@ test('a blob whose bytes are right passes', async (t) => {
   const { client } = await lying(t, TICKET.manifest, MANIFEST);
   assert.deepEqual(await client.blob(TICKET.manifest), MANIFEST);
   await assert.rejects(client.blob(digestOf(OTHER)), ResultDamagedError);
+});
+
+const submitted = JSON.parse(view(TICKET.manifest)) as JobView;
+const OF_ANOTHER = {
+  name: 'OwnerError',
+  message: 'the server shows another manifest for job-0123456789ab than the one that was submitted',
+};
+
+/** A server that tells of the submitted job first, and then of the end of one with another manifest under its name. */
+function swapping(cancelled: string[] = []): BlindfitClient {
+  const end: JobView = { ...submitted, state: 'succeeded', manifest: digestOf(OTHER) };
+  return {
+    events: async function* () {
+      yield await Promise.resolve(submitted);
+      yield end;
+    },
+    cancel: (id: string) => {
+      cancelled.push(id);
+      return Promise.resolve(end);
+    },
+  } as unknown as BlindfitClient;
+}
+
+test('a job that becomes another one while its owner follows it is given up', async () => {
+  const cancelled: string[] = [];
+  const answers = { checkEnd: () => assert.fail('it has ended'), cancellation: () => '' };
+  const session = { answersFor: () => answers } as never;
+  await assert.rejects(followTraining(swapping(cancelled), submitted, { session, cancel: true }), OF_ANOTHER);
+  assert.deepEqual(cancelled, []);
+});
+
+test('a result of another size than the job’s is refused before it is downloaded', async () => {
+  const fail = (): never => assert.fail('it is downloaded');
+  const client = { result: fail, blob: fail } as unknown as BlindfitClient;
+  const plan = { layout: { models: 2, classes: 2, features: 2 }, hyperparameters: { iterations: 3 } } as never;
+  const digests = (count: number): string[] => Array.from({ length: count }, (_, i) => digestOf(Uint8Array.of(i)));
+  const refuse = (result: Partial<JobResult>, message: RegExp): Promise<void> => {
+    const job = { ...submitted, state: 'succeeded', result } as JobView;
+    return assert.rejects(outcomeOf(client, {} as never, plan, { job } as never, undefined), (error) => {
+      assert.ok(error instanceof ModelError, String(error));
+      assert.match(error.message, message);
+      return true;
+    });
+  };
+  for (const count of [1, 3]) await refuse({ models: digests(count), iterates: [] }, /a model of [13] ciphertexts/);
+  const row = digests(2);
+  for (const count of [1, 2, 4])
+    await refuse({ models: row, iterates: Array.from({ length: count }, () => row) }, /weights of [124] iterations/);
+  await refuse({ models: row, iterates: [row, digests(1), row] }, /a model of 1 ciphertexts/);
 });

@@ -3,6 +3,7 @@ import { ApiProblemError, type BlindfitClient } from '@blindfit/client';
 import { isFinal, type JobView, type RefreshRequest } from '@blindfit/protocol';
 import type { OwnAnswers } from '../own-answers.ts';
 import type { RefreshSession } from '../refresh.ts';
+import { sameJob } from './same-job.ts';
 import { jobState, type FlowOptions } from './states.ts';
 import type { Evaluation } from './training-data.ts';
 
@@ -48,8 +49,9 @@ export interface RefreshCosts {
 }
 
 /**
- * @throws ForeignAnswerError when the job goes on from an answer that is not the owner's; ModelError, when the job has
- *   ended, for weights that could not be right; the signal's reason; whatever the API throws
+ * @throws OwnerError when the server shows another job; ForeignAnswerError when the job goes on from an answer that is
+ *   not the owner's; ModelError, when the job has ended, for weights that could not be right; the signal's reason;
+ *   whatever the API throws
  */
 export async function followTraining(
   client: BlindfitClient,
@@ -62,7 +64,7 @@ export async function followTraining(
   let last = submitted;
   try {
     for await (const job of client.events(submitted.id, signal === undefined ? {} : { signal })) {
-      last = job;
+      last = sameJob(job, submitted.manifest);
       onProgress?.(jobState(job, 'training', follower.latest));
       last = await follower.answerAll(job);
       if (follower.stoppedAfter !== undefined && !isFinal(last.state)) {
@@ -70,7 +72,7 @@ export async function followTraining(
           `stopping after iteration ${follower.stoppedAfter}: ${options.patience} evaluations were no better ` +
             `than that of iteration ${follower.best?.iteration}`,
         );
-        last = await client.cancel(submitted.id, answers.cancellation());
+        last = sameJob(await client.cancel(submitted.id, answers.cancellation()), submitted.manifest);
       }
     }
     answers.checkEnd(last);
@@ -136,6 +138,7 @@ class Follower {
     await Promise.all([answer.weights, answer.momentum].map(({ digest, bytes }) => client.putBlob(digest, bytes)));
     const facts = { id: request.id, weights: answer.weights.digest, momentum: answer.momentum.digest };
     const answered = await this.#post(request, answers.signed(request, facts));
+    sameJob(answered, view.manifest);
     this.#answered.add(request.id);
     this.costs.count++;
     this.costs.computeSeconds += (computed - computing) / 1000;

@@ -3,7 +3,7 @@ import type { BlindfitClient } from '@blindfit/client';
 import type { JobResult, JobView } from '@blindfit/protocol';
 import type { Plan } from '@blindfit/training';
 import { decryptIterates, decryptModel } from '../decrypt-model.ts';
-import { OwnerError } from '../errors.ts';
+import { ModelError, OwnerError } from '../errors.ts';
 import type { Keyset } from '../keyset.ts';
 import { isBetter, type Followed, type Judge } from './follow.ts';
 
@@ -21,7 +21,7 @@ export interface Outcome {
 /**
  * Downloads and decrypts the model.
  * @param judge when given, the best weights of the run are the model
- * @throws OwnerError when the job has failed, or another client cancelled it
+ * @throws OwnerError when the job has failed, or another client cancelled it; ModelError for a result of another size
  */
 export async function outcomeOf(
   client: BlindfitClient,
@@ -34,6 +34,7 @@ export async function outcomeOf(
   if (stoppedAfter !== undefined && best !== undefined && job.state === 'cancelled')
     return { ...best, history: followed.history, result: undefined, modelBytes: 0 };
   const result = resultOf(job);
+  checkCounts(result, plan);
   const models = await client.result(job.id, result.models);
   const last = decryptModel(keyset, plan, models);
   const iterates = await Promise.all(
@@ -47,6 +48,22 @@ export async function outcomeOf(
   const bestIsModel = judge !== undefined && best !== undefined && !isBetter(judge(last), best.evaluation);
   const { weights, iteration } = bestIsModel ? best : { weights: last, iteration: iterations };
   return { weights, iteration, history, result, modelBytes: models.reduce((sum, model) => sum + model.length, 0) };
+}
+
+/** Before anything is downloaded: a list of any length would be. @throws ModelError */
+function checkCounts({ models, iterates }: JobResult, { layout, hyperparameters }: Plan): void {
+  const { iterations } = hyperparameters;
+  const wrong = [models, ...iterates].find((row) => row.length !== layout.models);
+  if (wrong !== undefined)
+    throw new ModelError(
+      `a model of ${wrong.length} ciphertexts`,
+      `${layout.models} are needed for ${layout.classes} classes of ${layout.features} features`,
+    );
+  if (iterates.length > 0 && iterates.length !== iterations)
+    throw new ModelError(
+      `weights of ${iterates.length} iterations`,
+      `the job has ${iterations}: the server returned something else than its result`,
+    );
 }
 
 /** @throws OwnerError for a job that has failed or was cancelled, with the reason */

@@ -13,6 +13,7 @@ import type { KeyStore } from '../key-store.ts';
 import { openKeyset } from '../keyset.ts';
 import { predictManifestFor } from '../manifest.ts';
 import { resultOf } from './outcome.ts';
+import { sameJob } from './same-job.ts';
 import { jobState, type FlowOptions } from './states.ts';
 import { submit } from './submit.ts';
 import { submittedPlan } from './submitted-plan.ts';
@@ -123,7 +124,7 @@ async function endOf(
   let last = submitted;
   try {
     for await (const job of client.events(submitted.id, signal === undefined ? {} : { signal })) {
-      last = job;
+      last = sameJob(job, submitted.manifest);
       onProgress?.(jobState(job, 'predicting'));
     }
     return last;

@@ -1,7 +1,7 @@
 import type { BlindfitClient } from '@blindfit/client';
 import { readTrainingManifest, type JobView } from '@blindfit/protocol';
 import { type Plan, trainingPlanOf } from '@blindfit/training';
-import { OwnerError } from '../errors.ts';
+import { sameJob } from './same-job.ts';
 import type { Ticket } from './ticket.ts';
 
 /**
@@ -13,11 +13,7 @@ export async function submittedPlan(
   client: BlindfitClient,
   ticket: Ticket,
 ): Promise<{ readonly job: JobView; readonly plan: Plan }> {
-  const job = await client.job(ticket.job);
-  if (job.manifest !== ticket.manifest)
-    throw new OwnerError(`the server shows another manifest for ${job.id} than the one that was submitted`, {
-      hint: 'do not trust this server',
-    });
+  const job = sameJob(await client.job(ticket.job), ticket.manifest);
   const manifest = new TextDecoder().decode(await client.blob(ticket.manifest));
   return { job, plan: trainingPlanOf(readTrainingManifest(JSON.parse(manifest))).plan };
 }
