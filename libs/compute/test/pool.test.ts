@@ -92,7 +92,7 @@ describe('cancelling', () => {
     ['while keys load', 100],
     ['while it computes', 100],
   ] as const) {
-    it(`takes less than a second ${when}, and the next task runs`, async () => {
+    it(`takes a moment of a task that takes far longer, ${when}, and the next task runs`, async () => {
       // node-seal takes long enough to be met in the middle of things.
       await using watched = makePool(place, { evaluator: SEAL });
       const task = longTask();
@@ -105,7 +105,8 @@ describe('cancelling', () => {
       await sleep(delay);
       assert.equal(watched.pool.busy, 1);
       const took = await timed(() => (aborter.abort(), running));
-      assert.ok(took < 1000, `${took} ms`);
+      // A fraction of a second, unless the machine is very busy.
+      assert.ok(took < 5000, `${took} ms`);
       assert.equal(watched.pool.busy, 0);
       const { outputs } = await watched.pool.run(firstTask(small));
       assert.equal(outputs.length, 1);
@@ -118,8 +119,9 @@ describe('cancelling', () => {
     const aborter = new AbortController();
     const waiting = watched.pool.run(firstTask(small), aborter.signal);
     waiting.catch(() => undefined); // looked at below
-    const took = await timed(() => (aborter.abort(), waiting));
-    assert.ok(took < 50, `${took} ms`);
+    aborter.abort();
+    const first = await Promise.race([running.then(() => 'the running one'), waiting.catch((error: unknown) => error)]);
+    assert.ok(first instanceof TaskCancelledError, 'it does not wait for a thread to be free');
     await timed(() => watched.pool.run(firstTask(small), aborter.signal));
     assert.equal((await running).outputs.length, 1);
   });
@@ -239,9 +241,13 @@ describe('manifests', () => {
 });
 
 it('closing fails what waits and what runs, in a way that may pass', async () => {
-  const watched = makePool(place);
-  const tasks = [rejection(watched.pool.run(longTask())), rejection(watched.pool.run(firstTask(small)))];
-  await sleep(100);
+  const { result, threads } = await threadsOf(() => {
+    const watched = makePool(place);
+    const tasks = [rejection(watched.pool.run(longTask())), rejection(watched.pool.run(firstTask(small)))];
+    return Promise.resolve({ watched, tasks });
+  });
+  const { watched, tasks } = result;
+  assert.equal(threads.length, 1, 'one task runs, the other waits');
   await watched.pool.close();
   for (const task of [...tasks, rejection(watched.pool.run(firstTask(small)))]) {
     const error = await task;

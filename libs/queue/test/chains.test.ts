@@ -142,8 +142,8 @@ test('only the time in which everything waited counts as waiting', async () => {
   }
   await jobs.succeed(ID, []);
   const milliseconds = 1000 * required((await jobs.get(ID))?.result, 'the result').seconds.refresh;
-  // Clocks differ by the millisecond they count in.
-  assert.ok(milliseconds >= least - 4 && milliseconds <= most + 4, `${least} <= ${milliseconds} <= ${most}`);
+  // Clocks differ by the millisecond they count in, four times, and may be put right meanwhile.
+  assert.ok(milliseconds >= least - 10 && milliseconds <= most + 10, `${least} <= ${milliseconds} <= ${most}`);
 });
 
 test('an answer is taken once; repeating it gives the same, anything else is refused', async () => {

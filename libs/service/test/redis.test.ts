@@ -73,7 +73,7 @@ test('a password that Redis refuses is an outage with that reason', async (t) =>
   const server = await prepareRedis(t, '--requirepass', 'right');
   await server.start();
   const { redis, ...capture } = connect(t, { path: server.path, password: 'wrong' });
-  await assert.rejects(waitForRedis(redis, 700), /WRONGPASS|NOAUTH/);
+  await assert.rejects(waitForRedis(redis, 1500), /WRONGPASS|NOAUTH/);
   assert.equal(messages(capture, 'error').length, 1);
 });
 

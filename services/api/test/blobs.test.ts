@@ -283,11 +283,11 @@ test('a client that falls silent is given up', async (t) => {
 });
 
 test('a client that has sent everything may wait for a slow disk', async (t) => {
-  const { url, store } = await setup(t, { idleTimeoutMs: 50 });
+  const { url, store } = await setup(t, { idleTimeoutMs: 700 });
   const put0 = store.put.bind(store);
   store.put = async (...upload) => {
     const stored = await put0(...upload);
-    await sleep(300);
+    await sleep(1200);
     return stored;
   };
   const { bytes, digest } = randomBlob(1000);
