@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { describe, it } from 'node:test';
+import { it } from 'node:test';
 import { Redis } from 'ioredis';
 import { at, digestOf, required } from '@blindfit/base';
 import { signingKey, type SigningKey } from '@blindfit/base/signature';
@@ -22,20 +22,27 @@ import {
 import { JobStore } from '@blindfit/queue';
 import { parseRedisUrl } from '@blindfit/service';
 import { DEFAULT_HYPERPARAMETERS, expectedRefresh, type Hyperparameters } from '@blindfit/training';
-import { prepareJob, SHARED_KEYS, syntheticData, waitFor, withStack, type Prepared } from '../integration/support.ts';
+import {
+  largestError,
+  prepareJob,
+  SHARED_KEYS,
+  syntheticData,
+  waitFor,
+  withStack,
+  type Prepared,
+} from '../integration/support.ts';
 
 const DATA = syntheticData(60, 12, 4);
 const HYPERPARAMETERS: Hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 3 };
 /** In all, over the requests of a job. */
 const FORGERIES = 1000;
 
-/** The job of an owner who has not answered yet. */
-async function waitingJob(client: BlindfitClient): Promise<{ prepared: Prepared; job: JobView }> {
-  const prepared = await prepareJob(client, SHARED_KEYS, DATA, HYPERPARAMETERS, { refreshEvery: 1 });
-  const { id } = await client.submit(prepared.manifest);
+/** A job whose owner has not answered yet. */
+async function waitingJob(client: BlindfitClient, { manifest }: Prepared): Promise<JobView> {
+  const { id } = await client.submit(manifest);
   const job = await waitFor(client, id, ({ state }) => state === 'awaiting-refresh');
   assert.equal(job.state, 'awaiting-refresh', job.error?.message);
-  return { prepared, job };
+  return job;
 }
 
 /** A ciphertext of the owner that the forger has downloaded, under the level and scale that an answer needs. */
@@ -47,12 +54,12 @@ function relabelled({ plan, blobs }: Prepared, fields: WireFields): { digest: st
   return { digest: digestOf(forged), bytes: forged };
 }
 
-describe('answers to refreshes', () => {
-  it('that are forged, replayed or foreign are refused, and the model is the owner’s', async (t) => {
-    await withStack({}, async (_stack, client) => {
-      const { prepared, job } = await waitingJob(client);
-      using owned = prepared;
-      const { plan, keyset } = owned;
+it('answers to refreshes', async (t) => {
+  await withStack({}, async (stack, client) => {
+    using prepared = await prepareJob(client, SHARED_KEYS, DATA, HYPERPARAMETERS, { refreshEvery: 1 });
+    await t.test('that are forged, replayed or foreign are refused, and the model is the owner’s', async (t) => {
+      const job = await waitingJob(client, prepared);
+      const { plan, keyset } = prepared;
       const other = signingKey(randomBytes(32));
       const request = at(job.refreshes, 0, 'requests');
       const second = at(job.refreshes, 1, 'requests');
@@ -117,25 +124,18 @@ describe('answers to refreshes', () => {
       assert.equal(followed.job.state, 'succeeded', followed.job.error?.message);
       const models = required(followed.job.result, 'the result').models;
       const weights = decryptModel(keyset, plan, await client.result(job.id, models));
-      const error = Math.max(
-        ...prepared.clear.flatMap((row, k) =>
-          Array.from(row, (value, j) => Math.abs(value - at(required(weights[k], 'weights'), j, 'weights'))),
-        ),
-      );
+      const error = largestError(weights, prepared.clear);
       t.diagnostic(`largest weight error against the clear twin: ${error.toExponential(2)}`);
       assert.ok(error < 1e-5, String(error));
     });
-  });
 
-  it('that somebody writes into Redis are not computed with', async () => {
-    await withStack({}, async (stack, client) => {
-      const { prepared, job } = await waitingJob(client);
-      using owned = prepared;
+    await t.test('that somebody writes into Redis are not computed with', async () => {
+      const job = await waitingJob(client, prepared);
       const redis = new Redis({ ...parseRedisUrl(stack.redisUrl), replyMapping: 'legacy' });
       redis.on('error', () => undefined);
       try {
         const request = at(job.refreshes, 0, 'requests');
-        const expected = expectedRefresh(owned.plan, request.iteration);
+        const expected = expectedRefresh(prepared.plan, request.iteration);
         const forged = {
           weights: relabelled(prepared, expected.weights),
           momentum: relabelled(prepared, expected.momentum),
