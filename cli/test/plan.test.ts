@@ -7,11 +7,13 @@ import { temporaryDirectory } from '@blindfit/testkit';
 import { askCli, cleanEnv, runCli } from './support.ts';
 
 const JOB = ['plan', '--samples', '40', '--features', '12', '--classes', '4'];
+/** With refreshes, on a small ring. */
+const REFRESHED = [...JOB, '--iterations', '3', '--refresh-every', '1', '--sigmoid-degree', '1'];
 
 test('plan prints what a job needs and how long it takes; the second time from what was measured', async (t) => {
   const cache = await temporaryDirectory(t);
   const env = cleanEnv({ XDG_CACHE_HOME: cache });
-  const text = await runCli(t, [...JOB, '--iterations', '3', '--refresh-every', '1'], env);
+  const text = await runCli(t, REFRESHED, env);
   assert.equal(text.status, 0, text.stderr);
   assert.match(text.stderr, /measuring this machine/);
   for (const line of [
@@ -32,10 +34,7 @@ test('plan prints what a job needs and how long it takes; the second time from w
   }
   assert.equal((await readdir(join(cache, 'blindfit', 'calibrations'))).length, 1);
 
-  const json = await askCli(
-    [...JOB, '--iterations', '3', '--refresh-every', '1', '--vcpus', '64', '--json', '--simulate'],
-    env,
-  );
+  const json = await askCli([...REFRESHED, '--vcpus', '64', '--json', '--simulate'], env);
   assert.equal(json.status, 0, json.stderr);
   assert.doesNotMatch(json.stderr, /measuring/);
   const plan = JSON.parse(json.stdout) as {
