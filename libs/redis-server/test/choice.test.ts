@@ -1,6 +1,6 @@
 /** Which program is taken for Redis: by its version, by where it lies, and by who else can write there. */
 import assert from 'node:assert/strict';
-import { chmod, mkdir, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { RedisUnavailableError, resolveRedisBinary } from '@blindfit/redis-server';
@@ -88,11 +88,20 @@ test('directories that others can write are not trusted', async (t) => {
   }
 });
 
+test('a directory of another user is not trusted', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root can give a directory away');
+  const directory = await temporaryDirectory(t);
+  await cached(directory, '7.0.0', '7.0.0');
+  await chown(join(directory, 'cache/blindfit'), 65_534, 65_534);
+  assert.ok(!(await triedIn(t, await envOf(directory))).includes(join(directory, 'cache/blindfit')));
+});
+
 test('of PATH only absolute directories count, and a new cache is private', async (t) => {
   const directory = await temporaryDirectory(t);
   const path = await program(join(directory, 'bin'), '7.0.0');
   const besides = relative(process.cwd(), join(directory, 'bin'));
   assert.match(await triedIn(t, await envOf(directory, `${besides}:.`)), /redis-server on PATH: not found/);
   assert.equal((await stat(join(directory, 'cache/blindfit'))).mode & 0o777, 0o700);
+  assert.deepEqual(await readdir(join(directory, 'cache/blindfit')), [], 'what was tried there is gone');
   assert.equal(await resolveRedisBinary({ env: await envOf(directory, `${besides}:${join(directory, 'bin')}`) }), path);
 });

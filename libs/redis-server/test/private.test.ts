@@ -1,12 +1,14 @@
 /** What a private Redis promises: durable writes, no eviction, and nothing that another user could read or reach. */
 import assert from 'node:assert/strict';
-import { chmod, mkdir, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Redis } from 'ioredis';
 import { startRedis } from '@blindfit/redis-server';
 import { temporaryDirectory } from '@blindfit/testkit';
+import { configuration } from '../src/configuration.ts';
 import { makeSocketDirectory } from '../src/listen.ts';
+import { logTail } from '../src/log.ts';
 
 const modeOf = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8);
 
@@ -35,6 +37,10 @@ test('every write is kept, files and socket are private, and the configuration g
   } finally {
     client.disconnect();
   }
+  if (process.platform === 'linux') {
+    const fields = (await readFile(`/proc/${redis.pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];
+    assert.deepEqual(fields.slice(2, 4), [String(redis.pid), String(redis.pid)], 'a group and a session of its own');
+  }
   assert.equal(await modeOf(join(dataDir, 'run')), '700');
   assert.equal(await modeOf(socketPath), '700');
   assert.equal(await modeOf(join(dataDir, 'redis.conf')), '600');
@@ -57,4 +63,20 @@ test('a path for the socket of 100 bytes is used, a longer one is replaced', asy
     assert.equal(directory === join(dataDir, 'run'), isBeside, `${bytes} bytes`);
     assert.equal(await modeOf(directory), '700');
   }
+});
+
+test('the configuration quotes paths, and on a port asks for the password', () => {
+  const lines = configuration('/a "b"\\c\nd\te\rf', { host: '127.0.0.1', port: 7, password: 'p' }).split('\n');
+  assert.ok(lines.includes('dir "/a \\"b\\"\\\\c\\nd\\te\\rf"'), lines.join(' | '));
+  assert.deepEqual(lines.slice(1, 5), ['bind 127.0.0.1', 'port 7', 'requirepass p', 'protected-mode yes']);
+});
+
+test('the end of a log is its last fifteen lines', async (t) => {
+  const dataDir = await temporaryDirectory(t);
+  const lines = Array.from({ length: 20 }, (_, number) => `line ${number}`);
+  await writeFile(join(dataDir, 'redis.log'), `${lines.join('\n')}\n`);
+  assert.deepEqual((await logTail(dataDir)).split('\n'), lines.slice(5));
+  await writeFile(join(dataDir, 'redis.log'), '');
+  assert.equal(await logTail(dataDir), '(empty)');
+  assert.match(await logTail(join(dataDir, 'none')), /cannot be read/);
 });

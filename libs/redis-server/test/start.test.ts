@@ -107,7 +107,8 @@ test('listens on a private socket only, wherever the data directory is', async (
       const redis = await start(t, join(base, name));
       const { socketPath } = redis;
       assert.ok(socketPath !== undefined && Buffer.byteLength(socketPath) <= 100);
-      assert.equal((await stat(dirname(socketPath))).mode & 0o777, 0o700);
+      for (const directory of [dirname(socketPath), join(base, name)])
+        assert.equal((await stat(directory)).mode & 0o777, 0o700);
       assert.deepEqual(redis.connection, { path: socketPath });
       assert.match(redis.url, /^unix:\/\/\/[^ "?#]+\?db=0$/);
       assert.equal(decodeURIComponent(new URL(redis.url).pathname), socketPath);
