@@ -21,6 +21,7 @@ suite('readCsv reads', () => {
     { name: 'a header with an unnamed column', text: 'label,,f2\n5,0.5,-1\n0,2,1e-3\n' },
     { name: 'a pandas header that numbers the features from 0', text: 'label,0,1\n5,0.5,-1\n0,2,1e-3\n' },
     { name: 'a header that numbers the features from 1', text: 'Class,1,2\n5,0.5,-1\n0,2,1e-3\n' },
+    { name: 'a pandas header whose index has no name', text: ',0,1\n5,0.5,-1\n0,2,1e-3\n' },
     { name: 'CRLF', text: 'label,f1,f2\r\n5,0.5,-1\r\n0,2,1e-3\r\n' },
     { name: 'CR alone', text: 'label,f1,f2\r5,0.5,-1\r0,2,1e-3\r' },
     { name: 'mixed line ends', text: 'label,f1,f2\n5,0.5,-1\r\n0,2,1e-3\r' },
@@ -31,6 +32,12 @@ suite('readCsv reads', () => {
     { name: 'spaces around cells', text: ' 5 ,\t0.5 , -1\n 0, 2 ,1e-3 \n' },
     { name: 'other spellings of the same numbers', text: '5.000e+00,+.5,-1.\n-0.0,2E0,1e-03\n' },
     { name: 'text labels, trimmed', text: ' cat ,0.5,-1\n"a ""big"", dog",2,1e-3\n', labels: ['cat', 'a "big", dog'] },
+    {
+      name: 'a label that is called y on features numbered from 2, not taken for a header',
+      text: 'y,2,3\ndog,2,3\n',
+      labels: ['y', 'dog'],
+      features: [2, 3, 2, 3],
+    },
     {
       name: 'a text label on numbered features, not taken for a header',
       text: 'cat,0,1\ndog,2,3\n',

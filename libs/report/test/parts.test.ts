@@ -166,3 +166,62 @@ test('the summary tells whether encrypted and clear training are equally right',
   );
   assert.match(accuracy(0.75), /samples, where the same training in the clear reaches 75\.00 %\./);
 });
+
+suite('a chart', () => {
+  const chart = (...lines: readonly { kind: 'clear' | 'encrypted'; values: readonly number[] }[]): string =>
+    lineChart({
+      title: 'T',
+      lines: lines.map(({ kind, values }, i) => ({ name: `l${i}`, kind, samples: 'training', values })),
+      format: String,
+      limits: { low: 0, high: 1 },
+    }).text;
+
+  test('draws one value as a dot in the middle, more as a line, and none at all', () => {
+    assert.match(chart({ kind: 'encrypted', values: [0.5] }), /class="line" d="M249 [\d.]+h0\.01"/);
+    assert.match(chart({ kind: 'encrypted', values: [0.5, 0.6] }), /class="line" d="M52 [\d.]+L446 [\d.]+"/);
+    const none = chart({ kind: 'encrypted', values: [NaN] });
+    assert.match(none, /l0: not known/);
+    assert.match(none, /text-anchor="end">0<.*text-anchor="end">1</s);
+    assert.doesNotMatch(none.replace('not known', ''), /NaN|Infinity/);
+  });
+
+  test('draws the encrypted line above the clear one, and leaves a cell empty where a value is not known', () => {
+    const text = chart({ kind: 'encrypted', values: [0.5, NaN] }, { kind: 'clear', values: [0.5, 0.75] });
+    assert.ok(text.indexOf('<g class="clear') < text.indexOf('<g class="encrypted'));
+    assert.match(text, /<tr><td>2<\/td><td><\/td><td>0\.75<\/td><\/tr>/);
+  });
+
+  test('of bars that are all 0 has bars of no length', () => {
+    const text = barChart('T', '', [{ name: 'a', value: 0 }], String).text;
+    assert.match(text, /--part:0\.00%/);
+  });
+});
+
+test('pictures are shown as soon as one mistake has one, and others say that they have none', () => {
+  const mistake = { sample: 's', actual: 'a', predicted: 'b', probability: 0.876 };
+  const some = mistakeList([mistake, { ...mistake, image: image(4, 4, 1) }]).text;
+  assert.match(some, /<ul class="pictures.*no image.*<img class="tiny"/s);
+  assert.match(some, /88 %/);
+  assert.match(mistakeList([mistake]).text, /<table class="numbers">.*88 %/s);
+});
+
+test('an image that is far from square keeps a row or a column of pixels', () => {
+  for (const [width, height] of [
+    [1000, 1],
+    [1, 1000],
+    [113, 2],
+  ] as const) {
+    const png = Buffer.from(pngDataUri(image(width, height, 1)).replace(/^.*,/, ''), 'base64');
+    const [w, h] = [png.readUInt32BE(16), png.readUInt32BE(20)];
+    assert.equal(Math.max(w, h), 112);
+    assert.equal(Math.min(w, h), height === 2 ? 2 : 1);
+  }
+});
+
+test('the page is for its owner: not for search engines, with the columns of the data', () => {
+  const page = renderReport(sampleReport({}));
+  assert.match(page, /<meta name="robots" content="noindex">/);
+  const { columns } = sampleReport({}).data;
+  assert.match(page, new RegExp(`columns</dt>\\s*<dd>${columns.toLocaleString('en-US')}, with the bias`));
+  assert.match(renderReport(sampleReport({ created: 'some day' })), /training report · some day/);
+});
