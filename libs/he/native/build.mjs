@@ -1,7 +1,8 @@
-// Builds the addon with the C++ compiler at hand: `node libs/he/native/build.mjs`, or buildNative() from a program.
+// Builds the addon with the C++ compiler of this machine: `node libs/he/native/build.mjs`, or buildNative() from a
+// program.
 //
-// Plain JavaScript that runs on Node 20: a fresh machine has no Python and no make, so neither node-gyp nor cmake-js can be
-// relied on, and the addon is a dozen files. What was built is kept under a name made of its sources, flags and compiler.
+// This is plain JavaScript for Node 20. node-gyp needs Python and make, and cmake-js needs CMake, which a fresh machine
+// may lack. A build is cached under a digest of its sources, flags and compiler.
 
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -29,9 +30,9 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = dirname(dirname(dirname(HERE)));
 const SOURCES = join(HERE, 'src');
 const NAME = 'blindfit-he.node';
-/** Where an image has it, compiled when the image was made (`--ship`): there is no compiler in it. */
+/** The addon in an image, compiled when the image was made (`--ship`): images have no compiler. */
 const SHIPPED = join(HERE, 'built', NAME);
-/** Where the published package has it, compiled on another machine. */
+/** The addon in the published package, compiled on another machine. */
 const PREBUILT = join(HERE, 'prebuilt', `${process.platform}-${process.arch}`, NAME);
 
 const FLAGS = [
@@ -47,7 +48,7 @@ const FLAGS = [
 ];
 // The addon stays loaded when a thread that used it ends: another may be about to.
 const LINK = ['-shared', '-static-libstdc++', '-static-libgcc', '-Wl,-z,nodelete', '-pthread'];
-// GCC 12 takes the undefined operands in its own AVX-512 headers for mistakes.
+// GCC 12 warns of undefined operands in its own AVX-512 headers.
 const QUIET = ['-Wno-uninitialized', '-Wno-maybe-uninitialized'];
 /** Instructions each kernel may use; which of them runs is decided by the processor. */
 const KERNEL_FLAGS = {
@@ -107,7 +108,7 @@ function headers() {
   return createRequire(import.meta.url)('node-api-headers').include_dir;
 }
 
-/** Changes when the compiler does: asking it for its version would take longer than all the rest. */
+/** Text that changes with the compiler. Asking it for its version would take longer than all the rest. */
 function compilerIdentity(path) {
   const { size, mtimeMs, ino } = statSync(path);
   return `${path} ${size} ${mtimeMs} ${ino}`;
@@ -169,8 +170,8 @@ function firstLines(error) {
 }
 
 /**
- * The addon for this machine, built if it is not there yet: some 20 seconds of two cores. Two processes that build at the
- * same time each build their own and the last one wins: both are the same.
+ * The addon for this machine, built if it is not there yet, which takes about 20 seconds on two cores. Of two processes
+ * that build at the same time each builds its own, and the last one is kept: both are the same.
  * @param {{ quiet?: boolean }} [options] quiet: no line on stderr before a build
  * @returns {Promise<{ path: string } | { reason: string }>} the reason says why there is none
  */

@@ -20,6 +20,7 @@ class Blake2xbStream {
   /// @param seed 64 bytes, copied
   explicit Blake2xbStream(std::span<const std::uint8_t, SEED_BYTES> seed);
 
+  /// The next `count` words of the stream.
   void read(std::uint64_t* words, std::size_t count);
 
  private:

@@ -19,9 +19,10 @@ namespace blindfit {
 
 constexpr std::size_t CIPHERTEXT_FILE_HEADER = 4096;
 
-/// @param out CIPHERTEXT_FILE_HEADER bytes
+/// Writes the header of a ciphertext file, CIPHERTEXT_FILE_HEADER bytes.
 void write_ciphertext_header(const Ring& ring, std::size_t polys, std::size_t level, double scale, std::uint8_t* out);
 
+/// What the header of a file says about its ciphertext.
 struct CiphertextShape {
   std::size_t polys;
   std::size_t level;
@@ -31,13 +32,14 @@ struct CiphertextShape {
 /// Checks a header against a ring and the size of the file. @throws FormatError
 CiphertextShape check_ciphertext_header(const Ring& ring, Bytes header, u64 file_bytes);
 
+/// A ciphertext file in memory.
 struct MappedCiphertext {
   std::shared_ptr<const MappedFile> file;
   CiphertextShape shape;
   const u64* words() const { return reinterpret_cast<const u64*>(file->bytes().data() + CIPHERTEXT_FILE_HEADER); }
 };
 
-/// The words are trusted to be what the process that wrote them checked: only this user may write there.
+/// Maps a file. Its words are not checked again: the process that wrote them did, and only this user may write there.
 /// @throws FormatError when it is no such file for this ring; std::system_error when it cannot be opened
 MappedCiphertext open_ciphertext(const Ring& ring, const std::string& path);
 

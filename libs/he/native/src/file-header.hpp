@@ -1,5 +1,5 @@
-// What the headers of our files have in common: 4096 bytes that begin with 7 letters and a version, and hold the file's
-// size, a checksum of themselves, N and the primes, in fields of these names.
+// The common part of the headers of key files and ciphertext files: 4096 bytes that begin with 7 letters and a version,
+// and hold the size of the file, a checksum of the header, N and the primes, in fields of these names.
 #pragma once
 #include <cstddef>
 #include <cstring>
@@ -22,7 +22,8 @@ u64 header_checksum(const Header& header) {
   return hash;
 }
 
-/// Fills in what depends on the ring and the rest, and writes it. @param primes of the ring's, from its first
+/// Completes a header with the ring's values, the size and the checksum, and writes it.
+/// @param primes how many of the ring's primes, from the first
 template <typename Header>
 void write_header(const Ring& ring, const std::uint8_t (&magic)[8], std::size_t primes, u64 file_bytes, Header header,
                   std::uint8_t* out) {
@@ -35,8 +36,8 @@ void write_header(const Ring& ring, const std::uint8_t (&magic)[8], std::size_t 
   std::memcpy(out, &header, sizeof header);
 }
 
-/// Checks that it is whole, of that kind and version, and undamaged. @param otherwise what it is when it is not of that
-/// kind
+/// Reads a header and checks its kind, version and checksum.
+/// @param otherwise the text of the error for bytes of another kind
 /// @throws FormatError
 template <typename Header>
 Header read_header(Bytes bytes, const std::uint8_t (&magic)[8], const char* otherwise) {
@@ -52,7 +53,7 @@ Header read_header(Bytes bytes, const std::uint8_t (&magic)[8], const char* othe
   return header;
 }
 
-/// @param most primes that there may be @throws FormatError
+/// Checks that a header is of this ring, with at most `most` primes. @throws FormatError
 template <typename Header>
 void check_ring(const Ring& ring, const Header& header, std::size_t most) {
   bool same = header.n == ring.n() && header.primes <= most;
@@ -60,7 +61,7 @@ void check_ring(const Ring& ring, const Header& header, std::size_t most) {
   if (!same) throw FormatError("it is of other parameters");
 }
 
-/// @param file_bytes of the file itself @throws FormatError
+/// Checks the size of the file, `file_bytes`, and the one in its header. @throws FormatError
 template <typename Header>
 void check_file_bytes(const Header& header, u64 file_bytes, u64 wanted) {
   if (header.file_bytes != wanted || file_bytes != wanted) {

@@ -10,9 +10,12 @@
 
 namespace blindfit {
 
+/// The permutation of one Galois element.
 class GaloisMap {
  public:
+  /// @param element odd and below 2 N
   GaloisMap(unsigned log_n, std::uint32_t element);
+  /// Permutes the N values of one prime. `out` must not be `in`.
   void apply(const Kernel& kernel, u64* out, const u64* in) const {
     kernel.permute(out, in, blocks_.data(), patterns_.data(), pattern_, blocks_.size() * LANES);
   }

@@ -1,4 +1,5 @@
-// What an instruction set has to offer: loops over the coefficients of one polynomial modulo one prime.
+// The interface of a kernel, one for each instruction set: loops over the coefficients of one polynomial modulo one
+// prime.
 //
 // Polynomials in NTT form are in SEAL's order, or in "blocked" order: every 64 values seen as an 8 x 8 matrix and
 // transposed. Vector kernels end a forward transform in blocked order for nothing, and keys are stored that way, so
@@ -20,7 +21,7 @@ constexpr std::size_t BLOCK = LANES * LANES;
 
 enum class Order { seal, blocked };
 
-/// A number below q and what the kernel multiplies by it with.
+/// A number below q, and its quotient as the kernel's multiplication needs it (`Kernel::factor`).
 struct Factor {
   u64 value;
   u64 quotient;
@@ -62,6 +63,7 @@ struct Division {
   u64* scratch;
 };
 
+/// Pointers to the functions of one instruction set. `kernels_here` lists those that run on this processor.
 struct Kernel {
   const char* name;
   /// The longest primes it can work with.

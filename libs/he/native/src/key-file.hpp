@@ -23,9 +23,10 @@ namespace blindfit {
 
 constexpr std::size_t KEY_FILE_HEADER = 4096;
 
+/// The size of the file of one key.
 std::size_t key_file_bytes(const Ring& ring);
 
-/// @param out key_file_bytes(ring) bytes, aligned to 8
+/// Writes a key file to `out`, key_file_bytes(ring) bytes, aligned to 8.
 void pack_key(const Ring& ring, const KeyParts& key, std::uint8_t* out);
 
 /// Checks a header against a ring and the size of the file. @returns the slot @throws FormatError

@@ -1,4 +1,4 @@
-// A file in memory, read-only; all threads of the process share one mapping of a file.
+// A file mapped into memory, read-only. All threads of the process share one mapping of a file.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -10,7 +10,7 @@ namespace blindfit {
 
 class MappedFile {
  public:
-  /// @param what it is, for errors: "key file"
+  /// @param what the kind of file, for errors: "key file"
   /// @param whole whether all of it will be read soon, which costs less than a fault for every few pages
   /// @throws FormatError when it is empty or no regular file; std::system_error when it cannot be opened
   static std::shared_ptr<const MappedFile> open(const std::string& path, const std::string& what, bool whole);
@@ -18,8 +18,8 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  /// The size when it was mapped: a file that is made shorter later must not be read any more, so ours are replaced,
-  /// never rewritten.
+  /// The content, of the size that the file had when it was mapped. Reading beyond the end of a file that was shortened
+  /// later is an error, so files are replaced and never rewritten.
   Bytes bytes() const { return {static_cast<const std::uint8_t*>(address_), size_}; }
 
  private:

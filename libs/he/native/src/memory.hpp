@@ -13,7 +13,7 @@ namespace blindfit {
 constexpr std::size_t ALIGNMENT = 64;
 constexpr std::size_t HUGE_PAGE = std::size_t{2} << 20;
 
-/// Lets memory of freed ciphertexts go back to the system: glibc would keep it in a heap for each thread.
+/// Makes glibc return the memory of freed ciphertexts to the system; by default it stays in a heap for each thread.
 void tune_allocator();
 
 /// Not zeroed. Freed with std::free. Large blocks ask for huge pages. @throws std::bad_alloc
@@ -39,8 +39,8 @@ class WordBuffer {
   std::unique_ptr<u64, Free> data_;
 };
 
-/// Scratch words of this thread for one operation: grows to what was ever needed, goes with the thread. Blocks handed
-/// out by one Scratch are valid until it is destroyed; one Scratch at a time in a thread.
+/// Scratch words of this thread for one operation. The memory grows to the most that was needed, and is freed with the
+/// thread. Blocks from a Scratch are valid until it is destroyed; a thread has at most one Scratch at a time.
 class Scratch {
  public:
   /// @param words all that will be taken

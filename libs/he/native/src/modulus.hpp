@@ -11,6 +11,7 @@ namespace blindfit {
 using u64 = std::uint64_t;
 using u128 = unsigned __int128;
 
+/// Arithmetic modulo q. Operands are below q unless a function says otherwise.
 struct Modulus {
   u64 q = 0;
   unsigned bits = 0;
@@ -27,6 +28,7 @@ struct Modulus {
     ratio_low = static_cast<u64>(ratio);
   }
 
+  /// x modulo q, for any x.
   BLINDFIT_INLINE u64 reduce(u64 x) const {
     const u64 quotient = static_cast<u64>((u128{x} * ratio_high) >> 64);
     const u64 r = x - quotient * q;
@@ -59,6 +61,7 @@ struct Modulus {
     return result;
   }
 
+  /// 1 / a, for a that is not 0.
   u64 inverse(u64 a) const { return power(a, q - 2); }
 
   /// floor(w 2^shift / q), Shoup's constant for products with w < q; shift is 52 or 64.

@@ -5,6 +5,7 @@
 
 namespace blindfit {
 
+/// A prime with the tables of its transforms.
 struct Prime {
   Modulus modulus;
   unsigned log_n;
@@ -24,6 +25,7 @@ struct Prime {
   Factor inverse_n;
   Factor inverse_n_root;
 
+  /// Makes the tables.
   Prime(u64 q, unsigned log_n, const Kernel& kernel);
 
   /// psi^exponent, for any exponent.
@@ -31,6 +33,7 @@ struct Prime {
   Factor factor(u64 value) const { return kernel->factor(modulus, value); }
 };
 
+/// The lowest `bits` bits of a value in reverse order.
 inline std::size_t reverse_bits(std::size_t value, unsigned bits) {
   std::size_t result = 0;
   for (unsigned i = 0; i < bits; i++) result |= ((value >> i) & 1) << (bits - 1 - i);

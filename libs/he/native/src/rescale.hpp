@@ -4,7 +4,7 @@
 
 namespace blindfit {
 
-/// From level to level - 1, polynomial by polynomial. `out` may be `a`.
+/// Divides `polys` polynomials at `level` by the prime of that level; the results are at level - 1. `out` may be `a`.
 void rescale(const Ring& ring, u64* out, const u64* a, std::size_t polys, std::size_t level);
 
 }  // namespace blindfit

@@ -14,9 +14,11 @@ constexpr unsigned MAX_LOG_N = 15;
 constexpr std::size_t MAX_DATA_PRIMES = 31;
 constexpr unsigned MAX_PRIME_BITS = 60;
 
+/// The primes of a parameter set and their tables.
 class Ring {
  public:
-  /// The ring from the registry when the process has it already. @throws std::range_error naming what is wrong
+  /// The ring of these parameters; one that the process has already is shared. @throws std::range_error naming what is
+  /// wrong
   static std::shared_ptr<const Ring> open(std::size_t n, const std::vector<u64>& primes,
                                           const std::vector<ParmsId>& parms_ids, const ParmsId& key_parms_id,
                                           const Kernel& kernel);

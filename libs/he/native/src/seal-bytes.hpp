@@ -1,9 +1,11 @@
 // SEAL 4's uncompressed serialisation of ciphertexts and key-switching keys, little-endian:
 //
-//   object      header 16 | content         header: magic 0xA15E, 16, major 4, minor, compression, 0 0, size of the
-//   whole u64 ciphertext  parms_id 32 | NTT form u8 | polynomials u64 | N u64 | primes u64 | scale f64 | correction u64
-//   | values values      object: count u64 | words u64...   with half of them, a seed follows: object: type u8 | 64
-//   bytes keys        parms_id 32 | count u64 | for each: parts u64 | parts objects with a ciphertext each
+//   object      header 16 | content
+//   header      magic 0xA15E, 16, major 4, minor, compression, 0 0, size of the whole u64
+//   ciphertext  parms_id 32 | NTT form u8 | polynomials u64 | N u64 | primes u64 | scale f64 | correction u64 | values
+//   values      an object: count u64 | words u64...; with half of them, a seed follows
+//   seed        an object: type u8 | 64 bytes
+//   keys        parms_id 32 | count u64 | for each: parts u64 | parts objects with a ciphertext each
 //
 // Nothing is read before its size is known to be there; a size from the bytes never makes an allocation.
 #pragma once
@@ -17,6 +19,7 @@ namespace blindfit {
 
 using Bytes = std::span<const std::uint8_t>;
 
+/// What stands before the words of a ciphertext.
 struct CiphertextHeader {
   std::size_t polys;
   std::size_t level;
@@ -27,13 +30,14 @@ struct CiphertextHeader {
   const std::uint8_t* seed;
 };
 
-/// Checks everything but the words. @throws FormatError
+/// Reads and checks all but the words. @throws FormatError
 CiphertextHeader parse_ciphertext(const Ring& ring, Bytes bytes);
 
-/// Checks and copies the words of a ciphertext, and expands its seed. @throws FormatError when one is not below its
-/// prime
+/// Copies the words of a ciphertext to `out`, polys x (level + 1) x N of them, and expands its seed.
+/// @throws FormatError when a word is not below its prime
 void read_words(const Ring& ring, const CiphertextHeader& header, u64* out);
 
+/// The bytes that {@link write_ciphertext} writes.
 std::size_t ciphertext_bytes(const Ring& ring, std::size_t polys, std::size_t level);
 void write_ciphertext(const Ring& ring, const u64* data, std::size_t polys, std::size_t level, double scale,
                       std::uint8_t* out);
@@ -52,7 +56,7 @@ struct KeyParts {
   std::vector<Part> parts;
 };
 
-/// Checks everything but the words. @throws FormatError
+/// Reads and checks all but the words. @throws FormatError
 KeyParts parse_key(const Ring& ring, Bytes bytes);
 
 }  // namespace blindfit

@@ -16,9 +16,15 @@ export interface BackwardInput {
 export const BACKWARD_LEVELS = 1;
 
 /**
- * The quadratic gradient b o (E^T X) of one pair of classes over the given shards and blocks, packed (paper, section
- * 3.2; the row b is inside X~). Shards and turns are added before the key switch and before the row sum, which are
- * linear: their cost is paid once. Twin: `test/reference/circuits.ts#backwardClear`.
+ * The quadratic gradient b o (E^T X) of one pair of classes over the given shards and blocks; the row b is inside X~.
+ * Shards and turns are added before the key switch and before the row sum, which are linear: their cost is paid once.
+ *
+ * - In: errors at one level l >= 1; features at level l or above.
+ * - Out: one ciphertext, the blocks packed ({@link sumRowsAndPack}), at level l - 1.
+ * - Levels: {@link BACKWARD_LEVELS}. Key switches: turns - 1 a shard, one relinearisation a block, and the row sums.
+ * - Keys: relinearisation; rotations by `width` and `rowSteps`.
+ * - Throws: CircuitError when the features of a block are not as many as shards times turns.
+ * - Source: paper, section 3.2. Twin: `test/reference/circuits.ts#backwardClear`.
  */
 export function backward(evaluator: Evaluator, input: BackwardInput): Ciphertext {
   const { layout, errors, gradientFeatures } = input;

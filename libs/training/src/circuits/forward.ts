@@ -25,8 +25,14 @@ export function forwardLevels(degree: SigmoidPolynomial['degree']): number {
 }
 
 /**
- * The errors E = Y - s(X v) of one pair of classes on one shard, staggered, at the labels' scale
- * (paper, section 4: SLE gradient). Twin: `test/reference/circuits.ts#forwardClear`.
+ * The errors E = Y - s(X v) of one pair of classes on one shard, staggered.
+ *
+ * - In: weights at a level l >= `forwardLevels(degree)`, features at level l or above, labels at the result's level or
+ *   above.
+ * - Out: one ciphertext at level l - `forwardLevels(degree)` and the labels' scale.
+ * - Key switches: those of {@link sumOfProducts}, 2 log2(width) rotations, and those of {@link evaluatePairedOdd}.
+ * - Keys: relinearisation, conjugation (unless the degree is 1), rotations by `width` and `columnSteps`.
+ * - Source: paper, section 4 (SLE gradient). Twin: `test/reference/circuits.ts#forwardClear`.
  */
 export function forward(evaluator: Evaluator, input: ForwardInput): Ciphertext {
   const { layout, features, weights, labels, sigmoid } = input;
@@ -56,8 +62,14 @@ export function startLevels(degree: SigmoidPolynomial['degree']): number {
 }
 
 /**
- * sign * (1 + i) (s(X v) - 0.5) for weights that are all one constant: no ciphertext product, and one result for all
+ * sign * (1 + i) (s(X v) - 0.5) for weights that are all one constant: no product with weights, and one result for all
  * pairs. The sign is that of `monicOdd`; {@link startErrors} undoes it.
+ *
+ * - In: features at level `input.level` + `startLevels(degree)` or above.
+ * - Out: one ciphertext at the level of the input and, for degrees above 1, its scale.
+ * - Key switches: turns - 1 + 2 log2(width) rotations; twice those of {@link evaluateMonicOdd}.
+ * - Keys: relinearisation; rotations by `width` and `columnSteps`.
+ * - Throws: CircuitError when the features are not one a cell.
  */
 export function startScores(evaluator: Evaluator, input: StartInput): Ciphertext {
   const { layout, sigmoid, initialWeight, features } = input;
@@ -89,7 +101,7 @@ export function startScores(evaluator: Evaluator, input: StartInput): Ciphertext
   return scores;
 }
 
-/** The errors of one pair from its labels and the shared start scores. No level, no key. */
+/** The errors of one pair from its labels and the shared start scores, at the scores' level. No key switch. */
 export function startErrors(
   evaluator: Evaluator,
   sigmoid: SigmoidPolynomial,

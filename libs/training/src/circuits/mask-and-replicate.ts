@@ -4,8 +4,10 @@ import { columnSteps } from './rotate-and-sum.ts';
 
 /**
  * Keeps the first slot of every sample times `factor`, and spreads it leftwards: the first slot of sample m holds its
- * value, the others hold that of sample m + 1 (the staggered placement of `layout/shape.ts`). Consumes one level,
- * log2(width) rotations.
+ * value, the others hold that of sample m + 1 (the staggered placement of `layout/shape.ts`).
+ *
+ * - Out: one level lower, at scale `scale`.
+ * - Key switches: log2(width) rotations, by `columnSteps`.
  */
 export function maskAndReplicate(
   evaluator: Evaluator,
@@ -21,7 +23,7 @@ export function maskAndReplicate(
 
 /**
  * Keeps the first slot of every sample times `factor` and clears the others. The mask is encoded at the scale that
- * makes the result's scale exactly `scale`: no level is spent on the factor.
+ * makes the result's scale exactly `scale`: no level is spent on the factor. One level, no key switch.
  */
 export function maskColumn(
   evaluator: Evaluator,

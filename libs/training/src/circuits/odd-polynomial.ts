@@ -50,7 +50,10 @@ export function inputScale(evaluator: Evaluator, degree: MonicOdd['degree'], lev
 
 /**
  * sign * (s(z) - 0.5) from u: the caller adds or subtracts by the sign, which costs nothing.
- * Consumes `sigmoidLevels(degree)` levels; products and relinearisations: degree 1: 0, 3: 2, 5: 3, 7: 4.
+ *
+ * - In: u at the scale of {@link inputScale}. Out: `sigmoidLevels(degree)` levels lower.
+ * - Key switches: one relinearisation a product; degree 1: 0, 3: 2, 5: 3, 7: 4.
+ * - Throws: CircuitError when u has too few levels.
  */
 export function evaluateMonicOdd(evaluator: Evaluator, polynomial: MonicOdd, u: Ciphertext): Ciphertext {
   const { degree, bracket } = polynomial;

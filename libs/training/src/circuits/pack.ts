@@ -23,10 +23,13 @@ function stageOf(layout: Layout, stage: number): Stage {
 
 /**
  * Sums each block's rows and packs the results: sum over blocks of X^blockExponent * (row sum of the block).
- * Consumes the given ciphertexts (they are freed). All blocks of a pair: blocks - 1 or so rotations to merge them, and
- * rowBits - blockBits to finish, instead of rowBits for every block.
  *
- * @param products by block number; blocks that are missing belong to another task
+ * - In: products by block number, at one level and scale; blocks that are missing belong to another task.
+ * - Out: one ciphertext at the same level and scale.
+ * - Key switches: for all blocks of a pair about blocks - 1 rotations to merge them, and rowBits - blockBits to finish,
+ *   instead of rowBits for every block. Keys: rotations by `rowSteps`.
+ * - Frees: the products.
+ * - Throws: CircuitError when the blocks are not those of one pair.
  */
 export function sumRowsAndPack(
   evaluator: Evaluator,
@@ -70,9 +73,11 @@ function merge(evaluator: Evaluator, a: Ciphertext | undefined, b: Ciphertext | 
 }
 
 /**
- * Packs what belongs to the pairs of one chain: sum over pairs of X^pairExponent * pair. Additions and monomials only:
- * no key, no level. Inverse: {@link expand}.
- * @param pairs one packed ciphertext, or several that add up, for every pair; all at one level and scale
+ * Packs what belongs to the pairs of one chain: sum over pairs of X^pairExponent * pair. Inverse: {@link expand}.
+ *
+ * - In: one packed ciphertext, or several that add up, for every pair; all at one level and scale.
+ * - Out: one ciphertext at that level and scale. Additions and monomials only: no key switch.
+ * - Throws: CircuitError when there is no pair.
  */
 export function packChain(evaluator: Evaluator, layout: Layout, pairs: readonly PairCiphertext[]): Ciphertext {
   let sum: Ciphertext | undefined;
@@ -95,8 +100,12 @@ export interface PairCiphertext {
 }
 
 /**
- * Inverse of the packing: one ciphertext per block of one pair, each the same in every row. No level; about blocks - 1
- * rotations, and one more for every doubling of the pairs that share the chain.
+ * Inverse of the packing: one ciphertext for each block of one pair, the same in every row.
+ *
+ * - In: the packed chain. Out: one ciphertext a block, at its level and scale.
+ * - Key switches: about blocks - 1 rotations, and one for every doubling of the pairs that share the chain. Keys:
+ *   rotations by `rowSteps`.
+ *
  * @param pairsPerChain a power of two
  */
 export function expand(
@@ -144,9 +153,9 @@ function halfOf(evaluator: Evaluator, node: Ciphertext, stage: Stage, odd: boole
 }
 
 /**
- * The whole model in as few ciphertexts as can be: chains that share a model add up. No key.
+ * The whole model in as few ciphertexts as possible: chains that share a model ciphertext add up. No key switch.
  * @param chains in order, together all pairs
- * @param level to drop to: 0, unless the model is to be computed with
+ * @param level of the result: 0, unless servers are to predict with the model
  */
 export function packModel(
   evaluator: Evaluator,

@@ -26,7 +26,9 @@ export function pairedInputFactor(polynomial: SigmoidPolynomial): number {
 
 /**
  * sign * (p(a) + i p(b)) for p = s - 0.5, slot by slot: both classes of a pair at once. The sign is that of `monicOdd`.
- * Levels: `sigmoidLevels(degree)`. Key switches: degree 1: 0, 3: 3, 5: 5, 7: 9.
+ *
+ * - In: u at the scale of `inputScale`. Out: `sigmoidLevels(degree)` levels lower.
+ * - Key switches: degree 1: 0, 3: 3, 5: 5, 7: 9; one of them the conjugation. Keys: relinearisation, conjugation.
  *
  * Degrees 3 and 5 need no splitting: with u = a + i b and v = conj u,
  *   a^3 + i b^3 = v (3 u^2 + v^2) / 4,   a^5 + i b^5 = u (u^4 + 10 u^2 v^2 + 5 v^4) / 16.

@@ -1,5 +1,5 @@
 /**
- * Prediction with a model nobody decrypts: class scores z = X W^T of encrypted samples, by the Volley Revolver product
+ * Prediction with a model that stays encrypted: class scores z = X W^T of encrypted samples, by the Volley Revolver product
  * (docs/reference/encryption.md, "Prediction").
  */
 import type { Ciphertext, Evaluator } from '@blindfit/he';
@@ -20,9 +20,13 @@ export interface PredictInput {
 }
 
 /**
- * Scores of one pair of classes on one shard, one level below the weights: the first slot of a sample holds its z_a + i
- * z_b. Its other slots hold sums that mean nothing; a mask would cost a level, and nobody but the owner ever sees them.
- * Twin: `test/reference/circuits.ts#predictScoresClear`.
+ * Scores of one pair of classes on one shard: the first slot of a sample holds its z_a + i z_b. Its other slots hold
+ * sums that mean nothing; a mask would cost a level, and only the owner sees them.
+ *
+ * - In: weights at a level l >= 1, features at level l or above. Out: one ciphertext at level l - 1.
+ * - Key switches: those of {@link sumOfProducts} and log2(width) rotations. Keys: relinearisation, rotations by `width`
+ *   and `columnSteps`.
+ * - Twin: `test/reference/circuits.ts#predictScoresClear`.
  */
 export function predictScores(evaluator: Evaluator, { layout, features, weights }: PredictInput): Ciphertext {
   const scores = sumOfProducts(evaluator, layout, features, weights);
@@ -37,7 +41,7 @@ export function pairsTogether({ pairs, pairsPerModel }: Pick<Layout, 'pairs' | '
 }
 
 /**
- * One pair of classes out of the packed model: a ciphertext a block. No level.
+ * One pair of classes out of the packed model: a ciphertext a block, as {@link expand} makes them.
  * @param model the ciphertext that holds the pair
  */
 export function expandModel(evaluator: Evaluator, layout: Layout, model: Ciphertext, pair: number): Ciphertext[] {

@@ -9,8 +9,12 @@ import type { Layout } from '../layout/shape.ts';
 const TOGETHER = 8;
 
 /**
- * Sum over turns t of rot(term t, t * width). One rotation less than there are turns, all by one step (Horner's rule),
- * so that one key serves them. No level.
+ * Sum over turns t of rot(term t, t * width), at the level and scale of the terms.
+ *
+ * - Key switches: turns - 1 rotations, all by one step (Horner's rule), so that one key serves them.
+ * - Frees: the terms.
+ * - Throws: CircuitError when there is no turn.
+ *
  * @param terms makes the terms of a few turns, in their order; the last turns come first
  */
 export function revolveAndSum(
@@ -38,8 +42,8 @@ export function revolveAndSum(
 }
 
 /**
- * rot(a, t * width) for each turn t, each given to `take`, who owns it from then on. One rotation less than there are
- * turns. No level.
+ * rot(a, t * width) for each turn t, at the level and scale of a; `take` owns what it gets. Key switches: turns - 1
+ * rotations by `width`.
  */
 export function revolve(
   evaluator: Evaluator,

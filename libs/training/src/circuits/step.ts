@@ -28,7 +28,13 @@ export interface StepInput {
   readonly constant: number;
 }
 
-/** M_{t+1} = W_t + factor * gradient, at the gradient's level, packed for the chain. */
+/**
+ * M_{t+1} = W_t + factor * gradient, packed for the chain, at the gradients' level. The factor is carried by the scale.
+ *
+ * - In: gradients at one level l and scale; the weights of the momentum above level l.
+ * - Out: one ciphertext at level l. No key switch.
+ * - Source: docs/method.md. Twin: `test/reference/circuits.ts#stepClear`.
+ */
 export function nesterovStep(evaluator: Evaluator, input: StepInput): Ciphertext {
   const sum = packChain(evaluator, input.layout, input.gradients);
   evaluator.multiplyValueInPlace(sum, input.factor);
@@ -36,7 +42,10 @@ export function nesterovStep(evaluator: Evaluator, input: StepInput): Ciphertext
   return sum;
 }
 
-/** W_T = (1 - eta) M_T + the older terms: what the job returns. `newestCoefficient` is carried by the scale. */
+/**
+ * W_T = (1 - eta) M_T + the older terms: what the job returns, at the level of `newest`. `newestCoefficient` is carried
+ * by the scale. No key switch. Twin: `test/reference/circuits.ts#stepClear`.
+ */
 export function finalWeights(
   evaluator: Evaluator,
   input: Pick<StepInput, 'layout' | 'pairs' | 'momentum' | 'constant'> & {

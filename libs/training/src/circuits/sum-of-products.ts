@@ -4,9 +4,14 @@ import { reduceProductsInPlace } from './reduce.ts';
 import { revolveAndSum } from './revolve.ts';
 
 /**
- * The scores X v of a shard, spread over the slots of each sample, one level lower: one relinearisation and one rescale
- * for all blocks of a turn, and a rotation between turns.
- * @param features X of one shard, by cell, at the weights' level or above
+ * The scores X v of a shard, spread over the slots of each sample.
+ *
+ * - In: weights at a level l >= 1; features at level l or above. Out: one ciphertext at level l - 1.
+ * - Key switches: one relinearisation a turn, for all of its blocks, and a rotation between turns. Keys:
+ *   relinearisation, rotation by `width`.
+ * - Throws: CircuitError when the features are not one a cell, or the weights not one a block.
+ *
+ * @param features X of one shard, by cell
  * @param weights of one pair, by block, the same in every row (`expand`)
  */
 export function sumOfProducts(
