@@ -1,6 +1,6 @@
 /**
- * Prediction with a model that stays encrypted: class scores z = X W^T of encrypted samples, by the Volley Revolver product
- * (docs/reference/encryption.md, "Prediction").
+ * Prediction with a model that stays encrypted: class scores z = X W^T of encrypted samples, by the Volley Revolver
+ * product (docs/reference/encryption.md, "Prediction").
  */
 import type { Ciphertext, Evaluator } from '@blindfit/he';
 import type { Layout } from '../layout/shape.ts';
