@@ -5,7 +5,7 @@ import { stat, utimes } from 'node:fs/promises';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseDigest, type Digest } from '@blindfit/base';
-import { FileBlobStore } from '@blindfit/blobs';
+import { BlobNotFoundError, FileBlobStore } from '@blindfit/blobs';
 import { Parameters, wrap } from '@blindfit/he';
 import { temporaryDirectory } from '@blindfit/testkit';
 import type { ExpectedBlob } from '@blindfit/training';
@@ -100,6 +100,16 @@ test('blobs of a submission become new, so that they stay until the job is recor
   await utimes(store.pathOf(digest), old, old);
   await checkPlaces(store, parameters, [{ digest, place: 'place 0', fields }], new Set());
   assert.ok((await stat(store.pathOf(digest))).mtimeMs > Date.now() - 60_000);
+});
+
+test('a blob that goes while it is looked at is missing; a store that fails is not', async (t) => {
+  const store = await FileBlobStore.open(await temporaryDirectory(t), { durable: false });
+  const digest = parseDigest(await putBlob(store, wrap(parameters, fields, randomBytes(500))));
+  const places = [{ digest, place: 'place 0', fields }];
+  store.readHead = () => Promise.reject(new BlobNotFoundError(digest, 'this store'));
+  assert.deepEqual(await problemsOf(store, places), { code: 'BLOBS_MISSING', places: ['place 0'] });
+  store.readHead = () => Promise.reject(new Error('the disk is gone'));
+  await assert.rejects(checkPlaces(store, parameters, places, new Set()), /the disk is gone/);
 });
 
 test('of a thousand problems the first twenty are named', async (t) => {

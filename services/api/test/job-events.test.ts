@@ -21,6 +21,8 @@ interface Stage extends StoppedClock {
   /** The record; undefined when Redis has lost it. */
   record: JobView | undefined;
   reads: number;
+  /** Looks at the record last until then. */
+  hold?: Promise<undefined> | undefined;
   readonly listeners: number;
   /** Changes the record and announces it. */
   change(view: JobView | undefined): void;
@@ -36,7 +38,8 @@ function open(t: TestContext, first: JobView, options: Partial<JobEventsOptions>
     jobs: {
       get: () => {
         stage.reads++;
-        return Promise.resolve(stage.record);
+        const { record, hold } = stage;
+        return hold === undefined ? Promise.resolve(record) : hold.then(() => record);
       },
     },
     changes: {
@@ -75,6 +78,22 @@ function open(t: TestContext, first: JobView, options: Partial<JobEventsOptions>
 
 const done = (events: ReturnType<Stage['events']>): unknown[] =>
   events.map(([, , { progress }]) => progress?.tasksDone);
+
+test('a change during a look at the record is looked at again, and clients know when to connect again', async (t) => {
+  const stage = open(t, viewOf(0));
+  assert.match(String(stage.stream.read()), /^retry: 1000\n\nid: 1\nevent: progress\n/);
+  await stage.pass(1_000);
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  stage.hold = promise;
+  stage.change(viewOf(1));
+  await stage.pass(50);
+  stage.change(viewOf(2));
+  await stage.pass(50);
+  stage.hold = undefined;
+  resolve(undefined);
+  await stage.pass(300);
+  assert.deepEqual(done(stage.events()).at(-1), 2);
+});
 
 test('an estimate alone is no news, and numbers go on from the last event', async (t) => {
   const stage = open(t, viewOf(0), { lastEventId: 41 });

@@ -39,6 +39,34 @@ test('requests are timed in seconds, by route and never by path', async (t) => {
   assert.ok(slow !== undefined && slow.value > 0.25 && slow.value < 60, `${slow?.value} s for two of 0.15 s`);
 });
 
+test('cancelled jobs, refreshes, submissions and streams are counted', async (t) => {
+  const app = fastify();
+  t.after(() => app.close());
+  const registry = new Registry();
+  const metrics = addApiMetrics(app, registry, { redis: { status: 'end' } } as unknown as ClusterSources);
+  metrics.cancelled();
+  metrics.submitted('predict');
+  metrics.refreshed(3);
+  metrics.refreshed(4);
+  metrics.onStream(1);
+  metrics.onStream(1);
+  metrics.onStream(-1);
+  metrics.traffic.received(5);
+  metrics.traffic.sent(6);
+  for (const [name, value] of [
+    ['blindfit_jobs_ended_total{state="cancelled"}', 1],
+    ['blindfit_jobs_submitted_total{kind="predict"}', 1],
+    ['blindfit_jobs_submitted_total{kind="train"}', 0],
+    ['blindfit_refreshes_total', 2],
+    ['blindfit_refresh_wait_seconds_sum', 7],
+    ['blindfit_refresh_wait_seconds_count', 2],
+    ['blindfit_api_event_streams', 1],
+    ['blindfit_api_blob_received_bytes_total', 5],
+    ['blindfit_api_blob_sent_bytes_total', 6],
+  ] as const)
+    assert.deepEqual(await samplesOf(registry, `${name} `), [`${name} ${value}`]);
+});
+
 test('space of the store is what others than root may use', async () => {
   const registry = new Registry();
   addStoreMetrics(registry, tmpdir());

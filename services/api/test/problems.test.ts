@@ -1,8 +1,9 @@
 /** What clients are told of errors from below the API: status and code by the error, word by word. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fastify from 'fastify';
 import { BlindfitError } from '@blindfit/base';
-import { ApiError, problemOf } from '../src/problems.ts';
+import { ApiError, problemOf, useProblems } from '../src/problems.ts';
 
 for (const [code, status] of [
   ['INVALID_DIGEST', 400],
@@ -48,6 +49,30 @@ test('errors of the framework: those of the client are told, those of the server
     'body must be',
   ]);
   assert.deepEqual(told(new Error('Command timed out')), [503, 'REDIS_UNAVAILABLE', 'Redis did not answer in time']);
+});
+
+test('errors of the server are logged as errors, those of clients are not', async (t) => {
+  const lines: { readonly level: number; readonly msg: string }[] = [];
+  const app = fastify({
+    logger: { stream: { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[number]) } },
+  });
+  t.after(() => app.close());
+  useProblems(app);
+  app.get('/bug', () => Promise.reject(new TypeError('a bug')));
+  app.get('/full', () => Promise.reject(new BlindfitError('STORAGE_FULL', 'no space')));
+  app.get('/none', () => Promise.reject(new BlindfitError('BLOB_NOT_FOUND', 'not here')));
+  for (const url of ['/bug', '/full', '/none', '/nowhere']) await app.inject(url);
+  assert.deepEqual(
+    lines
+      .filter(({ msg }) => !/^(incoming request|request completed)$/.test(msg))
+      .map(({ level, msg }) => [level, msg]),
+    [
+      [50, 'Internal error'],
+      [50, 'Blob store is full'],
+      [30, 'No such blob'],
+      [30, 'No such route'],
+    ],
+  );
 });
 
 test('an error on purpose is told as it is, with its blobs', () => {

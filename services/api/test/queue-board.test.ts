@@ -116,6 +116,7 @@ test(
         /default-src 'none'; script-src 'self';.*frame-ancestors 'none'/,
       );
       assert.equal(headers.get('x-content-type-options'), 'nosniff');
+      assert.equal(headers.get('x-frame-options'), 'DENY');
       assert.equal(headers.get('referrer-policy'), 'no-referrer');
       assert.equal(headers.get('cache-control'), 'no-store');
       assert.equal(headers.get('access-control-allow-origin'), null);

@@ -209,6 +209,9 @@ test('blobs that are missing or do not fit are refused with the reason, and the 
   const changed = (change: Partial<RefreshFacts>): RefreshAnswer => signed(waiting, request, { ...good, ...change });
   const missing = await problemOf(await post(changed({ momentum: absent })), 422, 'BLOBS_MISSING');
   assert.deepEqual(missing.blobs, [{ place: 'momentum', digest: absent, reason: 'missing' }]);
+  const foreign = await put(fields.momentum);
+  await service.jobs.blobs.remove(foreign);
+  await problemOf(await post(changed({ momentum: foreign })), 422, 'BLOBS_MISSING');
   const cases: [string, Partial<RefreshAnswer>, string, RegExp][] = [
     ['weights and momentum exchanged', { weights: good.momentum, momentum: good.weights }, 'weights', /the level is/],
     [

@@ -4,10 +4,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { at } from '@blindfit/base';
 import type { MadeToken, Scope } from '@blindfit/protocol';
 import { createLogger } from '@blindfit/service';
 import { readConfig } from '@blindfit/service/settings';
-import { temporaryDirectory } from '@blindfit/testkit';
+import { JOB_FACTS, temporaryDirectory } from '@blindfit/testkit';
 import { expectedBlobs, planOf } from '@blindfit/training';
 import { predictionModel } from '../src/prediction-model.ts';
 import { SCOPE_RULES } from '../src/scopes.ts';
@@ -79,6 +80,21 @@ test('jobs are those of the tenant, whoever uses the same key, and what was done
   const as = (token: string, url: string, method = 'GET') =>
     service.call(url, { method, headers: { authorization: `Bearer ${token}` } });
 
+  const { signer: _signer, ...unsigned } = manifest;
+  const refused = await problemOf(
+    await service.call('/v1/jobs', submission(unsigned, TOKEN, 'u')),
+    422,
+    'INVALID_MANIFEST',
+  );
+  assert.match(refused.detail, /names no signer/);
+  const worker = await tokenOf(service, 'workers', ['work']);
+  for (const method of ['HEAD', 'GET'])
+    assert.equal(
+      (await as(worker.token, `/v1/blobs/${at(digests, 0, 'digests')}`, method)).status,
+      200,
+      'of any tenant',
+    );
+
   const missing = await service.call('/v1/jobs', submission(manifest, a.token, 'k'));
   await problemOf(missing, 422, 'BLOBS_MISSING');
   for (const tenant of ['a', 'b']) await service.jobs.blobs.add(tenant, digests);
@@ -98,6 +114,8 @@ test('jobs are those of the tenant, whoever uses the same key, and what was done
     await problemOf(await as(b.token, url + suffix), 404, 'JOB_NOT_FOUND');
   await problemOf(await as(b.token, url, 'DELETE'), 404, 'JOB_NOT_FOUND');
   await problemOf(await as(a.token, url, 'DELETE'), 403, 'NOT_SIGNED_BY_OWNER');
+  const forged = { authorization: `Bearer ${a.token}`, 'blindfit-signature': '0'.repeat(128) };
+  await problemOf(await service.call(url, { method: 'DELETE', headers: forged }), 403, 'NOT_SIGNED_BY_OWNER');
   const listed = async (token: string): Promise<string[]> =>
     ((await (await as(token, '/v1/jobs')).json()) as { jobs: { id: string }[] }).jobs.map(({ id }) => id).sort();
   assert.deepEqual(await listed(a.token), [first.id]);
@@ -119,11 +137,14 @@ test('jobs are those of the tenant, whoever uses the same key, and what was done
   assert.deepEqual(await auditOf(path), [
     { action: 'token.create', ...root, status: 201 },
     { action: 'token.create', ...root, status: 201 },
+    { action: 'job.submit', ...root, status: 422 },
+    { action: 'token.create', ...root, status: 201 },
     { action: 'job.submit', ...byA, status: 422 },
     { action: 'job.submit', ...byA, subject: first.id, status: 201 },
     { action: 'job.submit', ...byA, subject: first.id, status: 200 },
     { action: 'job.submit', ...byB, subject: other.id, status: 201 },
     { action: 'job.cancel', ...byB, subject: first.id, status: 404 },
+    { action: 'job.cancel', ...byA, subject: first.id, status: 403 },
     { action: 'job.cancel', ...byA, subject: first.id, status: 403 },
     { action: 'job.cancel', ...root, subject: first.id, status: 200 },
     { action: 'token.revoke', ...root, subject: b.id, status: 204 },
@@ -169,6 +190,20 @@ async function startFrom(t: TestContext, env: Record<string, string>): Promise<{
   t.after(() => service.close());
   return { url: service.url, directory };
 }
+
+test('fifty jobs are listed where no limit is given', async (t) => {
+  const service = await startService(t);
+  for (let number = 0; number < 52; number++) await service.jobs.create({ id: `job-${number}`, ...JOB_FACTS });
+  for (const [query, count] of [
+    ['', 50],
+    ['?limit=1', 1],
+    ['?limit=1000', 52],
+  ] as const) {
+    const { jobs } = (await (await service.call(`/v1/jobs${query}`)).json()) as { jobs: unknown[] };
+    assert.equal(jobs.length, count, query);
+  }
+  for (const query of ['?limit=0', '?limit=1001']) assert.equal((await service.call(`/v1/jobs${query}`)).status, 400);
+});
 
 test('settings reach the API', async (t) => {
   const audit = join(await temporaryDirectory(t), 'audit.log');
