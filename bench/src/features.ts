@@ -95,16 +95,16 @@ interface Comparison {
   readonly ours: number;
   readonly asItComes: number;
   readonly sameSettings: number;
-  /** Our speed in parts of theirs: medians of the rounds. */
+  /** Our speed as a share of theirs: medians of the rounds. */
   readonly ratioAsItComes: number;
   readonly ratioSameSettings: number;
 }
 
-/** All in turn, so that whatever else the machine does hits all. */
+/** Measures all variants in turn, so that other work of the machine affects all of them. */
 async function compare(each: Case): Promise<Comparison> {
   const options = { executionProviders: ['cpu'], intraOpNumThreads: availableParallelism(), interOpNumThreads: 1 };
   const asItComes = await InferenceSession.create(each.model.bytes, options);
-  // As extractFeatures sets it, so that threads that wait leave the cores to those that prepare images.
+  // The setting of extractFeatures: threads that wait leave the cores to those that prepare images.
   const sameSettings = await InferenceSession.create(each.model.bytes, {
     ...options,
     extra: { session: { intra_op: { allow_spinning: '0' } } },

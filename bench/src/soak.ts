@@ -1,4 +1,4 @@
-/** Whether memory grows with the iterations of a job (500, each refreshed, in a small ring) or with its samples. */
+/** Measures whether memory grows with the iterations of a job (500, each refreshed, in a small ring) or its samples. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { optional, variable } from './config.ts';
 
-/** What commands understand besides the settings of services. */
+/** The settings of commands besides those of services. */
 export const commandVariables = {
   server: optional(
     variable({

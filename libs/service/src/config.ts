@@ -123,7 +123,7 @@ function convert(schema: TSchema, text: string): unknown {
   return text;
 }
 
-/** What the documentation says about a variable. */
+/** A variable as the documentation describes it. */
 export interface VariableDescription {
   name: string;
   fallback: string | undefined;

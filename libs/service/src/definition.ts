@@ -14,7 +14,7 @@ export interface RunningService {
 const { redisUrl, store, s3Endpoint, s3PathStyle, token, evaluator, cacheDir, cacheMb } = variables;
 const { queuePrefix, host, metricsPort, stopSeconds, logLevel } = variables;
 
-/** Where jobs and blobs are. */
+/** The places of jobs and blobs. */
 export const placeVariables = { redisUrl, store, s3Endpoint, s3PathStyle };
 /** `placeVariables` of the services that may read blobs through the API. */
 export const placeAndTokenVariables = { ...placeVariables, token: optional(token) };

@@ -9,8 +9,8 @@ export interface MetricsOptions {
 }
 
 /**
- * A Prometheus registry of its own (not prom-client's global one, so that several services can run in one process) with
- * the metrics of the process, `blindfit_build_info{service,version} 1` and `blindfit_memory_limit_bytes`.
+ * A new Prometheus registry (not prom-client's global one, so that several services can run in one process) with the
+ * metrics of the process, `blindfit_build_info{service,version} 1` and `blindfit_memory_limit_bytes`.
  */
 export function createMetrics(options: MetricsOptions): Registry {
   const registry = new Registry();

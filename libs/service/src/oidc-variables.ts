@@ -3,7 +3,7 @@ import { optional, variable } from './config.ts';
 
 const claimName = Type.String({ pattern: '^[!-~]{1,200}$' });
 
-/** What the API understands of an identity provider (OpenID Connect) whose tokens it takes beside its own. */
+/** The settings of an identity provider (OpenID Connect) whose tokens the API takes besides its own. */
 export const oidcVariables = {
   oidcIssuer: optional(
     variable({

@@ -2,7 +2,7 @@ import { Cluster } from 'ioredis';
 import { Gauge, type Registry } from 'prom-client';
 import type { RedisConnection } from './redis.ts';
 
-/** How long what Redis says of its memory is good for. Milliseconds. */
+/** The memory of Redis is asked for at most this often. Milliseconds. */
 const MEMORY_MS = 5_000;
 
 /** `blindfit_redis_up`, from the state of the connection: a scrape asks Redis nothing for it. */
@@ -17,14 +17,14 @@ export function addRedisUp(registry: Registry, redis: Pick<RedisConnection, 'sta
   });
 }
 
-/** How full Redis is; of a cluster, its fullest server. There are no samples while it is away. */
+/** Adds the memory of Redis, or of the fullest server of a cluster. There are no samples while Redis is unreachable. */
 export function addRedisMemory(registry: Registry, redis: RedisConnection): void {
-  let known: { readonly at: number; readonly memory: Promise<RedisMemory | undefined> } | undefined;
+  let latest: { readonly at: number; readonly memory: Promise<RedisMemory | undefined> } | undefined;
   const read = (): Promise<RedisMemory | undefined> => {
     if (redis.status !== 'ready') return Promise.resolve(undefined);
-    if (known === undefined || performance.now() - known.at > MEMORY_MS)
-      known = { at: performance.now(), memory: fullest(redis).catch(() => undefined) };
-    return known.memory;
+    if (latest === undefined || performance.now() - latest.at > MEMORY_MS)
+      latest = { at: performance.now(), memory: fullest(redis).catch(() => undefined) };
+    return latest.memory;
   };
   gauge('blindfit_redis_memory_used_bytes', 'Memory that Redis has allocated.', 'used');
   gauge(

@@ -3,7 +3,7 @@ import { isAbsolute } from 'node:path';
 import { defined } from '@blindfit/base';
 
 /**
- * What a Redis URL says, as options of ioredis and as BullMQ's `connection`: either `path`, or `host` and `port`.
+ * The content of a Redis URL, as options of ioredis and as BullMQ's `connection`: either `path`, or `host` and `port`.
  * (Narrower than ioredis' own `RedisOptions`, which BullMQ's types do not accept with exact optional properties.)
  */
 export type RedisAddress = {
@@ -14,7 +14,7 @@ export type RedisAddress = {
   username?: string;
   password?: string;
   tls?: { ca?: string };
-  /** Of a Redis Cluster: where to ask for the others. There is no `host`, `port` or `path` then. */
+  /** Nodes of a Redis Cluster to ask for the others. There is no `host`, `port` or `path` then. */
   nodes?: { host: string; port: number }[];
 };
 
@@ -55,7 +55,7 @@ export function parseRedisUrl(url: string): RedisAddress {
   }
 }
 
-/** Each node as a URL of its own, with the credentials and the query of all. */
+/** Reads a list of nodes: each becomes a URL with the credentials and the query of all. */
 function parseCluster(scheme: string, authority: string, rest: string): RedisAddress {
   const at = authority.lastIndexOf('@');
   const hosts = authority.slice(at + 1).split(',');

@@ -12,8 +12,8 @@ export type ConnectOptions = RedisAddress & Pick<RedisOptions, 'commandTimeout'>
 const MAX_BACKOFF_MS = 5_000;
 
 /**
- * Connects to Redis and stays connected: retries for ever, with a wait that doubles from 100 ms to 5 s, and lets
- * commands wait meanwhile (which BullMQ needs). Returns at once. An outage is logged once when it begins and once when
+ * Connects to Redis and stays connected: it retries without end, with a wait that doubles from 100 ms to 5 s, and
+ * commands wait until then (which BullMQ needs). Returns at once. An outage is logged once when it begins and once when
  * it is over.
  */
 export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logger): RedisConnection {
@@ -96,7 +96,7 @@ export function isCommandTimeout(error: unknown): boolean {
   return error instanceof Error && error.message === 'Command timed out';
 }
 
-/** For `/readyz`: rejects with a reason unless Redis answers. */
+/** Rejects with a reason unless Redis answers: the check of `/readyz`. */
 export async function checkRedis(redis: RedisConnection): Promise<void> {
   if (redis.status !== 'ready')
     throw new BlindfitError('REDIS_UNAVAILABLE', `the connection to Redis is ${redis.status}`);
@@ -117,7 +117,7 @@ export interface RedisPolicy {
  * @throws {BlindfitError} `REDIS_POLICY` when the eviction policy is not `noeviction`
  */
 export async function checkRedisPolicy(redis: RedisConnection, logger: Logger): Promise<RedisPolicy> {
-  // Of a cluster each server has settings of its own, and any may come to hold our slot.
+  // Each server of a cluster has its own settings, and any of them may come to hold our slot.
   const servers = redis instanceof Cluster ? redis.nodes('master') : [redis];
   const infos = await Promise.all(
     servers.map(async (each) => `${await each.info('memory')}\n${await each.info('persistence')}`),

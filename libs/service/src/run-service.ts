@@ -4,7 +4,7 @@ import type { processVariables, ServiceDefinition } from './definition.ts';
 import { createLogger } from './logger.ts';
 import { createShutdown } from './shutdown.ts';
 
-/** What a service started with `--ready-json` prints to stdout once it is ready. */
+/** The line on stdout that says that a service started with `--ready-json` is ready. */
 export interface ReadyLine {
   readonly ready: true;
   readonly service: string;
@@ -12,7 +12,7 @@ export interface ReadyLine {
   readonly pid: number;
 }
 
-/** How long a service outlives the process that started it. Milliseconds. */
+/** A service ends at most this much later than the process that started it. Milliseconds. */
 const ORPHAN_MS = 5_000;
 
 /**
@@ -31,7 +31,7 @@ export async function runService(
   const logger = createLogger({ service, level: config.logLevel, destination: process.stderr });
   const shutdown = createShutdown({ logger, deadlineMs: config.stopSeconds * 1000 });
   endWithParent(() => {
-    // It may have taken Redis along, without which queues do not close: what is under way will be repeated anyhow.
+    // Redis may have ended with it, and queues do not close without Redis. Work that is lost here is repeated.
     setTimeout(() => process.exit(1), ORPHAN_MS);
     void shutdown.trigger('the process that started this one has ended');
   });
@@ -44,7 +44,7 @@ export async function runService(
   return await new Promise<never>(() => undefined);
 }
 
-/** Calls back when the process that spawned this one with an IPC channel has gone, however it went. */
+/** Calls back when the process that spawned this one with an IPC channel has ended, in whatever way. */
 function endWithParent(onGone: () => void): void {
   if (process.send === undefined) return;
   if (process.connected) process.once('disconnect', onGone);

@@ -1,4 +1,4 @@
-/** As OTEL_TRACES_SAMPLER names them. */
+/** The samplers, by their names in OTEL_TRACES_SAMPLER. */
 export const SAMPLERS = [
   'always_on',
   'always_off',

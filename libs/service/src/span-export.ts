@@ -1,9 +1,9 @@
-/** What tracing and its exporter agree on. */
+/** The interface between tracing and its exporter. */
 import type { Tracer } from '@opentelemetry/api';
 import type { SamplerName } from './samplers.ts';
 
 /**
- * How to trace; the exporter reads where to and with which headers from the environment, as OpenTelemetry lays down.
+ * The options of tracing. The exporter reads its address and headers from the environment, as OpenTelemetry defines.
  */
 export interface TracingOptions {
   readonly sampler: SamplerName;
@@ -11,7 +11,7 @@ export interface TracingOptions {
   readonly ratio: number;
 }
 
-/** What `startExport` in `tracing-export.ts` makes. */
+/** The result of `startExport` in `tracing-export.ts`. */
 export interface SpanExport {
   readonly tracer: Tracer;
   /** The next span gets this id. */

@@ -10,7 +10,7 @@ function integer(env: string, description: string): Variable<number> {
   });
 }
 
-/** What API and scheduler allow a tenant for which `blindfit tenant set` has set nothing else. */
+/** The limits of a tenant for which `blindfit tenant set` has set no others. */
 export const tenantVariables = {
   tenantRunningJobs: {
     ...integer('BLINDFIT_TENANT_RUNNING_JOBS', 'Jobs of a tenant that run at a time; more of them wait'),

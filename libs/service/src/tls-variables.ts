@@ -2,7 +2,7 @@ import { isAbsolute } from 'node:path';
 import { Type } from 'typebox';
 import { optional, variable, type Variable } from './config.ts';
 
-/** With what the API speaks TLS. */
+/** The settings of TLS of the API. */
 export const tlsVariables = {
   tlsCert: file(
     'BLINDFIT_TLS_CERT',

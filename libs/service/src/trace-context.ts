@@ -4,7 +4,7 @@ import { ROOT_CONTEXT, trace, type Context, type SpanContext } from '@openteleme
 
 const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 
-/** @returns undefined for what is no `traceparent` of version 00; whoever sent it may not know better */
+/** @returns undefined for a text that is no `traceparent` of version 00 */
 export function parseTraceparent(text: string | undefined): SpanContext | undefined {
   const [, traceId = '', spanId = '', flags = ''] = TRACEPARENT.exec(text ?? '') ?? [];
   if (traceId === '' || /^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
@@ -22,7 +22,8 @@ export function contextOf(parent: SpanContext): Context {
 
 /**
  * The name of a span that begins in one process and ends in another, perhaps after either was killed: it follows from
- * the trace and from what the span is about, so that whoever makes children needs not have met whoever ends it.
+ * the trace and from the subject of the span, so that the process that makes children needs nothing from the one that
+ * ends it.
  * @param traceparent of any span of the trace @param what unique in the trace
  */
 export function spanOf(traceparent: string | undefined, what: string): string | undefined {
@@ -38,7 +39,7 @@ export function currentTraceparent(): string | undefined {
   return current === undefined ? undefined : formatTraceparent(current);
 }
 
-/** For log lines: which span they belong to; nothing without tracing. */
+/** The fields of a log line that name its span; none without tracing. */
 export function traceFields(): { trace_id?: string; span_id?: string } {
   const current = trace.getActiveSpan()?.spanContext();
   return current === undefined ? {} : { trace_id: current.traceId, span_id: current.spanId };

@@ -29,7 +29,7 @@ import type { SpanExport, TracingOptions } from './span-export.ts';
 /** How long a service that ends waits for its last spans to be taken. Milliseconds. */
 const CLOSE_PATIENCE_MS = 3_000;
 
-/** Random ids, but for a span that is to have one of its own. */
+/** Random ids, except for a span whose id is given. */
 class Ids implements IdGenerator {
   next: string | undefined;
   readonly #random = new RandomIdGenerator();
@@ -103,9 +103,7 @@ function samplerOf(name: TracingOptions['sampler'], ratio: number): Sampler {
   }
 }
 
-/**
- * The exporter, which says once when its collector goes away and once when it is back; spans of the meantime are lost.
- */
+/** The exporter with one log line when its collector is lost and one when it is back. Spans in between are lost. */
 function withOutages(exporter: OTLPTraceExporter, logger: Logger): SpanExporter {
   let down = false;
   return {

@@ -5,7 +5,7 @@ import type { TracingOptions } from './span-export.ts';
 
 /**
  * The variables of OpenTelemetry that services understand, under its names and with its meanings. They are checked here
- * with the others; where spans go to is then read once more by the exporter.
+ * with the others; the exporter reads its own ones again.
  */
 export const tracingVariables = {
   otlpEndpoint: optional(
@@ -73,7 +73,7 @@ export const tracingVariables = {
   }),
 } as const;
 
-/** How to trace; undefined: not at all. */
+/** The options of tracing; undefined when it is off. */
 export function tracingOf({
   otlpEndpoint,
   otelDisabled,

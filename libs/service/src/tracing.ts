@@ -51,7 +51,7 @@ export class Tracing {
   }
 
   /**
-   * Begins a span; whoever calls ends it.
+   * Begins a span, which the caller ends.
    * @returns undefined while tracing is off, and where there is no trace to be part of
    */
   begin({
@@ -106,7 +106,7 @@ export class Tracing {
     return parsed === undefined ? body() : context.with(contextOf(parsed), body);
   }
 
-  /** Runs something in a span of its own, which ends with it. */
+  /** Runs `body` in a new span, which ends with it. */
   async span<T>(options: SpanOptions, body: (span: Span | undefined) => Promise<T>): Promise<T> {
     const span = this.begin(options);
     if (span === undefined) return body(undefined);

@@ -8,9 +8,9 @@ import { BlindfitError, messageOf, moduleUrl, type BlindfitErrorOptions } from '
 import type { ReadyLine } from '@blindfit/service';
 
 const MAIN = fileURLToPath(moduleUrl('./service-main.ts', import.meta.url));
-/** Until the ready line, and then until `/readyz` agrees. A busy machine may need a while. Milliseconds. */
+/** Time limit of the ready line, and then of `/readyz`. Generous, for busy machines. Milliseconds. */
 const START_TIMEOUT_MS = 60_000;
-/** What services are given for an end in good order. */
+/** Time that services have to shut down. */
 export const STOP_SECONDS = 25;
 /** After which they are ended by force. Milliseconds. */
 const STOP_TIMEOUT_MS = (STOP_SECONDS + 5) * 1000;
@@ -72,7 +72,7 @@ export class ChildService {
 
   /**
    * Starts the process and waits until it is ready.
-   * @throws StackError with the end of its log; the process is gone then
+   * @throws StackError with the end of its log; the process has ended then
    */
   async start(signal?: AbortSignal): Promise<void> {
     const { command, name, env, logFile } = this.#options;
@@ -81,9 +81,9 @@ export class ChildService {
     const port = this.#url === '' ? {} : { [this.#portVariable]: new URL(this.#url).port };
     const child = spawn(process.execPath, [MAIN, command], {
       env: { ...env, ...port },
-      // The channel's end tells the child that we are gone, however we went.
+      // The end of the channel tells the child that this process has ended, in whatever way.
       stdio: ['ignore', 'pipe', log.fd, 'ipc'],
-      // Ctrl-C is for us, who stop the services in their order; a terminal would send it to all at once.
+      // Ctrl-C is for this process, which stops the services in their order; a terminal would send it to all at once.
       detached: true,
     });
     this.#child = child;
@@ -163,12 +163,12 @@ export class ChildService {
   }
 }
 
-/** Never settles when the process ends without one. */
+/** The first ready line of a process. Never settles when the process ends without one. */
 async function readyLine(child: ChildProcess): Promise<ReadyLine> {
   const { stdout } = child;
   if (stdout === null) throw new Error('it has no output');
   return await new Promise<ReadyLine>((resolve) => {
-    // Reads on afterwards, so that whatever it prints never blocks it.
+    // Reading goes on afterwards, so that the process never blocks on its output.
     createInterface(stdout).on('line', (line) => {
       const value = parse(line);
       if (value?.ready === true && typeof value.url === 'string') resolve(value as ReadyLine);

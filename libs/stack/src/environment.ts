@@ -1,4 +1,4 @@
-/** What the services of a stack are told through their environment. */
+/** The environment of the services of a stack. */
 import { join } from 'node:path';
 import { variables } from '@blindfit/service/settings';
 import { STOP_SECONDS } from './child-service.ts';

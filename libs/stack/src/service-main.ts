@@ -16,6 +16,6 @@ try {
 } catch (error) {
   const hint = error instanceof BlindfitError && error.hint !== undefined ? `hint: ${error.hint}\n` : '';
   process.stderr.write(`error: ${messageOf(error)}\n${hint}`);
-  // A service that failed half-way up may leave connections that try for ever.
+  // A service that failed while starting may leave connections that retry without end.
   process.exit(error instanceof ConfigError ? 2 : 1);
 }

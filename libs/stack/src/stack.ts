@@ -65,7 +65,7 @@ export interface RunningStack {
   readonly storeUrl: string;
   readonly dataDir: string;
   readonly logDir: string;
-  /** What computes on ciphertexts, and why, for people. */
+  /** The evaluator that computes on ciphertexts and why it was chosen, as text. */
   readonly evaluator: string;
   readonly processes: readonly StackProcess[];
   /** Stops workers, schedulers, API and Redis in this order, by force where needed. May be called repeatedly. */
@@ -73,10 +73,10 @@ export interface RunningStack {
 }
 
 /**
- * Starts the stack and resolves when all of it is ready. The services end with this process, however that ends.
+ * Starts the stack and resolves when all of it is ready. The services end with this process, in whatever way it ends.
  *
  * @throws StackError when something does not come up (with the end of its log) or the port is in use;
- *   RedisUnavailableError, RedisStartError; the signal's reason. Whatever was started is stopped then.
+ *   RedisUnavailableError, RedisStartError; the signal's reason. All that was started is stopped then.
  */
 export async function startStack(options: StackOptions): Promise<RunningStack> {
   const { threads, workers = 1, schedulers = 1, port = 0, log, signal } = options;
@@ -88,7 +88,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
   for (const directory of [dataDir, logDir]) await mkdir(directory, { recursive: true, mode: 0o700 });
   signal?.throwIfAborted();
 
-  // Before its services, which would each compile it while somebody waits for them to be ready.
+  // The addon is compiled before the services start: each would compile it within its time to become ready.
   const evaluator = await resolveEvaluator(readConfig({ evaluator: variables.evaluator }).evaluator, { quiet: false });
   if (evaluator.kind === 'seal')
     log(
@@ -135,7 +135,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
     await redis?.stop();
   };
   const stopOnce = (): Promise<void> => (stopping ??= stop().finally(() => process.off('exit', killAll)));
-  // Where the process exits without a stop, Redis goes with it, and nothing that is under way can end well.
+  // When the process exits without a stop, Redis ends with it, and work under way is lost.
   const killAll = (): void => {
     for (const each of children) void each.kill('SIGKILL');
   };
