@@ -63,6 +63,7 @@ const ATTEMPTS: Readonly<Record<string, (has: Belongings) => Call>> = {
     headers: { 'idempotency-key': KEY },
     allowed: [422],
   }),
+  'get /v1/jobs/events': () => ({ method: 'GET', path: '/v1/jobs/events', allowed: [200] }),
   'get /v1/jobs/{id}': ({ job }) => ({ method: 'GET', path: `/v1/jobs/${job.id}`, allowed: [404] }),
   'get /v1/jobs/{id}/events': ({ job }) => ({ method: 'GET', path: `/v1/jobs/${job.id}/events`, allowed: [404] }),
   'get /v1/jobs/{id}/result': ({ job }) => ({ method: 'GET', path: `/v1/jobs/${job.id}/result`, allowed: [404] }),
@@ -111,23 +112,34 @@ async function tokenFor(service: Service, tenant: string, scopes: readonly Scope
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
+/** A stream is read up to its first heartbeat, which comes after everything that it begins with. */
+async function textOf(response: Response): Promise<string> {
+  if (!response.headers.get('content-type')?.startsWith('text/event-stream')) return response.text();
+  let text = '';
+  for await (const chunk of required(response.body ?? undefined, 'a body')) {
+    text += Buffer.from(chunk).toString();
+    if (text.includes(': heartbeat')) break;
+  }
+  return text;
+}
+
 async function ask(service: Service, token: string, { method, path, body, headers }: Call): Promise<Answer> {
   const response = await fetch(service.url + path, {
     method,
     headers: {
       authorization: `Bearer ${token}`,
-      ...(method === 'POST' ? JSON_TYPE : undefined),
+      ...(body === undefined || method === 'DELETE' ? undefined : JSON_TYPE),
       ...headers,
     },
     body: body ?? null,
   });
-  return { status: response.status, text: await response.text() };
+  return { status: response.status, text: await textOf(response) };
 }
 
 const OWNER_SCOPES = ['submit', 'read', 'cancel', 'blobs'] as const;
 
 test('a token of tenant B gets nothing of tenant A from any route', async (t) => {
-  const service = await startService(t);
+  const service = await startService(t, { heartbeatMs: 300 });
   const { manifest } = await makeJob(service.store);
   const blob = required(manifest.blobs.features[0]?.[0], 'a blob of A');
   const digests = JSON.stringify(manifest).match(/sha256:[0-9a-f]{64}/g) ?? [];
@@ -193,7 +205,7 @@ test('a token of tenant B gets nothing of tenant A from any route', async (t) =>
 
 describe('scopes', () => {
   it('one alone opens the routes of its rules and no other', async (t) => {
-    const service = await startService(t);
+    const service = await startService(t, { heartbeatMs: 20 });
     const { job, blob } = {
       job: { id: 'job-000000000000', manifest: `sha256:${'0'.repeat(64)}` },
       blob: `sha256:${'0'.repeat(64)}`,
@@ -205,7 +217,7 @@ describe('scopes', () => {
         // Revoking would end the test's own tokens, and a stream of a job that is not there ends at once.
         const { status } = await ask(service, token, {
           method,
-          path: path.replace(':digest', blob).replace(':id', job.id),
+          path: path.replace(':digest', blob).replace(':id', job.id).replace(':tenant', 'a'),
           body: method === 'POST' ? '{}' : undefined,
           allowed: [],
         });

@@ -88,6 +88,7 @@ export {
   type Scope,
   type TokenView,
 } from './tokens.ts';
+export { scanJson, type JsonLimits } from './scan-json.ts';
 export {
   PRIORITIES,
   PrioritySchema,

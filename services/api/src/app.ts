@@ -9,11 +9,16 @@ import { healthRoutes, VERSION, waitForRedis, type Logger, type ReadinessCheck, 
 import { PlanCache } from '@blindfit/training';
 import { auditRequests, type AuditLog } from './audit.ts';
 import { addBearerAuth } from './auth.ts';
+import { DEFAULT_BOUNDS, limitConnections, limitRequests, SERVER_TIMEOUTS, type Bounds } from './bounds.ts';
 import { addDocs, DOCS_PATH } from './docs.ts';
+import { Gate } from './gate.ts';
+import { ManifestReader } from './manifests/reader.ts';
+import { logAnswers } from './log-answers.ts';
 import { addApiMetrics } from './metrics.ts';
 import type { OidcOptions } from './oidc.ts';
 import { anyOf, rootToken, serviceToken, storedTokens } from './principals.ts';
 import { handleError, useProblems } from './problems.ts';
+import { RateWindow } from './rate-window.ts';
 import { blobRoutes } from './routes/blobs.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { jobEventRoutes } from './routes/job-events.ts';
@@ -22,6 +27,7 @@ import { jobResultRoutes } from './routes/job-results.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/tokens.ts';
+import { SharedViews } from './shared-views.ts';
 import { MIN_TLS_VERSION, type TlsIdentity } from './tls.ts';
 import { TokenWatch } from './token-watch.ts';
 import { traceRequests } from './trace-requests.ts';
@@ -65,7 +71,9 @@ export interface ApiDependencies {
   maxBlobBytes: number;
   /** Compute threads to plan jobs for even while fewer are there. @default 0 */
   planThreads?: number | undefined;
-  /** Largest manifest accepted, in bytes. @default 64 MiB */
+  /** What clients may take. @default DEFAULT_BOUNDS */
+  bounds?: Partial<Bounds> | undefined;
+  /** Largest manifest accepted, in bytes. @default 16 MiB */
   maxManifestBytes?: number | undefined;
   /** Milliseconds between looks at the tokens of event streams. @default 5000 */
   tokenCheckMs?: number | undefined;
@@ -76,6 +84,7 @@ export interface ApiDependencies {
 /** The API as a Fastify instance that is not listening yet. */
 export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> {
   const { redis, jobs, changes, queues, store, registry, tracing } = deps;
+  const bounds = { ...DEFAULT_BOUNDS, ...deps.bounds };
   // Widened, or its type would spread to everything that takes an instance.
   const loggerInstance: FastifyBaseLogger = deps.logger;
   const options = {
@@ -83,6 +92,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     // One line a request is enough; see below.
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+    http: SERVER_TIMEOUTS,
     // What a client misspells is an error, and not left out.
     ajv: { customOptions: { removeAdditional: false } },
     // Digests may come percent-encoded.
@@ -92,20 +102,13 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     deps.tls === undefined
       ? fastify(options)
       : // Routes do not see the difference, and their types need not.
-        (fastify({ ...options, https: { ...deps.tls, minVersion: MIN_TLS_VERSION } }) as unknown as FastifyInstance);
+        (fastify({
+          ...options,
+          https: { ...deps.tls, minVersion: MIN_TLS_VERSION, ...SERVER_TIMEOUTS },
+        }) as unknown as FastifyInstance);
   useProblems(app);
-  app.addHook('onResponse', (request, reply, done) => {
-    request.log.info(
-      {
-        method: request.method,
-        url: request.url.slice(0, 200),
-        status: reply.statusCode,
-        milliseconds: Math.round(reply.elapsedTime),
-      },
-      'answered',
-    );
-    done();
-  });
+  limitConnections(app, bounds.connections);
+  logAnswers(app);
   // Before the token is asked for, so that refusals count as well.
   const metrics = addApiMetrics(app, registry, { redis, jobs, queues });
   const { operatorToken, tokens, oidc } = deps;
@@ -119,15 +122,20 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
       oidcUsers,
     ),
     basicBelow: DOCS_PATH,
+    refusals: new RateWindow(bounds.refusalsPerMinute),
     operators: operatorToken === undefined ? undefined : { below: BOARD_PATH, token: operatorToken },
   });
   // Behind the token: what a stranger sends shall not begin a trace.
   if (deps.audit !== undefined) auditRequests(app, deps.audit);
   traceRequests(app, tracing);
+  await limitRequests(app, redis, jobs.keys.queue('').slice(0, -1), bounds.requestsPerMinute);
   await addDocs(app, VERSION);
   await app.register(healthRoutes, { checks: deps.checks, registry });
   await app.register(jobMetricsRoutes, { redis, jobs });
   await app.register(tokenRoutes, { tokens });
+  const [streams, uploads] = [new Gate(bounds.streams), new Gate(bounds.uploads)];
+  const manifests = new ManifestReader();
+  app.addHook('onClose', () => manifests.close());
   const watch = new TokenWatch(deps.tokenCheckMs);
   app.addHook('onClose', () => watch.close());
   await app.register(tenantRoutes, { tenants: deps.tenants });
@@ -135,6 +143,8 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     store,
     owners: jobs.blobs,
     tenants: deps.tenants,
+    uploads,
+    bounds,
     maxBytes: deps.maxBlobBytes,
     traffic: metrics.traffic,
   });
@@ -152,11 +162,15 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
       chains: queues.chains,
       plans: new PlanCache(async (digest) => parseManifest(await store.get(parseDigest(digest))), MAX_PLANS),
       counters: metrics,
+      manifests,
+      uploads,
+      bounds,
       maxManifestBytes: deps.maxManifestBytes,
     });
     await scope.register(jobEventRoutes, {
       jobs,
-      changes,
+      views: new SharedViews(jobs, changes),
+      streams,
       tokens: watch,
       heartbeatMs: deps.heartbeatMs,
       onStream: (delta) => metrics.onStream(delta),

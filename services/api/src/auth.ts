@@ -2,7 +2,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Scope } from '@blindfit/protocol';
 import type { Authenticator, Principal } from './principals.ts';
-import { ApiError, handleError } from './problems.ts';
+import { ApiError, handleError, tooMany } from './problems.ts';
+import type { RateWindow } from './rate-window.ts';
 import { SCOPE_RULES, scopesFor, type ScopeRules } from './scopes.ts';
 
 declare module 'fastify' {
@@ -27,6 +28,8 @@ export interface BearerAuthOptions {
    * themselves, and they send it to nothing else.
    */
   readonly basicBelow?: string | undefined;
+  /** Failed authentications of addresses; beyond the limit they are answered without their reason. */
+  readonly refusals?: RateWindow | undefined;
   /**
    * Path below which an own token is asked for, or one with the scope `operate` that was made for it; as bearer or with
    * HTTP Basic.
@@ -43,6 +46,13 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
   const { authenticate, rules = SCOPE_RULES, basicBelow, operators } = options;
   const open = new Set(options.open ?? ['/healthz', '/readyz']);
   const staff = operators && { below: operators.below, expected: sha256(operators.token) };
+  const refuseOrLimit: typeof refuse = (request, reply, error, basic) => {
+    if (error.status !== 401 || options.refusals?.admit(request.ip) !== false)
+      return refuse(request, reply, error, basic);
+    request.refusal = error.code;
+    void reply.header('retry-after', '60');
+    return refuse(request, reply, tooMany('refusals', 'send a token that opens the API'));
+  };
   app.decorateRequest('principal', undefined);
   app.decorateRequest('refusal', undefined);
   app.decorateRequest('mayGoOn', () => Promise.resolve(true));
@@ -61,11 +71,11 @@ export function addBearerAuth(app: FastifyInstance, options: BearerAuthOptions):
     try {
       principal = given === undefined ? undefined : await authenticate(given);
     } catch (error) {
-      if (error instanceof ApiError) return refuse(request, reply, error, basic);
+      if (error instanceof ApiError) return refuseOrLimit(request, reply, error, basic);
       throw error;
     }
     if (principal === undefined || (forStaff && principal.name === 'root'))
-      return refuse(request, reply, unauthorized(given, basic, forStaff), basic);
+      return refuseOrLimit(request, reply, unauthorized(given, basic, forStaff), basic);
     request.principal = narrowed(principal, request.headers[SCOPE_HEADER]);
     const needed: readonly Scope[] = forStaff
       ? ['operate']

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { isFinal, type JobView } from '@blindfit/protocol';
-import type { JobChanges, JobStore } from '@blindfit/queue';
+import { SharedView, type SharedViews } from './shared-views.ts';
 
 /** At most five events a second: people cannot read faster, and a job may have thousands of tasks. */
 const MIN_INTERVAL_MS = 200;
@@ -13,13 +13,10 @@ const MIN_LOOK_MS = 40;
 const POLL_MS = 2_000;
 /** Proxies close what is silent, typically after a minute. */
 const HEARTBEAT_MS = 15_000;
+/** With more streams than this each is told less often, so that all of them together cost no more. */
+const STREAMS_AT_FULL_PACE = 400;
 /** A client that reads slower than this is spared the states in between. */
 const MAX_BACKLOG_BYTES = 64 * 1024;
-
-export interface JobEventsSource {
-  readonly jobs: JobStore;
-  readonly changes: JobChanges;
-}
 
 export interface JobEventsOptions {
   /** Number of the last event the client saw, so that numbers go on increasing when it connects again. @default 0 */
@@ -37,7 +34,7 @@ export interface JobEventsOptions {
  *
  * @param first the view to begin with
  */
-export function jobEvents({ jobs, changes }: JobEventsSource, first: JobView, options: JobEventsOptions): Readable {
+export function jobEvents(views: SharedViews, first: JobView, options: JobEventsOptions): Readable {
   const { id } = first;
   const stream = new Readable({ read: () => undefined });
   let event = options.lastEventId ?? 0;
@@ -50,9 +47,9 @@ export function jobEvents({ jobs, changes }: JobEventsSource, first: JobView, op
   let lastShown = 0;
   let asked = '';
 
-  const emit = (name: string, data: unknown): void => {
+  const emit = (name: string, data: string): void => {
     event += 1;
-    stream.push(`id: ${event}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+    stream.push(`id: ${event}\nevent: ${name}\ndata: ${data}\n\n`);
   };
   // Functions, because these change during waits, which the compiler does not see.
   const isStopped = (): boolean => stopped;
@@ -61,21 +58,21 @@ export function jobEvents({ jobs, changes }: JobEventsSource, first: JobView, op
     stop();
     stream.push(null);
   };
-  const show = (view: JobView): void => {
-    // The estimate changes with the clock; that alone is no news.
-    const content = JSON.stringify({ ...view, progress: { ...view.progress, etaSeconds: undefined } });
+  const show = (shared: SharedView): void => {
+    const { view, content } = shared;
     if (content === shown || stream.readableLength > MAX_BACKLOG_BYTES) return;
     const asks = view.refreshes.map((request) => request.id).join();
     const urgent = isFinal(view.state) || (asks !== asked && asks !== '');
-    if (!urgent && Date.now() < lastShown + MIN_INTERVAL_MS) {
+    const intervalMs = MIN_INTERVAL_MS * Math.max(1, views.streams / STREAMS_AT_FULL_PACE);
+    if (!urgent && Date.now() < lastShown + intervalMs) {
       // The next look comes when it may be told; by then there may be more to tell.
-      schedule(lastShown + MIN_INTERVAL_MS);
+      schedule(lastShown + intervalMs);
       return;
     }
     [shown, asked, lastShown] = [content, asks, Date.now()];
-    emit('progress', view);
+    emit('progress', shared.text);
     if (!isFinal(view.state)) return;
-    emit('end', { id, state: view.state });
+    emit('end', JSON.stringify({ id, state: view.state }));
     finish();
   };
   const refresh = async (): Promise<void> => {
@@ -87,11 +84,11 @@ export function jobEvents({ jobs, changes }: JobEventsSource, first: JobView, op
     changed = false;
     lastRead = Date.now();
     try {
-      const view = await jobs.get(id);
+      const shared = await views.get(id, POLL_MS / 2);
       if (isStopped()) return;
       // Redis came back without its data: connecting again will tell the client that the job is unknown.
-      if (view === undefined) finish();
-      else show(view);
+      if (shared === undefined) finish();
+      else show(shared);
     } catch {
       // Redis is away, which its connection logs. The next poll asks again.
     } finally {
@@ -114,9 +111,7 @@ export function jobEvents({ jobs, changes }: JobEventsSource, first: JobView, op
     );
   };
 
-  const unlisten = changes.listen((job) => {
-    if (job === id) schedule();
-  });
+  const unlisten = views.listen(id, () => schedule());
   const poll = setInterval(() => schedule(), POLL_MS);
   const heartbeat = setInterval(() => {
     if (stream.readableLength <= MAX_BACKLOG_BYTES) stream.push(': heartbeat\n\n');
@@ -133,7 +128,7 @@ export function jobEvents({ jobs, changes }: JobEventsSource, first: JobView, op
   options.closing.addEventListener('abort', finish);
 
   stream.push('retry: 1000\n\n');
-  show(first);
+  show(new SharedView(first));
   if (options.closing.aborted) finish();
   // The record may have changed between the first view and the listening.
   if (!isStopped()) schedule();

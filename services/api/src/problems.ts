@@ -9,6 +9,9 @@ export { ProblemSchema, type Problem };
 /** How long a client may go on sending a body after an early answer. Milliseconds. */
 const LINGER_MS = 5_000;
 
+/** Characters. */
+const MAX_DETAIL = 2_000;
+
 /** Codes of errors from below the API, with the HTTP status of their answers. */
 const CATALOGUE: ReadonlyMap<string, { readonly status: number; readonly title: string }> = new Map([
   ['INVALID_DIGEST', { status: 400, title: 'Not a blob digest' }],
@@ -45,6 +48,17 @@ export class ApiError extends BlindfitError {
   }
 }
 
+/** 429: a client may have so many of something. */
+export function tooMany(what: string, hint: string): ApiError {
+  return new ApiError(
+    429,
+    `TOO_MANY_${what.toUpperCase()}`,
+    `Too many ${what}`,
+    `there are more ${what} than one client may have at a time`,
+    hint,
+  );
+}
+
 /** What a client is told about an error: of one that nothing foresaw, only that there was one. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof ApiError)
@@ -77,6 +91,11 @@ export function problemOf(error: unknown): Problem {
   );
 }
 
+/** What a client sent must not come back at any length, nor fill the log. */
+function shortened(text: string): string {
+  return text.length <= MAX_DETAIL ? text : `${text.slice(0, MAX_DETAIL)}...`;
+}
+
 function problem(
   status: number,
   code: string,
@@ -86,7 +105,7 @@ function problem(
   blobs?: Problem['blobs'],
 ): Problem {
   const type = `urn:blindfit:problem:${code.toLowerCase().replaceAll('_', '-')}`;
-  return defined<Problem>({ type, title, status, code, detail, hint, blobs });
+  return defined<Problem>({ type, title, status, code, detail: shortened(detail), hint, blobs });
 }
 
 /** Fastify error handler: logs (5xx as errors, 4xx as information) and answers with a problem. */
@@ -95,7 +114,12 @@ export async function handleError(error: unknown, request: FastifyRequest, reply
   if (request.raw.destroyed && !request.raw.complete)
     request.log.info({ reason: messageOf(error) }, 'the client went away');
   else if (answer.status >= 500) request.log.error({ err: error, code: answer.code }, answer.title);
-  else request.log.info({ code: answer.code, status: answer.status, detail: answer.detail }, answer.title);
+  else {
+    const facts = { code: answer.code, status: answer.status, detail: answer.detail };
+    // Lines of strangers are sampled, where their answers are logged.
+    if (request.principal === undefined) request.log.debug(facts, answer.title);
+    else request.log.info(facts, answer.title);
+  }
   discardBody(request.raw);
   await reply
     .code(answer.status)
@@ -114,12 +138,17 @@ export function useProblems(app: FastifyInstance): void {
         404,
         'NOT_FOUND',
         'No such route',
-        `${request.method} ${request.url.slice(0, 200)} is not part of this API`,
+        `${request.method} ${pathOf(request.url)} is not part of this API`,
       ),
       request,
       reply,
     ),
   );
+}
+
+/** Without the query, into which people put tokens. */
+export function pathOf(url: string): string {
+  return url.slice(0, 200).replace(/\?.*$/s, '');
 }
 
 /**

@@ -31,6 +31,7 @@ import {
 } from '@blindfit/service';
 import { buildApi } from './app.ts';
 import { openAuditLog } from './audit.ts';
+import type { Bounds } from './bounds.ts';
 import { startCollector } from './collector.ts';
 import { addCollectorMetrics, addStoreMetrics } from './metrics.ts';
 import type { OidcOptions } from './oidc.ts';
@@ -68,7 +69,9 @@ export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs'
   readonly queuePrefix?: string | undefined;
   /** Largest blob accepted, in bytes. @default 1 GiB */
   readonly maxBlobBytes?: number | undefined;
-  /** Largest manifest accepted, in bytes. @default 64 MiB */
+  /** What clients may take. @default DEFAULT_BOUNDS */
+  readonly bounds?: Partial<Bounds> | undefined;
+  /** Largest manifest accepted, in bytes. @default 16 MiB */
   readonly maxManifestBytes?: number | undefined;
   /** Milliseconds that blobs no job refers to are kept; `Infinity`: for ever. @default 24 hours */
   readonly retentionMs?: number | undefined;

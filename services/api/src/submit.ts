@@ -1,21 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Queue } from 'bullmq';
-import { digestOf } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { ParameterError } from '@blindfit/he';
-import {
-  canonicalJson,
-  ContractError,
-  DEFAULT_TENANT,
-  isFinal,
-  readManifest,
-  type JobView,
-  type Priority,
-} from '@blindfit/protocol';
+import { ContractError, DEFAULT_TENANT, isFinal, type JobView, type Manifest, type Priority } from '@blindfit/protocol';
 import { addJob, type JobPayload, type JobStore, type NewJob, type Tenants } from '@blindfit/queue';
 import { currentTraceparent } from '@blindfit/service';
 import { chainsOf, PlanError, planOf, type PlannedJob } from '@blindfit/training';
 import { checkBlobs } from './check-blobs.ts';
+import type { CheckedManifest } from './manifests/read.ts';
 import { predictionModel } from './prediction-model.ts';
 import { ApiError } from './problems.ts';
 import { assertMaySubmit } from './quotas.ts';
@@ -49,19 +41,16 @@ const KEY = /^[ -~]{1,200}$/;
  * Accepts a job: checks manifest and blobs, stores the manifest, records the job and puts it into the queue. Safe to
  * repeat with the same key at any point, also after a crash half-way.
  *
- * @param manifest what came in, unchecked
  * @throws {ApiError} 403 when the tenant has used what it may, 400 for a key that is none, 409 for a key used with
  *   another manifest, 422 with what is wrong
  */
 export async function submitJob(
   { store, jobs, tenants, queue }: SubmissionDependencies,
   { tenant, key, priority }: Submitter,
-  manifest: unknown,
+  { manifest, bytes, digest }: CheckedManifest,
 ): Promise<Submission> {
   const id = jobId(tenant, key);
   const planned = plan(manifest);
-  const bytes = new TextEncoder().encode(canonicalJson(planned.manifest));
-  const digest = digestOf(bytes);
   const traceparent = currentTraceparent();
   let created = false;
   let job = key === undefined ? undefined : await jobs.get(id);
@@ -166,9 +155,9 @@ function jobId(tenant: string, key: string | undefined): string {
     .slice(0, 24)}`;
 }
 
-function plan(manifest: unknown): PlannedJob {
+function plan(manifest: Manifest): PlannedJob {
   try {
-    return planOf(readManifest(manifest));
+    return planOf(manifest);
   } catch (error) {
     // The messages of these say what is allowed.
     if (error instanceof ContractError)

@@ -12,6 +12,8 @@ import type { BlobOwners } from '@blindfit/queue';
 import { filesUnder, temporaryDirectory, until } from '@blindfit/testkit';
 import { HttpBlobStore } from '../../../libs/blobs/src/http-store.ts';
 import { addBearerAuth } from '../src/auth.ts';
+import { DEFAULT_BOUNDS } from '../src/bounds.ts';
+import { Gate } from '../src/gate.ts';
 import { rootToken } from '../src/principals.ts';
 import { useProblems } from '../src/problems.ts';
 import { blobRoutes } from '../src/routes/blobs.ts';
@@ -79,6 +81,8 @@ async function setup(
     store,
     owners: ownersIn(root),
     tenants: { usage: (tenant) => Promise.resolve(usageOf(tenant, options.quota)) },
+    uploads: new Gate({ perKey: 64, total: 64 }),
+    bounds: DEFAULT_BOUNDS,
     maxBytes: MAX,
     idleTimeoutMs: options.idleTimeoutMs,
   });

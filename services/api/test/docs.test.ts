@@ -38,6 +38,7 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
     'get /v1/blobs/{digest}',
     'get /v1/cluster',
     'get /v1/jobs',
+    'get /v1/jobs/events',
     'get /v1/jobs/{id}',
     'get /v1/jobs/{id}/events',
     'get /v1/jobs/{id}/result',

@@ -4,7 +4,8 @@ import type { Readable } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { required } from '@blindfit/base';
 import type { JobView } from '@blindfit/protocol';
-import { jobEvents, type JobEventsOptions, type JobEventsSource } from '../src/job-events.ts';
+import { jobEvents, type JobEventsOptions } from '../src/job-events.ts';
+import { SharedViews } from '../src/shared-views.ts';
 import { stopClock, type StoppedClock } from './clock.ts';
 
 const BACKLOG = 64 * 1024;
@@ -34,22 +35,22 @@ function open(t: TestContext, first: JobView, options: Partial<JobEventsOptions>
   const clock = stopClock(t);
   const listening = new Set<(job: string) => void>();
   const closing = new AbortController();
-  const source = {
-    jobs: {
+  const views = new SharedViews(
+    {
       get: () => {
         stage.reads++;
         const { record, hold } = stage;
         return hold === undefined ? Promise.resolve(record) : hold.then(() => record);
       },
     },
-    changes: {
+    {
       listen: (listener: (job: string) => void) => {
         listening.add(listener);
         return () => listening.delete(listener);
       },
     },
-  } as unknown as JobEventsSource;
-  const stream = jobEvents(source, first, { closing: closing.signal, ...options });
+  );
+  const stream = jobEvents(views, first, { closing: closing.signal, ...options });
   t.after(() => stream.destroy());
   const stage: Stage = {
     stream,

@@ -154,8 +154,8 @@ test('a manifest that is not valid is refused with the place and the rule', asyn
     const problem = await problemOf(await service.submit(changed(manifest, change)), 422, code);
     assert.match(`${problem.detail}; ${problem.hint}`, detail, name);
   }
-  for (const bad of ['', '{', '[1,', '{"__proto__": {"x": 1}}'])
-    await problemOf(await service.submit(bad), 400, 'INVALID_REQUEST');
+  await problemOf(await service.submit('{"__proto__": {"x": 1}}'), 422, 'INVALID_MANIFEST');
+  for (const bad of ['', '{', '[1,', '\u0000']) await problemOf(await service.submit(bad), 400, 'INVALID_REQUEST');
   const text = await service.call('/v1/jobs', {
     method: 'POST',
     body: JSON.stringify(manifest),

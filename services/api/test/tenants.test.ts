@@ -27,6 +27,7 @@ test('every route asks for these scopes', () => {
     'GET /v1/jobs': ['read', 'operate'],
     'GET /v1/jobs/:id': ['read', 'operate'],
     'GET /v1/jobs/:id/events': ['read', 'operate'],
+    'GET /v1/jobs/events': ['read', 'operate'],
     'GET /v1/jobs/:id/result': ['read'],
     'POST /v1/jobs/:id/refresh': ['submit'],
     'DELETE /v1/jobs/:id': ['cancel', 'operate'],

@@ -6,6 +6,8 @@ import { parseDigest, type Digest } from '@blindfit/base';
 import { BlobNotFoundError, BlobTooLargeError, type BlobStore } from '@blindfit/blobs';
 import type { BlobOwners, Tenants } from '@blindfit/queue';
 import { principalOf } from '../auth.ts';
+import { enter, limitBodyTime, type Bounds } from '../bounds.ts';
+import type { Gate } from '../gate.ts';
 import { ProblemSchema, handleError } from '../problems.ts';
 import { assertMayStore } from '../quotas.ts';
 import { blobHeaders, sendBlob, type BlobTraffic } from '../send-blob.ts';
@@ -14,6 +16,9 @@ export interface BlobRoutesOptions {
   store: BlobStore;
   owners: Pick<BlobOwners, 'add' | 'has'>;
   tenants: Pick<Tenants, 'usage'>;
+  /** Uploads and submissions under way. */
+  uploads: Gate;
+  bounds: Pick<Bounds, 'bodyMs' | 'minUploadRate'>;
   /** Largest blob accepted, in bytes. */
   maxBytes: number;
   /** Milliseconds without a byte after which an upload is given up. @default 60000 */
@@ -41,7 +46,7 @@ const Stored = Type.Object({
  */
 export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
   app,
-  { store, owners, tenants, maxBytes, idleTimeoutMs = 60_000, traffic },
+  { store, owners, tenants, uploads, bounds, maxBytes, idleTimeoutMs = 60_000, traffic },
 ) => {
   app.setErrorHandler(handleError);
   // Whatever a client calls its body, these routes take it as bytes. Only within this plugin.
@@ -51,6 +56,10 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
   app.put(
     '/v1/blobs/:digest',
     {
+      onRequest: (request, reply, done) => {
+        enter(uploads, request, reply, 'uploads');
+        done();
+      },
       schema: {
         tags: ['blobs'],
         summary: 'Upload a blob',
@@ -77,6 +86,7 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
       const announced = length === undefined ? undefined : Number(length);
       if (announced !== undefined && announced > maxBytes) throw new BlobTooLargeError(digest, maxBytes);
       limitIdleTime(request.raw, idleTimeoutMs);
+      limitBodyTime(request, reply, bounds);
       const { tenant, scopes } = principalOf(request);
       // What workers store is a job's, and belongs to its tenant when the tenant is to see it.
       const known = !scopes.has('blobs') || (await owners.has(tenant, digest));

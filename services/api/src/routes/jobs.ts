@@ -7,11 +7,16 @@ import {
   PRIORITIES,
   PrioritySchema,
   RefreshAnswerSchema,
+  scanJson,
   type Priority,
 } from '@blindfit/protocol';
+import { messageOf } from '@blindfit/base';
 import { principalOf } from '../auth.ts';
+import { enter, limitBodyTime, type Bounds } from '../bounds.ts';
 import { assertMayCancel } from '../cancellation.ts';
 import { JobParams, knownJob } from '../known-job.ts';
+import type { Gate } from '../gate.ts';
+import type { ManifestReader } from '../manifests/reader.ts';
 import type { JobCounters } from '../metrics.ts';
 import { outcomeOf } from '../outcome.ts';
 import { ApiError, ProblemSchema } from '../problems.ts';
@@ -19,21 +24,36 @@ import { answerRefresh, type RefreshDependencies } from '../refresh.ts';
 import { submitJob, type SubmissionDependencies } from '../submit.ts';
 
 export interface JobRoutesOptions extends SubmissionDependencies, RefreshDependencies {
-  /** Largest manifest accepted, in bytes. @default 64 MiB */
+  readonly manifests: ManifestReader;
+  /** Uploads and submissions under way. */
+  readonly uploads: Gate;
+  readonly bounds: Pick<Bounds, 'bodyMs'>;
+  /** Largest manifest accepted, in bytes. @default 16 MiB */
   maxManifestBytes?: number | undefined;
   counters?: JobCounters;
 }
 
 /** `/v1/jobs`: submit, list, look at and cancel jobs, and answer their refreshes. */
 export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, options) => {
-  const { jobs } = options;
+  const { jobs, manifests, uploads, bounds } = options;
   // Fastify takes text as well, which no route here can use.
   app.removeContentTypeParser('text/plain');
+  // Bodies stay bytes until their form is known: what is nested deeply takes long to parse.
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.method === 'POST') limitBodyTime(request, reply, bounds);
+    done();
+  });
 
   app.post(
     '/v1/jobs',
     {
-      bodyLimit: options.maxManifestBytes ?? 64 * 2 ** 20,
+      bodyLimit: options.maxManifestBytes ?? 16 * 2 ** 20,
+      onRequest: (request, reply, done) => {
+        enter(uploads, request, reply, 'uploads');
+        done();
+      },
       schema: {
         tags: ['jobs'],
         summary: 'Submit a job',
@@ -65,6 +85,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       validatorCompiler: () => () => true,
     },
     async (request, reply) => {
+      const checked = await manifests.read(bytesOf(request.body));
       const { created, job } = await submitJob(
         options,
         {
@@ -72,7 +93,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
           key: request.headers['idempotency-key'],
           priority: priorityIn(request.query),
         },
-        request.body,
+        checked,
       );
       if (created) options.counters?.submitted(job.kind);
       request.log.info({ job: job.id, created }, created ? 'job accepted' : 'job submitted again');
@@ -167,6 +188,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
   app.post(
     '/v1/jobs/:id/refresh',
     {
+      bodyLimit: 16 * 1024,
       schema: {
         tags: ['jobs'],
         summary: 'Answer a refresh',
@@ -189,7 +211,11 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       validatorCompiler: () => () => true,
     },
     async (request) => {
-      const job = await answerRefresh(options, await knownJob(jobs, request, request.params.id), request.body);
+      const job = await answerRefresh(
+        options,
+        await knownJob(jobs, request, request.params.id),
+        parseAnswer(bytesOf(request.body)),
+      );
       request.log.info({ job: job.id }, 'refresh answered');
       return job;
     },
@@ -197,6 +223,20 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
 
   return Promise.resolve();
 };
+
+function bytesOf(body: unknown): Uint8Array {
+  return body instanceof Uint8Array ? body : new Uint8Array();
+}
+
+/** @throws ApiError 400 for what is no JSON */
+function parseAnswer(body: Uint8Array): unknown {
+  try {
+    scanJson(body, 'the answer is not valid', { depth: 4, items: 100 });
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch (error) {
+    throw new ApiError(400, 'INVALID_REQUEST', 'Invalid request', messageOf(error));
+  }
+}
 
 /** The route's schema is for the documentation only. @throws ApiError 400 */
 function priorityIn({ priority }: { readonly priority?: unknown }): Priority | undefined {

@@ -1,0 +1,126 @@
+/** What a client may take of the API: connections, time, requests. */
+import rateLimit from '@fastify/rate-limit';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Socket } from 'node:net';
+import type { Connection } from '@blindfit/queue';
+import { Gate } from './gate.ts';
+import { ApiError, handleError, tooMany } from './problems.ts';
+
+/** Limits of clients; those of one address count for the clients behind one proxy together. */
+export interface Bounds {
+  /** Open connections, of an address and in all. */
+  readonly connections: { readonly perKey: number; readonly total: number };
+  /** Event streams, of a tenant and in all. */
+  readonly streams: { readonly perKey: number; readonly total: number };
+  /** Uploads and submissions under way, of a tenant and in all. */
+  readonly uploads: { readonly perKey: number; readonly total: number };
+  /** Requests a minute of a tenant; services and operators have no limit. */
+  readonly requestsPerMinute: number;
+  /** Failed authentications a minute of an address, after which it is not answered with their reason any more. */
+  readonly refusalsPerMinute: number;
+  /** Milliseconds that the body of a small request may take. */
+  readonly bodyMs: number;
+  /** An upload must have got this many bytes a second on average, after `bodyMs`. */
+  readonly minUploadRate: number;
+}
+
+export const DEFAULT_BOUNDS: Bounds = {
+  connections: { perKey: 1_000, total: 8_000 },
+  streams: { perKey: 250, total: 4_000 },
+  uploads: { perKey: 64, total: 512 },
+  requestsPerMinute: 60_000,
+  refusalsPerMinute: 600,
+  bodyMs: 30_000,
+  minUploadRate: 4_096,
+};
+
+/** For Node's server: how long headers and silence may take. Milliseconds. */
+export const SERVER_TIMEOUTS = {
+  headersTimeout: 20_000,
+  connectionsCheckingInterval: 5_000,
+} as const;
+
+/** Closes connections beyond the limit as soon as they are opened. */
+export function limitConnections(app: FastifyInstance, limits: Bounds['connections']): void {
+  const gate = new Gate(limits);
+  const admit = (socket: Socket): void => {
+    const leave = gate.enter(socket.remoteAddress ?? '');
+    if (leave === undefined) socket.destroy();
+    else socket.once('close', leave);
+  };
+  app.server.on('connection', admit);
+}
+
+/**
+ * Limits the requests of tenants, over all instances of the API. Call it behind the authentication and before routes
+ * are added. Redis being away lifts the limit.
+ */
+export async function limitRequests(
+  app: FastifyInstance,
+  redis: Connection,
+  prefix: string,
+  requestsPerMinute: number,
+): Promise<void> {
+  await app.register(rateLimit, {
+    max: requestsPerMinute,
+    timeWindow: 60_000,
+    redis,
+    nameSpace: `${prefix}:requests:`,
+    skipOnError: true,
+    keyGenerator: (request) => request.principal?.tenant ?? request.ip,
+    // Services ask as often as their tasks need; who holds such a token is no stranger.
+    allowList: ({ principal }) =>
+      principal === undefined || principal.scopes.has('work') || principal.scopes.has('operate'),
+    errorResponseBuilder: (_request, { after }) => tooMany('requests', `try again in ${after}`),
+  });
+}
+
+/** Lets as many answers of a tenant be under way as the gate allows. @throws ApiError 429 */
+export function enter(gate: Gate, request: FastifyRequest, reply: FastifyReply, what: string): void {
+  const { principal } = request;
+  if (principal === undefined || principal.scopes.has('work')) return;
+  const leave = gate.enter(principal.tenant);
+  if (leave === undefined) {
+    void reply.header('retry-after', '1');
+    throw tooMany(what, 'wait for the end of some; one stream can carry all jobs: GET /v1/jobs/events');
+  }
+  reply.raw.once('close', leave);
+}
+
+/**
+ * Gives a body so much time: it must be complete then, or, with a rate, have come at this rate so far. Else the client
+ * gets 408 and is cut off.
+ */
+export function limitBodyTime(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { bodyMs, minUploadRate }: Pick<Bounds, 'bodyMs'> & { readonly minUploadRate?: number },
+): void {
+  const { raw } = request;
+  const { socket } = raw;
+  if (raw.complete) return;
+  const started = performance.now();
+  const before = socket.bytesRead;
+  const timer = setInterval(() => {
+    if (raw.complete) return clearInterval(timer);
+    const rate = (1000 * (socket.bytesRead - before)) / (performance.now() - started);
+    if (minUploadRate !== undefined && rate >= minUploadRate) return;
+    clearInterval(timer);
+    const error = new ApiError(
+      408,
+      'BODY_TOO_SLOW',
+      'The body took too long',
+      `the body is not complete after ${Math.round((performance.now() - started) / 1000)} s`,
+      'send it faster, or over a better connection',
+    );
+    request.log.info({ reason: error.message }, 'a client was too slow');
+    if (reply.raw.headersSent) {
+      socket.destroy();
+      return;
+    }
+    void handleError(error, request, reply.header('connection', 'close')).finally(() => {
+      setTimeout(() => socket.destroy(), 1000).unref();
+    });
+  }, bodyMs).unref();
+  raw.once('close', () => clearInterval(timer));
+}

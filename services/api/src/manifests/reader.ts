@@ -1,0 +1,66 @@
+/** Reads submitted manifests: small ones at once, large ones in a thread, so that nobody else waits for them. */
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import { moduleUrl } from '@blindfit/base';
+import { ApiError } from '../problems.ts';
+import { outcomeOfReading, type CheckedManifest, type ReadOutcome } from './read.ts';
+
+/** Up to here the event loop takes a few milliseconds. Bytes. */
+const SMALL = 128 * 1024;
+/** Large manifests that wait for the thread; each may have as many bytes as a body. */
+const MAX_WAITING = 8;
+/** A thread that needs more ends, and with it the manifest. MiB. */
+const THREAD_MEMORY = 256;
+/** A thread without work ends after this. Milliseconds. */
+const IDLE_MS = 30_000;
+
+export class ManifestReader {
+  #threads: Piscina<Uint8Array, ReadOutcome> | undefined;
+
+  /**
+   * @param body JSON, as it came
+   * @throws ApiError 400 for what is no JSON, 422 for what is no manifest, 503 when too many large ones wait
+   */
+  async read(body: Uint8Array): Promise<CheckedManifest> {
+    const outcome = body.length <= SMALL ? outcomeOfReading(body) : await this.#readInThread(body);
+    if ('read' in outcome) return outcome.read;
+    if ('syntax' in outcome)
+      throw new ApiError(400, 'INVALID_REQUEST', 'Invalid request', `the body is not valid JSON: ${outcome.syntax}`);
+    throw new ApiError(
+      422,
+      'INVALID_MANIFEST',
+      'Manifest is not valid',
+      outcome.message,
+      'make the manifest with the client, "blindfit train" or "blindfit predict --encrypted"',
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#threads?.destroy();
+  }
+
+  async #readInThread(body: Uint8Array): Promise<ReadOutcome> {
+    this.#threads ??= new Piscina({
+      filename: fileURLToPath(moduleUrl('./thread.ts', import.meta.url)),
+      maxThreads: 1,
+      maxQueue: MAX_WAITING,
+      idleTimeout: IDLE_MS,
+      resourceLimits: { maxOldGenerationSizeMb: THREAD_MEMORY },
+    });
+    try {
+      return await this.#threads.run(body);
+    } catch (error) {
+      if (error instanceof Error && error.message === 'Task queue is at limit')
+        throw new ApiError(
+          503,
+          'BUSY',
+          'Too many large manifests',
+          'more large manifests are being read than fit into memory',
+          'try again in a few seconds',
+        );
+      if (error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY')
+        return { message: 'the manifest is not valid: reading it takes more memory than any manifest needs' };
+      throw error;
+    }
+  }
+}
