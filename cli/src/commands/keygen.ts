@@ -1,4 +1,4 @@
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { hyperparametersOf, openKeyset, planChoicesOf, type TrainingChoices } from '@blindfit/owner';
 import { protectKeyset } from '@blindfit/owner/node';
 import { choosePlan } from '@blindfit/training';
@@ -7,7 +7,7 @@ import { withInterrupt } from '../interrupt.ts';
 import { addKeyFlags, keysOf, passphraseOf, type KeyFlags } from '../keys.ts';
 import { Progress } from '../progress.ts';
 import { formatPairs } from '../table.ts';
-import { addHyperparameterFlags, number } from '../train/flags.ts';
+import { addHyperparameterFlags, addShapeFlags } from '../train/flags.ts';
 
 interface KeygenFlags extends TrainingChoices, KeyFlags {
   readonly samples: number;
@@ -23,19 +23,8 @@ export function register(program: Command): void {
     .description(
       'Makes the secret key and the public keys that "train" would make for a job of this shape.\n' +
         'Existing keys are kept.',
-    )
-    .addOption(
-      new Option('--samples <n>', 'rows of the training data')
-        .argParser(number(1, 1_000_000, true))
-        .makeOptionMandatory(),
-    )
-    .addOption(
-      new Option('--features <d>', 'features of a row after preprocessing, without the bias')
-        .argParser(number(1, 4096, true))
-        .makeOptionMandatory(),
-    )
-    .addOption(new Option('--classes <c>', 'classes').argParser(number(2, 1000, true)).makeOptionMandatory());
-  addKeyFlags(addHyperparameterFlags(command), 'where the keys are kept')
+    );
+  addKeyFlags(addHyperparameterFlags(addShapeFlags(command)), 'where the keys are kept')
     .option('--passphrase', 'put the secret key under a passphrase, also one that is there and has none')
     .option('--json', 'print JSON')
     .addHelpText(

@@ -9,7 +9,7 @@ import { choosePlan, type Plan, type PlanRequest } from '@blindfit/training';
 import { planJson, planText, type Predicted } from '../plan/output.ts';
 import { simulateAll, simulationJson, simulationText } from '../plan/simulation.ts';
 import { Progress } from '../progress.ts';
-import { addHyperparameterFlags, number } from '../train/flags.ts';
+import { addHyperparameterFlags, addShapeFlags, number } from '../train/flags.ts';
 
 interface PlanFlags extends TrainingChoices {
   readonly samples: number;
@@ -33,23 +33,12 @@ export function register(program: Command): void {
       'Chooses ring, modulus, block shape, refreshes and tasks for a job as "train" would, and prints them ' +
         'with operation counts, bytes, memory and the time it would take: from the speed of this machine, ' +
         'which is measured once for every parameter set.',
-    )
-    .addOption(
-      new Option('--samples <n>', 'rows of the training data')
-        .argParser(number(1, 1_000_000, true))
-        .makeOptionMandatory(),
-    )
-    .addOption(
-      new Option('--features <d>', 'features of a row after preprocessing, without the bias')
-        .argParser(number(1, 4096, true))
-        .makeOptionMandatory(),
-    )
-    .addOption(new Option('--classes <c>', 'classes').argParser(number(2, 1000, true)).makeOptionMandatory())
-    .addOption(
-      new Option('--vcpus <n>', 'compute threads to cut the tasks for [all cores of this machine]').argParser(
-        number(1, 1024, true),
-      ),
     );
+  addShapeFlags(command).addOption(
+    new Option('--vcpus <n>', 'compute threads to cut the tasks for [all cores of this machine]').argParser(
+      number(1, 1024, true),
+    ),
+  );
   addHyperparameterFlags(command)
     .option('--simulate', 'simulate the job on 1 to 256 vCPUs, planned for each, and say what limits it')
     .addOption(

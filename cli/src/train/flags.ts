@@ -13,6 +13,22 @@ export function number(min: number, max: number, whole = false): (text: string) 
   };
 }
 
+/** The shape of a job whose data are not there. */
+export function addShapeFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--samples <n>', 'rows of the training data')
+        .argParser(number(1, 1_000_000, true))
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--features <d>', 'features of a row after preprocessing, without the bias')
+        .argParser(number(1, 4096, true))
+        .makeOptionMandatory(),
+    )
+    .addOption(new Option('--classes <c>', 'classes').argParser(number(2, 1000, true)).makeOptionMandatory());
+}
+
 export function addHyperparameterFlags(command: Command): Command {
   return command
     .addOption(

@@ -14,6 +14,7 @@ import {
   type Plan,
 } from '@blindfit/training';
 import { JobDataError } from './errors.ts';
+import { assertPlanned, assertRowsFit } from './fits-plan.ts';
 import type { Keyset } from './keyset.ts';
 import { nextTurn } from './next-turn.ts';
 
@@ -141,26 +142,11 @@ export async function encryptJob(
   return { features, gradientFeatures, labels };
 }
 
-function assertFits(keyset: Keyset, plan: Plan, { x, samples, features, labels }: TrainingSet): void {
-  const { layout, parameters } = plan;
-  const same = (what: string, found: number | string, wanted: number | string): void => {
-    if (found !== wanted)
-      throw new JobDataError(`${what}: ${found}`, `the plan is for ${wanted}; plan again for these data`);
-  };
-  same('parameters of the keyset', keyset.parameters.name, parameters.name);
-  same('fingerprint of the keyset', keyset.parameters.fingerprint, parameters.fingerprint);
-  same('samples', samples, layout.samples);
-  same('features (bias included)', features, layout.features);
-  same('classes', labels.length, layout.classes);
-  same('numbers in x', x.length, samples * features);
-  const wrong = x.findIndex((value) => !Number.isFinite(value));
-  if (wrong >= 0)
-    throw new JobDataError(
-      `x[${Math.floor(wrong / features)}][${wrong % features}] is ${x[wrong] ?? 'missing'}`,
-      'finite numbers only',
-    );
-  labels.forEach((column, label) => {
-    same(`labels of class ${label}`, column.length, samples);
+function assertFits(keyset: Keyset, plan: Plan, data: TrainingSet): void {
+  assertPlanned('classes', data.labels.length, plan.layout.classes);
+  assertRowsFit(keyset, plan, data);
+  data.labels.forEach((column, label) => {
+    assertPlanned(`labels of class ${label}`, column.length, data.samples);
     const sample = column.findIndex((value) => value !== 0 && value !== 1);
     if (sample >= 0)
       throw new JobDataError(

@@ -3,7 +3,7 @@ import { digestOf, type Digest } from '@blindfit/base';
 import { wrap } from '@blindfit/he';
 import { encodeFeatures, type PredictionPlan } from '@blindfit/training';
 import type { EncryptOptions, TrainingSet } from './encrypt-job.ts';
-import { JobDataError } from './errors.ts';
+import { assertRowsFit } from './fits-plan.ts';
 import type { Keyset } from './keyset.ts';
 import { nextTurn } from './next-turn.ts';
 
@@ -18,24 +18,11 @@ export type Samples = Pick<TrainingSet, 'x' | 'samples' | 'features'>;
 export async function encryptSamples(
   keyset: Keyset,
   plan: PredictionPlan,
-  { x, samples, features }: Samples,
+  data: Samples,
   options: EncryptOptions,
 ): Promise<Digest[][]> {
   const { layout, parameters } = plan;
-  const same = (what: string, found: number | string, wanted: number | string): void => {
-    if (found !== wanted)
-      throw new JobDataError(`${what}: ${found}`, `the plan is for ${wanted}; plan again for these samples`);
-  };
-  same('fingerprint of the keyset', keyset.parameters.fingerprint, parameters.fingerprint);
-  same('samples', samples, layout.samples);
-  same('features (bias included)', features, layout.features);
-  same('numbers in x', x.length, samples * features);
-  const wrong = x.findIndex((value) => !Number.isFinite(value));
-  if (wrong >= 0)
-    throw new JobDataError(
-      `x[${Math.floor(wrong / features)}][${wrong % features}] is ${x[wrong] ?? 'missing'}`,
-      'finite numbers only',
-    );
+  assertRowsFit(keyset, plan, data);
   const total = layout.shards * layout.cells;
   const { level, scale } = plan.features;
   const grid: Digest[][] = [];
@@ -46,7 +33,7 @@ export async function encryptSamples(
       const bytes = wrap(
         parameters,
         { kind: 'ciphertext', level, scale },
-        keyset.secret.encryptToBytes(encodeFeatures(layout, x, shard, cell), level, scale),
+        keyset.secret.encryptToBytes(encodeFeatures(layout, data.x, shard, cell), level, scale),
       );
       const digest = digestOf(bytes);
       await options.store({
