@@ -7,9 +7,11 @@ import { checkRedisPolicy, connectRedis, createLogger, type RedisConnection } fr
 import {
   ConfigError,
   describeVariables,
+  oidcVariables,
   operatorVariables,
   optional,
   readConfig,
+  tlsVariables,
   variables,
 } from '@blindfit/service/settings';
 import { placeAndTokenVariables, placeVariables } from '../src/definition.ts';
@@ -18,7 +20,7 @@ import { addRedisUp } from '../src/redis-metrics.ts';
 import { startExport } from '../src/tracing-export.ts';
 import { captureLog } from './support.ts';
 
-const all = { ...variables, ...operatorVariables };
+const all = { ...variables, ...operatorVariables, ...tlsVariables, ...oidcVariables };
 
 /** By variable: values that are allowed, and values that are not. */
 const LIMITS: Partial<Record<keyof typeof all, readonly [readonly string[], readonly string[]]>> = {
@@ -38,6 +40,12 @@ const LIMITS: Partial<Record<keyof typeof all, readonly [readonly string[], read
   operatorToken: [
     ['x'.repeat(16), 'x'.repeat(512)],
     ['x'.repeat(15), 'x'.repeat(513)],
+  ],
+  tlsCert: [['/x'], ['x', './x']],
+  tlsKey: [['/x'], ['x']],
+  oidcIssuer: [
+    ['https://h', 'https://h/p', 'http://127.0.0.1:1', 'http://localhost', 'http://[::1]:2/p'],
+    ['http://h', 'https://h?x', 'https://u@h', 'h'],
   ],
   host: [
     ['127.0.0.1', '::1', 'a-b.c_d'],
@@ -95,7 +103,7 @@ describe('settings', () => {
   });
 
   it('have these defaults', () => {
-    const { keyMemoryMb, threads, cacheDir, ...fixed } = variables;
+    const { keyMemoryMb, threads, cacheDir, ...fixed } = { ...variables, ...oidcVariables };
     const defaults = describeVariables(fixed).flatMap((row) =>
       row.default === undefined ? [] : [[row.name, row.default]],
     );
@@ -116,6 +124,8 @@ describe('settings', () => {
       BLINDFIT_STOP_SECONDS: '25',
       BLINDFIT_LOG_LEVEL: 'info',
       BLINDFIT_QUEUE_PREFIX: '{blindfit}',
+      BLINDFIT_OIDC_TENANT_CLAIM: 'tenant',
+      BLINDFIT_OIDC_SCOPE_CLAIM: 'scope',
     });
     const half = Math.max(64, Math.floor(availableMemory() / 2 ** 21));
     assert.equal(readConfig({ keyMemoryMb }, {}).keyMemoryMb, half);
@@ -161,7 +171,7 @@ describe('a connection to Redis', () => {
     }
   });
 
-  it('of a cluster is refused when one of its servers may drop jobs, and warned of when one writes no file', async () => {
+  it('of a cluster is refused when one of its servers may drop jobs, and told of when one writes no file', async () => {
     const server = (policy: string, aof: number) => ({
       info: (section: string) =>
         Promise.resolve(section === 'memory' ? `maxmemory_policy:${policy}\r\n` : `aof_enabled:${aof}\r\n`),
