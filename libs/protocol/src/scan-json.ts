@@ -1,4 +1,4 @@
-/** A look at the form of JSON before it is parsed: what is nested deeply, or has very many parts, costs much to parse. */
+/** The form of JSON before it is parsed: what is nested deeply, or has very many parts, costs much to parse. */
 import { ContractError } from './contract-error.ts';
 
 export interface JsonLimits {
@@ -22,7 +22,8 @@ const CLOSING: ReadonlySet<number> = new Set([0x5d, 0x7d]);
 export function scanJson(bytes: Uint8Array, what: string, { depth, items }: JsonLimits): void {
   let [level, count] = [0, 0];
   for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i]!;
+    const byte = bytes[i];
+    if (byte === undefined) break;
     if (byte === QUOTE) {
       // To the end of the string.
       for (i++; i < bytes.length && bytes[i] !== QUOTE; i++) if (bytes[i] === BACKSLASH) i++;

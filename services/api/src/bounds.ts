@@ -1,10 +1,10 @@
 /** What a client may take of the API: connections, time, requests. */
+import type { Socket } from 'node:net';
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Socket } from 'node:net';
 import type { Connection } from '@blindfit/queue';
 import { Gate } from './gate.ts';
-import { ApiError, handleError, tooMany } from './problems.ts';
+import { ApiError, handleError, tooMany, type Limited } from './problems.ts';
 
 /** Limits of clients; those of one address count for the clients behind one proxy together. */
 export interface Bounds {
@@ -76,7 +76,7 @@ export async function limitRequests(
 }
 
 /** Lets as many answers of a tenant be under way as the gate allows. @throws ApiError 429 */
-export function enter(gate: Gate, request: FastifyRequest, reply: FastifyReply, what: string): void {
+export function enter(gate: Gate, request: FastifyRequest, reply: FastifyReply, what: Limited): void {
   const { principal } = request;
   if (principal === undefined || principal.scopes.has('work')) return;
   const leave = gate.enter(principal.tenant);

@@ -48,11 +48,19 @@ export class ApiError extends BlindfitError {
   }
 }
 
-/** 429: a client may have so many of something. */
-export function tooMany(what: string, hint: string): ApiError {
+/** What a client may have so many of, with the code of the answer (429) when there are more. */
+const LIMITED = {
+  requests: { code: 'TOO_MANY_REQUESTS' },
+  streams: { code: 'TOO_MANY_STREAMS' },
+  uploads: { code: 'TOO_MANY_UPLOADS' },
+  refusals: { code: 'TOO_MANY_REFUSALS' },
+} as const;
+export type Limited = keyof typeof LIMITED;
+
+export function tooMany(what: Limited, hint: string): ApiError {
   return new ApiError(
     429,
-    `TOO_MANY_${what.toUpperCase()}`,
+    LIMITED[what].code,
     `Too many ${what}`,
     `there are more ${what} than one client may have at a time`,
     hint,

@@ -10,8 +10,8 @@ export interface CheckedManifest {
 }
 
 /**
- * What manifests need: the deepest ones have grids in blobs; the largest jobs that can be planned have some ten thousand
- * ciphertexts, each with a digest.
+ * What manifests need: the deepest ones have grids in blobs; the largest jobs have some hundred thousand ciphertexts,
+ * each with a digest.
  */
 export const MANIFEST_LIMITS = { depth: 8, items: 300_000 } as const;
 

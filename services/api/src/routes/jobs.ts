@@ -1,4 +1,5 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { messageOf } from '@blindfit/base';
 import {
   JobStateSchema,
   JobViewSchema,
@@ -10,12 +11,11 @@ import {
   scanJson,
   type Priority,
 } from '@blindfit/protocol';
-import { messageOf } from '@blindfit/base';
 import { principalOf } from '../auth.ts';
 import { enter, limitBodyTime, type Bounds } from '../bounds.ts';
 import { assertMayCancel } from '../cancellation.ts';
-import { JobParams, knownJob } from '../known-job.ts';
 import type { Gate } from '../gate.ts';
+import { JobParams, knownJob } from '../known-job.ts';
 import type { ManifestReader } from '../manifests/reader.ts';
 import type { JobCounters } from '../metrics.ts';
 import { outcomeOf } from '../outcome.ts';
