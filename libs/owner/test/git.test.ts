@@ -25,8 +25,8 @@ test('a new secret key in a work tree is refused unless git ignores it', { skip:
   const home = await temporaryDirectory(t);
   const work = join(home, 'work');
   execFileSync('git', ['init', '--quiet', work]);
-  const make = async (directory: string): Promise<void> => {
-    (await openKeyset({ directory, plan, create: true }))[Symbol.dispose]();
+  const make = async (directory: string, steps: readonly number[] = []): Promise<void> => {
+    (await openKeyset({ directory, plan: { ...plan, steps }, create: true }))[Symbol.dispose]();
   };
   const keys = join(work, 'deep', 'keys');
   const refused = (directory: string, hint: RegExp): Promise<void> =>
@@ -42,9 +42,9 @@ test('a new secret key in a work tree is refused unless git ignores it', { skip:
     encoding: 'utf8',
   });
   assert.equal(status, '?? .gitignore\n');
-  // Keys that are there are opened, whatever git thinks of them.
+  // Keys that are there are opened and completed, whatever git thinks of them.
   await writeFile(join(work, '.gitignore'), '');
-  await make(keys);
+  await make(keys, [1]);
 
   await make(join(home, 'beside'));
   const linked = join(home, 'linked');

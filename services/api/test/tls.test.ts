@@ -78,6 +78,9 @@ test('TLS: the certificate is that of the files, also after they change, and ope
   assert.deepEqual([afterwards.status, afterwards.name], [200, 'first']);
   assert.equal(lines.text.split('the new certificate cannot be used').length, 2, 'said once');
   assert.doesNotMatch(lines.text, /PRIVATE KEY/);
+  await replace(authority, files.key);
+  await until(() => lines.text.includes('holds no private key in PEM'), 'what is no key is noticed');
+  assert.equal(lines.text.split('the certificate of the API was replaced').length, 2, 'replaced once');
 
   const old = new Agent({ ca, maxVersion: 'TLSv1.1', minVersion: 'TLSv1' });
   await assert.rejects(ask(url, old));
