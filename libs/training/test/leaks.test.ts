@@ -67,7 +67,8 @@ class TrackingEvaluator extends CountingEvaluator {
 }
 
 /**
- * Eight turns together, and what their circuits need around them; a backward step holds the turned errors of its shards.
+ * Eight turns together, and what their circuits need around them; a backward step holds the turned errors of its
+ * shards.
  */
 const MOST_HELD = 36;
 
