@@ -25,12 +25,14 @@ import { withScripts, type Scripts } from './scripts.ts';
 import { countsForProgress, factsOf, readAllTotals } from './task-totals.ts';
 import { dayOf } from './tenants.ts';
 import { Turns } from './turns.ts';
+import { WrongRecords } from './wrong-records.ts';
 
 export class JobStore {
   readonly keys: Keys;
   readonly index: JobIndex;
   readonly blobs: BlobOwners;
   readonly turns: Turns;
+  readonly wrong: WrongRecords;
   readonly #redis: Connection & Scripts;
   readonly #endListeners = new Set<(id: string) => void>();
 
@@ -40,6 +42,7 @@ export class JobStore {
     this.index = new JobIndex(this.#redis, this.keys);
     this.blobs = new BlobOwners(redis, this.keys);
     this.turns = new Turns(this.#redis, this.keys);
+    this.wrong = new WrongRecords(redis, this.keys);
   }
 
   /**
@@ -62,9 +65,19 @@ export class JobStore {
     return created === 1;
   }
 
+  /** @returns undefined when there is no such job, or its record is wrong: see {@link wrong} */
   async get(id: string): Promise<JobView | undefined> {
     // Read by every client that watches, several times a second: never the records of all tasks.
-    return viewOf(id, await this.#redis.hgetall(this.keys.job(id)));
+    const fields = await this.#redis.hgetall(this.keys.job(id));
+    try {
+      const view = viewOf(id, fields);
+      if (view !== undefined) this.wrong.remove(id);
+      else if (Object.keys(fields).length > 0) this.wrong.add(id);
+      return view;
+    } catch {
+      this.wrong.add(id);
+      return undefined;
+    }
   }
 
   /**

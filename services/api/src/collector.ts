@@ -3,7 +3,7 @@
  * that has not ended makes is younger than the job itself, and stays without anybody having to know what it is.
  */
 import { randomUUID } from 'node:crypto';
-import { parseDigest, type Digest } from '@blindfit/base';
+import { at, parseDigest, type Digest } from '@blindfit/base';
 import { type BlobStore, type CollectableBlobStore } from '@blindfit/blobs';
 import { isFinal } from '@blindfit/protocol';
 import type { BlobOwners, Connection, JobStore } from '@blindfit/queue';
@@ -191,8 +191,14 @@ async function findNeeded(
   const manifests = new Set<string>();
   let oldestRunning = Infinity;
   for (let from = 0; from < ids.length; from += BATCH) {
-    for (const job of await Promise.all(ids.slice(from, from + BATCH).map((id) => jobs.get(id)))) {
-      if (job === undefined) continue;
+    const batch = ids.slice(from, from + BATCH);
+    for (const [position, job] of (await Promise.all(batch.map((id) => jobs.get(id)))).entries()) {
+      if (job === undefined) {
+        // What a wrong record names stays as well, and what its job makes is not known to be over.
+        const id = at(batch, position, 'ids');
+        if (jobs.wrong.has(id)) for (const digest of await jobs.wrong.digests(id)) digests.add(digest);
+        continue;
+      }
       if (!isFinal(job.state)) oldestRunning = Math.min(oldestRunning, Date.parse(job.createdAt));
       addDigests(JSON.stringify(job), digests);
       if (manifests.has(job.manifest)) continue;

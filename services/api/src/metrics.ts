@@ -83,8 +83,21 @@ export function addStoreMetrics(registry: Registry, root: string): void {
   }
 }
 
+/** Records of jobs that this API could not read. */
+export function addWrongRecords(registry: Registry, wrong: { readonly count: number }): void {
+  new Gauge({
+    name: 'blindfit_job_records_wrong',
+    help: 'Records of jobs that this API could not read; operators delete them: DELETE /v1/jobs/ID.',
+    registers: [registry],
+    collect() {
+      this.set(wrong.count);
+    },
+  });
+}
+
 /** The API's own metrics, and those of the cluster. Times requests of all routes added to `app` later. */
 export function addApiMetrics(app: FastifyInstance, registry: Registry, sources: ClusterSources): ApiMetrics {
+  addWrongRecords(registry, sources.jobs.wrong);
   const registers = [registry];
   const duration = new Histogram({
     name: 'blindfit_http_request_duration_seconds',

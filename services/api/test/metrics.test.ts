@@ -17,7 +17,10 @@ test('requests are timed in seconds, by route and never by path', async (t) => {
   const app = fastify();
   t.after(() => app.close());
   const registry = new Registry();
-  addApiMetrics(app, registry, { redis: { status: 'end' } } as unknown as ClusterSources);
+  addApiMetrics(app, registry, {
+    redis: { status: 'end' },
+    jobs: { wrong: { count: 0 } },
+  } as unknown as ClusterSources);
   app.get('/slow/:id', async () => {
     await sleep(150);
     return 'done';
@@ -43,7 +46,10 @@ test('cancelled jobs, refreshes, submissions and streams are counted', async (t)
   const app = fastify();
   t.after(() => app.close());
   const registry = new Registry();
-  const metrics = addApiMetrics(app, registry, { redis: { status: 'end' } } as unknown as ClusterSources);
+  const metrics = addApiMetrics(app, registry, {
+    redis: { status: 'end' },
+    jobs: { wrong: { count: 0 } },
+  } as unknown as ClusterSources);
   metrics.cancelled();
   metrics.submitted('predict');
   metrics.refreshed(3);

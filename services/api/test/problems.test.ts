@@ -58,10 +58,16 @@ test('errors of the server are logged as errors, those of clients are not', asyn
   });
   t.after(() => app.close());
   useProblems(app);
+  app.decorateRequest('principal', undefined);
+  app.addHook('onRequest', (request, _reply, done) => {
+    // Lines about strangers are sampled elsewhere.
+    if (request.url !== '/stranger') request.principal = { name: 'root', tenant: 'default', scopes: new Set() };
+    done();
+  });
   app.get('/bug', () => Promise.reject(new TypeError('a bug')));
   app.get('/full', () => Promise.reject(new BlindfitError('STORAGE_FULL', 'no space')));
   app.get('/none', () => Promise.reject(new BlindfitError('BLOB_NOT_FOUND', 'not here')));
-  for (const url of ['/bug', '/full', '/none', '/nowhere']) await app.inject(url);
+  for (const url of ['/bug', '/full', '/none', '/nowhere', '/stranger']) await app.inject(url);
   assert.deepEqual(
     lines
       .filter(({ msg }) => !/^(incoming request|request completed)$/.test(msg))

@@ -194,7 +194,8 @@ async function startFrom(t: TestContext, env: Record<string, string>): Promise<{
 
 test('fifty jobs are listed where no limit is given', async (t) => {
   const service = await startService(t);
-  for (let number = 0; number < 52; number++) await service.jobs.create({ id: `job-${number}`, ...JOB_FACTS });
+  for (let number = 0; number < 52; number++)
+    await service.jobs.create({ id: `job-${String(number).padStart(12, '0')}`, ...JOB_FACTS });
   for (const [query, count] of [
     ['', 50],
     ['?limit=1', 1],

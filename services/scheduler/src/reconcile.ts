@@ -47,20 +47,30 @@ export async function recordFailure(
 
 /** All jobs that have not ended. */
 export async function reconcile(dependencies: ReconcileDependencies): Promise<void> {
-  const { jobs, queue, logger } = dependencies;
+  const { jobs, logger } = dependencies;
   for (const id of await jobs.index.inStates(JOB_STATES.filter((state) => !isFinal(state)))) {
-    const view = await jobs.get(id);
-    if (view === undefined || isFinal(view.state)) continue;
-    const data = { job: view.id, manifest: view.manifest, ...(await jobs.traceOf(view.id)) };
-    const entry = await queue.getJob(view.id);
-    if (entry !== undefined && (await entry.isFailed())) {
-      await recordFailure(dependencies, view.id, entry.failedReason);
-    } else if (await jobs.isPlanned(view.id)) {
-      await reconcileChains(dependencies, data);
-    } else if (entry === undefined && Date.now() - Date.parse(view.createdAt) > GRACE_MS) {
-      await addJob(queue, jobs.turns, data);
-      logger.warn({ job: view.id }, 'a recorded job was not in the queue; added');
+    try {
+      await reconcileJob(dependencies, id);
+    } catch (error) {
+      // One job whose records are wrong must not keep the others from being looked at.
+      logger.warn({ job: id, err: error }, 'a job could not be compared with the queues');
     }
+  }
+}
+
+async function reconcileJob(dependencies: ReconcileDependencies, id: string): Promise<void> {
+  const { jobs, queue, logger } = dependencies;
+  const view = await jobs.get(id);
+  if (view === undefined || isFinal(view.state)) return;
+  const data = { job: view.id, manifest: view.manifest, ...(await jobs.traceOf(view.id)) };
+  const entry = await queue.getJob(view.id);
+  if (entry !== undefined && (await entry.isFailed())) {
+    await recordFailure(dependencies, view.id, entry.failedReason);
+  } else if (await jobs.isPlanned(view.id)) {
+    await reconcileChains(dependencies, data);
+  } else if (entry === undefined && Date.now() - Date.parse(view.createdAt) > GRACE_MS) {
+    await addJob(queue, jobs.turns, data);
+    logger.warn({ job: view.id }, 'a recorded job was not in the queue; added');
   }
 }
 

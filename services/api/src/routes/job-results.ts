@@ -10,7 +10,7 @@ import { sendBlob, type BlobTraffic } from '../send-blob.ts';
 
 export interface JobResultRoutesOptions {
   readonly store: BlobStore;
-  readonly jobs: Pick<JobStore, 'get'>;
+  readonly jobs: Pick<JobStore, 'get' | 'wrong'>;
   readonly traffic?: BlobTraffic;
 }
 

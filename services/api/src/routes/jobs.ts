@@ -15,7 +15,7 @@ import { principalOf } from '../auth.ts';
 import { enter, limitBodyTime, type Bounds } from '../bounds.ts';
 import { assertMayCancel } from '../cancellation.ts';
 import type { Gate } from '../gate.ts';
-import { JobParams, knownJob } from '../known-job.ts';
+import { JobParams, knownJob, soundView } from '../known-job.ts';
 import type { ManifestReader } from '../manifests/reader.ts';
 import type { JobCounters } from '../metrics.ts';
 import { outcomeOf } from '../outcome.ts';
@@ -127,7 +127,8 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       const { limit, state } = request.query;
       const { tenant, scopes } = principalOf(request);
       const states = state === undefined ? undefined : [state];
-      return { jobs: await jobs.list(limit, states, scopes.has('operate') ? undefined : tenant) };
+      const views = await jobs.list(limit, states, scopes.has('operate') ? undefined : tenant);
+      return { jobs: views.filter((view) => soundView(jobs, view) !== undefined) };
     },
   );
 
@@ -150,7 +151,9 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       schema: {
         tags: ['jobs'],
         summary: 'Cancel a job',
-        description: 'Its record stays. Tasks that are being computed are given up.',
+        description:
+          'Its record stays. Tasks that are being computed are given up. For operators a record that cannot be read ' +
+          'is deleted.',
         params: JobParams,
         headers: Type.Object({
           'blindfit-signature': Type.Optional(
@@ -159,6 +162,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         }),
         response: {
           200: JobViewSchema,
+          204: Type.Null({ description: 'The record was wrong and is gone' }),
           401: ProblemSchema,
           403: ProblemSchema,
           404: ProblemSchema,
@@ -167,8 +171,16 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
         },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { id } = request.params;
+      if (principalOf(request).scopes.has('operate')) {
+        soundView(jobs, await jobs.get(id));
+        if (jobs.wrong.has(id)) {
+          await jobs.wrong.delete(id);
+          request.log.info({ job: id }, 'wrong record deleted');
+          return reply.code(204).send(null);
+        }
+      }
       assertMayCancel(principalOf(request), await knownJob(jobs, request, id), request.headers['blindfit-signature']);
       const cancelled = await jobs.cancel(id);
       const job = await knownJob(jobs, request, id);
