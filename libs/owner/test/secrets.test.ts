@@ -95,9 +95,22 @@ it('a job is cancelled with the signature of its owner where its keys are, else 
   const memory = new MemoryFiles();
   const { secret } = await createSecret(memory.files, backend);
   using owner = secret;
-  const keys = { list: () => Promise.resolve(['a']), keyset: () => memory.files } as unknown as KeyStore;
+  const own = `${PARAMETERS.name}-01234567`;
+  const keys = {
+    // Keys of other parameters are not touched.
+    list: () => Promise.resolve(['N1024QP140L3S25-01234567', own]),
+    keyset: (name: string) => {
+      assert.equal(name, own);
+      return memory.files;
+    },
+  } as unknown as KeyStore;
   const cancelled = async (signer: string | undefined): Promise<{ job: JobView; signature: string | undefined }> => {
-    const job = { id: 'job-a', manifest: `sha256:${'0'.repeat(64)}`, signer } as unknown as JobView;
+    const job = {
+      id: 'job-a',
+      manifest: `sha256:${'0'.repeat(64)}`,
+      signer,
+      parameters: PARAMETERS.name,
+    } as unknown as JobView;
     let signature: string | undefined;
     const client = {
       job: () => Promise.resolve(job),
@@ -110,8 +123,8 @@ it('a job is cancelled with the signature of its owner where its keys are, else 
     await cancelJob(client, keys, 'job-a');
     return { job, signature };
   };
-  const own = await cancelled(owner.signer.name);
-  assert.ok(own.signature !== undefined && isCancelledBy(owner.signer.name, own.job, own.signature));
+  const signed = await cancelled(owner.signer.name);
+  assert.ok(signed.signature !== undefined && isCancelledBy(owner.signer.name, signed.job, signed.signature));
   assert.equal((await cancelled(`ed25519:${'1'.repeat(64)}`)).signature, undefined);
   assert.equal((await cancelled(undefined)).signature, undefined);
 });

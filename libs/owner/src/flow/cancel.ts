@@ -10,6 +10,6 @@ import type { KeyStore } from '../key-store.ts';
  */
 export async function cancelJob(client: BlindfitClient, keys: KeyStore, id: string): Promise<JobView> {
   const job = await client.job(id);
-  const signer = job.signer === undefined ? undefined : await findSigner(keys, job.signer);
+  const signer = job.signer === undefined ? undefined : await findSigner(keys, job.signer, job.parameters);
   return await client.cancel(id, signer?.sign(cancelStatement(job)));
 }
