@@ -165,6 +165,16 @@ describe('the native evaluator', () => {
     });
   }
 
+  it('divides the scale by the prime that a rescale drops', () => {
+    const { evaluator, ciphertexts } = openBench();
+    const products = ciphertexts(1, 3);
+    for (const product of products) {
+      evaluator.rescaleInPlace(product);
+      assert.deepEqual([product.level, product.scale], [0, 1 / Number(evaluator.prime(1))]);
+    }
+    free(products);
+  });
+
   it('unmaps files of ciphertexts, which belong to no pool', () => {
     const { backend, released, buffers } = openBench();
     const mapped = backend.mapCiphertext('x');

@@ -137,6 +137,13 @@ describe('a plaintext', () => {
     const values = BigUint64Array.of(1n, 2n, 3n);
     const bytes = plaintextBytes(BigUint64Array.of(4n, 5n, 6n, 7n), 8, values);
     assert.deepEqual(plaintextValues(bytes, 3), values);
+    const view = new DataView(bytes.buffer);
+    // The parameters, the number of values, the scale.
+    assert.deepEqual(
+      [16, 24, 32, 40].map((place) => Number(view.getBigUint64(place, true))),
+      [4, 5, 6, 7],
+    );
+    assert.deepEqual([Number(view.getBigUint64(48, true)), view.getFloat64(56, true)], [3, 8]);
     for (const count of [2, 4]) assert.throws(() => plaintextValues(bytes, count), WireError);
   });
 });

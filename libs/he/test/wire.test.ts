@@ -76,6 +76,7 @@ describe('wire format', () => {
     ['an empty blob', () => parseHeader(new Uint8Array()), /0 bytes.*at least 56/],
     ['foreign bytes', () => parseHeader(changed(0, 1)), /not a Blindfit blob/],
     ['a later version', () => parseHeader(changed(4, 2)), /version 2.*reads version 1/],
+    ['version 0', () => parseHeader(changed(4, 0)), /version 0/],
     ['an unknown kind', () => parseHeader(changed(5, 9)), /kind 9/],
     ['another parameter set', () => unwrap(blob, { parameters: other, fields }), /parameter set/],
     ['another level', () => unwrap(blob, { parameters, fields: { ...fields, level: 0 } }), /level is 1.*0 is expected/],

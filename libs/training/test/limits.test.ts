@@ -9,7 +9,7 @@ import { sumOfProducts } from '../src/circuits/sum-of-products.ts';
 import { isFullPair, layoutOf, sampleAt } from '../src/layout/shape.ts';
 import { DEFAULT_HYPERPARAMETERS, momentumCoefficients } from '../src/method.ts';
 import { tasksOf } from '../src/plan/cost.ts';
-import { gradientScaleBits } from '../src/plan/derive.ts';
+import { derivePlan, gradientScaleBits } from '../src/plan/derive.ts';
 import { derivePredictionPlan } from '../src/plan/prediction-plan.ts';
 import { PlanError } from '../src/plan-error.ts';
 import { finalTerms, momentumTerms, type Segment } from '../src/schedule.ts';
@@ -131,6 +131,22 @@ describe('tasks and scales', () => {
     assert.deepEqual([bits(1e3), bits(2 ** -30)], [39, 10]);
     // (1 - eta_1) is about 1/99.
     assert.equal(bits(1, 1), 34 - 7);
+  });
+
+  it('take exactly the levels of the job', () => {
+    const derive = (levels: number) =>
+      derivePlan(
+        Parameters.of(
+          { ring: 1024, dataBits: [50, ...new Array<number>(levels).fill(40)], specialBits: 60, scaleBits: 40 },
+          'none',
+        ),
+        { rows: 32, columns: 16 },
+        { samples: 10, features: 16, classes: 2 },
+        { ...DEFAULT_HYPERPARAMETERS, iterations: 1 },
+        { blocksPerTask: 1, shardsPerTask: 1, pairsPerChain: 1 },
+      );
+    assert.equal(derive(1).parameters.maxLevel, 1);
+    for (const levels of [0, 2]) assert.throws(() => derive(levels), new RegExp(`has ${levels} levels`));
   });
 
   it('leave samples of a prediction at least 10 bits', () => {

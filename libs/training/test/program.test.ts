@@ -7,6 +7,7 @@ import {
   choosePlan,
   DEFAULT_HYPERPARAMETERS,
   derivePlan,
+  packStage,
   segmentStages,
   stepsOf,
   type Hyperparameters,
@@ -75,6 +76,19 @@ describe('steps', () => {
       ['publish.1.0', 'publish.2.0', 'publish.1.0.1'],
       'V_1 is published for the owner, and once more as it came back',
     );
+  });
+
+  it('pack the model last, at its level, and V of every iteration at level 0', () => {
+    for (const modelLevel of [0, 1] as const) {
+      const plan = planWith({ iterations: 2 }, 2, { modelLevel });
+      const packs = packStage(plan).map(({ id, iteration, level, to }) => [id, iteration, level, to]);
+      const levels = plan.iterations.map(({ gradient }) => gradient);
+      assert.deepEqual(packs, [
+        ['pack.1', 1, levels[0], 0],
+        ['pack.2', 2, levels[1], 0],
+        ['pack.3', 3, modelLevel, modelLevel],
+      ]);
+    }
   });
 
   it('of several pairs in a chain share a step', () => {
