@@ -61,6 +61,21 @@ it('a cancellation that was not announced is found within half a second', async 
   await fake.worker.close();
 });
 
+it('missed cancellations of several jobs are found at the same look', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const fake = await fakeWorker();
+  const tasks = await threeTasks(fake);
+  for (const job of [JOB, OTHER]) fake.states.set(job, 'cancelled');
+  t.mock.timers.tick(500);
+  await settle();
+  assert.deepEqual(
+    fake.calls.map(({ signal }) => signal?.aborted),
+    [true, true, true],
+  );
+  for (const task of tasks) await assert.rejects(task, UnrecoverableError);
+  await fake.worker.close();
+});
+
 it('a look at a job that fails does no harm, and the next one counts', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const fake = await fakeWorker();
