@@ -8,6 +8,7 @@ import * as observability from './observability.ts';
 import * as operations from './operations.ts';
 import * as preprocessing from './preprocessing.ts';
 import * as soak from './soak.ts';
+import * as strangers from './strangers.ts';
 import * as training from './training.ts';
 
 const BENCHES: Readonly<Record<string, { run(): Promise<unknown> }>> = {
@@ -21,6 +22,7 @@ const BENCHES: Readonly<Record<string, { run(): Promise<unknown> }>> = {
   metrics,
   preprocessing,
   features,
+  strangers,
 };
 
 process.exitCode = await main(process.argv.slice(2));

@@ -125,7 +125,7 @@ async function samples(): Promise<void> {
 }
 
 /** Standardised columns; the first one depends on the class. */
-function dataOf(count: number, width: number, classes: number): TrainingData {
+export function dataOf(count: number, width: number, classes: number): TrainingData {
   const features = Float64Array.from(
     { length: count * width },
     (_, at) => Math.sin(at * 1.7) + (at % width === 0 ? (Math.floor(at / width) % classes) - 0.5 : 0),

@@ -164,6 +164,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
       counters: metrics,
       manifests,
       uploads,
+      largeBodies: new Gate(bounds.largeBodies),
       bounds,
       maxManifestBytes: deps.maxManifestBytes,
     });

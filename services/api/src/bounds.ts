@@ -14,6 +14,8 @@ export interface Bounds {
   readonly streams: { readonly perKey: number; readonly total: number };
   /** Uploads and submissions under way, of a tenant and in all. */
   readonly uploads: { readonly perKey: number; readonly total: number };
+  /** Large submissions whose bodies are held in memory, of a tenant and in all. */
+  readonly largeBodies: { readonly perKey: number; readonly total: number };
   /** Requests a minute of a tenant; services and operators have no limit. */
   readonly requestsPerMinute: number;
   /** Failed authentications a minute of an address, after which it is not answered with their reason any more. */
@@ -28,11 +30,15 @@ export const DEFAULT_BOUNDS: Bounds = {
   connections: { perKey: 1_000, total: 8_000 },
   streams: { perKey: 250, total: 4_000 },
   uploads: { perKey: 64, total: 512 },
+  largeBodies: { perKey: 2, total: 3 },
   requestsPerMinute: 60_000,
   refusalsPerMinute: 600,
   bodyMs: 30_000,
   minUploadRate: 4_096,
 };
+
+/** Bodies up to here are parsed at once, and held in any number. Bytes. */
+export const SMALL_BODY = 128 * 1024;
 
 /** For Node's server: how long headers and silence may take. Milliseconds. */
 export const SERVER_TIMEOUTS = {
@@ -75,10 +81,16 @@ export async function limitRequests(
   });
 }
 
+/** Whether a body may be large: it says so, or does not say how large it is. */
+export function mayBeLarge({ headers }: FastifyRequest): boolean {
+  const { 'content-length': length } = headers;
+  return length === undefined || !(Number(length) <= SMALL_BODY);
+}
+
 /** Lets as many answers of a tenant be under way as the gate allows. @throws ApiError 429 */
 export function enter(gate: Gate, request: FastifyRequest, reply: FastifyReply, what: Limited): void {
   const { principal } = request;
-  if (principal === undefined || principal.scopes.has('work')) return;
+  if (principal === undefined || (principal.scopes.has('work') && what !== 'large submissions')) return;
   const leave = gate.enter(principal.tenant);
   if (leave === undefined) {
     void reply.header('retry-after', '1');

@@ -52,6 +52,7 @@ export class ApiError extends BlindfitError {
 const LIMITED = {
   requests: { code: 'TOO_MANY_REQUESTS' },
   streams: { code: 'TOO_MANY_STREAMS' },
+  'large submissions': { code: 'TOO_MANY_SUBMISSIONS' },
   uploads: { code: 'TOO_MANY_UPLOADS' },
   refusals: { code: 'TOO_MANY_REFUSALS' },
 } as const;

@@ -26,7 +26,7 @@ export class SharedView {
 }
 
 /** Views that are kept for streams that ask a moment later. */
-const MAX_READS = 1_000;
+const MAX_READS = 2_000;
 
 interface Read {
   readonly at: number;

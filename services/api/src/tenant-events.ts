@@ -1,8 +1,8 @@
 /** All jobs of a tenant as one stream of server-sent events. */
 import { Readable } from 'node:stream';
-import { isFinal, JOB_STATES, type JobView } from '@blindfit/protocol';
+import { isFinal, JOB_STATES } from '@blindfit/protocol';
 import type { JobStore } from '@blindfit/queue';
-import { SharedView, type SharedViews } from './shared-views.ts';
+import { type SharedView, type SharedViews} from './shared-views.ts';
 
 /** Changes are looked at together, so often. Milliseconds. */
 const LOOK_MS = 200;
@@ -11,7 +11,7 @@ const POLL_MS = 10_000;
 /** Proxies close what is silent, typically after a minute. */
 const HEARTBEAT_MS = 15_000;
 /** A client that reads slower than this gets the newest states when it has caught up. */
-const MAX_BACKLOG_BYTES = 256 * 1024;
+const MAX_BACKLOG_BYTES = 64 * 1024;
 /** Open jobs that a stream begins with, the newest ones. */
 const MAX_OPEN = 1000;
 const OPEN_STATES = JOB_STATES.filter((state) => !isFinal(state));
@@ -32,7 +32,7 @@ export interface TenantEventsOptions {
  */
 export function tenantEvents(
   views: SharedViews,
-  jobs: Pick<JobStore, 'list'>,
+  jobs: { readonly index: Pick<JobStore['index'], 'inStates'> },
   { tenant, lastEventId = 0, closing, heartbeatMs = HEARTBEAT_MS }: TenantEventsOptions,
 ): Readable {
   const stream = new Readable({ read: () => undefined });
@@ -60,27 +60,26 @@ export function tenantEvents(
     emit('end', JSON.stringify({ id: view.id, state: view.state }));
   };
   const look = async (): Promise<void> => {
-    if (stream.readableLength > MAX_BACKLOG_BYTES) return;
     for (const id of [...changed]) {
+      // What a client has not taken in is made when it has caught up.
+      if (stream.readableLength > MAX_BACKLOG_BYTES) return;
       changed.delete(id);
       try {
-        const shared = await views.get(id, LOOK_MS);
+        const shared = await views.get(id, POLL_MS / 2);
         if (isStopped()) return;
         if (shared !== undefined) show(shared);
       } catch {
-        // Redis is away, or the record is wrong; the poll asks again.
+        // Redis is away; the poll asks again.
         return;
       }
     }
   };
   const poll = async (): Promise<void> => {
     try {
-      const open = await jobs.list(MAX_OPEN, OPEN_STATES, tenant);
-      if (isStopped()) return;
-      for (const view of open.reverse()) show(new SharedView(view));
-      // What has ended without an announcement.
-      const ids = new Set(open.map(({ id }: JobView) => id));
-      for (const id of told.keys()) if (!ids.has(id)) changed.add(id);
+      // What has ended without an announcement as well.
+      for (const id of told.keys()) changed.add(id);
+      for (const id of (await jobs.index.inStates(OPEN_STATES, MAX_OPEN, tenant)).reverse()) changed.add(id);
+      if (!isStopped()) await look();
     } catch {
       // Redis is away; the next poll asks again.
     }

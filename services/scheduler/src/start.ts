@@ -25,6 +25,7 @@ import { Admission } from './admission.ts';
 import { Aggregator } from './aggregator.ts';
 import { runChain } from './chain.ts';
 import { failureOf, watchFailures } from './failures.ts';
+import { FairPool } from './fair-pool.ts';
 import { SchedulerMetrics } from './metrics.ts';
 import { runPredictionJob } from './prediction-job.ts';
 import { finishTrainingJob, runTrainingJob } from './training-job.ts';
@@ -89,6 +90,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const admission = new Admission({ queue: queues.jobs, jobs, tenants });
   const changes = await JobChanges.open(redis, jobs.keys);
   changes.listen(() => admission.look());
+  const fairPool = new FairPool(pool, async (job) => (await jobs.rankOf(job)).tenant);
   const closing = new AbortController();
   const dependencies = {
     admission,
@@ -97,7 +99,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     tasks: queues.tasks,
     chains: queues.chains,
     jobs,
-    aggregator: new Aggregator(pool, jobs, metrics, compute, tracing),
+    aggregator: new Aggregator(fairPool, jobs, metrics, compute, tracing),
     metrics,
     planOf: async (digest: string) => (await plans.training(digest)).plan,
     signerOf: async (digest: string) => (await plans.training(digest)).manifest.signer,

@@ -2,15 +2,14 @@
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { moduleUrl } from '@blindfit/base';
+import { SMALL_BODY } from '../bounds.ts';
 import { ApiError } from '../problems.ts';
 import { outcomeOfReading, type CheckedManifest, type ReadOutcome } from './read.ts';
 
-/** Up to here the event loop takes a few milliseconds. Bytes. */
-const SMALL = 128 * 1024;
 /** Large manifests that wait for the thread; each may have as many bytes as a body. */
 const MAX_WAITING = 8;
 /** A thread that needs more ends, and with it the manifest. MiB. */
-const THREAD_MEMORY = 256;
+const THREAD_MEMORY = 192;
 /** A thread without work ends after this. Milliseconds. */
 const IDLE_MS = 30_000;
 
@@ -22,7 +21,7 @@ export class ManifestReader {
    * @throws ApiError 400 for what is no JSON, 422 for what is no manifest, 503 when too many large ones wait
    */
   async read(body: Uint8Array): Promise<CheckedManifest> {
-    const outcome = body.length <= SMALL ? outcomeOfReading(body) : await this.#readInThread(body);
+    const outcome = body.length <= SMALL_BODY ? outcomeOfReading(body) : await this.#readInThread(body);
     if ('read' in outcome) return outcome.read;
     if ('syntax' in outcome)
       throw new ApiError(400, 'INVALID_REQUEST', 'Invalid request', `the body is not valid JSON: ${outcome.syntax}`);

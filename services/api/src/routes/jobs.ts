@@ -12,7 +12,7 @@ import {
   type Priority,
 } from '@blindfit/protocol';
 import { principalOf } from '../auth.ts';
-import { enter, limitBodyTime, type Bounds } from '../bounds.ts';
+import { enter, limitBodyTime, mayBeLarge, type Bounds } from '../bounds.ts';
 import { assertMayCancel } from '../cancellation.ts';
 import type { Gate } from '../gate.ts';
 import { JobParams, knownJob, soundView } from '../known-job.ts';
@@ -27,6 +27,8 @@ export interface JobRoutesOptions extends SubmissionDependencies, RefreshDepende
   readonly manifests: ManifestReader;
   /** Uploads and submissions under way. */
   readonly uploads: Gate;
+  /** Large submissions whose bodies are held in memory. */
+  readonly largeBodies: Gate;
   readonly bounds: Pick<Bounds, 'bodyMs'>;
   /** Largest manifest accepted, in bytes. @default 16 MiB */
   maxManifestBytes?: number | undefined;
@@ -35,7 +37,7 @@ export interface JobRoutesOptions extends SubmissionDependencies, RefreshDepende
 
 /** `/v1/jobs`: submit, list, look at and cancel jobs, and answer their refreshes. */
 export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, options) => {
-  const { jobs, manifests, uploads, bounds } = options;
+  const { jobs, manifests, uploads, largeBodies, bounds } = options;
   // Fastify takes text as well, which no route here can use.
   app.removeContentTypeParser('text/plain');
   // Bodies stay bytes until their form is known: what is nested deeply takes long to parse.
@@ -52,6 +54,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
       bodyLimit: options.maxManifestBytes ?? 16 * 2 ** 20,
       onRequest: (request, reply, done) => {
         enter(uploads, request, reply, 'uploads');
+        if (mayBeLarge(request)) enter(largeBodies, request, reply, 'large submissions');
         done();
       },
       schema: {
