@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { open, readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { BlindfitError, messageOf, moduleUrl, type BlindfitErrorOptions } from '@blindfit/base';
@@ -15,6 +16,8 @@ export const STOP_SECONDS = 25;
 /** After which they are ended by force. Milliseconds. */
 const STOP_TIMEOUT_MS = (STOP_SECONDS + 5) * 1000;
 const TAIL_LINES = 15;
+/** Of workers, where 0 is that of the other services. */
+const WORKER_NICENESS = 5;
 
 /** `STACK`: a service did not become ready, or the stack cannot be used as asked. */
 export class StackError extends BlindfitError {
@@ -87,6 +90,7 @@ export class ChildService {
       detached: true,
     });
     this.#child = child;
+    if (command === 'worker' && child.pid !== undefined) yieldToOthers(child.pid);
     const exited = new Promise<string>((resolve) => {
       child.once('error', (error) => {
         if (child.pid === undefined) resolve(`could not be started: ${error.message}`);
@@ -196,5 +200,14 @@ function parse(line: string): Partial<ReadyLine> | undefined {
     return typeof value === 'object' && value !== null ? value : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Workers compute on all processors; what hands work out and answers, on the same machine, comes first. */
+function yieldToOthers(pid: number): void {
+  try {
+    setPriority(pid, WORKER_NICENESS);
+  } catch {
+    // Some containers forbid it, or the process has ended already.
   }
 }
