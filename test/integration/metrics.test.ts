@@ -23,6 +23,7 @@ const COUNTED = new Set([
   'api_event_streams',
   'jobs',
   'jobs_awaiting_refresh',
+  'job_records_wrong',
   'jobs_submitted',
   'jobs_ended',
   'queue_jobs',
