@@ -22,7 +22,8 @@ const BENCHES: Readonly<Record<string, { run(): Promise<unknown> }>> = {
   metrics,
   preprocessing,
   features,
-  strangers,
+  hostile: { run: strangers.hostile },
+  fairness: { run: strangers.fairness },
 };
 
 process.exitCode = await main(process.argv.slice(2));

@@ -21,7 +21,25 @@ const MANY_JOBS = 2_000;
 const STREAMS = 2_000;
 const OWNER = ['submit', 'read', 'cancel', 'blobs'] as const;
 
-export async function run(): Promise<void> {
+/** /healthz and the memory of the API while one tenant sends what it should not. */
+export function hostile(): Promise<void> {
+  return onStack(async ({ operator, stack, b, manifest }) => health(operator, stack, b, manifest));
+}
+
+/** A small job of one tenant behind many tasks and many jobs of another. */
+export function fairness(): Promise<void> {
+  return onStack(async ({ operator, a, b, manifest }) => measureFairness(operator, a, b, manifest));
+}
+
+interface Scene {
+  readonly operator: BlindfitClient;
+  readonly stack: RunningStack;
+  readonly a: BlindfitClient;
+  readonly b: BlindfitClient;
+  readonly manifest: TrainingManifest;
+}
+
+async function onStack(body: (scene: Scene) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-bench-'));
   const stack = await startStack({ dataDir: join(directory, 'data'), threads: THREADS, log: () => undefined });
   const operator = new BlindfitClient({ server: stack.url, token: stack.token });
@@ -30,8 +48,7 @@ export async function run(): Promise<void> {
     const b = await clientOf(operator, stack, 'b');
     const manifest = await smallManifest(b, join(directory, 'data', 'blobs'), join(directory, 'keys'));
     await copyBlobs(manifest, join(directory, 'data', 'blobs'), a);
-    await health(operator, stack, b, manifest);
-    await fairness(a, b, manifest);
+    await body({ operator, stack, a, b, manifest });
     await Promise.all([a.close(), b.close()]);
   } finally {
     await operator.close();
@@ -112,7 +129,12 @@ function bigManifest(manifest: TrainingManifest, tasks: number): TrainingManifes
   }
 }
 
-async function fairness(a: BlindfitClient, b: BlindfitClient, manifest: TrainingManifest): Promise<void> {
+async function measureFairness(
+  operator: BlindfitClient,
+  a: BlindfitClient,
+  b: BlindfitClient,
+  manifest: TrainingManifest,
+): Promise<void> {
   await rounds(b, manifest);
   const lone = await rounds(b, manifest);
   const { id, progress } = await a.submit(bigManifest(manifest, BIG_TASKS));
@@ -120,7 +142,7 @@ async function fairness(a: BlindfitClient, b: BlindfitClient, manifest: Training
   const behindTasks = await rounds(b, manifest);
   const during = await a.job(id);
   if (isFinal(during.state)) throw new Error('the large job is over');
-  await a.cancel(id).catch(() => undefined);
+  await operator.cancel(id);
 
   const started = performance.now();
   const ids: string[] = [];
@@ -173,7 +195,9 @@ async function worstDuring(stack: RunningStack, body: () => Promise<unknown>): P
   clearInterval(watch);
   const worst = new Promise<number>((resolve) => probe.once('message', resolve));
   probe.postMessage('stop');
-  return [await worst, peak];
+  const milliseconds = await worst;
+  await probe.terminate();
+  return [milliseconds, peak];
 }
 
 async function health(

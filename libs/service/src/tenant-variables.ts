@@ -14,7 +14,7 @@ function integer(env: string, description: string): Variable<number> {
 export const tenantVariables = {
   tenantRunningJobs: {
     ...integer('BLINDFIT_TENANT_RUNNING_JOBS', 'Jobs of a tenant that run at a time; more of them wait'),
-    default: () => 16,
+    default: () => 8,
   },
   tenantJobs: {
     ...integer('BLINDFIT_TENANT_JOBS', 'Jobs of a tenant that have not ended; more of them are refused'),

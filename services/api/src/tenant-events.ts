@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { isFinal, JOB_STATES } from '@blindfit/protocol';
 import type { JobStore } from '@blindfit/queue';
-import { type SharedView, type SharedViews} from './shared-views.ts';
+import { type SharedView, type SharedViews } from './shared-views.ts';
 
 /** Changes are looked at together, so often. Milliseconds. */
 const LOOK_MS = 200;

@@ -9,9 +9,9 @@ import { outcomeOfReading, type CheckedManifest, type ReadOutcome } from './read
 /** Large manifests that wait for the thread; each may have as many bytes as a body. */
 const MAX_WAITING = 8;
 /** A thread that needs more ends, and with it the manifest. MiB. */
-const THREAD_MEMORY = 192;
-/** A thread without work ends after this. Milliseconds. */
-const IDLE_MS = 30_000;
+const THREAD_MEMORY = 128;
+/** A thread without work ends after this, and its memory with it. Milliseconds. */
+const IDLE_MS = 1_000;
 
 export class ManifestReader {
   #threads: Piscina<Uint8Array, ReadOutcome> | undefined;
@@ -47,7 +47,9 @@ export class ManifestReader {
       resourceLimits: { maxOldGenerationSizeMb: THREAD_MEMORY },
     });
     try {
-      return await this.#threads.run(body);
+      // Handed over: nobody else needs it, and it may be large.
+      const own = body.buffer instanceof ArrayBuffer && body.byteLength === body.buffer.byteLength;
+      return await this.#threads.run(body, own ? { transferList: [body.buffer] } : undefined);
     } catch (error) {
       if (error instanceof Error && error.message === 'Task queue is at limit')
         throw new ApiError(
