@@ -1,8 +1,8 @@
 /** One service of the stack as a child process: announces itself, logs to a file, can be killed and started again. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { open, readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { setPriority } from 'node:os';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { BlindfitError, messageOf, moduleUrl, type BlindfitErrorOptions } from '@blindfit/base';
