@@ -100,7 +100,11 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
     assert.match(wrong.stderr, /^error: .*bearer token is not the one.*\nhint: set BLINDFIT_TOKEN/);
     const log = join(home, 'state/blindfit/audit.log');
     assert.ok(up.output.stdout.includes(log));
-    assert.match(await readFile(log, 'utf8'), /"action":"auth.refuse".*"GET \/v1\/jobs"/);
+    // The log is written after the answer is sent.
+    await until(
+      async () => /"action":"auth.refuse".*"GET \/v1\/jobs"/.test(await readFile(log, 'utf8').catch(() => '')),
+      'the refusal in the audit log',
+    );
   });
 
   await t.test('a second one on the same directory is refused', async (t) => {
