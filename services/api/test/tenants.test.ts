@@ -8,7 +8,7 @@ import { at } from '@blindfit/base';
 import type { MadeToken, Scope } from '@blindfit/protocol';
 import { createLogger } from '@blindfit/service';
 import { readConfig } from '@blindfit/service/settings';
-import { JOB_FACTS, temporaryDirectory } from '@blindfit/testkit';
+import { JOB_FACTS, temporaryDirectory, until } from '@blindfit/testkit';
 import { expectedBlobs, planOf } from '@blindfit/training';
 import { predictionModel } from '../src/prediction-model.ts';
 import { SCOPE_RULES } from '../src/scopes.ts';
