@@ -41,6 +41,11 @@ export class Admission {
     const hasComputed = computeSeconds.limit !== undefined && computeSeconds.used >= computeSeconds.limit;
     if (!hasComputed && (await jobs.start(job, runningJobs.limit)) !== 'full') return;
     const id = required(entry.id, 'the id of the entry');
+    // A day is not over earlier because another job ends: nobody calls these.
+    if (hasComputed) {
+      await entry.moveToDelayed(Date.now() + LOOK_MS, token);
+      throw new DelayedError();
+    }
     const waiting = this.#waiting.get(tenant) ?? new Map<string, number>();
     this.#waiting.set(tenant, waiting.set(id, PRIORITIES[priority]));
     await entry.moveToDelayed(Date.now() + LOOK_MS, token);

@@ -1,6 +1,7 @@
 /** Admission: so many jobs of a tenant run, the others are called when there is room. */
 import assert from 'node:assert/strict';
 import { it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DelayedError } from 'bullmq';
 import { defined } from '@blindfit/base';
 import type { Priority } from '@blindfit/protocol';
@@ -96,9 +97,13 @@ it('the one of the highest priority is called first', async (t) => {
 });
 
 it('a tenant that has computed enough for today starts nothing', async (t) => {
-  const { start, scene } = setScene(t, { computeLimit: 10 });
+  const { admission, promoted, running, start, scene } = setScene(t, { computeLimit: 10 });
   scene.computed = 9.9;
   await start(JOB);
   scene.computed = 10;
   await assert.rejects(start('a-2'), DelayedError);
+  assert.deepEqual([...running], [JOB]);
+  admission.look();
+  await sleep(200);
+  assert.deepEqual(promoted, [], 'room alone does not call it before the day is over');
 });
