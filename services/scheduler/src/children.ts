@@ -69,7 +69,10 @@ export async function runChildren(
     if (await parent.moveToWaitingChildren(token)) throw new WaitingChildrenError();
     // All that were added finished meanwhile.
     outputs = await outputsById(parent);
-    missing = children.filter((child) => !outputs.has(idOf(child)));
+    const left = children.filter((child) => !outputs.has(idOf(child)));
+    // None came and none is waited for: adding them again would go on for ever.
+    if (left.length === missing.length) break;
+    missing = left;
   }
   for (const child of children)
     results.set(child.step, required(outputs.get(idOf(child)), `the result of ${idOf(child)}`));

@@ -13,6 +13,7 @@ function setScene(threads: number) {
   jobs.threads = () => Promise.resolve({ workers: 1, threads });
   const done = new Set<string>();
   const priorities: unknown[] = [];
+  let lost = false;
   /** Called at each look of the parent. */
   let look = (): void => undefined;
   const parent = {
@@ -27,7 +28,7 @@ function setScene(threads: number) {
       return Promise.resolve({ processed: done.size });
     },
     changePriority: (options: unknown) => Promise.resolve(void priorities.push(options)),
-    moveToWaitingChildren: () => Promise.resolve(tasks.added.some(({ id }) => !done.has(id))),
+    moveToWaitingChildren: () => Promise.resolve(!lost && tasks.added.some(({ id }) => !done.has(id))),
   } as unknown as Parent;
   const closing = new AbortController();
   const dependencies: ChildDependencies = { tasks, jobs, closing: closing.signal };
@@ -43,6 +44,7 @@ function setScene(threads: number) {
     closing,
     priorities,
     children,
+    lose: () => void (lost = true),
     atEachLook: (action: () => void) => void (look = action),
     run: (count: number, siblings = 1) =>
       runChildren(dependencies, parent, 'token', children(count), new Results(), siblings),
@@ -99,4 +101,11 @@ it('children that are done already are not waited for', async () => {
   for (let i = 0; i < 40; i++) done.add(`${JOB}.forward.${i}`);
   await run(40);
   assert.deepEqual(tasks.added, []);
+});
+
+it('children that neither come nor are waited for are an error, not an endless loop', async () => {
+  const { tasks, run, lose } = setScene(1);
+  lose();
+  await assert.rejects(run(3), /the result of .*forward\.0/);
+  assert.equal(tasks.added.length, 3);
 });
