@@ -3,19 +3,19 @@ import type { Socket } from 'node:net';
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Connection } from '@blindfit/queue';
-import { Gate } from './gate.ts';
+import { Gate, type GateLimits } from './gate.ts';
 import { ApiError, handleError, tooMany, type Limited } from './problems.ts';
 
 /** Limits of clients; those of one address count for the clients behind one proxy together. */
 export interface Bounds {
   /** Open connections, of an address and in all. */
-  readonly connections: { readonly perKey: number; readonly total: number };
+  readonly connections: GateLimits;
   /** Event streams, of a tenant and in all. */
-  readonly streams: { readonly perKey: number; readonly total: number };
+  readonly streams: GateLimits;
   /** Uploads and submissions under way, of a tenant and in all. */
-  readonly uploads: { readonly perKey: number; readonly total: number };
+  readonly uploads: GateLimits;
   /** Large submissions whose bodies are held in memory, of a tenant and in all. */
-  readonly largeBodies: { readonly perKey: number; readonly total: number };
+  readonly largeBodies: GateLimits;
   /** Requests a minute of a tenant; services and operators have no limit. */
   readonly requestsPerMinute: number;
   /** Failed authentications a minute of an address, after which it is not answered with their reason any more. */
@@ -47,7 +47,7 @@ export const SERVER_TIMEOUTS = {
 } as const;
 
 /** Closes connections beyond the limit as soon as they are opened. */
-export function limitConnections(app: FastifyInstance, limits: Bounds['connections']): void {
+export function limitConnections(app: FastifyInstance, limits: GateLimits): void {
   const gate = new Gate(limits);
   const admit = (socket: Socket): void => {
     const leave = gate.enter(socket.remoteAddress ?? '');
@@ -94,7 +94,12 @@ export function enter(gate: Gate, request: FastifyRequest, reply: FastifyReply, 
   const leave = gate.enter(principal.tenant);
   if (leave === undefined) {
     void reply.header('retry-after', '1');
-    throw tooMany(what, 'wait for the end of some; one stream can carry all jobs: GET /v1/jobs/events');
+    throw tooMany(
+      what,
+      what === 'streams'
+        ? 'one stream can carry all jobs: GET /v1/jobs/events'
+        : 'try again when some of them have ended',
+    );
   }
   reply.raw.once('close', leave);
 }

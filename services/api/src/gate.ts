@@ -13,11 +13,6 @@ export class Gate {
     this.#limits = limits;
   }
 
-  /** How many are inside. */
-  get total(): number {
-    return this.#total;
-  }
-
   /** @returns what lets the next one in, to be called once; undefined when as many as may be are inside */
   enter(key: string): (() => void) | undefined {
     const inside = this.#of(key);

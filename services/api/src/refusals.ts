@@ -1,4 +1,4 @@
-/** Failed authentications for the audit log: a sample, so that no stranger can fill the disk or push others out. */
+/** What strangers do, for logs: a sample, so that none of them can fill the disk or push others out. */
 
 /** Lines in a period, of one address and of all. */
 const PER_ADDRESS = 2;

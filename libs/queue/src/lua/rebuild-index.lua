@@ -1,6 +1,6 @@
 --[[
-  Makes the sorted sets, those of tenants too, from the records of a release that kept none. Nothing tells since when its jobs wait: they wait
-  from now on. Jobs in a state that this release does not know come after all others.
+  Makes the sorted sets, those of tenants too, from the records of a release that kept none. Nothing tells since when
+  its jobs wait: they wait from now on. Jobs in a state that this release does not know come after all others.
   KEYS: 1 index, 2 states, 3 awaiting, 4 progress, 5 layout
   ARGV: 1 prefix of records, 2 time, 3 layout
 ]]

@@ -2,7 +2,8 @@
   Counts a finished task once, however often it ran, into sums and extremes: the record of a long job stays small.
   KEYS: 1 tasks, 2 record, 3 progress
   ARGV: 1 task, 2 whether it counts for the job's progress ('1' or '0'), 3 pair of classes or '', 4 id, 5 time,
-        6 seconds of a thread, 7 prefix of what tenants have computed today, then operator (sum, min or max), field and value of each fact
+        6 seconds of a thread, 7 prefix of what tenants have computed today,
+        then operator (sum, min or max), field and value of each fact
   Returns 1, or 0 when the task was counted before.
 ]]
 if redis.call('HSETNX', KEYS[1], 't:' .. ARGV[1], '1') == 0 then return 0 end

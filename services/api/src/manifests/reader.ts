@@ -6,8 +6,6 @@ import { SMALL_BODY } from '../bounds.ts';
 import { ApiError } from '../problems.ts';
 import { outcomeOfReading, type CheckedManifest, type ReadOutcome } from './read.ts';
 
-/** Large manifests that wait for the thread; each may have as many bytes as a body. */
-const MAX_WAITING = 8;
 /** A thread that needs more ends, and with it the manifest. MiB. */
 const THREAD_MEMORY = 128;
 /** A thread without work ends after this, and its memory with it. Milliseconds. */
@@ -18,7 +16,7 @@ export class ManifestReader {
 
   /**
    * @param body JSON, as it came
-   * @throws ApiError 400 for what is no JSON, 422 for what is no manifest, 503 when too many large ones wait
+   * @throws ApiError 400 for what is no JSON, 422 for what is no manifest
    */
   async read(body: Uint8Array): Promise<CheckedManifest> {
     const outcome = body.length <= SMALL_BODY ? outcomeOfReading(body) : await this.#readInThread(body);
@@ -41,8 +39,8 @@ export class ManifestReader {
   async #readInThread(body: Uint8Array): Promise<ReadOutcome> {
     this.#threads ??= new Piscina({
       filename: fileURLToPath(moduleUrl('./thread.ts', import.meta.url)),
+      // No queue of its own: few large bodies are let in.
       maxThreads: 1,
-      maxQueue: MAX_WAITING,
       idleTimeout: IDLE_MS,
       resourceLimits: { maxOldGenerationSizeMb: THREAD_MEMORY },
     });
@@ -51,14 +49,6 @@ export class ManifestReader {
       const own = body.buffer instanceof ArrayBuffer && body.byteLength === body.buffer.byteLength;
       return await this.#threads.run(body, own ? { transferList: [body.buffer] } : undefined);
     } catch (error) {
-      if (error instanceof Error && error.message === 'Task queue is at limit')
-        throw new ApiError(
-          503,
-          'BUSY',
-          'Too many large manifests',
-          'more large manifests are being read than fit into memory',
-          'try again in a few seconds',
-        );
       if (error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY')
         return { message: 'the manifest is not valid: reading it takes more memory than any manifest needs' };
       throw error;
