@@ -22,7 +22,8 @@ export {
   variables,
 } from './settings.ts';
 export { healthRoutes } from './health-routes.ts';
-export type { HealthOptions, ReadinessCheck } from './health-routes.ts';
+export type { HealthOptions } from './health-routes.ts';
+export { Readiness, type Condition, type ReadinessCheck } from './readiness.ts';
 export { startHealthServer } from './health-server.ts';
 export type { HealthServer, HealthServerOptions } from './health-server.ts';
 export { createLogger } from './logger.ts';

@@ -5,6 +5,7 @@ import { defined } from '@blindfit/base';
 import { startHealthServer, type HealthServer } from './health-server.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
+import { Readiness } from './readiness.ts';
 import { addRedisUp } from './redis-metrics.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import {
@@ -58,6 +59,8 @@ export interface ServiceBase {
   readonly redis: RedisConnection;
   readonly registry: Registry;
   readonly tracing: Tracing;
+  /** The conditions of `/readyz`, among them `redis`. */
+  readonly readiness: Readiness;
   /** Serves health and metrics; call it when the service is ready for work. */
   readonly serveHealth: () => Promise<HealthServer>;
   /** Sends the last spans and disconnects from Redis. */
@@ -81,13 +84,14 @@ export async function openService(service: string, options: ServiceOptions): Pro
     const tracing = await Tracing.open(service, VERSION, options.tracing, logger);
     const registry = createMetrics({ service, version: VERSION });
     addRedisUp(registry, redis);
+    const readiness = new Readiness({ redis: () => checkRedis(redis) });
     return {
       logger,
       redis,
       registry,
       tracing,
-      serveHealth: () =>
-        startHealthServer({ host, port: metricsPort, logger, registry, checks: { redis: () => checkRedis(redis) } }),
+      readiness,
+      serveHealth: () => startHealthServer({ host, port: metricsPort, logger, registry, readiness }),
       close: async () => {
         await tracing.close();
         redis.disconnect();

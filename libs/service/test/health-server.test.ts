@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import fastify from 'fastify';
 import { Counter } from 'prom-client';
-import { createMetrics, healthRoutes, startHealthServer, type ReadinessCheck } from '@blindfit/service';
+import { createMetrics, healthRoutes, Readiness, startHealthServer, type ReadinessCheck } from '@blindfit/service';
 import { captureLog } from './support.ts';
 
 async function serve(
@@ -10,7 +10,11 @@ async function serve(
   checks: Record<string, ReadinessCheck>,
 ): Promise<{ url: string; registry: ReturnType<typeof createMetrics> }> {
   const registry = createMetrics({ service: 'worker', version: '1.2.3' });
-  const server = await startHealthServer({ checks, registry, logger: captureLog().logger, timeoutMs: 100 });
+  const server = await startHealthServer({
+    readiness: new Readiness(checks, 100),
+    registry,
+    logger: captureLog().logger,
+  });
   t.after(() => server.close());
   return { url: server.url, registry };
 }
@@ -33,9 +37,15 @@ test('healthz answers as long as the process does', async (t) => {
 test('it listens where it is told', async (t) => {
   const registry = createMetrics({ service: 'worker', version: '1.2.3' });
   const { logger } = captureLog();
-  const first = await startHealthServer({ checks: {}, registry, logger });
+  const first = await startHealthServer({ readiness: new Readiness(), registry, logger });
   await first.close();
-  const again = await startHealthServer({ checks: {}, registry, logger, host: 'localhost', port: first.port });
+  const again = await startHealthServer({
+    readiness: new Readiness(),
+    registry,
+    logger,
+    host: 'localhost',
+    port: first.port,
+  });
   t.after(() => again.close());
   assert.equal(again.port, first.port);
 });
@@ -77,6 +87,18 @@ test('readyz is 503 when one of several checks fails', async (t) => {
   });
 });
 
+test('a part of a service turns it unready and ready again', async () => {
+  const readiness = new Readiness({ redis: () => Promise.resolve() });
+  const host = readiness.condition('host');
+  assert.deepEqual(await readiness.outcomes(), { redis: 'ok', host: 'ok' });
+  host.fail('the disk is full');
+  assert.equal(host.reason, 'the disk is full');
+  assert.deepEqual(await readiness.outcomes(), { redis: 'ok', host: 'the disk is full' });
+  host.clear();
+  assert.equal(host.reason, undefined);
+  assert.deepEqual(await readiness.outcomes(), { redis: 'ok', host: 'ok' });
+});
+
 test('metrics are those of the registry, with build info and process metrics', async (t) => {
   const { url, registry } = await serve(t, {});
   new Counter({ name: 'blindfit_things_total', help: 'Things.', registers: [registry] }).inc(7);
@@ -91,7 +113,10 @@ test('metrics are those of the registry, with build info and process metrics', a
 test('the routes can be added to an existing server, and registries do not share metrics', async (t) => {
   const app = fastify();
   t.after(() => app.close());
-  await app.register(healthRoutes, { checks: {}, registry: createMetrics({ service: 'api', version: '1' }) });
+  await app.register(healthRoutes, {
+    readiness: new Readiness(),
+    registry: createMetrics({ service: 'api', version: '1' }),
+  });
   app.get('/own', () => Promise.resolve('own'));
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   for (const path of ['/healthz', '/readyz', '/metrics', '/own'])

@@ -5,7 +5,7 @@ import { parseDigest } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
 import { parseManifest } from '@blindfit/protocol';
 import type { ChainPayload, Connection, JobChanges, JobPayload, JobStore, Tenants, TokenStore } from '@blindfit/queue';
-import { healthRoutes, VERSION, waitForRedis, type Logger, type ReadinessCheck, type Tracing } from '@blindfit/service';
+import { healthRoutes, VERSION, waitForRedis, type Logger, type Readiness, type Tracing } from '@blindfit/service';
 import { PlanCache } from '@blindfit/training';
 import { auditRequests, type AuditLog } from './audit.ts';
 import { addBearerAuth } from './auth.ts';
@@ -56,8 +56,8 @@ export interface ApiDependencies {
   audit?: AuditLog | undefined;
   queues: { jobs: Queue<JobPayload>; chains: Queue<ChainPayload>; tasks: Queue };
   store: BlobStore;
-  /** For `/readyz`, by name. */
-  checks: Readonly<Record<string, ReadinessCheck>>;
+  /** The conditions of `/readyz`. */
+  readiness: Readiness;
   registry: Registry;
   tracing: Tracing;
   logger: Logger;
@@ -130,7 +130,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   traceRequests(app, tracing);
   await limitRequests(app, redis, jobs.keys.queue('').slice(0, -1), bounds.requestsPerMinute);
   await addDocs(app, VERSION);
-  await app.register(healthRoutes, { checks: deps.checks, registry });
+  await app.register(healthRoutes, { readiness: deps.readiness, registry });
   await app.register(jobMetricsRoutes, { redis, jobs });
   await app.register(tokenRoutes, { tokens });
   const [streams, uploads] = [new Gate(bounds.streams), new Gate(bounds.uploads)];

@@ -22,7 +22,6 @@ import {
 } from '@blindfit/queue';
 import {
   addRedisMemory,
-  checkRedis,
   ConfigError,
   openService,
   type Logger,
@@ -114,7 +113,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
   try {
     const store = await openStore(options.storeUrl);
     resources.defer(() => store.close());
-    const { logger, redis, registry, tracing, close } = await openService('api', {
+    const { logger, redis, registry, tracing, readiness, close } = await openService('api', {
       ...others,
       redisTimeoutMs,
       commandTimeoutMs: COMMAND_TIMEOUT_MS,
@@ -142,6 +141,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     if (audit !== undefined) resources.defer(() => audit.close());
     addRedisMemory(registry, redis);
     if (store instanceof FileBlobStore) addStoreMetrics(registry, store.root);
+    readiness.check('store', () => store.check());
     const metrics = addCollectorMetrics(registry);
     const app = await buildApi({
       ...others,
@@ -155,7 +155,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       audit,
       oidc,
       tls,
-      checks: { redis: () => checkRedis(redis), store: () => store.check() },
+      readiness,
       registry,
       tracing,
       logger,

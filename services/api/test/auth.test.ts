@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import fastify from 'fastify';
-import { createMetrics, healthRoutes } from '@blindfit/service';
+import { createMetrics, healthRoutes, Readiness } from '@blindfit/service';
 import { addBearerAuth } from '../src/auth.ts';
 import { anyOf, rootToken, serviceToken, type Authenticator } from '../src/principals.ts';
 import { ApiError, problemOf, useProblems } from '../src/problems.ts';
@@ -25,7 +25,10 @@ async function serve(t: TestContext): Promise<string> {
   t.after(() => app.close());
   useProblems(app);
   addBearerAuth(app, { authenticate: anyOf(rootToken(TOKEN), reader), rules: RULES });
-  await app.register(healthRoutes, { checks: {}, registry: createMetrics({ service: 'api', version: '0' }) });
+  await app.register(healthRoutes, {
+    readiness: new Readiness(),
+    registry: createMetrics({ service: 'api', version: '0' }),
+  });
   app.get('/v1/things', () => Promise.resolve({ things: [] }));
   app.get('/v1/conflict', () =>
     Promise.reject(new ApiError(409, 'JOB_FINISHED', 'Job is finished', 'job j1 is finished', 'submit a new one')),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import fastify from 'fastify';
 import { exportSPKI, SignJWT } from 'jose';
-import { createLogger, createMetrics, healthRoutes } from '@blindfit/service';
+import { createLogger, createMetrics, healthRoutes, Readiness } from '@blindfit/service';
 import { addBearerAuth, principalOf } from '../src/auth.ts';
 import { startApi } from '../src/index.ts';
 import { oidcTokens, type OidcOptions } from '../src/oidc.ts';
@@ -52,7 +52,10 @@ async function serve(t: TestContext, options: Partial<OidcOptions> = {}): Promis
     rules: RULES,
     operators: { below: '/admin', token: 'the-token-of-the-operators' },
   });
-  await app.register(healthRoutes, { checks: {}, registry: createMetrics({ service: 'api', version: '0' }) });
+  await app.register(healthRoutes, {
+    readiness: new Readiness(),
+    registry: createMetrics({ service: 'api', version: '0' }),
+  });
   for (const path of ['/v1/me', '/v1/tokens', '/admin/queues'])
     app.get(path, (request) => {
       const { name, tenant, scopes } = principalOf(request);
