@@ -88,6 +88,10 @@ export async function render(kubectl: string, overlay: Overlay, components: read
 
 /** Variables of others than ours that the services' libraries read. */
 const FOREIGN = new Set([
+  'NODE_OPTIONS',
+  'MALLOC_ARENA_MAX',
+  'MALLOC_MMAP_THRESHOLD_',
+  'MALLOC_TRIM_THRESHOLD_',
   'NODE_EXTRA_CA_CERTS',
   'AWS_REGION',
   'AWS_ACCESS_KEY_ID',

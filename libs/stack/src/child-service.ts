@@ -39,6 +39,14 @@ export interface ChildServiceOptions {
   readonly portVariable: string;
 }
 
+/** Of the API, which answers many: memory that large bodies and streams took goes back to the system. */
+const SMALL_HEAP = {
+  NODE_OPTIONS: '--max-semi-space-size=8',
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '262144',
+  MALLOC_TRIM_THRESHOLD_: '262144',
+};
+
 export class ChildService {
   readonly name: string;
   readonly #options: ChildServiceOptions;
@@ -82,8 +90,9 @@ export class ChildService {
     const log = await open(logFile, 'a', 0o600);
     this.#expected = false;
     const port = this.#url === '' ? {} : { [this.#portVariable]: new URL(this.#url).port };
+    const memory = command === 'api' ? SMALL_HEAP : {};
     const child = spawn(process.execPath, [MAIN, command], {
-      env: { ...env, ...port },
+      env: { ...env, ...port, ...memory },
       // The end of the channel tells the child that this process has ended, in whatever way.
       stdio: ['ignore', 'pipe', log.fd, 'ipc'],
       // Ctrl-C is for this process, which stops the services in their order; a terminal would send it to all at once.

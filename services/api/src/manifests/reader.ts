@@ -8,6 +8,8 @@ import { outcomeOfReading, type CheckedManifest, type ReadOutcome } from './read
 
 /** A thread that needs more ends, and with it the manifest. MiB. */
 const THREAD_MEMORY = 128;
+/** Objects of a moment; the engine would let them grow to the same size again. MiB. */
+const THREAD_YOUNG_MEMORY = 16;
 /** A thread without work ends after this, and its memory with it. Milliseconds. */
 const IDLE_MS = 1_000;
 
@@ -42,7 +44,7 @@ export class ManifestReader {
       // No queue of its own: few large bodies are let in.
       maxThreads: 1,
       idleTimeout: IDLE_MS,
-      resourceLimits: { maxOldGenerationSizeMb: THREAD_MEMORY },
+      resourceLimits: { maxOldGenerationSizeMb: THREAD_MEMORY, maxYoungGenerationSizeMb: THREAD_YOUNG_MEMORY },
     });
     try {
       // Handed over: nobody else needs it, and it may be large.
