@@ -1,8 +1,9 @@
 --[[
   Gives entries of a queue their priorities: tenants share the queue by their weights, and the jobs of a tenant share its
-  part by theirs. Self-clocked fair queueing (Golestani, INFOCOM 1994) on two levels. A priority is the virtual time at
-  which the entry would be finished; who begins to wait is not asked for what was served before. The entries of a tenant
-  that wait exchange their priorities, so that its jobs take turns as well.
+  part by theirs. Start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996) on two levels. A priority is the virtual time
+  at which the entry would be begun; virtual time is that of the entry begun last, just before the first that waits. A
+  tenant that begins to wait is served next, and is not asked for what was served before. The entries of a tenant that
+  wait exchange their priorities, so that its jobs take turns as well.
   KEYS: 1 record, 2 clock, 3 tenants, 4 prioritized entries of the queue
   ARGV: 1 prefix of the entries of the queue, 2 prefix of the waiting entries of tenants, then the ids of the entries
   Returns their priorities.
@@ -26,7 +27,7 @@ end
 local clock = redis.call('HMGET', KEYS[2], 'now', 'last')
 local now, last = tonumber(clock[1] or 0), tonumber(clock[2] or 0)
 local head = redis.call('ZRANGE', KEYS[4], 0, 0)[1]
-now = math.max(now, head and priority_of(head) or last)
+now = math.max(now, head and priority_of(head) - 1 or last)
 
 -- Priorities end at 2^21: once in about 100,000 entries virtual time begins again.
 if now > REBASE then
@@ -66,15 +67,17 @@ for i = 1, #listed, 2 do
     inner = math.max(inner, turn)
   end
 end
-local from = math.max(now, tonumber(redis.call('HGET', KEYS[2], 'tenant:' .. tenant) or 0))
+-- Priority 1 is for what comes before all others.
+local from = math.max(2, now, tonumber(redis.call('HGET', KEYS[2], 'tenant:' .. tenant) or 0))
 local turn = math.max(own, inner)
 local new = {}
 for i = 3, #ARGV do
   turn = turn + UNIT / weight
+  local start = from
   from = from + UNIT / share
   local entry = { id = ARGV[i], turn = turn }
   entries[#entries + 1], new[#new + 1] = entry, entry
-  slots[#slots + 1] = math.min(MAX, math.max(1, math.floor(from)))
+  slots[#slots + 1] = math.min(MAX, math.floor(start))
   redis.call('ZADD', waiting, turn, ARGV[i])
 end
 redis.call('HSET', KEYS[2], 'now', now, 'last', math.max(last, from), 'tenant:' .. tenant, from, clock_of_tenant, inner)
