@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Digest } from '@blindfit/base';
+import type { StoreIdentity } from './identity.ts';
 
 /**
  * Bytes offered to `put`: an array, a stream that can be read once, or a function that opens a fresh stream, which
@@ -90,8 +91,33 @@ export interface BlobStore {
   close(): Promise<void>;
 }
 
+/** A store as a URL names it, and not a cache in front of it. */
+export interface RootBlobStore extends BlobStore {
+  /** The directory or the URL, without parameters. */
+  readonly where: string;
+
+  /**
+   * @returns undefined when the store has none yet
+   * @throws {StoreUnsupportedError} for an API of a release without identities
+   */
+  identity(): Promise<StoreIdentity | undefined>;
+
+  /**
+   * Whether the store can be used, for readiness: it can be reached, and has room as far as that is known.
+   *
+   * @throws {StorageError} or what the file system throws, with the reason
+   */
+  check(): Promise<void>;
+}
+
 /** A store that holds its blobs itself. The API has one and removes from it what no job needs. */
-export interface CollectableBlobStore extends BlobStore {
+export interface CollectableBlobStore extends RootBlobStore {
+  /** Gives the store an identity if it has none. Of several callers one succeeds. @returns the one that it has then */
+  createIdentity(identity: StoreIdentity): Promise<StoreIdentity>;
+
+  /** Replaces the identity: an operator adopts the store. */
+  replaceIdentity(identity: StoreIdentity): Promise<void>;
+
   /**
    * Removes a blob unless it was put or touched at `olderThan` or later, also while this runs: a put or touch either
    * finds the blob and makes it new, or finds it gone. A reader may miss the blob for a moment and find it again later.
@@ -102,13 +128,6 @@ export interface CollectableBlobStore extends BlobStore {
 
   /** Removes what processes that died have left half done, when it is old enough to be sure of that. */
   removeLeftovers(): Promise<void>;
-
-  /**
-   * Whether the store can be used, for readiness.
-   *
-   * @throws {StorageError} or what the file system throws, with the reason
-   */
-  check(): Promise<void>;
 }
 
 /** Whether the store holds its blobs itself. */

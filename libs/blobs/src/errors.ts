@@ -124,6 +124,57 @@ export class StoreSetupError extends StorageError {
   }
 }
 
+/** `STORE_DAMAGED`: what the store says of itself cannot be read. */
+export class StoreDamagedError extends StorageError {
+  constructor(where: string, name: string) {
+    super('STORE_DAMAGED', `${name} in ${where} is not the identity of a store that this release can read`, {
+      hint: `restore ${name} from a backup; "blindfit store show" says which id Redis knows`,
+    });
+  }
+}
+
+/** `STORE_MISMATCH`: Redis knows another store than this one. Both are named. */
+export class StoreMismatchError extends StorageError {
+  constructor(where: string, store: string, redis: string) {
+    super('STORE_MISMATCH', `the store ${where} has the id ${store}, but Redis knows the store ${redis}`, {
+      hint:
+        'correct BLINDFIT_STORE, BLINDFIT_REDIS_URL or BLINDFIT_QUEUE_PREFIX; if this store belongs to this Redis ' +
+        '(after a restore), run: blindfit store adopt',
+    });
+  }
+}
+
+/** `STORE_UNKNOWN`: Redis knows a store, and this one has no identity, or the first one is just being given. */
+export class StoreUnknownError extends StorageError {
+  constructor(where: string, redis: string) {
+    super('STORE_UNKNOWN', `the store ${where} has no id, but Redis knows the store ${redis}: ${where} is empty`, {
+      hint: 'mount the store or correct BLINDFIT_STORE; to have this empty one in its place: blindfit store adopt',
+      retryable: true,
+    });
+  }
+}
+
+/** `STORE_UNBOUND`: the store gets its identity at the first start of a cluster, by a service that can write to it. */
+export class StoreUnboundError extends StorageError {
+  constructor(where: string) {
+    super('STORE_UNBOUND', `the store ${where} has no id yet`, {
+      hint: 'wait for the API, which gives it one when it starts',
+      retryable: true,
+    });
+  }
+}
+
+/** `STORE_UNCONFIRMED`: Redis has no record of having been used with this store, so nothing may be removed from it. */
+export class StoreUnconfirmedError extends StorageError {
+  constructor(where: string, store: string) {
+    super(
+      'STORE_UNCONFIRMED',
+      `Redis had no data when it met the store ${where} with the id ${store}: what it does not know may be needed`,
+      { hint: 'restore Redis from a backup, or, if what it lost is not needed, run: blindfit store adopt' },
+    );
+  }
+}
+
 /** `STORE_UNSUPPORTED`: this kind of store cannot do that. */
 export class StoreUnsupportedError extends StorageError {
   constructor(operation: string, where: string) {

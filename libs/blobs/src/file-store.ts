@@ -5,6 +5,7 @@ import {
   mkdir,
   open,
   readdir,
+  readFile,
   rename,
   rm,
   stat,
@@ -15,7 +16,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { digestOfHex, errnoOf, hexOf, type Digest } from '@blindfit/base';
-import { syncDirectory, undefinedIfMissing, writeAll } from '@blindfit/base/node';
+import { createFile, replaceFile, syncDirectory, undefinedIfMissing, writeAll } from '@blindfit/base/node';
 import {
   openSource,
   type BlobInfo,
@@ -31,11 +32,16 @@ import {
   DigestMismatchError,
   StorageFullError,
 } from './errors.ts';
+import { formatIdentity, IDENTITY_NAME, parseIdentity, type StoreIdentity } from './identity.ts';
 import { limited, type Limits } from './limits.ts';
 import { verifyBytes, verifyStream } from './verify.ts';
 
 /** A temporary file that was not written to for this long belongs to a process that died. Milliseconds. */
 const STALE_MS = 3_600_000;
+/** A file system with less room than this is full: even the result of one task may not fit. Bytes. */
+const MIN_ROOM_BYTES = 16 * 2 ** 20;
+/** Services of several users read the identity. */
+const IDENTITY_MODE = 0o644;
 
 export interface FileBlobStoreOptions {
   /**
@@ -44,6 +50,8 @@ export interface FileBlobStoreOptions {
    * @default true
    */
   durable?: boolean | undefined;
+  /** `check` fails when the file system has less room. Bytes. @default 16 MiB */
+  minRoomBytes?: number | undefined;
 }
 
 /**
@@ -55,18 +63,20 @@ export class FileBlobStore implements CollectableBlobStore {
   readonly #blobs: string;
   readonly #temporary: string;
   readonly #durable: boolean;
+  readonly #minRoomBytes: number;
 
-  private constructor(root: string, durable: boolean) {
+  private constructor(root: string, { durable = true, minRoomBytes = MIN_ROOM_BYTES }: FileBlobStoreOptions) {
     this.root = root;
     this.#blobs = join(root, 'blobs', 'sha256');
     // Inside the root, because a rename is atomic only within one file system.
     this.#temporary = join(root, 'tmp');
     this.#durable = durable;
+    this.#minRoomBytes = minRoomBytes;
   }
 
   /** Opens (and creates, where needed) the store in a directory and removes what dead processes left there. */
   static async open(directory: string, options: FileBlobStoreOptions = {}): Promise<FileBlobStore> {
-    const store = new FileBlobStore(resolve(directory), options.durable ?? true);
+    const store = new FileBlobStore(resolve(directory), options);
     try {
       await mkdir(store.#blobs, { recursive: true });
       await mkdir(store.#temporary, { recursive: true });
@@ -75,6 +85,10 @@ export class FileBlobStore implements CollectableBlobStore {
     }
     await store.removeLeftovers();
     return store;
+  }
+
+  get where(): string {
+    return this.root;
   }
 
   /** Where the blob lies, or would lie. */
@@ -198,8 +212,31 @@ export class FileBlobStore implements CollectableBlobStore {
     }
   }
 
+  /** Looks at the file system, which a directory that is no longer mounted has another of. */
   async check(): Promise<void> {
-    await access(this.root, constants.R_OK | constants.W_OK | constants.X_OK);
+    for (const path of [this.#blobs, this.#temporary]) await access(path, constants.R_OK | constants.W_OK);
+    const { bavail, bsize, files, ffree } = await statfs(this.#temporary);
+    const room = bavail * bsize;
+    // File systems without a fixed number of files say 0 of 0.
+    if (room < this.#minRoomBytes || (files > 0 && ffree === 0)) throw new StorageFullError(this.root, room);
+  }
+
+  async identity(): Promise<StoreIdentity | undefined> {
+    const text = await readFile(join(this.root, IDENTITY_NAME), 'utf8').catch(undefinedIfMissing);
+    return text === undefined ? undefined : parseIdentity(text, this.root);
+  }
+
+  async createIdentity(identity: StoreIdentity): Promise<StoreIdentity> {
+    try {
+      await createFile(join(this.root, IDENTITY_NAME), formatIdentity(identity), { mode: IDENTITY_MODE });
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw await this.#explain(error);
+    }
+    return (await this.identity()) ?? identity;
+  }
+
+  async replaceIdentity(identity: StoreIdentity): Promise<void> {
+    await replaceFile(join(this.root, IDENTITY_NAME), formatIdentity(identity), { mode: IDENTITY_MODE });
   }
 
   async *list(): AsyncGenerator<BlobInfo> {

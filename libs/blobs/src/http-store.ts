@@ -15,9 +15,9 @@ import {
   openSource,
   type BlobInfo,
   type BlobSource,
-  type BlobStore,
   type PutOptions,
   type PutResult,
+  type RootBlobStore,
 } from './blob-store.ts';
 import {
   BlobNotFoundError,
@@ -30,12 +30,14 @@ import {
   StoreUnavailableError,
   StoreUnsupportedError,
 } from './errors.ts';
+import type { StoreIdentity } from './identity.ts';
 import { limited } from './limits.ts';
 import { verifyBytes, verifyStream } from './verify.ts';
 
 /** Blobs smaller than this are sent without asking first whether they are there: the question costs as much. Bytes. */
 const ASK_FIRST_BYTES = 64 * 1024;
 const ROUTE = '/v1/blobs/';
+const IDENTITY_ROUTE = '/v1/store';
 
 export type HttpBlobStoreOptions = Omit<ConnectionOptions, 'maxBackoffMs'>;
 
@@ -44,13 +46,17 @@ export type HttpBlobStoreOptions = Omit<ConnectionOptions, 'maxBackoffMs'>;
  * errors (except 507, a full disk) are retried. A `put` from a stream that can be read only once is the exception: give
  * bytes or a function for a source that survives a broken connection.
  */
-export class HttpBlobStore implements BlobStore {
+export class HttpBlobStore implements RootBlobStore {
   readonly base: string;
   readonly #connection: Connection;
 
   constructor(base: string | URL, options: HttpBlobStoreOptions = {}) {
     this.base = String(base).replace(/\/+$/, '');
     this.#connection = new Connection(this.base, (...failure) => this.#explain(...failure), options);
+  }
+
+  get where(): string {
+    return this.base;
   }
 
   async has(digest: Digest): Promise<{ size: number } | undefined> {
@@ -123,6 +129,25 @@ export class HttpBlobStore implements BlobStore {
     throw new StoreUnsupportedError('listing blobs', this.base);
   }
 
+  /** That of the store behind the API. One attempt: it is asked again soon. */
+  async identity(): Promise<StoreIdentity | undefined> {
+    const call = { method: 'GET', path: IDENTITY_ROUTE, accept: [200, 404], attempts: 1 } as const;
+    return await this.#connection.call(call, async (answer) => {
+      const { id, epoch } = fieldsOf(await readText(answer));
+      if (answer.statusCode === 404) throw new StoreUnsupportedError('asking for the identity of the store', this.base);
+      return typeof id === 'string' && typeof epoch === 'number' ? { id, epoch } : undefined;
+    });
+  }
+
+  /** The API checks its store when it is asked for the identity. */
+  async check(): Promise<void> {
+    try {
+      await this.identity();
+    } catch (error) {
+      if (!(error instanceof StoreUnsupportedError)) throw error;
+    }
+  }
+
   /** Closes idle connections and waits for running calls. */
   async close(): Promise<void> {
     await this.#connection.close();
@@ -151,15 +176,17 @@ export class HttpBlobStore implements BlobStore {
     };
     const reason = text('detail') ?? text('title') ?? 'no reason given';
     if (failure.transient) return new StoreUnavailableError(url, attempts, new StoreRefusedError(url, status, reason));
+    if (status === 507) return new StorageFullError(this.base, undefined, text('detail'));
+    const unauthorized = status === 401 || status === 403;
+    const hint = unauthorized ? 'set BLINDFIT_TOKEN to the token that the API was started with' : text('hint');
+    const refused = new StoreRefusedError(url, status, reason, hint);
+    if (!path.startsWith(ROUTE)) return refused;
     const digest = parseDigest(path.slice(ROUTE.length));
     if (status === 404 && (problem['code'] ?? 'BLOB_NOT_FOUND') === 'BLOB_NOT_FOUND')
       return new BlobNotFoundError(digest, this.base);
     if (status === 413) return new BlobTooLargeError(digest);
     if (status === 422 && text('code') === 'DIGEST_MISMATCH') return new DigestMismatchError(digest, 'something else');
-    if (status === 507) return new StorageFullError(this.base, undefined, text('detail'));
-    const unauthorized = status === 401 || status === 403;
-    const hint = unauthorized ? 'set BLINDFIT_TOKEN to the token that the API was started with' : text('hint');
-    return new StoreRefusedError(url, status, reason, hint);
+    return refused;
   }
 
   #notOurs(digest: Digest, { statusCode }: Answer, what: string): StoreRefusedError {

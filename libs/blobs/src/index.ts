@@ -1,7 +1,16 @@
 export { BlobCache } from './blob-cache.ts';
 export type { BlobCacheOptions, CacheEvent } from './blob-cache.ts';
 export { isCollectable } from './blob-store.ts';
-export type { BlobInfo, BlobSource, BlobStore, CollectableBlobStore, PutOptions, PutResult } from './blob-store.ts';
+export type {
+  BlobInfo,
+  BlobSource,
+  BlobStore,
+  CollectableBlobStore,
+  PutOptions,
+  PutResult,
+  RootBlobStore,
+} from './blob-store.ts';
+export { describeIdentity, isSameIdentity, type StoreIdentity } from './identity.ts';
 export { digestOf, hexOf, isDigest, parseDigest } from '@blindfit/base';
 export type { Digest } from '@blindfit/base';
 export {
@@ -14,8 +23,13 @@ export {
   StorageError,
   StorageFullError,
   StoreRefusedError,
+  StoreDamagedError,
+  StoreMismatchError,
   StoreSetupError,
   StoreUnavailableError,
+  StoreUnboundError,
+  StoreUnconfirmedError,
+  StoreUnknownError,
   StoreUnsupportedError,
 } from './errors.ts';
 export { FileBlobStore } from './file-store.ts';

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import type { BlobStore } from './blob-store.ts';
+import type { RootBlobStore } from './blob-store.ts';
 import { InvalidStoreUrlError } from './errors.ts';
 import { FileBlobStore } from './file-store.ts';
 import { parseS3Url } from './s3-url.ts';
@@ -16,7 +16,7 @@ export interface OpenBlobStoreOptions {
  *
  * @throws {InvalidStoreUrlError} for any other URL
  */
-export async function openBlobStore(url: string, options: OpenBlobStoreOptions = {}): Promise<BlobStore> {
+export async function openBlobStore(url: string, options: OpenBlobStoreOptions = {}): Promise<RootBlobStore> {
   const parsed = URL.parse(url);
   if (parsed === null) throw new InvalidStoreUrlError(url, 'it is not a URL');
   switch (parsed.protocol) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { digestOf, digestOfHex, hexOf, type Digest } from '@blindfit/base';
+import { digestOf, digestOfHex, hexOf, required, type Digest } from '@blindfit/base';
 import {
   openSource,
   type BlobInfo,
@@ -10,6 +10,7 @@ import {
   type PutResult,
 } from './blob-store.ts';
 import { BlobNotFoundError, BlobTooLargeError, CorruptBlobError, DigestMismatchError } from './errors.ts';
+import { formatIdentity, IDENTITY_NAME, parseIdentity, type StoreIdentity } from './identity.ts';
 import { limited, type Limits } from './limits.ts';
 import { S3Bucket, type S3BucketOptions } from './s3-bucket.ts';
 import { isPassing } from './s3-errors.ts';
@@ -54,6 +55,10 @@ export class S3BlobStore implements CollectableBlobStore {
     this.#prefix = address.prefix;
     this.#partBytes = Math.max(MIN_PART_BYTES, partBytes);
     this.#partsAtOnce = Math.max(1, partsAtOnce);
+  }
+
+  get where(): string {
+    return this.url;
   }
 
   async has(digest: Digest): Promise<{ size: number } | undefined> {
@@ -153,6 +158,27 @@ export class S3BlobStore implements CollectableBlobStore {
   async check(): Promise<void> {
     // Not the bucket's HEAD, whose answer has no body to say what is wrong.
     await this.#bucket.listPage(`${this.#prefix}aside/`);
+  }
+
+  async identity(): Promise<StoreIdentity | undefined> {
+    return await this.#reading(async () => {
+      const object = await this.#bucket.get(this.#prefix + IDENTITY_NAME);
+      if (object === undefined) return undefined;
+      const body = required(object.Body, 'the body of an object');
+      return parseIdentity(await body.transformToString(), this.url);
+    });
+  }
+
+  async createIdentity(identity: StoreIdentity): Promise<StoreIdentity> {
+    // Not every server knows conditional writes: the second look narrows the gap there.
+    const before = await this.identity();
+    if (before !== undefined) return before;
+    await this.#bucket.create(this.#prefix + IDENTITY_NAME, Buffer.from(formatIdentity(identity)));
+    return (await this.identity()) ?? identity;
+  }
+
+  async replaceIdentity(identity: StoreIdentity): Promise<void> {
+    await this.#bucket.put(this.#prefix + IDENTITY_NAME, Buffer.from(formatIdentity(identity)));
   }
 
   close(): Promise<void> {

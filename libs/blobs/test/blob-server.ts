@@ -20,6 +20,7 @@ const STATUS: Record<string, number> = {
   DIGEST_MISMATCH: 422,
   BLOB_TOO_LARGE: 413,
   BLOB_SIZE_MISMATCH: 400,
+  STORAGE_FULL: 507,
 };
 
 export async function startBlobServer(store: FileBlobStore, token: string, maxBytes: number): Promise<BlobServer> {
@@ -68,6 +69,10 @@ export async function startBlobServer(store: FileBlobStore, token: string, maxBy
       { maxBytes },
     );
     return reply.code(result.created ? 201 : 200).send({ digest, ...result });
+  });
+  app.get('/v1/store', async (_request, reply) => {
+    await store.check();
+    return reply.send((await store.identity()) ?? {});
   });
   server.url = await app.listen({ host: '127.0.0.1', port: 0 });
   return server;

@@ -114,6 +114,19 @@ for (const [name, open] of Object.entries(stores)) {
       });
 
       if (!isCollectable(store)) return;
+      await t.test('gets one identity, however many give it one, and keeps it until it is replaced', async () => {
+        assert.equal(await store.identity(), undefined);
+        const before = (await Array.fromAsync(store.list())).length;
+        const offers = ['a', 'b', 'c'].map((id) => ({ id, epoch: 1 }));
+        const given = await Promise.all(offers.map((identity) => store.createIdentity(identity)));
+        const identity = await store.identity();
+        if (name === 'directory') for (const each of given) assert.deepEqual(each, identity);
+        assert.deepEqual(await store.createIdentity({ id: 'late', epoch: 1 }), identity);
+        await store.replaceIdentity({ id: 'other', epoch: 2 });
+        assert.deepEqual(await store.identity(), { id: 'other', epoch: 2 });
+        assert.deepEqual(await Array.fromAsync(store.list()).then((all) => all.length), before);
+      });
+
       await t.test('lists and deletes', async () => {
         await store.check();
         const { bytes, digest } = randomBlob(1234);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, readlink, utimes, writeFile, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readFile, readlink, rm, stat, utimes, writeFile, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { at, type Digest, digestOf } from '@blindfit/base';
@@ -297,4 +297,19 @@ test(
 
 test('a cache syncs nothing', async (t) => {
   assert.deepEqual((await syncedBy(t, false)).synced, []);
+});
+
+test('a store that is away or without room fails its check, and a damaged identity is no identity', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const store = await FileBlobStore.open(directory);
+  await store.check();
+  const roomy = await FileBlobStore.open(directory, { minRoomBytes: Number.MAX_SAFE_INTEGER });
+  await assert.rejects(roomy.check(), { code: 'STORAGE_FULL' });
+  await writeFile(join(directory, 'store.json'), '{"format":"blindfit-store/2","id":"a","epoch":1}');
+  await assert.rejects(store.identity(), { code: 'STORE_DAMAGED' });
+  await assert.rejects(store.createIdentity({ id: 'b', epoch: 1 }), { code: 'STORE_DAMAGED' });
+  await store.replaceIdentity({ id: 'b', epoch: 1 });
+  assert.equal((await stat(join(directory, 'store.json'))).mode & 0o777, 0o644);
+  await rm(join(directory, 'blobs'), { recursive: true });
+  await assert.rejects(store.check(), { code: 'ENOENT' });
 });

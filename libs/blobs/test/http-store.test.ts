@@ -217,3 +217,23 @@ test('a damaged file on the server never reaches a client', async (t) => {
   // The first answer breaks off; by then the server has set the file aside, so the second says that it is missing.
   await assert.rejects(store.get(digest), { code: 'BLOB_NOT_FOUND' });
 });
+
+test('the store behind an API says who it is and whether it can be used', async (t) => {
+  const { server, files, store } = await setup(t, { attempts: 3 });
+  assert.equal(await store.identity(), undefined);
+  await files.createIdentity({ id: 'the-id', epoch: 4 });
+  assert.deepEqual(await store.identity(), { id: 'the-id', epoch: 4 });
+  await store.check();
+  server.answer = () => 507;
+  await assert.rejects(store.check(), { code: 'STORAGE_FULL' });
+  server.requests.length = 0;
+  server.answer = () => 503;
+  await assert.rejects(store.check(), { code: 'STORE_UNAVAILABLE' });
+  assert.equal(server.requests.length, 1, 'readiness asks again by itself');
+  server.answer = () => 403;
+  await assert.rejects(store.identity(), { code: 'STORE_REFUSED', hint: /BLINDFIT_TOKEN/ });
+  // A release that has no such route is not asked.
+  server.answer = () => 404;
+  await assert.rejects(store.identity(), { code: 'STORE_UNSUPPORTED' });
+  await store.check();
+});

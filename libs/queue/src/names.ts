@@ -60,6 +60,11 @@ export class Keys {
     return `${this.#prefix}:layout`;
   }
 
+  /** The store that this Redis belongs to; see `StoreBinding`. */
+  get store(): string {
+    return `${this.#prefix}:store`;
+  }
+
   /** Set of the digests that a tenant may read. */
   blobs(tenant: string): string {
     return `${this.#prefix}:blobs:${tenant}`;
