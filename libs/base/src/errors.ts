@@ -1,10 +1,15 @@
 /** The one base of errors that Blindfit throws on purpose. */
 
+/** Whose fault a failure is: see `faultOf`. */
+export type Fault = 'task' | 'host' | 'world';
+
 export interface BlindfitErrorOptions {
   /** What the reader of the message can do about it. */
   readonly hint?: string | undefined;
   /** Whether the same attempt may succeed later without any change to its input. @default false */
   readonly retryable?: boolean | undefined;
+  /** @default 'task' */
+  readonly fault?: Fault | undefined;
   readonly cause?: unknown;
 }
 
@@ -13,6 +18,7 @@ export class BlindfitError extends Error {
   readonly code: string;
   readonly hint: string | undefined;
   readonly retryable: boolean;
+  readonly fault: Fault;
 
   constructor(code: string, message: string, options: BlindfitErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -20,6 +26,7 @@ export class BlindfitError extends Error {
     this.code = code;
     this.hint = options.hint;
     this.retryable = options.retryable ?? false;
+    this.fault = options.fault ?? 'task';
   }
 }
 

@@ -12,5 +12,6 @@ export {
   sha256Hex,
   type Digest,
 } from './digest.ts';
-export { BlindfitError, errnoOf, messageOf, messageWithHint, type BlindfitErrorOptions } from './errors.ts';
+export { BlindfitError, errnoOf, messageOf, messageWithHint, type BlindfitErrorOptions, type Fault } from './errors.ts';
+export { faultOf, isRedisAway, outageIn, redisOutageOf, type RedisOutage } from './fault.ts';
 export { moduleUrl } from './module-url.ts';

@@ -2,7 +2,8 @@ import { BlindfitError, messageOf, type Digest } from '@blindfit/base';
 
 /**
  * Base of the errors that blob stores throw on purpose. Errors about a store that is away or full, and about damaged
- * bytes, are retryable.
+ * bytes, are retryable. Those about the store are the world's fault, or the host's where the host's own view of the
+ * store may be the cause.
  */
 export class StorageError extends BlindfitError {}
 
@@ -15,6 +16,7 @@ export class DigestMismatchError extends StorageError {
     super('DIGEST_MISMATCH', `the bytes hash to ${actual}, not to ${expected}`, {
       hint: 'compute the SHA-256 over exactly the bytes that are sent; nothing was stored',
       retryable: true,
+      fault: 'host',
     });
     this.expected = expected;
     this.actual = actual;
@@ -45,6 +47,7 @@ export class BlobSizeMismatchError extends StorageError {
   constructor(digest: Digest, declared: number, received: string) {
     super('BLOB_SIZE_MISMATCH', `${digest} was announced with ${declared} bytes but ${received} arrived`, {
       hint: 'send the blob again; nothing was stored',
+      fault: 'world',
     });
   }
 }
@@ -54,7 +57,10 @@ export class BlobNotFoundError extends StorageError {
   readonly digest: Digest;
 
   constructor(digest: Digest, where: string) {
-    super('BLOB_NOT_FOUND', `${digest} is not in ${where}`, { hint: 'upload it with PUT before a job refers to it' });
+    super('BLOB_NOT_FOUND', `${digest} is not in ${where}`, {
+      hint: 'upload it with PUT before a job refers to it',
+      fault: 'host',
+    });
     this.digest = digest;
   }
 }
@@ -84,6 +90,7 @@ export class StorageFullError extends StorageError {
     super('STORAGE_FULL', `no room left in ${path}${free}`, {
       hint: 'free space or raise the quota on the machine that holds the store, then send the blob again',
       retryable: true,
+      fault: path.includes('://') ? 'world' : 'host',
       cause,
     });
     this.path = path;
@@ -102,6 +109,7 @@ export class StoreUnavailableError extends StorageError {
     super('STORE_UNAVAILABLE', `${url} failed ${attempts} time${attempts === 1 ? '' : 's'}: ${messageOf(cause)}`, {
       hint,
       retryable: true,
+      fault: 'world',
       cause,
     });
   }
@@ -112,7 +120,7 @@ export class StoreRefusedError extends StorageError {
   readonly status: number;
 
   constructor(url: string, status: number, reason: string, hint?: string) {
-    super('STORE_REFUSED', `${url} answered ${status}: ${reason}`, { hint });
+    super('STORE_REFUSED', `${url} answered ${status}: ${reason}`, { hint, fault: 'host' });
     this.status = status;
   }
 }
@@ -120,7 +128,7 @@ export class StoreRefusedError extends StorageError {
 /** `STORE_SETUP`: this process lacks what it needs to speak to the store, such as credentials. */
 export class StoreSetupError extends StorageError {
   constructor(url: string, reason: string, hint: string, cause?: unknown) {
-    super('STORE_SETUP', `${url} cannot be used: ${reason}`, { hint, cause });
+    super('STORE_SETUP', `${url} cannot be used: ${reason}`, { hint, fault: 'host', cause });
   }
 }
 
@@ -189,6 +197,7 @@ export class InvalidStoreUrlError extends StorageError {
   constructor(url: string, reason: string) {
     super('INVALID_STORE_URL', `${JSON.stringify(url)} is not a blob store: ${reason}`, {
       hint: 'use file:///absolute/directory, s3://bucket/prefix, http://host:port or https://host',
+      fault: 'host',
     });
   }
 }

@@ -15,7 +15,10 @@ export class ApiProblemError extends ClientError {
   readonly blobs: Problem['blobs'];
 
   constructor(problem: Omit<Problem, 'type'>) {
-    super(problem.code, `${problem.title}: ${problem.detail}`, { hint: problem.hint });
+    super(problem.code, `${problem.title}: ${problem.detail}`, {
+      hint: problem.hint,
+      fault: problem.status === 503 || problem.status === 507 ? 'world' : 'task',
+    });
     this.status = problem.status;
     this.title = problem.title;
     this.detail = problem.detail;
@@ -36,6 +39,7 @@ export class ServerUnreachableError extends ClientError {
         : 'check the address (`server` or BLINDFIT_SERVER) and that the API is running; ' +
           '"blindfit up" starts one on this machine',
       retryable: !isUntrusted(cause),
+      fault: isUntrusted(cause) ? 'host' : 'world',
       cause,
     });
     this.url = url;

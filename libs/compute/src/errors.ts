@@ -1,11 +1,11 @@
-import { BlindfitError, messageWithHint } from '@blindfit/base';
+import { BlindfitError, faultOf, messageWithHint, type Fault } from '@blindfit/base';
 import { HeError, SealCrashError } from '@blindfit/he';
 import type { ThreadError } from './messages.ts';
 
 /** A task that failed in a thread, with the code of its cause. The message ends with the hint of the cause. */
 export class TaskError extends BlindfitError {
-  constructor(code: string, message: string, retryable: boolean) {
-    super(code, message, { retryable });
+  constructor(code: string, message: string, retryable: boolean, fault: Fault = 'task') {
+    super(code, message, { retryable, fault });
   }
 }
 
@@ -19,7 +19,13 @@ export class TaskCancelledError extends TaskError {
 /** What a thread reports about an error. Errors that were not foreseen, from the system or a bug, are retryable. */
 export function describeError(error: unknown): ThreadError {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'TASK_FAILED';
-  return { code, message: messageWithHint(error), retryable: !(error instanceof BlindfitError) || error.retryable };
+  const retryable = !(error instanceof BlindfitError) || error.retryable;
+  return { code, message: messageWithHint(error), retryable, fault: faultOf(error) };
+}
+
+/** The error that a thread, or the pool, has reported. */
+export function taskErrorOf({ code, message, retryable, fault }: ThreadError): TaskError {
+  return code === 'TASK_CANCELLED' ? new TaskCancelledError() : new TaskError(code, message, retryable, fault);
 }
 
 /** Whether the SEAL instance of the thread must not be used any more. */
@@ -33,6 +39,6 @@ export async function named<T>(place: string, digest: string, body: () => Promis
     return await body();
   } catch (error) {
     if (!(error instanceof HeError) || isFatal(error)) throw error;
-    throw new HeError(error.code, `${place} (${digest}): ${error.message}`, error.hint, error.retryable);
+    throw new HeError(error.code, `${place} (${digest}): ${error.message}`, error.hint, error.retryable, error.fault);
   }
 }

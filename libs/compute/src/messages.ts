@@ -1,4 +1,5 @@
 /** Messages between the pool and its threads. */
+import type { Fault } from '@blindfit/base';
 import type { ResolvedEvaluator } from '@blindfit/he/native';
 import type { Manifest, TaskPhase, TaskResult } from '@blindfit/protocol';
 import type { PredictWork, RunWork } from '@blindfit/training';
@@ -75,6 +76,7 @@ export interface ThreadError {
   readonly message: string;
   /** Whether the same task may succeed later. */
   readonly retryable: boolean;
+  readonly fault: Fault;
 }
 
 export interface FailedMessage {

@@ -1,7 +1,7 @@
 /** A pool of compute threads. Nothing computes on the event loop: tasks go out as digests and come back as digests. */
 import { Worker } from 'node:worker_threads';
 import { at, messageOf, moduleUrl } from '@blindfit/base';
-import { describeError, TaskCancelledError, TaskError } from './errors.ts';
+import { describeError, TaskCancelledError, TaskError, taskErrorOf } from './errors.ts';
 import { Manifests } from './manifests.ts';
 import type {
   ComputeResult,
@@ -82,7 +82,7 @@ export class ThreadPool {
    *   second, whichever comes first
    */
   run(work: Work, signal?: AbortSignal): Promise<ComputeResult> {
-    if (this.#closed) return Promise.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', true));
+    if (this.#closed) return Promise.reject(poolClosed());
     if (signal?.aborted === true) return Promise.reject(new TaskCancelledError());
     return new Promise((resolve, reject) => {
       const waiting: Waiting = { work, signal, resolve, reject, leave: () => this.#leave(waiting) };
@@ -95,8 +95,7 @@ export class ThreadPool {
   /** Ends the threads. Tasks that still run fail with a retryable error, so that another worker computes them. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const waiting of this.#queue.splice(0))
-      waiting.reject(new TaskError('POOL_CLOSED', 'the worker is shutting down', true));
+    for (const waiting of this.#queue.splice(0)) waiting.reject(poolClosed());
     for (const thread of this.#threads) await thread?.worker.terminate();
   }
 
@@ -178,8 +177,7 @@ export class ThreadPool {
     if ('result' in message) {
       current.resolve(message.result);
     } else {
-      const { code, message: text, retryable } = message.error;
-      current.reject(code === 'TASK_CANCELLED' ? new TaskCancelledError() : new TaskError(code, text, retryable));
+      current.reject(taskErrorOf(message.error));
       if (message.fatal) this.#replace(index, thread);
     }
     this.#dispatch();
@@ -206,7 +204,7 @@ export class ThreadPool {
     const { current } = thread;
     this.#release(index, thread);
     current?.stopListening();
-    current?.reject(new TaskError('THREAD_LOST', `the compute thread died: ${reason}`, true));
+    current?.reject(new TaskError('THREAD_LOST', `the compute thread died: ${reason}`, true, 'host'));
     void thread.worker.terminate();
     if (!this.#closed) this.#dispatch();
   }
@@ -239,4 +237,8 @@ export class ThreadPool {
     }
     this.#options.onStatistics?.(index, delta);
   }
+}
+
+function poolClosed(): TaskError {
+  return new TaskError('POOL_CLOSED', 'the worker is shutting down', true, 'host');
 }

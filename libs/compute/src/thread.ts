@@ -1,7 +1,7 @@
 /** Entry of a compute thread, which runs one task at a time. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Manifest } from '@blindfit/protocol';
-import { describeError, isFatal, TaskError } from './errors.ts';
+import { describeError, isFatal, taskErrorOf } from './errors.ts';
 import type { PoolMessage, RunMessage, ThreadData, ThreadMessage } from './messages.ts';
 import { runWork } from './run-work.ts';
 import { noStatistics, Session } from './session.ts';
@@ -45,5 +45,5 @@ function send(message: ThreadMessage): void {
 port.on('message', (message: PoolMessage) => {
   if ('run' in message) void run(message).then(send);
   else if ('manifest' in message) question?.resolve(message.manifest);
-  else question?.reject(new TaskError(message.error.code, message.error.message, message.error.retryable));
+  else question?.reject(taskErrorOf(message.error));
 });

@@ -62,7 +62,12 @@ it('an error about the content of a blob names the blob and keeps its code; othe
   assert.ok(wire instanceof HeError);
   const message = `blobs.labels[0][1] (${DIGEST}): bad magic`;
   assert.deepEqual([wire.message, wire.hint], [message, 'v1']);
-  assert.deepEqual(describeError(wire), { code: 'HE_WIRE', message: `${message}; v1`, retryable: false });
+  assert.deepEqual(describeError(wire), {
+    code: 'HE_WIRE',
+    message: `${message}; v1`,
+    retryable: false,
+    fault: 'task',
+  });
   const crash = new SealCrashError('load', 'unreachable');
   for (const thrown of [crash, new StorageFullError('/store', 0), new TaskCancelledError()])
     await assert.rejects(

@@ -24,7 +24,10 @@ parentPort?.on('message', ({ run, work }: RunMessage) => {
     parentPort?.postMessage({ run, ...message, statistics: { ...statistics } });
   };
   const fail = (code: string, retryable: boolean, fatal = false): void =>
-    post({ error: { code, message: code.toLowerCase(), retryable }, fatal } satisfies Partial<FailedMessage>);
+    post({
+      error: { code, message: code.toLowerCase(), retryable, fault: fatal ? 'host' : 'task' },
+      fatal,
+    } satisfies Partial<FailedMessage>);
   if (does === 'stop') {
     // As between two homomorphic operations: the thread is blocked.
     while (Atomics.load(flag, 0) === 0) Atomics.wait(flag, 0, 0, 5);

@@ -1,9 +1,9 @@
-import { BlindfitError } from '@blindfit/base';
+import { BlindfitError, type Fault } from '@blindfit/base';
 
 /** Base of every error this library throws on purpose: what was wrong, and what is allowed. */
 export class HeError extends BlindfitError {
-  constructor(code: string, message: string, hint = '', retryable = false) {
-    super(code, message, { hint: hint === '' ? undefined : hint, retryable });
+  constructor(code: string, message: string, hint = '', retryable = false, fault: Fault = 'task') {
+    super(code, message, { hint: hint === '' ? undefined : hint, retryable, fault });
   }
 }
 
@@ -52,6 +52,6 @@ export class SealError extends HeError {
  */
 export class SealCrashError extends HeError {
   constructor(operation: string, reason: string) {
-    super('HE_SEAL_CRASHED', `SEAL broke off when asked to ${operation}: ${reason}`, '', true);
+    super('HE_SEAL_CRASHED', `SEAL broke off when asked to ${operation}: ${reason}`, '', true, 'host');
   }
 }

@@ -26,6 +26,7 @@ export class RedisUnavailableError extends BlindfitError {
         '  - install Redis, e.g. with: apt-get install redis-server\n' +
         '  - set BLINDFIT_REDIS_SERVER to the path of a redis-server program, ' +
         `version ${MIN_VERSION.join('.')} or newer`,
+      { fault: 'host' },
     );
     this.tried = tried;
   }

@@ -59,7 +59,7 @@ export class ConfigError extends BlindfitError {
         `the configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:`,
         ...problems.map((line) => `  - ${line}`),
       ].join('\n'),
-      { hint: 'set the environment variables named above and start again' },
+      { hint: 'set the environment variables named above and start again', fault: 'host' },
     );
     this.problems = problems;
   }

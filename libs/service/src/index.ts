@@ -30,7 +30,7 @@ export { createLogger } from './logger.ts';
 export type { Logger, LoggerOptions } from './logger.ts';
 export { createMetrics } from './metrics.ts';
 export type { MetricsOptions } from './metrics.ts';
-export { checkRedis, checkRedisPolicy, connectRedis, isCommandTimeout, waitForRedis } from './redis.ts';
+export { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
 export type { ConnectOptions, RedisConnection, RedisPolicy } from './redis.ts';
 export { addRedisMemory, addRedisUp } from './redis-metrics.ts';
 export type { RunningService, ServiceDefinition } from './definition.ts';

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { BlindfitError } from '@blindfit/base';
+import { BlindfitError, redisOutageOf } from '@blindfit/base';
 import type { Logger } from './logger.ts';
 import type { RedisAddress } from './redis-url.ts';
 
@@ -11,6 +12,28 @@ export type ConnectOptions = RedisAddress & Pick<RedisOptions, 'commandTimeout'>
 /** Longest wait between two attempts to connect. Milliseconds. */
 const MAX_BACKOFF_MS = 5_000;
 
+/** A connection to a server that became a replica looks for its successor at most so often. Milliseconds. */
+const RECONNECT_MS = 1_000;
+
+/** When each connection was last cut because of an error reply; connections are told apart by their options. */
+const lastCuts = new WeakMap<object, number>();
+
+/**
+ * What ioredis does on an error reply. A server that takes no writes any more has been demoted: the address may lead to
+ * its successor, but only a new connection goes there. The command is sent again then (2), or fails with the reply
+ * (false) when the connection is new already.
+ */
+function reconnectOnError(this: unknown, error: Error): 2 | false {
+  const outage = redisOutageOf(error);
+  if (outage !== 'READONLY' && outage !== 'UNBLOCKED') return false;
+  const options = this as object;
+  const now = performance.now();
+  const last = lastCuts.get(options);
+  if (last !== undefined && now - last < RECONNECT_MS) return false;
+  lastCuts.set(options, now);
+  return 2;
+}
+
 /**
  * Connects to Redis and stays connected: it retries without end, with a wait that doubles from 100 ms to 5 s, and
  * commands wait until then (which BullMQ needs). Returns at once. An outage is logged once when it begins and once when
@@ -19,7 +42,7 @@ const MAX_BACKOFF_MS = 5_000;
 export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logger): RedisConnection {
   const backoff = (times: number): number =>
     Math.min(MAX_BACKOFF_MS, 50 * 2 ** Math.min(times, 10)) * (0.75 + Math.random() / 4);
-  const all = { ...options, maxRetriesPerRequest: null, enableReadyCheck: true };
+  const all = { ...options, maxRetriesPerRequest: null, enableReadyCheck: true, reconnectOnError };
   const redis: RedisConnection =
     nodes === undefined
       ? new Redis({ ...all, replyMapping: 'legacy', retryStrategy: backoff })
@@ -51,15 +74,24 @@ export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logg
   redis.on('error', down);
   // A server that goes down in good order causes no error, only a new attempt.
   redis.on('reconnecting', () => down());
-  redis.on('ready', () => {
+  const up = async (): Promise<void> => {
     if (downSince === undefined) {
       logger.info({ server }, 'connected to Redis');
       return;
     }
+    // A connection to a server that takes no writes is no end of an outage.
+    while (redis instanceof Redis && redis.status === 'ready' && !(await isPrimary(redis))) await sleep(RECONNECT_MS);
+    if (redis.status !== 'ready') return;
     logger.info({ server, outageSeconds: (Date.now() - downSince) / 1000 }, 'Redis is back');
     downSince = undefined;
-  });
+  };
+  // What fails here has its connection lost again.
+  redis.on('ready', () => void up().catch(() => undefined));
   return redis;
+}
+
+async function isPrimary(redis: Redis): Promise<boolean> {
+  return !/^role:slave/m.test(await redis.info('replication'));
 }
 
 /**
@@ -80,6 +112,7 @@ export async function waitForRedis(redis: RedisConnection, timeoutMs: number): P
     reject(
       new BlindfitError('REDIS_UNAVAILABLE', `Redis did not become ready within ${timeoutMs} ms: ${reason}`, {
         hint: 'start Redis (Debian: apt-get install redis-server) or correct BLINDFIT_REDIS_URL',
+        fault: 'world',
       }),
     );
   }, timeoutMs);
@@ -91,15 +124,10 @@ export async function waitForRedis(redis: RedisConnection, timeoutMs: number): P
   }
 }
 
-/** Whether a command got no answer within the time limit of its connection, for which ioredis has no error class. */
-export function isCommandTimeout(error: unknown): boolean {
-  return error instanceof Error && error.message === 'Command timed out';
-}
-
 /** Rejects with a reason unless Redis answers: the check of `/readyz`. */
 export async function checkRedis(redis: RedisConnection): Promise<void> {
   if (redis.status !== 'ready')
-    throw new BlindfitError('REDIS_UNAVAILABLE', `the connection to Redis is ${redis.status}`);
+    throw new BlindfitError('REDIS_UNAVAILABLE', `the connection to Redis is ${redis.status}`, { fault: 'world' });
   await redis.ping();
 }
 
@@ -134,6 +162,7 @@ export async function checkRedisPolicy(redis: RedisConnection, logger: Logger): 
       `Redis has maxmemory-policy ${maxmemoryPolicy}: it may drop jobs when memory runs low`,
       {
         hint: 'run: redis-cli CONFIG SET maxmemory-policy noeviction (and set it in redis.conf)',
+        fault: 'world',
       },
     );
   }

@@ -48,6 +48,25 @@ test('an outage is logged once when it begins and once when it ends', async (t) 
   assert.equal(typeof capture.lines.findLast((line) => line['msg'] === 'Redis is back')?.['outageSeconds'], 'number');
 });
 
+test('a connection to a server that was demoted is made anew, once a second, and says so once', async (t) => {
+  const server = await prepareRedis(t);
+  await server.start();
+  const { redis, ...capture } = connect(t, { path: server.path });
+  await waitForRedis(redis, 5000);
+  const id = await redis.client('ID');
+  // It is a replica of nobody that answers, as a server that lost an election.
+  await redis.call('replicaof', '127.0.0.1', '1');
+  await assert.rejects(redis.set('a', '1'), /^ReplyError: READONLY/);
+  assert.notEqual(await redis.client('ID'), id);
+  for (let i = 0; i < 20; i++) await assert.rejects(redis.set('a', '1'), /^ReplyError: READONLY/);
+  assert.ok((await redis.client('ID')) - id < 5);
+  await redis.call('replicaof', 'no', 'one');
+  assert.equal(await redis.set('a', '1'), 'OK');
+  await until(() => messages(capture, 'info').length === 2, 'the outage is over');
+  assert.deepEqual(messages(capture, 'error'), ['Redis is away; trying again until it is back']);
+  assert.deepEqual(messages(capture, 'info'), ['connected to Redis', 'Redis is back']);
+});
+
 test('closing on purpose is not an outage', async (t) => {
   const server = await prepareRedis(t);
   await server.start();

@@ -22,7 +22,7 @@ const WORKER_NICENESS = 5;
 /** `STACK`: a service did not become ready, or the stack cannot be used as asked. */
 export class StackError extends BlindfitError {
   constructor(message: string, options?: BlindfitErrorOptions) {
-    super('STACK', message, options);
+    super('STACK', message, { fault: 'host', ...options });
   }
 }
 

@@ -1,13 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { BlindfitError, defined, messageOf } from '@blindfit/base';
+import { BlindfitError, defined, isRedisAway, messageOf, redisOutageOf } from '@blindfit/base';
 import { ProblemSchema, type Problem } from '@blindfit/protocol';
-import { isCommandTimeout } from '@blindfit/service';
 
 export { ProblemSchema, type Problem };
 
 /** How long a client may go on sending a body after an early answer. Milliseconds. */
 const LINGER_MS = 5_000;
+
+/** What clients are told to wait when something below the API is away. Seconds. */
+const RETRY_AFTER_S = 5;
 
 /** Characters. */
 const MAX_DETAIL = 2_000;
@@ -75,12 +77,13 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof BlindfitError) {
     const entry = CATALOGUE.get(error.code);
     if (entry !== undefined) return problem(entry.status, error.code, entry.title, error.message, error.hint);
-  } else if (isCommandTimeout(error)) {
+  } else if (isRedisAway(error)) {
+    const outage = redisOutageOf(error);
     return problem(
       503,
       'REDIS_UNAVAILABLE',
       'Redis is unavailable',
-      'Redis did not answer in time',
+      outage === undefined ? 'Redis did not answer in time' : `Redis cannot serve now: it answers ${outage}`,
       'try again; submissions with an Idempotency-Key are safe to repeat',
     );
   } else if (error instanceof Error) {
@@ -122,6 +125,7 @@ export async function handleError(error: unknown, request: FastifyRequest, reply
   const answer = problemOf(error);
   if (request.raw.destroyed && !request.raw.complete)
     request.log.info({ reason: messageOf(error) }, 'the client went away');
+  else if (answer.status === 503) request.log.warn({ code: answer.code, detail: answer.detail }, answer.title);
   else if (answer.status >= 500) request.log.error({ err: error, code: answer.code }, answer.title);
   else {
     const facts = { code: answer.code, status: answer.status, detail: answer.detail };
@@ -130,6 +134,7 @@ export async function handleError(error: unknown, request: FastifyRequest, reply
     else request.log.info(facts, answer.title);
   }
   discardBody(request.raw);
+  if (answer.status === 503) void reply.header('retry-after', String(RETRY_AFTER_S));
   await reply
     .code(answer.status)
     .type('application/problem+json')

@@ -49,6 +49,12 @@ test('errors of the framework: those of the client are told, those of the server
     'body must be',
   ]);
   assert.deepEqual(told(new Error('Command timed out')), [503, 'REDIS_UNAVAILABLE', 'Redis did not answer in time']);
+  for (const code of ['READONLY', 'OOM', 'MISCONF', 'NOREPLICAS', 'LOADING', 'CLUSTERDOWN', 'MASTERDOWN', 'TRYAGAIN'])
+    assert.deepEqual(told(new Error(`${code} the reply`)), [
+      503,
+      'REDIS_UNAVAILABLE',
+      `Redis cannot serve now: it answers ${code}`,
+    ]);
 });
 
 test('errors of the server are logged as errors, those of clients are not', async (t) => {
@@ -66,8 +72,14 @@ test('errors of the server are logged as errors, those of clients are not', asyn
   });
   app.get('/bug', () => Promise.reject(new TypeError('a bug')));
   app.get('/full', () => Promise.reject(new BlindfitError('STORAGE_FULL', 'no space')));
+  app.get('/oom', () => Promise.reject(new Error('OOM command not allowed')));
   app.get('/none', () => Promise.reject(new BlindfitError('BLOB_NOT_FOUND', 'not here')));
-  for (const url of ['/bug', '/full', '/none', '/nowhere', '/stranger']) await app.inject(url);
+  for (const url of ['/bug', '/full', '/none', '/nowhere', '/stranger']) {
+    const { headers } = await app.inject(url);
+    assert.equal(headers['retry-after'], undefined);
+  }
+  const { statusCode, headers } = await app.inject('/oom');
+  assert.deepEqual([statusCode, headers['retry-after']], [503, '5']);
   assert.deepEqual(
     lines
       .filter(({ msg }) => !/^(incoming request|request completed)$/.test(msg))
@@ -77,6 +89,7 @@ test('errors of the server are logged as errors, those of clients are not', asyn
       [50, 'Blob store is full'],
       [30, 'No such blob'],
       [30, 'No such route'],
+      [40, 'Redis is unavailable'],
     ],
   );
 });

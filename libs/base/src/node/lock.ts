@@ -51,6 +51,7 @@ export class LockedError extends BlindfitError {
     super('LOCKED', `${path} is held by process ${holder.pid} on ${holder.host}`, {
       hint: `end it, or delete ${path} if it is gone`,
       retryable: true,
+      fault: 'host',
     });
     this.holder = holder;
   }
@@ -59,7 +60,7 @@ export class LockedError extends BlindfitError {
 /** `INVALID_LOCK`: a file with the lock's name is not a lock. */
 export class InvalidLockError extends BlindfitError {
   constructor(path: string) {
-    super('INVALID_LOCK', `${path} is no lock file`, { hint: 'delete it' });
+    super('INVALID_LOCK', `${path} is no lock file`, { hint: 'delete it', fault: 'host' });
   }
 }
 
