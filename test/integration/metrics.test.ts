@@ -41,6 +41,7 @@ const COUNTED = new Set([
   'tasks',
   'tasks_stalled',
   'lock_renewals_lost',
+  'newer_entries',
   'he_operations',
   'key_cache_requests',
   'cache_requests',

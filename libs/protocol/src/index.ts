@@ -47,6 +47,7 @@ export {
   type Problem,
 } from './job.ts';
 export { PREDICT_FORMAT, PredictManifestSchema, type PredictManifest } from './predict-manifest.ts';
+export { OLDEST_PROTOCOL, PROTOCOL } from './protocol.ts';
 export {
   StartTaskSchema,
   ForwardTaskSchema,

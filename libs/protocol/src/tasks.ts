@@ -1,4 +1,7 @@
-/** What travels through the queues: digests and numbers, never bytes. Checked again by whoever takes it out. */
+/**
+ * What travels through the queues: digests and numbers, never bytes. The reader checks it again. It ignores fields that
+ * it does not know, which a newer release of the same protocol may add.
+ */
 import { Type, type Static } from 'typebox';
 import { DigestSchema } from './digest.ts';
 import { OperationsSchema } from './operations.ts';
@@ -19,42 +22,42 @@ const common = {
 /**
  * s(X v) - 0.5 of some shards for the public constant start, shared by all classes. Results: one ciphertext a shard.
  */
-export const StartTaskSchema = Type.Object(
-  { kind: Type.Literal('start'), ...common, shards: indices('shard') },
-  { additionalProperties: false },
-);
+export const StartTaskSchema = Type.Object({ kind: Type.Literal('start'), ...common, shards: indices('shard') });
 
 /** Errors of one pair on some shards, from the packed weights of its chain. Results: one ciphertext a shard. */
-export const ForwardTaskSchema = Type.Object(
-  { kind: Type.Literal('forward'), ...common, pair: index('pair'), shards: indices('shard'), weights: DigestSchema },
-  { additionalProperties: false },
-);
+export const ForwardTaskSchema = Type.Object({
+  kind: Type.Literal('forward'),
+  ...common,
+  pair: index('pair'),
+  shards: indices('shard'),
+  weights: DigestSchema,
+});
 
 /**
  * Gradient of one pair over some shards and blocks. Results: one packed ciphertext. `errors`: by shard, from `forward`;
  * `scores`: by shard, from `start`, with the labels; neither: the labels themselves.
  */
-export const BackwardTaskSchema = Type.Object(
-  {
-    kind: Type.Literal('backward'),
-    ...common,
-    pair: index('pair'),
-    shards: indices('shard'),
-    blocks: indices('block'),
-    errors: Type.Optional(Type.Array(DigestSchema, { minItems: 1 })),
-    scores: Type.Optional(Type.Array(DigestSchema, { minItems: 1 })),
-  },
-  { additionalProperties: false },
-);
+export const BackwardTaskSchema = Type.Object({
+  kind: Type.Literal('backward'),
+  ...common,
+  pair: index('pair'),
+  shards: indices('shard'),
+  blocks: indices('block'),
+  errors: Type.Optional(Type.Array(DigestSchema, { minItems: 1 })),
+  scores: Type.Optional(Type.Array(DigestSchema, { minItems: 1 })),
+});
 
 /**
  * Scores of one pair on some shards, from the packed model ciphertext that holds the pair. Results: one ciphertext a
  * shard.
  */
-export const PredictTaskSchema = Type.Object(
-  { kind: Type.Literal('predict'), ...common, pair: index('pair'), shards: indices('shard'), model: DigestSchema },
-  { additionalProperties: false },
-);
+export const PredictTaskSchema = Type.Object({
+  kind: Type.Literal('predict'),
+  ...common,
+  pair: index('pair'),
+  shards: indices('shard'),
+  model: DigestSchema,
+});
 
 export const TaskSchema = Type.Union([StartTaskSchema, ForwardTaskSchema, BackwardTaskSchema, PredictTaskSchema]);
 export type StartTask = Static<typeof StartTaskSchema>;

@@ -20,6 +20,13 @@ test('a task may say which span added it, and need not', () => {
   assert.deepEqual(check({ ...task, traceparent }), { ...task, traceparent });
 });
 
+test('a field that a newer release added is no error', () => {
+  for (const kind of [{ kind: 'start' }, {}, { kind: 'backward', blocks: [0] }, { kind: 'predict', model: digest }]) {
+    const newer = { ...task, ...kind, hint: 'from a newer release' };
+    assert.equal(check(newer), newer);
+  }
+});
+
 test('what is no span of W3C Trace Context is refused', () => {
   for (const bad of [
     '',

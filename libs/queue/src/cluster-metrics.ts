@@ -154,7 +154,7 @@ async function figuresInTime(sources: ClusterSources): Promise<Figures | undefin
 async function readFigures({ jobs, queues }: ClusterSources): Promise<Figures> {
   const [counts, workers, ofQueues] = await Promise.all([
     jobs.index.counts(),
-    jobs.threads(),
+    jobs.workers.threads(),
     Promise.all(Object.entries(queues).map(([name, queue]) => readQueue(name, queue))),
   ]);
   return { jobs: counts, workers, queues: ofQueues };

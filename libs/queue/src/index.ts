@@ -25,3 +25,5 @@ export { type ChangeListener, JobChanges } from './changes.ts';
 export { type Piece, spanOfEntry, traceJobs, traceEntry, traceRefresh, inTask, inStep, tracePhases } from './traces.ts';
 export { type ClusterSources, addClusterMetrics } from './cluster-metrics.ts';
 export { endedCounter } from './ended-counter.ts';
+export { giveBackNewer, newerEntriesCounter, taskName } from './entry-protocol.ts';
+export { type WorkerFacts } from './workers.ts';

@@ -19,6 +19,8 @@ export type NewJob = Pick<JobView, 'id' | 'manifest' | 'signer' | 'shape' | 'hyp
   readonly chains: number;
   /** The span of the request that submitted it, where that was traced. */
   readonly traceparent?: string | undefined;
+  /** In whose form the record is. @default OLDEST_PROTOCOL */
+  readonly protocol?: number | undefined;
 };
 
 /** One finished task, as progress and timings need it. */

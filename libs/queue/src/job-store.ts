@@ -2,11 +2,13 @@
  * The record of every job, in Redis: what the API shows and what outlives the queues' own bookkeeping. Changes are
  * atomic and announced; final states never change again.
  */
-import { defined, required } from '@blindfit/base';
+import { defined } from '@blindfit/base';
 import {
   DEFAULT_TENANT,
   isFinal,
+  OLDEST_PROTOCOL,
   PRIORITIES,
+  PROTOCOL,
   type JobError,
   type JobState,
   type JobView,
@@ -25,6 +27,7 @@ import { withScripts, type Scripts } from './scripts.ts';
 import { countsForProgress, factsOf, readAllTotals } from './task-totals.ts';
 import { dayOf } from './tenants.ts';
 import { Turns } from './turns.ts';
+import { Workers } from './workers.ts';
 import { WrongRecords } from './wrong-records.ts';
 
 export class JobStore {
@@ -33,6 +36,7 @@ export class JobStore {
   readonly blobs: BlobOwners;
   readonly turns: Turns;
   readonly wrong: WrongRecords;
+  readonly workers: Workers;
   readonly #redis: Connection & Scripts;
   readonly #endListeners = new Set<(id: string) => void>();
 
@@ -43,6 +47,7 @@ export class JobStore {
     this.blobs = new BlobOwners(redis, this.keys);
     this.turns = new Turns(this.#redis, this.keys);
     this.wrong = new WrongRecords(redis, this.keys);
+    this.workers = new Workers(redis, this.keys);
   }
 
   /**
@@ -56,7 +61,7 @@ export class JobStore {
       this.keys.index,
       this.keys.states,
       Date.now(),
-      JSON.stringify(rest),
+      JSON.stringify({ protocol: PROTOCOL, ...rest }),
       id,
       rest.tenant ?? DEFAULT_TENANT,
       PRIORITIES[rest.priority ?? 'normal'],
@@ -106,6 +111,12 @@ export class JobStore {
   /** The span of the request that submitted a job; nothing of a job that is not traced. */
   async traceOf(id: string): Promise<{ traceparent?: string }> {
     return defined({ traceparent: (await this.#job(id))?.traceparent });
+  }
+
+  /** Whether a newer release wrote the record, and only such a one can carry the job on. */
+  async isNewer(id: string): Promise<boolean> {
+    const { protocol = OLDEST_PROTOCOL } = (await this.#job(id)) ?? {};
+    return protocol > PROTOCOL;
   }
 
   async state(id: string): Promise<JobState | undefined> {
@@ -304,29 +315,6 @@ export class JobStore {
     );
     if (fresh === 1) await this.#announce(id);
     return fresh === 1;
-  }
-
-  /** Says that a worker lives: `blindfit plan` and submissions cut tasks for the threads at hand. */
-  async heartbeat(worker: string, threads: number): Promise<void> {
-    await this.#redis.zadd(this.keys.workers, Date.now(), `${worker} ${threads}`);
-  }
-
-  async retire(worker: string, threads: number): Promise<void> {
-    await this.#redis.zrem(this.keys.workers, `${worker} ${threads}`);
-  }
-
-  /** Threads of all workers seen in the last 30 seconds. */
-  async threads(): Promise<{ workers: number; threads: number }> {
-    const now = Date.now();
-    await this.#redis.zremrangebyscore(this.keys.workers, '-inf', now - 3_600_000);
-    const members = await this.#redis.zrangebyscore(this.keys.workers, now - 30_000, '+inf');
-    return {
-      workers: members.length,
-      threads: members.reduce(
-        (sum, member) => sum + Number(required(member.split(' ')[1], `the threads of ${member}`)),
-        0,
-      ),
-    };
   }
 
   async #job(id: string): Promise<Omit<NewJob, 'id'> | undefined> {

@@ -120,7 +120,7 @@ export class Keys {
     return `${this.#prefix}:changes`;
   }
 
-  /** Sorted set of live workers, `<id> <threads>`, by the time they were last seen. */
+  /** Sorted set of live workers, `<id> <threads> <JSON>`, by the time they were last seen; see `Workers`. */
   get workers(): string {
     return `${this.#prefix}:workers`;
   }

@@ -1,7 +1,7 @@
 /** BullMQ's queues with the options every service must agree on. */
 import { Queue, type JobsOptions } from 'bullmq';
 import { defined } from '@blindfit/base';
-import type { ChainHistory } from '@blindfit/protocol';
+import { PROTOCOL, type ChainHistory } from '@blindfit/protocol';
 import type { ChainRecord } from './chain-record.ts';
 import type { Connection } from './connection.ts';
 import { QUEUES, taskId } from './names.ts';
@@ -13,6 +13,8 @@ export interface JobPayload {
   readonly manifest: string;
   /** The span of the request that submitted the job, where that was traced. */
   readonly traceparent?: string | undefined;
+  /** In whose form the entry is. @default OLDEST_PROTOCOL */
+  readonly protocol?: number | undefined;
 }
 
 /** One segment of one chain. `history` grows as it goes: where it goes on after a crash. */
@@ -58,7 +60,7 @@ export async function addJob(
   data: JobPayload,
 ): Promise<void> {
   const priority = await turns.takeOne(QUEUES.jobs, data.job);
-  await queue.add('job', data, { ...JOB_OPTIONS, jobId: data.job, priority });
+  await queue.add('job', { ...data, protocol: PROTOCOL }, { ...JOB_OPTIONS, jobId: data.job, priority });
 }
 
 /** Puts a chain's next segment into the queue. Adding it twice adds it once. @param record none for the first one */
@@ -73,6 +75,7 @@ export async function addSegment(
   const data = defined<ChainPayload>({
     job,
     manifest,
+    protocol: PROTOCOL,
     traceparent,
     chain,
     segment,

@@ -236,12 +236,19 @@ test('chains are announced; a segment is queued once, with what its record says'
   for (let i = 0; i < 3; i++) await addSegment(queue, jobs.turns, job, 0, undefined);
   for (let i = 0; i < 3; i++) await addSegment(queue, jobs.turns, job, 0, taken?.record);
   assert.equal(await queue.getPrioritizedCount(), 2);
-  assert.deepEqual((await queue.getJob(`${ID}.chain.0.0`))?.data, { ...job, chain: 0, segment: 0, history: [] });
+  assert.deepEqual((await queue.getJob(`${ID}.chain.0.0`))?.data, {
+    ...job,
+    protocol: 2,
+    chain: 0,
+    segment: 0,
+    history: [],
+  });
   const { weights, momentum } = answer;
   assert.deepEqual((await queue.getJob(`${ID}.chain.0.1`))?.data, {
     ...job,
     chain: 0,
     segment: 1,
+    protocol: 2,
     history: [],
     fresh: { weights, momentum },
   });

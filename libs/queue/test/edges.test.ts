@@ -19,7 +19,7 @@ test('tasks fail their parents, are tried four times at growing intervals, and s
 
 test('workers that were silent for half a minute do not count, and after an hour they are forgotten', async () => {
   const jobs = newStore();
-  await jobs.heartbeat('new', 3);
+  await jobs.workers.beat({ id: 'new', threads: 3, protocol: 2 });
   const now = Date.now();
   for (const [worker, age] of [
     ['recent', 25_000],
@@ -27,11 +27,11 @@ test('workers that were silent for half a minute do not count, and after an hour
     ['gone', 3_650_000],
   ] as const)
     await redis().zadd(jobs.keys.workers, now - age, `${worker} 5`);
-  assert.deepEqual(await jobs.threads(), { workers: 2, threads: 8 });
+  assert.deepEqual(await jobs.workers.threads(), { workers: 2, threads: 8, protocol: 1 });
   const members = await redis().zrange(jobs.keys.workers, '0', '-1');
-  assert.deepEqual(members.toSorted(), ['new 3', 'recent 5', 'silent 5']);
-  await jobs.retire('new', 3);
-  assert.deepEqual(await jobs.threads(), { workers: 1, threads: 5 });
+  assert.deepEqual(members.toSorted(), ['new 3 {"protocol":2}', 'recent 5', 'silent 5']);
+  await jobs.workers.retire({ id: 'new', threads: 3, protocol: 2 });
+  assert.deepEqual(await jobs.workers.threads(), { workers: 1, threads: 5, protocol: 1 });
 });
 
 test('the ends of jobs are told once, and only ends', async () => {

@@ -197,10 +197,10 @@ test('every change is announced, and a worker that retires is gone', async (t) =
   for (let i = 0; i < 200 && heard.length < 5; i++) await sleep(10);
   assert.deepEqual(heard, new Array<string>(5).fill('job-a'));
   stop();
-  await jobs.heartbeat('w', 3);
-  await jobs.heartbeat('w', 3);
-  assert.deepEqual(await jobs.threads(), { workers: 1, threads: 3 });
-  await jobs.retire('w', 3);
-  assert.deepEqual(await jobs.threads(), { workers: 0, threads: 0 });
+  await jobs.workers.beat({ id: 'w', threads: 3, protocol: 2 });
+  await jobs.workers.beat({ id: 'w', threads: 3, protocol: 2 });
+  assert.deepEqual(await jobs.workers.threads(), { workers: 1, threads: 3, protocol: 2 });
+  await jobs.workers.retire({ id: 'w', threads: 3, protocol: 2 });
+  assert.deepEqual(await jobs.workers.threads(), { workers: 0, threads: 0, protocol: 1 });
   assert.equal(heard.length, 5);
 });

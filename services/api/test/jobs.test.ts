@@ -34,7 +34,7 @@ test('a job is accepted: record, manifest, queue entry', async (t) => {
   });
   assert.deepEqual(await jobOf(await service.call(`/v1/jobs/${job.id}`), 200), job);
   const entry = await service.queue.getJob(job.id);
-  assert.deepEqual(entry?.data, { job: job.id, manifest: digest });
+  assert.deepEqual(entry?.data, { job: job.id, manifest: digest, protocol: 2 });
   assert.equal(entry.opts.attempts, 4);
   assert.equal(await entry.getState(), 'prioritized');
   // Without a key every submission is a new job.
@@ -176,7 +176,7 @@ test('the result: refused until there is one, then the bytes with their digest',
 test('jobs are planned for the workers that an autoscaler would add', async (t) => {
   const service = await startService(t, { planThreads: 8 });
   assert.deepEqual(await (await service.call('/v1/cluster')).json(), { workers: 0, threads: 8 });
-  await service.jobs.heartbeat('worker-a', 12);
+  await service.jobs.workers.beat({ id: 'worker-a', threads: 12, protocol: 2 });
   assert.deepEqual(await (await service.call('/v1/cluster')).json(), { workers: 1, threads: 12 });
 });
 
@@ -210,8 +210,8 @@ test('the result of a large model comes in parts; that of a failed job is the re
 test('the cluster, and metrics of requests, blobs, jobs and queues', async (t) => {
   const service = await startService(t);
   assert.deepEqual(await (await service.call('/v1/cluster')).json(), { workers: 0, threads: 0 });
-  await service.jobs.heartbeat('worker-a', 4);
-  await service.jobs.heartbeat('worker-b', 2);
+  await service.jobs.workers.beat({ id: 'worker-a', threads: 4, protocol: 2 });
+  await service.jobs.workers.beat({ id: 'worker-b', threads: 2, protocol: 2 });
   assert.deepEqual(await (await service.call('/v1/cluster')).json(), { workers: 2, threads: 6 });
   const { manifest } = await makeJob(service.store);
   const { id } = await jobOf(await service.submit(manifest), 201);

@@ -51,7 +51,6 @@ export interface ChainDependencies extends ChildDependencies {
     | 'start'
     | 'state'
     | 'succeed'
-    | 'threads'
   > &
     ChildDependencies['jobs'];
   readonly aggregator: Pick<Aggregator, 'prepare' | 'run'>;

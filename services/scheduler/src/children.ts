@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WaitingChildrenError, type Job, type Queue } from 'bullmq';
 import { at, required } from '@blindfit/base';
-import type { TaskResult } from '@blindfit/protocol';
-import { QUEUES, spanOfEntry, TASK_OPTIONS, taskId, type JobPayload, type JobStore } from '@blindfit/queue';
+import { PROTOCOL, type TaskResult } from '@blindfit/protocol';
+import { QUEUES, spanOfEntry, TASK_OPTIONS, taskId, taskName, type JobPayload, type JobStore } from '@blindfit/queue';
 import type { KeyedWork, PredictWork } from '@blindfit/training';
 import { assertNotEnded } from './not-ended.ts';
 import type { Results } from './results.ts';
@@ -34,8 +34,11 @@ export type Parent = Pick<
 >;
 
 export interface ChildDependencies {
-  readonly tasks: Pick<Queue, 'name' | 'addBulk'>;
-  readonly jobs: Pick<JobStore, 'state' | 'threads'> & { readonly turns: Pick<JobStore['turns'], 'take' | 'takeOne'> };
+  readonly tasks: Pick<Queue, 'addBulk'>;
+  readonly jobs: Pick<JobStore, 'state'> & {
+    readonly turns: Pick<JobStore['turns'], 'take' | 'takeOne'>;
+    readonly workers: Pick<JobStore['workers'], 'threads'>;
+  };
   /** Fires when this process takes no more entries: parents then wait for the children that they have. */
   readonly closing: AbortSignal;
 }
@@ -90,7 +93,7 @@ async function addInWindows(
   const traced = traceparent === undefined ? {} : { traceparent };
   const reference = { id: required(parent.id, 'the id of the entry'), queue: parent.queueQualifiedName };
   const before = await doneChildren(parent);
-  const { threads } = await jobs.threads();
+  const { threads, protocol } = await jobs.workers.threads();
   const window = Math.ceil(Math.max(MIN_WINDOW, TASKS_PER_THREAD * threads) / siblings);
   let added = 0;
   let outstanding = 0;
@@ -103,7 +106,7 @@ async function addInWindows(
         next.map((child, position) => {
           const { kind, ...work } = child.work;
           return {
-            name: tasks.name,
+            name: taskName(Math.min(protocol, PROTOCOL)),
             data: { kind, job, manifest, ...work, ...traced },
             opts: {
               ...TASK_OPTIONS,

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
-import { addClusterMetrics, endedCounter, QUEUES, type ClusterSources } from '@blindfit/queue';
+import { addClusterMetrics, endedCounter, newerEntriesCounter, QUEUES, type ClusterSources } from '@blindfit/queue';
 
 /** What a scheduler tells Prometheus: what it did itself, and the state of the cluster. */
 export class SchedulerMetrics {
@@ -10,6 +10,7 @@ export class SchedulerMetrics {
   readonly #jobSeconds: Histogram;
   readonly #stalledSteps: Counter<'queue'>;
   readonly #lostLocks: Counter<'queue'>;
+  readonly #newer: Counter<'queue'>;
 
   constructor(registry: Registry, sources: ClusterSources) {
     const registers = [registry];
@@ -52,6 +53,7 @@ export class SchedulerMetrics {
     // Shown from the start: the first one would be no increase otherwise.
     for (const queue of [QUEUES.jobs, QUEUES.chains])
       for (const counter of [this.#stalledSteps, this.#lostLocks]) counter.inc({ queue }, 0);
+    this.#newer = newerEntriesCounter(registry, ['jobs', 'chains']);
     addClusterMetrics(registry, sources);
   }
 
@@ -72,6 +74,11 @@ export class SchedulerMetrics {
 
   stall(queue: string): void {
     this.#stalledSteps.inc({ queue });
+  }
+
+  /** An entry was given back to newer releases. */
+  newer(queue: string): void {
+    this.#newer.inc({ queue });
   }
 
   lockLost(queue: string, count: number): void {

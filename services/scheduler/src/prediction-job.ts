@@ -9,10 +9,7 @@ import { assertNotEnded } from './not-ended.ts';
 import { Results } from './results.ts';
 
 export interface PredictionDependencies extends ChildDependencies {
-  readonly jobs: Pick<
-    JobStore,
-    'get' | 'modelOf' | 'setIteration' | 'setPhase' | 'state' | 'succeedPrediction' | 'threads'
-  > &
+  readonly jobs: Pick<JobStore, 'get' | 'modelOf' | 'setIteration' | 'setPhase' | 'state' | 'succeedPrediction'> &
     ChildDependencies['jobs'];
   readonly metrics: Pick<SchedulerMetrics, 'jobEnded'>;
   readonly admission: Pick<Admission, 'start'>;

@@ -21,7 +21,7 @@ import type { SchedulerMetrics } from './metrics.ts';
 const GRACE_MS = 5_000;
 
 export interface ReconcileDependencies {
-  readonly jobs: Pick<JobStore, 'chains' | 'fail' | 'get' | 'isPlanned' | 'traceOf' | 'turns'> & {
+  readonly jobs: Pick<JobStore, 'chains' | 'fail' | 'get' | 'isNewer' | 'isPlanned' | 'traceOf' | 'turns'> & {
     readonly index: Pick<JobStore['index'], 'inStates'>;
   };
   readonly queue: Pick<Queue<JobPayload>, 'add' | 'getJob'>;
@@ -61,7 +61,7 @@ export async function reconcile(dependencies: ReconcileDependencies): Promise<vo
 async function reconcileJob(dependencies: ReconcileDependencies, id: string): Promise<void> {
   const { jobs, queue, logger } = dependencies;
   const view = await jobs.get(id);
-  if (view === undefined || isFinal(view.state)) return;
+  if (view === undefined || isFinal(view.state) || (await jobs.isNewer(id))) return;
   const data = { job: view.id, manifest: view.manifest, ...(await jobs.traceOf(view.id)) };
   const entry = await queue.getJob(view.id);
   if (entry !== undefined && (await entry.isFailed())) {

@@ -5,6 +5,7 @@ import { ComputeMetrics, ThreadPool, type PoolOptions } from '@blindfit/compute'
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice, type ResolvedEvaluator } from '@blindfit/he/native';
 import { parseManifest } from '@blindfit/protocol';
 import {
+  giveBackNewer,
   JobChanges,
   JobStore,
   LOCKS,
@@ -109,6 +110,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     processor: (job: Job<Data>, token: string) => Promise<void>,
   ): Worker<Data> => {
     const body: Processor<Data> = async (job, token) => {
+      await giveBackNewer(job, token, () => metrics.newer(queue));
       try {
         await tracing.within(spanOfEntry(job), () => processor(job, token ?? ''));
       } catch (error) {

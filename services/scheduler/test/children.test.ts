@@ -7,10 +7,10 @@ import { Results } from '../src/results.ts';
 import { FakeJobs, FakeQueue, JOB, MANIFEST } from './support.ts';
 
 /** A parent whose children are done when the test says so. */
-function setScene(threads: number) {
+function setScene(threads: number, protocol = 2) {
   const tasks = new FakeQueue();
   const jobs = new FakeJobs(1);
-  jobs.threads = () => Promise.resolve({ workers: 1, threads });
+  jobs.workers.threads = () => Promise.resolve({ workers: 1, threads, protocol });
   const done = new Set<string>();
   const priorities: unknown[] = [];
   let lost = false;
@@ -57,6 +57,26 @@ it('a small stage is added at once', async () => {
   assert.equal(tasks.added.length, 16);
   assert.deepEqual(priorities, [{ priority: 1 }], 'the parent comes back at its own turn');
 });
+
+for (const { lowest, name } of [
+  { lowest: 1, name: 'tasks/1' },
+  { lowest: 2, name: 'tasks/2' },
+  { lowest: 3, name: 'tasks/2' },
+])
+  it(`tasks are in a form that every worker reads: of protocol ${lowest}`, async () => {
+    const { tasks, run } = setScene(1, lowest);
+    await assert.rejects(run(1), WaitingChildrenError);
+    assert.deepEqual(tasks.names, [name]);
+    assert.deepEqual(Object.keys(tasks.added[0]?.data ?? {}), [
+      'kind',
+      'job',
+      'manifest',
+      'iteration',
+      'pair',
+      'shards',
+      'weights',
+    ]);
+  });
 
 for (const { threads, siblings, window } of [
   { threads: 2, siblings: 1, window: 16 },

@@ -71,11 +71,19 @@ describe('a comparison of records and queues', () => {
     readonly planned?: boolean;
     readonly records?: (ChainRecord | undefined)[];
     readonly createdMs?: number;
+    readonly newer?: boolean;
     /** Ids of entries, with the reason where one failed. */
     readonly entries?: Readonly<Record<string, string | undefined>>;
   }
 
-  const compare = async ({ state = 'running', planned = true, records = [], createdMs = 0, entries = {} }: Options) => {
+  const compare = async ({
+    state = 'running',
+    planned = true,
+    records = [],
+    createdMs = 0,
+    entries = {},
+    newer = false,
+  }: Options) => {
     const jobs = new FakeJobs(0);
     jobs.records = records;
     jobs.planned = planned;
@@ -93,6 +101,7 @@ describe('a comparison of records and queues', () => {
         chains: jobs.chains,
         fail: jobs.fail,
         isPlanned: jobs.isPlanned,
+        isNewer: () => Promise.resolve(newer),
         get: () =>
           Promise.resolve({
             id: JOB,
@@ -130,6 +139,8 @@ describe('a comparison of records and queues', () => {
     assert.deepEqual(recent.added, []);
     const queued = await compare({ state: 'queued', planned: false, createdMs: 60_000, entries: { [JOB]: undefined } });
     assert.deepEqual(queued.added, []);
+    const ofNewer = await compare({ state: 'queued', planned: false, createdMs: 60_000, newer: true });
+    assert.deepEqual(ofNewer.added, [], 'a newer release carries it on');
   });
 
   it('records the failure of the job’s entry', async () => {

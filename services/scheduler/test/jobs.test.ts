@@ -17,7 +17,10 @@ describe('a training job', () => {
     assert.deepEqual(tasks.added, []);
     assert.deepEqual(
       chains.added,
-      [0, 1].map((chain) => ({ id: `${JOB}.chain.${chain}.0`, data: { ...DATA, chain, segment: 0, history: [] } })),
+      [0, 1].map((chain) => ({
+        id: `${JOB}.chain.${chain}.0`,
+        data: { ...DATA, protocol: 2, chain, segment: 0, history: [] },
+      })),
     );
     assert.deepEqual(jobs.calls, [['start'], ['phase', 'training'], ['planned', []]]);
     assert.deepEqual(metrics, [['prepare']]);

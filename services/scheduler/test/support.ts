@@ -67,7 +67,8 @@ export class FakeJobs {
     this.records = Array.from({ length: chains }, () => undefined);
   }
 
-  threads = (): Promise<{ workers: number; threads: number }> => Promise.resolve({ workers: 1, threads: 2 });
+  workers = { threads: () => Promise.resolve({ workers: 1, threads: 2, protocol: 2 }) };
+  isNewer = (): Promise<boolean> => Promise.resolve(false);
   turns = {
     take: (_queue: string, ids: readonly string[]): Promise<number[]> => Promise.resolve(ids.map(() => 1)),
     takeOne: (): Promise<number> => Promise.resolve(1),
@@ -124,8 +125,8 @@ interface Added {
 
 /** A queue that keeps what is added as Redis would, once for each id. */
 export class FakeQueue {
-  readonly name = 'tasks';
   readonly added: Added[] = [];
+  readonly names: string[] = [];
   readonly options: Readonly<Record<string, unknown>>[] = [];
 
   add = (_name: string, data: object, options: { readonly jobId?: string } = {}): Promise<never> => {
@@ -135,9 +136,10 @@ export class FakeQueue {
     return Promise.resolve(undefined as never);
   };
   addBulk = async (
-    entries: { readonly data: object; readonly opts?: { readonly jobId?: string } }[],
+    entries: { readonly name: string; readonly data: object; readonly opts?: { readonly jobId?: string } }[],
   ): Promise<never[]> => {
-    for (const { data, opts } of entries) {
+    for (const { name, data, opts } of entries) {
+      this.names.push(name);
       this.options.push({ ...opts });
       await this.add('', data, opts);
     }

@@ -1,6 +1,6 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { TaskKind } from '@blindfit/protocol';
-import { endedCounter } from '@blindfit/queue';
+import { endedCounter, newerEntriesCounter, QUEUES } from '@blindfit/queue';
 
 /** Buckets for tasks that are cut to last 0.2 to 2 seconds, and for those that turn out otherwise. */
 const SECONDS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
@@ -17,6 +17,7 @@ export class WorkerMetrics {
   readonly #ended: Counter<'state'>;
   readonly #stalled: Counter;
   readonly #lostLocks: Counter;
+  readonly #newer: Counter<'queue'>;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -48,6 +49,7 @@ export class WorkerMetrics {
       help: 'Tasks taken back from a worker that stopped renewing its lock.',
       registers,
     });
+    this.#newer = newerEntriesCounter(registry, ['tasks']);
     this.#lostLocks = new Counter({
       name: 'blindfit_lock_renewals_lost_total',
       help: 'Tasks whose lock could not be renewed.',
@@ -70,6 +72,11 @@ export class WorkerMetrics {
 
   stall(): void {
     this.#stalled.inc();
+  }
+
+  /** A task was given back to newer releases. */
+  newer(): void {
+    this.#newer.inc({ queue: QUEUES.tasks });
   }
 
   lockLost(count: number): void {

@@ -3,7 +3,7 @@ import { UnrecoverableError, type Job } from 'bullmq';
 import { messageWithHint, required } from '@blindfit/base';
 import { TaskCancelledError, TaskError, type ComputeMetrics, type ThreadPool } from '@blindfit/compute';
 import { checker, ContractError, TaskSchema, type TaskResult } from '@blindfit/protocol';
-import { inTask, jobOf, tracePhases, type JobStore } from '@blindfit/queue';
+import { giveBackNewer, inTask, jobOf, tracePhases, type JobStore } from '@blindfit/queue';
 import { type Logger, type Tracing } from '@blindfit/service';
 import type { WorkerMetrics } from './metrics.ts';
 import type { RunningTasks } from './running-tasks.ts';
@@ -25,6 +25,7 @@ const checkTask = checker('the task is not valid', TaskSchema);
 
 /**
  * Computes a task and records it.
+ * @throws DelayedError when a newer release wrote the task, which was given back
  * @throws UnrecoverableError when its job has ended, or when the failure is permanent: then its job fails, too, with a
  *   reason that the owner can act on; the error itself when the queue shall try again
  */
@@ -36,6 +37,10 @@ async function runTask(dependencies: ProcessorDependencies, entry: TaskEntry): P
   const { pool, jobs, metrics, compute, logger, running, tracing } = dependencies;
   const id = required(entry.id, 'the id of an entry');
   const job = jobOf(id);
+  await giveBackNewer(entry, entry.token, (protocol) => {
+    metrics.newer();
+    logger.debug({ job, task: id, protocol }, 'task of a newer release given back');
+  });
   const started = performance.now();
   let kind = 'unknown';
   try {

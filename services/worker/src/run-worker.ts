@@ -1,8 +1,8 @@
 /** A worker without its connections: processes tasks, aborts those of jobs that end, says that it lives. */
 import { randomUUID } from 'node:crypto';
 import type { ThreadPool } from '@blindfit/compute';
-import type { TaskResult } from '@blindfit/protocol';
-import type { JobChanges, JobStore } from '@blindfit/queue';
+import { PROTOCOL, type TaskResult } from '@blindfit/protocol';
+import type { JobChanges, JobStore, WorkerFacts } from '@blindfit/queue';
 import { processTask, type ProcessorDependencies, type TaskEntry } from './process-task.ts';
 import { RunningTasks } from './running-tasks.ts';
 
@@ -11,9 +11,12 @@ const HEARTBEAT_MS = 5_000;
 const CANCEL_POLL_MS = 500;
 
 export interface WorkerParts extends Omit<ProcessorDependencies, 'pool' | 'jobs' | 'running'> {
-  readonly threads: number;
+  /** What the worker says of itself. */
+  readonly facts: Omit<WorkerFacts, 'id' | 'protocol'>;
   readonly pool: Pick<ThreadPool, 'run' | 'close'>;
-  readonly jobs: Pick<JobStore, 'state' | 'recordTask' | 'fail' | 'heartbeat' | 'retire'>;
+  readonly jobs: Pick<JobStore, 'state' | 'recordTask' | 'fail'> & {
+    readonly workers: Pick<JobStore['workers'], 'beat' | 'retire'>;
+  };
   readonly changes: Pick<JobChanges, 'listen' | 'close'>;
   /** Begins to take tasks. */
   readonly openQueue: (process: (entry: TaskEntry) => Promise<TaskResult>) => Promise<{ close(): Promise<void> }>;
@@ -27,15 +30,15 @@ export interface RunningWorker {
 }
 
 export async function runWorker(parts: WorkerParts): Promise<RunningWorker> {
-  const { threads, pool, jobs, changes, logger, openQueue, isConnected } = parts;
+  const { facts, pool, jobs, changes, logger, openQueue, isConnected } = parts;
   const running = new RunningTasks(jobs);
   const ignore = (error: unknown): void => logger.debug({ err: error }, 'could not look at a job; looking again soon');
   const abortIfEnded = (job: string): void => void running.abortIfEnded(job).catch(ignore);
   const stopListening = changes.listen(abortIfEnded);
   const poll = setInterval(() => running.jobs.forEach(abortIfEnded), CANCEL_POLL_MS);
 
-  const id = randomUUID();
-  const beat = (): void => void jobs.heartbeat(id, threads).catch(ignore);
+  const self: WorkerFacts = { ...facts, id: randomUUID(), protocol: PROTOCOL };
+  const beat = (): void => void jobs.workers.beat(self).catch(ignore);
   beat();
   const heartbeat = setInterval(beat, HEARTBEAT_MS);
 
@@ -48,7 +51,7 @@ export async function runWorker(parts: WorkerParts): Promise<RunningWorker> {
       stopListening();
       changes.close();
       await pool.close();
-      if (isConnected()) await jobs.retire(id, threads);
+      if (isConnected()) await jobs.workers.retire(self);
     },
   };
 }

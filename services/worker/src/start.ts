@@ -1,7 +1,8 @@
+import { hostname } from 'node:os';
 import { ComputeMetrics, ThreadPool, type PoolOptions } from '@blindfit/compute';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice, type ResolvedEvaluator } from '@blindfit/he/native';
 import { JobChanges, JobStore, traceJobs } from '@blindfit/queue';
-import { openService, type ComputeOptions, type RunningService } from '@blindfit/service';
+import { openService, VERSION, type ComputeOptions, type RunningService } from '@blindfit/service';
 import { WorkerMetrics } from './metrics.ts';
 import { runWorker } from './run-worker.ts';
 import { openTaskQueue } from './task-queue.ts';
@@ -55,7 +56,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   compute.watch(registry, pool, evaluator);
   const metrics = new WorkerMetrics(registry);
   const worker = await runWorker({
-    threads,
+    facts: { threads, host: hostname(), version: VERSION, evaluator: evaluatorName(evaluator) },
     pool,
     jobs,
     changes: await JobChanges.open(redis, jobs.keys),

@@ -1,7 +1,7 @@
 /** One task between the queue and a thread: what is recorded, retried, failed and counted. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { UnrecoverableError } from 'bullmq';
+import { DelayedError, UnrecoverableError } from 'bullmq';
 import { TaskError } from '@blindfit/compute';
 import { backwardTask, DIGEST, entryOf, fakeWorker, JOB, RESULT, settle } from './support.ts';
 
@@ -72,6 +72,32 @@ for (const state of ['succeeded', 'failed', 'cancelled', undefined] as const) {
     await fake.worker.close();
   });
 }
+
+it('a task of a newer release is given back for those who can read it, and its job goes on', async () => {
+  const fake = await fakeWorker();
+  const moved: unknown[] = [];
+  const moveToDelayed = (at: number, token: string): Promise<void> => Promise.resolve(void moved.push(at, token));
+  const newer = { name: 'tasks/3', token: 'lock', moveToDelayed };
+  const before = Date.now();
+  await assert.rejects(fake.process(entryOf(ID, { entirely: 'different' }, newer)), DelayedError);
+  const [at, token] = moved;
+  assert.ok(typeof at === 'number' && at >= before + 2_000 && at <= Date.now() + 2_000);
+  assert.equal(token, 'lock');
+  assert.deepEqual([fake.calls, fake.recorded, fake.failed], [[], [], []]);
+  assert.equal(await fake.metric('blindfit_newer_entries_total{queue="tasks"}'), 1);
+  await fake.worker.close();
+});
+
+for (const name of ['tasks', 'tasks/1', 'tasks/2', 'tasks/what'])
+  it(`a task named ${name} is computed`, async () => {
+    const fake = await fakeWorker();
+    const running = fake.process(entryOf(ID, { ...backwardTask(), hint: 'of a newer release' }, { name }));
+    await settle();
+    fake.calls[0]?.resolve();
+    await running;
+    assert.equal(await fake.metric('blindfit_newer_entries_total{queue="tasks"}'), 0);
+    await fake.worker.close();
+  });
 
 const FAILURES = [
   ['permanent', new TaskError('HE_WIRE', 'a bad key; send another', false), 0, 'failed'],

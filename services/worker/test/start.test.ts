@@ -92,11 +92,11 @@ it('a worker starts from its settings, says how many threads it has, and closes 
   });
   const running = await worker.start(config, logger);
   const jobs = new JobStore(redis, PREFIX);
-  await until(async () => (await jobs.threads()).threads === 3, 'it has said so');
+  await until(async () => (await jobs.workers.threads()).threads === 3, 'it has said so');
   assert.equal((await fetch(`${running.url}/readyz`)).status, 200);
   assert.match(await (await fetch(`${running.url}/metrics`)).text(), /^blindfit_redis_up 1$/m);
   await running.close();
   await assert.rejects(fetch(running.url));
-  assert.deepEqual(await jobs.threads(), { workers: 0, threads: 0 }, 'it has retired');
+  assert.deepEqual(await jobs.workers.threads(), { workers: 0, threads: 0, protocol: 1 }, 'it has retired');
   await until(async () => (await clients()) === connections, 'no connection is left');
 });

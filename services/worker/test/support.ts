@@ -24,7 +24,16 @@ export const RESULT: ComputeResult = {
 
 /** An entry of the queue, with as much of BullMQ's `Job` as a worker reads. */
 export function entryOf(id: string, data: unknown, overrides: Partial<Record<keyof Job, unknown>> = {}): TaskEntry {
-  const entry = { id, data, timestamp: Date.now(), delay: 0, attemptsMade: 0, opts: { attempts: 4 }, ...overrides };
+  const entry = {
+    id,
+    data,
+    name: 'tasks/2',
+    timestamp: Date.now(),
+    delay: 0,
+    attemptsMade: 0,
+    opts: { attempts: 4 },
+    ...overrides,
+  };
   return entry as unknown as TaskEntry;
 }
 
@@ -69,7 +78,7 @@ export async function fakeWorker(overrides: Partial<WorkerParts> = {}): Promise<
   let announce: (job: string) => void = () => undefined;
   const logger = createLogger({ service: 'worker', level: 'silent' });
   const worker = await runWorker({
-    threads: 3,
+    facts: { threads: 3 },
     pool: {
       run: (work, signal) =>
         new Promise((resolve, reject) => {
@@ -82,8 +91,10 @@ export async function fakeWorker(overrides: Partial<WorkerParts> = {}): Promise<
       state: (id) => Promise.resolve(states.get(id)),
       recordTask: (...record) => (recorded.push(record), Promise.resolve(true)),
       fail: (...failure) => (failed.push(failure), Promise.resolve(failed.length === 1)),
-      heartbeat: (id, threads) => (log.push(`beat ${id} ${threads}`), Promise.resolve()),
-      retire: (id, threads) => (log.push(`retire ${id} ${threads}`), Promise.resolve()),
+      workers: {
+        beat: ({ id, threads }) => (log.push(`beat ${id} ${threads}`), Promise.resolve()),
+        retire: ({ id, threads }) => (log.push(`retire ${id} ${threads}`), Promise.resolve()),
+      },
     },
     changes: {
       listen: (listener) => {

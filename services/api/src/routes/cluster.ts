@@ -3,7 +3,7 @@ import type { JobStore } from '@blindfit/queue';
 import { ProblemSchema } from '../problems.ts';
 
 export interface ClusterRoutesOptions {
-  readonly jobs: Pick<JobStore, 'threads'>;
+  readonly jobs: Pick<JobStore, 'workers'>;
   /** Compute threads to plan jobs for even while fewer are there. @default 0 */
   readonly planThreads?: number | undefined;
 }
@@ -27,7 +27,7 @@ export const clusterRoutes: FastifyPluginAsyncTypebox<ClusterRoutesOptions> = (a
       },
     },
     async () => {
-      const { workers, threads } = await jobs.threads();
+      const { workers, threads } = await jobs.workers.threads();
       return { workers, threads: Math.max(threads, planThreads) };
     },
   );
