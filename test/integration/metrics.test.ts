@@ -45,6 +45,7 @@ const COUNTED = new Set([
   'he_operations',
   'key_cache_requests',
   'cache_requests',
+  'cache_damaged_files',
   'threads',
   'threads_busy',
   'ciphertext_level',

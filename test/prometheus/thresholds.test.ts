@@ -23,6 +23,7 @@ const THRESHOLDS: Readonly<Record<string, readonly [string, string]>> = {
   BlindfitRedisMemoryNearLimit: ['> 0.85', '5m'],
   BlindfitStoreNearlyFull: ['< 0.15', '10m'],
   BlindfitStoreFull: ['< 0.05', '1m'],
+  BlindfitCacheDamaged: ['> 0', ''],
   BlindfitApiErrors: ['> 0.05', '5m'],
 };
 

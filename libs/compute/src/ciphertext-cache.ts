@@ -17,6 +17,8 @@ interface Entry {
   usedAt: number;
   /** The manifest of the job that used the ciphertext last. */
   usedBy: string;
+  /** See {@link Input}. */
+  readonly isIntact: (() => boolean) | undefined;
 }
 
 export class CiphertextCache {
@@ -55,11 +57,21 @@ export class CiphertextCache {
       return cached.ciphertext;
     }
     this.#statistics.ciphertextMisses++;
-    const { ciphertext, mapped } = await engine.loadInput(digest, place, () => store.get(parseDigest(digest)));
+    const { ciphertext, isIntact } = await engine.loadInput(digest, place, () => store.get(parseDigest(digest)));
     const size = ciphertextBytes(engine.parameters, ciphertext.level);
-    const entry = { ciphertext, usedAt: this.#now(), usedBy: this.#job };
-    (mapped ? this.#mapped : this.#own).set(digest, entry, { size });
+    const entry = { ciphertext, usedAt: this.#now(), usedBy: this.#job, isIntact };
+    (isIntact === undefined ? this.#own : this.#mapped).set(digest, entry, { size });
     return ciphertext;
+  }
+
+  /**
+   * Frees the ciphertexts whose files are not as they were written, also those in use: what was computed with them is
+   * to be thrown away. @returns whether all were intact
+   */
+  discardDamaged(): boolean {
+    const damaged = [...this.#mapped.entries()].filter(([, { isIntact }]) => isIntact?.() === false);
+    for (const [digest] of damaged) this.#mapped.delete(digest);
+    return damaged.length === 0;
   }
 
   /** Frees what has expired and the least recently used beyond the budgets. No ciphertext may be in use. */

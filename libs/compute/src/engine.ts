@@ -12,8 +12,11 @@ export interface KeyedJob {
 
 export interface Input {
   readonly ciphertext: Ciphertext;
-  /** Whether it lies in pages of a file, which all threads share, instead of the memory of the thread. */
-  readonly mapped: boolean;
+  /**
+   * Whether the file that it lies in is as it was written. Threads share the pages of such files; undefined when the
+   * ciphertext lies in the memory of the thread.
+   */
+  readonly isIntact?: (() => boolean) | undefined;
 }
 
 export interface Engine extends CiphertextCodec {
@@ -30,4 +33,9 @@ export interface Engine extends CiphertextCodec {
    * @throws WireError when the blob is not a ciphertext for the place; what `read` throws
    */
   loadInput(digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Input>;
+  /**
+   * Forgets the keys of a job if a file of theirs is not as it was written, so that they are made anew.
+   * @returns whether they were intact
+   */
+  keysIntact(job: KeyedJob): boolean;
 }

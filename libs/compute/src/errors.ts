@@ -16,6 +16,13 @@ export class TaskCancelledError extends TaskError {
   }
 }
 
+/** `CACHE_DAMAGED`: a file of keys or inputs on this host was not as it was written while a task computed with it. */
+export class CacheDamagedError extends TaskError {
+  constructor() {
+    super('CACHE_DAMAGED', 'files of keys or inputs changed while a task used them; they are made anew', true);
+  }
+}
+
 /** What a thread reports about an error. Errors that were not foreseen, from the system or a bug, are retryable. */
 export function describeError(error: unknown): ThreadError {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'TASK_FAILED';

@@ -14,6 +14,8 @@ const STALE_MS = 30_000;
 const POLL_MS = 10;
 /** A file that was used since then is not removed for an optional one. Milliseconds. */
 const IDLE_MS = 600_000;
+/** A file is marked as used at most this often: each mark changes its times, and then all of it is checked again. */
+const TOUCH_MS = 60_000;
 /** A survey that found no room counts for this long. Milliseconds. */
 const FULL_MS = 10_000;
 /** Share of the budget after which the directory is surveyed again, because other processes write there, too. */
@@ -23,17 +25,20 @@ export class HostFiles {
   readonly #directory: string;
   readonly #suffix: string;
   readonly #maxBytes: number;
+  readonly #onDamage: () => void;
   /** What the last survey found, the bytes added since, and when it was made. */
   #usage: { readonly bytes: number; added: number; readonly at: number } | undefined;
 
   /**
    * @param directory on this host, private to its user; it is created when needed
    * @param maxBytes budget of all files; those in use count, too, but stay
+   * @param onDamage called for each file that is removed because it is not as it was written
    */
-  constructor(directory: string, suffix: string, maxBytes: number) {
+  constructor(directory: string, suffix: string, maxBytes: number, onDamage: () => void = () => undefined) {
     this.#directory = directory;
     this.#suffix = suffix;
     this.#maxBytes = maxBytes;
+    this.#onDamage = onDamage;
   }
 
   /** Marks a file as used. @returns its path, or undefined when it does not exist */
@@ -41,7 +46,8 @@ export class HostFiles {
     const path = this.#pathOf(name);
     const now = new Date();
     try {
-      await utimes(path, now, now);
+      const { mtimeMs } = await stat(path);
+      if (Math.abs(now.getTime() - mtimeMs) > TOUCH_MS) await utimes(path, now, now);
       return path;
     } catch (error) {
       const code = errnoOf(error);
@@ -71,8 +77,9 @@ export class HostFiles {
   async openOrDiscard<T>(path: string, open: (path: string) => T): Promise<T | undefined> {
     try {
       return open(path);
-    } catch {
+    } catch (error) {
       await rm(path, { force: true });
+      if (error instanceof Error && 'code' in error && error.code === 'DAMAGED_FILE') this.#onDamage();
       return undefined;
     }
   }
@@ -131,7 +138,7 @@ export class HostFiles {
     return files;
   }
 
-  /** Not synced: a file that a power failure damages is discarded when it is opened. @returns its path */
+  /** Not synced: a file that a power failure damages fails its checksums when it is opened. @returns its path */
   async #write(name: string, pieces: readonly Uint8Array[]): Promise<string> {
     const path = this.#pathOf(name);
     await replaceFile(path, pieces, { sync: false });

@@ -50,6 +50,16 @@ export class Keysets<K extends object> {
     this.#cache.set(id, keys, { size });
     return keys;
   }
+
+  /** The keys of a job, if they are loaded. */
+  cached(job: KeyedJob): K | undefined {
+    return this.#cache.peek(keysetId(job));
+  }
+
+  /** Frees the keys of a job. */
+  forget(job: KeyedJob): void {
+    this.#cache.delete(keysetId(job));
+  }
 }
 
 /** One evaluation key of a job, as its manifest names it. */

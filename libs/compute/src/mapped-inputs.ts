@@ -30,19 +30,23 @@ export class MappedInputs {
     const cached = await this.#map(backend, await this.#files.touch(name));
     if (cached !== undefined && fits(cached, place)) {
       this.#statistics.inputHits++;
-      return { ciphertext: cached, mapped: true };
+      return mapped(backend, cached);
     }
     // When a file does not fit the place, parsing the blob says what is wrong.
     cached?.[Symbol.dispose]();
     this.#statistics.inputMisses++;
     const ciphertext = parseCiphertext(backend, await read(), place);
     const made = await this.#map(backend, await this.#files.putIfRoom(name, backend.fileOf(ciphertext)));
-    if (made === undefined) return { ciphertext, mapped: false };
+    if (made === undefined) return { ciphertext };
     ciphertext[Symbol.dispose]();
-    return { ciphertext: made, mapped: true };
+    return mapped(backend, made);
   }
 
   async #map(backend: NativeBackend, path: string | undefined): Promise<NativeCiphertext | undefined> {
     return path === undefined ? undefined : this.#files.openOrDiscard(path, (file) => backend.mapCiphertext(file));
   }
+}
+
+function mapped(backend: NativeBackend, ciphertext: NativeCiphertext): Input {
+  return { ciphertext, isIntact: () => backend.isIntact(ciphertext) };
 }

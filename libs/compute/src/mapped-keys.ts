@@ -30,6 +30,15 @@ export class MappedKeys {
     return this.#keysets.get(job, () => this.#load(keyBlobsOf(job), backend, checkpoint));
   }
 
+  /** Forgets the keys of a job if one of their files is not as it was written. @returns whether they were intact */
+  intact(job: KeyedJob): boolean {
+    const keys = this.#keysets.cached(job);
+    if (keys === undefined) return true;
+    const intact = [keys.relinearisation, ...keys.galois.values()].every((key) => key?.intact() !== false);
+    if (!intact) this.#keysets.forget(job);
+    return intact;
+  }
+
   /** Maps the files that exist, makes those that are missing, and waits for those that others make. */
   async #load(blobs: readonly KeyBlob[], backend: NativeBackend, checkpoint: () => void): Promise<NativeKeys> {
     const keys = new Map<number | undefined, NativeKey>();

@@ -52,6 +52,10 @@ export interface ThreadStatistics {
   inputMisses: number;
   blobHits: number;
   blobMisses: number;
+  /** Files that were not as they were written: they were removed and made anew. */
+  damagedKeys: number;
+  damagedInputs: number;
+  damagedBlobs: number;
   bytesRead: number;
   bytesWritten: number;
   /** WebAssembly memory of the thread: a level, not a count. */

@@ -14,6 +14,7 @@ export class ComputeMetrics {
   readonly #keyLoads: Counter<'outcome'>;
   readonly #keySeconds: Counter;
   readonly #caches: Counter<'cache' | 'outcome'>;
+  readonly #damaged: Counter<'cache'>;
   readonly #bytes: Counter<'direction'>;
   readonly #heap: Gauge<'thread'>;
   readonly #levels: Histogram;
@@ -43,6 +44,12 @@ export class ComputeMetrics {
       labelNames: ['cache', 'outcome'],
       registers,
     });
+    this.#damaged = new Counter({
+      name: 'blindfit_cache_damaged_files_total',
+      help: 'Files of the caches of this host that were not as they were written, and were removed.',
+      labelNames: ['cache'],
+      registers,
+    });
     this.#bytes = new Counter({
       name: 'blindfit_blob_bytes_total',
       help: 'Bytes of intermediate results read and written.',
@@ -61,6 +68,7 @@ export class ComputeMetrics {
       this.#keyLoads.inc({ outcome }, 0);
       for (const cache of ['ciphertext', 'input-file', 'blob']) this.#caches.inc({ cache, outcome }, 0);
     }
+    for (const cache of ['key-file', 'input-file', 'blob']) this.#damaged.inc({ cache }, 0);
     for (const direction of ['read', 'written']) this.#bytes.inc({ direction }, 0);
     this.#levels = new Histogram({
       name: 'blindfit_ciphertext_level',
@@ -118,6 +126,9 @@ export class ComputeMetrics {
     this.#caches.inc({ cache: 'input-file', outcome: 'miss' }, delta.inputMisses);
     this.#caches.inc({ cache: 'blob', outcome: 'hit' }, delta.blobHits);
     this.#caches.inc({ cache: 'blob', outcome: 'miss' }, delta.blobMisses);
+    this.#damaged.inc({ cache: 'key-file' }, delta.damagedKeys);
+    this.#damaged.inc({ cache: 'input-file' }, delta.damagedInputs);
+    this.#damaged.inc({ cache: 'blob' }, delta.damagedBlobs);
     this.#bytes.inc({ direction: 'read' }, delta.bytesRead);
     this.#bytes.inc({ direction: 'written' }, delta.bytesWritten);
     this.#heap.set({ thread: String(index) }, delta.heapBytes);

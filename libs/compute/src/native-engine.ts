@@ -33,6 +33,10 @@ export class NativeEngine implements Engine {
     return new NativeEvaluator(this.#backend, keys, checkpoint);
   }
 
+  keysIntact(job: KeyedJob): boolean {
+    return this.#keys.intact(job);
+  }
+
   loadInput(digest: string, place: CiphertextPlace, read: () => Promise<Uint8Array>): Promise<Input> {
     return this.#inputs.get(this.#backend, digest, place, read);
   }

@@ -2,6 +2,7 @@
 import { addOperations, noOperations, WireError, type Evaluator } from '@blindfit/he';
 import { runPrediction, runStep, type InputName, type StepIo, type PlannedJob } from '@blindfit/training';
 import type { Engine } from './engine.ts';
+import { CacheDamagedError } from './errors.ts';
 import { input } from './inputs.ts';
 import { load } from './intermediate.ts';
 import type { ComputeResult, Work } from './messages.ts';
@@ -16,7 +17,20 @@ interface Tools {
   readonly evaluator: Evaluator;
 }
 
+/** How often a task begins again because a file that it computed with was damaged. */
+const MAX_REPAIRS = 3;
+
 export async function runWork(session: Session, work: Work): Promise<ComputeResult> {
+  for (let repairs = 0; ; repairs++) {
+    try {
+      return await runOnce(session, work);
+    } catch (error) {
+      if (!(error instanceof CacheDamagedError) || repairs === MAX_REPAIRS) throw error;
+    }
+  }
+}
+
+async function runOnce(session: Session, work: Work): Promise<ComputeResult> {
   const startedAt = Date.now();
   const phases = (session.phases = new Phases(startedAt, 'load inputs'));
   session.checkpoint();
@@ -25,6 +39,10 @@ export async function runWork(session: Session, work: Work): Promise<ComputeResu
   phases.enter('load keys');
   const preparing = performance.now();
   const engine = await session.engine(planned.plan.parameters);
+  // What was damaged while no task ran is let go before anything reads it: beyond the end of a file that was cut off
+  // there is nothing to read.
+  session.ciphertexts.discardDamaged();
+  engine.keysIntact(planned);
   const evaluator = await engine.evaluator(needsKeys(work) ? planned : undefined, session.checkpoint);
   const loadKeysSeconds = (performance.now() - preparing) / 1000;
   phases.enter('circuit');
@@ -69,6 +87,8 @@ function ioOf(tools: Tools, planned: PlannedJob, loaded: DisposableStack, output
     result: async (digest, level) => loaded.use(await load(tools, digest, { level })),
     write: async (ciphertext) => {
       using result = ciphertext;
+      const inputsIntact = session.ciphertexts.discardDamaged();
+      if (!engine.keysIntact(planned) || !inputsIntact) throw new CacheDamagedError();
       outputs.push(await session.write(engine, result));
       // What the next shard needs is not loaded yet: memory does not grow with the shards of a task.
       session.ciphertexts.trim();

@@ -37,6 +37,9 @@ export function noStatistics(): ThreadStatistics {
     inputMisses: 0,
     blobHits: 0,
     blobMisses: 0,
+    damagedKeys: 0,
+    damagedInputs: 0,
+    damagedBlobs: 0,
     bytesRead: 0,
     bytesWritten: 0,
     heapBytes: 0,
@@ -88,6 +91,7 @@ export class Session {
           onEvent: (event) => {
             if (event.kind === 'hit') statistics.blobHits++;
             if (event.kind === 'miss') statistics.blobMisses++;
+            if (event.kind === 'corrupt') statistics.damagedBlobs++;
           },
         });
     return new Session(data, readManifest, store, statistics);
@@ -159,13 +163,18 @@ function engineOpener(
   }
   const addon = loadAddon(evaluator.path);
   const keys = new MappedKeys(
-    new HostFiles(join(cacheDirectory, 'keys'), '.key', keyDiskBytes ?? KEY_DISK_BYTES),
+    new HostFiles(join(cacheDirectory, 'keys'), '.key', keyDiskBytes ?? KEY_DISK_BYTES, () => statistics.damagedKeys++),
     store,
     keyBytes,
     statistics,
   );
   const inputs = new MappedInputs(
-    new HostFiles(join(cacheDirectory, 'inputs'), '.ct', inputDiskBytes ?? INPUT_DISK_BYTES),
+    new HostFiles(
+      join(cacheDirectory, 'inputs'),
+      '.ct',
+      inputDiskBytes ?? INPUT_DISK_BYTES,
+      () => statistics.damagedInputs++,
+    ),
     statistics,
   );
   return (parameters) => new NativeEngine(addon, parameters, keys, inputs);

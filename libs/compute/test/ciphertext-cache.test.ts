@@ -17,6 +17,8 @@ interface Fixture {
   /** Digests that were loaded, and those that were freed, in order. */
   readonly loaded: string[];
   readonly freed: string[];
+  /** Names of mapped ciphertexts whose files are not as they were written. */
+  readonly damaged: Set<string>;
   clock: number;
   readonly get: (name: string, level?: number, scale?: number) => Promise<Ciphertext>;
 }
@@ -24,6 +26,7 @@ interface Fixture {
 /** Names that begin with `m` are mapped. */
 function fixture(budget: number): Fixture {
   const [loaded, freed]: [string[], string[]] = [[], []];
+  const damaged = new Set<string>();
   const statistics = noStatistics();
   const store = { get: (digest: string) => Promise.resolve(new TextEncoder().encode(digest)) } as unknown as BlobStore;
   const engine = {
@@ -34,7 +37,7 @@ function fixture(budget: number): Fixture {
       loaded.push(name);
       const { level, scale = 2 ** 40 } = place;
       const ciphertext = { level, scale, size: 2, [Symbol.dispose]: () => void freed.push(name) };
-      return { ciphertext, mapped: name.startsWith('m') };
+      return { ciphertext, isIntact: name.startsWith('m') ? () => !damaged.has(name) : undefined };
     },
   } as unknown as Engine;
   const self: Fixture = {
@@ -42,6 +45,7 @@ function fixture(budget: number): Fixture {
     statistics,
     loaded,
     freed,
+    damaged,
     clock: 0,
     get: (name, level = 0, scale) =>
       self.cache.get(engine, store, digestNamed(name), { level, ...(scale !== undefined && { scale }) }),
@@ -170,5 +174,18 @@ describe('mapped ciphertexts', () => {
     self.cache.workFor('job');
     self.cache.trim();
     assert.deepEqual(self.freed, ['m1', 'm2']);
+  });
+
+  it('go, and only they, when their file is damaged', async () => {
+    const { cache, get, freed, loaded, damaged } = fixture(MB);
+    for (const name of ['m1', 'm2', 'own']) await get(name);
+    assert.equal(cache.discardDamaged(), true);
+    damaged.add('m2');
+    assert.equal(cache.discardDamaged(), false);
+    assert.deepEqual(freed, ['m2']);
+    assert.equal(cache.discardDamaged(), true);
+    damaged.clear();
+    await get('m2');
+    assert.deepEqual(loaded, ['m1', 'm2', 'own', 'm2']);
   });
 });

@@ -97,6 +97,19 @@ describe('createOnce', () => {
   });
 });
 
+it('touch marks a use at most once a minute', async (t) => {
+  const { directory, files, age } = await fixture(t);
+  await create(files, 'a', 10);
+  const usedAt = async (): Promise<number> => (await stat(join(directory, 'a.key'))).mtimeMs;
+  await age('a.key', 0.9);
+  const before = await usedAt();
+  await files.touch('a');
+  assert.equal(await usedAt(), before);
+  await age('a.key', 1.1);
+  await files.touch('a');
+  assert.ok((await usedAt()) > before);
+});
+
 describe('openOrDiscard', () => {
   it('gives what the opener gives', async (t) => {
     const { files, names } = await fixture(t);
@@ -106,14 +119,25 @@ describe('openOrDiscard', () => {
   });
 
   it('removes a file that cannot be opened', async (t) => {
-    const { files, names } = await fixture(t);
-    const path = required(await create(files, 'a', 10), 'a path');
-    const refuse = (): never => {
-      throw new Error('damaged');
+    const { directory, names } = await fixture(t);
+    let damaged = 0;
+    const files = new HostFiles(directory, '.key', 1000, () => damaged++);
+    for (const [code, count] of [
+      ['DAMAGED_FILE', 1],
+      ['ANOTHER', 1],
+    ] as const) {
+      const path = required(await create(files, 'a', 10), 'a path');
+      const refuse = (): never => {
+        throw Object.assign(new Error('it cannot be used'), { code });
+      };
+      assert.equal(await files.openOrDiscard(path, refuse), undefined);
+      assert.deepEqual(await names(), []);
+      assert.equal(damaged, count, 'files of earlier releases and of other parameters are not damaged');
+    }
+    const gone = (): never => {
+      throw new Error('gone');
     };
-    assert.equal(await files.openOrDiscard(path, refuse), undefined);
-    assert.deepEqual(await names(), []);
-    assert.equal(await files.openOrDiscard(path, refuse), undefined, 'one that is gone is no error');
+    assert.equal(await files.openOrDiscard(join(directory, 'a.key'), gone), undefined, 'one that is gone is no error');
   });
 });
 

@@ -33,6 +33,9 @@ it('every figure of a thread is counted under its own name', async () => {
     inputMisses: 6,
     blobHits: 7,
     blobMisses: 8,
+    damagedKeys: 13,
+    damagedInputs: 14,
+    damagedBlobs: 15,
     bytesRead: 9,
     bytesWritten: 10,
     heapBytes: 11,
@@ -48,6 +51,9 @@ it('every figure of a thread is counted under its own name', async () => {
     ['blindfit_cache_requests_total{cache="input-file",outcome="miss"}', 12],
     ['blindfit_cache_requests_total{cache="blob",outcome="hit"}', 14],
     ['blindfit_cache_requests_total{cache="blob",outcome="miss"}', 16],
+    ['blindfit_cache_damaged_files_total{cache="key-file"}', 26],
+    ['blindfit_cache_damaged_files_total{cache="input-file"}', 28],
+    ['blindfit_cache_damaged_files_total{cache="blob"}', 30],
     ['blindfit_blob_bytes_total{direction="read"}', 18],
     ['blindfit_blob_bytes_total{direction="written"}', 20],
     ['blindfit_wasm_heap_bytes{thread="4"}', 11],
@@ -76,6 +82,8 @@ it('every counter is shown before it counts', async () => {
     for (const cache of ['ciphertext', 'input-file', 'blob'])
       assert.equal(await value(`blindfit_cache_requests_total{cache="${cache}",outcome="${outcome}"}`), 0);
   }
+  for (const cache of ['key-file', 'input-file', 'blob'])
+    assert.equal(await value(`blindfit_cache_damaged_files_total{cache="${cache}"}`), 0);
   for (const direction of ['read', 'written'])
     assert.equal(await value(`blindfit_blob_bytes_total{direction="${direction}"}`), 0);
 });

@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { at } from '@blindfit/base';
 import type { PoolOptions } from '../src/index.ts';
+import { runWork } from '../src/run-work.ts';
+import { Session } from '../src/session.ts';
 import {
   constantStartPlan,
   firstTask,
+  flipBit,
   HERE,
   makeJob,
   makePlace,
@@ -174,6 +177,63 @@ describe('inputs of the native evaluator', { skip: HERE.kind !== 'native' }, () 
     const third = await train();
     assert.deepEqual([third.outputs, third.misses], [first.outputs, 3]);
     assert.deepEqual(await files(), made);
+  });
+
+  it('and keys with changed bits give no other models, however they are used', async () => {
+    const cacheDirectory = join(place.path, 'flipped-host');
+    const paths = async (kind: string): Promise<string[]> =>
+      (await readdir(join(cacheDirectory, kind))).sort().map((name) => join(cacheDirectory, kind, name));
+    await using watched = makePool(place, { cacheDirectory });
+    const { pool, statistics } = watched;
+    const { outputs } = await pool.run(firstTask(small));
+    // The thread has them all mapped: the first bits of the words, the middle, the last bit.
+    for (const kind of ['keys', 'inputs']) {
+      const files = await paths(kind);
+      const [first, second, last] = [at(files, 0, kind), at(files, 1, kind), at(files, files.length - 1, kind)];
+      const { size } = await stat(second);
+      flipBit(first, 4096, 0);
+      flipBit(second, size / 2, 5);
+      flipBit(last, size - 1, 7);
+      assert.deepEqual((await pool.run(firstTask(small))).outputs, outputs, kind);
+    }
+    assert.deepEqual([statistics.damagedKeys, statistics.damagedInputs], [3, 2]);
+    // Shorter files do not end the process, neither between tasks nor for a process that maps them first.
+    for (const kind of ['keys', 'inputs']) await truncate(at(await paths(kind), 1, kind), 50_000);
+    assert.deepEqual((await pool.run(firstTask(small))).outputs, outputs);
+    for (const kind of ['keys', 'inputs']) flipBit(at(await paths(kind), 0, kind), 70_000, 1);
+    await using later = makePool(place, { cacheDirectory });
+    assert.deepEqual((await later.pool.run(firstTask(small))).outputs, outputs);
+    const both = [statistics, later.statistics];
+    assert.deepEqual(
+      [both.reduce((sum, each) => sum + each.damagedKeys, 0), both.reduce((sum, each) => sum + each.damagedInputs, 0)],
+      [5, 4],
+    );
+  });
+
+  it('whose bits change in the middle of a task make it begin again', async () => {
+    const cacheDirectory = join(place.path, 'changing-host');
+    const session = await Session.open(
+      {
+        storeUrl: place.storeUrl,
+        cacheDirectory,
+        cacheBytes: 2 ** 30,
+        keyBytes: 2 ** 30,
+        evaluator: HERE,
+        cancelFlag: new SharedArrayBuffer(4),
+      },
+      () => Promise.resolve(small.manifest),
+    );
+    const { outputs } = await runWork(session, firstTask(small));
+    for (const kind of ['keys', 'inputs']) {
+      const [name = ''] = await readdir(join(cacheDirectory, kind));
+      let calls = 0;
+      const checkpoint = (): void => {
+        if (++calls === 2) flipBit(join(cacheDirectory, kind, name), 100_000, 2);
+      };
+      Object.assign(session, { checkpoint });
+      assert.deepEqual((await runWork(session, firstTask(small))).outputs, outputs, kind);
+    }
+    assert.deepEqual([session.statistics.damagedKeys, session.statistics.damagedInputs], [1, 1]);
   });
 
   it('stay within their disk space; what finds no room is expanded for each task', async () => {

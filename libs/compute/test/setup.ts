@@ -1,5 +1,6 @@
 /** What tests share: a job whose blobs are in a real store, and a driver that runs the program of the job. */
 import assert from 'node:assert/strict';
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -167,6 +168,15 @@ export async function putBytes(place: Place, bytes: Uint8Array): Promise<Digest>
   const digest = digestOf(bytes);
   await place.store.put(digest, bytes);
   return digest;
+}
+
+/** Changes one bit of a file in place, also for those who have it mapped. */
+export function flipBit(path: string, byte: number, bit: number): void {
+  const file = openSync(path, 'r+');
+  const one = Buffer.alloc(1);
+  readSync(file, one, 0, 1, byte);
+  writeSync(file, Buffer.of(at(one, 0, 'bytes') ^ (1 << bit)), 0, 1, byte);
+  closeSync(file);
 }
 
 /** What a worker here would use. */

@@ -78,7 +78,10 @@ describe('the native addon', { skip: typeof addon === 'string' ? addon : false }
     const ring = bench.createRing();
     const values = bench.values(new Random(3), 'random', 2, 2);
     const [path, other] = [join(directory, 'mapped.ct'), join(directory, 'other.ct')];
-    writeFileSync(path, Buffer.concat([ring.ciphertextFileHeader(2, 2, 1234.5), new Uint8Array(values.buffer)]));
+    writeFileSync(
+      path,
+      Buffer.concat([ring.ciphertextFileHeader(values, 2, 2, 1234.5), new Uint8Array(values.buffer)]),
+    );
     const { data, ...fields } = ring.openCiphertext(path);
     assert.deepEqual(fields, { polys: 2, level: 2, scale: 1234.5 });
     assert.deepEqual(data, values);

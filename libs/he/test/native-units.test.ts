@@ -150,7 +150,8 @@ async function makeCorpus(): Promise<Corpus> {
   inputs.push(bench.seededCiphertext(), bench.seededKey());
   inputs.push(bench.keyBytes(bench.relinearisation), bench.keyBytes(bench.galoisKey(1)));
   inputs.push(bench.createRing().packKey(bench.keyBytes(bench.galoisKey(1)), (bench.element(1) - 1) / 2));
-  inputs.push(Buffer.concat([bench.createRing().ciphertextFileHeader(2, 0, 1.5), new Uint8Array(2 * bench.ring * 8)]));
+  const zeros = new BigUint64Array(2 * bench.ring);
+  inputs.push(Buffer.concat([bench.createRing().ciphertextFileHeader(zeros, 2, 0, 1.5), new Uint8Array(zeros.buffer)]));
   const files = inputs.map((bytes, i) => {
     const path = join(seeds, `${i}`);
     writeFileSync(path, bytes);

@@ -385,12 +385,13 @@ napi_value write_ciphertext_method(napi_env env, napi_callback_info info) {
 }
 
 napi_value ciphertext_file_header_method(napi_env env, napi_callback_info info) {
-  const RingCall<3> call(env, info);
-  const std::size_t polys = static_cast<std::size_t>(integer_of(env, call[0], "polys", 2, 3)), level = call.level(1);
-  const double scale = scale_of(env, call[2]);
+  const RingCall<4> call(env, info);
+  const std::size_t polys = static_cast<std::size_t>(integer_of(env, call[1], "polys", 2, 3)), level = call.level(2);
+  const u64* data = call.words(0, "data", polys, level);
+  const double scale = scale_of(env, call[3]);
   std::uint8_t* out = nullptr;
   napi_value result = make_bytes(env, CIPHERTEXT_FILE_HEADER, out);
-  write_ciphertext_header(call.ring, polys, level, scale, out);
+  write_ciphertext_header(call.ring, polys, level, scale, data, out);
   return result;
 }
 
@@ -406,6 +407,14 @@ napi_value release_function(napi_env env, napi_callback_info info) {
   const Arguments<1> call(env, info);
   release_mapped_words(env, call[0], "words");
   return nullptr;
+}
+
+napi_value intact_function(napi_env env, napi_callback_info info) {
+  const Arguments<1> call(env, info);
+  const Words words = words_of(env, call[0], "words");
+  const auto file = MappedFile::at(reinterpret_cast<const std::uint8_t*>(words.data) - CIPHERTEXT_FILE_HEADER);
+  if (words.length == 0 || file == nullptr) throw_type("words is no file's content");
+  return make_boolean(env, file->intact());
 }
 
 napi_value pack_key_method(napi_env env, napi_callback_info info) {
@@ -428,6 +437,12 @@ napi_value close_key(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value intact_key(napi_env env, napi_callback_info info) {
+  const Arguments<1> call(env, info);
+  const auto& mapping = unwrap<KeyObject>(env, call.self, KEY_TAG, "a NativeKey").mapping;
+  return make_boolean(env, mapping == nullptr || mapping->intact());
+}
+
 napi_property_descriptor method(const char* name, napi_callback function) {
   return {name, nullptr, function, nullptr, nullptr, nullptr, napi_default_method, nullptr};
 }
@@ -444,7 +459,8 @@ napi_value open_key_method(napi_env env, napi_callback_info info) {
   check(env, napi_create_object(env, &result));
   wrap(env, result, std::move(key), KEY_TAG);
   const napi_property_descriptor properties[] = {value_property("bytes", make_number(env, bytes)),
-                                                 method("close", callback<close_key>)};
+                                                 method("close", callback<close_key>),
+                                                 method("intact", callback<intact_key>)};
   check(env, napi_define_properties(env, result, std::size(properties), properties));
   return result;
 }
@@ -546,7 +562,7 @@ napi_value initialise(napi_env env, napi_callback_info) {
   const napi_property_descriptor properties[] = {
       method("kernels", callback<kernels_function>),        method("blake2b256", callback<blake2b_function>),
       method("allocate", callback<allocate_function>),      method("release", callback<release_function>),
-      method("createRing", callback<create_ring_function>),
+      method("createRing", callback<create_ring_function>), method("intact", callback<intact_function>),
   };
   check(env, napi_define_properties(env, exports, std::size(properties), properties));
   return exports;

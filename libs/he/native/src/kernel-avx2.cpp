@@ -8,6 +8,8 @@ namespace blindfit {
 
 namespace {
 
+#include "checksum.hpp"
+
 #include "vector-kernel.hpp"
 #include "double-arithmetic.hpp"
 
@@ -119,6 +121,7 @@ const Kernel avx2_kernel = {
     vector_multiply_factor<A>,
     vector_sum_products<A>,
     permute,
+    checksum,
 };
 
 }  // namespace blindfit

@@ -8,6 +8,8 @@ namespace blindfit {
 
 namespace {
 
+#include "checksum.hpp"
+
 #include "transpose-avx512.hpp"
 #include "vector-kernel.hpp"
 #include "double-arithmetic.hpp"
@@ -192,6 +194,7 @@ const Kernel avx512_kernel = {
     vector_negate,  vector_add_scalar,
     multiply,       multiply_factor,
     sum_products,   permute_avx512,
+    checksum,
 };
 
 }  // namespace blindfit

@@ -12,6 +12,8 @@ namespace blindfit {
 
 namespace {
 
+#include "checksum.hpp"
+
 #include "transpose-avx512.hpp"
 #include "vector-kernel.hpp"
 
@@ -190,6 +192,7 @@ const Kernel ifma_kernel = {
     vector_multiply_factor<Tight>,
     vector_sum_products<Tight>,
     permute_avx512,
+    checksum,
 };
 
 }  // namespace blindfit

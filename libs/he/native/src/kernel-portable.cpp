@@ -7,6 +7,8 @@ namespace blindfit {
 
 namespace {
 
+#include "checksum.hpp"
+
 inline u64 high(u64 a, u64 b) { return static_cast<u64>((u128{a} * b) >> 64); }
 
 /// x w mod q in [0, 2q), for any x.
@@ -268,6 +270,7 @@ void permute(u64* out, const u64* in, const std::uint16_t* blocks, const std::ui
 const Kernel portable_kernel = {
     "portable", 60,       false,  factor,     forward,  inverse,         inner_products, divide,
     add,        subtract, negate, add_scalar, multiply, multiply_factor, sum_products,   permute,
+    checksum,
 };
 
 }  // namespace blindfit

@@ -94,6 +94,8 @@ struct Kernel {
   /// not `in`.
   void (*permute)(u64* out, const u64* in, const std::uint16_t* blocks, const std::uint8_t* patterns,
                   const std::uint8_t (*pattern)[LANES], std::size_t count);
+  /// The checksum of the content of a file, the same on every kernel. `count` is a multiple of 8.
+  u64 (*checksum)(const u64* words, std::size_t count);
 };
 
 /// A sum of products has at most this many, so that sums of halves never overflow.

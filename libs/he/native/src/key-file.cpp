@@ -9,7 +9,7 @@ namespace blindfit {
 
 namespace {
 
-constexpr std::uint8_t MAGIC[8] = {'B', 'F', 'H', 'E', 'K', 'E', 'Y', 1};
+constexpr std::uint8_t MAGIC[8] = {'B', 'F', 'H', 'E', 'K', 'E', 'Y', 2};
 constexpr std::uint32_t LAYOUT = 1;
 
 struct Header {
@@ -22,7 +22,8 @@ struct Header {
   u64 file_bytes;
   u64 checksum;
   u64 moduli[MAX_DATA_PRIMES + 1];
-  std::uint8_t zeros[KEY_FILE_HEADER - 48 - 8 * (MAX_DATA_PRIMES + 1)];
+  u64 content;
+  std::uint8_t zeros[KEY_FILE_HEADER - 56 - 8 * (MAX_DATA_PRIMES + 1)];
 };
 static_assert(sizeof(Header) == KEY_FILE_HEADER);
 
@@ -41,7 +42,6 @@ void pack_key(const Ring& ring, const KeyParts& key, std::uint8_t* out) {
   header.layout = LAYOUT;
   header.tile = KEY_TILE;
   header.slot = key.slot;
-  write_header(ring, MAGIC, targets, key_file_bytes(ring), header, out);
   // The second polynomials, where they are given as seeds: row by row as in SEAL's bytes.
   std::vector<WordBuffer> expanded(rows);
   for (std::size_t row = 0; row < rows; row++) {
@@ -69,6 +69,8 @@ void pack_key(const Ring& ring, const KeyParts& key, std::uint8_t* out) {
       }
     }
   }
+  write_header(ring, MAGIC, targets, key_file_bytes(ring), header, reinterpret_cast<const u64*>(out + KEY_FILE_HEADER),
+               out);
 }
 
 std::size_t check_key_header(const Ring& ring, Bytes bytes, u64 file_bytes) {
@@ -77,7 +79,7 @@ std::size_t check_key_header(const Ring& ring, Bytes bytes, u64 file_bytes) {
     throw FormatError("its layout is another one: it was written by another release");
   if (header.primes != ring.moduli().size()) throw FormatError("it is of other parameters");
   check_ring(ring, header, ring.moduli().size());
-  if (header.slot >= ring.n()) throw FormatError("its header is damaged");
+  if (header.slot >= ring.n()) throw FormatError("its header is damaged", true);
   check_file_bytes(header, file_bytes, key_file_bytes(ring));
   return header.slot;
 }
@@ -86,9 +88,10 @@ std::shared_ptr<const KeyMapping> KeyMapping::open(const Ring& ring, const std::
   auto file = MappedFile::open(path, "key file", false);
   try {
     const std::size_t slot = check_key_header(ring, file->bytes(), file->bytes().size());
+    if (!file->intact()) throw FormatError("its content is damaged", true);
     return std::shared_ptr<const KeyMapping>(new KeyMapping(ring, std::move(file), slot));
   } catch (const FormatError& error) {
-    throw FormatError("the key file " + path + " cannot be used: " + error.what());
+    throw FormatError("the key file " + path + " cannot be used: " + error.what(), error.damage);
   }
 }
 

@@ -1,7 +1,7 @@
 // One key-switching key in a file, in the order kernels read it, and mapped into memory.
 //
 //   offset size
-//        0    8  "BFHEKEY" and the version, 1
+//        0    8  "BFHEKEY" and the version, 2
 //        8    4  layout: 1 = [target prime][tile][row][2 polynomials][KEY_TILE values in blocked order]
 //       12    4  values of a tile
 //       16    4  N
@@ -10,7 +10,8 @@
 //       32    8  bytes of the file
 //       40    8  FNV-1a of the bytes 0 to 39 and 48 to 4095
 //       48  256  the primes, 8 bytes each, zeros behind them
-//      304       zeros up to 4096; then the values
+//      304    8  checksum of the content, see checksum.hpp
+//      312       zeros up to 4096; then the values
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -40,6 +41,8 @@ class KeyMapping {
 
   std::size_t bytes() const { return file_->bytes().size(); }
   std::size_t slot() const { return slot_; }
+  /// See MappedFile::intact.
+  bool intact() const { return file_->intact(); }
   /// Whether it is a key for that ring.
   bool fits(const Ring& ring) const { return n_ == ring.n() && moduli_ == ring.moduli(); }
   /// Values for one target prime: [tile][row][2][KEY_TILE].

@@ -150,6 +150,12 @@ napi_value make_number(napi_env env, double value) {
   return result;
 }
 
+napi_value make_boolean(napi_env env, bool value) {
+  napi_value result = nullptr;
+  check(env, napi_get_boolean(env, value, &result));
+  return result;
+}
+
 napi_value make_text(napi_env env, const std::string& text) {
   napi_value result = nullptr;
   check(env, napi_create_string_utf8(env, text.data(), text.size(), &result));
@@ -213,6 +219,7 @@ void release_mapped_words(napi_env env, napi_value value, const char* name) {
 napi_value at_border(napi_env env, napi_value (*body)(napi_env, napi_callback_info), napi_callback_info info) noexcept {
   JsErrorKind kind = JsErrorKind::other;
   std::string text;
+  const char* code = nullptr;
   try {
     try {
       return body(env, info);
@@ -222,6 +229,9 @@ napi_value at_border(napi_env env, napi_value (*body)(napi_env, napi_callback_in
     } catch (const std::range_error& error) {
       kind = JsErrorKind::range;
       text = error.what();
+    } catch (const FormatError& error) {
+      text = error.what();
+      if (error.damage) code = "DAMAGED_FILE";
     } catch (const std::bad_alloc&) {
       text = "out of memory";
     } catch (const std::exception& error) {
@@ -235,7 +245,7 @@ napi_value at_border(napi_env env, napi_value (*body)(napi_env, napi_callback_in
   else if (kind == JsErrorKind::range)
     napi_throw_range_error(env, nullptr, text.c_str());
   else if (kind == JsErrorKind::other)
-    napi_throw_error(env, nullptr, text.c_str());
+    napi_throw_error(env, code, text.c_str());
   return nullptr;
 }
 

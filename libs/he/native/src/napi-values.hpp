@@ -60,6 +60,7 @@ void check_apart(const char* name, const u64* out, std::size_t out_length, const
                  std::size_t other_length, bool may_be_same);
 
 napi_value make_number(napi_env env, double value);
+napi_value make_boolean(napi_env env, bool value);
 napi_value make_text(napi_env env, const std::string& text);
 /// A new BigUint64Array outside JavaScript's heap, aligned to 64 bytes, not zeroed; `data` is set to its words.
 napi_value make_words(napi_env env, std::size_t length, u64*& data);

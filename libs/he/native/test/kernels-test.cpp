@@ -232,9 +232,37 @@ void automorphism(const Prime& prime, Random& random) {
   }
 }
 
+/// The checksum is the same on every kernel, and every changed bit and every word more or less changes it.
+void checksums() {
+  Random random(7);
+  std::vector<u64> words(8 * 40);
+  for (u64& word : words) word = random.next();
+  const Kernel& portable = portable_kernel;
+  for (const std::size_t count : {std::size_t{0}, std::size_t{8}, std::size_t{128}, std::size_t{136}, words.size()}) {
+    const u64 wanted = portable.checksum(words.data(), count);
+    for (const Kernel* kernel : kernels_here())
+      CHECK(kernel->checksum(words.data(), count) == wanted, "checksum of %zu on %s", count, kernel->name);
+    for (std::size_t i = 0; i < count; i++) {
+      for (unsigned bit = 0; bit < 64; bit++) {
+        words[i] ^= u64{1} << bit;
+        CHECK(kernels_here().front()->checksum(words.data(), count) != wanted, "word %zu bit %u", i, bit);
+        words[i] ^= u64{1} << bit;
+      }
+    }
+    for (std::size_t i = 8; i < count; i += 8) {
+      std::swap_ranges(words.begin(), words.begin() + 8, words.begin() + static_cast<std::ptrdiff_t>(i));
+      CHECK(portable.checksum(words.data(), count) != wanted, "stripes 0 and %zu", i / 8);
+      std::swap_ranges(words.begin(), words.begin() + 8, words.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+  const std::vector<u64> zeros(128);
+  CHECK(portable.checksum(zeros.data(), 128) == 0xb34bfea7b3382ed5, "checksum of zeros");
+}
+
 }  // namespace
 
 int main() {
+  checksums();
   std::size_t primes = 0;
   for (const Kernel* kernel : kernels_here()) {
     Random random(1);

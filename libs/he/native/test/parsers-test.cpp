@@ -167,7 +167,7 @@ void files(const Ring& ring, const Ring& other) {
   refused(20, std::uint32_t{1000}, "other parameters");
   refused(32, u64{size + 8}, "bytes");
   for (std::size_t i = 0; i < ring.moduli().size(); i++) refused(48 + 8 * i, ring.moduli()[i] + 2, "other parameters");
-  refused(7, std::uint8_t{2}, "version");
+  refused(7, std::uint8_t{3}, "version");
   refused(0, std::uint8_t{'b'}, "no key file");
 
   char path[] = "/tmp/blindfit-key-XXXXXX";
@@ -199,7 +199,7 @@ void ciphertext_files(const Ring& ring, const Ring& other) {
   const std::size_t level = 1, size = CIPHERTEXT_FILE_HEADER + 2 * (level + 1) * ring.n() * sizeof(u64);
   std::vector<u64> file(size / 8);
   std::uint8_t* raw = reinterpret_cast<std::uint8_t*>(file.data());
-  write_ciphertext_header(ring, 2, level, 3.5, raw);
+  write_ciphertext_header(ring, 2, level, 3.5, file.data() + CIPHERTEXT_FILE_HEADER / 8, raw);
   const Buffer header(raw, raw + CIPHERTEXT_FILE_HEADER);
   const CiphertextShape shape = check_ciphertext_header(ring, Bytes(header), size);
   CHECK(shape.polys == 2 && shape.level == level && shape.scale == 3.5, "shape");
@@ -229,7 +229,7 @@ void ciphertext_files(const Ring& ring, const Ring& other) {
   refused(32, u64{size + 8}, "bytes");
   refused(48, ring.moduli()[0] + 2, "other parameters");
   refused(56, ring.moduli()[1] + 2, "other parameters");
-  refused(7, std::uint8_t{2}, "version");
+  refused(7, std::uint8_t{3}, "version");
   refused(0, std::uint8_t{'b'}, "no ciphertext");
 
   char path[] = "/tmp/blindfit-ciphertext-XXXXXX";

@@ -28,6 +28,11 @@ export interface NativeAddon {
    */
   readonly release: (words: Words) => void;
   /**
+   * Whether the data of {@link NativeRing.openCiphertext} are as they were written. The file is looked at; all of it is
+   * read again when it was written to or touched since the last check of this process, or after ten minutes.
+   */
+  readonly intact: (words: Words) => boolean;
+  /**
    * Tables for one parameter set. Cheap when the process has them already: threads share them, read-only.
    * @param primes the data primes, q0 first, then the special prime; each = 1 mod 2N, of at most 60 bits, all different
    * @param parmsIds SEAL's parms_id of each level, 4 words each, level 0 first
@@ -41,6 +46,8 @@ export interface NativeAddon {
 export interface NativeKey {
   /** Bytes of the mapping. */
   readonly bytes: number;
+  /** Whether the key is as it was written: see {@link NativeAddon.intact}. */
+  intact(): boolean;
   /** Lets go of it now instead of when garbage is collected; the pages go when no thread holds it any more. */
   close(): void;
 }
@@ -114,21 +121,24 @@ export interface NativeRing {
   readCiphertext(bytes: Uint8Array, out?: Words): ParsedCiphertext;
   /** SEAL's uncompressed serialisation, byte for byte as node-seal's saveToArray(ComprModeType.none). */
   writeCiphertext(data: Words, polys: number, level: number, scale: number): Uint8Array;
-  /** What comes first in the file of a ciphertext, 4096 bytes; behind it come its words as they are in memory. */
-  ciphertextFileHeader(polys: number, level: number, scale: number): Uint8Array;
   /**
-   * Maps such a file. Its data serves as an operand only: as `out` it is refused.
-   * @throws Error when it is of another ring or version, or cut off
+   * What comes first in the file of a ciphertext, 4096 bytes with a checksum of the words; behind it come its words as
+   * they are in memory.
+   */
+  ciphertextFileHeader(data: Words, polys: number, level: number, scale: number): Uint8Array;
+  /**
+   * Maps such a file and checks it. Its data serves as an operand only: as `out` it is refused.
+   * @throws Error when it is of another ring or version; with the code `DAMAGED_FILE` when it is not as it was written
    */
   openCiphertext(path: string): ParsedCiphertext;
   /**
    * Turns SEAL's uncompressed serialisation, seeded or not, of relinearisation or Galois keys that hold exactly one key
-   * into the content of a key file: a header (magic, version, N, primes, layout, checksum of the header) and the values
+   * into the content of a key file: a header (magic, version, N, primes, layout, checksums) and the values
    * in the order in which the kernels read them.
    * @param place where SEAL keeps it: 0 for the relinearisation key, (element - 1) / 2 for a Galois key
    * @throws Error as {@link readCiphertext}; also when the key is in another place
    */
   packKey(bytes: Uint8Array, place: number): Uint8Array;
-  /** Maps a key file. @throws Error when it is of another ring, layout or version, or cut off */
+  /** Maps a key file and checks it. @throws as {@link openCiphertext} */
   openKey(path: string): NativeKey;
 }

@@ -233,16 +233,21 @@ export class NativeBackend implements Disposable {
   /** The content of the file that {@link mapCiphertext} maps, in pieces. */
   fileOf(ciphertext: Ciphertext): Uint8Array[] {
     const { data, size, level, scale } = nativeCiphertext(ciphertext);
-    return [this.ring.ciphertextFileHeader(size, level, scale), bytesOf(data)];
+    return [this.ring.ciphertextFileHeader(data, size, level, scale), bytesOf(data)];
   }
 
   /**
    * A ciphertext in a file, read-only: circuits must not change it in place.
-   * @throws Error when the file is of another ring or version, or cut off
+   * @throws Error when the file is of another ring or version; with the code `DAMAGED_FILE` when it is damaged
    */
   mapCiphertext(path: string): NativeCiphertext {
     const { data, polys, level, scale } = this.ring.openCiphertext(path);
     return new NativeCiphertext(this.#addon.release, data, { size: polys, level, scale });
+  }
+
+  /** Whether a ciphertext of {@link mapCiphertext} is as it was written: see {@link NativeAddon.intact}. */
+  isIntact(ciphertext: NativeCiphertext): boolean {
+    return this.#addon.intact(ciphertext.data);
   }
 
   /** Words of a ciphertext of `polys` polynomials. Their content is undefined. */
