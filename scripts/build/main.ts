@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { gitRevision } from '@blindfit/base/node';
 import { buildNative } from '../../libs/he/native/build.mjs';
 import { ROOT } from '../steps.ts';
 import { publishedManifest, publishedPackages, type Package } from './packages.ts';
@@ -76,7 +77,10 @@ function stage(each: Package): void {
   const readme = join(source, 'README.md');
   if (existsSync(readme)) cpSync(readme, join(target, 'README.md'));
   else writeFileSync(join(target, 'README.md'), `# ${manifest.name}\n\nPart of blindfit.\n`);
-  writeFileSync(join(target, 'package.json'), `${JSON.stringify(publishedManifest(manifest), undefined, 2)}\n`);
+  writeFileSync(
+    join(target, 'package.json'),
+    `${JSON.stringify(publishedManifest(manifest, gitRevision(ROOT)), undefined, 2)}\n`,
+  );
 }
 
 /** tsc rewrites the extensions of imports in JavaScript only. */

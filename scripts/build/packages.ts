@@ -53,11 +53,18 @@ export function publishedPackages(): Package[] {
 /** Lowest Node that runs the packages. */
 const NODE = '>=24.15';
 
-/** The package.json that is published: entries lead to compiled files, nothing is left that only a checkout needs. */
-export function publishedManifest({ name, version, license, description, exports, bin, ...rest }: Manifest): object {
+/**
+ * The package.json that is published: entries lead to compiled files, nothing is left that only a checkout needs.
+ * @param gitHead the commit
+ */
+export function publishedManifest(
+  { name, version, license, description, exports, bin, ...rest }: Manifest,
+  gitHead: string | undefined,
+): object {
   return {
     name,
     version,
+    gitHead,
     description: description ?? `Part of blindfit: ${name.replace('@blindfit/', '')}`,
     license,
     type: 'module',

@@ -62,6 +62,7 @@ const COUNTED = new Set([
 const LABELS = new Set([
   'service',
   'version',
+  'revision',
   'method',
   'route',
   'status',
@@ -268,7 +269,12 @@ function assertConventions(families: readonly Family[]): void {
       if (!Number.isFinite(value)) complain(`a sample is ${value}`);
       for (const [label, text] of Object.entries(labels)) {
         if (!LABELS.has(label)) complain(`the label ${label} is not known`);
-        if (UNBOUNDED.test(text) && !(label === 'route' && text.startsWith('/')) && label !== 'version')
+        if (
+          UNBOUNDED.test(text) &&
+          !(label === 'route' && text.startsWith('/')) &&
+          label !== 'version' &&
+          label !== 'revision'
+        )
           complain(`${label}="${text}" is not one of a few`);
         if (label === 'route' && /job-|[0-9a-f]{12}/.test(text)) complain(`${text} is a path, not a route`);
       }

@@ -26,4 +26,4 @@ export { type Piece, spanOfEntry, traceJobs, traceEntry, traceRefresh, inTask, i
 export { type ClusterSources, addClusterMetrics } from './cluster-metrics.ts';
 export { endedCounter } from './ended-counter.ts';
 export { giveBackNewer, newerEntriesCounter, taskName } from './entry-protocol.ts';
-export { type WorkerFacts } from './workers.ts';
+export { clusterOf, type WorkerFacts } from './workers.ts';

@@ -57,13 +57,17 @@ export class Workers {
   }
 
   async threads(): Promise<ClusterThreads> {
-    const workers = await this.alive();
-    return {
-      workers: workers.length,
-      threads: workers.reduce((sum, { threads }) => sum + threads, 0),
-      protocol: workers.length === 0 ? OLDEST_PROTOCOL : Math.min(...workers.map(({ protocol }) => protocol)),
-    };
+    return clusterOf(await this.alive());
   }
+}
+
+/** What workers are together. */
+export function clusterOf(workers: readonly WorkerFacts[]): ClusterThreads {
+  return {
+    workers: workers.length,
+    threads: workers.reduce((sum, { threads }) => sum + threads, 0),
+    protocol: workers.length === 0 ? OLDEST_PROTOCOL : Math.min(...workers.map(({ protocol }) => protocol)),
+  };
 }
 
 /** `<id> <threads> <JSON>`: releases of protocol 1 write and read the first two. */

@@ -44,4 +44,4 @@ export type { SamplerName } from './samplers.ts';
 export type { TracingOptions } from './span-export.ts';
 export type { SpanOptions } from './tracing.ts';
 export { runService, type ReadyLine } from './run-service.ts';
-export { VERSION } from './version.ts';
+export { REVISION, VERSION } from './version.ts';

@@ -18,7 +18,7 @@ import {
 } from './redis.ts';
 import type { TracingOptions } from './span-export.ts';
 import { Tracing } from './tracing.ts';
-import { VERSION } from './version.ts';
+import { REVISION, VERSION } from './version.ts';
 
 /** How long a service waits for Redis when it starts. Milliseconds. */
 const REDIS_PATIENCE_MS = 30_000;
@@ -82,7 +82,7 @@ export async function openService(service: string, options: ServiceOptions): Pro
     await waitForRedis(redis, redisTimeoutMs);
     await checkRedisPolicy(redis, logger);
     const tracing = await Tracing.open(service, VERSION, options.tracing, logger);
-    const registry = createMetrics({ service, version: VERSION });
+    const registry = createMetrics({ service, version: VERSION, revision: REVISION });
     addRedisUp(registry, redis);
     const readiness = new Readiness({ redis: () => checkRedis(redis) });
     return {

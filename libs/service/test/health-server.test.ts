@@ -105,7 +105,7 @@ test('metrics are those of the registry, with build info and process metrics', a
   const response = await fetch(`${url}/metrics`);
   assert.match(String(response.headers.get('content-type')), /^text\/plain; version=0\.0\.4/);
   const text = await response.text();
-  assert.match(text, /^blindfit_build_info\{service="worker",version="1\.2\.3"\} 1$/m);
+  assert.match(text, /^blindfit_build_info\{service="worker",version="1\.2\.3",revision="unknown"\} 1$/m);
   assert.match(text, /^blindfit_things_total 7$/m);
   assert.match(text, /^process_cpu_seconds_total /m);
 });

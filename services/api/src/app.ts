@@ -27,6 +27,7 @@ import { jobResultRoutes } from './routes/job-results.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/tokens.ts';
+import { versionRoutes } from './routes/version.ts';
 import { SharedViews } from './shared-views.ts';
 import { MIN_TLS_VERSION, type TlsIdentity } from './tls.ts';
 import { TokenWatch } from './token-watch.ts';
@@ -132,6 +133,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   await addDocs(app, VERSION);
   await app.register(healthRoutes, { readiness: deps.readiness, registry });
   await app.register(jobMetricsRoutes, { redis, jobs });
+  await app.register(versionRoutes);
   await app.register(tokenRoutes, { tokens });
   const [streams, uploads] = [new Gate(bounds.streams), new Gate(bounds.uploads)];
   const manifests = new ManifestReader();

@@ -1,11 +1,12 @@
 /** What every route asks for. A route without a rule cannot be added. */
-import type { Scope } from '@blindfit/protocol';
+import { SCOPES, type Scope } from '@blindfit/protocol';
 
 /** By `METHOD route`: any of the scopes opens the route. */
 export type ScopeRules = Readonly<Record<string, readonly Scope[]>>;
 
 /** The rules of the API. */
 export const SCOPE_RULES: ScopeRules = {
+  'GET /v1/version': SCOPES,
   'PUT /v1/blobs/:digest': ['blobs', 'work'],
   'HEAD /v1/blobs/:digest': ['blobs', 'work'],
   'GET /v1/blobs/:digest': ['blobs', 'work'],

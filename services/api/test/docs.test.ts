@@ -45,6 +45,7 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
     'get /v1/tenants',
     'get /v1/tokens',
     'get /v1/usage',
+    'get /v1/version',
     'head /v1/blobs/{digest}',
     'post /v1/jobs',
     'post /v1/jobs/{id}/refresh',

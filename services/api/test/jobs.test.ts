@@ -175,9 +175,15 @@ test('the result: refused until there is one, then the bytes with their digest',
 
 test('jobs are planned for the workers that an autoscaler would add', async (t) => {
   const service = await startService(t, { planThreads: 8 });
-  assert.deepEqual(await (await service.call('/v1/cluster')).json(), { workers: 0, threads: 8 });
+  assert.deepEqual(await (await service.call('/v1/cluster')).json(), {
+    workers: 0,
+    threads: 8,
+    protocol: 1,
+    members: [],
+  });
   await service.jobs.workers.beat({ id: 'worker-a', threads: 12, protocol: 2 });
-  assert.deepEqual(await (await service.call('/v1/cluster')).json(), { workers: 1, threads: 12 });
+  const { workers, threads } = (await (await service.call('/v1/cluster')).json()) as Record<string, unknown>;
+  assert.deepEqual([workers, threads], [1, 12]);
 });
 
 test('the result of a large model comes in parts; that of a failed job is the reason', async (t) => {
@@ -209,10 +215,22 @@ test('the result of a large model comes in parts; that of a failed job is the re
 
 test('the cluster, and metrics of requests, blobs, jobs and queues', async (t) => {
   const service = await startService(t);
-  assert.deepEqual(await (await service.call('/v1/cluster')).json(), { workers: 0, threads: 0 });
-  await service.jobs.workers.beat({ id: 'worker-a', threads: 4, protocol: 2 });
-  await service.jobs.workers.beat({ id: 'worker-b', threads: 2, protocol: 2 });
-  assert.deepEqual(await (await service.call('/v1/cluster')).json(), { workers: 2, threads: 6 });
+  assert.deepEqual(await (await service.call('/v1/cluster')).json(), {
+    workers: 0,
+    threads: 0,
+    protocol: 1,
+    members: [],
+  });
+  const a = { id: 'worker-a', threads: 4, protocol: 2, host: 'node-1', version: '0.1.0', evaluator: 'native (ifma)' };
+  const b = { id: 'worker-b', threads: 2, protocol: 3, revision: '0123456789ab', store: 'store-1' };
+  await service.jobs.workers.beat(a);
+  await service.jobs.workers.beat(b);
+  const cluster = { workers: 2, threads: 6, protocol: 2, members: [a, b] };
+  assert.deepEqual(await (await service.call('/v1/cluster')).json(), cluster);
+  const version = (await (await service.call('/v1/version')).json()) as Record<string, unknown>;
+  assert.match(String(version['version']), /^\d+\.\d+\.\d+/);
+  assert.match(String(version['revision']), /^(unknown|[0-9a-f]{12})$/);
+  assert.deepEqual([version['protocol'], version['oldestProtocol']], [2, 1]);
   const { manifest } = await makeJob(service.store);
   const { id } = await jobOf(await service.submit(manifest), 201);
   await jobOf(await service.submit(manifest), 201);
@@ -243,5 +261,8 @@ test('the cluster, and metrics of requests, blobs, jobs and queues', async (t) =
   assert.equal(sample('blindfit_http_request_duration_seconds_count{method="POST",route="/v1/jobs",status="201"}'), 2);
   assert.equal(sample('blindfit_http_request_duration_seconds_count{method="GET",route="none",status="404"}'), 3);
   assert.doesNotMatch(metrics, new RegExp(`nowhere|${id}|${digest}|${TOKEN}`));
-  assert.match(metrics, /^blindfit_build_info\{service="api",version="\d+\.\d+\.\d+"\} 1$/m);
+  assert.match(
+    metrics,
+    /^blindfit_build_info\{service="api",version="\d+\.\d+\.\d+",revision="(unknown|[0-9a-f]{12})"\} 1$/m,
+  );
 });

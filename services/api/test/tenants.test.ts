@@ -20,6 +20,7 @@ import { randomBlob } from './support.ts';
 
 test('every route asks for these scopes', () => {
   assert.deepEqual(SCOPE_RULES, {
+    'GET /v1/version': ['submit', 'read', 'cancel', 'blobs', 'metrics', 'operate', 'work'],
     'PUT /v1/blobs/:digest': ['blobs', 'work'],
     'HEAD /v1/blobs/:digest': ['blobs', 'work'],
     'GET /v1/blobs/:digest': ['blobs', 'work'],

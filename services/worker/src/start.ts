@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { ComputeMetrics, ThreadPool, type PoolOptions } from '@blindfit/compute';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice, type ResolvedEvaluator } from '@blindfit/he/native';
 import { JobChanges, JobStore, traceJobs } from '@blindfit/queue';
-import { openService, VERSION, type ComputeOptions, type RunningService } from '@blindfit/service';
+import { openService, REVISION, VERSION, type ComputeOptions, type RunningService } from '@blindfit/service';
 import { WorkerMetrics } from './metrics.ts';
 import { runWorker } from './run-worker.ts';
 import { openTaskQueue } from './task-queue.ts';
@@ -56,7 +56,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   compute.watch(registry, pool, evaluator);
   const metrics = new WorkerMetrics(registry);
   const worker = await runWorker({
-    facts: { threads, host: hostname(), version: VERSION, evaluator: evaluatorName(evaluator) },
+    facts: { threads, host: hostname(), version: VERSION, revision: REVISION, evaluator: evaluatorName(evaluator) },
     pool,
     jobs,
     changes: await JobChanges.open(redis, jobs.keys),

@@ -10,5 +10,6 @@ export {
   type FileContent,
   type WriteOptions,
 } from './files.ts';
+export { gitRevision } from './git-revision.ts';
 export { InvalidLockError, LockedError, takeLock, type FileLock, type LockHolder, type LockOptions } from './lock.ts';
 export { processExists, processInfo, type ProcessInfo } from './process.ts';
