@@ -29,6 +29,8 @@ const COUNTED = new Set([
   'queue_jobs',
   'queue_completed',
   'queue_failed',
+  'maintenance',
+  'cluster_protocol',
   'cluster_workers',
   'cluster_threads',
   'refreshes',

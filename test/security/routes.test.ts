@@ -38,6 +38,13 @@ const ATTEMPTS: Readonly<Record<string, (has: Belongings) => Call>> = {
   'get /metrics/jobs': () => ({ method: 'GET', path: '/metrics/jobs', allowed: [403] }),
   'get /metrics/jobs/{id}': ({ job }) => ({ method: 'GET', path: `/metrics/jobs/${job.id}`, allowed: [403] }),
   'get /v1/version': () => ({ method: 'GET', path: '/v1/version', allowed: [200] }),
+  'get /v1/maintenance': () => ({ method: 'GET', path: '/v1/maintenance', allowed: [200] }),
+  'put /v1/maintenance': () => ({
+    method: 'PUT',
+    path: '/v1/maintenance',
+    body: JSON.stringify({ on: true }),
+    allowed: [403],
+  }),
   'get /v1/cluster': () => ({ method: 'GET', path: '/v1/cluster', allowed: [200] }),
   'get /v1/usage': () => ({ method: 'GET', path: '/v1/usage', allowed: [200] }),
   'get /v1/tenants': () => ({ method: 'GET', path: '/v1/tenants', allowed: [403] }),

@@ -6,11 +6,14 @@ import {
   ContractError,
   JobViewSchema,
   MadeTokenSchema,
+  MaintenanceSchema,
   TokenViewSchema,
   UsageSchema,
   type JobState,
   type JobView,
   type MadeToken,
+  type Maintenance,
+  type NewMaintenance,
   type NewToken,
   type TokenView,
   type Manifest,
@@ -38,6 +41,7 @@ const asMadeToken = checker('not a token', MadeTokenSchema);
 const asTokens = checker('not a list of tokens', Type.Object({ tokens: Type.Array(TokenViewSchema) }));
 const asUsage = checker('not a usage', UsageSchema);
 const asTenants = checker('not a list of tenants', Type.Object({ tenants: Type.Array(UsageSchema) }));
+const asMaintenance = checker('not a state of maintenance', MaintenanceSchema);
 const asCluster = checker('not a description of a cluster', ClusterSchema);
 
 export type BlindfitClientOptions = ConnectionOptions;
@@ -196,6 +200,18 @@ export class BlindfitClient {
     const headers = { 'content-type': 'application/json' };
     const path = `/v1/tenants/${encodeURIComponent(tenant)}`;
     return await this.#json({ method: 'PUT', path, headers, body }, asUsage);
+  }
+
+  /** Whether new jobs are refused. */
+  async maintenance(): Promise<Maintenance> {
+    return await this.#json({ method: 'GET', path: '/v1/maintenance' }, asMaintenance);
+  }
+
+  /** Refuses new jobs, or accepts them again; for operators. */
+  async setMaintenance(next: NewMaintenance): Promise<Maintenance> {
+    const body = new TextEncoder().encode(JSON.stringify(next));
+    const headers = { 'content-type': 'application/json' };
+    return await this.#json({ method: 'PUT', path: '/v1/maintenance', headers, body }, asMaintenance);
   }
 
   async cluster(): Promise<Cluster> {

@@ -47,6 +47,7 @@ export {
   type Problem,
 } from './job.ts';
 export { PREDICT_FORMAT, PredictManifestSchema, type PredictManifest } from './predict-manifest.ts';
+export { MaintenanceSchema, NewMaintenanceSchema, type Maintenance, type NewMaintenance } from './maintenance.ts';
 export { OLDEST_PROTOCOL, PROTOCOL } from './protocol.ts';
 export {
   StartTaskSchema,

@@ -6,6 +6,7 @@ import { JOB_STATES } from '@blindfit/protocol';
 import type { Connection } from './connection.ts';
 import type { JobCounts } from './job-index.ts';
 import type { JobStore } from './job-store.ts';
+import type { ClusterThreads } from './workers.ts';
 
 const QUEUE_STATES = ['waiting', 'prioritized', 'waiting-children', 'active', 'delayed', 'failed'] as const;
 /** A scrape must not wait for a Redis that hangs. Milliseconds. */
@@ -29,8 +30,9 @@ interface QueueFigures {
 
 interface Figures {
   readonly jobs: JobCounts;
-  readonly workers: { readonly workers: number; readonly threads: number };
+  readonly workers: ClusterThreads;
   readonly queues: readonly QueueFigures[];
+  readonly maintenance: boolean;
 }
 
 /**
@@ -87,6 +89,12 @@ export function addClusterMetrics(registry: Registry, sources: ClusterSources): 
     [{}, workers.workers],
   ]);
   gauge('blindfit_cluster_threads', 'Threads of these workers.', [], ({ workers }) => [[{}, workers.threads]]);
+  gauge('blindfit_maintenance', 'Whether new jobs are refused, as an operator has asked.', [], ({ maintenance }) => [
+    [{}, maintenance ? 1 : 0],
+  ]);
+  gauge('blindfit_cluster_protocol', 'The newest protocol that all workers read.', [], ({ workers }) => [
+    [{}, workers.protocol],
+  ]);
   counter(
     'blindfit_queue_completed_total',
     'Entries of the queues that were completed, as BullMQ counts them.',
@@ -152,12 +160,13 @@ async function figuresInTime(sources: ClusterSources): Promise<Figures | undefin
 }
 
 async function readFigures({ jobs, queues }: ClusterSources): Promise<Figures> {
-  const [counts, workers, ofQueues] = await Promise.all([
+  const [counts, workers, maintenance, ofQueues] = await Promise.all([
     jobs.index.counts(),
     jobs.workers.threads(),
+    jobs.maintenance.current(),
     Promise.all(Object.entries(queues).map(([name, queue]) => readQueue(name, queue))),
   ]);
-  return { jobs: counts, workers, queues: ofQueues };
+  return { jobs: counts, workers, queues: ofQueues, maintenance: maintenance.on };
 }
 
 async function readQueue(name: string, queue: Queue): Promise<QueueFigures> {

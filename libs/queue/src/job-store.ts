@@ -22,6 +22,7 @@ import { figuresOf, readTotals, type JobFigures } from './job-figures.ts';
 import { JobIndex } from './job-index.ts';
 import { chainRecords, jobIn, type NewJob, type TaskRecord } from './job-record.ts';
 import { resultOf, viewOf, type Outputs } from './job-view.ts';
+import { MaintenanceMode } from './maintenance-mode.ts';
 import { Keys } from './names.ts';
 import { withScripts, type Scripts } from './scripts.ts';
 import { countsForProgress, factsOf, readAllTotals } from './task-totals.ts';
@@ -37,6 +38,7 @@ export class JobStore {
   readonly turns: Turns;
   readonly wrong: WrongRecords;
   readonly workers: Workers;
+  readonly maintenance: MaintenanceMode;
   readonly #redis: Connection & Scripts;
   readonly #endListeners = new Set<(id: string) => void>();
 
@@ -48,6 +50,7 @@ export class JobStore {
     this.turns = new Turns(this.#redis, this.keys);
     this.wrong = new WrongRecords(redis, this.keys);
     this.workers = new Workers(redis, this.keys);
+    this.maintenance = new MaintenanceMode(redis, this.keys);
   }
 
   /**

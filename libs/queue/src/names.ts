@@ -115,6 +115,11 @@ export class Keys {
     return `${this.#prefix}:computed:${day}:${tenant}`;
   }
 
+  /** JSON while the cluster accepts no new jobs; see `MaintenanceMode`. */
+  get maintenance(): string {
+    return `${this.#prefix}:maintenance`;
+  }
+
   /** Channel on which every change of a job is announced by its id. */
   get changes(): string {
     return `${this.#prefix}:changes`;

@@ -25,6 +25,7 @@ import { jobEventRoutes } from './routes/job-events.ts';
 import { jobMetricsRoutes } from './routes/job-metrics.ts';
 import { jobResultRoutes } from './routes/job-results.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { maintenanceRoutes } from './routes/maintenance.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { versionRoutes } from './routes/version.ts';
@@ -179,6 +180,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
       onStream: (delta) => metrics.onStream(delta),
     });
     await scope.register(jobResultRoutes, { store, jobs, traffic });
+    await scope.register(maintenanceRoutes, { maintenance: jobs.maintenance, queues: Object.values(queues) });
     await scope.register(clusterRoutes, { jobs, planThreads: deps.planThreads });
   });
   if (operatorToken !== undefined) {

@@ -12,6 +12,7 @@ const ACTIONS: Readonly<Record<string, string>> = {
   'POST /v1/tokens': 'token.create',
   'DELETE /v1/tokens/:id': 'token.revoke',
   'PUT /v1/tenants/:tenant': 'tenant.set',
+  'PUT /v1/maintenance': 'maintenance.set',
 };
 
 /** A file is closed at this size; so many closed ones are kept beside it. */

@@ -7,6 +7,8 @@ export type ScopeRules = Readonly<Record<string, readonly Scope[]>>;
 /** The rules of the API. */
 export const SCOPE_RULES: ScopeRules = {
   'GET /v1/version': SCOPES,
+  'GET /v1/maintenance': ['read', 'submit', 'operate'],
+  'PUT /v1/maintenance': ['operate'],
   'PUT /v1/blobs/:digest': ['blobs', 'work'],
   'HEAD /v1/blobs/:digest': ['blobs', 'work'],
   'GET /v1/blobs/:digest': ['blobs', 'work'],

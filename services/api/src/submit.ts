@@ -41,8 +41,8 @@ const KEY = /^[ -~]{1,200}$/;
  * Accepts a job: checks manifest and blobs, stores the manifest, records the job and puts it into the queue. Safe to
  * repeat with the same key at any point, also after a crash half-way.
  *
- * @throws {ApiError} 403 when the tenant has used what it may, 400 for a key that is none, 409 for a key used with
- *   another manifest, 422 with what is wrong
+ * @throws {ApiError} 503 under maintenance, 403 when the tenant has used what it may, 400 for a key that is none, 409
+ *   for a key used with another manifest, 422 with what is wrong
  */
 export async function submitJob(
   { store, jobs, tenants, queue }: SubmissionDependencies,
@@ -55,6 +55,7 @@ export async function submitJob(
   let created = false;
   let job = key === undefined ? undefined : await jobs.get(id);
   if (job === undefined) {
+    await assertOpen(jobs);
     await assertMaySubmit(tenants, tenant);
     const facts = await factsOf(planned, tenant, { store, jobs });
     await checkBlobs(store, planned, jobs.blobs, tenant);
@@ -125,6 +126,19 @@ async function factsOf(
     levels: plan.model.level,
     chains: 1,
   };
+}
+
+/** @throws ApiError 503 `MAINTENANCE` */
+async function assertOpen({ maintenance }: Pick<JobStore, 'maintenance'>): Promise<void> {
+  const { on, reason } = await maintenance.current();
+  if (!on) return;
+  throw new ApiError(
+    503,
+    'MAINTENANCE',
+    'No new jobs are accepted',
+    reason === undefined ? 'the servers are under maintenance' : `the servers are under maintenance: ${reason}`,
+    'submit again later; jobs that were accepted are kept',
+  );
 }
 
 function unsigned(): ApiError {

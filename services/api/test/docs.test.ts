@@ -42,6 +42,7 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
     'get /v1/jobs/{id}',
     'get /v1/jobs/{id}/events',
     'get /v1/jobs/{id}/result',
+    'get /v1/maintenance',
     'get /v1/tenants',
     'get /v1/tokens',
     'get /v1/usage',
@@ -51,6 +52,7 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
     'post /v1/jobs/{id}/refresh',
     'post /v1/tokens',
     'put /v1/blobs/{digest}',
+    'put /v1/maintenance',
     'put /v1/tenants/{tenant}',
   ]);
   for (const [path, methods] of Object.entries(paths)) {

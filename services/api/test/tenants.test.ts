@@ -32,6 +32,8 @@ test('every route asks for these scopes', () => {
     'GET /v1/jobs/:id/result': ['read'],
     'POST /v1/jobs/:id/refresh': ['submit'],
     'DELETE /v1/jobs/:id': ['cancel', 'operate'],
+    'GET /v1/maintenance': ['read', 'submit', 'operate'],
+    'PUT /v1/maintenance': ['operate'],
     'GET /v1/cluster': ['read', 'submit', 'operate'],
     'GET /v1/usage': ['read', 'submit', 'operate'],
     'GET /v1/tenants': ['operate'],
