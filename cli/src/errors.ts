@@ -3,13 +3,13 @@ import { constants } from 'node:os';
 import { inspect } from 'node:util';
 import { CommanderError } from 'commander';
 import { BlindfitError } from '@blindfit/base';
-import { commandVariables, readConfig } from '@blindfit/service/settings';
+import { commandVariables, readConfig, WRONG_SETTINGS } from '@blindfit/service/settings';
 import { printable } from './format.ts';
 import { withFlags } from './option-flags.ts';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, untrusted: 3 } as const;
 /** Codes of errors that another command line would not have caused. */
-const USAGE_CODES: readonly unknown[] = ['USAGE', 'CONFIG_INVALID', 'OWNER_REQUEST'];
+const USAGE_CODES: readonly unknown[] = ['USAGE', 'OWNER_REQUEST', ...WRONG_SETTINGS];
 
 /** Codes of errors that say: what the servers gave is not what the owner's job gives. */
 const UNTRUSTED_CODES: readonly unknown[] = ['ANSWER_NOT_OWN', 'MODEL'];

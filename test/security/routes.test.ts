@@ -47,6 +47,7 @@ const ATTEMPTS: Readonly<Record<string, (has: Belongings) => Call>> = {
   }),
   'get /v1/cluster': () => ({ method: 'GET', path: '/v1/cluster', allowed: [200] }),
   'get /v1/usage': () => ({ method: 'GET', path: '/v1/usage', allowed: [200] }),
+  'get /v1/store': () => ({ method: 'GET', path: '/v1/store', allowed: [403] }),
   'get /v1/tenants': () => ({ method: 'GET', path: '/v1/tenants', allowed: [403] }),
   'put /v1/tenants/{tenant}': () => ({
     method: 'PUT',

@@ -136,6 +136,7 @@ export class StoreSetupError extends StorageError {
 export class StoreDamagedError extends StorageError {
   constructor(where: string, name: string) {
     super('STORE_DAMAGED', `${name} in ${where} is not the identity of a store that this release can read`, {
+      fault: 'host',
       hint: `restore ${name} from a backup; "blindfit store show" says which id Redis knows`,
     });
   }
@@ -145,6 +146,7 @@ export class StoreDamagedError extends StorageError {
 export class StoreMismatchError extends StorageError {
   constructor(where: string, store: string, redis: string) {
     super('STORE_MISMATCH', `the store ${where} has the id ${store}, but Redis knows the store ${redis}`, {
+      fault: 'host',
       hint:
         'correct BLINDFIT_STORE, BLINDFIT_REDIS_URL or BLINDFIT_QUEUE_PREFIX; if this store belongs to this Redis ' +
         '(after a restore), run: blindfit store adopt',
@@ -156,6 +158,7 @@ export class StoreMismatchError extends StorageError {
 export class StoreUnknownError extends StorageError {
   constructor(where: string, redis: string) {
     super('STORE_UNKNOWN', `the store ${where} has no id, but Redis knows the store ${redis}: ${where} is empty`, {
+      fault: 'host',
       hint: 'mount the store or correct BLINDFIT_STORE; to have this empty one in its place: blindfit store adopt',
       retryable: true,
     });
@@ -166,6 +169,7 @@ export class StoreUnknownError extends StorageError {
 export class StoreUnboundError extends StorageError {
   constructor(where: string) {
     super('STORE_UNBOUND', `the store ${where} has no id yet`, {
+      fault: 'world',
       hint: 'wait for the API, which gives it one when it starts',
       retryable: true,
     });
@@ -178,7 +182,10 @@ export class StoreUnconfirmedError extends StorageError {
     super(
       'STORE_UNCONFIRMED',
       `Redis had no data when it met the store ${where} with the id ${store}: what it does not know may be needed`,
-      { hint: 'restore Redis from a backup, or, if what it lost is not needed, run: blindfit store adopt' },
+      {
+        fault: 'host',
+        hint: 'restore Redis from a backup, or, if what it lost is not needed, run: blindfit store adopt',
+      },
     );
   }
 }

@@ -16,6 +16,7 @@ export { type JobCounts, JobIndex } from './job-index.ts';
 export { TASK_KINDS, type TaskFigures, type JobFigures } from './job-figures.ts';
 export { type NewJob, type TaskRecord } from './job-record.ts';
 export { StoreBinding, type Binding, type BindingState, type Identities } from './store-binding.ts';
+export { openServiceStore, type ServiceStoreOptions } from './open-store.ts';
 export { BlobOwners } from './blob-owners.ts';
 export { FIRST_PRIORITY, Turns } from './turns.ts';
 export { Tenants, type TenantDefaults } from './tenants.ts';

@@ -65,6 +65,19 @@ export class ConfigError extends BlindfitError {
   }
 }
 
+/** Codes of errors that only other settings mend: a supervisor need not start the service again. Exit status 2. */
+export const WRONG_SETTINGS: readonly unknown[] = [
+  'CONFIG_INVALID',
+  'INVALID_STORE_URL',
+  'REDIS_POLICY',
+  'REDIS_REFUSED',
+  'STORE_DAMAGED',
+  'STORE_MISMATCH',
+  'STORE_REFUSED',
+  'STORE_SETUP',
+  'TLS_UNUSABLE',
+];
+
 /**
  * Reads the settings of a service from the environment. An empty variable counts as unset, since that is how compose
  * files and shells pass on what was not set.

@@ -5,14 +5,15 @@ import type { Readiness } from './readiness.ts';
 export interface HealthOptions {
   /** What must hold before requests or jobs make sense. */
   readiness: Readiness;
-  registry: Registry;
+  /** @default no `/metrics` */
+  registry?: Registry | undefined;
 }
 
 /**
  * Adds three routes to a server: `/healthz` (200 as long as the process answers), `/readyz` (200, or 503 naming the
  * failing checks and their reasons) and `/metrics` (Prometheus).
  */
-export function healthRoutes(app: FastifyInstance, options: HealthOptions): Promise<void> {
+export function healthRoutes(app: FastifyInstance, { readiness, registry }: HealthOptions): Promise<void> {
   // Probes come every few seconds and say nothing while all is well.
   const quiet = { logLevel: 'warn' } as const;
 
@@ -21,7 +22,7 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): Prom
   });
 
   app.get('/readyz', quiet, async (_request, reply) => {
-    const checks = await options.readiness.outcomes();
+    const checks = await readiness.outcomes();
     const failing = Object.keys(checks).filter((name) => checks[name] !== 'ok');
     await reply
       .code(failing.length === 0 ? 200 : 503)
@@ -29,8 +30,9 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): Prom
       .send({ status: failing.length === 0 ? 'ready' : 'unready', failing, checks });
   });
 
-  app.get('/metrics', quiet, async (_request, reply) => {
-    await reply.type(options.registry.contentType).send(await options.registry.metrics());
-  });
+  if (registry !== undefined)
+    app.get('/metrics', quiet, async (_request, reply) => {
+      await reply.type(registry.contentType).send(await registry.metrics());
+    });
   return Promise.resolve();
 }

@@ -36,6 +36,7 @@ export { addRedisMemory, addRedisUp } from './redis-metrics.ts';
 export type { RunningService, ServiceDefinition } from './definition.ts';
 export { openService } from './service.ts';
 export type { ComputeOptions, ServiceBase, ServiceOptions } from './service.ts';
+export { waitFor, type WaitOptions } from './waiting.ts';
 export { createShutdown } from './shutdown.ts';
 export type { Shutdown, ShutdownOptions } from './shutdown.ts';
 export { contextOf, currentTraceparent, formatTraceparent, parseTraceparent, spanOf } from './trace-context.ts';

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { BlindfitError, redisOutageOf } from '@blindfit/base';
 import type { Logger } from './logger.ts';
+import { redisRefusal } from './redis-refusal.ts';
 import type { RedisAddress } from './redis-url.ts';
 
 /** One server, or a cluster of them: commands are the same, as long as all keys of one share a hash tag. */
@@ -9,6 +10,8 @@ export type RedisConnection = Redis | Cluster;
 
 export type ConnectOptions = RedisAddress & Pick<RedisOptions, 'commandTimeout'>;
 
+/** The key that `/readyz` writes goes by itself. Milliseconds. */
+const PROBE_MS = 60_000;
 /** Longest wait between two attempts to connect. Milliseconds. */
 const MAX_BACKOFF_MS = 5_000;
 
@@ -33,6 +36,9 @@ function reconnectOnError(this: unknown, error: Error): 2 | false {
   lastCuts.set(options, now);
   return 2;
 }
+
+/** Why connections are away, by connection, for `/readyz`. */
+const reasons = new WeakMap<RedisConnection, string>();
 
 /**
  * Connects to Redis and stays connected: it retries without end, with a wait that doubles from 100 ms to 5 s, and
@@ -64,6 +70,7 @@ export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logg
     `${options.host ?? 'localhost'}:${options.port ?? 6379}`;
   let downSince: number | undefined;
   const down = (error?: Error): void => {
+    if (error !== undefined) reasons.set(redis, error.message);
     if (downSince !== undefined) {
       logger.debug({ err: error, server }, 'Redis is still away');
       return;
@@ -75,6 +82,7 @@ export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logg
   // A server that goes down in good order causes no error, only a new attempt.
   redis.on('reconnecting', () => down());
   const up = async (): Promise<void> => {
+    reasons.delete(redis);
     if (downSince === undefined) {
       logger.info({ server }, 'connected to Redis');
       return;
@@ -124,11 +132,41 @@ export async function waitForRedis(redis: RedisConnection, timeoutMs: number): P
   }
 }
 
-/** Rejects with a reason unless Redis answers: the check of `/readyz`. */
-export async function checkRedis(redis: RedisConnection): Promise<void> {
-  if (redis.status !== 'ready')
-    throw new BlindfitError('REDIS_UNAVAILABLE', `the connection to Redis is ${redis.status}`, { fault: 'world' });
-  await redis.ping();
+/**
+ * Waits for the connection as long as it takes.
+ * @throws {BlindfitError} `REDIS_REFUSED` when Redis refuses this user, or TLS this server
+ */
+export async function connected(redis: RedisConnection): Promise<void> {
+  if (redis.status === 'ready') return;
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  const onReady = (): void => resolve(undefined);
+  const onError = (error: Error): void => {
+    const refusal = redisRefusal(error);
+    if (refusal !== undefined) reject(refusal);
+  };
+  redis.on('ready', onReady).on('error', onError);
+  try {
+    await promise;
+  } finally {
+    redis.off('ready', onReady).off('error', onError);
+  }
+}
+
+/**
+ * Rejects with a reason unless Redis takes writes: the check of `/readyz`. A replica, a server whose memory is full and
+ * one that cannot write to its disk refuse the write, each with its own reply.
+ * @param prefix of the keys that this user may write
+ */
+export async function checkRedis(redis: RedisConnection, prefix: string): Promise<void> {
+  if (redis.status !== 'ready') {
+    const reason = reasons.get(redis);
+    throw new BlindfitError(
+      'REDIS_UNAVAILABLE',
+      `the connection to Redis is ${redis.status}${reason === undefined ? '' : `: ${reason}`}`,
+      { fault: 'world' },
+    );
+  }
+  await redis.set(`${prefix}:probe`, '1', 'PX', PROBE_MS);
 }
 
 /** How a Redis server treats our keys. */

@@ -5,31 +5,29 @@ import { defined } from '@blindfit/base';
 import { startHealthServer, type HealthServer } from './health-server.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
-import { Readiness } from './readiness.ts';
+import { Readiness, type Condition } from './readiness.ts';
 import { addRedisUp } from './redis-metrics.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import {
   checkRedis,
   checkRedisPolicy,
   connectRedis,
-  waitForRedis,
+  connected,
   type ConnectOptions,
   type RedisConnection,
 } from './redis.ts';
 import type { TracingOptions } from './span-export.ts';
 import { Tracing } from './tracing.ts';
 import { REVISION, VERSION } from './version.ts';
-
-/** How long a service waits for Redis when it starts. Milliseconds. */
-const REDIS_PATIENCE_MS = 30_000;
+import { waitFor } from './waiting.ts';
 
 export interface ServiceOptions {
   /** `redis://...`, `rediss://...`, the same with `-cluster`, or `unix:///path`. */
   readonly redisUrl: string;
-  /** Milliseconds to wait for Redis at the start. @default 30000 */
-  readonly redisTimeoutMs?: number | undefined;
   /** Milliseconds after which a command to Redis fails. @default no limit */
   readonly commandTimeoutMs?: number | undefined;
+  /** Prefix of all keys in Redis, with a hash tag. @default '{blindfit}' */
+  readonly queuePrefix?: string | undefined;
   /** Address to listen on. @default '127.0.0.1' */
   readonly host?: string | undefined;
   /** Port of the health and metrics server; 0 for any free port. @default 0 */
@@ -40,6 +38,8 @@ export interface ServiceOptions {
   readonly tracing?: TracingOptions | undefined;
   /** @default one that writes JSON to standard error */
   readonly logger?: Logger | undefined;
+  /** Serves health from the start on. @default a server of its own for health and metrics */
+  readonly openHealth?: ((readiness: Readiness, logger: Logger) => Promise<HealthServer>) | undefined;
 }
 
 /** Options of the services that compute on ciphertexts. */
@@ -50,7 +50,6 @@ export interface ComputeOptions extends ServiceOptions {
   /** Local copies of blobs, for a store that is not a directory. */
   readonly cacheDir: string;
   readonly cacheBytes: number;
-  /** Prefix of all keys in Redis, with a hash tag. */
   readonly queuePrefix: string;
 }
 
@@ -59,46 +58,42 @@ export interface ServiceBase {
   readonly redis: RedisConnection;
   readonly registry: Registry;
   readonly tracing: Tracing;
-  /** The conditions of `/readyz`, among them `redis`. */
+  /** The conditions of `/readyz`, among them `redis` and `start`. */
   readonly readiness: Readiness;
-  /** Serves health and metrics; call it when the service is ready for work. */
-  readonly serveHealth: () => Promise<HealthServer>;
-  /** Sends the last spans and disconnects from Redis. */
+  /** Does not hold until the service clears it: it says what the start waits for. */
+  readonly start: Condition;
+  /** Served since before Redis was there. */
+  readonly health: HealthServer;
+  /** Stops serving health, sends the last spans and disconnects from Redis. */
   readonly close: () => Promise<void>;
 }
 
 /**
- * Connects to Redis and makes logger, metrics and tracing.
- * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`; nothing is left open then
+ * Serves health, connects to Redis and makes logger, metrics and tracing. Waits for a Redis that is not there.
+ * @throws {BlindfitError} `REDIS_REFUSED`, `REDIS_POLICY`; what `openHealth` throws. Nothing is left open then.
  */
 export async function openService(service: string, options: ServiceOptions): Promise<ServiceBase> {
-  const { logLevel = 'info', redisTimeoutMs = REDIS_PATIENCE_MS, commandTimeoutMs, host, metricsPort } = options;
+  const { logLevel = 'info', queuePrefix = '{blindfit}', commandTimeoutMs, host, metricsPort } = options;
   const { logger = createLogger({ service, level: logLevel, destination: pino.destination(2) }) } = options;
-  const redis = connectRedis(
-    defined<ConnectOptions>({ ...parseRedisUrl(options.redisUrl), commandTimeout: commandTimeoutMs }),
-    logger,
-  );
-  try {
-    await waitForRedis(redis, redisTimeoutMs);
-    await checkRedisPolicy(redis, logger);
-    const tracing = await Tracing.open(service, VERSION, options.tracing, logger);
-    const registry = createMetrics({ service, version: VERSION, revision: REVISION });
-    addRedisUp(registry, redis);
-    const readiness = new Readiness({ redis: () => checkRedis(redis) });
-    return {
-      logger,
-      redis,
-      registry,
-      tracing,
-      readiness,
-      serveHealth: () => startHealthServer({ host, port: metricsPort, logger, registry, readiness }),
-      close: async () => {
-        await tracing.close();
-        redis.disconnect();
-      },
-    };
-  } catch (error) {
-    redis.disconnect();
-    throw error;
-  }
+  const address = parseRedisUrl(options.redisUrl);
+  const registry = createMetrics({ service, version: VERSION, revision: REVISION });
+  const readiness = new Readiness();
+  const start = readiness.condition('start');
+  start.fail('starting');
+  const open =
+    options.openHealth ?? (() => startHealthServer({ host, port: metricsPort, logger, registry, readiness }));
+  await using resources = new AsyncDisposableStack();
+  const health = await open(readiness, logger);
+  resources.defer(() => health.close());
+  const redis = connectRedis(defined<ConnectOptions>({ ...address, commandTimeout: commandTimeoutMs }), logger);
+  resources.defer(() => redis.disconnect());
+  readiness.check('redis', () => checkRedis(redis, queuePrefix));
+  addRedisUp(registry, redis);
+  start.fail('waiting for Redis');
+  await connected(redis);
+  await waitFor({ what: 'Redis', condition: start, logger }, () => checkRedisPolicy(redis, logger));
+  const tracing = await Tracing.open(service, VERSION, options.tracing, logger);
+  resources.defer(() => tracing.close());
+  const held = resources.move();
+  return { logger, redis, registry, tracing, readiness, start, health, close: () => held.disposeAsync() };
 }

@@ -2,7 +2,7 @@
  * Settings and what else commands need: without what services stand on (HTTP, Redis, logs, metrics, traces), which
  * takes a while to load.
  */
-export { ConfigError, describeVariables, optional, readConfig, variable } from './config.ts';
+export { ConfigError, describeVariables, optional, readConfig, variable, WRONG_SETTINGS } from './config.ts';
 export type { Config, Environment, Variable, VariableDescription, VariableTable } from './config.ts';
 export { commandVariables } from './command-variables.ts';
 export { endRequests } from './end-requests.ts';

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from '@blindfit/service';
+import { redisRefusal } from '../src/redis-refusal.ts';
+import { connected } from '../src/redis.ts';
 import { prepareRedis } from './redis-server.ts';
 import { captureLog, until, type LogCapture } from './support.ts';
 
@@ -21,14 +23,14 @@ test('a command waits for a server that comes up later', async (t) => {
   const { redis, ...capture } = connect(t, { path: server.path });
   const pong = redis.ping();
   await until(() => messages(capture, 'debug').length >= 2, 'a few attempts have failed');
-  await assert.rejects(checkRedis(redis), { code: 'REDIS_UNAVAILABLE' });
+  await assert.rejects(checkRedis(redis, '{test}'), { code: 'REDIS_UNAVAILABLE' });
   const listeners = (): number => redis.listenerCount('ready') + redis.listenerCount('error');
   const before = listeners();
   await assert.rejects(waitForRedis(redis, 1), { code: 'REDIS_UNAVAILABLE' });
   assert.equal(listeners(), before);
   await server.start();
   assert.equal(await pong, 'PONG');
-  await checkRedis(redis);
+  await checkRedis(redis, '{test}');
   await waitForRedis(redis, 1000);
 });
 
@@ -88,11 +90,53 @@ test('waitForRedis gives up with the reason and a hint', async (t) => {
   });
 });
 
-test('a password that Redis refuses is an outage with that reason', async (t) => {
+test('readiness tells apart why a Redis takes no writes', async (t) => {
+  const server = await prepareRedis(t, '--appendonly', 'no');
+  await server.start();
+  const { redis } = connect(t, { path: server.path });
+  await connected(redis);
+  await checkRedis(redis, '{test}');
+  assert.equal(await redis.get('{test}:probe'), '1');
+  assert.ok((await redis.pttl('{test}:probe')) > 0);
+  await redis.config('SET', 'maxmemory', '1mb');
+  await redis.config('SET', 'maxmemory', '1');
+  await assert.rejects(checkRedis(redis, '{test}'), /OOM/);
+  await redis.config('SET', 'maxmemory', '0');
+  await redis.replicaof('127.0.0.1', 1);
+  await assert.rejects(checkRedis(redis, '{test}'), /READONLY/);
+  await redis.replicaof('NO', 'ONE');
+  await checkRedis(redis, '{test}');
+  await server.stop();
+  await until(() => redis.status !== 'ready', 'the connection is gone');
+  await assert.rejects(checkRedis(redis, '{test}'), { code: 'REDIS_UNAVAILABLE' });
+});
+
+test('what waiting does not mend is told from what it does', () => {
+  const coded = (code: string): Error => Object.assign(new Error('no'), { code });
+  for (const [error, hint] of [
+    [new Error('WRONGPASS invalid username-password pair or user is disabled.'), /password/],
+    [new Error('NOAUTH Authentication required.'), /password/],
+    [new Error('NOPERM this user has no permissions to run the info command'), /rights/],
+    [new Error('ERR DB index is out of range'), /database/],
+    [coded('SELF_SIGNED_CERT_IN_CHAIN'), /NODE_EXTRA_CA_CERTS/],
+    [coded('CERT_HAS_EXPIRED'), /certificate/],
+    [coded('ERR_TLS_CERT_ALTNAME_INVALID'), /certificate/],
+    [Object.assign(new Error('all failed'), { lastNodeError: new Error('NOAUTH x') }), /password/],
+  ] as const) {
+    const refusal = redisRefusal(error);
+    assert.equal(refusal?.code, 'REDIS_REFUSED');
+    assert.match(String(refusal.hint), hint);
+  }
+  for (const error of [coded('ECONNREFUSED'), coded('ENOTFOUND'), new Error('LOADING Redis is loading'), 'text'])
+    assert.equal(redisRefusal(error), undefined);
+});
+
+test('a password that Redis refuses is an outage with that reason, and ends the wait of a start', async (t) => {
   const server = await prepareRedis(t, '--requirepass', 'right');
   await server.start();
   const { redis, ...capture } = connect(t, { path: server.path, password: 'wrong' });
   await assert.rejects(waitForRedis(redis, 1500), /WRONGPASS|NOAUTH/);
+  await assert.rejects(connected(redis), { code: 'REDIS_REFUSED' });
   assert.equal(messages(capture, 'error').length, 1);
 });
 

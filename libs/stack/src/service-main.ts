@@ -1,7 +1,7 @@
 /** The entry of a child process: one service with its settings from the environment, as in `service-main.ts worker`. */
 import { BlindfitError, messageOf, required, valueOf } from '@blindfit/base';
 import { runService } from '@blindfit/service';
-import { ConfigError, readConfig, type ServiceDefinition } from '@blindfit/service/settings';
+import { readConfig, WRONG_SETTINGS, type ServiceDefinition } from '@blindfit/service/settings';
 
 const DEFINITIONS: ReadonlyMap<string, () => Promise<ServiceDefinition>> = new Map([
   ['api', async (): Promise<ServiceDefinition> => (await import('@blindfit/api/service')).api],
@@ -17,5 +17,5 @@ try {
   const hint = error instanceof BlindfitError && error.hint !== undefined ? `hint: ${error.hint}\n` : '';
   process.stderr.write(`error: ${messageOf(error)}\n${hint}`);
   // A service that failed while starting may leave connections that retry without end.
-  process.exit(error instanceof ConfigError ? 2 : 1);
+  process.exit(error instanceof BlindfitError && WRONG_SETTINGS.includes(error.code) ? 2 : 1);
 }

@@ -2,7 +2,7 @@ import type { Queue } from 'bullmq';
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import { parseDigest } from '@blindfit/base';
-import type { BlobStore } from '@blindfit/blobs';
+import type { RootBlobStore } from '@blindfit/blobs';
 import { parseManifest } from '@blindfit/protocol';
 import type { ChainPayload, Connection, JobChanges, JobPayload, JobStore, Tenants, TokenStore } from '@blindfit/queue';
 import { healthRoutes, VERSION, waitForRedis, type Logger, type Readiness, type Tracing } from '@blindfit/service';
@@ -26,6 +26,7 @@ import { jobMetricsRoutes } from './routes/job-metrics.ts';
 import { jobResultRoutes } from './routes/job-results.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { maintenanceRoutes } from './routes/maintenance.ts';
+import { storeRoutes } from './routes/store.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { versionRoutes } from './routes/version.ts';
@@ -57,7 +58,7 @@ export interface ApiDependencies {
   /** Who did what. */
   audit?: AuditLog | undefined;
   queues: { jobs: Queue<JobPayload>; chains: Queue<ChainPayload>; tasks: Queue };
-  store: BlobStore;
+  store: RootBlobStore;
   /** The conditions of `/readyz`. */
   readiness: Readiness;
   registry: Registry;
@@ -142,6 +143,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   const watch = new TokenWatch(deps.tokenCheckMs);
   app.addHook('onClose', () => watch.close());
   await app.register(tenantRoutes, { tenants: deps.tenants });
+  await app.register(storeRoutes, { store });
   await app.register(blobRoutes, {
     store,
     owners: jobs.blobs,

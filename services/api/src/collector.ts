@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { at, parseDigest, type Digest } from '@blindfit/base';
 import { type BlobStore, type CollectableBlobStore } from '@blindfit/blobs';
 import { isFinal } from '@blindfit/protocol';
-import type { BlobOwners, Connection, JobStore } from '@blindfit/queue';
+import { StoreBinding, type BlobOwners, type Connection, type JobStore } from '@blindfit/queue';
 import type { Logger } from '@blindfit/service';
 import type { CollectorMetrics } from './metrics.ts';
 
@@ -39,6 +39,7 @@ export interface Collector {
    * Collects now.
    * @returns undefined when nothing was collected: another process is at it, there are no jobs yet, or a manifest could
    *   not be read (which is logged)
+   * @throws {StorageError} `STORE_MISMATCH`, `STORE_UNCONFIRMED`, ... when the store is not known to belong to Redis
    * @throws what Redis or the store throw
    */
   collect(): Promise<Collection | undefined>;
@@ -116,6 +117,7 @@ async function collectOnce(
   { store, redis, jobs, retentionMs, logger, metrics }: CollectorOptions,
   signal: AbortSignal,
 ): Promise<Collection | undefined> {
+  await new StoreBinding(redis, jobs.keys, store).assertConfirmed();
   const started = Date.now();
   const needed = await findNeeded({ store, redis, jobs, logger }, signal);
   if (needed === undefined) return undefined;

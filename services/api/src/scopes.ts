@@ -12,6 +12,7 @@ export const SCOPE_RULES: ScopeRules = {
   'PUT /v1/blobs/:digest': ['blobs', 'work'],
   'HEAD /v1/blobs/:digest': ['blobs', 'work'],
   'GET /v1/blobs/:digest': ['blobs', 'work'],
+  'GET /v1/store': ['work', 'operate'],
   'POST /v1/jobs': ['submit'],
   'GET /v1/jobs': ['read', 'operate'],
   'GET /v1/jobs/:id': ['read', 'operate'],

@@ -1,17 +1,17 @@
 /** The API with everything that it stands on: started, and closed in the reverse order. */
-import { BlindfitError, errnoOf, messageOf } from '@blindfit/base';
 import {
   FileBlobStore,
   InvalidStoreUrlError,
   isCollectable,
-  openBlobStore,
   type CollectableBlobStore,
+  type RootBlobStore,
 } from '@blindfit/blobs';
 import { DEFAULT_TENANT } from '@blindfit/protocol';
 import {
   JobChanges,
   JobStore,
   openQueue,
+  openServiceStore,
   Tenants,
   TokenStore,
   traceJobs,
@@ -24,6 +24,7 @@ import {
   addRedisMemory,
   ConfigError,
   openService,
+  waitFor,
   type Logger,
   type RunningService,
   type ServiceOptions,
@@ -32,11 +33,12 @@ import { buildApi } from './app.ts';
 import { openAuditLog } from './audit.ts';
 import type { Bounds } from './bounds.ts';
 import { startCollector } from './collector.ts';
+import { listen, serveWhileStarting } from './listen.ts';
 import { addCollectorMetrics, addStoreMetrics } from './metrics.ts';
 import type { OidcOptions } from './oidc.ts';
 import { readTls, reloadTls, warnOfEnd, type SecureServer, type TlsFiles } from './tls.ts';
 
-export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs' | 'metricsPort'> {
+export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs' | 'metricsPort' | 'openHealth'> {
   /** `file:///absolute/directory` or `s3://bucket/prefix`. */
   readonly storeUrl: string;
   /** The bearer token that clients and workers must send. */
@@ -64,8 +66,6 @@ export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs'
   readonly tlsKey?: string | undefined;
   /** Milliseconds between looks at them. @default 10000 */
   readonly tlsReloadMs?: number | undefined;
-  /** Prefix of all keys in Redis, with a hash tag. @default '{blindfit}' */
-  readonly queuePrefix?: string | undefined;
   /** Largest blob accepted, in bytes. @default 1 GiB */
   readonly maxBlobBytes?: number | undefined;
   /** What clients may take. @default DEFAULT_BOUNDS */
@@ -76,8 +76,6 @@ export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs'
   readonly retentionMs?: number | undefined;
   /** Compute threads to plan jobs for even while fewer are there. @default 0 */
   readonly planThreads?: number | undefined;
-  /** Milliseconds to wait for Redis before giving up. @default 10000 */
-  readonly redisTimeoutMs?: number | undefined;
   /** Milliseconds between looks at the tokens of event streams. @default 5000 */
   readonly tokenCheckMs?: number | undefined;
   /** Milliseconds between heartbeats of event streams. @default 15000 */
@@ -88,11 +86,11 @@ export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs'
 const COMMAND_TIMEOUT_MS = 10_000;
 
 /**
- * Starts the API: opens the blob store, connects to Redis and checks its policy, listens. Installs no signal handlers.
+ * Starts the API: serves health, waits for Redis and the blob store, checks both, listens. Installs no signal handlers.
  *
  * @throws {ConfigError} when two tokens are the same, an issuer has no audience, or a
  *   certificate no key
- * @throws {BlindfitError} `REDIS_UNAVAILABLE`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`, `TLS_UNUSABLE`
+ * @throws {BlindfitError} `REDIS_REFUSED`, `REDIS_POLICY`, `PORT_IN_USE`, `CANNOT_LISTEN`, `TLS_UNUSABLE`
  * @throws {StorageError} for a store that is neither a directory nor in S3, or cannot be used
  */
 export async function startApi(options: StartApiOptions): Promise<RunningService> {
@@ -102,7 +100,6 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     queuePrefix: prefix = '{blindfit}',
     maxBlobBytes = 2 ** 30,
     retentionMs = 24 * 3_600_000,
-    redisTimeoutMs = 10_000,
     ...others
   } = options;
   assertDistinct(options);
@@ -111,15 +108,21 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
   const tls = tlsFiles && (await readTls(tlsFiles));
   const resources = new AsyncDisposableStack();
   try {
-    const store = await openStore(options.storeUrl);
-    resources.defer(() => store.close());
-    const { logger, redis, registry, tracing, readiness, close } = await openService('api', {
+    const base = await openService('api', {
       ...others,
-      redisTimeoutMs,
+      queuePrefix: prefix,
       commandTimeoutMs: COMMAND_TIMEOUT_MS,
+      openHealth: (readiness, logger) => serveWhileStarting(readiness, logger, { host, port, tls }),
     });
-    resources.defer(close);
+    const { logger, redis, registry, tracing, readiness, start } = base;
+    resources.defer(() => base.close());
     const jobs = new JobStore(redis, prefix);
+    const store = await openServiceStore(base, {
+      storeUrl: options.storeUrl,
+      keys: jobs.keys,
+      narrow: (opened) => collectable(opened, options.storeUrl),
+    });
+    resources.defer(() => store.close());
     traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
     const changes = await JobChanges.open(redis, jobs.keys);
     resources.defer(() => changes.close());
@@ -133,7 +136,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       queue.on('error', () => undefined);
       resources.defer(() => queue.close());
     }
-    await adoptBlobs(jobs.blobs, store, logger);
+    await waitFor({ what: 'Redis', condition: start, logger }, () => adoptBlobs(jobs.blobs, store, logger));
     const audit =
       options.auditLog === undefined
         ? undefined
@@ -141,7 +144,6 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     if (audit !== undefined) resources.defer(() => audit.close());
     addRedisMemory(registry, redis);
     if (store instanceof FileBlobStore) addStoreMetrics(registry, store.root);
-    readiness.check('store', () => store.check());
     const metrics = addCollectorMetrics(registry);
     const app = await buildApi({
       ...others,
@@ -162,7 +164,10 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       maxBlobBytes,
     });
     resources.defer(() => app.close());
-    const url = await listen(app, host, port);
+    await app.ready();
+    await base.health.close();
+    start.clear();
+    const url = await listen(app, { host, port: base.health.port });
     if (tlsFiles !== undefined && tls !== undefined) {
       warnOfEnd(tls, logger);
       resources.defer(
@@ -242,37 +247,8 @@ async function adoptBlobs(
   if (count > 0) logger.info({ blobs: count }, 'blobs from before there were tenants belong to the default tenant');
 }
 
-async function openStore(url: string): Promise<CollectableBlobStore> {
-  const store = await openBlobStore(url);
-  try {
-    // It would be this API, or one that could be asked directly.
-    if (!isCollectable(store))
-      throw new InvalidStoreUrlError(url, 'the API itself keeps the blobs, in a directory or in S3');
-    await store.check();
-    return store;
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
-}
-
-async function listen(app: Awaited<ReturnType<typeof buildApi>>, host: string, port: number): Promise<string> {
-  try {
-    return await app.listen({ host, port });
-  } catch (error) {
-    if (errnoOf(error) === 'EADDRINUSE') {
-      throw new BlindfitError('PORT_IN_USE', `port ${port} of ${host} is in use by another program`, {
-        hint:
-          `stop that program (ss -ltnp "sport = :${port}" shows it) or choose another port with BLINDFIT_PORT ` +
-          '(0: any free one)',
-        cause: error,
-      });
-    }
-    throw new BlindfitError('CANNOT_LISTEN', `cannot listen on port ${port} of ${host}: ${messageOf(error)}`, {
-      hint:
-        'correct BLINDFIT_HOST (127.0.0.1: this machine only, 0.0.0.0: all interfaces) and BLINDFIT_PORT ' +
-        '(from 1024, unless root)',
-      cause: error,
-    });
-  }
+/** Only these hold blobs themselves: another URL names this API, or one that can be asked directly. */
+function collectable(store: RootBlobStore, url: string): CollectableBlobStore {
+  if (isCollectable(store)) return store;
+  throw new InvalidStoreUrlError(url, 'the API itself keeps the blobs, in a directory or in S3');
 }

@@ -4,6 +4,7 @@ import { test, type TestContext } from 'node:test';
 import { Registry } from 'prom-client';
 import { parseDigest, type Digest } from '@blindfit/base';
 import { readTrainingManifest, type JobView, type TrainingManifest } from '@blindfit/protocol';
+import { StoreBinding } from '@blindfit/queue';
 import { createLogger } from '@blindfit/service';
 import { until } from '@blindfit/testkit';
 import { expectedBlobs, trainingPlanOf } from '@blindfit/training';
@@ -93,6 +94,22 @@ async function intermediates({ store }: Service, count: number): Promise<Digest[
 const inputsOf = (manifest: TrainingManifest): string[] => [
   ...new Set(expectedBlobs(trainingPlanOf(readTrainingManifest(manifest))).map(({ digest }) => digest)),
 ];
+
+test('after a loss of Redis nothing is removed until an operator adopts the store', async (t) => {
+  const { service, collector } = await setup(t);
+  const { manifest } = await makeJob(service.store);
+  const [old] = await intermediates(service, 1);
+  assert.ok(old);
+  await age(service, [old], 3 * DAY);
+  await service.redis.del(service.jobs.keys.store);
+  await submitAged(service, manifest, 0);
+  await assert.rejects(collector.collect(), { code: 'STORE_UNCONFIRMED', hint: /store adopt/ });
+  assert.equal((await fetch(`${service.url}/readyz`)).status, 200, 'new jobs do run');
+  assert.ok((await all(service)).has(old));
+  await new StoreBinding(service.redis, service.jobs.keys, service.store).adopt();
+  await collector.collect();
+  assert.ok(!(await all(service)).has(old));
+});
 
 test('old intermediates of finished jobs go; manifests, inputs, keys, models and iterates stay', async (t) => {
   const { service, collector, log, metric } = await setup(t);

@@ -43,6 +43,7 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
     'get /v1/jobs/{id}/events',
     'get /v1/jobs/{id}/result',
     'get /v1/maintenance',
+    'get /v1/store',
     'get /v1/tenants',
     'get /v1/tokens',
     'get /v1/usage',

@@ -36,6 +36,7 @@ test('every route asks for these scopes', () => {
     'PUT /v1/maintenance': ['operate'],
     'GET /v1/cluster': ['read', 'submit', 'operate'],
     'GET /v1/usage': ['read', 'submit', 'operate'],
+    'GET /v1/store': ['work', 'operate'],
     'GET /v1/tenants': ['operate'],
     'PUT /v1/tenants/:tenant': ['operate'],
     'GET /v1/tokens': ['operate'],

@@ -1,6 +1,5 @@
 import { Worker, type Job, type Processor } from 'bullmq';
 import { parseDigest } from '@blindfit/base';
-import { openBlobStore } from '@blindfit/blobs';
 import { ComputeMetrics, ThreadPool, type PoolOptions } from '@blindfit/compute';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice, type ResolvedEvaluator } from '@blindfit/he/native';
 import { parseManifest } from '@blindfit/protocol';
@@ -10,6 +9,7 @@ import {
   JobStore,
   LOCKS,
   openQueue,
+  openServiceStore,
   QUEUE_METRICS,
   QUEUES,
   spanOfEntry,
@@ -61,11 +61,17 @@ export function poolOptionsOf(
 
 /** Starts a scheduler. Several may run at once: BullMQ gives each step to one, and to another if that one dies. */
 export async function startScheduler(options: SchedulerOptions): Promise<RunningService> {
-  const { logger, redis, registry, tracing, serveHealth, close } = await openService('scheduler', options);
+  const base = await openService('scheduler', options);
+  const { logger, redis, registry, tracing, start, health, close } = base;
   const { queuePrefix: prefix } = options;
   const jobs = new JobStore(redis, prefix);
   traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
-  const store = await openBlobStore(options.storeUrl, { token: options.token });
+  const store = await openServiceStore(base, { ...options, keys: jobs.keys, narrow: (opened) => opened }).catch(
+    async (error: unknown) => {
+      await close();
+      throw error;
+    },
+  );
   const queues = {
     jobs: openQueue<JobPayload>('jobs', redis, prefix),
     chains: openQueue<ChainPayload>('chains', redis, prefix),
@@ -73,6 +79,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   };
   const metrics = new SchedulerMetrics(registry, { redis, jobs, queues });
   addRedisMemory(registry, redis);
+  start.fail('preparing the evaluator');
   const evaluator = await resolveEvaluator(options.evaluator);
   const compute = new ComputeMetrics(registry);
   const pool = new ThreadPool(poolOptionsOf(options, evaluator, compute.thread));
@@ -141,7 +148,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   await Promise.all(workers.map((worker) => worker.waitUntilReady()));
   const failures = watchFailures(redis, prefix, { ...dependencies, logger });
 
-  const health = await serveHealth();
+  start.clear();
   logger.info({ evaluator: evaluatorName(evaluator), why: evaluator.why, url: health.url }, 'scheduler is ready');
   return {
     url: health.url,
@@ -154,7 +161,6 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
       await pool.close();
       await Promise.all(Object.values(queues).map((queue) => queue.close()));
       await store.close();
-      await health.close();
       await close();
     },
   };

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { ComputeMetrics, ThreadPool, type PoolOptions } from '@blindfit/compute';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice, type ResolvedEvaluator } from '@blindfit/he/native';
-import { JobChanges, JobStore, traceJobs } from '@blindfit/queue';
+import { JobChanges, JobStore, openServiceStore, traceJobs } from '@blindfit/queue';
 import { openService, REVISION, VERSION, type ComputeOptions, type RunningService } from '@blindfit/service';
 import { WorkerMetrics } from './metrics.ts';
 import { runWorker } from './run-worker.ts';
@@ -47,9 +47,18 @@ export function poolOptionsOf(
 /** Starts a worker: takes tasks, hands them to threads, records them. Any number may run, on any number of machines. */
 export async function startWorker(options: WorkerOptions): Promise<RunningService> {
   const { threads, queuePrefix } = options;
-  const { logger, redis, registry, tracing, serveHealth, close } = await openService('worker', options);
+  const base = await openService('worker', options);
+  const { logger, redis, registry, tracing, start, health, close } = base;
   const jobs = new JobStore(redis, queuePrefix);
   traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
+  // Threads open it themselves; this one is for readiness.
+  const store = await openServiceStore(base, { ...options, keys: jobs.keys, narrow: (opened) => opened }).catch(
+    async (error: unknown) => {
+      await close();
+      throw error;
+    },
+  );
+  start.fail('preparing the evaluator');
   const evaluator = await resolveEvaluator(options.evaluator);
   const compute = new ComputeMetrics(registry);
   const pool = new ThreadPool(poolOptionsOf(options, evaluator, compute.thread));
@@ -68,13 +77,13 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
       openTaskQueue({ redis, prefix: queuePrefix, concurrency: threads, metrics, logger }, process),
     isConnected: () => redis.status === 'ready',
   });
-  const health = await serveHealth();
+  start.clear();
   logger.info({ threads, evaluator: evaluatorName(evaluator), why: evaluator.why, url: health.url }, 'worker is ready');
   return {
     url: health.url,
     async close() {
       await worker.close();
-      await health.close();
+      await store.close();
       await close();
     },
   };
