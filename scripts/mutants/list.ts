@@ -28,8 +28,15 @@ export function listNames(root = ROOT): string[] {
     .sort();
 }
 
+/** @param name of a package, or the path of a list */
 export function readMutants(name: string, root = ROOT): Mutant[] {
-  return JSON.parse(readFileSync(join(root, 'test/mutants', `${name}.json`), 'utf8')) as Mutant[];
+  const path = name.endsWith('.json') ? name : join(root, 'test/mutants', `${name}.json`);
+  return JSON.parse(readFileSync(path, 'utf8')) as Mutant[];
+}
+
+/** The text of the file with the fault in it. */
+export function mutatedText({ find, replace }: Mutant, text: string): string {
+  return text.replace(find, () => replace);
 }
 
 /** Why a mutant cannot be tried, one sentence each; empty when it can. */

@@ -1,14 +1,15 @@
 /**
  * Mutation tests: `npm run mutants -- [PACKAGE...] [--jobs N] [--list] [--verbose]`. Each fault listed in
  * `test/mutants/PACKAGE.json` is put into a copy of the tree and the tests named beside it are run; they have to fail.
+ * A list of its own can be given by a path that ends in `.json`. A fault that keeps a file from loading is refused.
  * The exit status is 1 if a fault survives, if a list is wrong, or if tests fail without any fault.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import ts from 'typescript';
 import { valueOf } from '@blindfit/base';
-import { listNames, placeOf, problemsOf, readMutants, ROOT, type Mutant } from './list.ts';
+import { listNames, mutatedText, placeOf, problemsOf, readMutants, ROOT, type Mutant } from './list.ts';
+import { loadErrors } from './load-errors.ts';
 import { runTests } from './run-tests.ts';
 import { copyTree, removeTree } from './tree-copy.ts';
 
@@ -36,16 +37,17 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   const names = listNames();
-  const unknown = positionals.filter((name) => !names.includes(name));
+  const unknown = positionals.filter((name) => !names.includes(name) && !name.endsWith('.json'));
   const jobs = Number(values.jobs);
   if (unknown.length > 0) return refuse(`no list of mutants for ${unknown.join(', ')}; there are: ${names.join(', ')}`);
   if (!Number.isInteger(jobs) || jobs < 1) return refuse('--jobs takes a whole number from 1 on');
   const entries = (positionals.length > 0 ? positionals : names).flatMap((list) =>
     readMutants(list).map((mutant): Entry => ({ list, mutant })),
   );
-  const problems = entries.flatMap(({ list, mutant }) =>
-    [...problemsOf(mutant), ...syntaxErrors(mutant)].map((problem) => `${list}: "${mutant.what}" ${problem}`),
-  );
+  const problems = [
+    ...entries.flatMap(({ mutant }) => problemsOf(mutant).map((problem) => ({ mutant, problem }))),
+    ...loadErrors(entries.map(({ mutant }) => mutant)),
+  ].map(({ mutant, problem }) => `${mutant.file}: "${mutant.what}" ${problem}`);
   if (problems.length > 0) return refuse(problems.join('\n'));
   if (values.list) {
     for (const { list, mutant } of entries) print(`${list}: ${placeOf(mutant)} ${mutant.what}`);
@@ -61,18 +63,6 @@ function print(line: string): void {
 function refuse(message: string): number {
   process.stderr.write(`${message}\n`);
   return 1;
-}
-
-function mutated({ find, replace }: Mutant, text: string): string {
-  return text.replace(find, () => replace);
-}
-
-/** A changed file that does not parse would make every test fail, whatever it tests. */
-function syntaxErrors(mutant: Mutant): string[] {
-  if (!mutant.file.endsWith('.ts') || problemsOf(mutant).length > 0) return [];
-  const text = mutated(mutant, readFileSync(join(ROOT, mutant.file), 'utf8'));
-  const { diagnostics = [] } = ts.transpileModule(text, { fileName: mutant.file, reportDiagnostics: true });
-  return diagnostics.map(({ messageText }) => `does not parse: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`);
 }
 
 async function runAll(entries: readonly Entry[], jobs: number): Promise<number> {
@@ -136,7 +126,7 @@ async function isKilled(
   const path = join(copy, mutant.file);
   const original = readFileSync(path, 'utf8');
   const usual = mutant.tests.reduce((sum, test) => sum + valueOf(seconds, test, 'a duration'), 0);
-  writeFileSync(path, mutated(mutant, original));
+  writeFileSync(path, mutatedText(mutant, original));
   try {
     const outcome = await runTests(copy, mutant.tests, LIMIT_EXTRA + LIMIT_FACTOR * usual * 1000, signal);
     const killed = outcome.failed !== undefined;

@@ -37,7 +37,7 @@ async function runFile(
 ): Promise<{ passed: boolean; timedOut: boolean; output: string }> {
   const env = { ...process.env, NODE_COMPILE_CACHE: join(tree, '.blindfit/compile-cache') };
   // A group of its own, so that everything the tests have started ends with them.
-  const child = spawn(process.execPath, ['--test', '--test-reporter=spec', test], {
+  const child = spawn(process.execPath, ['--test', '--test-force-exit', '--test-reporter=spec', test], {
     cwd: tree,
     env,
     detached: true,

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { placeOf, problemsOf, type Mutant } from '../../scripts/mutants/list.ts';
+import { loadErrors } from '../../scripts/mutants/load-errors.ts';
 
 test('a fault is refused unless it can be put in at one place and names its tests', async (t) => {
   const root = await mkdtemp(join(tmpdir(), 'blindfit-test-'));
@@ -32,4 +33,39 @@ test('a fault is refused unless it can be put in at one place and names its test
     ],
   ];
   for (const [change, problem] of bad) assert.deepEqual(problemsOf({ ...good, ...change }, root), [problem]);
+});
+
+test('a fault that only keeps its file from loading is told from one that tests can find', async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'blindfit-test-'));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  await mkdir(join(root, 'src'));
+  await writeFile(join(root, 'tsconfig.json'), '{ "compilerOptions": { "noLib": true, "strict": true, "types": [] } }');
+  await writeFile(join(root, 'src/b.ts'), 'export const one = 1;\n');
+  await writeFile(
+    join(root, 'src/a.ts'),
+    "import { one } from './b.ts';\nexport const sum = (limit: number): number => limit + one;\n",
+  );
+  await writeFile(join(root, 'src/a.test.ts'), '');
+  const of = (find: string, replace: string): Mutant => ({
+    ...{ file: 'src/a.ts', find, replace },
+    ...{ tests: ['src/a.test.ts'], what: 'Wrong.' },
+  });
+  const mutants = [
+    of('limit + one', 'limit - one'),
+    of('limit + one', '"text"'),
+    of('limit + one', 'limit + two'),
+    of('limit + one', 'limit +'),
+    of('{ one }', '{ one, three }'),
+    of("'./b.ts'", "'./c.ts'"),
+  ];
+  const problems = loadErrors(mutants, root);
+  assert.deepEqual(
+    problems.map(({ mutant }) => mutant),
+    mutants.slice(2),
+  );
+  for (const { problem } of problems)
+    assert.match(
+      problem,
+      /^does not load: (Cannot find (name 'two'|module)|Expression expected|Module .* has no exported)/,
+    );
 });
