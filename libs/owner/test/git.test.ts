@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Parameters } from '@blindfit/he';
 import { temporaryDirectory } from '@blindfit/testkit';
+import { assertNotInGit } from '../src/node/git.ts';
 import { openKeyset } from '../src/node/index.ts';
 import { SMALL } from './small-ring.ts';
 
@@ -51,6 +52,14 @@ test('a new secret key in a work tree is refused unless git ignores it', { skip:
   await mkdir(linked);
   await writeFile(join(linked, '.git'), `gitdir: ${join(work, '.git')}\n`);
   await refused(join(linked, 'keys'), /outside/);
+
+  // Patterns for directories cover one that is still to be made, and hooks name a repository in the environment.
+  await writeFile(join(work, '.gitignore'), 'safe/\n');
+  process.env['GIT_DIR'] = join(home, 'nowhere');
+  t.after(() => delete process.env['GIT_DIR']);
+  await assertNotInGit(join(work, 'safe'));
+  await assert.rejects(assertNotInGit(join(work, 'unsafe')), { message: /git does not ignore it/ });
+
   await writeFile(join(linked, '.git'), 'nonsense\n');
   await assert.rejects(make(join(linked, 'keys')), { code: 'KEYSET_IN_GIT', message: /git cannot say/ });
 });

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { at } from '@blindfit/base';
 import { Parameters } from '@blindfit/he';
 import { temporaryDirectory } from '@blindfit/testkit';
+import { findSigner } from '../src/find-signer.ts';
 import {
   MemoryKeys,
   OwnerError,
@@ -13,6 +14,7 @@ import {
   readTicket,
   writeTicket,
   type KeysetFiles,
+  type KeyStore,
   type Ticket,
 } from '../src/index.ts';
 import { directoryKeys } from '../src/node/index.ts';
@@ -138,4 +140,49 @@ test('a ticket of the release before is read, and knows no twin', async () => {
   const path = keys.ticketPath(TICKET.job);
   await writeFile(path, (await readFile(path, 'utf8')).replace('blindfit-ticket/2', 'blindfit-ticket/1'));
   assert.deepEqual(await readTicket(keys, TICKET.job), old);
+});
+
+test('making keys tells after each that the holder of the lock is alive', async () => {
+  const keys = new MemoryKeys();
+  const refreshed: number[] = [];
+  let done = 0;
+  let released = 0;
+  const files = (name: string): KeysetFiles =>
+    new Proxy(keys.keyset(name), {
+      get(target, key) {
+        if (key === 'lock')
+          return () => ({
+            refresh: () => Promise.resolve(void refreshed.push(done)),
+            [Symbol.dispose]: () => released++,
+          });
+        const value: unknown = Reflect.get(target, key);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+  const store = { location: 'm', list: () => keys.list(), keyset: files } as unknown as KeyStore;
+  const onProgress = (count: number): void => void (done = count);
+  using keyset = await openKeyset({ keys: store, plan: { ...plan, steps: [4, 1, 2] }, create: true, onProgress });
+  assert.deepEqual(refreshed, [0, 1, 2, 3]);
+  assert.equal(released, 1);
+  assert.deepEqual([...keyset.galoisKeys.keys()], [1, 2, 4]);
+});
+
+test('a signer is looked for among the keysets of its parameters only', async () => {
+  const opened: string[] = [];
+  const store = {
+    list: () => Promise.resolve(['P1-a', 'P10-b', 'P2-c', 'P1-d']),
+    keyset: (name: string) => ({ read: () => Promise.resolve(void opened.push(name)) }),
+  } as unknown as KeyStore;
+  assert.equal(await findSigner(store, 'nobody', 'P1'), undefined);
+  assert.deepEqual(opened, ['P1-a', 'P1-d']);
+});
+
+test('keysets are directories of their form of name, and nothing is where there is no directory', async () => {
+  await using home = await temporaryDirectory();
+  const keys = directoryKeys(home.path);
+  assert.deepEqual(await directoryKeys(join(home.path, 'none')).list(), []);
+  const name = 'N2048QP295L4S45-0123abcd';
+  for (const each of [name, `.${name}`, `old-${name}`, `${name}.bak`, 'jobs', 'N2048QP295L4S45-0123abc'])
+    await mkdir(join(home.path, each));
+  assert.deepEqual(await keys.list(), [name]);
 });

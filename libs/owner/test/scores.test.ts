@@ -5,7 +5,7 @@ import { at, digestOf, required } from '@blindfit/base';
 import { wrap } from '@blindfit/he';
 import { temporaryDirectory } from '@blindfit/testkit';
 import { derivePredictionPlan, type PredictionPlan } from '@blindfit/training';
-import { decryptScores, ModelError, type Keyset } from '../src/index.ts';
+import { decryptScores, encryptSamples, ModelError, type Keyset } from '../src/index.ts';
 import { openKeyset } from '../src/node/index.ts';
 import { planOf } from './setup.ts';
 
@@ -53,6 +53,34 @@ const honest = [0, 1].map((shard) => [0, 1].map((pair) => ciphertext(keyset, sha
 const cell = (shard: number, pair: number): Uint8Array => at(at(honest, shard, 'shards'), pair, 'pairs');
 const refused = (grid: readonly (readonly Uint8Array[])[], message: RegExp): Promise<void> =>
   assert.rejects(open(grid), (error) => error instanceof ModelError && message.test(error.message));
+
+it('samples are encrypted shard by shard, in the manifest’s order, and told of one by one', async () => {
+  const x = new Float64Array(SHAPE.samples * SHAPE.features).fill(0.5);
+  const steps: [number, number][] = [];
+  const places: string[] = [];
+  const grid = await encryptSamples(
+    keyset,
+    plan,
+    { x, ...SHAPE },
+    {
+      store: ({ place, digest, bytes }) => {
+        assert.equal(digestOf(bytes), digest);
+        return Promise.resolve(void places.push(place));
+      },
+      onProgress: (...step) => void steps.push(step),
+    },
+  );
+  assert.deepEqual(
+    grid.map((row) => row.length),
+    [1, 1],
+  );
+  assert.deepEqual(steps, [
+    [0, 2],
+    [1, 2],
+    [2, 2],
+  ]);
+  assert.deepEqual(places, ['blobs.features[0][0]', 'blobs.features[1][0]']);
+});
 
 describe('scores of a prediction', () => {
   it('are put where sample and class belong', async () => {

@@ -1,7 +1,7 @@
 /** Keys in a git work tree: one `git add .` from being everybody's. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { KeysetError } from '../errors.ts';
 
 /**
@@ -25,7 +25,7 @@ export async function assertNotInGit(directory: string): Promise<void> {
 
 /** The work tree that a path lies in: a directory with `.git`, which is a file in linked work trees and submodules. */
 function workTreeOf(path: string): string | undefined {
-  if (basename(path) !== '.git' && existsSync(join(path, '.git'))) return path;
+  if (existsSync(join(path, '.git'))) return path;
   const parent = dirname(path);
   return parent === path ? undefined : workTreeOf(parent);
 }
