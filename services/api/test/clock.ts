@@ -5,6 +5,7 @@ interface Timer {
   due: number;
   readonly every: number | undefined;
   readonly run: () => void;
+  readonly unref: () => Timer;
 }
 
 export interface StoppedClock {
@@ -22,7 +23,7 @@ export function stopClock(t: TestContext): StoppedClock {
   let now = 1_000_000;
   const timers = new Set<Timer>();
   const add = (run: () => void, delay: number, every?: number): Timer => {
-    const timer: Timer = { due: now + Math.max(1, delay), every, run };
+    const timer: Timer = { due: now + Math.max(1, delay), every, run, unref: () => timer };
     timers.add(timer);
     return timer;
   };

@@ -22,6 +22,8 @@ export class Issuer {
   keys: readonly IssuerKey[] = [];
   /** What discovery says instead of the truth. */
   discovery: Record<string, unknown> = {};
+  /** Where discovery redirects to, if anywhere. */
+  redirect: string | undefined;
   /** Requests for keys. */
   fetched = 0;
   url = '';
@@ -29,14 +31,17 @@ export class Issuer {
 
   async start(port = 0): Promise<void> {
     const server = createServer(({ url = '' }, response) => {
+      if (this.redirect !== undefined && url === '/.well-known/openid-configuration') {
+        response.writeHead(302, { location: this.redirect, connection: 'close' }).end();
+        return;
+      }
       const jwks = { keys: this.keys.map(({ jwk }) => jwk) };
       if (url === '/keys') this.fetched++;
-      const body =
-        url === '/.well-known/openid-configuration'
-          ? { issuer: this.url, jwks_uri: `${this.url}/keys`, ...this.discovery }
-          : url === '/keys'
-            ? jwks
-            : undefined;
+      const body = url.startsWith('/.well-known/openid-configuration')
+        ? { issuer: this.url, jwks_uri: `${this.url}/keys`, ...this.discovery }
+        : url === '/keys'
+          ? jwks
+          : undefined;
       response.writeHead(body === undefined ? 404 : 200, { 'content-type': 'application/json', connection: 'close' });
       response.end(JSON.stringify(body ?? {}));
     });

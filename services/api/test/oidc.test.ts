@@ -78,10 +78,15 @@ describe('JWTs of an issuer', () => {
     const alice = { status: 200, name: 'oidc:alice', tenant: 'clinic-a', scopes: ['read'] };
     assert.deepEqual(await ask(await issuer.token(first)), alice);
     assert.deepEqual(await ask(await issuer.token(rsa)), alice);
-    assert.deepEqual(await ask(await issuer.token(first, { scope: ['blindfit:submit', 'read', 'admin', 7] })), {
-      ...alice,
-      scopes: ['submit', 'read'],
-    });
+    assert.deepEqual(
+      await ask(
+        await issuer.token(first, { scope: ['blindfit:submit', 'read', 'admin', 7, 'mail.cancel', 'x:operate'] }),
+      ),
+      {
+        ...alice,
+        scopes: ['submit', 'read'],
+      },
+    );
     assert.deepEqual(await ask(await issuer.token(first, { aud: ['other', 'blindfit'], exp: now() - 5 })), alice);
   });
 
@@ -231,6 +236,11 @@ describe('an issuer that is away', () => {
       assert.deepEqual([answer.status, answer.code], [503, 'ISSUER_UNAVAILABLE']);
       assert.match(String(answer.detail), detail);
     }
+    issuer.discovery = {};
+    issuer.redirect = '/.well-known/openid-configuration?elsewhere';
+    assert.equal((await ask(token)).status, 503, 'it is not looked for anywhere else');
+    issuer.redirect = undefined;
+    assert.equal((await ask(token)).status, 200);
   });
 });
 
