@@ -37,6 +37,12 @@ export interface ChildServiceOptions {
   readonly logFile: string;
   /** Variable that holds the port, to keep it when started again. */
   readonly portVariable: string;
+  /** Path of the program to run with the command as its argument. @default service-main */
+  readonly main?: string | undefined;
+  /** Time limit of the ready line, and then of `/readyz`, in milliseconds. @default 60000 */
+  readonly startTimeoutMs?: number | undefined;
+  /** Time to shut down before the process is ended by force, in milliseconds. @default 30000 */
+  readonly stopTimeoutMs?: number | undefined;
 }
 
 /** Of the API, which answers many: memory that large bodies and streams took goes back to the system. */
@@ -86,12 +92,12 @@ export class ChildService {
    * @throws StackError with the end of its log; the process has ended then
    */
   async start(signal?: AbortSignal): Promise<void> {
-    const { command, name, env, logFile } = this.#options;
+    const { command, name, env, logFile, main = MAIN } = this.#options;
     const log = await open(logFile, 'a', 0o600);
     this.#expected = false;
     const port = this.#url === '' ? {} : { [this.#portVariable]: new URL(this.#url).port };
     const memory = command === 'api' ? SMALL_HEAP : {};
-    const child = spawn(process.execPath, [MAIN, command], {
+    const child = spawn(process.execPath, [main, command], {
       env: { ...env, ...port, ...memory },
       // The end of the channel tells the child that this process has ended, in whatever way.
       stdio: ['ignore', 'pipe', log.fd, 'ipc'],
@@ -139,23 +145,25 @@ export class ChildService {
     if (ends) await this.#exited;
   }
 
-  /** Ends the process in good order, after 30 s by force. */
+  /** Ends the process in good order, or by force when its time is over. */
   async stop(): Promise<void> {
     if (!this.alive) return;
-    const force = setTimeout(() => void this.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    const { stopTimeoutMs = STOP_TIMEOUT_MS } = this.#options;
+    const force = setTimeout(() => void this.kill('SIGKILL'), stopTimeoutMs);
     await this.kill('SIGTERM');
     clearTimeout(force);
   }
 
   async #ready(child: ChildProcess, exited: Promise<string>, signal?: AbortSignal): Promise<ReadyLine> {
-    const giveUp = AbortSignal.any([AbortSignal.timeout(START_TIMEOUT_MS), ...(signal === undefined ? [] : [signal])]);
+    const { startTimeoutMs = START_TIMEOUT_MS } = this.#options;
+    const giveUp = AbortSignal.any([AbortSignal.timeout(startTimeoutMs), ...(signal === undefined ? [] : [signal])]);
     const over = Promise.race([
       exited.then((how) => Promise.reject(new Error(`it ${how}`))),
       new Promise<never>((_, reject) => {
         const late = (): void =>
           reject(
             new Error(
-              signal?.aborted === true ? 'it was interrupted' : `it was not ready within ${START_TIMEOUT_MS / 1000} s`,
+              signal?.aborted === true ? 'it was interrupted' : `it was not ready within ${startTimeoutMs / 1000} s`,
             ),
           );
         if (giveUp.aborted) late();

@@ -93,8 +93,8 @@ function openStream(t: TestContext, tenant: string | undefined, records: Records
 
 /** What has been sent since the last call, as `name job state`. */
 function eventsOf(stream: Readable): string[] {
-  const read: unknown = stream.read();
-  const text = read === null ? '' : String(read);
+  const read = stream.read() as Buffer | null;
+  const text = read === null ? '' : read.toString();
   return [...text.matchAll(/event: (\w+)\ndata: (.*)\n/g)].map(([, name, data]) => {
     const { id, state } = JSON.parse(data ?? '') as JobView;
     return `${name} ${id} ${state}`;
