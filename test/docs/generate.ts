@@ -12,6 +12,9 @@ import { Registry } from 'prom-client';
 import { ComputeMetrics } from '@blindfit/compute';
 import { addClusterMetrics, JobStore, type JobFigures } from '@blindfit/queue';
 import {
+  Readiness,
+  Intake,
+  createLogger,
   addRedisMemory,
   addRedisUp,
   commandVariables,
@@ -187,13 +190,18 @@ export function metricSections(): Map<string, readonly MetricDescription[]> {
     ['worker', filled((registry) => new WorkerMetrics(registry))],
     [
       'threads',
-      filled((registry) =>
+      filled((registry) => {
         new ComputeMetrics(registry).watch(
           registry,
           { size: 0, busy: 0, busySeconds: [] },
           { kind: 'seal', why: 'nothing is computed' },
-        ),
-      ),
+        );
+        new Intake({
+          readiness: new Readiness(),
+          registry,
+          logger: createLogger({ service: 'docs', level: 'silent' }),
+        });
+      }),
     ],
     ['job', ownMetrics(jobMetrics(NO_FIGURES))],
   ]);

@@ -19,6 +19,8 @@ const THRESHOLDS: Readonly<Record<string, readonly [string, string]>> = {
   BlindfitTasksFailing: ['> 0.05', '10m'],
   BlindfitTasksStalled: ['> 0', ''],
   BlindfitQueueLag: ['> 600', '10m'],
+  BlindfitHostStopped: ['> 0', '1m'],
+  BlindfitOutage: ['> 0', '1m'],
   BlindfitRedisUnreachable: ['', '1m'],
   BlindfitRedisMemoryNearLimit: ['> 0.85', '5m'],
   BlindfitStoreNearlyFull: ['< 0.15', '10m'],

@@ -1,11 +1,16 @@
-import { BlindfitError, faultOf, messageWithHint, type Fault } from '@blindfit/base';
+import { BlindfitError, defined, faultOf, messageWithHint, type Fault } from '@blindfit/base';
+import { BlobNotFoundError } from '@blindfit/blobs';
 import { HeError, SealCrashError } from '@blindfit/he';
 import type { ThreadError } from './messages.ts';
 
 /** A task that failed in a thread, with the code of its cause. The message ends with the hint of the cause. */
 export class TaskError extends BlindfitError {
-  constructor(code: string, message: string, retryable: boolean, fault: Fault = 'task') {
+  /** The blob that the store of this host does not hold, where that is the failure. */
+  readonly blob: string | undefined;
+
+  constructor(code: string, message: string, retryable: boolean, fault: Fault = 'task', blob?: string) {
     super(code, message, { retryable, fault });
+    this.blob = blob;
   }
 }
 
@@ -27,12 +32,18 @@ export class CacheDamagedError extends TaskError {
 export function describeError(error: unknown): ThreadError {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'TASK_FAILED';
   const retryable = !(error instanceof BlindfitError) || error.retryable;
-  return { code, message: messageWithHint(error), retryable, fault: faultOf(error) };
+  const blob = missingBlob(error);
+  return defined<ThreadError>({ code, message: messageWithHint(error), retryable, fault: faultOf(error), blob });
+}
+
+function missingBlob(error: unknown): string | undefined {
+  if (error instanceof BlobNotFoundError) return error.digest;
+  return error instanceof TaskError ? error.blob : undefined;
 }
 
 /** The error that a thread, or the pool, has reported. */
-export function taskErrorOf({ code, message, retryable, fault }: ThreadError): TaskError {
-  return code === 'TASK_CANCELLED' ? new TaskCancelledError() : new TaskError(code, message, retryable, fault);
+export function taskErrorOf({ code, message, retryable, fault, blob }: ThreadError): TaskError {
+  return code === 'TASK_CANCELLED' ? new TaskCancelledError() : new TaskError(code, message, retryable, fault, blob);
 }
 
 /** Whether the SEAL instance of the thread must not be used any more. */

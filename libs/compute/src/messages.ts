@@ -81,6 +81,8 @@ export interface ThreadError {
   /** Whether the same task may succeed later. */
   readonly retryable: boolean;
   readonly fault: Fault;
+  /** The blob that is missing, where that is the error. */
+  readonly blob?: string | undefined;
 }
 
 export interface FailedMessage {

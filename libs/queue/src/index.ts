@@ -17,6 +17,7 @@ export { TASK_KINDS, type TaskFigures, type JobFigures } from './job-figures.ts'
 export { type NewJob, type TaskRecord } from './job-record.ts';
 export { StoreBinding, type Binding, type BindingState, type Identities } from './store-binding.ts';
 export { openServiceStore, type ServiceStoreOptions } from './open-store.ts';
+export { Troubles, type GivenBack, type Trouble } from './troubles.ts';
 export { BlobOwners } from './blob-owners.ts';
 export { FIRST_PRIORITY, Turns } from './turns.ts';
 export { Tenants, type TenantDefaults } from './tenants.ts';

@@ -27,6 +27,7 @@ import { Keys } from './names.ts';
 import { withScripts, type Scripts } from './scripts.ts';
 import { countsForProgress, factsOf, readAllTotals } from './task-totals.ts';
 import { dayOf } from './tenants.ts';
+import { Troubles } from './troubles.ts';
 import { Turns } from './turns.ts';
 import { Workers } from './workers.ts';
 import { WrongRecords } from './wrong-records.ts';
@@ -36,6 +37,7 @@ export class JobStore {
   readonly index: JobIndex;
   readonly blobs: BlobOwners;
   readonly turns: Turns;
+  readonly troubles: Troubles;
   readonly wrong: WrongRecords;
   readonly workers: Workers;
   readonly maintenance: MaintenanceMode;
@@ -48,6 +50,7 @@ export class JobStore {
     this.index = new JobIndex(this.#redis, this.keys);
     this.blobs = new BlobOwners(redis, this.keys);
     this.turns = new Turns(this.#redis, this.keys);
+    this.troubles = new Troubles(redis, this.keys);
     this.wrong = new WrongRecords(redis, this.keys);
     this.workers = new Workers(redis, this.keys);
     this.maintenance = new MaintenanceMode(redis, this.keys);

@@ -120,6 +120,11 @@ export class Keys {
     return `${this.#prefix}:maintenance`;
   }
 
+  /** Hash of entries that were given back, by their ids: see `Troubles`. */
+  get troubles(): string {
+    return `${this.#prefix}:troubles`;
+  }
+
   /** Channel on which every change of a job is announced by its id. */
   get changes(): string {
     return `${this.#prefix}:changes`;

@@ -23,6 +23,8 @@ export {
 } from './settings.ts';
 export { healthRoutes } from './health-routes.ts';
 export type { HealthOptions } from './health-routes.ts';
+export { Intake, type IntakeOptions, type Standstill, type WorkSource } from './intake.ts';
+export { patiently } from './patience.ts';
 export { Readiness, type Condition, type ReadinessCheck } from './readiness.ts';
 export { startHealthServer } from './health-server.ts';
 export type { HealthServer, HealthServerOptions } from './health-server.ts';

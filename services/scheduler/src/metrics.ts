@@ -11,6 +11,7 @@ export class SchedulerMetrics {
   readonly #stalledSteps: Counter<'queue'>;
   readonly #lostLocks: Counter<'queue'>;
   readonly #newer: Counter<'queue'>;
+  readonly #givenBack: Counter;
 
   constructor(registry: Registry, sources: ClusterSources) {
     const registers = [registry];
@@ -50,6 +51,11 @@ export class SchedulerMetrics {
       labelNames: ['queue'],
       registers,
     });
+    this.#givenBack = new Counter({
+      name: 'blindfit_steps_given_back_total',
+      help: 'Job steps that failed for a reason that is not their own, and went back to their queue.',
+      registers,
+    });
     // Shown from the start: the first one would be no increase otherwise.
     for (const queue of [QUEUES.jobs, QUEUES.chains])
       for (const counter of [this.#stalledSteps, this.#lostLocks]) counter.inc({ queue }, 0);
@@ -79,6 +85,10 @@ export class SchedulerMetrics {
   /** An entry was given back to newer releases. */
   newer(queue: string): void {
     this.#newer.inc({ queue });
+  }
+
+  givenBack(): void {
+    this.#givenBack.inc();
   }
 
   lockLost(queue: string, count: number): void {

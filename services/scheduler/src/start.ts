@@ -20,7 +20,7 @@ import {
   type JobPayload,
   type TenantDefaults,
 } from '@blindfit/queue';
-import { addRedisMemory, openService, type ComputeOptions, type RunningService } from '@blindfit/service';
+import { addRedisMemory, Intake, openService, type ComputeOptions, type RunningService } from '@blindfit/service';
 import { PlanCache } from '@blindfit/training';
 import { Admission } from './admission.ts';
 import { Aggregator } from './aggregator.ts';
@@ -62,7 +62,7 @@ export function poolOptionsOf(
 /** Starts a scheduler. Several may run at once: BullMQ gives each step to one, and to another if that one dies. */
 export async function startScheduler(options: SchedulerOptions): Promise<RunningService> {
   const base = await openService('scheduler', options);
-  const { logger, redis, registry, tracing, start, health, close } = base;
+  const { logger, redis, registry, tracing, readiness, start, health, close } = base;
   const { queuePrefix: prefix } = options;
   const jobs = new JobStore(redis, prefix);
   traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
@@ -77,6 +77,9 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     chains: openQueue<ChainPayload>('chains', redis, prefix),
     tasks: openQueue<unknown>('tasks', redis, prefix),
   };
+  const intake = new Intake({ readiness, registry, logger });
+  // Their only errors are those of the connection, which reports them itself.
+  for (const queue of Object.values(queues)) queue.on('error', () => undefined);
   const metrics = new SchedulerMetrics(registry, { redis, jobs, queues });
   addRedisMemory(registry, redis);
   start.fail('preparing the evaluator');
@@ -109,6 +112,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     jobs,
     aggregator: new Aggregator(fairPool, jobs, metrics, compute, tracing),
     metrics,
+    intake,
+    isStoreRight: async () => (await readiness.outcomes())['store'] === 'ok',
     planOf: async (digest: string) => (await plans.training(digest)).plan,
     signerOf: async (digest: string) => (await plans.training(digest)).manifest.signer,
   };
@@ -120,8 +125,9 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
       await giveBackNewer(job, token, () => metrics.newer(queue));
       try {
         await tracing.within(spanOfEntry(job), () => processor(job, token ?? ''));
+        intake.succeeded();
       } catch (error) {
-        throw await failureOf(jobs, metrics, job, error);
+        throw await failureOf(dependencies, job, error);
       }
     };
     const worker = new Worker<Data>(QUEUES[queue], body, {
@@ -131,7 +137,9 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
       metrics: QUEUE_METRICS,
       ...LOCKS,
     });
-    worker.on('error', (error) => logger.warn({ err: error, queue }, 'queue'));
+    // An outage makes many of them; the intake says so once.
+    worker.on('error', (error) => logger[intake.stopFor(error) ? 'debug' : 'warn']({ err: error, queue }, 'queue'));
+    intake.add(worker);
     worker.on('completed', (job) => traceEntry(tracing, job));
     worker.on('failed', (job, error) => {
       if (job !== undefined) traceEntry(tracing, job, error);
@@ -146,7 +154,11 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     work<ChainPayload>('chains', (job, token) => runChain(dependencies, job, token)),
   ];
   await Promise.all(workers.map((worker) => worker.waitUntilReady()));
-  const failures = watchFailures(redis, prefix, { ...dependencies, logger });
+  const failures = watchFailures(redis, prefix, {
+    ...dependencies,
+    hasBlob: async (digest) => (await store.has(parseDigest(digest))) !== undefined,
+    logger,
+  });
 
   start.clear();
   logger.info({ evaluator: evaluatorName(evaluator), why: evaluator.why, url: health.url }, 'scheduler is ready');
@@ -154,6 +166,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     url: health.url,
     async close() {
       closing.abort();
+      intake.close();
       admission.close();
       changes.close();
       await Promise.all(workers.map((worker) => worker.close()));

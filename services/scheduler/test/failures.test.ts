@@ -1,24 +1,43 @@
 /** What becomes of failures, and of records that the queues know nothing of. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { UnrecoverableError } from 'bullmq';
+import { DelayedError, UnrecoverableError, WaitingChildrenError } from 'bullmq';
 import { BlindfitError } from '@blindfit/base';
 import { TaskError } from '@blindfit/compute';
 import type { JobState } from '@blindfit/protocol';
 import type { ChainRecord } from '@blindfit/queue';
-import { failureOf } from '../src/failures.ts';
+import { failureOf, type FailedEntry, type FailureDependencies } from '../src/failures.ts';
 import { reconcile, type ReconcileDependencies } from '../src/reconcile.ts';
 import { FakeJobs, FakeQueue, JOB, MANIFEST } from './support.ts';
 
 describe('a step that failed', () => {
-  const PASSING = new TaskError('STORE_UNAVAILABLE', 'away', true);
+  const PASSING = new TaskError('BLOB_CORRUPT', 'damaged', true);
   const PERMANENT = new TaskError('HE_WIRE', 'a bad key', false);
-  const run = async (error: unknown, attemptsMade: number) => {
+  const run = async (
+    error: unknown,
+    attemptsMade: number,
+    opts: { attempts?: number } = { attempts: 4 },
+    right = false,
+  ) => {
     const jobs = new FakeJobs(1);
     const ended: string[] = [];
-    const entry = { id: `${JOB}.chain.0.1`, attemptsMade, opts: { attempts: 4 } };
-    const thrown = await failureOf(jobs, { jobEnded: (state) => void ended.push(state) }, entry, error);
-    return { thrown, ended, calls: jobs.calls };
+    const back: unknown[] = [];
+    const stopped: unknown[] = [];
+    const entry = { id: `${JOB}.chain.0.1`, attemptsMade, opts } as FailedEntry;
+    const troubles = {
+      giveBack: (...call: unknown[]) => (back.push(call), Promise.resolve(new DelayedError())),
+    };
+    const dependencies: Omit<FailureDependencies, 'isStoreRight'> = {
+      jobs: { fail: jobs.fail, troubles },
+      metrics: { jobEnded: (state) => void ended.push(state), givenBack: () => void ended.push('given back') },
+      intake: {
+        closing: new AbortController().signal,
+        stop: () => undefined,
+        stopFor: (why) => (stopped.push(why), true),
+      },
+    };
+    const thrown = await failureOf({ ...dependencies, isStoreRight: () => Promise.resolve(right) }, entry, error);
+    return { thrown, ended, calls: jobs.calls, back, stopped, entry };
   };
 
   it('for good is recorded with its code and not tried again', async () => {
@@ -43,14 +62,7 @@ describe('a step that failed', () => {
   });
 
   it('counts one attempt where the entry does not say how many', async () => {
-    const jobs = new FakeJobs(1);
-    const thrown = await failureOf(
-      jobs,
-      { jobEnded: () => undefined },
-      { id: JOB, attemptsMade: 0, opts: {} },
-      PASSING,
-    );
-    assert.ok(thrown instanceof UnrecoverableError);
+    assert.ok((await run(PASSING, 0, {})).thrown instanceof UnrecoverableError);
   });
 
   it('of a foreseen kind is left to the queue with its hint in its message', async () => {
@@ -61,7 +73,35 @@ describe('a step that failed', () => {
 
   it('with another error is left to the queue', async () => {
     const error = new TypeError('a bug');
-    assert.deepEqual(await run(error, 3), { thrown: error, ended: [], calls: [] });
+    const { thrown, ended, calls, back } = await run(error, 3);
+    assert.deepEqual([thrown, ended, calls, back], [error, [], [], []]);
+  });
+
+  for (const error of [
+    new TaskError('STORE_UNAVAILABLE', 'away', true, 'world'),
+    new TaskError('STORAGE_FULL', 'no room', true, 'host'),
+    new BlindfitError('BLOB_NOT_FOUND', 'not here', { fault: 'host' }),
+    Object.assign(new Error('OOM command not allowed'), { name: 'ReplyError' }),
+  ])
+    it(`of no fault of its own (${error.message}) goes back, stops the intake, at the last attempt too`, async () => {
+      const { thrown, ended, calls, back, stopped, entry } = await run(error, 3);
+      assert.ok(thrown instanceof DelayedError);
+      assert.deepEqual([ended, calls, back, stopped], [['given back'], [], [[entry, error]], [error]]);
+    });
+
+  it('for a blob that the right store lacks goes back, and the intake stays open', async () => {
+    const error = new BlindfitError('BLOB_NOT_FOUND', 'not here', { fault: 'host' });
+    const { thrown, back, stopped } = await run(error, 0, {}, true);
+    assert.deepEqual([thrown instanceof DelayedError, back.length, stopped], [true, 1, []]);
+    const other = await run(new BlindfitError('STORAGE_FULL', 'full', { fault: 'host' }), 0, {}, true);
+    assert.equal(other.stopped.length, 1);
+  });
+
+  it('was only put off', async () => {
+    for (const control of [new DelayedError(), new WaitingChildrenError()]) {
+      const { thrown, calls, back } = await run(control, 3);
+      assert.deepEqual([thrown, calls, back], [control, [], []]);
+    }
   });
 });
 

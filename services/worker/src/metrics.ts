@@ -7,7 +7,7 @@ const SECONDS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
 
 /** Kinds of tasks that workers compute. The scheduler times the others. */
 const KINDS: readonly TaskKind[] = ['start', 'forward', 'backward', 'predict'];
-const OUTCOMES = ['completed', 'retried', 'failed', 'cancelled'] as const;
+const OUTCOMES = ['completed', 'retried', 'failed', 'cancelled', 'given-back'] as const;
 
 /** Metrics of a worker's tasks. Those of its threads are in `ComputeMetrics`. */
 export class WorkerMetrics {

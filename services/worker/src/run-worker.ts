@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { ThreadPool } from '@blindfit/compute';
 import { PROTOCOL, type TaskResult } from '@blindfit/protocol';
 import type { JobChanges, JobStore, WorkerFacts } from '@blindfit/queue';
+import type { Intake } from '@blindfit/service';
 import { processTask, type ProcessorDependencies, type TaskEntry } from './process-task.ts';
 import { RunningTasks } from './running-tasks.ts';
 
@@ -10,13 +11,13 @@ const HEARTBEAT_MS = 5_000;
 /** A cancellation that was announced while Redis was away is found by looking. */
 const CANCEL_POLL_MS = 500;
 
-export interface WorkerParts extends Omit<ProcessorDependencies, 'pool' | 'jobs' | 'running'> {
+export interface WorkerParts extends Omit<ProcessorDependencies, 'pool' | 'jobs' | 'running' | 'intake'> {
   /** What the worker says of itself. */
   readonly facts: Omit<WorkerFacts, 'id' | 'protocol'>;
   readonly pool: Pick<ThreadPool, 'run' | 'close'>;
-  readonly jobs: Pick<JobStore, 'state' | 'recordTask' | 'fail'> & {
-    readonly workers: Pick<JobStore['workers'], 'beat' | 'retire'>;
-  };
+  readonly jobs: Pick<JobStore, 'state'> &
+    ProcessorDependencies['jobs'] & { readonly workers: Pick<JobStore['workers'], 'beat' | 'retire'> };
+  readonly intake: ProcessorDependencies['intake'] & Pick<Intake, 'close'>;
   readonly changes: Pick<JobChanges, 'listen' | 'close'>;
   /** Begins to take tasks. */
   readonly openQueue: (process: (entry: TaskEntry) => Promise<TaskResult>) => Promise<{ close(): Promise<void> }>;
@@ -45,6 +46,7 @@ export async function runWorker(parts: WorkerParts): Promise<RunningWorker> {
   const queue = await openQueue((entry) => processTask({ ...parts, running }, entry));
   return {
     async close() {
+      parts.intake.close();
       await queue.close();
       clearInterval(heartbeat);
       clearInterval(poll);

@@ -1,8 +1,9 @@
 import { hostname } from 'node:os';
+import { parseDigest } from '@blindfit/base';
 import { ComputeMetrics, ThreadPool, type PoolOptions } from '@blindfit/compute';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice, type ResolvedEvaluator } from '@blindfit/he/native';
 import { JobChanges, JobStore, openServiceStore, traceJobs } from '@blindfit/queue';
-import { openService, REVISION, VERSION, type ComputeOptions, type RunningService } from '@blindfit/service';
+import { Intake, openService, REVISION, VERSION, type ComputeOptions, type RunningService } from '@blindfit/service';
 import { WorkerMetrics } from './metrics.ts';
 import { runWorker } from './run-worker.ts';
 import { openTaskQueue } from './task-queue.ts';
@@ -48,10 +49,10 @@ export function poolOptionsOf(
 export async function startWorker(options: WorkerOptions): Promise<RunningService> {
   const { threads, queuePrefix } = options;
   const base = await openService('worker', options);
-  const { logger, redis, registry, tracing, start, health, close } = base;
+  const { logger, redis, registry, tracing, readiness, start, health, close } = base;
   const jobs = new JobStore(redis, queuePrefix);
   traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
-  // Threads open it themselves; this one is for readiness.
+  // Threads open it themselves; this one is for readiness and for what they do not find.
   const store = await openServiceStore(base, { ...options, keys: jobs.keys, narrow: (opened) => opened }).catch(
     async (error: unknown) => {
       await close();
@@ -64,6 +65,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   const pool = new ThreadPool(poolOptionsOf(options, evaluator, compute.thread));
   compute.watch(registry, pool, evaluator);
   const metrics = new WorkerMetrics(registry);
+  const intake = new Intake({ readiness, registry, logger });
   const worker = await runWorker({
     facts: { threads, host: hostname(), version: VERSION, revision: REVISION, evaluator: evaluatorName(evaluator) },
     pool,
@@ -73,8 +75,10 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
     compute,
     logger,
     tracing,
+    intake,
+    hasBlob: async (digest) => (await store.has(parseDigest(digest))) !== undefined,
     openQueue: (process) =>
-      openTaskQueue({ redis, prefix: queuePrefix, concurrency: threads, metrics, logger }, process),
+      openTaskQueue({ redis, prefix: queuePrefix, concurrency: threads, metrics, logger, intake }, process),
     isConnected: () => redis.status === 'ready',
   });
   start.clear();

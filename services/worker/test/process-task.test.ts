@@ -1,9 +1,12 @@
 /** One task between the queue and a thread: what is recorded, retried, failed and counted. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DelayedError, UnrecoverableError } from 'bullmq';
 import { TaskError } from '@blindfit/compute';
-import { backwardTask, DIGEST, entryOf, fakeWorker, JOB, RESULT, settle } from './support.ts';
+import { until } from '@blindfit/testkit';
+import type { TaskEntry } from '../src/process-task.ts';
+import { backwardTask, DIGEST, entryOf, fakeWorker, JOB, RESULT, settle, type FakeWorker } from './support.ts';
 
 const ID = `${JOB}.backward.2.1.0`;
 
@@ -101,9 +104,9 @@ for (const name of ['tasks', 'tasks/1', 'tasks/2', 'tasks/what'])
 
 const FAILURES = [
   ['permanent', new TaskError('HE_WIRE', 'a bad key; send another', false), 0, 'failed'],
-  ['retryable, with attempts left', new TaskError('STORE_UNAVAILABLE', 'away', true), 0, 'retried'],
-  ['retryable, at the last attempt but one', new TaskError('STORE_UNAVAILABLE', 'away', true), 2, 'retried'],
-  ['retryable, at the last attempt', new TaskError('STORE_UNAVAILABLE', 'away', true), 3, 'failed'],
+  ['retryable, with attempts left', new TaskError('BLOB_CORRUPT', 'damaged', true), 0, 'retried'],
+  ['retryable, at the last attempt but one', new TaskError('BLOB_CORRUPT', 'damaged', true), 2, 'retried'],
+  ['retryable, at the last attempt', new TaskError('BLOB_CORRUPT', 'damaged', true), 3, 'failed'],
   ['unforeseen, with attempts left', new TypeError('a bug'), 0, 'retried'],
   ['unforeseen, at the last attempt', new TypeError('a bug'), 3, 'failed'],
 ] as const;
@@ -183,4 +186,86 @@ it('every outcome of every kind is shown before it happens', async () => {
   for (const name of ['blindfit_tasks_stalled_total', 'blindfit_lock_renewals_lost_total'])
     assert.equal(await fake.metric(name), 0);
   await fake.worker.close();
+});
+
+/** A task that fails in its thread. */
+async function failing(fake: FakeWorker, thrown: Error, attemptsMade = 3): Promise<unknown> {
+  const running = fake.process(entryOf(ID, backwardTask(), { attemptsMade }));
+  running.catch(() => undefined); // looked at below
+  await settle();
+  fake.calls.at(-1)?.reject(thrown);
+  return running.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+}
+
+for (const fault of ['host', 'world'] as const) {
+  it(`a failure of the ${fault} gives the task back, and stops the host until it can go on`, async () => {
+    const fake = await fakeWorker();
+    const disk = fake.readiness.condition('disk');
+    disk.fail('full');
+    const thrown = new TaskError('STORAGE_FULL', 'no room left', true, fault);
+    assert.ok((await failing(fake, thrown)) instanceof DelayedError);
+    const [entry, error] = fake.givenBack[0] ?? [];
+    assert.deepEqual([(entry as TaskEntry).id, error, fake.failed], [ID, thrown, []]);
+    assert.equal(await fake.metric('blindfit_tasks_total{kind="backward",outcome="given-back"}'), 1);
+    assert.equal(await fake.metric('blindfit_tasks_total{kind="backward",outcome="failed"}'), 0);
+    assert.equal((await fake.readiness.outcomes())['work'], 'takes no work: no room left');
+    assert.equal(await fake.metric(`blindfit_intake_stopped{fault="${fault}"}`), 1);
+    // One that comes all the same is not begun, and says nothing new.
+    await assert.rejects(fake.process(entryOf(ID, backwardTask())), DelayedError);
+    assert.deepEqual([fake.calls.length, fake.givenBack[1]?.[1]], [1, undefined]);
+    await sleep(30);
+    assert.ok(!fake.intake.isOpen, 'another condition does not hold');
+    disk.clear();
+    await until(() => fake.intake.isOpen, 'work is taken again');
+    assert.equal((await fake.readiness.outcomes())['work'], 'ok');
+    assert.equal(await fake.metric(`blindfit_intake_stopped{fault="${fault}"}`), 0);
+    const again = fake.process(entryOf(ID, backwardTask(), { attemptsStarted: 2 }));
+    await settle();
+    fake.calls.at(-1)?.resolve();
+    await again;
+    assert.deepEqual(fake.cleared, [ID]);
+    await fake.worker.close();
+  });
+}
+
+it('a blob that is missing in a store with the manifest gives the task back and stops nothing', async () => {
+  const fake = await fakeWorker();
+  const missing = `sha256:${'cd'.repeat(32)}`;
+  const thrown = new TaskError('BLOB_NOT_FOUND', 'not here', false, 'host', missing);
+  assert.ok((await failing(fake, thrown)) instanceof DelayedError);
+  assert.ok(fake.intake.isOpen);
+  assert.deepEqual([fake.givenBack.length, fake.failed], [1, []]);
+  fake.blobs.clear();
+  assert.ok((await failing(fake, thrown)) instanceof DelayedError);
+  assert.ok(!fake.intake.isOpen, 'a store without the manifest is not the right one');
+  await fake.worker.close();
+});
+
+it('a result that Redis cannot record is kept until it can, and nothing is computed again', async () => {
+  let refusals = 3;
+  const recorded: unknown[] = [];
+  const worker = await fakeWorker({
+    jobs: {
+      state: () => Promise.resolve('running'),
+      fail: () => Promise.reject(new Error('it must not fail')),
+      recordTask: (...record) => {
+        if (refusals-- > 0) return Promise.reject(new Error("OOM command not allowed when used memory > 'maxmemory'."));
+        recorded.push(record);
+        return Promise.resolve(true);
+      },
+      troubles: { giveBack: () => Promise.reject(new Error('it must not go back')), clear: () => Promise.resolve() },
+      workers: { beat: () => Promise.resolve(), retire: () => Promise.resolve() },
+    },
+  });
+  const running = worker.process(entryOf(ID, backwardTask()));
+  await settle();
+  worker.calls[0]?.resolve();
+  await settle();
+  assert.match(String((await worker.readiness.outcomes())['work']), /OOM/);
+  await running;
+  assert.deepEqual([recorded.length, worker.calls.length], [1, 1]);
+  await worker.worker.close();
 });

@@ -1,13 +1,15 @@
 /** A worker with a Redis: how it takes tasks, which settings reach it, and that it leaves nothing open. */
 import assert from 'node:assert/strict';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, before, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { Redis } from 'ioredis';
 import { Registry } from 'prom-client';
+import { TaskError } from '@blindfit/compute';
 import { JobStore, LOCKS, openQueue } from '@blindfit/queue';
 import { startRedis, type RunningRedis } from '@blindfit/redis-server';
-import { createLogger, parseRedisUrl } from '@blindfit/service';
+import { createLogger, Intake, parseRedisUrl, Readiness } from '@blindfit/service';
 import { readConfig } from '@blindfit/service/settings';
 import { temporaryDirectory, until, type TemporaryDirectory } from '@blindfit/testkit';
 import { WorkerMetrics } from '../src/metrics.ts';
@@ -47,7 +49,9 @@ it('as many tasks as threads are processed at a time, under locks of eight secon
   };
   const going = Promise.withResolvers<undefined>();
   const taken: string[] = [];
-  const tasks = await openTaskQueue({ redis, prefix: PREFIX, concurrency: 2, metrics, logger }, async ({ id = '' }) => {
+  const intake = { add: () => undefined, stopFor: () => false };
+  const options = { redis, prefix: PREFIX, concurrency: 2, metrics, logger, intake };
+  const tasks = await openTaskQueue(options, async ({ id = '' }) => {
     taken.push(id);
     await going.promise;
     return RESULT;
@@ -62,6 +66,49 @@ it('as many tasks as threads are processed at a time, under locks of eight secon
   assert.deepEqual(counts, { stalls: 1, lost: 2 });
   going.resolve(undefined);
   await until(async () => (await queue.getCompletedCount()) === 3, 'all are done');
+  await tasks.close();
+  await queue.close();
+});
+
+it('a task that is given back keeps its tries and waits for longer each time', async () => {
+  const prefix = '{worker-back}';
+  const queue = openQueue('tasks', redis, prefix);
+  const { troubles } = new JobStore(redis, prefix);
+  const readiness = new Readiness();
+  const disk = readiness.condition('disk');
+  const waitsMs = { first: 1, longest: 20 };
+  const intake = new Intake({ readiness, registry: new Registry(), logger, waitsMs });
+  const metrics = { stall: () => undefined, lockLost: () => undefined };
+  let failures = 2;
+  const starts: number[] = [];
+  const full = new TaskError('STORAGE_FULL', 'no room', true, 'host');
+  const tasks = await openTaskQueue({ redis, prefix, concurrency: 2, metrics, logger, intake }, async (entry) => {
+    starts.push(entry.attemptsStarted);
+    if (failures-- <= 0) return RESULT;
+    disk.fail('full');
+    intake.stopFor(full);
+    throw await troubles.giveBack(entry, full);
+  });
+  await queue.add('tasks', {}, { jobId: 'j1.forward.1', attempts: 1 });
+  for (const count of [1, 2]) {
+    await until(async () => (await queue.getDelayedCount()) === 1 && starts.length === count, 'it is given back');
+    const trouble = (await troubles.all()).get('j1.forward.1');
+    assert.ok(trouble !== undefined);
+    const { hosts, since, last, ...rest } = trouble;
+    assert.deepEqual(rest, { code: 'STORAGE_FULL', message: 'no room', count });
+    assert.deepEqual([hosts, since <= last], [[hostname()], true]);
+    const { delay = 0 } = (await queue.getJob('j1.forward.1')) ?? {};
+    assert.ok(delay >= 250 * count - 5 && delay <= 500 * count + 5, `${delay} ms`);
+    assert.ok(tasks.isPaused());
+    disk.clear();
+  }
+  await until(async () => (await queue.getCompletedCount()) === 1, 'it is done at its only attempt');
+  assert.deepEqual(starts, [1, 2, 3]);
+  await troubles.clearJobs(new Set(['j2']));
+  assert.equal((await troubles.all()).size, 1);
+  await troubles.clearJobs(new Set(['j1']));
+  assert.equal((await troubles.all()).size, 0);
+  intake.close();
   await tasks.close();
   await queue.close();
 });

@@ -1,10 +1,10 @@
 /** A worker on fakes of the queue, the job store and the threads. */
-import type { Job } from 'bullmq';
+import { DelayedError, type Job } from 'bullmq';
 import { Registry } from 'prom-client';
 import { TaskCancelledError, type ComputeResult } from '@blindfit/compute';
 import { noOperations } from '@blindfit/he';
 import type { JobState, TaskResult } from '@blindfit/protocol';
-import { createLogger, Tracing } from '@blindfit/service';
+import { createLogger, Intake, Readiness, Tracing } from '@blindfit/service';
 import { WorkerMetrics } from '../src/metrics.ts';
 import type { TaskEntry } from '../src/process-task.ts';
 import { runWorker, type RunningWorker, type WorkerParts } from '../src/run-worker.ts';
@@ -31,6 +31,7 @@ export function entryOf(id: string, data: unknown, overrides: Partial<Record<key
     timestamp: Date.now(),
     delay: 0,
     attemptsMade: 0,
+    attemptsStarted: 1,
     opts: { attempts: 4 },
     ...overrides,
   };
@@ -58,6 +59,14 @@ export interface FakeWorker {
   readonly recorded: (readonly unknown[])[];
   readonly failed: (readonly unknown[])[];
   readonly computed: TaskResult[];
+  /** Entries that were given back, with the error; and those whose trouble is over. */
+  readonly givenBack: (readonly unknown[])[];
+  readonly cleared: string[];
+  readonly intake: Intake;
+  /** The conditions of `/readyz`. */
+  readonly readiness: Readiness;
+  /** What the store holds. */
+  readonly blobs: Set<string>;
   /** Hands an entry to the worker. */
   process(entry: TaskEntry): Promise<TaskResult>;
   /** Announces a change of a job. */
@@ -74,9 +83,14 @@ export async function fakeWorker(overrides: Partial<WorkerParts> = {}): Promise<
   const recorded: (readonly unknown[])[] = [];
   const failed: (readonly unknown[])[] = [];
   const computed: TaskResult[] = [];
+  const givenBack: (readonly unknown[])[] = [];
+  const cleared: string[] = [];
+  const blobs = new Set([DIGEST]);
+  const readiness = new Readiness();
   let process: (entry: TaskEntry) => Promise<TaskResult> = () => Promise.reject(new Error('no queue was opened'));
   let announce: (job: string) => void = () => undefined;
   const logger = createLogger({ service: 'worker', level: 'silent' });
+  const intake = new Intake({ readiness, registry, logger, waitsMs: { first: 2, longest: 10 } });
   const worker = await runWorker({
     facts: { threads: 3 },
     pool: {
@@ -95,7 +109,13 @@ export async function fakeWorker(overrides: Partial<WorkerParts> = {}): Promise<
         beat: ({ id, threads }) => (log.push(`beat ${id} ${threads}`), Promise.resolve()),
         retire: ({ id, threads }) => (log.push(`retire ${id} ${threads}`), Promise.resolve()),
       },
+      troubles: {
+        giveBack: (...back) => (givenBack.push(back), Promise.resolve(new DelayedError())),
+        clear: (entry) => (cleared.push(entry), Promise.resolve()),
+      },
     },
+    intake,
+    hasBlob: (digest) => Promise.resolve(blobs.has(digest)),
     changes: {
       listen: (listener) => {
         announce = listener;
@@ -122,6 +142,11 @@ export async function fakeWorker(overrides: Partial<WorkerParts> = {}): Promise<
     recorded,
     failed,
     computed,
+    givenBack,
+    cleared,
+    intake,
+    readiness,
+    blobs,
     process: (entry) => process(entry),
     announce: (job) => announce(job),
     metric: async (line) => {
