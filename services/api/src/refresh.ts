@@ -1,7 +1,7 @@
 import type { Queue } from 'bullmq';
-import { messageWithHint, parseDigest } from '@blindfit/base';
+import { at, messageWithHint, parseDigest } from '@blindfit/base';
 import type { BlobStore } from '@blindfit/blobs';
-import { assertFreshlyEncrypted, maxPayloadBytes, unwrap, WireError, type Parameters } from '@blindfit/he';
+import { assertFreshlyEncrypted, discard, maxPayloadBytes, unwrap, WireError, type Parameters } from '@blindfit/he';
 import {
   checker,
   ContractError,
@@ -93,11 +93,14 @@ async function assertFresh(
   answer: RefreshAnswer,
   expected: ReturnType<typeof expectedRefresh>,
 ): Promise<void> {
-  for (const place of ['weights', 'momentum'] as const) {
+  const places = ['weights', 'momentum'] as const;
+  const blobs = await Promise.all(places.map((place) => store.get(parseDigest(answer[place]))));
+  for (const [position, place] of places.entries()) {
     const expectation = { parameters, fields: expected[place] };
+    const blob = at(blobs, position, 'blobs');
     try {
-      const payload = unwrap(await store.get(parseDigest(answer[place])), expectation);
-      assertFreshlyEncrypted(payload, maxPayloadBytes(expectation));
+      assertFreshlyEncrypted(unwrap(blob, expectation), maxPayloadBytes(expectation));
+      discard(blob);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       const { message, hint } = error;

@@ -59,7 +59,9 @@ export function checkedPayload(object: SealObject, bytes: Uint8Array, maxBytes: 
 export function assertFreshlyEncrypted(bytes: Uint8Array, maxBytes: number): void {
   const what = 'the SEAL ciphertext';
   const plain = checkedPayload('ciphertext', bytes, maxBytes);
-  if (!new Frames(what, plain).isSeeded(HEADER, plain.length))
+  const isSeeded = new Frames(what, plain).isSeeded(HEADER, plain.length);
+  if (plain.buffer !== bytes.buffer) discard(plain);
+  if (!isSeeded)
     throw new WireError(
       `${what} is not as its owner encrypts: its second half is not a seed`,
       'send what was encrypted with the secret key; results of operations and transparent ciphertexts are refused',
