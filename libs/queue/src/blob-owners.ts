@@ -4,15 +4,16 @@
  */
 import type { Connection } from './connection.ts';
 import type { Keys } from './names.ts';
+import type { Scripts } from './scripts.ts';
 
 /** Digests in one command. */
 const BATCH = 1000;
 
 export class BlobOwners {
-  readonly #redis: Connection;
+  readonly #redis: Connection & Scripts;
   readonly #keys: Keys;
 
-  constructor(redis: Connection, keys: Keys) {
+  constructor(redis: Connection & Scripts, keys: Keys) {
     this.#redis = redis;
     this.#keys = keys;
   }
@@ -20,10 +21,18 @@ export class BlobOwners {
   /** @param bytes of all of them together, where that is known; the collector finds the others out */
   async add(tenant: string, digests: readonly string[], bytes = 0): Promise<void> {
     if (digests.length === 0) return;
-    await this.#redis.sadd(this.#keys.tenants, tenant);
-    let added = 0;
-    for (const batch of batches(digests)) added += await this.#redis.sadd(this.#keys.blobs(tenant), ...batch);
-    if (bytes > 0 && added > 0) await this.#redis.hincrby(this.#keys.storedBytes, tenant, bytes);
+    let rest = bytes;
+    for (const batch of batches(digests)) {
+      const added = await this.#redis.blindfitAddBlobs(
+        this.#keys.blobs(tenant),
+        this.#keys.tenants,
+        this.#keys.storedBytes,
+        tenant,
+        rest,
+        ...batch,
+      );
+      if (added !== 0) rest = 0;
+    }
   }
 
   /**

@@ -48,7 +48,7 @@ export class JobStore {
     this.#redis = withScripts(redis);
     this.keys = new Keys(prefix);
     this.index = new JobIndex(this.#redis, this.keys);
-    this.blobs = new BlobOwners(redis, this.keys);
+    this.blobs = new BlobOwners(this.#redis, this.keys);
     this.turns = new Turns(this.#redis, this.keys);
     this.troubles = new Troubles(redis, this.keys);
     this.wrong = new WrongRecords(redis, this.keys);

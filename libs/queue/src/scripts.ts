@@ -8,6 +8,7 @@ type Argument = string | number;
 
 /** The header of each file in `lua/` describes its keys, arguments and result. */
 export interface Scripts {
+  blindfitAddBlobs(...arguments_: [blobs: string, tenants: string, bytes: string, ...Argument[]]): Promise<unknown>;
   blindfitCreateJob(...arguments_: [record: string, index: string, states: string, ...Argument[]]): Promise<unknown>;
   blindfitRecordTask(...arguments_: [tasks: string, record: string, progress: string, ...Argument[]]): Promise<unknown>;
   blindfitChangeState(
@@ -33,6 +34,7 @@ export interface Scripts {
 }
 
 const FILES: Readonly<Record<keyof Scripts, { readonly file: string; readonly numberOfKeys: number }>> = {
+  blindfitAddBlobs: { file: 'add-blobs.lua', numberOfKeys: 3 },
   blindfitCreateJob: { file: 'create-job.lua', numberOfKeys: 3 },
   blindfitRecordTask: { file: 'record-task.lua', numberOfKeys: 3 },
   blindfitChangeState: { file: 'change-state.lua', numberOfKeys: 4 },

@@ -47,6 +47,15 @@ export class Tenants {
     return { ...this.#defaults, ...(await this.settings(tenant)) };
   }
 
+  /** Bytes of its blobs. */
+  async storedBytes(tenant: string): Promise<Usage['bytes']> {
+    const [{ bytes: limit }, used] = await Promise.all([
+      this.limits(tenant),
+      this.#redis.hget(this.#keys.storedBytes, tenant),
+    ]);
+    return limited(Math.max(0, Number(used)), limit);
+  }
+
   /** The usage at this moment. Costs the same however many jobs there are. */
   async usage(tenant: string, now = Date.now()): Promise<Usage> {
     const day = dayOf(now);
@@ -54,17 +63,15 @@ export class Tenants {
       this.settings(tenant),
       this.limits(tenant),
       this.#index.open(tenant),
-      this.#redis.hget(this.#keys.storedBytes, tenant),
+      this.storedBytes(tenant),
       this.#redis.get(this.#keys.computed(tenant, day)),
     ]);
-    const limited = (used: number, limit: number | undefined): Usage['jobs'] =>
-      limit === undefined ? { used } : { used, limit };
     return {
       tenant,
       weight,
       jobs: limited(open.all, limits.jobs),
       runningJobs: limited(open.running, limits.runningJobs),
-      bytes: limited(Math.max(0, Number(bytes)), limits.bytes),
+      bytes,
       computeSeconds: { ...limited(Number(seconds), limits.computeSeconds), day },
     };
   }
@@ -73,4 +80,8 @@ export class Tenants {
 /** The day in UTC, as in `2026-01-31`. @param time milliseconds since the epoch */
 export function dayOf(time: number): string {
   return new Date(time).toISOString().slice(0, 10);
+}
+
+function limited(used: number, limit: number | undefined): Usage['jobs'] {
+  return limit === undefined ? { used } : { used, limit };
 }

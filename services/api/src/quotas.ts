@@ -28,8 +28,12 @@ export async function assertMaySubmit(tenants: Pick<Tenants, 'usage'>, tenant: s
 }
 
 /** @param bytes of the upload, 0 when they were not announced @throws ApiError 403 `QUOTA_BYTES` */
-export async function assertMayStore(tenants: Pick<Tenants, 'usage'>, tenant: string, bytes: number): Promise<void> {
-  const { bytes: stored } = await tenants.usage(tenant);
+export async function assertMayStore(
+  tenants: Pick<Tenants, 'storedBytes'>,
+  tenant: string,
+  bytes: number,
+): Promise<void> {
+  const stored = await tenants.storedBytes(tenant);
   if (stored.limit === undefined || stored.used + bytes <= stored.limit) return;
   throw new ApiError(
     403,

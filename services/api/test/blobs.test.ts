@@ -7,7 +7,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fastify, { type FastifyInstance } from 'fastify';
 import { defined, parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
-import type { Usage } from '@blindfit/protocol';
 import type { BlobOwners } from '@blindfit/queue';
 import { filesUnder, temporaryDirectory, until } from '@blindfit/testkit';
 import { HttpBlobStore } from '../../../libs/blobs/src/http-store.ts';
@@ -45,18 +44,6 @@ function ownersIn(root: string): Pick<BlobOwners, 'add' | 'has'> {
   };
 }
 
-function usageOf(tenant: string, quota: number | undefined): Usage {
-  const unlimited = { used: 0 };
-  return {
-    tenant,
-    weight: 1,
-    jobs: unlimited,
-    runningJobs: unlimited,
-    bytes: defined({ used: 0, limit: quota }),
-    computeSeconds: { ...unlimited, day: '2026-01-31' },
-  };
-}
-
 /** Every request is one of an owner of this tenant. */
 function asTenant(app: FastifyInstance, tenant: string): void {
   app.decorateRequest('principal', undefined);
@@ -80,7 +67,7 @@ async function setup(
   await app.register(blobRoutes, {
     store,
     owners: ownersIn(root),
-    tenants: { usage: (tenant) => Promise.resolve(usageOf(tenant, options.quota)) },
+    tenants: { storedBytes: () => Promise.resolve(defined({ used: 0, limit: options.quota })) },
     uploads: new Gate({ perKey: 64, total: 64 }),
     bounds: DEFAULT_BOUNDS,
     maxBytes: MAX,

@@ -15,7 +15,7 @@ import { blobHeaders, sendBlob, type BlobTraffic } from '../send-blob.ts';
 export interface BlobRoutesOptions {
   store: BlobStore;
   owners: Pick<BlobOwners, 'add' | 'has'>;
-  tenants: Pick<Tenants, 'usage'>;
+  tenants: Pick<Tenants, 'storedBytes'>;
   /** Uploads and submissions under way. */
   uploads: Gate;
   bounds: Pick<Bounds, 'bodyMs' | 'minUploadRate'>;
