@@ -35,14 +35,20 @@ export async function hasBlob(connection: ApiConnection, digest: string, signal?
   });
 }
 
+export interface PutBlobOptions {
+  /** Nobody can have it yet: it is sent without asking first. @default false */
+  readonly fresh?: boolean | undefined;
+  readonly onSent?: ((bytes: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Uploads one blob if the server lacks it. @returns whether it was sent */
 export async function putBlob(
   connection: ApiConnection,
   blob: Pick<BlobUpload, 'digest' | 'bytes'>,
-  options: { readonly onSent?: ((bytes: number) => void) | undefined; readonly signal?: AbortSignal | undefined } = {},
+  { fresh = false, signal, onSent }: PutBlobOptions = {},
 ): Promise<boolean> {
-  const { signal, onSent } = options;
-  if (await hasBlob(connection, blob.digest, signal)) return false;
+  if (!fresh && (await hasBlob(connection, blob.digest, signal))) return false;
   const body = await blob.bytes();
   const headers = { 'content-type': 'application/octet-stream' };
   await connection.call({ method: 'PUT', path: pathOf(blob.digest), headers, body, signal, onSent }, (answer) =>

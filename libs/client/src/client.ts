@@ -22,7 +22,7 @@ import {
   type TenantSettings,
   type Usage,
 } from '@blindfit/protocol';
-import { hasBlob, putBlob, putBlobs, type BlobUpload, type PutBlobsOptions } from './blobs.ts';
+import { hasBlob, putBlob, putBlobs, type BlobUpload, type PutBlobOptions, type PutBlobsOptions } from './blobs.ts';
 import { ApiConnection, type ConnectionOptions } from './connection.ts';
 import { ApiProblemError, ResultDamagedError } from './errors.ts';
 import { jobEvents, type EventsOptions } from './events.ts';
@@ -86,8 +86,8 @@ export class BlindfitClient {
   }
 
   /** Uploads a blob if the server lacks it. @returns whether it was sent */
-  async putBlob(digest: string, bytes: Uint8Array): Promise<boolean> {
-    return await putBlob(this.#connection, { digest, bytes: () => bytes });
+  async putBlob(digest: string, bytes: Uint8Array, options: Pick<PutBlobOptions, 'fresh'> = {}): Promise<boolean> {
+    return await putBlob(this.#connection, { digest, bytes: () => bytes }, options);
   }
 
   /** Uploads many blobs, a few at a time, skipping what the server has. The first failure ends the others. */

@@ -135,7 +135,9 @@ class Follower {
     const answer = session.answer(request, weights, previous);
     const computed = performance.now();
     this.#take(request.iteration, answer.model);
-    await Promise.all([answer.weights, answer.momentum].map(({ digest, bytes }) => client.putBlob(digest, bytes)));
+    await Promise.all(
+      [answer.weights, answer.momentum].map(({ digest, bytes }) => client.putBlob(digest, bytes, { fresh: true })),
+    );
     const facts = { id: request.id, weights: answer.weights.digest, momentum: answer.momentum.digest };
     const answered = await this.#post(request, answers.signed(request, facts));
     sameJob(answered, view.manifest);
