@@ -11,6 +11,9 @@ export interface StackConnection {
   readonly token: string;
   /** Process that runs the stack. */
   readonly pid: number;
+  /** Of its Redis and its store, for operators; missing where an earlier release wrote the file. */
+  readonly redisUrl?: string | undefined;
+  readonly storeUrl?: string | undefined;
 }
 
 const fileIn = (dataDir: string): string => join(dataDir, 'connection.json');
@@ -35,10 +38,13 @@ export async function readConnection(dataDir: string): Promise<StackConnection |
     },
   );
   if (typeof value !== 'object' || value === null) return undefined;
-  const { server, token, pid } = value as Partial<Record<keyof StackConnection, unknown>>;
+  const { server, token, pid, redisUrl, storeUrl } = value as Partial<Record<keyof StackConnection, unknown>>;
   if (typeof server !== 'string' || typeof token !== 'string' || typeof pid !== 'number') return undefined;
   // A killed stack leaves its file behind. Another program may have its port and must not get the token.
-  return processExists(pid) ? { server, token, pid } : undefined;
+  if (!processExists(pid)) return undefined;
+  return typeof redisUrl === 'string' && typeof storeUrl === 'string'
+    ? { server, token, pid, redisUrl, storeUrl }
+    : { server, token, pid };
 }
 
 /** The token of a data directory. It is made at the first call and stays the same, also across restarts. */

@@ -43,6 +43,7 @@ const GROUPS: readonly {
       worker: () => import('./commands/worker.ts'),
       token: () => import('./commands/token.ts'),
       tenant: () => import('./commands/tenant.ts'),
+      store: () => import('./commands/store.ts'),
       maintenance: () => import('./commands/maintenance.ts'),
     },
   },

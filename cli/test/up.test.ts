@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { required } from '@blindfit/base';
 import { processInfo } from '@blindfit/base/node';
 import type { JobView } from '@blindfit/protocol';
-import { JobStore } from '@blindfit/queue';
+import { JobStore, type Identities } from '@blindfit/queue';
 import { parseRedisUrl } from '@blindfit/service';
 import { JOB_FACTS, processesOf, temporaryDirectory, until } from '@blindfit/testkit';
 import { askCli, cleanEnv, runCli, startCli } from './support.ts';
@@ -123,6 +123,31 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
     assert.equal(await status(`${worker}/readyz`), 200);
   });
 
+  await t.test('a Redis that dies comes back with its data, and all go on', async () => {
+    const { pid } = required(await readRedisPid(join(home, 'blindfit')), 'the private Redis');
+    process.kill(pid, 'SIGKILL');
+    await until(() => up.output.stderr.includes('redis is back'), 'Redis');
+    assert.match(up.output.stderr, /Redis was ended by SIGKILL\./);
+    for (const url of [server, worker])
+      await until(async () => (await status(`${url}/readyz`)) === 200, `${url} is ready again`);
+    assert.match((await askCli(['jobs'], env)).stdout, /job-aaaaaaaaaaaa/);
+  });
+
+  await t.test('store shows what both sides say, and adopts', async () => {
+    const id = String.raw`[0-9a-f-]{36} \(epoch 1\)`;
+    const shown = await askCli(['store', 'show'], env);
+    assert.match(shown.stdout, new RegExp(`^store +${id}\nRedis +${id}\nstate +both belong together\n$`));
+    const adopted = await askCli(['store', 'adopt'], env);
+    assert.match(adopted.stdout, /^Redis and the store are [0-9a-f-]{36} \(epoch 2\) from now on\.\n$/);
+    const { redis, store } = JSON.parse((await askCli(['store', 'show', '--json'], env)).stdout) as Identities;
+    assert.deepEqual(redis, { ...store, state: 'bound' });
+    assert.equal(await status(`${server}/readyz`), 200);
+    const half = await askCli(['store', 'show', '--store', 'file:///nowhere'], env);
+    assert.equal(half.status, 2);
+    assert.match(half.stderr, /only one of --redis and --store/);
+    assert.equal((await askCli(['store', 'show', '--data', '/nowhere'], env)).status, 2);
+  });
+
   up.child.kill('SIGINT');
   const { status: code, stderr } = await up.ended;
   assert.equal(code, 0);
@@ -133,6 +158,11 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
     [],
   );
 });
+
+async function readRedisPid(dataDir: string): Promise<{ pid: number } | undefined> {
+  const pid = Number(await readFile(join(dataDir, 'redis/redis.pid'), 'utf8'));
+  return Number.isSafeInteger(pid) && pid > 0 ? { pid } : undefined;
+}
 
 function readCommand(pid: number): readonly string[] {
   return processInfo(pid)?.command ?? [];

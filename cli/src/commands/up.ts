@@ -76,7 +76,8 @@ Examples:
         });
         supervisor.stack = stack;
         try {
-          await writeConnection(dataDir, { server: stack.url, token: stack.token, pid: process.pid });
+          const { url: server, token, redisUrl, storeUrl } = stack;
+          await writeConnection(dataDir, { server, token, pid: process.pid, redisUrl, storeUrl });
           process.stdout.write(`${welcome(stack, audit)}\n`);
           await Promise.race([
             new Promise<void>((end) => signal.addEventListener('abort', () => end(), { once: true })),
@@ -105,22 +106,29 @@ class Supervisor {
   }
 
   exited(name: string, reason: string): void {
-    const service = this.stack?.processes.find((each) => each.name === name);
+    const restart = this.#restartOf(name);
     const now = Date.now();
     const recent = (this.#restarts.get(name) ?? []).filter((time) => now - time < RESTART_WINDOW_MS);
-    if (service === undefined || recent.length >= MAX_RESTARTS) {
+    if (restart === undefined || recent.length >= MAX_RESTARTS) {
       this.#giveUp(new CliError(reason, 'everything else was stopped; start again with: blindfit up'));
       return;
     }
     this.#restarts.set(name, [...recent, now]);
     say(reason);
     say(`starting ${name} again`);
-    service.restart().then(
+    restart().then(
       () => say(`${name} is back`),
       (error: unknown) => {
         if (this.stack !== undefined) this.exited(name, error instanceof Error ? error.message : String(error));
       },
     );
+  }
+
+  #restartOf(name: string): (() => Promise<void>) | undefined {
+    const { stack } = this;
+    if (name === 'redis') return stack && (() => stack.restartRedis());
+    const service = stack?.processes.find((each) => each.name === name);
+    return service && (() => service.restart());
   }
 }
 

@@ -14,10 +14,10 @@ export type RedisConnection = { path: string } | { host: string; port: number; p
 
 export const socketPathIn = (directory: string) => join(directory, 'redis.sock');
 
-/** Makes a directory of mode 0700 whose path is short enough for a socket. */
-export async function makeSocketDirectory(dataDir: string): Promise<string> {
+/** Makes a directory of mode 0700 whose path is short enough for a socket. @param wanted the one to make again */
+export async function makeSocketDirectory(dataDir: string, wanted?: string): Promise<string> {
   const fits = (directory: string) => Buffer.byteLength(socketPathIn(directory)) <= MAX_SOCKET_PATH_BYTES;
-  const beside = join(dataDir, 'run');
+  const beside = wanted ?? join(dataDir, 'run');
   if (fits(beside)) {
     await mkdir(beside, { recursive: true });
     await chmod(beside, 0o700); // whatever the umask and earlier runs made of it

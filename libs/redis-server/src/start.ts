@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { messageOf } from '@blindfit/base';
 import { LockedError, takeLock } from '@blindfit/base/node';
 import { configFile, configuration } from './configuration.ts';
@@ -27,6 +27,8 @@ export interface StartRedisOptions {
    * @default false
    */
   readonly tcp?: boolean | undefined;
+  /** Socket to listen on, as an earlier server on this `dataDir` did. @default one in a directory of its own */
+  readonly socketPath?: string | undefined;
   /** The redis-server program. @default what `resolveRedisBinary` finds */
   readonly binary?: string | undefined;
 }
@@ -67,7 +69,7 @@ export async function startRedis(options: StartRedisOptions): Promise<RunningRed
     await stopLeftover(dataDir, options.log);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await launch(binary, dataDir, options.tcp === true, unlock);
+        return await launch(binary, dataDir, options, unlock);
       } catch (error) {
         // Another program may have taken the port before Redis listened on it.
         const portWasTaken = options.tcp === true && /Address already in use/.test(messageOf(error));
@@ -93,8 +95,13 @@ async function lockDataDir(dataDir: string): Promise<() => void> {
   }
 }
 
-async function launch(binary: string, dataDir: string, tcp: boolean, unlock: () => void): Promise<RunningRedis> {
-  const socketDirectory = tcp ? undefined : await makeSocketDirectory(dataDir);
+async function launch(
+  binary: string,
+  dataDir: string,
+  { tcp = false, socketPath }: Pick<StartRedisOptions, 'tcp' | 'socketPath'>,
+  unlock: () => void,
+): Promise<RunningRedis> {
+  const socketDirectory = tcp ? undefined : await makeSocketDirectory(dataDir, socketPath && dirname(socketPath));
   const connection: RedisConnection =
     socketDirectory === undefined
       ? { host: '127.0.0.1', port: await freePort(), password: randomBytes(24).toString('hex') }

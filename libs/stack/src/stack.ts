@@ -35,7 +35,7 @@ export interface StackOptions {
   /** Told in one line each what takes time or is out of the ordinary; never a token or a URL with a password. */
   log: (line: string) => void;
   /**
-   * Called when a service, or Redis, ends by itself after the start, with the reason and the end of its log. The stack
+   * Called when a service, or `redis`, ends by itself after the start, with the reason and the end of its log. The stack
    * restarts nothing by itself.
    */
   onExit?: (name: string, reason: string) => void;
@@ -68,6 +68,8 @@ export interface RunningStack {
   /** The evaluator that computes on ciphertexts and why it was chosen, as text. */
   readonly evaluator: string;
   readonly processes: readonly StackProcess[];
+  /** Starts the private Redis again, with its data and its address. @throws StackError, RedisStartError */
+  restartRedis(): Promise<void>;
   /** Stops workers, schedulers, API and Redis in this order, by force where needed. May be called repeatedly. */
   stop(): Promise<void>;
 }
@@ -101,11 +103,12 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
   const onExit = (name: string, reason: string): void => {
     if (stopping === undefined) options.onExit?.(name, reason);
   };
-  let redis: RunningRedis | undefined;
-  if (options.redisUrl === undefined) {
-    redis = await startRedis({ dataDir: join(dataDir, 'redis'), log });
+  let redis = undefined as RunningRedis | undefined;
+  const startPrivateRedis = async (): Promise<void> => {
+    redis = await startRedis({ dataDir: join(dataDir, 'redis'), log, socketPath: redis?.socketPath });
     void redis.exited.then((reason) => reason !== undefined && onExit('redis', reason));
-  }
+  };
+  if (options.redisUrl === undefined) await startPrivateRedis();
   const redisUrl = options.redisUrl ?? redis?.url ?? '';
 
   const env = environmentOf(
@@ -184,6 +187,12 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
       },
       kill: (which) => each.kill(which),
     })),
+    restartRedis: async () => {
+      await redis?.exited;
+      const why = redis === undefined ? 'it is not private' : stopping && 'the stack is stopping';
+      if (why !== undefined) throw new StackError(`Redis cannot be started again: ${why}`);
+      await startPrivateRedis();
+    },
     stop: stopOnce,
   };
 }
