@@ -23,6 +23,7 @@ export { FIRST_PRIORITY, Turns } from './turns.ts';
 export { Tenants, type TenantDefaults } from './tenants.ts';
 export { TokenStore } from './token-store.ts';
 export { MaintenanceMode } from './maintenance-mode.ts';
+export { logJobs } from './job-log.ts';
 export { JobStore } from './job-store.ts';
 export { type ChangeListener, JobChanges } from './changes.ts';
 export { type Piece, spanOfEntry, traceJobs, traceEntry, traceRefresh, inTask, inStep, tracePhases } from './traces.ts';

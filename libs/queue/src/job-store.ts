@@ -16,7 +16,7 @@ import {
   type RefreshAnswer,
 } from '@blindfit/protocol';
 import { BlobOwners } from './blob-owners.ts';
-import { RUNNING, type ChainRecord } from './chain-record.ts';
+import { AWAITING, RUNNING, type ChainRecord } from './chain-record.ts';
 import type { Connection } from './connection.ts';
 import { figuresOf, readTotals, type JobFigures } from './job-figures.ts';
 import { JobIndex } from './job-index.ts';
@@ -32,6 +32,8 @@ import { Turns } from './turns.ts';
 import { Workers } from './workers.ts';
 import { WrongRecords } from './wrong-records.ts';
 
+type ChangeOfState = (id: string, state: JobState, fields: Readonly<Record<string, string>>) => void;
+
 export class JobStore {
   readonly keys: Keys;
   readonly index: JobIndex;
@@ -42,7 +44,7 @@ export class JobStore {
   readonly workers: Workers;
   readonly maintenance: MaintenanceMode;
   readonly #redis: Connection & Scripts;
-  readonly #endListeners = new Set<(id: string) => void>();
+  readonly #listeners = new Set<ChangeOfState>();
 
   constructor(redis: Connection, prefix: string) {
     this.#redis = withScripts(redis);
@@ -111,7 +113,14 @@ export class JobStore {
 
   /** Tells of every job that is brought to its end through this store, once. */
   onEnd(listener: (id: string) => void): void {
-    this.#endListeners.add(listener);
+    this.onChange((id, state) => {
+      if (isFinal(state)) listener(id);
+    });
+  }
+
+  /** Tells of every change of state that is made through this store, once, with the fields that it has set. */
+  onChange(listener: ChangeOfState): void {
+    this.#listeners.add(listener);
   }
 
   /** The span of the request that submitted a job; nothing of a job that is not traced. */
@@ -260,6 +269,8 @@ export class JobStore {
       job.chains,
       id,
     );
+    if (changed === 1 && next.phase === AWAITING)
+      for (const listener of this.#listeners) listener(id, 'awaiting-refresh', { chain: String(chain) });
     if (changed === 1) await this.#announce(id);
     return changed === 1;
   }
@@ -351,7 +362,7 @@ export class JobStore {
       ...Object.entries(fields).flat(),
     );
     if (changed !== 1) return changed;
-    if (isFinal(state)) for (const listener of this.#endListeners) listener(id);
+    for (const listener of this.#listeners) listener(id, state, fields);
     await this.#announce(id);
     return changed;
   }

@@ -50,7 +50,10 @@ export const TASK_OPTIONS: JobsOptions = {
 export const JOB_OPTIONS: JobsOptions = { ...KEEP, attempts: 4, backoff: { type: 'exponential', delay: 500 } };
 
 export function openQueue<Data>(name: keyof typeof QUEUES, connection: Connection, prefix: string): Queue<Data> {
-  return new Queue<Data>(QUEUES[name], { connection, prefix });
+  const queue = new Queue<Data>(QUEUES[name], { connection, prefix });
+  // Its only errors are those of the connection, which logs them itself. Without a listener BullMQ prints each.
+  queue.on('error', () => undefined);
+  return queue;
 }
 
 /** Puts a job into the queue. Adding it twice adds it once. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DelayedError } from 'bullmq';
-import { giveBackNewer } from '../src/index.ts';
+import { giveBackNewer, logJobs } from '../src/index.ts';
 import { newJob, newStore, redis } from './support.ts';
 
 const NEW = {
@@ -55,4 +55,30 @@ test('an entry is given back when its name or its data tell of a newer protocol'
   assert.equal(await given('job', { protocol: 2 }), undefined);
   assert.equal(await given('job', {}), undefined);
   assert.equal(await given('tasks', undefined), undefined);
+});
+
+test('each change of a job is a line in the log of the process that made it', async () => {
+  const jobs = newStore();
+  const lines: unknown[][] = [];
+  const log = (level: string) => (facts: object, message: string) => void lines.push([level, facts, message]);
+  logJobs(jobs, { info: log('info'), error: log('error') });
+  for (const id of ['job-a', 'job-b', 'job-c']) {
+    await jobs.create(newJob(id));
+    await jobs.start(id);
+    await jobs.start(id);
+  }
+  const request = { id: 'r', chain: 0, iteration: 1, weights: 'w', since: new Date().toISOString() };
+  await jobs.setChain('job-a', 0, undefined, { phase: 'awaiting', segment: 0, history: [], request } as never);
+  const error = { code: 'HE_WIRE', message: 'a bad key' };
+  await jobs.fail('job-a', error);
+  await jobs.fail('job-a', error);
+  await jobs.succeed('job-b', []);
+  await jobs.cancel('job-c');
+  assert.deepEqual(lines, [
+    ...['job-a', 'job-b', 'job-c'].map((job) => ['info', { job }, 'job started']),
+    ['info', { job: 'job-a', chain: 0 }, 'job waits for its owner'],
+    ['error', { job: 'job-a', error }, 'job failed'],
+    ['info', { job: 'job-b' }, 'job succeeded'],
+    ['info', { job: 'job-c' }, 'job cancelled'],
+  ]);
 });

@@ -28,6 +28,7 @@ export { patiently } from './patience.ts';
 export { Readiness, type Condition, type ReadinessCheck } from './readiness.ts';
 export { startHealthServer } from './health-server.ts';
 export type { HealthServer, HealthServerOptions } from './health-server.ts';
+export { connectionErrors } from './connection-errors.ts';
 export { createLogger } from './logger.ts';
 export type { Logger, LoggerOptions } from './logger.ts';
 export { createMetrics } from './metrics.ts';

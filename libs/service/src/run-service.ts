@@ -3,6 +3,7 @@ import type { Config } from './config.ts';
 import type { processVariables, ServiceDefinition } from './definition.ts';
 import { createLogger } from './logger.ts';
 import { createShutdown } from './shutdown.ts';
+import { startFacts } from './start-line.ts';
 
 /** The line on stdout that says that a service started with `--ready-json` is ready. */
 export interface ReadyLine {
@@ -35,11 +36,12 @@ export async function runService(
     setTimeout(() => process.exit(1), ORPHAN_MS);
     void shutdown.trigger('the process that started this one has ended');
   });
+  logger.info(startFacts(definition.table, config), `${service} starts`);
   const running = await definition.start(config, logger);
   shutdown.onShutdown(service, () => running.close());
   const line: ReadyLine = { ready: true, service, url: running.url, pid: process.pid };
   if (readyJson) process.stdout.write(`${JSON.stringify(line)}\n`);
-  else
+  else if (process.stderr.isTTY)
     process.stderr.write(`blindfit ${service} is ready at ${running.url} (process ${process.pid}); Ctrl-C stops it\n`);
   return await new Promise<never>(() => undefined);
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { pathOf } from './problems.ts';
+import { pathOf, REASONS } from './problems.ts';
 import { RefusalSample } from './refusals.ts';
 
 /** Logs one line an answer; of those that strangers get only a sample, so that nobody can fill a disk with them. */
@@ -11,6 +11,7 @@ export function logAnswers(app: FastifyInstance): void {
       url: pathOf(request.url),
       status: reply.statusCode,
       milliseconds: Math.round(reply.elapsedTime),
+      ...REASONS.get(request),
     };
     if (request.principal !== undefined && request.refusal === undefined) {
       request.log.info(facts, 'answered');

@@ -121,6 +121,9 @@ function problem(
   return defined<Problem>({ type, title, status, code, detail: shortened(detail), hint, blobs });
 }
 
+/** Why requests were refused, for the lines of their answers. */
+export const REASONS = new WeakMap<FastifyRequest, { readonly code: string; readonly detail: string }>();
+
 /** Fastify error handler: logs (5xx as errors, 4xx as information) and answers with a problem. */
 export async function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const answer = problemOf(error);
@@ -130,9 +133,9 @@ export async function handleError(error: unknown, request: FastifyRequest, reply
   else if (answer.status >= 500) request.log.error({ err: error, code: answer.code }, answer.title);
   else {
     const facts = { code: answer.code, status: answer.status, detail: answer.detail };
-    // Lines of strangers are sampled, where their answers are logged.
-    if (request.principal === undefined) request.log.debug(facts, answer.title);
-    else request.log.info(facts, answer.title);
+    // The line of the answer tells it, too.
+    request.log.debug(facts, answer.title);
+    REASONS.set(request, { code: answer.code, detail: answer.detail });
   }
   discardBody(request.raw);
   if (answer.status === 503) void reply.header('retry-after', String(RETRY_AFTER_S));

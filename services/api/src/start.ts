@@ -10,6 +10,7 @@ import { DEFAULT_TENANT } from '@blindfit/protocol';
 import {
   JobChanges,
   JobStore,
+  logJobs,
   openQueue,
   openServiceStore,
   Tenants,
@@ -123,6 +124,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       narrow: (opened) => collectable(opened, options.storeUrl),
     });
     resources.defer(() => store.close());
+    logJobs(jobs, logger);
     traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
     const changes = await JobChanges.open(redis, jobs.keys);
     resources.defer(() => changes.close());
@@ -132,8 +134,6 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       tasks: openQueue<unknown>('tasks', redis, prefix),
     };
     for (const queue of Object.values(queues)) {
-      // Its only errors are those of the connection, which reports them itself.
-      queue.on('error', () => undefined);
       resources.defer(() => queue.close());
     }
     await waitFor({ what: 'Redis', condition: start, logger }, () => adoptBlobs(jobs.blobs, store, logger));

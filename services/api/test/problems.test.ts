@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fastify from 'fastify';
 import { BlindfitError } from '@blindfit/base';
+import { logAnswers } from '../src/log-answers.ts';
 import { ApiError, problemOf, useProblems } from '../src/problems.ts';
 
 for (const [code, status] of [
@@ -58,12 +59,13 @@ test('errors of the framework: those of the client are told, those of the server
 });
 
 test('errors of the server are logged as errors, those of clients are not', async (t) => {
-  const lines: { readonly level: number; readonly msg: string }[] = [];
+  const lines: (Record<string, unknown> & { readonly msg: string })[] = [];
   const app = fastify({
     logger: { stream: { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[number]) } },
   });
   t.after(() => app.close());
   useProblems(app);
+  logAnswers(app);
   app.decorateRequest('principal', undefined);
   app.addHook('onRequest', (request, _reply, done) => {
     // Lines about strangers are sampled elsewhere.
@@ -82,15 +84,19 @@ test('errors of the server are logged as errors, those of clients are not', asyn
   assert.deepEqual([statusCode, headers['retry-after']], [503, '5']);
   assert.deepEqual(
     lines
-      .filter(({ msg }) => !/^(incoming request|request completed)$/.test(msg))
+      .filter(({ msg }) => !/^(incoming request|request completed|answered)$/.test(msg))
       .map(({ level, msg }) => [level, msg]),
     [
       [50, 'Internal error'],
       [50, 'Blob store is full'],
-      [30, 'No such blob'],
-      [30, 'No such route'],
       [40, 'Redis is unavailable'],
     ],
+  );
+  const answers = lines.filter(({ msg, url }) => msg === 'answered' && url === '/none');
+  assert.deepEqual(
+    answers.map(({ level, status, code, detail }) => [level, status, code, detail]),
+    [[30, 404, 'BLOB_NOT_FOUND', 'not here']],
+    'one line tells the answer and why',
   );
 });
 

@@ -3,6 +3,7 @@ import { DelayedError, type Job, type Queue } from 'bullmq';
 import { required } from '@blindfit/base';
 import { PRIORITIES } from '@blindfit/protocol';
 import type { JobPayload, JobStore, Tenants } from '@blindfit/queue';
+import type { Logger } from '@blindfit/service';
 
 /** A job that waits is looked at so often at the latest: whoever would have called it may be gone. Milliseconds. */
 const LOOK_MS = 15_000;
@@ -13,6 +14,7 @@ export interface AdmissionDependencies {
   readonly queue: Pick<Queue<JobPayload>, 'getJob'>;
   readonly jobs: Pick<JobStore, 'start' | 'rankOf'>;
   readonly tenants: Pick<Tenants, 'usage'>;
+  readonly logger?: Pick<Logger, 'info'> | undefined;
 }
 
 /** The parts of a BullMQ entry that waiting for admission needs. */
@@ -34,7 +36,7 @@ export class Admission {
    * @throws DelayedError when enough jobs of its tenant run, or have run today: BullMQ runs the entry again later
    */
   async start(entry: Applicant, token: string): Promise<void> {
-    const { jobs, tenants } = this.#dependencies;
+    const { jobs, tenants, logger } = this.#dependencies;
     const { job } = entry.data;
     const { tenant, priority } = await jobs.rankOf(job);
     const { computeSeconds, runningJobs } = await tenants.usage(tenant);
@@ -47,6 +49,7 @@ export class Admission {
       throw new DelayedError();
     }
     const waiting = this.#waiting.get(tenant) ?? new Map<string, number>();
+    if (!waiting.has(id)) logger?.info({ job, tenant, limit: runningJobs.limit }, 'job waits for its turn');
     this.#waiting.set(tenant, waiting.set(id, PRIORITIES[priority]));
     await entry.moveToDelayed(Date.now() + LOOK_MS, token);
     // The room may have come between the two.

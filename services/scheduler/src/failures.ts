@@ -14,7 +14,7 @@ import {
   type JobStore,
   type Troubles,
 } from '@blindfit/queue';
-import { patiently, type Intake } from '@blindfit/service';
+import { connectionErrors, patiently, type Intake } from '@blindfit/service';
 import type { SchedulerMetrics } from './metrics.ts';
 import { reconcile, recordFailure, type ReconcileDependencies } from './reconcile.ts';
 import { judgeTroubles, type VerdictDependencies } from './verdicts.ts';
@@ -72,8 +72,7 @@ export function watchFailures(
   prefix: string,
   dependencies: ReconcileDependencies & VerdictDependencies,
 ): FailureWatch {
-  const ignore = (error: unknown): void =>
-    dependencies.logger.warn({ err: error }, 'could not look at the queues; looking again later');
+  const ignore = connectionErrors(dependencies.logger, 'could not look at the queues; looking again later');
   const watchers = Object.values(QUEUES).map((name) => {
     // QueueEvents blocks its connection, and does not close one that it was given.
     const connection = duplicate(redis);

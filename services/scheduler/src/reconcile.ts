@@ -27,22 +27,17 @@ export interface ReconcileDependencies {
   readonly queue: Pick<Queue<JobPayload>, 'add' | 'getJob'>;
   readonly chains: Pick<Queue<ChainPayload>, 'add' | 'getJob'>;
   readonly metrics: Pick<SchedulerMetrics, 'jobEnded'>;
-  readonly logger: Pick<Logger, 'warn' | 'error'>;
+  readonly logger: Pick<Logger, 'debug' | 'warn'>;
 }
 
 /** Records that a job failed, once. */
 export async function recordFailure(
-  {
-    jobs,
-    metrics,
-    logger,
-  }: Pick<ReconcileDependencies, 'metrics' | 'logger'> & { readonly jobs: Pick<JobStore, 'fail'> },
+  { jobs, metrics }: Pick<ReconcileDependencies, 'metrics'> & { readonly jobs: Pick<JobStore, 'fail'> },
   id: string,
   reason: string,
 ): Promise<void> {
   if (!(await jobs.fail(id, { code: 'JOB_FAILED', message: reason }))) return;
   metrics.jobEnded('failed');
-  logger.error({ job: id, reason }, 'job failed');
 }
 
 /** All jobs that have not ended. */

@@ -8,6 +8,7 @@ import {
   JobChanges,
   JobStore,
   LOCKS,
+  logJobs,
   openQueue,
   openServiceStore,
   QUEUE_METRICS,
@@ -65,6 +66,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const { logger, redis, registry, tracing, readiness, start, health, close } = base;
   const { queuePrefix: prefix } = options;
   const jobs = new JobStore(redis, prefix);
+  logJobs(jobs, logger);
   traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
   const store = await openServiceStore(base, { ...options, keys: jobs.keys, narrow: (opened) => opened }).catch(
     async (error: unknown) => {
@@ -98,7 +100,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   };
 
   const tenants = new Tenants(redis, jobs.keys, jobs.index, options.tenantDefaults);
-  const admission = new Admission({ queue: queues.jobs, jobs, tenants });
+  const admission = new Admission({ logger, queue: queues.jobs, jobs, tenants });
   const changes = await JobChanges.open(redis, jobs.keys);
   changes.listen(() => admission.look());
   const fairPool = new FairPool(pool, async (job) => (await jobs.rankOf(job)).tenant);

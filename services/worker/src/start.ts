@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { parseDigest } from '@blindfit/base';
 import { ComputeMetrics, ThreadPool, type PoolOptions } from '@blindfit/compute';
 import { evaluatorName, resolveEvaluator, type EvaluatorChoice, type ResolvedEvaluator } from '@blindfit/he/native';
-import { JobChanges, JobStore, openServiceStore, traceJobs } from '@blindfit/queue';
+import { JobChanges, JobStore, logJobs, openServiceStore, traceJobs } from '@blindfit/queue';
 import { Intake, openService, REVISION, VERSION, type ComputeOptions, type RunningService } from '@blindfit/service';
 import { WorkerMetrics } from './metrics.ts';
 import { runWorker } from './run-worker.ts';
@@ -51,6 +51,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   const base = await openService('worker', options);
   const { logger, redis, registry, tracing, readiness, start, health, close } = base;
   const jobs = new JobStore(redis, queuePrefix);
+  logJobs(jobs, logger);
   traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));
   // Threads open it themselves; this one is for readiness and for what they do not find.
   const store = await openServiceStore(base, { ...options, keys: jobs.keys, narrow: (opened) => opened }).catch(

@@ -195,7 +195,6 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
           `${id} has ${outcomeOf(job)} and cannot be cancelled any more`,
         );
       options.counters?.cancelled();
-      request.log.info({ job: id }, 'job cancelled');
       return job;
     },
   );
