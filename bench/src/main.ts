@@ -7,6 +7,7 @@ import * as metrics from './metrics.ts';
 import * as observability from './observability.ts';
 import * as operations from './operations.ts';
 import * as preprocessing from './preprocessing.ts';
+import * as retention from './retention.ts';
 import * as soak from './soak.ts';
 import * as strangers from './strangers.ts';
 import * as training from './training.ts';
@@ -23,6 +24,7 @@ const BENCHES: Readonly<Record<string, { run(): Promise<unknown> }>> = {
   preprocessing,
   features,
   hostile: { run: strangers.hostile },
+  retention,
   fairness: { run: strangers.fairness },
 };
 

@@ -1,5 +1,6 @@
 /** What the record of a job is made of. */
-import type { JobKind, JobView, Priority, TaskResult } from '@blindfit/protocol';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import type { JobKind, JobView, Priority, TakenAnswer, TaskResult } from '@blindfit/protocol';
 import type { ChainRecord } from './chain-record.ts';
 
 /** What is known of a job from the moment it is accepted. */
@@ -44,6 +45,30 @@ export function numberIn(fields: Readonly<Record<string, string>>, name: string)
 
 export function iterationsOf({ kind, hyperparameters }: Pick<NewJob, 'kind' | 'hyperparameters'>): number {
   return kind === 'predict' ? 1 : hyperparameters.iterations;
+}
+
+/** What stays of the chains of a job that has succeeded. */
+export interface EndedChains {
+  /** Iterations that all have finished, and levels that the one with the fewest has left. */
+  readonly iteration: number;
+  readonly levels: number;
+  /** The last answer of the owner to each. */
+  readonly answers: readonly TakenAnswer[];
+}
+
+/** The field `ended` of a job that succeeds, which is small, and the fields that go: their values are empty. */
+export function endChains(fields: Readonly<Record<string, string>>, ended: EndedChains): Record<string, string> {
+  const over = Object.keys(fields).filter((name) => /^(chain|iteration|levels):|^(scores|phase|lastPair)$/.test(name));
+  return {
+    ...Object.fromEntries(over.map((name) => [name, ''])),
+    ended: deflateRawSync(JSON.stringify(ended)).toString('base64'),
+  };
+}
+
+/** Undefined of a job that has not succeeded, or did so in an earlier release. */
+export function endedChains({ ended }: Readonly<Record<string, string>>): EndedChains | undefined {
+  if (ended === undefined) return undefined;
+  return JSON.parse(inflateRawSync(Buffer.from(ended, 'base64')).toString()) as EndedChains;
 }
 
 export function chainRecords(fields: Readonly<Record<string, string>>, chains: number): (ChainRecord | undefined)[] {

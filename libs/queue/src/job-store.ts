@@ -20,8 +20,8 @@ import { AWAITING, RUNNING, type ChainRecord } from './chain-record.ts';
 import type { Connection } from './connection.ts';
 import { figuresOf, readTotals, type JobFigures } from './job-figures.ts';
 import { JobIndex } from './job-index.ts';
-import { chainRecords, jobIn, type NewJob, type TaskRecord } from './job-record.ts';
-import { resultOf, viewOf, type Outputs } from './job-view.ts';
+import { chainRecords, endChains, jobIn, type NewJob, type TaskRecord } from './job-record.ts';
+import { chainsOf, resultOf, viewOf, type Outputs } from './job-view.ts';
 import { MaintenanceMode } from './maintenance-mode.ts';
 import { Keys } from './names.ts';
 import { withScripts, type Scripts } from './scripts.ts';
@@ -183,12 +183,16 @@ export class JobStore {
       this.#redis.hgetall(this.keys.job(id)),
       readAllTotals(this.#redis, this.keys.tasks(id)),
     ]);
-    if (fields['job'] === undefined) return false;
     const job = jobIn(fields);
+    if (job === undefined) return false;
     const digests = [outputs.models, ...outputs.iterates, ...(outputs.scores ?? [])].flat();
-    if (job !== undefined) await this.blobs.add(job.tenant ?? DEFAULT_TENANT, digests);
+    await this.blobs.add(job.tenant ?? DEFAULT_TENANT, digests);
     const result = resultOf(outputs, fields, totals, finishedAt);
-    return this.#transition(id, 'succeeded', { finishedAt: String(finishedAt), result: JSON.stringify(result) });
+    return this.#transition(id, 'succeeded', {
+      finishedAt: String(finishedAt),
+      result: JSON.stringify(result),
+      ...endChains(fields, chainsOf(job, fields)),
+    });
   }
 
   fail(id: string, error: JobError): Promise<boolean> {
@@ -355,6 +359,7 @@ export class JobStore {
       states,
       awaiting,
       progress,
+      this.keys.tasks(id),
       state,
       id,
       Date.now(),

@@ -9,7 +9,15 @@ import {
   type JobView,
 } from '@blindfit/protocol';
 import { answerOf, requestOf } from './chain-record.ts';
-import { chainRecords, iterationsOf, jobIn, numberIn, type NewJob } from './job-record.ts';
+import {
+  chainRecords,
+  endedChains,
+  iterationsOf,
+  jobIn,
+  numberIn,
+  type EndedChains,
+  type NewJob,
+} from './job-record.ts';
 import type { TaskTotals } from './task-totals.ts';
 
 type Fields = Readonly<Record<string, string>>;
@@ -20,6 +28,7 @@ export function viewOf(id: string, fields: Fields): JobView | undefined {
   const state = fields['state'] as JobState | undefined;
   if (job === undefined || state === undefined) return undefined;
   const chains = chainRecords(fields, job.chains);
+  const ended = chainsOf(job, fields);
   return defined<JobView>({
     id,
     kind: job.kind ?? 'train',
@@ -35,29 +44,45 @@ export function viewOf(id: string, fields: Fields): JobView | undefined {
     createdAt: new Date(numberIn(fields, 'createdAt')).toISOString(),
     startedAt: timeIn(fields, 'startedAt'),
     finishedAt: timeIn(fields, 'finishedAt'),
-    progress: progressOf(job, state, fields),
+    progress: progressOf(job, state, fields, ended),
     signer: job.signer,
     refreshes: isFinal(state) ? [] : chains.flatMap((record) => requestOf(record)),
-    answers: chains.flatMap((record) => answerOf(record)),
+    answers: [...ended.answers],
     result: fields['result'] === undefined ? undefined : (JSON.parse(fields['result']) as JobResult),
     error: fields['error'] === undefined ? undefined : (JSON.parse(fields['error']) as JobError),
   });
 }
 
-function progressOf(job: Omit<NewJob, 'id'>, state: JobState, fields: Fields): JobView['progress'] {
+/** How far the chains of a job are, and what their owner has answered. */
+export function chainsOf(job: Omit<NewJob, 'id'>, fields: Fields): EndedChains {
+  const ended = endedChains(fields);
+  if (ended !== undefined) return ended;
   const perChain = (name: string, missing: number): number[] =>
     Array.from({ length: job.chains }, (_, chain) => Number(fields[`${name}:${chain}`] ?? missing));
+  return {
+    iteration: Math.min(...perChain('iteration', 0)),
+    levels: Math.max(0, Math.min(...perChain('levels', job.levels))),
+    answers: chainRecords(fields, job.chains).flatMap((record) => answerOf(record)),
+  };
+}
+
+function progressOf(
+  job: Omit<NewJob, 'id'>,
+  state: JobState,
+  fields: Fields,
+  { iteration, levels }: EndedChains,
+): JobView['progress'] {
   const { phase = 'queued' } = fields;
   const tasksDone = numberIn(fields, 'tasksDone');
   const started = numberIn(fields, 'startedAt');
   const elapsed = started > 0 ? (Date.now() - started) / 1000 - numberIn(fields, 'refreshSeconds') : 0;
   return defined<JobView['progress']>({
     phase: isFinal(state) ? 'done' : state === 'awaiting-refresh' ? state : phase,
-    iteration: Math.min(...perChain('iteration', 0)),
+    iteration,
     iterations: iterationsOf(job),
     tasksDone,
     tasksTotal: job.tasksTotal,
-    levelsLeft: Math.max(0, Math.min(...perChain('levels', job.levels))),
+    levelsLeft: levels,
     classes: classesOf(fields['lastPair'], job.shape.classes),
     etaSeconds:
       state === 'running' && tasksDone > 0

@@ -34,9 +34,12 @@ export const LOCKS = { lockDuration: 8_000, stalledInterval: 3_000, maxStalledCo
  */
 export const QUEUE_METRICS = { maxDataPoints: 60 } as const;
 
-/** Finished entries stay for a while, so that a step planned twice finds them; records outlive them. */
+/**
+ * The last finished entries stay for a while, so that a step planned twice finds them; records outlive them. An entry
+ * has some 2 kB, and a task that is computed twice counts once.
+ */
 const KEEP: JobsOptions = {
-  removeOnComplete: { age: 3600, count: 20_000 },
+  removeOnComplete: { age: 3600, count: 2_000 },
   removeOnFail: { age: 24 * 3600, count: 5_000 },
 };
 

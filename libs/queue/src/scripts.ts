@@ -12,7 +12,7 @@ export interface Scripts {
   blindfitCreateJob(...arguments_: [record: string, index: string, states: string, ...Argument[]]): Promise<unknown>;
   blindfitRecordTask(...arguments_: [tasks: string, record: string, progress: string, ...Argument[]]): Promise<unknown>;
   blindfitChangeState(
-    ...arguments_: [record: string, states: string, awaiting: string, progress: string, ...Argument[]]
+    ...arguments_: [record: string, states: string, awaiting: string, progress: string, tasks: string, ...Argument[]]
   ): Promise<unknown>;
   blindfitSetChain(
     ...arguments_: [record: string, states: string, awaiting: string, progress: string, ...Argument[]]
@@ -37,7 +37,7 @@ const FILES: Readonly<Record<keyof Scripts, { readonly file: string; readonly nu
   blindfitAddBlobs: { file: 'add-blobs.lua', numberOfKeys: 3 },
   blindfitCreateJob: { file: 'create-job.lua', numberOfKeys: 3 },
   blindfitRecordTask: { file: 'record-task.lua', numberOfKeys: 3 },
-  blindfitChangeState: { file: 'change-state.lua', numberOfKeys: 4 },
+  blindfitChangeState: { file: 'change-state.lua', numberOfKeys: 5 },
   blindfitSetChain: { file: 'set-chain.lua', numberOfKeys: 4 },
   blindfitTakeTurns: { file: 'take-turns.lua', numberOfKeys: 4 },
   blindfitRebuildIndex: { file: 'rebuild-index.lua', numberOfKeys: 5 },

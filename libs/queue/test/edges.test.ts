@@ -6,7 +6,7 @@ import { jobsByState, newJob, newStore, record, redis } from './support.ts';
 
 test('tasks fail their parents, are tried four times at growing intervals, and stay for a while', () => {
   const common = {
-    removeOnComplete: { age: 3600, count: 20_000 },
+    removeOnComplete: { age: 3600, count: 2_000 },
     removeOnFail: { age: 86_400, count: 5_000 },
     attempts: 4,
     backoff: { type: 'exponential', delay: 500 },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { at, required } from '@blindfit/base';
 import type { JobState } from '@blindfit/protocol';
 import { JobChanges } from '../src/index.ts';
 import { jobsByState, newJob, newStore, record, redis } from './support.ts';
@@ -119,6 +120,12 @@ test('sums and extremes count every task once, also when it is recorded by many 
   await jobs.recordTask(id, 'pack.2', record('pack', t0 + 600, t0 + 610, { iteration: 2 }));
   assert.equal((await jobs.get(id))?.progress.tasksDone, 20);
   await sleep(5);
+  // The record of a long job stays small: a mark for every task, and no more than this besides; three figures for each
+  // of its three kinds.
+  const running = await redis().hkeys(jobs.keys.tasks(id));
+  assert.equal(running.filter((field) => field.startsWith('t:')).length, 22);
+  assert.ok(running.length - 22 <= 3 + 5 + 2 * 2 + 3 * 3, running.join(' '));
+  const before = await jobs.figures(id);
   await jobs.succeed(id, ['sha256:m']);
   const { result } = (await jobs.get(id)) ?? {};
   assert.deepEqual(result?.operations, {
@@ -132,11 +139,49 @@ test('sums and extremes count every task once, also when it is recorded by many 
   assert.equal(result.seconds.loadKeys, 0.003);
   assert.ok(Math.abs(result.seconds.compute - (20 * 0.008 - 0.003 + 0.02)) < 1e-9, String(result.seconds.compute));
   assert.equal(result.seconds.refresh, 0);
-  // The record of a long job stays small: a mark for every task, and no more than this besides; three figures for each
-  // of its three kinds.
+  // What is over needs neither marks nor the times of iterations, and its figures stay.
   const fields = await redis().hkeys(jobs.keys.tasks(id));
-  assert.equal(fields.filter((field) => field.startsWith('t:')).length, 22);
-  assert.ok(fields.length - 22 <= 3 + 5 + 2 * 2 + 3 * 3, fields.join(' '));
+  assert.ok(fields.length <= 3 + 5 + 3 * 3 && !fields.some((field) => /^(t|start|end):/.test(field)), fields.join(' '));
+  const after = await jobs.figures(id);
+  assert.deepEqual([after?.tasks, after?.operations], [before?.tasks, before?.operations]);
+  const late = at(tasks, 0, 'tasks');
+  assert.equal(await jobs.recordTask(id, late.name, late.task), false, 'a task that ends once more counts no more');
+  assert.deepEqual((await jobs.figures(id))?.tasks, after?.tasks);
+});
+
+test('marks of tasks go with a cancelled job and stay with a failed one, which may be resumed', async () => {
+  const jobs = newStore();
+  for (const [id, end, marks] of [
+    ['job-c', (job: string) => jobs.cancel(job), 0],
+    ['job-f', (job: string) => jobs.fail(job, { code: 'X', message: 'x' }), 3],
+  ] as const) {
+    await jobs.create(newJob(id));
+    await jobs.start(id);
+    for (const task of ['a', 'b', 'c']) await jobs.recordTask(id, task, record('forward', 1000, 2000));
+    await end(id);
+    const fields = await redis().hkeys(jobs.keys.tasks(id));
+    assert.equal(fields.filter((field) => field.startsWith('t:')).length, marks, id);
+    assert.equal(fields.includes('seconds:forward'), true);
+  }
+});
+
+test('of the chains of a job that has succeeded progress and answers stay, in little room', async () => {
+  const jobs = newStore();
+  await jobs.create(newJob('job-a', { chains: 2 }));
+  await jobs.start('job-a');
+  await jobs.setPlanned('job-a', [`sha256:${'5'.repeat(64)}`]);
+  const answer = { id: 'r', weights: 'w', momentum: 'm', signature: 's', chain: 0, iteration: 1 };
+  await jobs.setChain('job-a', 0, undefined, { phase: 'done', segment: 1, history: ['v'], weights: 'w2', answer });
+  for (const chain of [0, 1]) await jobs.setIteration('job-a', chain, 2, 3 + chain);
+  const before = required(await jobs.get('job-a'), 'the job');
+  await jobs.succeed('job-a', ['sha256:m']);
+  const after = required(await jobs.get('job-a'), 'the job');
+  assert.deepEqual(after.answers, [answer]);
+  assert.deepEqual(after.progress, { ...before.progress, phase: 'done' });
+  assert.equal(after.progress.levelsLeft, 3);
+  const fields = await redis().hkeys(jobs.keys.job('job-a'));
+  const wanted = ['createdAt', 'ended', 'finishedAt', 'job', 'result', 'startedAt', 'state', 'tenant', 'weight'];
+  assert.deepEqual(fields.sort(), wanted);
 });
 
 test('lists are newest first, by state, and no longer than asked', async () => {

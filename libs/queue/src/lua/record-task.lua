@@ -1,11 +1,14 @@
 --[[
-  Counts a finished task once, however often it ran, into sums and extremes: the record of a long job stays small.
+  Counts a finished task once, however often it ran, into sums and extremes: the record of a long job stays small. A job
+  that has succeeded or was cancelled has no marks any more, and counts no task.
   KEYS: 1 tasks, 2 record, 3 progress
   ARGV: 1 task, 2 whether it counts for the job's progress ('1' or '0'), 3 pair of classes or '', 4 id, 5 time,
         6 seconds of a thread, 7 prefix of what tenants have computed today,
         then operator (sum, min or max), field and value of each fact
-  Returns 1, or 0 when the task was counted before.
+  Returns 1, or 0 when the task was counted before or counts no more.
 ]]
+local state = redis.call('HGET', KEYS[2], 'state')
+if state == 'succeeded' or state == 'cancelled' then return 0 end
 if redis.call('HSETNX', KEYS[1], 't:' .. ARGV[1], '1') == 0 then return 0 end
 if ARGV[2] == '1' then
   redis.call('HINCRBY', KEYS[2], 'tasksDone', 1)
