@@ -24,7 +24,7 @@ interface Candidate {
 }
 
 export async function run(): Promise<void> {
-  const resolved = await resolveEvaluator('auto', { quiet: false });
+  const resolved = await resolveEvaluator('auto', (line) => process.stderr.write(`blindfit: ${line}\n`));
   const parameters = Parameters.of(LITERAL);
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-bench-'));
   using backend = await SealBackend.open(parameters);

@@ -77,7 +77,9 @@ async function run(command: Command, flags: PlanFlags): Promise<void> {
   const plan = choosePlan({ ...request, vcpus });
   const progress = new Progress();
   const evaluator = flags.measure
-    ? await resolveEvaluator(readConfig({ evaluator: variables.evaluator }).evaluator, { quiet: false })
+    ? await resolveEvaluator(readConfig({ evaluator: variables.evaluator }).evaluator, (line) =>
+        process.stderr.write(`blindfit: ${line}\n`),
+      )
     : undefined;
   const known = new Map<string, Promise<Calibration>>();
   const costsOf = (of: Plan): Promise<Calibration> => {

@@ -9,5 +9,6 @@ export function translationUnits(arch?: string): TranslationUnit[];
 
 /** The addon for this machine, built if it is not there yet; or why there is none. */
 export function buildNative(options?: {
-  readonly quiet?: boolean;
+  readonly log?: ((line: string) => void) | undefined;
+  readonly lock?: ((path: string) => Promise<Disposable>) | undefined;
 }): Promise<{ readonly path: string } | { readonly reason: string }>;

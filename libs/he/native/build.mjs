@@ -170,12 +170,13 @@ function firstLines(error) {
 }
 
 /**
- * The addon for this machine, built if it is not there yet, which takes about 20 seconds on two cores. Of two processes
- * that build at the same time each builds its own, and the last one is kept: both are the same.
- * @param {{ quiet?: boolean }} [options] quiet: no line on stderr before a build
+ * The addon for this machine, built if it is not there yet, which takes about 20 seconds on two cores.
+ * @param {{ log?: (line: string) => void, lock?: (path: string) => Promise<Disposable> }} [options] log: told before a
+ *   build, by default on stderr; lock: takes a lock file, so that of several processes one builds and the others wait.
+ *   Without it each builds its own, and the last one is kept: all are the same.
  * @returns {Promise<{ path: string } | { reason: string }>} the reason says why there is none
  */
-export async function buildNative({ quiet = false } = {}) {
+export async function buildNative({ log = toStderr, lock } = {}) {
   if (existsSync(SHIPPED)) return { path: SHIPPED };
   if (prebuiltLoads()) return { path: PREBUILT };
   const compiler = findCompiler();
@@ -199,8 +200,29 @@ export async function buildNative({ quiet = false } = {}) {
   }
   const directory = directories.find(writable);
   if (directory === undefined) return { reason: `none of ${directories.join(' and ')} can be written to` };
-  if (!quiet) process.stderr.write('blindfit: compiling the native evaluator; this happens once\n');
   const target = join(directory, name);
+  let held;
+  try {
+    held = await lock?.(join(directory, `${name}.lock`));
+  } catch (error) {
+    return { reason: `another process compiles the native evaluator and does not end: ${error.message}` };
+  }
+  try {
+    // Meanwhile another process may have built it.
+    return existsSync(join(target, NAME))
+      ? { path: join(target, NAME) }
+      : await compile(compiler, directory, target, log);
+  } finally {
+    held?.[Symbol.dispose]();
+  }
+}
+
+function toStderr(line) {
+  process.stderr.write(`blindfit: ${line}\n`);
+}
+
+async function compile(compiler, directory, target, log) {
+  log('compiling the native evaluator; this happens once');
   const work = mkdtempSync(join(directory, 'build-'));
   try {
     const units = translationUnits().map((unit) => ({

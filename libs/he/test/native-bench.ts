@@ -9,7 +9,7 @@ import { KERNELS, type Kernel, type NativeAddon, type NativeRing, type Words } f
 
 /** The addon, or why there is none here: a test that needs it is skipped with that reason. */
 export async function loadAddon(): Promise<NativeAddon | string> {
-  const built = await buildNative({ quiet: true });
+  const built = await buildNative({ log: () => undefined });
   return 'path' in built ? (createRequire(import.meta.url)(built.path) as NativeAddon) : built.reason;
 }
 

@@ -19,6 +19,7 @@ import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { at } from '@blindfit/base';
 import { evaluatorName, resolveEvaluator } from '@blindfit/he/native';
+import { buildLock } from '../src/native/resolve.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'blindfit-build-'));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -148,6 +149,39 @@ describe('the choice of an evaluator', () => {
     } finally {
       if (previous === undefined) delete process.env['CXX'];
       else process.env['CXX'] = previous;
+    }
+  });
+
+  it('of several processes one compiles, and the others wait and say so', async () => {
+    const installed = new Installed('shared');
+    // The compiler waits until all have begun.
+    const go = join(directory, 'go');
+    const slow = readFileSync(installed.compiler, 'utf8').replace(
+      '#!/bin/sh\n',
+      `#!/bin/sh\nwhile [ ! -e ${go} ]; do sleep 0.05; done\n`,
+    );
+    writeFileSync(installed.compiler, slow);
+    const environment = { CXX: process.env['CXX'], XDG_CACHE_HOME: process.env['XDG_CACHE_HOME'] };
+    Object.assign(process.env, { CXX: installed.compiler, XDG_CACHE_HOME: installed.cache });
+    const { buildNative } = (await import(join(installed.native, 'build.mjs'))) as typeof import('../native/build.mjs');
+    try {
+      const lines: string[] = [];
+      const log = (line: string): void => {
+        lines.push(line);
+        if (lines.length === 3) writeFileSync(go, '');
+      };
+      const results = await Promise.all(
+        [1, 2, 3].map(() => buildNative({ log, lock: (path) => buildLock(path, log) })),
+      );
+      for (const result of results) assert.deepEqual(result, results[0]);
+      assert.ok('path' in at(results, 0, 'results'));
+      assert.equal(installed.calls.length, 2, 'one source, one library');
+      const waiting = `waiting for process ${process.pid}, which compiles the native evaluator`;
+      assert.deepEqual(lines.toSorted(), ['compiling the native evaluator; this happens once', waiting, waiting]);
+    } finally {
+      for (const [name, value] of Object.entries(environment))
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
     }
   });
 

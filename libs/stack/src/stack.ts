@@ -91,7 +91,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
   signal?.throwIfAborted();
 
   // The addon is compiled before the services start: each would compile it within its time to become ready.
-  const evaluator = await resolveEvaluator(readConfig({ evaluator: variables.evaluator }).evaluator, { quiet: false });
+  const evaluator = await resolveEvaluator(readConfig({ evaluator: variables.evaluator }).evaluator, log);
   if (evaluator.kind === 'seal')
     log(
       `Computing on ${evaluatorName(evaluator)}: ${evaluator.why}. ` +

@@ -85,7 +85,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const metrics = new SchedulerMetrics(registry, { redis, jobs, queues });
   addRedisMemory(registry, redis);
   start.fail('preparing the evaluator');
-  const evaluator = await resolveEvaluator(options.evaluator);
+  const evaluator = await resolveEvaluator(options.evaluator, (line) => logger.info(line));
   const compute = new ComputeMetrics(registry);
   const pool = new ThreadPool(poolOptionsOf(options, evaluator, compute.thread));
   compute.watch(registry, pool, evaluator);

@@ -61,7 +61,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
     },
   );
   start.fail('preparing the evaluator');
-  const evaluator = await resolveEvaluator(options.evaluator);
+  const evaluator = await resolveEvaluator(options.evaluator, (line) => logger.info(line));
   const compute = new ComputeMetrics(registry);
   const pool = new ThreadPool(poolOptionsOf(options, evaluator, compute.thread));
   compute.watch(registry, pool, evaluator);
