@@ -20,7 +20,8 @@ function setScene(t: TestContext, { limit = 2, computeLimit, priorities = {} }: 
   const running = new Set<string>();
   const delayed = new Set<string>();
   const promoted: string[] = [];
-  const scene = { computed: 0 };
+  /** Calls of `usage`; and what happens while an entry is on its way to those that wait. */
+  const scene = { computed: 0, asked: 0, onDelay: (): void => undefined };
   const dependencies = {
     jobs: {
       rankOf: (id: string) => Promise.resolve({ tenant: id.split('-', 1)[0], priority: priorities[id] ?? 'normal' }),
@@ -31,11 +32,13 @@ function setScene(t: TestContext, { limit = 2, computeLimit, priorities = {} }: 
       },
     },
     tenants: {
-      usage: () =>
-        Promise.resolve({
+      usage: () => {
+        scene.asked++;
+        return Promise.resolve({
           runningJobs: { used: running.size, limit },
           computeSeconds: defined({ used: scene.computed, limit: computeLimit }),
-        }),
+        });
+      },
     },
     queue: {
       getJob: (id: string) =>
@@ -57,10 +60,11 @@ function setScene(t: TestContext, { limit = 2, computeLimit, priorities = {} }: 
     moveToDelayed: (time: number) => {
       assert.ok(time > Date.now() && time <= Date.now() + 15_000);
       delayed.add(id);
+      scene.onDelay();
       return Promise.resolve();
     },
   });
-  return { admission, running, promoted, scene, start: (id: string) => admission.start(entryOf(id), 'token') };
+  return { admission, running, promoted, delayed, scene, start: (id: string) => admission.start(entryOf(id), 'token') };
 }
 
 it('jobs beyond the limit wait, and are called in their order when others end', async (t) => {
@@ -97,13 +101,47 @@ it('the one of the highest priority is called first', async (t) => {
 });
 
 it('a tenant that has computed enough for today starts nothing', async (t) => {
-  const { admission, promoted, running, start, scene } = setScene(t, { computeLimit: 10 });
+  const { admission, promoted, delayed, running, start, scene } = setScene(t, { computeLimit: 10 });
   scene.computed = 9.9;
   await start(JOB);
   scene.computed = 10;
   await assert.rejects(start('a-2'), DelayedError);
   assert.deepEqual([...running], [JOB]);
+  assert.deepEqual([...delayed], ['a-2'], 'its entry comes back by itself');
   admission.look();
   await sleep(200);
   assert.deepEqual(promoted, [], 'room alone does not call it before the day is over');
+});
+
+it('room that comes while an entry is put aside is noticed', async (t) => {
+  const { running, promoted, start, scene } = setScene(t, { limit: 1 });
+  await start('a-1');
+  scene.onDelay = () => running.clear();
+  await assert.rejects(start('a-2'), DelayedError);
+  await until(() => promoted.length > 0, 'a call without any look');
+  assert.deepEqual(promoted, ['a-2']);
+});
+
+it('an entry that runs again already is not called, and nobody is asked about once all are', async (t) => {
+  const { admission, running, promoted, delayed, start, scene } = setScene(t, { limit: 1 });
+  await start('a-1');
+  await assert.rejects(start('a-2'), DelayedError);
+  await until(() => scene.asked === 3, 'the look after it was put aside');
+  delayed.delete('a-2');
+  running.clear();
+  admission.look();
+  await until(() => scene.asked === 4, 'a look');
+  admission.look();
+  await sleep(100);
+  assert.deepEqual([promoted, scene.asked], [[], 4]);
+});
+
+it('nothing is looked at after the end', async (t) => {
+  const { admission, start, scene } = setScene(t, { limit: 1 });
+  await start('a-1');
+  await assert.rejects(start('a-2'), DelayedError);
+  admission.close();
+  admission.look();
+  await sleep(100);
+  assert.equal(scene.asked, 2, 'by the two starts');
 });

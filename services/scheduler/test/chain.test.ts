@@ -106,6 +106,8 @@ describe('a chain without refreshes', () => {
     jobs.records[0] = { segment: 0, phase: 'done', history: ['v'], weights: 'w' };
     await entryOf(chainData({ chain: 1 }), tasks).runToEnd((entry) => runChain(dependencies, entry, 'token'));
     assert.deepEqual(queue.added, [{ id: `${JOB}.finish`, data: { job: JOB, manifest: MANIFEST } }]);
+    const [{ priority, attempts } = assert.fail('nothing added')] = queue.options;
+    assert.deepEqual([priority, attempts], [1, 4], 'ahead of all that begins');
   });
 
   it('start scores reach the backward tasks of their shards', async () => {
@@ -219,6 +221,14 @@ describe('a segment that does not start from its owner’s answer', () => {
       assert.deepEqual(tasks.added, []);
     });
   }
+
+  it('is not computed: from the answer for another chain', async () => {
+    const { dependencies, tasks, jobs } = fakeScheduler(plan);
+    jobs.records[1] = { segment: 1, phase: 'running', history: [], fresh, answer: good };
+    const { entry } = entryOf(chainData({ chain: 1, segment: 1, fresh }), tasks);
+    await assert.rejects(runChain(dependencies, entry, 'token'), /NOT_SIGNED_BY_OWNER: .* chain 1 after iteration 2/);
+    assert.deepEqual(tasks.added, []);
+  });
 
   it('is not computed: signed by another owner', async () => {
     const { dependencies, tasks, jobs } = fakeScheduler(plan);

@@ -55,6 +55,11 @@ it('a small stage is added at once', async () => {
   const { tasks, run, priorities } = setScene(1);
   await assert.rejects(run(16), WaitingChildrenError);
   assert.equal(tasks.added.length, 16);
+  assert.deepEqual(
+    tasks.options.map(({ priority }) => priority),
+    Array.from({ length: 16 }, (_, i) => i + 1),
+    'each has its own turn',
+  );
   assert.deepEqual(priorities, [{ priority: 1 }], 'the parent comes back at its own turn');
 });
 
@@ -128,4 +133,17 @@ it('children that neither come nor are waited for are an error, not an endless l
   lose();
   await assert.rejects(run(3), /the result of .*forward\.0/);
   assert.equal(tasks.added.length, 3);
+});
+
+it('what was done before a stage makes no room in its window', async () => {
+  const { tasks, done, run, atEachLook } = setScene(2);
+  for (let i = 0; i < 10; i++) done.add(`earlier.${i}`);
+  const outstanding: number[] = [];
+  atEachLook(() => {
+    outstanding.push(tasks.added.filter(({ id }) => !done.has(id)).length);
+    for (const { id } of tasks.added.slice(0, 4 * outstanding.length)) done.add(id);
+  });
+  await assert.rejects(run(30), WaitingChildrenError);
+  assert.equal(tasks.added.length, 30);
+  assert.equal(Math.max(...outstanding), 16);
 });

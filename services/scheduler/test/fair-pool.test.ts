@@ -35,3 +35,30 @@ it('tenants take turns on the threads, each with its steps in order', async () =
     ['fulfilled', 'rejected', 'fulfilled', 'fulfilled', 'fulfilled', 'fulfilled', 'fulfilled'],
   );
 });
+
+it('a thread is free again after each step, and an abort reaches the step', async () => {
+  const signals: unknown[] = [];
+  const pool = {
+    size: 2,
+    run: ({ job }: Work, signal?: AbortSignal): Promise<never> => {
+      signals.push(signal);
+      return job === 'a-bad' ? Promise.reject(new Error('a step that fails')) : Promise.resolve({} as never);
+    },
+  };
+  const fair = new FairPool(pool, () => Promise.resolve('a'));
+  const { signal } = new AbortController();
+  await fair.run({ job: 'a-1' } as Work, signal);
+  await assert.rejects(fair.run({ job: 'a-bad' } as Work));
+  assert.deepEqual(signals, [signal, undefined]);
+  // With both threads free two steps begin at once.
+  const begun: (() => void)[] = [];
+  pool.run = () => new Promise((resolve) => begun.push(() => resolve({} as never)));
+  const steps = ['a-2', 'a-3', 'a-4'].map((job) => fair.run({ job } as Work));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(begun.length, 2);
+  for (const _ of steps) {
+    begun.shift()?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await Promise.all(steps);
+});

@@ -70,7 +70,8 @@ export class FakeJobs {
   workers = { threads: () => Promise.resolve({ workers: 1, threads: 2, protocol: 2 }) };
   isNewer = (): Promise<boolean> => Promise.resolve(false);
   turns = {
-    take: (_queue: string, ids: readonly string[]): Promise<number[]> => Promise.resolve(ids.map(() => 1)),
+    take: (_queue: string, ids: readonly string[]): Promise<number[]> =>
+      Promise.resolve(ids.map((_, position) => position + 1)),
     takeOne: (): Promise<number> => Promise.resolve(1),
   };
   state = (): Promise<JobState | undefined> => Promise.resolve(this.current);
@@ -131,6 +132,7 @@ export class FakeQueue {
 
   add = (_name: string, data: object, options: { readonly jobId?: string } = {}): Promise<never> => {
     const { jobId: id = '' } = options;
+    this.options.push({ ...options });
     if (!this.added.some((entry) => entry.id === id))
       this.added.push({ id, data: JSON.parse(JSON.stringify(data)) as Added['data'] });
     return Promise.resolve(undefined as never);
@@ -140,7 +142,6 @@ export class FakeQueue {
   ): Promise<never[]> => {
     for (const { name, data, opts } of entries) {
       this.names.push(name);
-      this.options.push({ ...opts });
       await this.add('', data, opts);
     }
     return [];
