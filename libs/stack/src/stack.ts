@@ -77,10 +77,11 @@ export interface RunningStack {
 /**
  * Starts the stack and resolves when all of it is ready. The services end with this process, in whatever way it ends.
  *
+ * @param main the program of the services, for tests
  * @throws StackError when something does not come up (with the end of its log) or the port is in use;
  *   RedisUnavailableError, RedisStartError; the signal's reason. All that was started is stopped then.
  */
-export async function startStack(options: StackOptions): Promise<RunningStack> {
+export async function startStack(options: StackOptions, main?: string): Promise<RunningStack> {
   const { threads, workers = 1, schedulers = 1, port = 0, log, signal } = options;
   const dataDir = resolve(options.dataDir);
   const logDir = join(dataDir, 'logs');
@@ -123,6 +124,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
       logFile: join(logDir, `${name}.log`),
       portVariable: command === 'api' ? 'BLINDFIT_PORT' : 'BLINDFIT_METRICS_PORT',
       onExit: (reason) => onExit(name, reason),
+      main,
     });
   const several = (command: 'scheduler' | 'worker', count: number, threadsEach: number): ChildService[] =>
     Array.from({ length: count }, (_, i) => child(command, `${command}-${i + 1}`, threadsEach));

@@ -76,6 +76,7 @@ test('a service is ready when it says so and answers, and keeps its port and its
   assert.equal(await readFile(service.logFile, 'utf8'), 'started api\n'.repeat(2));
   await service.kill();
   await service.stop();
+  assert.ok(!process.getActiveResourcesInfo().includes('Timeout'), 'nothing keeps this process for half a minute');
   assert.deepEqual(ends, [], 'what was asked for is not reported');
 });
 
@@ -128,8 +129,11 @@ test('a service that does not end in its time is ended by force', async (t) => {
   const { service, ends } = await child(t, { env: { STUBBORN: '1' }, stopTimeoutMs: 200 });
   await service.start();
   const { pid } = service;
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
   await service.stop();
   assert.equal(await runs(pid), false);
+  assert.equal(timers(), before);
   assert.match(await readFile(service.logFile, 'utf8'), /not yet/, 'it was asked first');
   assert.deepEqual(ends, []);
 });

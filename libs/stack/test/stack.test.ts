@@ -75,7 +75,8 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
     assert.equal(new Set(pids).size, 4);
     assert.ok((await Promise.all(pids.map(runs))).every(Boolean));
     for (const { url } of stack.processes) assert.equal(await status(`${url}/readyz`), 200, url);
-    assert.deepEqual(await client.cluster(), { workers: 2, threads: 2 });
+    const { workers, threads } = await client.cluster();
+    assert.deepEqual({ workers, threads }, { workers: 2, threads: 2 });
     await assert.rejects(clientOf(t, stack, 'the-wrong-token-of-the-test').cluster(), {
       status: 401,
       hint: /BLINDFIT_TOKEN/,
