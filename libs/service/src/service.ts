@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import type { Registry } from 'prom-client';
 import { defined } from '@blindfit/base';
 import { startHealthServer, type HealthServer } from './health-server.ts';
+import { closedOrLeft } from './leave.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { Readiness, type Condition } from './readiness.ts';
@@ -66,6 +67,11 @@ export interface ServiceBase {
   readonly health: HealthServer;
   /** Stops serving health, sends the last spans and disconnects from Redis. */
   readonly close: () => Promise<void>;
+  /**
+   * Stops the service: waits for `stop` and closes; without Redis it waits only while `isBusy`.
+   * @param stop takes no new work, lets what runs end
+   */
+  readonly end: (stop: () => Promise<void>, isBusy?: () => boolean) => Promise<void>;
 }
 
 /**
@@ -95,5 +101,12 @@ export async function openService(service: string, options: ServiceOptions): Pro
   const tracing = await Tracing.open(service, VERSION, options.tracing, logger);
   resources.defer(() => tracing.close());
   const held = resources.move();
-  return { logger, redis, registry, tracing, readiness, start, health, close: () => held.disposeAsync() };
+  const close = (): Promise<void> => held.disposeAsync();
+  const end: ServiceBase['end'] = async (stop, isBusy) => {
+    if (await closedOrLeft(stop(), { redis, logger, isBusy })) return close();
+    // Spans would be sent with a time limit of their own; the process ends now.
+    redis.disconnect();
+    await health.close();
+  };
+  return { logger, redis, registry, tracing, readiness, start, health, close, end };
 }

@@ -13,7 +13,7 @@ test('a service refuses a Redis that may drop jobs, and one that refuses it', as
   await server.start();
   const { logger } = captureLog();
   const open = (password: string): Promise<unknown> =>
-    openService('worker', { redisUrl: `unix://:${password}@${server.path}`, logger });
+    openService('worker', { redisUrl: `unix://${server.path}?password=${password}`, logger });
   await assert.rejects(open('right'), { code: 'REDIS_POLICY' });
   await assert.rejects(open('wrong'), { code: 'REDIS_REFUSED' });
 });
@@ -84,6 +84,41 @@ test('what is not there yet is waited for with one line at the begin and one at 
     waitFor({ what: 'it', condition, logger }, () => Promise.reject(new Error('NOPERM no permissions'))),
     { code: 'REDIS_REFUSED' },
   );
+});
+
+test('the end waits for Redis that is there, and without it only for what is computed', async (t) => {
+  const server = await prepareRedis(t, '--appendonly', 'yes');
+  await server.start();
+  const { logger, lines } = captureLog();
+  const open = (): ReturnType<typeof openService> =>
+    openService('worker', { redisUrl: `unix://${server.path}`, logger });
+  const orderly = await open();
+  let stopped = false;
+  await orderly.end(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    stopped = true;
+  });
+  assert.ok(stopped);
+  assert.equal(lines.filter(({ level }) => level === 'warn').length, 0);
+
+  const service = await open();
+  await server.stop();
+  await until(() => service.redis.status !== 'ready', 'Redis is away');
+  let busy = true;
+  let ended = 0;
+  const end = service
+    .end(
+      () => new Promise(() => undefined),
+      () => busy,
+    )
+    .then(() => (ended = performance.now()));
+  await new Promise((resolve) => setTimeout(resolve, 1_800));
+  assert.equal(ended, 0, 'what is computed ends first');
+  busy = false;
+  const idle = performance.now();
+  await end;
+  assert.ok(ended - idle > 1_200 && ended - idle < 5_000, String(ended - idle));
+  assert.match(String(lines.findLast(({ level }) => level === 'warn')?.['msg']), /ending without it/);
 });
 
 test('memory is the limit of the container, or else all of the machine', (t) => {

@@ -153,10 +153,25 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
     assert.equal(await status(`${stack.url}/healthz`), undefined);
     await assert.rejects(named('worker-1').restart(), /the stack is stopping/);
 
-    const again = await start(t, { dataDir: directory, port: Number(new URL(stack.url).port), token: stack.token });
+    const ends = new Map<string, string>();
+    const again = await start(t, {
+      dataDir: directory,
+      port: Number(new URL(stack.url).port),
+      token: stack.token,
+      onExit: (name, reason) => void ends.set(name, reason),
+    });
     assert.equal(again.url, stack.url);
     assert.equal((await clientOf(t, again).job('job-survivor00000')).state, 'failed', 'jobs outlive the stack');
     assert.ok((await readdir(again.logDir)).includes('worker-2.log'));
+
+    const redis = Number(await readFile(join(directory, 'redis/redis.pid'), 'utf8'));
+    process.kill(redis, 'SIGKILL');
+    await until(() => ends.has('redis'), 'the end of Redis');
+    const began = performance.now();
+    for (const { pid } of again.processes) process.kill(pid, 'SIGTERM');
+    await until(() => ends.size === 4, 'the end of all services');
+    assert.ok(performance.now() - began < 10_000, 'the time that services have for their end is 25 s');
+    for (const { name } of again.processes) assert.match(String(ends.get(name)), /ended with exit status 0\./, name);
     await again.stop();
     assert.deepEqual(await processesOf(directory), []);
   });

@@ -180,7 +180,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     }
     logger.info({ url, docs: `${url}/docs` }, 'the API is listening');
     let closed: Promise<void> | undefined;
-    return { url, close: () => (closed ??= resources.disposeAsync()) };
+    return { url, close: () => (closed ??= base.end(() => resources.disposeAsync())) };
   } catch (error) {
     await resources.disposeAsync();
     throw error;

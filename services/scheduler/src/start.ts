@@ -166,17 +166,20 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   logger.info({ evaluator: evaluatorName(evaluator), why: evaluator.why, url: health.url }, 'scheduler is ready');
   return {
     url: health.url,
-    async close() {
-      closing.abort();
-      intake.close();
-      admission.close();
-      changes.close();
-      await Promise.all(workers.map((worker) => worker.close()));
-      await failures.close();
-      await pool.close();
-      await Promise.all(Object.values(queues).map((queue) => queue.close()));
-      await store.close();
-      await close();
-    },
+    close: () =>
+      base.end(
+        async () => {
+          closing.abort();
+          intake.close();
+          admission.close();
+          changes.close();
+          await Promise.all(workers.map((worker) => worker.close()));
+          await failures.close();
+          await pool.close();
+          await Promise.all(Object.values(queues).map((queue) => queue.close()));
+          await store.close();
+        },
+        () => pool.busy > 0,
+      ),
   };
 }

@@ -86,10 +86,13 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   logger.info({ threads, evaluator: evaluatorName(evaluator), why: evaluator.why, url: health.url }, 'worker is ready');
   return {
     url: health.url,
-    async close() {
-      await worker.close();
-      await store.close();
-      await close();
-    },
+    close: () =>
+      base.end(
+        async () => {
+          await worker.close();
+          await store.close();
+        },
+        () => pool.busy > 0,
+      ),
   };
 }
