@@ -25,6 +25,8 @@ const THRESHOLDS: Readonly<Record<string, readonly [string, string]>> = {
   BlindfitRedisMemoryNearLimit: ['> 0.85', '5m'],
   BlindfitStoreNearlyFull: ['< 0.15', '10m'],
   BlindfitStoreFull: ['< 0.05', '1m'],
+  BlindfitCollectorNotRunning: ['> 10800', '10m'],
+  BlindfitCollectorHindered: ['> 0', '5m'],
   BlindfitCacheDamaged: ['> 0', ''],
   BlindfitApiErrors: ['> 0.05', '5m'],
 };

@@ -4,7 +4,7 @@
  */
 import type { ChainableCommander } from 'ioredis';
 import { at, required } from '@blindfit/base';
-import { isFinal, JOB_STATES, type JobState } from '@blindfit/protocol';
+import { DEFAULT_TENANT, isFinal, JOB_STATES, type JobState } from '@blindfit/protocol';
 import type { Connection } from './connection.ts';
 import type { Keys } from './names.ts';
 import type { Scripts } from './scripts.ts';
@@ -20,6 +20,7 @@ export interface JobCounts {
   readonly oldestProgress: number;
 }
 
+const FINAL_STATES = JOB_STATES.filter(isFinal);
 const OPEN_STATES = JOB_STATES.filter((state) => !isFinal(state));
 
 /** Of the sets: since 2 there are those of tenants. */
@@ -78,6 +79,24 @@ export class JobIndex {
     const found = await this.#newest(states, limit, 0, this.#of(this.#keys.states, tenant));
     found.sort((a, b) => b.time - a.time);
     return found.slice(0, limit).map(({ id }) => id);
+  }
+
+  /** Jobs that ended before a time, the oldest of each state first. @param limit at most this many of a state */
+  async endedBefore(time: number, limit: number): Promise<string[]> {
+    const replies = await this.#ask((pipeline) => {
+      for (const state of FINAL_STATES)
+        pipeline.zrangebyscore(this.#keys.states, stateScore(state), `(${stateScore(state) + time}`, 'LIMIT', 0, limit);
+    });
+    return replies.flatMap((ids) => ids as string[]);
+  }
+
+  /** Whether a job of a tenant waits for the answer of its owner. */
+  async awaitsOwner(tenant: string): Promise<boolean> {
+    for (const id of await this.#redis.zrange(this.#keys.awaiting, '0', '-1')) {
+      const owner = await this.#redis.hget(this.#keys.job(id), 'tenant');
+      if ((owner ?? DEFAULT_TENANT) === tenant) return true;
+    }
+    return false;
   }
 
   /** The jobs that were created last, newest first. @param limit at most this many @param tenant whose @default all */

@@ -21,4 +21,4 @@ export { parseRedisUrl } from './redis-url.ts';
 export { tlsVariables } from './tls-variables.ts';
 export { tenantDefaultsOf, tenantVariables } from './tenant-variables.ts';
 export { tracingOf, tracingVariables } from './tracing-variables.ts';
-export { retentionMs, variables } from './variables.ts';
+export { retentionMs, storeReserve, variables } from './variables.ts';

@@ -161,6 +161,28 @@ export const variables = {
         );
     },
   }),
+  recordRetention: variable({
+    env: 'BLINDFIT_RECORD_RETENTION',
+    schema: Type.String({ pattern: '^(off|[0-9]{1,6}[smhd])$' }),
+    description:
+      'How long the API keeps the record of a job after its end, and with it the model, inputs and keys that no other ' +
+      'job refers to; off: for ever',
+    allowed: 'off, or a number with s, m, h or d from 1m on, for example 30d; needs BLINDFIT_RETENTION',
+    default: () => '30d',
+    check: (text) => {
+      if (retentionMs(text) < MIN_RETENTION_MS)
+        throw new Error(`${JSON.stringify(text)} is too short; allowed: off, or 1m and longer`);
+    },
+  }),
+  storeReserve: variable({
+    env: 'BLINDFIT_STORE_RESERVE',
+    schema: Type.String({ pattern: '^(off|[0-9]{1,2}%|[0-9]{1,7}(MiB|GiB))$' }),
+    description:
+      'Room on the file system of the blobs that uploads and new jobs leave to the results of running jobs: below it ' +
+      'they are refused; of a part in percent at most 20 GiB',
+    allowed: 'off, a part such as 10%, or a size such as 500MiB or 20GiB',
+    default: () => '10%',
+  }),
   auditLog: variable({
     env: 'BLINDFIT_AUDIT_LOG',
     schema: Type.String({ pattern: '^(off|/.+)$' }),
@@ -223,6 +245,13 @@ function megabytes(spec: {
 /** Milliseconds of a value that `variables.retention` allows; `off` is `Infinity`. */
 export function retentionMs(text: string): number {
   return text === 'off' ? Infinity : Number(text.slice(0, -1)) * valueOf(UNIT_MS, text.slice(-1), 'units of time');
+}
+
+/** What a value of `variables.storeReserve` says. */
+export function storeReserve(text: string): { bytes: number } | { percent: number } {
+  if (text === 'off') return { bytes: 0 };
+  if (text.endsWith('%')) return { percent: Number(text.slice(0, -1)) };
+  return { bytes: Number(text.slice(0, -3)) * (text.endsWith('GiB') ? 2 ** 30 : 2 ** 20) };
 }
 
 function defaultCacheDirectory(env: Environment): string {

@@ -19,6 +19,7 @@ import type { OidcOptions } from './oidc.ts';
 import { anyOf, rootToken, serviceToken, storedTokens } from './principals.ts';
 import { handleError, useProblems } from './problems.ts';
 import { RateWindow } from './rate-window.ts';
+import type { StoreReserve } from './reserve.ts';
 import { blobRoutes } from './routes/blobs.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { jobEventRoutes } from './routes/job-events.ts';
@@ -59,6 +60,8 @@ export interface ApiDependencies {
   audit?: AuditLog | undefined;
   queues: { jobs: Queue<JobPayload>; chains: Queue<ChainPayload>; tasks: Queue };
   store: RootBlobStore;
+  /** Room that uploads leave to running jobs. @default none */
+  reserve?: StoreReserve | undefined;
   /** The conditions of `/readyz`. */
   readiness: Readiness;
   registry: Registry;
@@ -142,12 +145,15 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
   app.addHook('onClose', () => manifests.close());
   const watch = new TokenWatch(deps.tokenCheckMs);
   app.addHook('onClose', () => watch.close());
+  const assertRoom = async (tenant: string, bytes: number): Promise<void> =>
+    deps.reserve?.assertRoom(jobs.index, tenant, bytes);
   await app.register(tenantRoutes, { tenants: deps.tenants });
   await app.register(storeRoutes, { store });
   await app.register(blobRoutes, {
     store,
     owners: jobs.blobs,
     tenants: deps.tenants,
+    assertRoom,
     uploads,
     bounds,
     maxBytes: deps.maxBlobBytes,
@@ -162,6 +168,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
       store,
       jobs,
       tenants: deps.tenants,
+      assertRoom,
       tracing,
       queue: queues.jobs,
       chains: queues.chains,

@@ -1,13 +1,15 @@
 /**
- * Removes what finished jobs leave behind: blobs that no record of a job refers to, after a retention time. What a job
+ * Removes what finished jobs leave behind: records of jobs that ended long ago, and blobs that no record refers to, after
+ * a retention time each. What a job
  * that has not ended makes is younger than the job itself, and stays without anybody having to know what it is.
  */
 import { randomUUID } from 'node:crypto';
 import { at, parseDigest, type Digest } from '@blindfit/base';
-import { type BlobStore, type CollectableBlobStore } from '@blindfit/blobs';
-import { isFinal } from '@blindfit/protocol';
+import { StorageError, type BlobStore, type CollectableBlobStore } from '@blindfit/blobs';
+import { DEFAULT_TENANT, isFinal } from '@blindfit/protocol';
 import { StoreBinding, type BlobOwners, type Connection, type JobStore } from '@blindfit/queue';
 import type { Logger } from '@blindfit/service';
+import { expireRecords } from './expire-records.ts';
 import type { CollectorMetrics } from './metrics.ts';
 
 export interface CollectorOptions {
@@ -18,6 +20,8 @@ export interface CollectorOptions {
   readonly prefix: string;
   /** Milliseconds that a blob stays which no job refers to. */
   readonly retentionMs: number;
+  /** Milliseconds that the record of a job stays after its end. @default Infinity */
+  readonly recordRetentionMs?: number | undefined;
   readonly logger: Logger;
   readonly metrics: CollectorMetrics;
   /** Milliseconds until the first collection. @default 60000 */
@@ -37,8 +41,7 @@ export interface Collection {
 export interface Collector {
   /**
    * Collects now.
-   * @returns undefined when nothing was collected: another process is at it, there are no jobs yet, or a manifest could
-   *   not be read (which is logged)
+   * @returns undefined when nothing was collected: another process is at it, or there are no jobs yet
    * @throws {StorageError} `STORE_MISMATCH`, `STORE_UNCONFIRMED`, ... when the store is not known to belong to Redis
    * @throws what Redis or the store throw
    */
@@ -66,6 +69,8 @@ interface Needed {
   readonly digests: ReadonlySet<string>;
   /** When the oldest job that has not ended was created; `Infinity` when all have. Milliseconds since the epoch. */
   readonly oldestRunning: number;
+  /** Tenants of jobs whose manifests cannot be read: any of their blobs may be needed. */
+  readonly unclear: ReadonlySet<string>;
 }
 
 /** Collects a minute from now and every hour from then on; keeps no process alive. */
@@ -79,6 +84,9 @@ export function startCollector(options: CollectorOptions): Collector {
     if ((await redis.set(lock, token, 'PX', LOCK_MS, 'NX')) !== 'OK') return undefined;
     try {
       return await collectOnce(options, closing.signal);
+    } catch (error) {
+      if (!closing.signal.aborted) options.metrics.failed(error instanceof StorageError ? 'store' : 'error');
+      throw error;
     } finally {
       // If this fails it runs out by itself.
       await redis.eval(RELEASE, 1, lock, token).catch(() => undefined);
@@ -103,6 +111,7 @@ export function startCollector(options: CollectorOptions): Collector {
     }, milliseconds).unref();
   };
   schedule(firstMs);
+  options.metrics.started();
   return {
     collect: track,
     async close() {
@@ -114,13 +123,21 @@ export function startCollector(options: CollectorOptions): Collector {
 }
 
 async function collectOnce(
-  { store, redis, jobs, retentionMs, logger, metrics }: CollectorOptions,
+  { store, redis, jobs, retentionMs, recordRetentionMs = Infinity, logger, metrics }: CollectorOptions,
   signal: AbortSignal,
 ): Promise<Collection | undefined> {
   await new StoreBinding(redis, jobs.keys, store).assertConfirmed();
   const started = Date.now();
+  if (recordRetentionMs < Infinity) {
+    const expired = await expireRecords(jobs, started - recordRetentionMs, signal);
+    metrics.expired(expired);
+    if (expired > 0) logger.info({ jobs: expired }, 'records of jobs that ended long ago removed');
+  }
   const needed = await findNeeded({ store, redis, jobs, logger }, signal);
-  if (needed === undefined) return undefined;
+  if (needed === undefined) {
+    metrics.succeeded(false);
+    return undefined;
+  }
   const olderThan = new Date(Math.min(started - retentionMs, needed.oldestRunning - MARGIN_MS));
   const bytes = new Map<string, number>((await jobs.blobs.tenants()).map((tenant) => [tenant, 0]));
   let listed: { readonly digest: Digest; readonly size: number }[] = [];
@@ -135,7 +152,7 @@ async function collectOnce(
     let gone = false;
     if (modified < olderThan && !needed.digests.has(digest)) {
       try {
-        gone = await store.collect(digest, olderThan);
+        gone = !(await isUnclear(jobs.blobs, needed.unclear, digest)) && (await store.collect(digest, olderThan));
       } catch (error) {
         // One file that cannot be removed must not keep all others.
         failures.push(error);
@@ -156,9 +173,17 @@ async function collectOnce(
   await jobs.blobs.setBytes(bytes);
   metrics.left(result.leftBytes);
   await store.removeLeftovers();
+  for (const _failure of failures) metrics.failed('error');
+  metrics.succeeded(needed.unclear.size > 0);
   if (failures.length > 0) logger.warn({ err: failures[0], blobs: failures.length }, 'blobs could not be removed');
   logger.info({ ...result, olderThan, seconds: (Date.now() - started) / 1000 }, 'blobs collected');
   return result;
+}
+
+/** Whether the blob may be one that a manifest names which cannot be read. */
+async function isUnclear(owners: BlobOwners, unclear: ReadonlySet<string>, digest: Digest): Promise<boolean> {
+  for (const tenant of unclear) if (await owners.has(tenant, digest)) return true;
+  return false;
 }
 
 /** Adds the sizes of blobs to the sums of the tenants that have them. */
@@ -177,7 +202,7 @@ async function countBytes(
   }
 }
 
-/** Every digest in the records of jobs and in their manifests; undefined when that cannot be known. */
+/** Every digest in the records of jobs and in their manifests; undefined when there are no records. */
 async function findNeeded(
   { store, redis, jobs, logger }: Pick<CollectorOptions, 'store' | 'redis' | 'jobs' | 'logger'>,
   signal: AbortSignal,
@@ -191,6 +216,7 @@ async function findNeeded(
   }
   const digests = new Set<string>();
   const manifests = new Set<string>();
+  const unclear = new Set<string>();
   let oldestRunning = Infinity;
   for (let from = 0; from < ids.length; from += BATCH) {
     const batch = ids.slice(from, from + BATCH);
@@ -209,15 +235,16 @@ async function findNeeded(
         await addDigestsOf(store, parseDigest(job.manifest), digests);
       } catch (error) {
         logger.warn(
-          { err: error, job: job.id, manifest: job.manifest },
-          'a manifest cannot be read, so that nobody knows what its job refers to: no blobs are collected this time',
+          { err: error, job: job.id, manifest: job.manifest, tenant: job.tenant },
+          'a manifest cannot be read, so that it is not known what its job refers to: no blobs of its tenant are collected',
         );
-        return undefined;
+        unclear.add(job.tenant ?? DEFAULT_TENANT);
+        continue;
       }
       manifests.add(job.manifest);
     }
   }
-  return { digests, oldestRunning };
+  return { digests, oldestRunning, unclear };
 }
 
 /**

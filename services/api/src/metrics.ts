@@ -25,6 +25,14 @@ export interface CollectorMetrics {
   collected(bytes: number): void;
   /** @param bytes what is left in the store after a collection */
   left(bytes: number): void;
+  /** The collector runs from now on. */
+  started(): void;
+  /** @param unclear whether blobs had to stay because a manifest cannot be read */
+  succeeded(unclear: boolean): void;
+  /** A collection ended early, or a blob could not be removed. */
+  failed(reason: 'store' | 'error'): void;
+  /** @param records of jobs that were removed */
+  expired(records: number): void;
 }
 
 /** Metrics of the collection of blobs; there is none of the store's size before this process' first collection. */
@@ -45,14 +53,50 @@ export function addCollectorMetrics(registry: Registry): CollectorMetrics {
     help: 'Bytes of the blobs that this API left in the store at its last collection.',
     registers,
   });
-  // Zero would look like an empty store.
+  const last = new Gauge({
+    name: 'blindfit_collector_last_success_timestamp_seconds',
+    help: 'When this API last got through a collection of blobs, or its collector began; in seconds since 1970.',
+    registers,
+  });
+  const errors = new Counter({
+    name: 'blindfit_collector_errors_total',
+    help: 'Collections that ended early, and blobs that could not be removed.',
+    registers,
+  });
+  const standing = new Gauge({
+    name: 'blindfit_collector_standing',
+    help: '1 for what keeps the last collection from removing blobs: the store, manifests that cannot be read, errors.',
+    labelNames: ['reason'],
+    registers,
+  });
+  const expired = new Counter({
+    name: 'blindfit_job_records_expired_total',
+    help: 'Records of jobs removed because they ended long ago.',
+    registers,
+  });
+  const stand = (reason?: 'store' | 'manifests' | 'error'): void => {
+    for (const each of ['store', 'manifests', 'error']) standing.set({ reason: each }, Number(each === reason));
+  };
+  stand();
+  // Zero would look like an empty store, and like a collection long ago.
   left.remove({});
+  last.remove({});
   return {
     collected: (bytes) => {
       blobs.inc();
       bytesCollected.inc(bytes);
     },
     left: (bytes) => left.set(bytes),
+    started: () => last.setToCurrentTime(),
+    succeeded: (unclear) => {
+      last.setToCurrentTime();
+      stand(unclear ? 'manifests' : undefined);
+    },
+    failed: (reason) => {
+      errors.inc();
+      stand(reason);
+    },
+    expired: (records) => expired.inc(records),
   };
 }
 

@@ -6,6 +6,7 @@ import {
   placeVariables,
   processVariables,
   retentionMs,
+  storeReserve as reserveOf,
   tenantDefaultsOf,
   tenantVariables,
   tlsVariables,
@@ -13,7 +14,8 @@ import {
   variables,
 } from '@blindfit/service/settings';
 
-const { token, host, port, queuePrefix, maxBlobMb, retention, planThreads, auditLog } = variables;
+const { token, host, port, queuePrefix, maxBlobMb, retention, recordRetention, storeReserve, planThreads, auditLog } =
+  variables;
 const table = {
   ...placeVariables,
   token,
@@ -25,6 +27,8 @@ const table = {
   queuePrefix,
   maxBlobMb,
   retention,
+  recordRetention,
+  storeReserve,
   planThreads,
   auditLog,
   ...tenantVariables,
@@ -37,12 +41,14 @@ export const api = defineService({
   async start(config, logger) {
     const { startApi } = await import('./start.ts');
     const { withS3Settings } = await import('@blindfit/blobs');
-    const { store, s3Endpoint, s3PathStyle, maxBlobMb, retention, auditLog } = config;
+    const { store, s3Endpoint, s3PathStyle, maxBlobMb, retention, recordRetention, auditLog } = config;
     return await startApi({
       ...config,
       storeUrl: withS3Settings(store, { endpoint: s3Endpoint, pathStyle: s3PathStyle }),
       maxBlobBytes: maxBlobMb * 2 ** 20,
       retentionMs: retentionMs(retention),
+      reserve: reserveOf(config.storeReserve),
+      recordRetentionMs: retentionMs(recordRetention),
       auditLog: auditLog === 'off' ? undefined : auditLog,
       tenantDefaults: tenantDefaultsOf(config),
       tracing: tracingOf(config),

@@ -37,6 +37,7 @@ import { startCollector } from './collector.ts';
 import { listen, serveWhileStarting } from './listen.ts';
 import { addCollectorMetrics, addStoreMetrics } from './metrics.ts';
 import type { OidcOptions } from './oidc.ts';
+import { StoreReserve, type Reserve } from './reserve.ts';
 import { readTls, reloadTls, warnOfEnd, type SecureServer, type TlsFiles } from './tls.ts';
 
 export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs' | 'metricsPort' | 'openHealth'> {
@@ -75,6 +76,10 @@ export interface StartApiOptions extends Omit<ServiceOptions, 'commandTimeoutMs'
   readonly maxManifestBytes?: number | undefined;
   /** Milliseconds that blobs no job refers to are kept; `Infinity`: for ever. @default 24 hours */
   readonly retentionMs?: number | undefined;
+  /** Milliseconds that the records of jobs are kept after their end; `Infinity`: for ever. @default 30 days */
+  readonly recordRetentionMs?: number | undefined;
+  /** Room in a store that is a directory that is kept for running jobs. @default 10 % */
+  readonly reserve?: Reserve | undefined;
   /** Compute threads to plan jobs for even while fewer are there. @default 0 */
   readonly planThreads?: number | undefined;
   /** Milliseconds between looks at the tokens of event streams. @default 5000 */
@@ -101,6 +106,8 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     queuePrefix: prefix = '{blindfit}',
     maxBlobBytes = 2 ** 30,
     retentionMs = 24 * 3_600_000,
+    recordRetentionMs = 30 * 24 * 3_600_000,
+    reserve = { percent: 10 },
     ...others
   } = options;
   assertDistinct(options);
@@ -162,6 +169,7 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       tracing,
       logger,
       maxBlobBytes,
+      reserve: new StoreReserve(store instanceof FileBlobStore ? store.root : undefined, reserve),
     });
     resources.defer(() => app.close());
     await app.ready();
@@ -175,7 +183,16 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
       );
     }
     if (retentionMs < Infinity) {
-      const collector = startCollector({ store, redis, jobs, prefix, retentionMs, logger, metrics });
+      const collector = startCollector({
+        store,
+        redis,
+        jobs,
+        prefix,
+        retentionMs,
+        recordRetentionMs,
+        logger,
+        metrics,
+      });
       resources.defer(() => collector.close());
     }
     logger.info({ url, docs: `${url}/docs` }, 'the API is listening');

@@ -16,6 +16,8 @@ export interface SubmissionDependencies {
   readonly store: BlobStore;
   readonly jobs: JobStore;
   readonly tenants: Pick<Tenants, 'usage'>;
+  /** Throws when the room that is left is for running jobs. */
+  readonly assertRoom: (tenant: string, bytes: number) => Promise<void>;
   /** The queue `jobs`. */
   readonly queue: Queue<JobPayload>;
 }
@@ -45,7 +47,7 @@ const KEY = /^[ -~]{1,200}$/;
  *   for a key used with another manifest, 422 with what is wrong
  */
 export async function submitJob(
-  { store, jobs, tenants, queue }: SubmissionDependencies,
+  { store, jobs, tenants, assertRoom, queue }: SubmissionDependencies,
   { tenant, key, priority }: Submitter,
   { manifest, bytes, digest }: CheckedManifest,
 ): Promise<Submission> {
@@ -57,6 +59,7 @@ export async function submitJob(
   if (job === undefined) {
     await assertOpen(jobs);
     await assertMaySubmit(tenants, tenant);
+    await assertRoom(tenant, bytes.length);
     const facts = await factsOf(planned, tenant, { store, jobs });
     await checkBlobs(store, planned, jobs.blobs, tenant);
     await store.put(digest, bytes);

@@ -68,6 +68,7 @@ async function setup(
     store,
     owners: ownersIn(root),
     tenants: { storedBytes: () => Promise.resolve(defined({ used: 0, limit: options.quota })) },
+    assertRoom: () => Promise.resolve(),
     uploads: new Gate({ perKey: 64, total: 64 }),
     bounds: DEFAULT_BOUNDS,
     maxBytes: MAX,

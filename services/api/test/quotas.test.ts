@@ -1,8 +1,11 @@
 /** Usage, limits and settings of tenants, over HTTP. */
 import assert from 'node:assert/strict';
+import { statfs } from 'node:fs/promises';
 import { test } from 'node:test';
 import { digestOf, required } from '@blindfit/base';
 import type { MadeToken, TenantSettings, Usage } from '@blindfit/protocol';
+import { JOB_FACTS, temporaryDirectory } from '@blindfit/testkit';
+import { StoreReserve } from '../src/reserve.ts';
 import { jobOf, problemOf } from './answers.ts';
 import { makeJob, startService, type Service } from './service.ts';
 
@@ -100,4 +103,44 @@ test('a job has a priority among those of its tenant', async (t) => {
     (await problemOf(await submit('?priority=urgent'), 400, 'INVALID_REQUEST')).detail,
     /allowed: low, normal, high/,
   );
+});
+
+test('what is new is refused when the room is for running jobs; owners whose jobs wait for them go on', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const { bavail, bsize } = await statfs(directory);
+  const more = { bytes: 2 * bavail * bsize };
+  const service = await startService(t, { reserve: more });
+  const { manifest } = await makeJob(service.store);
+  const refusal = await problemOf(await service.submit(manifest), 507, 'STORE_RESERVE');
+  assert.match(refusal.detail, /has \d+ MiB left, and \d+ MiB are kept for jobs that run/);
+  assert.match(refusal.hint ?? '', /purge/);
+  const bytes = new Uint8Array(1000).fill(7);
+  const put = (headers: Record<string, string> = {}): Promise<Response> =>
+    service.call(`/v1/blobs/${digestOf(bytes)}`, { method: 'PUT', headers, body: bytes });
+  await problemOf(await put(), 507, 'STORE_RESERVE');
+  await service.jobs.create({ id: 'job-x', ...JOB_FACTS, tenant: 'another' });
+  await service.redis.zadd(service.jobs.keys.awaiting, 1, 'job-x');
+  await problemOf(await put(), 507, 'STORE_RESERVE');
+  assert.equal((await put({ 'blindfit-scope': 'work' })).status, 201, 'results of services');
+  await service.jobs.create({ id: 'job-y', ...JOB_FACTS });
+  await service.redis.zadd(service.jobs.keys.awaiting, 2, 'job-y');
+  assert.equal((await put()).status, 201);
+});
+
+test('a reserve in percent is of the file system, and at most 20 GiB', async (t) => {
+  const root = await temporaryDirectory(t);
+  const { bavail, blocks, bsize } = await statfs(root);
+  const index = { awaitsOwner: () => Promise.resolve(false) };
+  const [free, size] = [bavail * bsize, blocks * bsize];
+  const refused = (percent: number, bytes: number): Promise<boolean> =>
+    new StoreReserve(root, { percent }).assertRoom(index, 'default', bytes).then(
+      () => false,
+      () => true,
+    );
+  const tenth = Math.min(20 * 2 ** 30, size / 10);
+  // Other programs write to the disk meanwhile.
+  const margin = 2 ** 30;
+  assert.equal(await refused(10, free - tenth - margin), false);
+  assert.equal(await refused(10, free - tenth + margin), true);
+  await new StoreReserve(undefined, { percent: 99 }).assertRoom(index, 'default', 2 ** 60);
 });

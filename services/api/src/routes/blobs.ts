@@ -16,6 +16,8 @@ export interface BlobRoutesOptions {
   store: BlobStore;
   owners: Pick<BlobOwners, 'add' | 'has'>;
   tenants: Pick<Tenants, 'storedBytes'>;
+  /** Throws when the room that is left is for running jobs. */
+  assertRoom: (tenant: string, bytes: number) => Promise<void>;
   /** Uploads and submissions under way. */
   uploads: Gate;
   bounds: Pick<Bounds, 'bodyMs' | 'minUploadRate'>;
@@ -46,7 +48,7 @@ const Stored = Type.Object({
  */
 export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
   app,
-  { store, owners, tenants, uploads, bounds, maxBytes, idleTimeoutMs = 60_000, traffic },
+  { store, owners, tenants, assertRoom, uploads, bounds, maxBytes, idleTimeoutMs = 60_000, traffic },
 ) => {
   app.setErrorHandler(handleError);
   // Whatever a client calls its body, these routes take it as bytes. Only within this plugin.
@@ -90,7 +92,10 @@ export const blobRoutes: FastifyPluginAsyncTypebox<BlobRoutesOptions> = (
       const { tenant, scopes } = principalOf(request);
       // What workers store is a job's, and belongs to its tenant when the tenant is to see it.
       const known = !scopes.has('blobs') || (await owners.has(tenant, digest));
-      if (!known) await assertMayStore(tenants, tenant, announced ?? 0);
+      if (!known) {
+        await assertMayStore(tenants, tenant, announced ?? 0);
+        await assertRoom(tenant, announced ?? 0);
+      }
       const stored = await store.put(digest, chunksOf(request.raw, traffic), {
         maxBytes,
         proof: !known,

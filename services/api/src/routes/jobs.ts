@@ -81,6 +81,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
           413: ProblemSchema,
           422: ProblemSchema,
           503: ProblemSchema,
+          507: ProblemSchema,
         },
       },
       // The schema is for the documentation: Fastify's validator would turn strings into numbers, and a manifest that
