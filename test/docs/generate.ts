@@ -9,6 +9,7 @@ import fastify from 'fastify';
 import { Redis } from 'ioredis';
 import { format, resolveConfig } from 'prettier';
 import { Registry } from 'prom-client';
+import { addStoreCalls } from '@blindfit/blobs/metrics';
 import { ComputeMetrics } from '@blindfit/compute';
 import { addClusterMetrics, JobStore, type JobFigures } from '@blindfit/queue';
 import {
@@ -20,6 +21,7 @@ import {
   commandVariables,
   createMetrics,
   describeVariables,
+  spansLostCounter,
   oidcVariables,
   operatorVariables,
   tenantVariables,
@@ -175,6 +177,7 @@ export function metricSections(): Map<string, readonly MetricDescription[]> {
     filled(fill).filter(({ name }) => !inCluster.has(name));
   const everyService = createMetrics({ service: 'docs', version: '0' });
   addRedisUp(everyService, redis);
+  spansLostCounter(everyService);
   const sections = new Map<string, readonly MetricDescription[]>([
     ['every service', ownMetrics(everyService)],
     ['cluster', cluster],
@@ -183,6 +186,7 @@ export function metricSections(): Map<string, readonly MetricDescription[]> {
       withoutCluster((registry) => {
         addApiMetrics(fastify(), registry, sources);
         addStoreMetrics(registry, '/');
+        addStoreCalls(registry);
         addCollectorMetrics(registry);
       }),
     ],

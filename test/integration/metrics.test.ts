@@ -49,6 +49,8 @@ const COUNTED = new Set([
   'intake_stopped',
   'lock_renewals_lost',
   'newer_entries',
+  'redis_persistence_failed',
+  'spans_lost',
   'he_operations',
   'key_cache_requests',
   'cache_requests',

@@ -34,6 +34,7 @@ export {
 } from './errors.ts';
 export { FileBlobStore } from './file-store.ts';
 export type { FileBlobStoreOptions } from './file-store.ts';
+export { meteredStore, type StoreCall } from './metered-store.ts';
 export { openBlobStore } from './open.ts';
 export type { OpenBlobStoreOptions } from './open.ts';
 export { withS3Settings } from './s3-url.ts';

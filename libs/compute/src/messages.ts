@@ -1,5 +1,6 @@
 /** Messages between the pool and its threads. */
 import type { Fault } from '@blindfit/base';
+import type { StoreCall } from '@blindfit/blobs';
 import type { ResolvedEvaluator } from '@blindfit/he/native';
 import type { Manifest, TaskPhase, TaskResult } from '@blindfit/protocol';
 import type { PredictWork, RunWork } from '@blindfit/training';
@@ -62,6 +63,8 @@ export interface ThreadStatistics {
   heapBytes: number;
   /** Ciphertexts written, by their level. */
   levelsWritten: number[];
+  /** Since the last report. */
+  storeCalls: StoreCall[];
 }
 
 /** A result with timings per phase, which feed traces and metrics and are not stored. */

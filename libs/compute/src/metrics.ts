@@ -1,4 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { StoreCall } from '@blindfit/blobs';
+import { addStoreCalls } from '@blindfit/blobs/metrics';
 import { noOperations } from '@blindfit/he';
 import { type ResolvedEvaluator } from '@blindfit/he/native';
 import type { TaskResult } from '@blindfit/protocol';
@@ -18,9 +20,11 @@ export class ComputeMetrics {
   readonly #bytes: Counter<'direction'>;
   readonly #heap: Gauge<'thread'>;
   readonly #levels: Histogram;
+  readonly #storeCall: (call: StoreCall) => void;
 
   constructor(registry: Registry) {
     const registers = [registry];
+    this.#storeCall = addStoreCalls(registry);
     this.#operations = new Counter({
       name: 'blindfit_he_operations_total',
       help: 'Homomorphic operations.',
@@ -132,6 +136,7 @@ export class ComputeMetrics {
     this.#bytes.inc({ direction: 'read' }, delta.bytesRead);
     this.#bytes.inc({ direction: 'written' }, delta.bytesWritten);
     this.#heap.set({ thread: String(index) }, delta.heapBytes);
+    for (const call of delta.storeCalls) this.#storeCall(call);
     for (const [level, count] of delta.levelsWritten.entries())
       for (let i = 0; i < count; i++) this.#levels.observe(level);
   };

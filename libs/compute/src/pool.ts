@@ -229,7 +229,7 @@ export class ThreadPool {
     const delta = { ...now };
     if (before !== undefined) {
       for (const key of Object.keys(delta) as (keyof ThreadStatistics)[])
-        if (key !== 'heapBytes' && key !== 'levelsWritten') delta[key] = now[key] - before[key];
+        if (key !== 'heapBytes' && key !== 'levelsWritten' && key !== 'storeCalls') delta[key] = now[key] - before[key];
       delta.levelsWritten = now.levelsWritten.map((count, level) => {
         const { [level]: earlier = 0 } = before.levelsWritten;
         return count - earlier;

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import { at, digestOf, type Digest } from '@blindfit/base';
-import { BlobCache, openBlobStore, type BlobStore } from '@blindfit/blobs';
+import { BlobCache, meteredStore, openBlobStore, type BlobStore } from '@blindfit/blobs';
 import { discard, wrap, type Ciphertext, type CiphertextCodec, type Parameters } from '@blindfit/he';
 import { evaluatorName, loadAddon } from '@blindfit/he/native';
 import { loadSeal } from '@blindfit/he/seal';
@@ -25,6 +25,8 @@ import { freeSealKeys } from './seal-keys.ts';
 /** Plans and backends are small, but a service lives long. */
 const MAX_PLANS = 32;
 const MAX_ENGINES = 4;
+/** Calls of the store that one report tells of; a task makes some dozens. */
+const MAX_CALLS = 1_000;
 const KEY_DISK_BYTES = 8 * 2 ** 30;
 
 export function noStatistics(): ThreadStatistics {
@@ -44,6 +46,7 @@ export function noStatistics(): ThreadStatistics {
     bytesWritten: 0,
     heapBytes: 0,
     levelsWritten: [],
+    storeCalls: [],
   };
 }
 
@@ -81,7 +84,9 @@ export class Session {
   /** @param readManifest gets a manifest whose form has been checked */
   static async open(data: ThreadData, readManifest: (digest: string) => Promise<Manifest>): Promise<Session> {
     const statistics = noStatistics();
-    const origin = await openBlobStore(data.storeUrl, { token: data.token });
+    const origin = meteredStore(await openBlobStore(data.storeUrl, { token: data.token }), (call) => {
+      if (statistics.storeCalls.length < MAX_CALLS) statistics.storeCalls.push(call);
+    });
     // A directory store is as near as a cache would be, and it verifies what it reads.
     const store = data.storeUrl.startsWith('file:')
       ? origin
@@ -95,6 +100,13 @@ export class Session {
           },
         });
     return new Session(data, readManifest, store, statistics);
+  }
+
+  /** What the thread has done so far. The calls of the store are told once. */
+  report(): ThreadStatistics {
+    const report = { ...this.statistics };
+    this.statistics.storeCalls = [];
+    return report;
   }
 
   /** @throws TaskCancelledError once the pool has raised the flag */

@@ -30,11 +30,11 @@ async function run({ run: id, work }: RunMessage): Promise<ThreadMessage> {
     });
     const result = await runWork(opened, work);
     await opened.finishTask();
-    return { run: id, result, statistics: { ...opened.statistics } };
+    return { run: id, result, statistics: opened.report() };
   } catch (thrown) {
     await opened?.finishTask();
     const error = describeError(thrown);
-    return { run: id, error, fatal: isFatal(thrown), statistics: { ...(opened?.statistics ?? noStatistics()) } };
+    return { run: id, error, fatal: isFatal(thrown), statistics: opened?.report() ?? noStatistics() };
   }
 }
 

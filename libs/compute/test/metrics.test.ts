@@ -40,6 +40,7 @@ it('every figure of a thread is counted under its own name', async () => {
     bytesWritten: 10,
     heapBytes: 11,
     levelsWritten: [2, 0, 3],
+    storeCalls: [{ operation: 'get' as const, seconds: 1.5, failed: false }],
   };
   for (let report = 0; report < 2; report++) metrics.thread(4, delta);
   for (const [line, expected] of [
@@ -57,6 +58,7 @@ it('every figure of a thread is counted under its own name', async () => {
     ['blindfit_blob_bytes_total{direction="read"}', 18],
     ['blindfit_blob_bytes_total{direction="written"}', 20],
     ['blindfit_wasm_heap_bytes{thread="4"}', 11],
+    ['blindfit_store_call_duration_seconds_sum{operation="get",outcome="ok"}', 3],
     ['blindfit_ciphertext_level_count', 10],
     ['blindfit_ciphertext_level_sum', 12],
   ] as const)

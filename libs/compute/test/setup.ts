@@ -205,7 +205,7 @@ export function makePool(place: Place, options: Partial<PoolOptions> = {}, entry
       evaluator: HERE,
       onStatistics: (_thread, delta) => {
         for (const name of Object.keys(statistics) as (keyof ThreadStatistics)[]) {
-          if (name !== 'levelsWritten')
+          if (name !== 'levelsWritten' && name !== 'storeCalls')
             statistics[name] = name === 'heapBytes' ? delta[name] : statistics[name] + delta[name];
         }
         for (const [level, count] of delta.levelsWritten.entries()) {

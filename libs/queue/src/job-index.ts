@@ -62,13 +62,17 @@ export class JobIndex {
   }
 
   /**
-   * The jobs that have not ended, and then those that ended lately, newest first each.
+   * The jobs that run, those without progress for the longest time first; those that wait for their owners, likewise;
+   * then the others that have not ended, and those that ended lately, newest first each.
    * @param endedSince milliseconds since the epoch @param limit at most this many in all
    */
   async recent(endedSince: number, limit: number): Promise<string[]> {
     const found = await this.#newest(JOB_STATES, limit, endedSince);
+    const [progress, awaiting] = (await this.#ask((pipeline) =>
+      [this.#keys.progress, this.#keys.awaiting].map((key) => pipeline.zrange(key, '0', String(limit - 1))),
+    )) as [string[], string[]];
     found.sort((a, b) => Number(isFinal(a.state)) - Number(isFinal(b.state)) || b.time - a.time);
-    return found.slice(0, limit).map(({ id }) => id);
+    return [...new Set([...progress, ...awaiting, ...found.map(({ id }) => id)])].slice(0, limit);
   }
 
   /**

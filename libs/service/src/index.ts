@@ -31,7 +31,7 @@ export type { HealthServer, HealthServerOptions } from './health-server.ts';
 export { connectionErrors } from './connection-errors.ts';
 export { createLogger } from './logger.ts';
 export type { Logger, LoggerOptions } from './logger.ts';
-export { createMetrics } from './metrics.ts';
+export { createMetrics, spansLostCounter } from './metrics.ts';
 export type { MetricsOptions } from './metrics.ts';
 export { checkRedis, checkRedisPolicy, connectRedis, waitForRedis } from './redis.ts';
 export type { ConnectOptions, RedisConnection, RedisPolicy } from './redis.ts';

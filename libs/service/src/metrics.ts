@@ -1,5 +1,5 @@
-import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
-import { availableMemory } from './memory.ts';
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { availableMemory, usedMemory } from './memory.ts';
 
 export interface MetricsOptions {
   /** Name of the service, for `blindfit_build_info`. */
@@ -8,6 +8,16 @@ export interface MetricsOptions {
   version: string;
   /** The commit it was made from. @default 'unknown' */
   revision?: string | undefined;
+}
+
+/** Adds the count of spans that were not sent. @returns what to call with their number */
+export function spansLostCounter(registry: Registry): (spans: number) => void {
+  const counter = new Counter({
+    name: 'blindfit_spans_lost_total',
+    help: 'Spans of traces that could not be sent to the collector.',
+    registers: [registry],
+  });
+  return (spans) => counter.inc(spans);
 }
 
 /**
@@ -28,5 +38,13 @@ export function createMetrics({ service, version, revision = 'unknown' }: Metric
     help: 'Memory this process may use: the limit of its container, else the memory of the machine.',
     registers: [registry],
   }).set(availableMemory());
+  new Gauge({
+    name: 'blindfit_memory_used_bytes',
+    help: 'Memory of this process that the kernel cannot take back: without pages of mapped files.',
+    registers: [registry],
+    collect() {
+      this.set(usedMemory());
+    },
+  });
   return registry;
 }

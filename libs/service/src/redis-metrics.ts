@@ -26,6 +26,11 @@ export function addRedisMemory(registry: Registry, redis: RedisConnection): void
       latest = { at: performance.now(), memory: fullest(redis).catch(() => undefined) };
     return latest.memory;
   };
+  gauge(
+    'blindfit_redis_persistence_failed',
+    'Whether the last write of the append-only file, or of a snapshot, has failed on some server.',
+    'failed',
+  );
   gauge('blindfit_redis_memory_used_bytes', 'Memory that Redis has allocated.', 'used');
   gauge(
     'blindfit_redis_memory_limit_bytes',
@@ -51,16 +56,22 @@ export function addRedisMemory(registry: Registry, redis: RedisConnection): void
 interface RedisMemory {
   readonly used: number;
   readonly limit: number;
+  /** 1 when a server could not write to its disk. */
+  readonly failed: number;
 }
 
 async function fullest(redis: RedisConnection): Promise<RedisMemory | undefined> {
   const servers = redis instanceof Cluster ? redis.nodes('master') : [redis];
-  const all = await Promise.all(servers.map(async (each) => memoryOf(await each.info('memory'))));
-  return all.toSorted((a, b) => b.used / b.limit - a.used / a.limit)[0];
+  const all = await Promise.all(servers.map(async (each) => memoryOf(await each.info())));
+  const [first] = all.toSorted((a, b) => b.used / b.limit - a.used / a.limit);
+  return first && { ...first, failed: Math.max(...all.map(({ failed }) => failed)) };
 }
 
 function memoryOf(info: string): RedisMemory {
   const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)\\r?$`, 'm').exec(info)?.[1]);
   const maxmemory = field('maxmemory');
-  return { used: field('used_memory'), limit: maxmemory > 0 ? maxmemory : field('total_system_memory') };
+  const failed = /^(aof_last_write_status|aof_last_bgrewrite_status|rdb_last_bgsave_status):err\r?$/m.test(info)
+    ? 1
+    : 0;
+  return { used: field('used_memory'), limit: maxmemory > 0 ? maxmemory : field('total_system_memory'), failed };
 }

@@ -5,7 +5,7 @@ import { defined } from '@blindfit/base';
 import { startHealthServer, type HealthServer } from './health-server.ts';
 import { closedOrLeft } from './leave.ts';
 import { createLogger, type Logger } from './logger.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics, spansLostCounter } from './metrics.ts';
 import { Readiness, type Condition } from './readiness.ts';
 import { addRedisUp } from './redis-metrics.ts';
 import { parseRedisUrl } from './redis-url.ts';
@@ -98,7 +98,7 @@ export async function openService(service: string, options: ServiceOptions): Pro
   start.fail('waiting for Redis');
   await connected(redis);
   await waitFor({ what: 'Redis', condition: start, logger }, () => checkRedisPolicy(redis, logger));
-  const tracing = await Tracing.open(service, VERSION, options.tracing, logger);
+  const tracing = await Tracing.open(service, VERSION, options.tracing, logger, spansLostCounter(registry));
   resources.defer(() => tracing.close());
   const held = resources.move();
   const close = (): Promise<void> => held.disposeAsync();

@@ -51,6 +51,7 @@ export function startExport(
   version: string,
   { sampler, ratio }: TracingOptions,
   logger: Logger,
+  onLost: (spans: number) => void,
 ): SpanExport {
   // One for all services of a process, and as good as none until something runs in a span.
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
@@ -69,7 +70,7 @@ export function startExport(
     ),
     sampler: samplerOf(sampler, ratio),
     idGenerator: ids,
-    spanProcessors: [new BatchSpanProcessor({ exporter: withOutages(new OTLPTraceExporter(), logger) })],
+    spanProcessors: [new BatchSpanProcessor({ exporter: withOutages(new OTLPTraceExporter(), logger, onLost) })],
   });
   return {
     tracer: provider.getTracer('blindfit', version),
@@ -104,13 +105,14 @@ function samplerOf(name: TracingOptions['sampler'], ratio: number): Sampler {
 }
 
 /** The exporter with one log line when its collector is lost and one when it is back. Spans in between are lost. */
-function withOutages(exporter: OTLPTraceExporter, logger: Logger): SpanExporter {
+function withOutages(exporter: OTLPTraceExporter, logger: Logger, onLost: (spans: number) => void): SpanExporter {
   let down = false;
   return {
     export: (spans, done) => {
       exporter.export(spans, (result) => {
         // Whatever it is called, only a failure has an error.
         const failed = result.error !== undefined;
+        if (failed) onLost(spans.length);
         if (failed && !down)
           logger.warn({ reason: result.error?.message }, 'spans cannot be sent; the work goes on without');
         if (!failed && down) logger.info('spans are taken again');

@@ -40,10 +40,11 @@ export class Tracing {
     version: string,
     options: TracingOptions | undefined,
     logger: Logger,
+    onLost: (spans: number) => void = () => undefined,
   ): Promise<Tracing> {
     if (options === undefined) return new Tracing(undefined);
     const { startExport } = await import('./tracing-export.ts');
-    return new Tracing(startExport(service, version, options, logger));
+    return new Tracing(startExport(service, version, options, logger, onLost));
   }
 
   get enabled(): boolean {

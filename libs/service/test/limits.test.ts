@@ -199,7 +199,8 @@ describe('the sampler of traces', () => {
     const exporter = (
       sampler: 'always_on' | 'always_off' | 'traceidratio' | 'parentbased_traceidratio',
       ratio: number,
-    ) => startExport('test', '0', { sampler, ratio }, createLogger({ service: 'test', level: 'silent' }));
+    ) =>
+      startExport('test', '0', { sampler, ratio }, createLogger({ service: 'test', level: 'silent' }), () => undefined);
     const kept = (...options: Parameters<typeof exporter>): number => {
       const { tracer } = exporter(...options);
       return Array.from({ length: 400 }, () => tracer.startSpan('x').isRecording()).filter(Boolean).length;

@@ -60,6 +60,18 @@ test('no samples while Redis is away, does not answer, or says nothing of its me
   assert.deepEqual(await serve(serverOf('# Server\r\n'))(), [undefined, undefined]);
 });
 
+test('a disk that Redis cannot write to is seen, whichever file it was', async () => {
+  const failed = async (lines: string): Promise<number> => {
+    const registry = new Registry();
+    addRedisMemory(registry, serverOf(infoOf(300, 1000) + lines) as unknown as RedisConnection);
+    const text = await registry.metrics();
+    return Number(/^blindfit_redis_persistence_failed (\d)$/m.exec(text)?.[1]);
+  };
+  assert.equal(await failed('aof_last_write_status:ok\r\nrdb_last_bgsave_status:ok\r\n'), 0);
+  for (const name of ['aof_last_write_status', 'aof_last_bgrewrite_status', 'rdb_last_bgsave_status'])
+    assert.equal(await failed(`aof_enabled:1\r\n${name}:err\r\n`), 1, name);
+});
+
 test('what Redis said is good for five seconds', async (t) => {
   const clock = stoppedClock(t);
   const server = serverOf(infoOf(300, 1000));

@@ -3,9 +3,11 @@ import {
   FileBlobStore,
   InvalidStoreUrlError,
   isCollectable,
+  meteredStore,
   type CollectableBlobStore,
   type RootBlobStore,
 } from '@blindfit/blobs';
+import { addStoreCalls } from '@blindfit/blobs/metrics';
 import { DEFAULT_TENANT } from '@blindfit/protocol';
 import {
   JobChanges,
@@ -125,11 +127,12 @@ export async function startApi(options: StartApiOptions): Promise<RunningService
     const { logger, redis, registry, tracing, readiness, start } = base;
     resources.defer(() => base.close());
     const jobs = new JobStore(redis, prefix);
-    const store = await openServiceStore(base, {
+    const opened = await openServiceStore(base, {
       storeUrl: options.storeUrl,
       keys: jobs.keys,
       narrow: (opened) => collectable(opened, options.storeUrl),
     });
+    const store = meteredStore(opened, addStoreCalls(registry));
     resources.defer(() => store.close());
     logJobs(jobs, logger);
     traceJobs(tracing, jobs, (error) => logger.debug({ err: error }, 'the span of a job is lost'));

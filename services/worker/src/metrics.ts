@@ -2,8 +2,8 @@ import { Counter, Histogram, type Registry } from 'prom-client';
 import type { TaskKind } from '@blindfit/protocol';
 import { endedCounter, newerEntriesCounter, QUEUES } from '@blindfit/queue';
 
-/** Buckets for tasks that are cut to last 0.2 to 2 seconds, and for those that turn out otherwise. */
-const SECONDS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
+/** Buckets for tasks that are cut to last 0.2 to 2 seconds, up to beyond the threshold of the alert for lag. */
+const SECONDS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 180, 600, 1800];
 
 /** Kinds of tasks that workers compute. The scheduler times the others. */
 const KINDS: readonly TaskKind[] = ['start', 'forward', 'backward', 'predict'];

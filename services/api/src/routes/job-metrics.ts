@@ -43,7 +43,7 @@ export const jobMetricsRoutes: FastifyPluginAsyncTypebox<JobMetricsOptions> = (a
         summary: 'Jobs as targets for Prometheus',
         description:
           'For http_sd_configs: a target group for each job that has not ended or ended in the last ' +
-          `${AFTER_END_MS / 60_000} minutes, at most ${MAX_TARGETS}, newest first.`,
+          `${AFTER_END_MS / 60_000} minutes, at most ${MAX_TARGETS}, first those that stand for the longest time.`,
         response: { 200: Targets, 401: ProblemSchema, 503: ProblemSchema },
       },
     },
