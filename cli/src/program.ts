@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { assertKnownVariables } from '@blindfit/service/settings';
 import { reportError } from './errors.ts';
 
 interface CommandModule {
@@ -61,6 +62,7 @@ export async function programOf(only?: string): Promise<Command> {
     .showSuggestionAfterError()
     .showHelpAfterError('hint: "blindfit --help" lists the commands')
     .exitOverride() // so that usage errors end with status 2
+    .hook('preAction', () => assertKnownVariables())
     .addHelpText(
       'after',
       `

@@ -92,6 +92,14 @@ test('a reader that has seen enough is no error', async (t) => {
   assert.equal(output.stderr, '');
 });
 
+test('a misspelt setting is refused by every command, and not by help', async () => {
+  const env = cleanEnv({ BLINDFIT_TREADS: '4' });
+  const { status, stderr } = await askCli(['jobs'], env);
+  assert.equal(status, 2);
+  assert.match(stderr, /BLINDFIT_TREADS: there is no such setting; the nearest is BLINDFIT_THREADS/);
+  assert.equal((await askCli(['jobs', '--help'], env)).status, 0);
+});
+
 test('a service that cannot reach Redis says so, waits, and ends when it is told to', async (t) => {
   const directory = await temporaryDirectory(t);
   const env = cleanEnv({ BLINDFIT_TOKEN: 'a-token-for-the-tests' });

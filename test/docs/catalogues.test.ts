@@ -4,6 +4,7 @@ import { it } from 'node:test';
 import { required } from '@blindfit/base';
 import { DATASET_ERROR_CODES } from '@blindfit/data';
 import { FEATURE_ERROR_CODES } from '@blindfit/images';
+import { assertKnownVariables } from '@blindfit/service/settings';
 import { firstGroups } from '@blindfit/testkit';
 import { partsIn } from './generate.ts';
 import { pages, read, sources } from './support.ts';
@@ -83,6 +84,8 @@ it('every environment variable of ours that is named anywhere is declared with a
     [],
     'declare them in libs/service',
   );
+  // Else services would refuse what they read.
+  assertKnownVariables(Object.fromEntries([...declared].map((name) => [name, 'x'])));
   // Compose fills in some of its own, which no program of ours sees.
   const composed = matches([read('deploy/compose.yaml')], [/\$\{(BLINDFIT_[A-Z0-9_]+)/g]);
   assert.deepEqual(

@@ -15,6 +15,7 @@ export {
   type RunningService,
   type ServiceDefinition,
 } from './definition.ts';
+export { assertKnownVariables } from './known-variables.ts';
 export { oidcVariables } from './oidc-variables.ts';
 export { operatorVariables } from './operator-variables.ts';
 export { parseRedisUrl } from './redis-url.ts';

@@ -12,6 +12,7 @@ import {
   variables,
   type VariableTable,
 } from '@blindfit/service';
+import { assertKnownVariables } from '../src/known-variables.ts';
 
 function problemsOf(table: VariableTable, env: Record<string, string>): readonly string[] {
   try {
@@ -171,4 +172,34 @@ test('a service can declare variables of its own, and all of them describe thems
   assert.equal(new Set(rows.map((row) => row.name)).size, Object.keys(variables).length);
   for (const row of rows)
     assert.ok(row.name.startsWith('BLINDFIT_') && row.description.length > 10 && row.allowed.length > 3);
+});
+
+test('a misspelt setting is an error that names the nearest one', () => {
+  assertKnownVariables({
+    BLINDFIT_THREADS: '4',
+    BLINDFIT_SERVER: 'x',
+    BLINDFIT_OIDC_ISSUER: 'x',
+    BLINDFIT_TLS_CERT: 'x',
+    BLINDFIT_TENANT_JOBS: '1',
+    BLINDFIT_OPERATOR_TOKEN: 'x',
+    BLINDFIT_TEST_ALL: '1',
+    BLINDFIT_UNSET: '',
+    OTHER: 'x',
+    // Kubernetes, for services that are called blindfit-api and blindfit.
+    BLINDFIT_API_SERVICE_HOST: '10.0.0.1',
+    BLINDFIT_API_SERVICE_PORT: '80',
+    BLINDFIT_API_SERVICE_PORT_HTTP: '80',
+    BLINDFIT_API_PORT: 'tcp://10.0.0.1:80',
+    BLINDFIT_API_PORT_80_TCP_ADDR: '10.0.0.1',
+  });
+  assert.throws(
+    () => assertKnownVariables({ BLINDFIT_TREADS: '4', BLINDFIT_METRIC_PORT: '9464', BLINDFIT_THREADS: '4' }),
+    {
+      code: 'CONFIG_INVALID',
+      problems: [
+        'BLINDFIT_TREADS: there is no such setting; the nearest is BLINDFIT_THREADS',
+        'BLINDFIT_METRIC_PORT: there is no such setting; the nearest is BLINDFIT_METRICS_PORT',
+      ],
+    },
+  );
 });

@@ -1,7 +1,7 @@
 /** The entry of a child process: one service with its settings from the environment, as in `service-main.ts worker`. */
 import { BlindfitError, messageOf, required, valueOf } from '@blindfit/base';
 import { runService } from '@blindfit/service';
-import { readConfig, WRONG_SETTINGS, type ServiceDefinition } from '@blindfit/service/settings';
+import { assertKnownVariables, readConfig, WRONG_SETTINGS, type ServiceDefinition } from '@blindfit/service/settings';
 
 const DEFINITIONS: ReadonlyMap<string, () => Promise<ServiceDefinition>> = new Map([
   ['api', async (): Promise<ServiceDefinition> => (await import('@blindfit/api/service')).api],
@@ -10,6 +10,7 @@ const DEFINITIONS: ReadonlyMap<string, () => Promise<ServiceDefinition>> = new M
 ]);
 
 try {
+  assertKnownVariables();
   const name = required(process.argv[2], 'the name of the service');
   const definition = await valueOf(DEFINITIONS, name, 'the services of a stack')();
   await runService(definition, readConfig(definition.table), { readyJson: true });
