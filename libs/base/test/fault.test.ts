@@ -14,6 +14,7 @@ const REPLIES = [
   ['ERR Error running script (call to f_6b): @user_script:9: @user_script: 9: -OOM command not allowed', 'OOM'],
   ['ERR Error running script (call to f_1): @user_script:9: @user_script: 9: \n-READONLY no', undefined],
   ['MISCONF Redis is configured to save RDB snapshots, but it is unable to persist to disk.', 'MISCONF'],
+  ['ReplyError: READONLY You cannot write', 'READONLY'],
   ['NOREPLICAS Not enough good replicas to write.', 'NOREPLICAS'],
   ['LOADING Redis is loading the dataset in memory', 'LOADING'],
   ['CLUSTERDOWN Hash slot not served', 'CLUSTERDOWN'],

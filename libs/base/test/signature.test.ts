@@ -28,6 +28,18 @@ describe('signatures', () => {
     assert.equal(key.name, `ed25519:${Buffer.from(String(jwk.x), 'base64url').toString('hex')}`);
   });
 
+  it('of a key of small order, which would fit every text, fit none', () => {
+    const identity = `01${'00'.repeat(31)}`;
+    for (const text of ['a', 'b']) assert.ok(!isSignedBy(`ed25519:${identity}`, text, identity + '00'.repeat(32)));
+  });
+
+  it('do not change when the seed is wiped', () => {
+    const seed = Uint8Array.from(SEED);
+    const own = signingKey(seed);
+    seed.fill(0);
+    assert.equal(own.sign('r'), SIGNATURE);
+  });
+
   it('fit one text, one key and one signature', () => {
     const other = signingKey(SEED.map((byte) => byte ^ 1));
     assert.ok(!isSignedBy(key.name, 's', SIGNATURE));

@@ -201,6 +201,8 @@ test('addresses that cannot work are refused', (t) => {
     ['nonsense', /is no URL/],
     ['ftp://host/', /ftp:/],
     ['http://user:secret@host/', /credentials/],
+    ['http://:secret@host/', /credentials/],
+    ['http://user@host/', /credentials/],
     ['http://host/?a=b', /part after/],
   ] as const) {
     assert.throws(
@@ -288,4 +290,49 @@ test('the first failure of putBlobs ends the rest', async (t) => {
   puts = 10;
   await assert.rejects(client.putBlobs(endless(), { signal: stop.signal, concurrency: 1 }), { message: 'enough' });
   assert.equal(taken, 10);
+});
+
+test('four blobs are under way at once, and none goes on after putBlobs has failed', async (t) => {
+  let [now, most] = [0, 0];
+  const four = Promise.withResolvers<undefined>();
+  const url = await serve(t, (app) => {
+    app.head('/v1/blobs/:digest', (_request, reply) => reply.code(404).send());
+    app.put('/v1/blobs/:digest', async (_request, reply) => {
+      most = Math.max(most, ++now);
+      if (most >= 4) four.resolve(undefined);
+      await Promise.race([four.promise, delay(10_000, undefined, { ref: false })]);
+      await delay(5);
+      now--;
+      return reply.code(201).send({});
+    });
+  });
+  const list = (): BlobUpload[] =>
+    Array.from({ length: 9 }, () => randomBlob(10)).map(({ bytes, digest }) => ({
+      digest,
+      size: 10,
+      bytes: () => bytes,
+    }));
+  const client = clientOf(t, url);
+  await client.putBlobs(list());
+  assert.equal(most, 4);
+  let reading = 0;
+  const slow = list().map((blob) => ({
+    ...blob,
+    bytes: async () => {
+      reading++;
+      await delay(50);
+      reading--;
+      return blob.bytes();
+    },
+  }));
+  const [last = assert.fail('no blob')] = list();
+  const broken = {
+    ...last,
+    bytes: async () => {
+      while (reading < 3) await delay(1);
+      throw new RangeError('unreadable');
+    },
+  };
+  await assert.rejects(client.putBlobs([...slow.slice(0, 3), broken, ...slow.slice(3)]), /unreadable/);
+  assert.equal(reading, 0, 'nothing goes on behind the back of the caller');
 });

@@ -339,3 +339,31 @@ test('events can be aborted while waiting, and fail at once on permanent errors'
   await assert.rejects(collect(client.events('job-odd')), { name: 'UnexpectedAnswerError', message: /not a job/ });
   await assert.rejects(collect(client.events('job-none')), { name: 'ApiProblemError', code: 'JOB_NOT_FOUND' });
 });
+
+test('a token is asked for once, and names of tenants and tokens cannot leave their place in the path', async (t) => {
+  const asked: string[] = [];
+  const url = await serve(t, (app) => {
+    app.addHook('onRequest', (request, _reply, done) => {
+      asked.push(`${request.method} ${request.url}`);
+      done();
+    });
+    app.all('*', (_request, reply) =>
+      reply
+        .code(503)
+        .type(PROBLEM)
+        .send(problem(503, 'AWAY', 'it is away')),
+    );
+  });
+  const client = clientOf(t, url, { attempts: 2 });
+  const away = { status: 503, code: 'AWAY' };
+  await assert.rejects(client.createToken({ tenant: 'a', scopes: ['read'] }), away);
+  assert.deepEqual(asked.splice(0), ['POST /v1/tokens'], 'a second one would be a second token');
+  await assert.rejects(client.setTenant('a/../b', {}), away);
+  await assert.rejects(client.revokeToken('../x'), away);
+  await assert.rejects(client.job('a/b?c'), away);
+  assert.deepEqual(
+    [...new Set(asked)],
+    ['PUT /v1/tenants/a%2F..%2Fb', 'DELETE /v1/tokens/..%2Fx', 'GET /v1/jobs/a%2Fb%3Fc'],
+  );
+  assert.equal(asked.length, 6);
+});

@@ -16,3 +16,7 @@ test('canonical JSON does not depend on the order of keys, nor on keys without a
   );
   assert.notEqual(canonicalJson({ a: [1, 2] }), canonicalJson({ a: [2, 1] }));
 });
+
+test('canonical JSON sorts keys by their code units, whatever the language', () => {
+  assert.equal(canonicalJson({ b: 1, a: 2, B: 3, é: 4, z: 5, _: 6 }), '{"B":3,"_":6,"a":2,"b":1,"z":5,"é":4}');
+});

@@ -56,7 +56,7 @@ it('a thread is free again after each step, and an abort reaches the step', asyn
   const steps = ['a-2', 'a-3', 'a-4'].map((job) => fair.run({ job } as Work));
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(begun.length, 2);
-  for (const _ of steps) {
+  for (let i = 0; i < steps.length; i++) {
     begun.shift()?.();
     await new Promise((resolve) => setImmediate(resolve));
   }
