@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import packageJson from '../package.json' with { type: 'json' };
 import { assertKnownVariables } from '@blindfit/service/settings';
+import packageJson from '../package.json' with { type: 'json' };
 import { reportError } from './errors.ts';
 
 interface CommandModule {

@@ -12,6 +12,11 @@ import { formatPairs } from '../table.ts';
 const { redisUrl, store, s3Endpoint, s3PathStyle, queuePrefix } = variables;
 const TABLE = { redisUrl: optional(redisUrl), store: optional(store), s3Endpoint, s3PathStyle, queuePrefix };
 
+interface StoreFlags {
+  readonly data?: string;
+  readonly json?: true;
+}
+
 const REDIS_PATIENCE_MS = 10_000;
 
 const NOTES = `
@@ -32,7 +37,7 @@ export function register(program: Command): void {
     .summary('show what both say')
     .description('Shows the id and the epoch of the store and those that Redis knows. Changes nothing.')
     .option('--json', 'print JSON');
-  prepare(show, 'blindfit store show', async (binding, { json }: { readonly json?: true }) => {
+  prepare(show, 'blindfit store show', async (binding, { json }) => {
     const identities = await binding.read();
     return json === true ? JSON.stringify(identities, null, 2) : textOf(identities);
   });
@@ -52,15 +57,15 @@ export function register(program: Command): void {
 }
 
 /** Adds flags and what the command does with both sides; its text is printed. */
-function prepare<Flags>(
+function prepare(
   command: Command,
   example: string,
-  work: (binding: StoreBinding, flags: Flags) => Promise<string>,
+  work: (binding: StoreBinding, flags: StoreFlags) => Promise<string>,
 ): void {
   command.option('--data <dir>', 'data directory of that "blindfit up", if it was given another one');
   addConfigFlags(command, TABLE)
     .addHelpText('after', `${NOTES}\n\nExample:\n  ${example}`)
-    .action(async (flags: Flags & { readonly data?: string }) => {
+    .action(async (flags: StoreFlags) => {
       const config = configOf(TABLE, givenFlags(command));
       const places = { redisUrl: config.redisUrl, storeUrl: config.store };
       const { redisUrl, storeUrl } = await placesOf(places, flags.data);

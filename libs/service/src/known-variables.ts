@@ -58,8 +58,10 @@ function distanceOf(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 0; i < a.length; i++) {
     const next = [i + 1];
-    for (let j = 0; j < b.length; j++)
-      next.push(Math.min(row[j]! + (a[i] === b[j] ? 0 : 1), row[j + 1]! + 1, next[j]! + 1));
+    for (let j = 0; j < b.length; j++) {
+      const replaced = at(row, j, 'distances') + (a[i] === b[j] ? 0 : 1);
+      next.push(Math.min(replaced, at(row, j + 1, 'distances') + 1, at(next, j, 'distances') + 1));
+    }
     row = next;
   }
   return at(row, b.length, 'distances');

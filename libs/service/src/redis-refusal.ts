@@ -11,7 +11,7 @@ const REFUSALS: readonly Refusal[] = [
     pattern: /^(WRONGPASS|NOAUTH|ERR (Client sent AUTH|invalid password|AUTH ))/,
     hint: 'correct the user and the password in BLINDFIT_REDIS_URL: redis://user:password@host',
   },
-  { pattern: /^NOPERM/, hint: 'give the user of BLINDFIT_REDIS_URL the rights that docs/guides/deploy.md names' },
+  { pattern: /^NOPERM/, hint: 'give the user of BLINDFIT_REDIS_URL the rights that docs/operations/deploy.md names' },
   {
     pattern: /^ERR (DB index|invalid DB index|SELECT is not)/,
     hint: 'correct the database number in BLINDFIT_REDIS_URL',

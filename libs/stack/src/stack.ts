@@ -35,8 +35,8 @@ export interface StackOptions {
   /** Told in one line each what takes time or is out of the ordinary; never a token or a URL with a password. */
   log: (line: string) => void;
   /**
-   * Called when a service, or `redis`, ends by itself after the start, with the reason and the end of its log. The stack
-   * restarts nothing by itself.
+   * Called when a service, or `redis`, ends by itself after the start, with the reason and the end of its log. The
+   * stack restarts nothing by itself.
    */
   onExit?: (name: string, reason: string) => void;
   /** Gives the start up. */

@@ -1,7 +1,7 @@
 /** Which evaluator a process uses, and why. */
 import { createRequire } from 'node:module';
-import { buildNative } from '../../native/build.mjs';
 import { LockedError, takeLock } from '@blindfit/base/node';
+import { buildNative } from '../../native/build.mjs';
 import { ParameterError } from '../errors.ts';
 import { KERNELS, type Kernel, type NativeAddon } from './addon.ts';
 
