@@ -103,6 +103,7 @@ describe('compose.yaml', () => {
 
   it('runs the parts there are', () => {
     assert.deepEqual(Object.keys(services).sort(), [
+      'alertmanager',
       'api',
       'grafana',
       'prometheus',

@@ -59,10 +59,11 @@ describe('promtool', async () => {
       'told what it is',
     () => {
       const files = readdirSync(DIRECTORY).filter((name) => name.endsWith('.yml'));
-      const lists = files.flatMap((name) =>
-        (readYaml(join(DIRECTORY, name)) as Config).scrape_configs.flatMap(({ http_sd_configs: found = [] }) =>
-          found.map(({ authorization }) => ({ name, authorization })),
-        ),
+      const lists = files.flatMap(
+        (name) =>
+          (readYaml(join(DIRECTORY, name)) as Partial<Config>).scrape_configs?.flatMap(
+            ({ http_sd_configs: found = [] }) => found.map(({ authorization }) => ({ name, authorization })),
+          ) ?? [],
       );
       assert.ok(lists.length > 0);
       for (const { name, authorization } of lists) assert.equal(authorization?.type, 'Bearer', name);
@@ -97,6 +98,8 @@ describe('rules', () => {
         own.some(({ exp_alerts: expected = [] }) => expected.length > 0),
         `no test makes ${alert ?? ''} fire`,
       );
+      // It always fires.
+      if (alert === 'BlindfitWatchdog') continue;
       assert.ok(
         own.some(({ exp_alerts: expected = [] }) => expected.length === 0),
         `no test keeps ${alert ?? ''} quiet`,
@@ -136,7 +139,7 @@ describe('rules', () => {
       );
       assert.deepEqual([...sections.keys()].sort(), alerts.map(({ alert }) => alert ?? '').sort());
       for (const { alert = '', labels = {}, annotations = {} } of alerts) {
-        assert.match(labels['severity'] ?? '', /^(critical|warning)$/, alert);
+        assert.match(labels['severity'] ?? '', /^(critical|warning|none)$/, alert);
         for (const name of ['summary', 'description'])
           assert.match(String(annotations[name]), /\w{3}/, `${alert}: ${name}`);
         assert.equal(annotations['runbook_url'], `${DOCS_URL}/operations/runbook.md#${alert.toLowerCase()}`);
@@ -147,6 +150,23 @@ describe('rules', () => {
       }
     },
   );
+
+  it('inhibitions are of alerts that there are, and silence no alert by itself', () => {
+    const names = alerts.map(({ alert = '' }) => alert);
+    const { inhibit_rules: inhibitions } = readYaml(join(DIRECTORY, 'alertmanager.yml')) as {
+      readonly inhibit_rules: readonly Record<'source_matchers' | 'target_matchers', readonly string[]>[];
+    };
+    const named = (matchers: readonly string[]): string[] => {
+      const pattern = matchers.map((text) => /^alertname =~? "?([^"]+)"?$/.exec(text)?.[1]).find(Boolean);
+      return names.filter((name) => new RegExp(`^(?:${pattern ?? 'none'})$`).test(name));
+    };
+    assert.ok(inhibitions.length > 5);
+    for (const { source_matchers: sources, target_matchers: targets } of inhibitions) {
+      assert.ok(named(sources).length > 0, sources.join());
+      assert.ok(named(targets).length > 0, targets.join());
+      for (const name of named(sources)) assert.ok(!named(targets).includes(name), name);
+    }
+  });
 
   it('dashboards link to sections that there are', () => {
     const anchors = new Set(alerts.map(({ alert = '' }) => alert.toLowerCase()));

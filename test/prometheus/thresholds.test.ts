@@ -13,12 +13,12 @@ const THRESHOLDS: Readonly<Record<string, readonly [string, string]>> = {
   BlindfitNoScheduler: ['', '3m'],
   BlindfitNoWorkers: ['> 0', '5m'],
   BlindfitMemoryNearLimit: ['> 0.9', '5m'],
-  BlindfitNoProgress: ['> 900', '1m'],
+  BlindfitNoProgress: ['> 900 > 0', '1m'],
   BlindfitAwaitingRefresh: ['> 3600', '1m'],
   BlindfitJobsFailing: ['> 0.2 > 1.5', '1m'],
   BlindfitTasksFailing: ['> 0.05', '10m'],
   BlindfitTasksStalled: ['> 0', ''],
-  BlindfitQueueLag: ['> 600', '10m'],
+  BlindfitQueueLag: ['> 600 > 14400', '10m'],
   BlindfitHostStopped: ['> 0', '1m'],
   BlindfitOutage: ['> 0', '1m'],
   BlindfitRedisUnreachable: ['', '1m'],
@@ -29,6 +29,12 @@ const THRESHOLDS: Readonly<Record<string, readonly [string, string]>> = {
   BlindfitCollectorHindered: ['> 0', '5m'],
   BlindfitCacheDamaged: ['> 0', ''],
   BlindfitApiErrors: ['> 0.05', '5m'],
+  BlindfitStoreSlow: ['> 1', '1m'],
+  BlindfitRedisNotPersisting: ['> 0', '1m'],
+  BlindfitNewerEntries: ['> 0', '1m'],
+  BlindfitSpansLost: ['> 0', '10m'],
+  BlindfitMaintenance: ['> 0', '24h'],
+  BlindfitWatchdog: ['', ''],
 };
 
 it('every alert fires at its threshold, after its time', () => {
