@@ -32,6 +32,7 @@ const GROUPS: readonly {
     commands: {
       jobs: () => import('./commands/jobs.ts'),
       cancel: () => import('./commands/cancel.ts'),
+      purge: () => import('./commands/purge.ts'),
       usage: () => import('./commands/usage.ts'),
     },
   },

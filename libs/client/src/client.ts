@@ -147,6 +147,15 @@ export class BlindfitClient {
     }
   }
 
+  /**
+   * Removes a finished job with its data.
+   * @param signature of the job's owner; operators need none
+   */
+  async purge(id: string, signature?: string): Promise<void> {
+    const headers: Record<string, string> = signature === undefined ? {} : { 'blindfit-signature': signature };
+    await this.#json({ method: 'DELETE', path: `${pathOf(id)}?purge=true`, headers }, jobOf(id));
+  }
+
   /** Answers a refresh of a job; both blobs are uploaded. Repeating it changes nothing. @returns the job afterwards */
   async refresh(id: string, answer: RefreshAnswer): Promise<JobView> {
     const headers = { 'content-type': 'application/json' };

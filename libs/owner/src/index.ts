@@ -31,7 +31,7 @@ export {
   RefreshSession,
 } from './refresh.ts';
 export { OwnAnswers } from './own-answers.ts';
-export { cancelJob } from './flow/cancel.ts';
+export { cancelJob, purgeJob } from './flow/cancel.ts';
 export { attach, type AttachReport, type AttachRequest } from './flow/attach.ts';
 export {
   DEFAULT_COMPONENTS,

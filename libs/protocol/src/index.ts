@@ -70,8 +70,10 @@ export {
 export { SignatureSchema, SignerSchema } from './signer.ts';
 export {
   cancelStatement,
+  purgeStatement,
   isAnswerOf,
   isCancelledBy,
+  isPurgedBy,
   refreshStatement,
   type RefreshFacts,
   type RefreshPlace,

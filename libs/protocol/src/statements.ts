@@ -37,6 +37,11 @@ export function cancelStatement(job: SignedJob): string {
   return statement('cancel', job, []);
 }
 
+/** The owner removes the finished job and its data. */
+export function purgeStatement(job: SignedJob): string {
+  return statement('purge', job, []);
+}
+
 /** Whether the job's signer gave this answer, at this place. */
 export function isAnswerOf(signer: string, job: SignedJob, place: RefreshPlace, answer: RefreshAnswer): boolean {
   return isSignedBy(signer, refreshStatement(job, place, answer), answer.signature);
@@ -45,6 +50,11 @@ export function isAnswerOf(signer: string, job: SignedJob, place: RefreshPlace, 
 /** Whether the job's signer has cancelled it. */
 export function isCancelledBy(signer: string, job: SignedJob, signature: string): boolean {
   return isSignedBy(signer, cancelStatement(job), signature);
+}
+
+/** Whether the job's signer has purged it. */
+export function isPurgedBy(signer: string, job: SignedJob, signature: string): boolean {
+  return isSignedBy(signer, purgeStatement(job), signature);
 }
 
 function statement(act: string, { id, manifest }: SignedJob, facts: readonly string[]): string {

@@ -165,8 +165,8 @@ export const variables = {
     env: 'BLINDFIT_RECORD_RETENTION',
     schema: Type.String({ pattern: '^(off|[0-9]{1,6}[smhd])$' }),
     description:
-      'How long the API keeps the record of a job after its end, and with it the model, inputs and keys that no other ' +
-      'job refers to; off: for ever',
+      'How long the API keeps the record of a job after its end, and with it the model, inputs and keys that no ' +
+      'other job refers to; off: for ever',
     allowed: 'off, or a number with s, m, h or d from 1m on, for example 30d; needs BLINDFIT_RETENTION',
     default: () => '30d',
     check: (text) => {

@@ -2,7 +2,7 @@ import type { Queue } from 'bullmq';
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import { parseDigest } from '@blindfit/base';
-import type { RootBlobStore } from '@blindfit/blobs';
+import type { CollectableBlobStore } from '@blindfit/blobs';
 import { parseManifest } from '@blindfit/protocol';
 import type { ChainPayload, Connection, JobChanges, JobPayload, JobStore, Tenants, TokenStore } from '@blindfit/queue';
 import { healthRoutes, VERSION, waitForRedis, type Logger, type Readiness, type Tracing } from '@blindfit/service';
@@ -59,7 +59,7 @@ export interface ApiDependencies {
   /** Who did what. */
   audit?: AuditLog | undefined;
   queues: { jobs: Queue<JobPayload>; chains: Queue<ChainPayload>; tasks: Queue };
-  store: RootBlobStore;
+  store: CollectableBlobStore;
   /** Room that uploads leave to running jobs. @default none */
   reserve?: StoreReserve | undefined;
   /** The conditions of `/readyz`. */
@@ -165,6 +165,7 @@ export async function buildApi(deps: ApiDependencies): Promise<FastifyInstance> 
     scope.addHook('onRequest', () => waitForRedis(redis, REDIS_PATIENCE_MS));
     const { traffic } = metrics;
     await scope.register(jobRoutes, {
+      redis,
       store,
       jobs,
       tenants: deps.tenants,

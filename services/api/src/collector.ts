@@ -1,16 +1,16 @@
 /**
- * Removes what finished jobs leave behind: records of jobs that ended long ago, and blobs that no record refers to, after
- * a retention time each. What a job
+ * Removes what finished jobs leave behind: records of jobs that ended long ago, and blobs that no record refers to, each
+ * after a retention time. What a job
  * that has not ended makes is younger than the job itself, and stays without anybody having to know what it is.
  */
 import { randomUUID } from 'node:crypto';
-import { at, parseDigest, type Digest } from '@blindfit/base';
-import { StorageError, type BlobStore, type CollectableBlobStore } from '@blindfit/blobs';
-import { DEFAULT_TENANT, isFinal } from '@blindfit/protocol';
+import type { Digest } from '@blindfit/base';
+import { StorageError, type CollectableBlobStore } from '@blindfit/blobs';
 import { StoreBinding, type BlobOwners, type Connection, type JobStore } from '@blindfit/queue';
 import type { Logger } from '@blindfit/service';
 import { expireRecords } from './expire-records.ts';
 import type { CollectorMetrics } from './metrics.ts';
+import { findNeeded, isUnclear } from './needed.ts';
 
 export interface CollectorOptions {
   readonly store: CollectableBlobStore;
@@ -54,24 +54,12 @@ export interface Collector {
 const MARGIN_MS = 60_000;
 /** After this a process that died while collecting is in nobody's way. Two at once would do no harm, only work. */
 const LOCK_MS = 600_000;
-/** Records read at a time. */
+/** Blobs counted at a time. */
 const BATCH = 50;
-
-const DIGEST = /sha256:[0-9a-f]{64}/g;
-const DIGEST_LENGTH = 71;
 
 const RELEASE = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`;
-
-/** What must stay. */
-interface Needed {
-  readonly digests: ReadonlySet<string>;
-  /** When the oldest job that has not ended was created; `Infinity` when all have. Milliseconds since the epoch. */
-  readonly oldestRunning: number;
-  /** Tenants of jobs whose manifests cannot be read: any of their blobs may be needed. */
-  readonly unclear: ReadonlySet<string>;
-}
 
 /** Collects a minute from now and every hour from then on; keeps no process alive. */
 export function startCollector(options: CollectorOptions): Collector {
@@ -173,17 +161,11 @@ async function collectOnce(
   await jobs.blobs.setBytes(bytes);
   metrics.left(result.leftBytes);
   await store.removeLeftovers();
-  for (const _failure of failures) metrics.failed('error');
   metrics.succeeded(needed.unclear.size > 0);
+  if (failures.length > 0) metrics.failed('error');
   if (failures.length > 0) logger.warn({ err: failures[0], blobs: failures.length }, 'blobs could not be removed');
   logger.info({ ...result, olderThan, seconds: (Date.now() - started) / 1000 }, 'blobs collected');
   return result;
-}
-
-/** Whether the blob may be one that a manifest names which cannot be read. */
-async function isUnclear(owners: BlobOwners, unclear: ReadonlySet<string>, digest: Digest): Promise<boolean> {
-  for (const tenant of unclear) if (await owners.has(tenant, digest)) return true;
-  return false;
 }
 
 /** Adds the sizes of blobs to the sums of the tenants that have them. */
@@ -200,71 +182,4 @@ async function countBytes(
       blobs.reduce((all, { digest, size }) => (missing.has(digest) ? all : all + size), sum),
     );
   }
-}
-
-/** Every digest in the records of jobs and in their manifests; undefined when there are no records. */
-async function findNeeded(
-  { store, redis, jobs, logger }: Pick<CollectorOptions, 'store' | 'redis' | 'jobs' | 'logger'>,
-  signal: AbortSignal,
-): Promise<Needed | undefined> {
-  // All ids at once: pages would shift when a record is removed. A job that comes later has just touched its blobs.
-  const ids = await redis.zrange(jobs.keys.index, '0', '-1');
-  if (ids.length === 0) {
-    // Rather a Redis that lost its data, or the wrong one, than a store full of nothing but left-overs.
-    logger.debug('no jobs are recorded: no blobs are collected');
-    return undefined;
-  }
-  const digests = new Set<string>();
-  const manifests = new Set<string>();
-  const unclear = new Set<string>();
-  let oldestRunning = Infinity;
-  for (let from = 0; from < ids.length; from += BATCH) {
-    const batch = ids.slice(from, from + BATCH);
-    for (const [position, job] of (await Promise.all(batch.map((id) => jobs.get(id)))).entries()) {
-      if (job === undefined) {
-        // What a wrong record names stays as well, and what its job makes is not known to be over.
-        const id = at(batch, position, 'ids');
-        if (jobs.wrong.has(id)) for (const digest of await jobs.wrong.digests(id)) digests.add(digest);
-        continue;
-      }
-      if (!isFinal(job.state)) oldestRunning = Math.min(oldestRunning, Date.parse(job.createdAt));
-      addDigests(JSON.stringify(job), digests);
-      if (manifests.has(job.manifest)) continue;
-      signal.throwIfAborted();
-      try {
-        await addDigestsOf(store, parseDigest(job.manifest), digests);
-      } catch (error) {
-        logger.warn(
-          { err: error, job: job.id, manifest: job.manifest, tenant: job.tenant },
-          'a manifest cannot be read, so that it is not known what its job refers to: no blobs of its tenant are collected',
-        );
-        unclear.add(job.tenant ?? DEFAULT_TENANT);
-        continue;
-      }
-      manifests.add(job.manifest);
-    }
-  }
-  return { digests, oldestRunning, unclear };
-}
-
-/**
- * Whatever kind of manifest it is, what looks like a digest is one. Searched as it is read, since parsing a large one
- * would hold up the event loop; the API itself wrote it, without any escapes in digests.
- *
- * @throws {BlobNotFoundError}
- * @throws {CorruptBlobError}
- */
-async function addDigestsOf(store: BlobStore, blob: Digest, digests: Set<string>): Promise<void> {
-  let rest = '';
-  for await (const chunk of (await store.stream(blob)) as AsyncIterable<Buffer>) {
-    const text = rest + chunk.toString('latin1');
-    addDigests(text, digests);
-    rest = text.slice(1 - DIGEST_LENGTH);
-  }
-}
-
-function addDigests(text: string, digests: Set<string>): void {
-  // A copy of each, or it would hold on to the text it was found in.
-  for (const [digest] of text.matchAll(DIGEST))
-    if (!digests.has(digest)) digests.add(Buffer.from(digest, 'latin1').toString('latin1'));
 }

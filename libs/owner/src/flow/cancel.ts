@@ -1,5 +1,5 @@
 import type { BlindfitClient } from '@blindfit/client';
-import { cancelStatement, type JobView } from '@blindfit/protocol';
+import { cancelStatement, purgeStatement, type JobView } from '@blindfit/protocol';
 import { findSigner } from '../find-signer.ts';
 import type { KeyStore } from '../key-store.ts';
 
@@ -12,4 +12,14 @@ export async function cancelJob(client: BlindfitClient, keys: KeyStore, id: stri
   const job = await client.job(id);
   const signer = job.signer === undefined ? undefined : await findSigner(keys, job.signer, job.parameters);
   return await client.cancel(id, signer?.sign(cancelStatement(job)));
+}
+
+/**
+ * Removes a finished job with its data, with its owner's signature as {@link cancelJob}.
+ * @throws KeysetError; what the API throws
+ */
+export async function purgeJob(client: BlindfitClient, keys: KeyStore, id: string): Promise<void> {
+  const job = await client.job(id);
+  const signer = job.signer === undefined ? undefined : await findSigner(keys, job.signer, job.parameters);
+  await client.purge(id, signer?.sign(purgeStatement(job)));
 }

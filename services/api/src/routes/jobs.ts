@@ -1,5 +1,6 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { messageOf } from '@blindfit/base';
+import type { CollectableBlobStore } from '@blindfit/blobs';
 import {
   JobStateSchema,
   JobViewSchema,
@@ -11,6 +12,7 @@ import {
   scanJson,
   type Priority,
 } from '@blindfit/protocol';
+import type { Connection } from '@blindfit/queue';
 import { principalOf } from '../auth.ts';
 import { enter, limitBodyTime, mayBeLarge, type Bounds } from '../bounds.ts';
 import { assertMayCancel } from '../cancellation.ts';
@@ -19,11 +21,14 @@ import { JobParams, knownJob, soundView } from '../known-job.ts';
 import type { ManifestReader } from '../manifests/reader.ts';
 import type { JobCounters } from '../metrics.ts';
 import { outcomeOf } from '../outcome.ts';
+import { assertMayPurge, purgeJob } from '../purge.ts';
 import { ApiError, ProblemSchema } from '../problems.ts';
 import { answerRefresh, type RefreshDependencies } from '../refresh.ts';
 import { submitJob, type SubmissionDependencies } from '../submit.ts';
 
 export interface JobRoutesOptions extends SubmissionDependencies, RefreshDependencies {
+  readonly redis: Connection;
+  readonly store: CollectableBlobStore;
   readonly manifests: ManifestReader;
   /** Uploads and submissions under way. */
   readonly uploads: Gate;
@@ -154,11 +159,13 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
     {
       schema: {
         tags: ['jobs'],
-        summary: 'Cancel a job',
+        summary: 'Cancel a job, or remove a finished one with its data',
         description:
-          'Its record stays. Tasks that are being computed are given up. For operators a record that cannot be read ' +
-          'is deleted.',
+          'Without `purge` its record stays, and tasks that are being computed are given up; for operators a record ' +
+          'that cannot be read is deleted. With `purge=true` a job that has ended goes with all that no other job ' +
+          'names: record, results, model, inputs and keys; the answer shows it a last time.',
         params: JobParams,
+        querystring: Type.Object({ purge: Type.Optional(Type.Boolean()) }),
         headers: Type.Object({
           'blindfit-signature': Type.Optional(
             Type.String({ description: 'by the owner of the job; operators need none' }),
@@ -184,6 +191,12 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
           request.log.info({ job: id }, 'wrong record deleted');
           return reply.code(204).send(null);
         }
+      }
+      if (request.query.purge === true) {
+        const job = await knownJob(jobs, request, id);
+        assertMayPurge(principalOf(request), job, request.headers['blindfit-signature']);
+        request.log.info({ job: id, ...(await purgeJob({ ...options, logger: request.log }, job)) }, 'job purged');
+        return job;
       }
       assertMayCancel(principalOf(request), await knownJob(jobs, request, id), request.headers['blindfit-signature']);
       const cancelled = await jobs.cancel(id);
