@@ -1,7 +1,7 @@
 /**
- * Removes what finished jobs leave behind: records of jobs that ended long ago, and blobs that no record refers to, each
- * after a retention time. What a job
- * that has not ended makes is younger than the job itself, and stays without anybody having to know what it is.
+ * Removes what finished jobs leave behind: records of jobs that ended long ago, and then blobs that no record refers to,
+ * after a retention time each. What a job that has not ended makes is younger than the job itself, and stays without
+ * anybody having to know what it is.
  */
 import { randomUUID } from 'node:crypto';
 import type { Digest } from '@blindfit/base';

@@ -5,10 +5,10 @@ import { parseDigest } from '@blindfit/base';
 import { type JobView } from '@blindfit/protocol';
 import { StoreBinding } from '@blindfit/queue';
 import { until } from '@blindfit/testkit';
+import { age, all, DAY, HOUR, inputsOf, intermediates, setup, submitAged } from './collecting.ts';
 import { makeJob, putBlob, startService } from './service.ts';
 import { randomBlob } from './support.ts';
 
-import { age, all, DAY, HOUR, inputsOf, intermediates, setup, submitAged } from './collecting.ts';
 test('after a loss of Redis nothing is removed until an operator adopts the store', async (t) => {
   const { service, collector } = await setup(t);
   const { manifest } = await makeJob(service.store);

@@ -21,8 +21,8 @@ import { JobParams, knownJob, soundView } from '../known-job.ts';
 import type { ManifestReader } from '../manifests/reader.ts';
 import type { JobCounters } from '../metrics.ts';
 import { outcomeOf } from '../outcome.ts';
-import { assertMayPurge, purgeJob } from '../purge.ts';
 import { ApiError, ProblemSchema } from '../problems.ts';
+import { assertMayPurge, purgeJob } from '../purge.ts';
 import { answerRefresh, type RefreshDependencies } from '../refresh.ts';
 import { submitJob, type SubmissionDependencies } from '../submit.ts';
 
