@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { temporaryDirectory, until } from '@blindfit/testkit';
+import { temporaryDirectory } from '@blindfit/testkit';
 import { askCli, cleanEnv, runCli, startCli } from './support.ts';
 
 const COMMANDS = ['jobs', 'cancel', 'up', 'api', 'scheduler', 'worker'];
@@ -98,18 +98,6 @@ test('a misspelt setting is refused by every command, and not by help', async ()
   assert.equal(status, 2);
   assert.match(stderr, /BLINDFIT_TREADS: there is no such setting; the nearest is BLINDFIT_THREADS/);
   assert.equal((await askCli(['jobs', '--help'], env)).status, 0);
-});
-
-test('a service that cannot reach Redis says so, waits, and ends when it is told to', async (t) => {
-  const directory = await temporaryDirectory(t);
-  const env = cleanEnv({ BLINDFIT_TOKEN: 'a-token-for-the-tests' });
-  const args = ['--redis', `unix://${directory}/none.sock`, '--store', `file://${directory}/blobs`, '--port', '0'];
-  const { child, output, ended } = startCli(t, ['api', ...args], env);
-  await until(() => output.stderr.includes('Redis is away; trying again until it is back'), 'the line');
-  child.kill('SIGTERM');
-  const { status, stdout } = await ended;
-  assert.equal(status, 0);
-  assert.equal(stdout, '');
 });
 
 test('up tells what stands in its way', async (t) => {
