@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
-import { defined } from '@blindfit/base';
+import { at as element, defined } from '@blindfit/base';
 
 /**
  * The content of a Redis URL, as options of ioredis and as BullMQ's `connection`: either `path`, or `host` and `port`.
@@ -16,12 +16,21 @@ export type RedisAddress = {
   tls?: { ca?: string };
   /** Nodes of a Redis Cluster to ask for the others. There is no `host`, `port` or `path` then. */
   nodes?: { host: string; port: number }[];
+  /** Sentinels that know which server is the master of the group `name`. There is no `host`, `port` or `path` then. */
+  sentinels?: { host: string; port: number }[];
+  name?: string;
+  sentinelPassword?: string;
+  enableTLSForSentinelMode?: boolean;
 };
+
+const SENTINEL_PORT = 26379;
 
 const ALLOWED =
   'Allowed are redis://[USER[:PASSWORD]@]HOST[:PORT][/DB], rediss://...[?ca=/PATH/OF/CA.PEM] (the same over TLS), ' +
   'redis-cluster://[USER[:PASSWORD]@]HOST[:PORT],HOST[:PORT],... and ' +
-  'rediss-cluster://...[?ca=/PATH/OF/CA.PEM] (a Redis Cluster) and ' +
+  'rediss-cluster://...[?ca=/PATH/OF/CA.PEM] (a Redis Cluster), ' +
+  'redis-sentinel://[USER[:PASSWORD]@]SENTINEL[:PORT],SENTINEL[:PORT],.../GROUP[?db=N][&sentinel-password=P] and ' +
+  'rediss-sentinel://...[&ca=/PATH/OF/CA.PEM] (what Sentinels say is the master) and ' +
   'unix:///PATH/TO/SOCKET[?db=N][&username=U][&password=P]; reserved characters are percent-encoded.';
 
 /**
@@ -39,6 +48,11 @@ export function parseRedisUrl(url: string): RedisAddress {
   if (cluster !== null) {
     const [, scheme = '', authority = '', rest = ''] = cluster;
     return parseCluster(scheme, authority, rest);
+  }
+  const sentinel = /^(rediss?)-sentinel:\/\/([^/?#]*)(.*)$/.exec(url);
+  if (sentinel !== null) {
+    const [, scheme = '', authority = '', rest = ''] = sentinel;
+    return parseSentinels(scheme, authority, rest);
   }
   const parsed = URL.parse(url);
   if (parsed === null) throw invalid('it is not a valid URL');
@@ -64,6 +78,33 @@ function parseCluster(scheme: string, authority: string, rest: string): RedisAdd
   if (db !== undefined && db !== 0) throw invalid('a cluster has database 0 only');
   const nodes = servers.map(({ host = '', port = 6379 }) => ({ host, port }));
   return defined<RedisAddress>({ nodes, username, password, tls });
+}
+
+/** Reads a list of Sentinels, with the credentials of the server that they name. */
+function parseSentinels(scheme: string, authority: string, rest: string): RedisAddress {
+  const at = authority.lastIndexOf('@');
+  const hosts = authority.slice(at + 1).split(',');
+  const tail = URL.parse(rest, 'redis://group');
+  if (tail === null) throw invalid('it is not a valid URL');
+  if (tail.hash !== '') throw invalid("it has a '#' part");
+  const name = decode(tail.pathname.replace(/^\//, ''));
+  if (!/^[\w.-]+$/.test(name)) throw invalid('it names no group of Sentinels after its hosts');
+  const query = readQuery(tail, ['db', 'sentinel-password', ...(scheme === 'rediss' ? ['ca'] : [])]);
+  const servers = hosts.map((host) => parseRedisUrl(`redis://${authority.slice(0, at + 1)}${host}`));
+  const [{ username, password } = {}] = servers;
+  const sentinels = servers.map(({ host = '', port = SENTINEL_PORT }, index) => ({
+    host,
+    port: /:\d+$/.test(element(hosts, index, 'hosts')) ? port : SENTINEL_PORT,
+  }));
+  return defined<RedisAddress>({
+    sentinels,
+    name,
+    username,
+    password,
+    sentinelPassword: query.get('sentinel-password'),
+    ...database(query.get('db')),
+    ...(scheme === 'rediss' && { tls: tlsOf(query), enableTLSForSentinelMode: true }),
+  });
 }
 
 /** Certificates are checked, always; `ca` says by whose word when it is not one that Node knows. */

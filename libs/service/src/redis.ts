@@ -51,7 +51,14 @@ export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logg
   const all = { ...options, maxRetriesPerRequest: null, enableReadyCheck: true, reconnectOnError };
   const redis: RedisConnection =
     nodes === undefined
-      ? new Redis({ ...all, replyMapping: 'legacy', retryStrategy: backoff })
+      ? new Redis({
+          ...all,
+          replyMapping: 'legacy',
+          retryStrategy: backoff,
+          // Where Sentinels say who is the master: none of them may know for a moment, and the master may change.
+          sentinelRetryStrategy: backoff,
+          failoverDetector: options.sentinels !== undefined,
+        })
       : new Cluster(nodes, {
           redisOptions: { ...all, replyMapping: 'legacy' },
           clusterRetryStrategy: backoff,
@@ -65,7 +72,7 @@ export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logg
           dnsLookup: (address, done) => done(null, address),
         });
   const server =
-    nodes?.map(({ host, port }) => `${host}:${port}`).join() ??
+    (nodes ?? options.sentinels)?.map(({ host, port }) => `${host}:${port}`).join() ??
     options.path ??
     `${options.host ?? 'localhost'}:${options.port ?? 6379}`;
   let downSince: number | undefined;

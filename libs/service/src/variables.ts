@@ -26,7 +26,8 @@ export const variables = {
     description: 'Redis server or cluster that holds the queues and the state of the jobs',
     allowed:
       'redis://[user:password@]host[:port][/db], rediss://...[?ca=/path/of/ca.pem], ' +
-      'redis-cluster://host:port,host:port,..., rediss-cluster://... or unix:///path',
+      'redis-cluster://host:port,host:port,..., rediss-cluster://..., ' +
+      'redis-sentinel://sentinel:port,sentinel:port,.../group, rediss-sentinel://... or unix:///path',
     secret: true,
     check: (url) => {
       parseRedisUrl(url);

@@ -61,6 +61,11 @@ const bad: [url: string, reason: RegExp][] = [
   ['redis-cluster://', /not a valid URL|names no host/],
   ['redis-cluster://h1,,h2', /not a valid URL|names no host/],
   ['redis-cluster://h1,h2/3', /a cluster has database 0 only/],
+  ['redis-sentinel://h1,h2', /names no group of Sentinels/],
+  ['redis-sentinel://h1,,h2/group', /not a valid URL|names no host/],
+  ['redis-sentinel://h1/group?ca=/ca.pem', /parameter 'ca' is not supported here/],
+  ['redis-sentinel://h1/group#1', /'#' part/],
+  ['redis-sentinel://h1/group?db=x', /database is not a number/],
   ['redis://h?ca=/ca.pem', /parameter 'ca' is not supported here/],
   ['rediss://h?ca=ca.pem', /ca is not an absolute path/],
   ['rediss://h?ca=/nowhere/ca.pem', /ca \/nowhere\/ca.pem cannot be read \(ENOENT\)/],
@@ -85,6 +90,27 @@ for (const [url, reason] of bad) {
     );
   });
 }
+
+test('Sentinels are asked for the master of a group', () => {
+  assert.deepEqual(parseRedisUrl('redis-sentinel://s1,s2:5000,[::1]/blindfit'), {
+    sentinels: [
+      { host: 's1', port: 26379 },
+      { host: 's2', port: 5000 },
+      { host: '::1', port: 26379 },
+    ],
+    name: 'blindfit',
+  });
+  assert.deepEqual(parseRedisUrl('rediss-sentinel://ann:pw@s1:26380/group?db=2&sentinel-password=other'), {
+    sentinels: [{ host: 's1', port: 26380 }],
+    name: 'group',
+    username: 'ann',
+    password: 'pw',
+    sentinelPassword: 'other',
+    db: 2,
+    tls: {},
+    enableTLSForSentinelMode: true,
+  });
+});
 
 test('does not repeat a password in an error', () => {
   for (const url of [
