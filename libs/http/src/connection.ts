@@ -18,6 +18,14 @@ export interface ConnectionOptions {
   readonly backoffMs?: number | undefined;
   /** Longest wait between two attempts in milliseconds. @default 5000 */
   readonly maxBackoffMs?: number | undefined;
+  /**
+   * For how long a call goes on when an outage keeps it from its answer, in milliseconds: the network fails, or the
+   * server answers 429, 502, 503, 504 or 507. Only a server that has answered before is waited for; an address may be
+   * wrong. @default 0: `attempts` only
+   */
+  readonly patienceMs?: number | undefined;
+  /** Called when an outage has begun to delay calls, and with undefined when the server answers again. */
+  readonly onOutage?: ((failure: Error | undefined) => void) | undefined;
   /** Milliseconds without a byte in either direction before an attempt counts as failed. @default 60000 */
   readonly idleTimeoutMs?: number | undefined;
 }
@@ -49,6 +57,11 @@ export class Connection {
   /** Base URL without a trailing slash. */
   readonly base: string;
   readonly attempts: number;
+  readonly patienceMs: number;
+  readonly #onOutage: ConnectionOptions['onOutage'];
+  readonly #closed = new AbortController();
+  #answered = false;
+  #inOutage = false;
   readonly #explain: Explain;
   readonly #backoffMs: number;
   readonly #maxBackoffMs: number;
@@ -57,7 +70,10 @@ export class Connection {
 
   constructor(base: string, explain: Explain, options: ConnectionOptions = {}) {
     const { token, attempts = 5, backoffMs: first = 250, maxBackoffMs = 5_000, idleTimeoutMs: idle = 60_000 } = options;
+    const { patienceMs = 0, onOutage } = options;
     this.base = base;
+    this.patienceMs = patienceMs;
+    this.#onOutage = onOutage;
     this.attempts = Math.max(1, attempts);
     this.#explain = explain;
     this.#backoffMs = first;
@@ -72,16 +88,45 @@ export class Connection {
    */
   async call<T>(call: Call, read: (answer: Answer) => T | Promise<T>): Promise<T> {
     const { attempts = this.attempts, signal } = call;
+    let since: number | undefined;
     for (let attempt = 1; ; attempt++) {
       try {
         const answer = await this.open(call);
-        return await transient(async () => read(answer), signal);
+        const result = await transient(async () => read(answer), signal);
+        this.answers();
+        return result;
       } catch (error) {
         if (!(error instanceof TransientError)) throw error;
-        if (attempt >= attempts || isUntrusted(error.cause)) throw this.explain(error, call, attempt);
+        since ??= Date.now();
+        // A body that can be sent once has one attempt, whatever the reason.
+        const last = attempt >= attempts && (call.attempts === 1 || !this.mayWait(error, since));
+        if (last || isUntrusted(error.cause) || this.#closed.signal.aborted) throw this.explain(error, call, attempt);
+        if (attempt > 1) this.failsBy(error, call, attempt);
         await this.wait(attempt, signal);
       }
     }
+  }
+
+  /** Whether an outage may be waited for. @param since when it began, in milliseconds since the epoch */
+  mayWait(error: TransientError, since: number): boolean {
+    const { cause } = error;
+    const passes = !(cause instanceof StatusError) || cause.outage;
+    return this.#answered && passes && Date.now() - since < this.patienceMs && !this.#closed.signal.aborted;
+  }
+
+  /** The server has answered: an outage is over. */
+  answers(): void {
+    this.#answered = true;
+    if (!this.#inOutage) return;
+    this.#inOutage = false;
+    this.#onOutage?.(undefined);
+  }
+
+  /** An outage delays a call; says so once. */
+  failsBy(error: TransientError, call: Call, attempts: number): void {
+    if (this.#inOutage || !this.#answered || this.patienceMs === 0) return;
+    this.#inOutage = true;
+    this.#onOutage?.(this.explain(error, call, attempts));
   }
 
   /** One attempt, up to the head of the answer. @throws TransientError, or what {@link call} throws */
@@ -117,7 +162,9 @@ export class Connection {
     const { statusCode: status } = answer;
     if (call.accept?.includes(status) ?? (status >= 200 && status < 300)) return answer;
     const failure = await statusErrorOf(this.base + path, answer);
-    if (failure.transient) throw new TransientError(failure);
+    // A full disk is waited for where outages are, and not tried again at once.
+    if (failure.transient || (failure.outage && this.patienceMs > 0)) throw new TransientError(failure);
+    this.answers();
     throw this.#explain(failure, call, 1);
   }
 
@@ -129,12 +176,15 @@ export class Connection {
   /** Waits after the given number of failed attempts. @throws the signal's reason */
   async wait(failures: number, signal?: AbortSignal): Promise<void> {
     const milliseconds = backoffMs(failures, this.#backoffMs, this.#maxBackoffMs);
-    await sleep(milliseconds, signal);
+    const either = signal === undefined ? this.#closed.signal : AbortSignal.any([this.#closed.signal, signal]);
+    await sleep(milliseconds, either);
     signal?.throwIfAborted();
   }
 
-  /** Waits for running calls and closes idle connections. */
+  /** Waits for running calls, whose further attempts are given up, and closes idle connections. */
   async close(): Promise<void> {
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort();
     await this.#transport.close();
   }
 }

@@ -24,6 +24,9 @@ export function isUntrusted(failure: unknown): boolean {
   return failure instanceof Error && 'code' in failure && CERTIFICATE_CODES.has(String(failure.code));
 }
 
+/** Too many requests; bad gateway, service unavailable, gateway time-out; insufficient storage. */
+const OUTAGES: ReadonlySet<number> = new Set([429, 502, 503, 504, 507]);
+
 /** An answer whose status is a failure. */
 export class StatusError extends Error {
   readonly status: number;
@@ -45,6 +48,11 @@ export class StatusError extends Error {
   /** Whether another attempt may mend it. 507 is a full disk, which waiting does not empty. */
   get transient(): boolean {
     return (this.status >= 500 && this.status !== 507) || this.status === 429;
+  }
+
+  /** Whether something is away or full for a while, rather than broken. */
+  get outage(): boolean {
+    return OUTAGES.has(this.status);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Requests over undici. A bundle for browsers replaces this file by fetch-transport.ts (`browser` in package.json). */
 import { Readable } from 'node:stream';
-import { Agent, errors, request } from 'undici';
+import { Agent, type Dispatcher, EnvHttpProxyAgent, errors, request } from 'undici';
 import type { Answer } from './read.ts';
 
 export interface Request {
@@ -11,18 +11,25 @@ export interface Request {
   readonly signal: AbortSignal | undefined;
 }
 
+/** This machine is never behind a proxy. */
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
 export class Transport {
-  readonly #agent: Agent;
+  readonly #agent: Dispatcher;
+  /** By way of HTTP_PROXY and HTTPS_PROXY, but for the hosts of NO_PROXY. */
+  readonly #proxied: Dispatcher;
 
   /** @param idleMs milliseconds without a byte in either direction before a request fails */
   constructor(idleMs: number) {
-    this.#agent = new Agent({ headersTimeout: idleMs, bodyTimeout: idleMs, connect: { timeout: 10_000 } });
+    const options = { headersTimeout: idleMs, bodyTimeout: idleMs, connect: { timeout: 10_000 } };
+    this.#agent = new Agent(options);
+    this.#proxied = new EnvHttpProxyAgent(options);
   }
 
   /** Sends a request. @returns the answer, whose body follows */
   async send(url: string, { method, headers, body, signal }: Request): Promise<Answer> {
     return await request(url, {
-      dispatcher: this.#agent,
+      dispatcher: LOOPBACK.test(new URL(url).hostname) ? this.#agent : this.#proxied,
       method: method as 'GET',
       headers,
       body: body === undefined ? null : Readable.from(body, { objectMode: false }),
@@ -32,7 +39,7 @@ export class Transport {
 
   /** Waits for running requests and closes idle connections. */
   async close(): Promise<void> {
-    await this.#agent.close();
+    await Promise.all([this.#agent.close(), this.#proxied.close()]);
   }
 }
 
