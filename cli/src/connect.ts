@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { BlindfitClient } from '@blindfit/client';
+import { BlindfitClient, type BlindfitClientOptions } from '@blindfit/client';
 import { commandVariables, optional, readConfig, variables } from '@blindfit/service/settings';
 import { readConnection } from './connection-file.ts';
 import { dataDirOf } from './data-dir.ts';
@@ -48,8 +48,12 @@ export async function serverOf(
 }
 
 /** Does something with a client for the API the flags name, and closes it afterwards. */
-export async function withClient<T>(flags: ServerFlags, work: (client: BlindfitClient) => Promise<T>): Promise<T> {
-  const client = new BlindfitClient(await serverOf(flags));
+export async function withClient<T>(
+  flags: ServerFlags,
+  work: (client: BlindfitClient) => Promise<T>,
+  options: Omit<BlindfitClientOptions, 'server' | 'token'> = {},
+): Promise<T> {
+  const client = new BlindfitClient({ ...options, ...(await serverOf(flags)) });
   try {
     return await work(client);
   } finally {

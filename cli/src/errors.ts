@@ -7,7 +7,8 @@ import { commandVariables, readConfig, WRONG_SETTINGS } from '@blindfit/service/
 import { printable } from './format.ts';
 import { withFlags } from './option-flags.ts';
 
-export const EXIT = { ok: 0, failure: 1, usage: 2, untrusted: 3 } as const;
+/** `gaveUp` is EX_TEMPFAIL of sysexits.h: the same can work later. */
+export const EXIT = { ok: 0, failure: 1, usage: 2, untrusted: 3, gaveUp: 75 } as const;
 /** Codes of errors that another command line would not have caused. */
 const USAGE_CODES: readonly unknown[] = ['USAGE', 'OWNER_REQUEST', ...WRONG_SETTINGS];
 
@@ -54,6 +55,7 @@ export function reportError(
   if (hint !== undefined) write(`hint: ${printable(withFlags(hint))}\n`);
   if (readConfig({ debug: commandVariables.debug }, env).debug !== undefined) write(`${inspect(error)}\n`);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'GAVE_UP') return EXIT.gaveUp;
   if (UNTRUSTED_CODES.includes(code)) return EXIT.untrusted;
   return USAGE_CODES.includes(code) ? EXIT.usage : EXIT.failure;
 }

@@ -71,9 +71,10 @@ Environment:
   BLINDFIT_SERVER  address of the API that commands speak to
   BLINDFIT_TOKEN   bearer token of that API
   BLINDFIT_DEBUG   set to 1 for the stack with every error
+  HTTP_PROXY, HTTPS_PROXY, NO_PROXY  proxies on the way to the API; none on the way to this machine
 
 Exit status: 0 success, 1 failure, 2 wrong usage, 3 the servers gave something else than the job's result,
-130 Ctrl-C.`,
+75 the servers were away for too long and the job can be come back to, 130 Ctrl-C.`,
     );
   for (const { title, commands } of GROUPS) {
     program.commandsGroup(title);

@@ -44,7 +44,7 @@ test('what token refuses before it asks anybody', async (t) => {
   const env = cleanEnv({ BLINDFIT_SERVER: 'http://127.0.0.1:1', BLINDFIT_TOKEN: 'x'.repeat(20) });
   for (const [args, message] of [
     [['token', 'create', '--scopes', 'read,everything'], /"everything" is none of submit, read/],
-    [['token', 'create', '--expires', '90'], /whole number and one of m, h and d/],
+    [['token', 'create', '--expires', '90'], /whole number and one of s, m, h and d/],
     [['token', 'revoke'], /missing required argument 'id'/],
   ] as const) {
     const { status, stderr } = await runCli(t, [...args], env);

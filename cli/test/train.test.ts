@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { required } from '@blindfit/base';
 import { BlindfitClient } from '@blindfit/client';
 import { readCsv } from '@blindfit/data';
 import { isFinal } from '@blindfit/protocol';
@@ -268,9 +269,20 @@ describe('train with an API', () => {
     assert.equal((await client.jobs()).length, jobs.length, 'nothing was submitted');
   });
 
-  it('Ctrl-C leaves the job, and a second one cancels it', { timeout: 120_000 }, async (t) => {
+  it('an outage is waited for; Ctrl-C leaves the job, and a second one cancels it', { timeout: 120_000 }, async (t) => {
     const home = await homeFor(t);
     const running = await startLongTraining(t, home, ['--keys', SHARED_KEYS, '--name', 'interrupted']);
+    const api = required(
+      stack.processes.find(({ name }) => name === 'api'),
+      'the API',
+    );
+    await api.kill();
+    await until(
+      () => /the servers are away: .*\(--give-up-after\)/.test(running.output.stderr),
+      'it says that it waits',
+    );
+    await api.restart();
+    await until(() => running.output.stderr.includes('the servers are back after '), 'it says that it goes on');
     running.child.kill('SIGINT');
     await until(() => running.output.stderr.includes('Ctrl-C again'), 'it says how to come back');
     const left = (await client.jobs()).find(({ name }) => name === 'interrupted');

@@ -5,6 +5,7 @@ import { attach, readTicket, scorableOf, type AttachReport } from '@blindfit/own
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { UsageError } from '../errors.ts';
 import { formatCount, formatPercent, formatSeconds } from '../format.ts';
+import { patienceOf, patienceOption, withComeback, type PatienceFlags } from '../give-up-after.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
 import { Progress } from '../progress.ts';
@@ -13,7 +14,7 @@ import { shownBy } from '../train/display.ts';
 import { number } from '../train/flags.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 
-interface AttachFlags extends ServerFlags, KeyFlags {
+interface AttachFlags extends ServerFlags, KeyFlags, PatienceFlags {
   readonly validation?: string;
   readonly patience?: number;
   readonly out: string;
@@ -39,6 +40,7 @@ export function register(program: Command): void {
           'are the model [never]',
       ).argParser(number(1, 1000, true)),
     )
+    .addOption(patienceOption())
     .option('--out <file>', 'the trained model', 'model.json')
     .option('--json', 'print what came out as JSON')
     .option('--quiet', 'no progress');
@@ -54,11 +56,16 @@ export function register(program: Command): void {
         flags.validation === undefined ? undefined : scorableOf(await readFeatures(flags.validation), ticket);
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
       const { patience } = flags;
-      const report = await withClient(flags, (client) =>
-        withInterrupt((signal) =>
-          attach(client, { ticket, keys, validation, patience, signal, ...shownBy(progress) }),
-        ).finally(() => progress.finish()),
-      );
+      const report = await withClient(
+        flags,
+        (client) =>
+          withInterrupt((signal) =>
+            attach(client, { ticket, keys, validation, patience, signal, ...shownBy(progress) }),
+          ).finally(() => progress.finish()),
+        patienceOf(flags, progress),
+      ).catch((error: unknown) => {
+        throw withComeback(error, `this command again (blindfit attach ${id})`);
+      });
       await writeOutput('--out', flags.out, serialiseModel(report.model));
       process.stdout.write(
         flags.json === true ? jsonOf(report, flags.out) : `${summaryOf(report)}\n\nmodel: ${flags.out}\n`,

@@ -10,6 +10,7 @@ import {
   hasImages,
   type ExtractionFlags,
 } from '../features/flags.ts';
+import { patienceOf, patienceOption, type PatienceFlags } from '../give-up-after.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
 import { predictionsCsv, predictionsJson, predictionsText } from '../predict/output.ts';
@@ -20,7 +21,7 @@ import { backboneOf, builtIn, readModel } from '../read-model.ts';
 import { shownBy } from '../train/display.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 
-interface PredictFlags extends ExtractionFlags, ServerFlags, KeyFlags {
+interface PredictFlags extends ExtractionFlags, ServerFlags, KeyFlags, PatienceFlags {
   readonly model?: string;
   readonly encrypted?: true;
   readonly job?: string;
@@ -50,7 +51,8 @@ export function register(program: Command): void {
   addBackboneFlags(addImageFlags(command))
     .option('--encrypted', 'predict on the servers, with the encrypted model of a job')
     .option('--job <job>', 'the job that trained it: one of "train --servable", which has succeeded')
-    .option('--name <text>', 'shown in listings, and visible to the server');
+    .option('--name <text>', 'shown in listings, and visible to the server')
+    .addOption(patienceOption());
   addServerFlags(addKeyFlags(command, 'the keys it was submitted with'))
     .option('--out <file.csv>', 'write label and probabilities of every sample')
     .option('--json', 'print everything as JSON')
@@ -97,10 +99,10 @@ function checkFlags(flags: PredictFlags): void {
         'give --job JOB; "blindfit jobs" lists them',
       );
   } else {
-    for (const name of ['job', 'keys', 'name', 'server', 'data'] as const) {
+    for (const name of ['job', 'keys', 'name', 'server', 'data', 'giveUpAfter'] as const) {
       if (flags[name] !== undefined)
         throw new UsageError(
-          `--${name} goes with --encrypted`,
+          `--${name === 'giveUpAfter' ? 'give-up-after' : name} goes with --encrypted`,
           'a prediction in the clear needs no server and no keys: give --model FILE.json',
         );
     }
@@ -127,27 +129,30 @@ async function predictClear(flags: PredictFlags, progress: Progress): Promise<Pr
 async function predictEncrypted(flags: PredictFlags, progress: Progress): Promise<Predictions> {
   const keys = keysOf(flags);
   const ticket = await readTicket(keys, flags.job ?? '');
-  return await withClient(flags, (client) =>
-    withInterrupt(async (signal) => {
-      const plan = await servablePlan(client, ticket);
-      const { data, name } = await samplesOf(
-        flags,
-        rawFeatures(ticket, plan),
-        builtIn(ticket.backbone),
-        progress,
-        signal,
-      );
-      const scores = await predictEncryptedScores(client, {
-        ticket,
-        plan,
-        keys,
-        data,
-        name: flags.name,
-        signal,
-        ...shownBy(progress),
-      });
-      return predictionsOf(ticket.classes, scores, data, name);
-    }),
+  return await withClient(
+    flags,
+    (client) =>
+      withInterrupt(async (signal) => {
+        const plan = await servablePlan(client, ticket);
+        const { data, name } = await samplesOf(
+          flags,
+          rawFeatures(ticket, plan),
+          builtIn(ticket.backbone),
+          progress,
+          signal,
+        );
+        const scores = await predictEncryptedScores(client, {
+          ticket,
+          plan,
+          keys,
+          data,
+          name: flags.name,
+          signal,
+          ...shownBy(progress),
+        });
+        return predictionsOf(ticket.classes, scores, data, name);
+      }),
+    patienceOf(flags, progress),
   );
 }
 

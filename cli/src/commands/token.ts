@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { DEFAULT_TENANT, SCOPES, type Scope, type TokenView } from '@blindfit/protocol';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
+import { millisecondsOf } from '../duration.ts';
 import { formatAge } from '../format.ts';
 import { formatTable, type Column } from '../table.ts';
 
@@ -129,14 +130,4 @@ function scopesOf(text: string): Scope[] {
   if (unknown !== undefined)
     throw new InvalidArgumentError(`${JSON.stringify(unknown)} is none of ${SCOPES.join(', ')}.`);
   return SCOPES.filter((scope) => wanted.includes(scope));
-}
-
-const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-function millisecondsOf(text: string): number {
-  const [, amount, unit = ''] = /^([1-9][0-9]{0,4})([mhd])$/.exec(text) ?? [];
-  const milliseconds = UNITS[unit];
-  if (amount === undefined || milliseconds === undefined)
-    throw new InvalidArgumentError('It is a whole number and one of m, h and d, e.g. 90d.');
-  return Number(amount) * milliseconds;
 }

@@ -7,6 +7,7 @@ import { PRIORITIES, type JobView, type Priority } from '@blindfit/protocol';
 import { clientSettings } from '../connect.ts';
 import { UsageError } from '../errors.ts';
 import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
+import { patienceOf, patienceOption, withComeback, type PatienceFlags } from '../give-up-after.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
 import { connect } from '../library/connect.ts';
@@ -14,14 +15,14 @@ import { train } from '../library/train.ts';
 import { Progress } from '../progress.ts';
 import { shownBy } from '../train/display.ts';
 import { addHyperparameterFlags, number, preprocessingOption } from '../train/flags.ts';
-import { leaveJob, type LeftJob } from '../train/leave.ts';
+import { attachCommand, leaveJob, type LeftJob } from '../train/leave.ts';
 import { addValidationImageFlags, loadData, type DataFlags } from '../train/load.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 import { reportJson, reportTable } from '../train/report.ts';
 
 const DEFAULT_OUT = 'model.json';
 
-interface TrainFlags extends TrainingChoices, DataFlags, KeyFlags {
+interface TrainFlags extends TrainingChoices, DataFlags, KeyFlags, PatienceFlags {
   readonly preprocess?: PreprocessingChoice;
   readonly classes?: string;
   readonly server?: string;
@@ -76,6 +77,7 @@ export function register(program: Command): void {
   addValidationImageFlags(addBackboneFlags(addImageFlags(command)));
   addKeyFlags(addHyperparameterFlags(command), 'where the secret key and its public keys are kept')
     .option('--server <url>', 'address of an API [BLINDFIT_SERVER; without it an embedded stack]')
+    .addOption(patienceOption())
     .option('--token <token>', 'its bearer token; better in BLINDFIT_TOKEN, where other users cannot see it')
     .addOption(
       new Option('--threads <n>', 'compute threads of the embedded stack [all cores]').argParser(number(1, 256, true)),
@@ -142,7 +144,7 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
       const { training, validation, source, pictures } = await withInterrupt((signal) =>
         loadData(flags, progress, signal).finally(() => progress.finish()),
       );
-      const client = server === undefined ? undefined : connect(server, { token });
+      const client = server === undefined ? undefined : connect(server, { token, ...patienceOf(flags, progress) });
       const keys = keysOf(flags);
       let submitted: JobView | undefined;
       const model = await withInterrupt(
@@ -165,7 +167,12 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
           if (client !== undefined && submitted !== undefined)
             await leaveJob(leftJob(client, keys, submitted.id, flags), interruption, again);
         },
-      ).finally(() => client?.close());
+      )
+        .catch((error: unknown) => {
+          if (client === undefined || submitted === undefined) throw error;
+          throw withComeback(error, attachCommand(leftJob(client, keys, submitted.id, flags)));
+        })
+        .finally(() => client?.close());
       const { details, data } = model;
       await writeOutput('--out', flags.out, serialiseModel(model.model));
       if (flags.report !== undefined) {

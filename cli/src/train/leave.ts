@@ -28,7 +28,7 @@ export async function leaveJob(
   const asks = signal === 'SIGINT';
   write(
     `\n${id} goes on, and waits where it needs your answers. Come back to it with\n` +
-      `  ${['blindfit', 'attach', id, ...flags].map(quoted).join(' ')}\n` +
+      `  ${attachCommand({ id, flags })}\n` +
       (asks ? `Ctrl-C again within ${waitMs / 1000} s cancels it.\n` : ''),
   );
   if (asks && !again.aborted) await sleep(waitMs, undefined, { signal: again }).catch(() => undefined);
@@ -39,6 +39,11 @@ export async function leaveJob(
   } catch (error) {
     write(`error: ${id} was not cancelled: ${messageOf(error)}\nhint: try again: blindfit cancel ${id}\n`);
   }
+}
+
+/** The command that comes back to a job, for a shell. */
+export function attachCommand({ id, flags }: Pick<LeftJob, 'id' | 'flags'>): string {
+  return ['blindfit', 'attach', id, ...flags].map(quoted).join(' ');
 }
 
 /** For a shell. */

@@ -7,10 +7,12 @@ import { UnexpectedAnswerError } from './errors.ts';
 
 /** Longest event that is taken in. Characters. */
 const MAX_EVENT = 16 * 2 ** 20;
+/** How long a stream waits for an absent server when its connection has no patience of its own. Milliseconds. */
+const EVENTS_PATIENCE_MS = 300_000;
 
 export interface EventsOptions {
   readonly signal?: AbortSignal | undefined;
-  /** How long to wait for an absent server, in milliseconds. @default 300000 */
+  /** How long to wait for an absent server, in milliseconds. @default that of the connection, or 300000 */
   readonly patienceMs?: number | undefined;
   /** Called when the connection is lost and when it is back, for a message to the user. */
   readonly onConnection?: ((connected: boolean, reason?: Error) => void) | undefined;
@@ -35,7 +37,7 @@ export async function* jobEvents(
   current: () => Promise<JobView>,
   options: EventsOptions = {},
 ): AsyncGenerator<JobView, void> {
-  const { signal, patienceMs = 300_000 } = options;
+  const { signal, patienceMs = connection.patienceMs || EVENTS_PATIENCE_MS } = options;
   let [lastId, lastData] = ['', ''];
   let failures = 0;
   let downSince: number | undefined;
@@ -46,6 +48,7 @@ export async function* jobEvents(
       const answer = await connection.open(call);
       for await (const event of eventsOf(connection, path, answer, signal)) {
         if (downSince !== undefined) options.onConnection?.(true);
+        connection.answers();
         [failures, downSince] = [0, undefined];
         if (event === undefined) continue;
         if (event.id !== undefined) lastId = event.id;
@@ -70,6 +73,7 @@ export async function* jobEvents(
       if (downSince === undefined) options.onConnection?.(false, connection.explain(error, call, 1));
       downSince ??= now;
       failures++;
+      if (failures > 1) connection.failsBy(error, call, failures);
       if (now - downSince >= patienceMs) throw connection.explain(error, call, failures);
       await connection.wait(failures, signal);
     }

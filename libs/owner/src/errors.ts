@@ -64,8 +64,9 @@ export class ForeignAnswerError extends BlindfitError {
 /**
  * - `OWNER`: the job failed or was cancelled, its ticket is missing or damaged, or the server is not to be trusted.
  * - `OWNER_REQUEST`: what was asked for cannot work.
+ * - `GAVE_UP`: the servers were away for longer than the connection waits; the job goes on without its owner.
  */
-export type OwnerErrorCode = 'OWNER' | 'OWNER_REQUEST';
+export type OwnerErrorCode = 'OWNER' | 'OWNER_REQUEST' | 'GAVE_UP';
 
 /** A training or a prediction that cannot go on. */
 export class OwnerError extends BlindfitError {

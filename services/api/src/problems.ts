@@ -28,6 +28,9 @@ const CATALOGUE: ReadonlyMap<string, { readonly status: number; readonly title: 
   ['STORAGE_FULL', { status: 507, title: 'Blob store is full' }],
 ]);
 
+/** For a client, who can do nothing else about an outage. */
+const TRY_AGAIN = 'try again; submissions with an Idempotency-Key are safe to repeat';
+
 /** Titles of requests that Fastify itself refuses. */
 const CLIENT_ERRORS: ReadonlyMap<number, { readonly code: string; readonly title: string }> = new Map([
   [404, { code: 'NOT_FOUND', title: 'No such route' }],
@@ -77,7 +80,11 @@ export function problemOf(error: unknown): Problem {
     return problem(error.status, error.code, error.title, error.message, error.hint, error.blobs);
   if (error instanceof BlindfitError) {
     const entry = CATALOGUE.get(error.code);
-    if (entry !== undefined) return problem(entry.status, error.code, entry.title, error.message, error.hint);
+    if (entry !== undefined) {
+      // The hints of these are for the operator, who finds them in the log and in /readyz.
+      const hint = entry.status === 503 ? TRY_AGAIN : error.hint;
+      return problem(entry.status, error.code, entry.title, error.message, hint);
+    }
   } else if (isRedisAway(error)) {
     const outage = redisOutageOf(error);
     return problem(
@@ -85,7 +92,7 @@ export function problemOf(error: unknown): Problem {
       'REDIS_UNAVAILABLE',
       'Redis is unavailable',
       outage === undefined ? 'Redis did not answer in time' : `Redis cannot serve now: it answers ${outage}`,
-      'try again; submissions with an Idempotency-Key are safe to repeat',
+      TRY_AGAIN,
     );
   } else if (error instanceof Error) {
     const { statusCode: status, validation } = error as Partial<FastifyError>;

@@ -25,7 +25,8 @@ for (const [code, status] of [
       status,
       code,
       detail: 'the message',
-      hint: 'the hint',
+      // Clients can do nothing about an outage; its hint is the operator's.
+      hint: status === 503 ? 'try again; submissions with an Idempotency-Key are safe to repeat' : 'the hint',
     });
   });
 }

@@ -6,6 +6,8 @@ import type { KeyStore } from '../key-store.ts';
 import { openKeyset } from '../keyset.ts';
 import { RefreshSession } from '../refresh.ts';
 import { followTraining, type Judge, type RefreshCosts } from './follow.ts';
+import { forSubmitted } from './give-up.ts';
+import { interruptible } from './interruptible.ts';
 import { modelOf } from './model.ts';
 import { outcomeOf } from './outcome.ts';
 import type { FlowOptions } from './states.ts';
@@ -45,27 +47,26 @@ export interface AttachReport {
  *   ForeignAnswerError; ModelError, also when the model is further from the clear twin than the plan allows; what the
  *   API throws
  */
-export async function attach(client: BlindfitClient, request: AttachRequest): Promise<AttachReport> {
+export async function attach(server: BlindfitClient, request: AttachRequest): Promise<AttachReport> {
+  const client = interruptible(server, request.signal);
   const { ticket, validation, patience, signal, onProgress, onLog } = request;
   const { job, plan } = await submittedPlan(client, ticket);
   using keyset = await openKeyset({ keys: request.keys, plan, create: false });
   const judge: Judge | undefined =
     validation === undefined ? undefined : (weights) => evaluate(weights, validation, ticket.classes.length);
-  const followed = await followTraining(client, job, {
-    session: new RefreshSession(keyset, plan, ticket.stepBound),
-    judge,
-    patience,
-    cancel: false,
-    signal,
-    onProgress,
-    onLog,
-  });
-  const { weights, iteration } = await outcomeOf(
-    client,
-    keyset,
-    plan,
-    followed,
-    patience === undefined ? undefined : judge,
+  const followed = await forSubmitted(job.id, () =>
+    followTraining(server, job, {
+      session: new RefreshSession(keyset, plan, ticket.stepBound),
+      judge,
+      patience,
+      cancel: false,
+      signal,
+      onProgress,
+      onLog,
+    }),
+  );
+  const { weights, iteration } = await forSubmitted(job.id, () =>
+    outcomeOf(client, keyset, plan, followed, patience === undefined ? undefined : judge),
   );
   // Tickets of earlier releases know no twin, and none knows it of earlier iterations, which patience may choose.
   if (ticket.twin !== undefined && iteration === plan.hyperparameters.iterations)

@@ -3,6 +3,7 @@ import { ApiProblemError, type BlindfitClient } from '@blindfit/client';
 import { isFinal, type JobView, type RefreshRequest } from '@blindfit/protocol';
 import type { OwnAnswers } from '../own-answers.ts';
 import type { RefreshSession } from '../refresh.ts';
+import { interruptible } from './interruptible.ts';
 import { sameJob } from './same-job.ts';
 import { jobState, type FlowOptions } from './states.ts';
 import type { Evaluation } from './training-data.ts';
@@ -60,7 +61,7 @@ export async function followTraining(
 ): Promise<Followed> {
   const { session, signal, onProgress, onLog } = options;
   const answers = session.answersFor(submitted);
-  const follower = new Follower(client, answers, submitted.id, options);
+  const follower = new Follower(interruptible(client, signal), answers, submitted.id, options);
   let last = submitted;
   try {
     for await (const job of client.events(submitted.id, signal === undefined ? {} : { signal })) {

@@ -12,6 +12,7 @@ import { ModelError, OwnerError } from '../errors.ts';
 import type { KeyStore } from '../key-store.ts';
 import { openKeyset } from '../keyset.ts';
 import { predictManifestFor } from '../manifest.ts';
+import { interruptible } from './interruptible.ts';
 import { resultOf } from './outcome.ts';
 import { sameJob } from './same-job.ts';
 import { jobState, type FlowOptions } from './states.ts';
@@ -61,7 +62,8 @@ export interface PredictRequest extends FlowOptions {
  * @throws DatasetError `bad-shape` for other features than the training's; OwnerError when the job fails; and whatever
  *   keys, encryption and the API throw
  */
-export async function predict(client: BlindfitClient, request: PredictRequest): Promise<Float64Array> {
+export async function predict(server: BlindfitClient, request: PredictRequest): Promise<Float64Array> {
+  const client = interruptible(server, request.signal);
   const { ticket, data, signal, onProgress } = request;
   const training = request.plan ?? (await servablePlan(client, ticket));
   const features = rawFeatures(ticket, training);
@@ -99,7 +101,7 @@ export async function predict(client: BlindfitClient, request: PredictRequest): 
   });
   await uploadKeys(client, keyset, request);
   const submitted = await submit(client, predictManifestFor(plan, blobs, keyset, ticket.job, request.name));
-  const { scores } = resultOf(await endOf(client, submitted, keyset.secret.signer, request));
+  const { scores } = resultOf(await endOf(server, submitted, keyset.secret.signer, request));
   if (scores === undefined)
     throw new ModelError(
       `${submitted.id} has succeeded without scores`,

@@ -19,6 +19,8 @@ import { openKeyset, type Keyset } from '../keyset.ts';
 import { manifestFor } from '../manifest.ts';
 import { RefreshSession, stepBound } from '../refresh.ts';
 import { followTraining, type Judge, type RefreshCosts } from './follow.ts';
+import { forSubmitted } from './give-up.ts';
+import { interruptible } from './interruptible.ts';
 import { modelOf, summaryOf, type ParametersSummary } from './model.ts';
 import { outcomeOf } from './outcome.ts';
 import { guardRanges } from './range-guard.ts';
@@ -97,7 +99,8 @@ export interface TrainingReport {
  *   the clear twin than the plan allows; and whatever planning, keys, encryption and the API throw; an
  *   abort throws the signal's reason, and cancels the job unless told otherwise
  */
-export async function train(client: BlindfitClient, request: TrainRequest): Promise<TrainingReport> {
+export async function train(server: BlindfitClient, request: TrainRequest): Promise<TrainingReport> {
+  const client = interruptible(server, request.signal);
   const { hyperparameters, patience, signal, onProgress, onLog } = request;
   const { batch } = hyperparameters;
   const set = batch === undefined ? request.data.set : shuffled(request.data.set, batch.seed);
@@ -138,17 +141,21 @@ export async function train(client: BlindfitClient, request: TrainRequest): Prom
   await request.onSubmitted?.(submitted);
   const judge: Judge | undefined =
     validation === undefined ? undefined : (weights) => evaluate(weights, validation, classes.length);
-  const followed = await followTraining(client, submitted, {
-    session: new RefreshSession(keyset, plan, bound),
-    judge,
-    patience,
-    cancel: request.cancelOnAbort !== false,
-    signal,
-    onProgress,
-    onLog,
-  });
+  const followed = await forSubmitted(submitted.id, () =>
+    followTraining(server, submitted, {
+      session: new RefreshSession(keyset, plan, bound),
+      judge,
+      patience,
+      cancel: request.cancelOnAbort !== false,
+      signal,
+      onProgress,
+      onLog,
+    }),
+  );
   const downloading = performance.now();
-  const outcome = await outcomeOf(client, keyset, plan, followed, patience === undefined ? undefined : judge);
+  const outcome = await forSubmitted(submitted.id, () =>
+    outcomeOf(client, keyset, plan, followed, patience === undefined ? undefined : judge),
+  );
   const { weights, iteration, result } = outcome;
   const seconds = {
     keygen: keyset.seconds.generate,
