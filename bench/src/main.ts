@@ -9,6 +9,7 @@ import * as operations from './operations.ts';
 import * as preprocessing from './preprocessing.ts';
 import * as retention from './retention.ts';
 import * as soak from './soak.ts';
+import * as start from './start.ts';
 import * as strangers from './strangers.ts';
 import * as training from './training.ts';
 
@@ -25,6 +26,7 @@ const BENCHES: Readonly<Record<string, { run(): Promise<unknown> }>> = {
   features,
   hostile: { run: strangers.hostile },
   retention,
+  start,
   fairness: { run: strangers.fairness },
 };
 
