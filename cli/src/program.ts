@@ -33,6 +33,7 @@ const GROUPS: readonly {
       jobs: () => import('./commands/jobs.ts'),
       cancel: () => import('./commands/cancel.ts'),
       purge: () => import('./commands/purge.ts'),
+      retry: () => import('./commands/retry.ts'),
       usage: () => import('./commands/usage.ts'),
     },
   },

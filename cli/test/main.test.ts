@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { temporaryDirectory } from '@blindfit/testkit';
 import { askCli, cleanEnv, runCli, startCli } from './support.ts';
 
-const COMMANDS = ['jobs', 'cancel', 'up', 'api', 'scheduler', 'worker'];
+const COMMANDS = ['jobs', 'cancel', 'retry', 'up', 'api', 'scheduler', 'worker'];
 
 test('help lists the commands, and each command has help with examples', async (t) => {
   const help = await runCli(t, ['--help']);

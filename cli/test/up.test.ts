@@ -73,7 +73,7 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
     await jobs.fail('job-bbbbbbbbbbbb', { code: 'TEST', message: 'on purpose' });
     const { status: code, stdout, stderr } = await followed.ended;
     assert.equal(code, 1);
-    assert.match(stdout, /state +failed\n[^]*error +on purpose \[TEST\]\n/);
+    assert.match(stdout, /state +failed\n[^]*error +on purpose \[TEST\]\nto go on +blindfit retry job-bbbbbbbbbbbb\n/);
     assert.match(stderr, /error: job-bbbbbbbbbbbb failed: on purpose\n$/);
   });
 
@@ -89,6 +89,14 @@ test('blindfit up serves the other commands, mends what breaks and ends on Ctrl-
     const several = await askCli(['cancel', 'job-aaaaaaaaaaaa', 'job-zzzzzzzzzzzz'], env);
     assert.equal(several.stdout, 'job-aaaaaaaaaaaa cancelled\n');
     assert.match(several.stderr, /^error: job-zzzzzzzzzzzz: .*\nerror: 1 of 2 jobs were not cancelled\n$/);
+  });
+
+  await t.test('retry says why it cannot go on with jobs', async () => {
+    const cancelled = await askCli(['retry', 'job-aaaaaaaaaaaa'], env);
+    assert.equal(cancelled.status, 1);
+    assert.match(cancelled.stderr, /^error: .*job-aaaaaaaaaaaa has been cancelled\n/);
+    const several = await askCli(['retry', 'job-aaaaaaaaaaaa', 'job-zzzzzzzzzzzz'], env);
+    assert.match(several.stderr, /\nerror: job-zzzzzzzzzzzz: .*\nerror: 2 of 2 jobs were not retried\n$/);
   });
 
   await t.test('a wrong token is explained', async () => {

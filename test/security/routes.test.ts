@@ -83,6 +83,7 @@ const ATTEMPTS: Readonly<Record<string, (has: Belongings) => Call>> = {
     headers: { 'blindfit-signature': OWNER.sign(cancelStatement(job)) },
     allowed: [404],
   }),
+  'post /v1/jobs/{id}/retry': ({ job }) => ({ method: 'POST', path: `/v1/jobs/${job.id}/retry`, allowed: [404] }),
   'post /v1/jobs/{id}/refresh': ({ job }) => ({
     method: 'POST',
     path: `/v1/jobs/${job.id}/refresh`,

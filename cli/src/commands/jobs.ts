@@ -192,7 +192,10 @@ function details(job: JobView): string {
       `${formatCount(operations.rotations)} rotations, ${formatCount(operations.relinearisations)} relinearisations`,
     );
   }
-  if (error !== undefined) add('error', `${error.message} [${error.code}]`);
+  if (error !== undefined) {
+    add('error', `${error.message} [${error.code}]`);
+    add('to go on', `blindfit retry ${job.id}`);
+  }
   return formatPairs(pairs);
 }
 

@@ -2,6 +2,7 @@ import { Type, type Static } from 'typebox';
 import { digestOf } from '@blindfit/base';
 import { readBytes, TransientError, type Call } from '@blindfit/http';
 import {
+  isFinal,
   checker,
   ContractError,
   JobViewSchema,
@@ -154,6 +155,19 @@ export class BlindfitClient {
   async purge(id: string, signature?: string): Promise<void> {
     const headers: Record<string, string> = signature === undefined ? {} : { 'blindfit-signature': signature };
     await this.#json({ method: 'DELETE', path: `${pathOf(id)}?purge=true`, headers }, jobOf(id));
+  }
+
+  /** Lets a failed job go on from its last finished step. @returns the job afterwards */
+  async retry(id: string): Promise<JobView> {
+    try {
+      return await this.#json({ method: 'POST', path: `${pathOf(id)}/retry` }, jobOf(id));
+    } catch (error) {
+      if (!(error instanceof ApiProblemError) || error.code !== 'JOB_NOT_FAILED') throw error;
+      // An attempt whose answer was lost may have done it.
+      const job = await this.job(id);
+      if (isFinal(job.state)) throw error;
+      return job;
+    }
   }
 
   /** Answers a refresh of a job; both blobs are uploaded. Repeating it changes nothing. @returns the job afterwards */

@@ -93,14 +93,18 @@ describe('the model of a job', () => {
     const error = { code: 'X', message: 'no luck', task: 't' };
     await assert.rejects(outcome(refused, { stoppedAfter: 1, best: BEST, job: job({ state: 'failed', error }) }), {
       message: 'job-a failed: no luck',
-      hint: /task t;/,
+      hint: /task t;.*: blindfit retry job-a$/,
     });
+    const RETRY = 'to go on from the last finished step when the cause is mended: blindfit retry job-a';
     for (const state of ['failed', 'succeeded'] as const)
       assert.throws(
         () => resultOf(job({ state })),
         (thrown) => {
           assert.ok(thrown instanceof OwnerError);
-          assert.deepEqual([thrown.message, thrown.hint], [`job-a ${state}: no reason given`, undefined]);
+          assert.deepEqual(
+            [thrown.message, thrown.hint],
+            [`job-a ${state}: no reason given`, state === 'failed' ? RETRY : undefined],
+          );
           return true;
         },
       );

@@ -10,6 +10,7 @@ export {
   JOB_OPTIONS,
   openQueue,
   addJob,
+  addRetry,
   addSegment,
 } from './queues.ts';
 export { type JobCounts, JobIndex } from './job-index.ts';

@@ -1,6 +1,6 @@
 /**
  * The record of every job, in Redis: what the API shows and what outlives the queues' own bookkeeping. Changes are
- * atomic and announced; final states never change again.
+ * atomic and announced; final states never change again, but that of a failed job that is retried.
  */
 import { defined } from '@blindfit/base';
 import {
@@ -203,6 +203,28 @@ export class JobStore {
 
   fail(id: string, error: JobError): Promise<boolean> {
     return this.#transition(id, 'failed', { finishedAt: String(Date.now()), error: JSON.stringify(error) });
+  }
+
+  /**
+   * Lets a failed job wait again; what it has finished stays.
+   * @returns false when it has not failed
+   */
+  async retry(id: string): Promise<boolean> {
+    const changed = await this.#redis.blindfitRetryJob(
+      this.keys.job(id),
+      this.keys.states,
+      this.keys.tasks(id),
+      id,
+      Date.now(),
+    );
+    if (changed === 1) await this.#announce(id);
+    return changed === 1;
+  }
+
+  /** When it was last retried after a failure. Milliseconds since the epoch. */
+  async retriedAt(id: string): Promise<number | undefined> {
+    const time = await this.#redis.hget(this.keys.job(id), 'retriedAt');
+    return time === null ? undefined : Number(time);
   }
 
   cancel(id: string): Promise<boolean> {

@@ -69,6 +69,18 @@ export async function addJob(
   await queue.add('job', { ...data, protocol: PROTOCOL }, { ...JOB_OPTIONS, jobId: data.job, priority });
 }
 
+/** Has a scheduler go on with a job that was retried. Adding it twice for one retry adds it once. */
+export async function addRetry(
+  queue: Pick<Queue<JobPayload>, 'add'>,
+  turns: Pick<Turns, 'takeOne'>,
+  data: JobPayload,
+  retriedAt: number,
+): Promise<void> {
+  const jobId = taskId(data.job, 'retry', retriedAt);
+  const priority = await turns.takeOne(QUEUES.jobs, jobId);
+  await queue.add('retry', data, { ...JOB_OPTIONS, jobId, priority });
+}
+
 /** Puts a chain's next segment into the queue. Adding it twice adds it once. @param record none for the first one */
 export async function addSegment(
   chains: Pick<Queue<ChainPayload>, 'add'>,

@@ -14,6 +14,7 @@ export interface Scripts {
   blindfitChangeState(
     ...arguments_: [record: string, states: string, awaiting: string, progress: string, tasks: string, ...Argument[]]
   ): Promise<unknown>;
+  blindfitRetryJob(...arguments_: [record: string, states: string, tasks: string, ...Argument[]]): Promise<unknown>;
   blindfitSetChain(
     ...arguments_: [record: string, states: string, awaiting: string, progress: string, ...Argument[]]
   ): Promise<unknown>;
@@ -38,6 +39,7 @@ const FILES: Readonly<Record<keyof Scripts, { readonly file: string; readonly nu
   blindfitCreateJob: { file: 'create-job.lua', numberOfKeys: 3 },
   blindfitRecordTask: { file: 'record-task.lua', numberOfKeys: 3 },
   blindfitChangeState: { file: 'change-state.lua', numberOfKeys: 5 },
+  blindfitRetryJob: { file: 'retry-job.lua', numberOfKeys: 3 },
   blindfitSetChain: { file: 'set-chain.lua', numberOfKeys: 4 },
   blindfitTakeTurns: { file: 'take-turns.lua', numberOfKeys: 4 },
   blindfitRebuildIndex: { file: 'rebuild-index.lua', numberOfKeys: 5 },

@@ -20,6 +20,7 @@ export const SCOPE_RULES: ScopeRules = {
   'GET /v1/jobs/events': ['read', 'operate'],
   'GET /v1/jobs/:id/result': ['read'],
   'POST /v1/jobs/:id/refresh': ['submit'],
+  'POST /v1/jobs/:id/retry': ['submit', 'operate'],
   'DELETE /v1/jobs/:id': ['cancel', 'operate'],
   'GET /v1/cluster': ['read', 'submit', 'operate'],
   'GET /v1/usage': ['read', 'submit', 'operate'],

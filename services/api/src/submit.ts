@@ -132,7 +132,7 @@ async function factsOf(
 }
 
 /** @throws ApiError 503 `MAINTENANCE` */
-async function assertOpen({ maintenance }: Pick<JobStore, 'maintenance'>): Promise<void> {
+export async function assertOpen({ maintenance }: Pick<JobStore, 'maintenance'>): Promise<void> {
   const { on, reason } = await maintenance.current();
   if (!on) return;
   throw new ApiError(

@@ -51,6 +51,7 @@ test('the OpenAPI document is valid and describes every route', async (t) => {
     'head /v1/blobs/{digest}',
     'post /v1/jobs',
     'post /v1/jobs/{id}/refresh',
+    'post /v1/jobs/{id}/retry',
     'post /v1/tokens',
     'put /v1/blobs/{digest}',
     'put /v1/maintenance',

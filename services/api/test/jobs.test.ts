@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { digestOf } from '@blindfit/base';
+import { digestOf, parseDigest } from '@blindfit/base';
 import { asJob, jobOf, problemOf } from './answers.ts';
 import { makeJob, putBlob, startService, storedManifest, TOKEN, type Service } from './service.ts';
 import { randomBlob } from './support.ts';
@@ -104,6 +104,32 @@ test('cancel: once, and only what exists and goes on', async (t) => {
     await problemOf(await service.call(`/v1/jobs/${unknown}`, { method: 'DELETE' }), 404, 'JOB_NOT_FOUND');
     await problemOf(await service.call(`/v1/jobs/${unknown}`), 404, 'JOB_NOT_FOUND');
   }
+});
+
+test('retry: only what has failed, with its blobs, into the queue; what was done stays', async (t) => {
+  const service = await startService(t);
+  const { manifest } = await makeJob(service.store);
+  const { id } = await jobOf(await service.submit(manifest), 201);
+  const retry = (job = id): Promise<Response> => service.call(`/v1/jobs/${job}/retry`, { method: 'POST' });
+  const queued = await problemOf(await retry(), 409, 'JOB_NOT_FAILED');
+  assert.match(queued.detail, /is queued$/);
+  await problemOf(await retry('job-000000000000000000000000'), 404, 'JOB_NOT_FOUND');
+  await service.jobs.start(id);
+  await service.jobs.fail(id, { code: 'TEST', message: 'on purpose' });
+  await service.jobs.maintenance.switch({ on: true }, []);
+  await problemOf(await retry(), 503, 'MAINTENANCE');
+  await service.jobs.maintenance.switch({ on: false }, []);
+  const retried = await jobOf(await retry(), 200);
+  assert.deepEqual([retried.state, retried.error, retried.finishedAt], ['queued', undefined, undefined]);
+  const retriedAt = await service.jobs.retriedAt(id);
+  assert.equal((await service.queue.getJob(`${id}.retry.${retriedAt}`))?.name, 'retry');
+  const { byState } = await service.jobs.index.counts();
+  assert.deepEqual([byState.get('queued'), byState.get('failed')], [1, 0]);
+  await problemOf(await retry(), 409, 'JOB_NOT_FAILED');
+  await service.jobs.fail(id, { code: 'TEST', message: 'again' });
+  await service.store.delete(parseDigest(manifest.blobs.relinearisationKey));
+  await problemOf(await retry(), 422, 'BLOBS_MISSING');
+  assert.equal(await service.jobs.state(id), 'failed');
 });
 
 test('list: newest first, limited, by state', async (t) => {

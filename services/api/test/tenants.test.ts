@@ -31,6 +31,7 @@ test('every route asks for these scopes', () => {
     'GET /v1/jobs/events': ['read', 'operate'],
     'GET /v1/jobs/:id/result': ['read'],
     'POST /v1/jobs/:id/refresh': ['submit'],
+    'POST /v1/jobs/:id/retry': ['submit', 'operate'],
     'DELETE /v1/jobs/:id': ['cancel', 'operate'],
     'GET /v1/maintenance': ['read', 'submit', 'operate'],
     'PUT /v1/maintenance': ['operate'],

@@ -7,6 +7,7 @@ import { QUEUES, spanOfEntry, TASK_OPTIONS, taskId, taskName, type JobPayload, t
 import type { KeyedWork, PredictWork } from '@blindfit/training';
 import { assertNotEnded } from './not-ended.ts';
 import type { Results } from './results.ts';
+import { reviveTasks } from './revive.ts';
 
 /** Outstanding tasks of a job, by thread of the cluster: enough to keep all of them busy between two looks. */
 const TASKS_PER_THREAD = 4;
@@ -24,6 +25,7 @@ export interface Child {
 export type Parent = Pick<
   Job<JobPayload>,
   | 'id'
+  | 'attemptsMade'
   | 'data'
   | 'queueName'
   | 'queueQualifiedName'
@@ -34,8 +36,8 @@ export type Parent = Pick<
 >;
 
 export interface ChildDependencies {
-  readonly tasks: Pick<Queue, 'addBulk'>;
-  readonly jobs: Pick<JobStore, 'state'> & {
+  readonly tasks: Pick<Queue, 'addBulk' | 'getJob'>;
+  readonly jobs: Pick<JobStore, 'retriedAt' | 'state'> & {
     readonly turns: Pick<JobStore['turns'], 'take' | 'takeOne'>;
     readonly workers: Pick<JobStore['workers'], 'threads'>;
   };
@@ -95,6 +97,8 @@ async function addInWindows(
   const before = await doneChildren(parent);
   const { threads, protocol } = await jobs.workers.threads();
   const window = Math.ceil(Math.max(MIN_WINDOW, TASKS_PER_THREAD * threads) / siblings);
+  // Then entries of children may be there that failed.
+  const mayHaveFailed = parent.attemptsMade > 0 || (await jobs.retriedAt(job)) !== undefined;
   let added = 0;
   let outstanding = 0;
   while (added < children.length) {
@@ -117,6 +121,7 @@ async function addInWindows(
           };
         }),
       );
+      if (mayHaveFailed) await reviveTasks(tasks, ids);
       added += next.length;
     }
     if (added === children.length || closing.aborted) return;

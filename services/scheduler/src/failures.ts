@@ -16,7 +16,7 @@ import {
 } from '@blindfit/queue';
 import { connectionErrors, patiently, type Intake } from '@blindfit/service';
 import type { SchedulerMetrics } from './metrics.ts';
-import { reconcile, recordFailure, type ReconcileDependencies } from './reconcile.ts';
+import { entryFailed, reconcile, type ReconcileDependencies } from './reconcile.ts';
 import { judgeTroubles, type VerdictDependencies } from './verdicts.ts';
 
 /** How often records are compared with the queues. */
@@ -79,10 +79,7 @@ export function watchFailures(
     connection.on('error', ignore);
     const events = new QueueEvents(name, { connection, prefix });
     events.on('error', ignore);
-    events.on(
-      'failed',
-      ({ jobId, failedReason }) => void recordFailure(dependencies, jobOf(jobId), failedReason).catch(ignore),
-    );
+    events.on('failed', ({ jobId }) => void entryFailed(dependencies, name, jobId).catch(ignore));
     return { events, connection };
   });
   let isRunning = false;

@@ -30,6 +30,7 @@ import { failureOf, watchFailures } from './failures.ts';
 import { FairPool } from './fair-pool.ts';
 import { SchedulerMetrics } from './metrics.ts';
 import { runPredictionJob } from './prediction-job.ts';
+import { runRetry } from './reconcile.ts';
 import { finishTrainingJob, runTrainingJob } from './training-job.ts';
 
 export interface SchedulerOptions extends ComputeOptions {
@@ -93,6 +94,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const plans = new PlanCache(async (digest) => parseManifest(await store.get(parseDigest(digest))), MAX_MANIFESTS);
   const runJob = async (job: Job<JobPayload>, token: string): Promise<void> => {
     if (job.name === 'finish') return finishTrainingJob(dependencies, job);
+    if (job.name === 'retry') return runRetry(dependencies, job, token);
     const planned = await plans.get(job.data.manifest);
     return planned.kind === 'train'
       ? runTrainingJob(dependencies, job, token)
@@ -115,6 +117,11 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     aggregator: new Aggregator(fairPool, jobs, metrics, compute, tracing),
     metrics,
     intake,
+    logger,
+    hasBlob: async (digest: string) => (await store.has(parseDigest(digest))) !== undefined,
+    forgetFailed: async ({ queueQualifiedName, id = '' }: { queueQualifiedName: string; id?: string | undefined }) => {
+      await redis.del(`${queueQualifiedName}:${id}:unsuccessful`);
+    },
     isStoreRight: async () => (await readiness.outcomes())['store'] === 'ok',
     planOf: async (digest: string) => (await plans.training(digest)).plan,
     signerOf: async (digest: string) => (await plans.training(digest)).manifest.signer,
@@ -158,8 +165,6 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   await Promise.all(workers.map((worker) => worker.waitUntilReady()));
   const failures = watchFailures(redis, prefix, {
     ...dependencies,
-    hasBlob: async (digest) => (await store.has(parseDigest(digest))) !== undefined,
-    logger,
   });
 
   start.clear();

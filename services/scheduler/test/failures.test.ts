@@ -7,7 +7,7 @@ import { TaskError } from '@blindfit/compute';
 import type { JobState } from '@blindfit/protocol';
 import type { ChainRecord } from '@blindfit/queue';
 import { failureOf, type FailedEntry, type FailureDependencies } from '../src/failures.ts';
-import { reconcile, type ReconcileDependencies } from '../src/reconcile.ts';
+import { entryFailed, reconcile, type ReconcileDependencies } from '../src/reconcile.ts';
 import { FakeJobs, FakeQueue, JOB, MANIFEST } from './support.ts';
 
 describe('a step that failed', () => {
@@ -114,6 +114,8 @@ describe('a comparison of records and queues', () => {
     readonly newer?: boolean;
     /** Ids of entries, with the reason where one failed. */
     readonly entries?: Readonly<Record<string, string | undefined>>;
+    /** When the job was retried; entries failed at 100. */
+    readonly retriedAt?: number;
   }
 
   const compare = async ({
@@ -123,6 +125,7 @@ describe('a comparison of records and queues', () => {
     createdMs = 0,
     entries = {},
     newer = false,
+    retriedAt,
   }: Options) => {
     const jobs = new FakeJobs(0);
     jobs.records = records;
@@ -132,15 +135,26 @@ describe('a comparison of records and queues', () => {
     const getJob = (id: string) =>
       Promise.resolve(
         id in entries
-          ? { isFailed: () => Promise.resolve(entries[id] !== undefined), failedReason: entries[id] }
+          ? {
+              id,
+              finishedOn: 100,
+              isFailed: () => Promise.resolve(entries[id] !== undefined),
+              failedReason: entries[id],
+              retry: (from: string, { resetAttemptsMade }: { readonly resetAttemptsMade: boolean }) =>
+                Promise.resolve(void revived.push([id, from, resetAttemptsMade])),
+            }
           : undefined,
       );
     const asked: (readonly string[] | undefined)[] = [];
-    await reconcile({
+    const revived: unknown[] = [];
+    const forgotten: unknown[] = [];
+    const dependencies = {
       jobs: {
         chains: jobs.chains,
         fail: jobs.fail,
         isPlanned: jobs.isPlanned,
+        retriedAt: () => Promise.resolve(retriedAt),
+        state: () => Promise.resolve(state),
         isNewer: () => Promise.resolve(newer),
         get: () =>
           Promise.resolve({
@@ -160,10 +174,14 @@ describe('a comparison of records and queues', () => {
       },
       queue: { add: queue.add, getJob },
       chains: { add: chains.add, getJob },
+      tasks: { getJob },
+      forgetFailed: ({ id }: { readonly id: string }) => Promise.resolve(void forgotten.push(id)),
       metrics: { jobEnded: () => undefined },
       logger: { warn: () => undefined, error: () => undefined },
-    } as unknown as ReconcileDependencies);
-    return { asked, added: queue.added.map(({ id }) => id), segments: chains.added, failed: jobs.calls };
+    } as unknown as ReconcileDependencies;
+    await reconcile(dependencies);
+    const added = queue.added.map(({ id }) => id);
+    return { asked, added, segments: chains.added, failed: jobs.calls, revived, forgotten, dependencies };
   };
   const failure = (message: string) => [['fail', JOB, { code: 'JOB_FAILED', message }]];
 
@@ -181,6 +199,62 @@ describe('a comparison of records and queues', () => {
     assert.deepEqual(queued.added, []);
     const ofNewer = await compare({ state: 'queued', planned: false, createdMs: 60_000, newer: true });
     assert.deepEqual(ofNewer.added, [], 'a newer release carries it on');
+  });
+
+  const CHAIN = `${JOB}.chain.0.0`;
+  const TASK = `${JOB}.forward.7.0`;
+  for (const [why, reason, more] of [
+    ['the job had ended then', 'the job is failed', {}],
+    ['its tasks were cancelled', 'the task was cancelled', {}],
+    ['Redis could not serve', "OOM command not allowed when used memory > 'maxmemory'.", {}],
+    ['it is from before the retry', 'a bug', { retriedAt: 101 }],
+    ['its child has gone', `child {b}:tasks:${TASK} failed`, {}],
+    ['its child runs again', `child {b}:tasks:${TASK} failed`, { entries: { [TASK]: undefined } }],
+    ['its child was cancelled', `child {b}:tasks:${TASK} failed`, { entries: { [TASK]: 'the task was cancelled' } }],
+  ] as const)
+    it(`has a failed segment run again when ${why}`, async () => {
+      const { entries = {}, ...rest }: Options = more;
+      const { failed, revived, forgotten } = await compare({
+        ...rest,
+        records: [undefined],
+        entries: { [CHAIN]: reason, ...entries },
+      });
+      assert.deepEqual([failed, revived, forgotten], [[], [[CHAIN, 'failed', 'retriedAt' in more]], [CHAIN]]);
+    });
+
+  for (const [why, reason, more] of [
+    ['after the retry', 'a bug', { retriedAt: 100 }],
+    ['with its child', `child {b}:tasks:${TASK} failed`, { entries: { [TASK]: 'job stalled too often' } }],
+  ] as const)
+    it(`records a failure ${why}`, async () => {
+      const { entries = {}, ...rest }: Options = more;
+      const { failed, revived } = await compare({
+        ...rest,
+        records: [undefined],
+        entries: { [CHAIN]: reason, ...entries },
+      });
+      assert.deepEqual([failed, revived], [failure(reason), []]);
+    });
+
+  it('has a retried job that waits go on when it may', async () => {
+    const { added, failed, revived } = await compare({
+      state: 'queued',
+      retriedAt: 123,
+      records: [undefined],
+      entries: { [CHAIN]: 'a bug' },
+    });
+    assert.deepEqual([added, failed, revived], [[`${JOB}.retry.123`], [], []]);
+  });
+
+  it('settles the failure of one entry, unless its job has ended', async () => {
+    const { dependencies, failed } = await compare({ records: [undefined], entries: { [TASK]: 'a bug' } });
+    await entryFailed(dependencies, 'chains', 'job-000000000000.chain.9.9');
+    assert.deepEqual(failed, []);
+    await entryFailed(dependencies, 'tasks', TASK);
+    assert.deepEqual(failed, failure('a bug'));
+    const ended = await compare({ state: 'cancelled', entries: { [TASK]: 'a bug' } });
+    await entryFailed(ended.dependencies, 'tasks', TASK);
+    assert.deepEqual(ended.failed, []);
   });
 
   it('records the failure of the job’s entry', async () => {

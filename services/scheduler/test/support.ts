@@ -68,6 +68,8 @@ export class FakeJobs {
   }
 
   workers = { threads: () => Promise.resolve({ workers: 1, threads: 2, protocol: 2 }) };
+  retried: number | undefined;
+  retriedAt = (): Promise<number | undefined> => Promise.resolve(this.retried);
   isNewer = (): Promise<boolean> => Promise.resolve(false);
   turns = {
     take: (_queue: string, ids: readonly string[]): Promise<number[]> =>
@@ -130,6 +132,7 @@ export class FakeQueue {
   readonly names: string[] = [];
   readonly options: Readonly<Record<string, unknown>>[] = [];
 
+  getJob = (): Promise<undefined> => Promise.resolve(undefined);
   add = (_name: string, data: object, options: { readonly jobId?: string } = {}): Promise<never> => {
     const { jobId: id = '' } = options;
     this.options.push({ ...options });
@@ -160,6 +163,7 @@ export function entryOf<Data extends JobPayload>(data: Data, tasks: FakeQueue) {
   const entry = {
     id: `${JOB}.entry`,
     data,
+    attemptsMade: 0,
     queueQualifiedName: 'blindfit:chains',
     getChildrenValues: <T>(): Promise<Record<string, T>> =>
       Promise.resolve(Object.fromEntries([...done].map(([id, result]) => [`blindfit:tasks:${id}`, result as T]))),

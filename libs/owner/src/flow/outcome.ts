@@ -72,6 +72,10 @@ export function resultOf(job: JobView): JobResult {
   if (job.state === 'cancelled') throw new OwnerError(`${job.id} was cancelled`);
   const { message = 'no reason given', task } = job.error ?? {};
   throw new OwnerError(`${job.id} ${job.state}: ${message}`, {
-    hint: task === undefined ? undefined : `it happened in task ${task}; the worker's log says more`,
+    hint:
+      job.state === 'failed'
+        ? (task === undefined ? '' : `it happened in task ${task}; the worker's log says more; `) +
+          `to go on from the last finished step when the cause is mended: blindfit retry ${job.id}`
+        : undefined,
   });
 }

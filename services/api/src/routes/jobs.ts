@@ -24,6 +24,7 @@ import { outcomeOf } from '../outcome.ts';
 import { ApiError, ProblemSchema } from '../problems.ts';
 import { assertMayPurge, purgeJob } from '../purge.ts';
 import { answerRefresh, type RefreshDependencies } from '../refresh.ts';
+import { retryJob } from '../retry.ts';
 import { submitJob, type SubmissionDependencies } from '../submit.ts';
 
 export interface JobRoutesOptions extends SubmissionDependencies, RefreshDependencies {
@@ -209,6 +210,34 @@ export const jobRoutes: FastifyPluginAsyncTypebox<JobRoutesOptions> = (app, opti
           `${id} has ${outcomeOf(job)} and cannot be cancelled any more`,
         );
       options.counters?.cancelled();
+      return job;
+    },
+  );
+
+  app.post(
+    '/v1/jobs/:id/retry',
+    {
+      schema: {
+        tags: ['jobs'],
+        summary: 'Retry a failed job',
+        description:
+          'It goes on from its last finished step and computes the same bytes: what it has finished stays, and ' +
+          'results that the store has lost are computed again.',
+        params: JobParams,
+        response: {
+          200: JobViewSchema,
+          401: ProblemSchema,
+          403: ProblemSchema,
+          404: ProblemSchema,
+          409: ProblemSchema,
+          422: ProblemSchema,
+          503: ProblemSchema,
+        },
+      },
+    },
+    async (request) => {
+      const job = await retryJob(options, await knownJob(jobs, request, request.params.id));
+      request.log.info({ job: job.id }, 'job retried');
       return job;
     },
   );
