@@ -26,6 +26,7 @@ test('plan prints what a job needs and how long it takes; the second time from w
     /^keys +/m,
     /^operations +/m,
     /^bytes +/m,
+    /^store +\d[\d.]* [kMG]i?B of intermediate results until a day after the end$/m,
     /^memory .* a compute thread, .* on a host$/m,
     /^time +about .* of training with \d+ vCPUs on this machine/m,
     /^before it +keys/m,

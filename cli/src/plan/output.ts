@@ -120,6 +120,7 @@ export function planText(plan: Plan, predicted: Predicted | undefined): string {
       `at most ${formatBytes(bytes.data)} of data and ${formatBytes(bytes.keys)} of keys up, ` +
         `${formatBytes(bytes.model)} of model down`,
     ],
+    ['store', `${formatBytes(bytes.intermediates)} of intermediate results until a day after the end`],
     // Expanded keys are twice what is uploaded: half of each is a seed there.
     [
       'memory',

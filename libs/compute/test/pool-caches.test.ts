@@ -154,6 +154,12 @@ describe('inputs of the native evaluator', { skip: HERE.kind !== 'native' }, () 
   ): Promise<{ readonly outputs: Trained['outputs']; readonly hits: number; readonly misses: number }> => {
     await using watched = makePool(place, { cacheDirectory: directory(), ...options });
     const { outputs } = await trainOn(watched.pool, constant);
+    const { intermediates } = constant.plan.bytes;
+    const { bytesWritten } = watched.statistics;
+    assert.ok(
+      intermediates <= bytesWritten && bytesWritten < 1.02 * intermediates,
+      `${bytesWritten} bytes were written, ${intermediates} planned`,
+    );
     return { outputs, hits: watched.statistics.inputHits, misses: watched.statistics.inputMisses };
   };
   const inputsOf = ({ manifest: { blobs } }: Job): string[] => [

@@ -209,6 +209,8 @@ export interface JobCount {
   readonly rotations: ReadonlySet<number>;
   /** Steps that workers run. */
   readonly tasks: number;
+  /** Polynomials modulo one prime, of N words each, that all results have together. */
+  readonly rows: number;
   /**
    * Cost of a forward step and the backward step after it: one iteration cannot be faster, however many threads there
    * are.
@@ -220,12 +222,14 @@ class Total {
   operations = noOperations();
   cost = 0;
   tasks = 0;
+  rows = 0;
 
-  add({ operations, cost }: StepCount, times: number, isTask: boolean): void {
+  add({ operations, cost, result, results }: StepCount, times: number, isTask: boolean): void {
     const scaled = noOperations();
     for (const name of Object.keys(scaled) as (keyof OperationCounts)[]) scaled[name] = times * operations[name];
     this.operations = addOperations(this.operations, scaled);
     this.cost += times * cost;
+    this.rows += times * results * 2 * (result.level + 1);
     if (isTask) this.tasks += times;
   }
 }
@@ -283,8 +287,8 @@ export function countTraining(plan: PlanBase): JobCount {
     const shade = { level: step.level, scale: plan.refreshScale };
     total.add(counter.count(bind(step, () => [shade])), 1, false);
   }
-  const { operations, cost, tasks } = total;
-  return { operations, cost, tasks, rotations: counter.rotations, span: span.forward + span.backward };
+  const { operations, cost, tasks, rows } = total;
+  return { operations, cost, tasks, rows, rotations: counter.rotations, span: span.forward + span.backward };
 }
 
 /**
@@ -318,6 +322,6 @@ export function countPrediction(plan: CountedPrediction): Omit<JobCount, 'span'>
     for (const [step, ...others] of bySize.values())
       if (step !== undefined) total.add(counter.count({ ...bind(step, () => models), pair }), 1 + others.length, true);
   }
-  const { operations, cost, tasks } = total;
-  return { operations, cost, tasks, rotations: counter.rotations };
+  const { operations, cost, tasks, rows } = total;
+  return { operations, cost, tasks, rows, rotations: counter.rotations };
 }

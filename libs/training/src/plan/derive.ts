@@ -167,6 +167,7 @@ export function derivePlan(
   const keyBytes = 2 * primes * (primes + 1) * ring * 8;
   const seeded = (level: number): number => (level + 1) * ring * 8;
   const cells = layout.shards * layout.cells;
+  const refreshUp = chains * (seeded(weightsLevel) + seeded(momentumLevel));
   const steps = [...count.rotations].sort((a, b) => a - b);
   return Object.freeze({
     ...base,
@@ -182,7 +183,8 @@ export function derivePlan(
       model: layout.models * 2 * (schedule.modelLevel + 1) * ring * 8,
       // V, and the one before unless the owner sent it; V at the top and W above the gradient, seeded.
       refreshDown: chains * (schedule.refreshEvery > 1 ? 4 : 2) * ring * 8,
-      refreshUp: chains * (seeded(weightsLevel) + seeded(momentumLevel)),
+      refreshUp,
+      intermediates: count.rows * ring * 8 + (base.segments.length - 1) * refreshUp,
     },
     threadMemoryBytes: (steps.length + 1) * keyBytes + taskBytes(base),
     maxWeight: 2 ** WEIGHT_BITS,

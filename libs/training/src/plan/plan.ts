@@ -43,13 +43,17 @@ export interface Plan {
   readonly span: number;
   /** Tasks that workers compute: what progress is measured against. */
   readonly tasks: number;
-  /** `refreshDown` and `refreshUp`: of one refresh of all chains. */
+  /**
+   * `refreshDown` and `refreshUp`: of one refresh of all chains. `intermediates`: what the store keeps of a job besides
+   * its data and keys until some time after its end, results of steps and answers of the owner.
+   */
   readonly bytes: {
     readonly data: number;
     readonly keys: number;
     readonly model: number;
     readonly refreshDown: number;
     readonly refreshUp: number;
+    readonly intermediates: number;
   };
   /** Of one worker thread with the keys loaded. */
   readonly threadMemoryBytes: number;
