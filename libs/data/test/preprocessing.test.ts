@@ -112,6 +112,11 @@ suite('fit and apply', () => {
       () => applyPreprocessing(fitted, dataset(3, 1, 2, 3)),
       isDatasetError({ code: 'bad-shape', message: /fitted to 2 features and the data has 3/ }),
     );
+    for (const kind of ['center', 'standardize', { kind: 'pca', k: 1, whiten: false }] as const)
+      assert.throws(
+        () => applyPreprocessing(fitPreprocessing(kind, dataset(2, 1, 2, 3, 5)), dataset(1, 1)),
+        isDatasetError({ code: 'bad-shape', message: /fitted to 2 features and the data has 1/ }),
+      );
   });
   test('refuses overflow', () => {
     assert.throws(

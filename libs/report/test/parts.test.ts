@@ -20,6 +20,8 @@ suite('numbers for people', () => {
     [formatBytes, 9.99 * 1024, '9.99 KiB'],
     [formatBytes, 10 * 1024, '10.0 KiB'],
     [formatBytes, 99.9 * 1024, '99.9 KiB'],
+    [formatBytes, 99.96 * 1024, '100 KiB'],
+    [formatBytes, 9.996 * 1024, '10.0 KiB'],
     [formatBytes, 100 * 1024, '100 KiB'],
     [formatBytes, 1000 * 2 ** 20, '0.98 GiB'],
     [formatBytes, 2 ** 50, '1024 TiB'],
