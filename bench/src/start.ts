@@ -10,9 +10,10 @@ import { required } from '@blindfit/base';
 import { startRedis } from '@blindfit/redis-server';
 import { median, note, print } from './measure.ts';
 
-const MAIN = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const MAIN = join(ROOT, 'cli/src/main.ts');
 /** Where a checkout keeps what it has compiled. */
-const NATIVE = fileURLToPath(new URL('../../.blindfit/native', import.meta.url));
+const NATIVE = join(ROOT, '.blindfit/native');
 const SERVICES = ['api', 'scheduler', 'scheduler', 'worker', 'worker'] as const;
 const LATER_STARTS = 5;
 /** What the figures have to keep. Seconds. */
