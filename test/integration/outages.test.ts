@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { required } from '@blindfit/base';
+import { FileBlobStore } from '@blindfit/blobs';
 import type { JobView } from '@blindfit/protocol';
 import { JobStore } from '@blindfit/queue';
 import { createLogger, parseRedisUrl } from '@blindfit/service';
@@ -46,6 +47,11 @@ async function counted(url: string, pattern: RegExp): Promise<number> {
     .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
 
+async function digestsIn(storeUrl: string): Promise<string[]> {
+  const store = await FileBlobStore.open(fileURLToPath(storeUrl));
+  return await Array.fromAsync(store.list(), ({ digest }) => digest);
+}
+
 function assertSameModel(job: JobView, reference: JobView): void {
   assert.equal(job.state, 'succeeded', job.error?.message);
   assert.deepEqual(job.result?.models, reference.result?.models, 'the model has the bytes of the undisturbed run');
@@ -56,6 +62,7 @@ function assertSameModel(job: JobView, reference: JobView): void {
 it('jobs survive outages of store, disk, Redis and API, and go on after a failure', async (t) => {
   await withStack({ threads: 1 }, async (stack, client) => {
     using prepared = await prepareJob(client, SHARED_KEYS, DATA);
+    const inputs = new Set(await digestsIn(stack.storeUrl));
     const worker = processOf(stack, 'worker-1');
     const redis = new Redis({ ...parseRedisUrl(stack.redisUrl), replyMapping: 'legacy', maxRetriesPerRequest: null });
     const begin = async (): Promise<string> => {
@@ -126,6 +133,18 @@ it('jobs survive outages of store, disk, Redis and API, and go on after a failur
       // One may have been done without having been recorded.
       const left = job.progress.tasksTotal - failed.progress.tasksDone;
       assert.ok(computed <= left + 1, `${computed} tasks computed, ${left} were left`);
+    });
+
+    await t.test('results that the store has lost are computed again', async () => {
+      const id = await begin();
+      const jobs = new JobStore(redis, '{blindfit}');
+      assert.ok(await jobs.fail(id, { code: 'TASK_FAILED', message: 'made to fail' }));
+      const { manifest } = await client.job(id);
+      const store = await FileBlobStore.open(fileURLToPath(stack.storeUrl));
+      for await (const { digest } of store.list())
+        if (!inputs.has(digest) && digest !== manifest) await store.delete(digest);
+      await client.retry(id);
+      assertSameModel(await finished(client, id), reference);
     });
 
     await t.test('an API away for some seconds, with the store behind it', async () => {
