@@ -22,7 +22,7 @@ import type { Admission, Applicant } from './admission.ts';
 import { finishJobIfDone } from './chain.ts';
 import type { SchedulerMetrics } from './metrics.ts';
 import { assertNotEnded } from './not-ended.ts';
-import { dropLostResults, reviveIfOver, type RevivalDependencies, type Revivable } from './revive.ts';
+import { dropLostResults, dropLostTasks, reviveIfOver, type RevivalDependencies, type Revivable } from './revive.ts';
 
 /** A submission is queued right after it is recorded. One that is older and not queued was cut off. */
 const GRACE_MS = 5_000;
@@ -87,9 +87,11 @@ export async function runRetry(
   entry: Applicant,
   token: string,
 ): Promise<void> {
-  const { jobs, chains, admission, hasBlob } = dependencies;
+  const { jobs, queue, chains, admission, hasBlob } = dependencies;
   const { job } = entry.data;
   if ((await assertNotEnded(jobs, job)) === 'queued') await admission.start(entry, token);
+  const first = await queue.getJob(job);
+  if (first !== undefined && (await first.isFailed())) await dropLostTasks(dependencies, hasBlob, first);
   for (const { id } of await runningSegments(jobs, job)) {
     const failed = await chains.getJob(id);
     if (failed !== undefined && (await failed.isFailed())) await dropLostResults(dependencies, hasBlob, failed);

@@ -57,16 +57,27 @@ export async function dropLostResults(
   hasBlob: (digest: string) => Promise<boolean>,
   entry: Pick<Job<ChainPayload>, 'data' | 'updateData' | 'getChildrenValues'>,
 ): Promise<void> {
-  const areThere = async (digests: readonly string[]): Promise<boolean> =>
-    (await Promise.all(digests.map(hasBlob))).every((isThere) => isThere);
   const { history } = entry.data;
-  if (history.length > 0 && !(await areThere(history))) await entry.updateData({ ...entry.data, history: [] });
+  if (!(await areThere(hasBlob, history))) await entry.updateData({ ...entry.data, history: [] });
+  await dropLostTasks({ tasks }, hasBlob, entry);
+}
+
+/** Has the tasks of an entry run again of which the store has lost a result. */
+export async function dropLostTasks(
+  { tasks }: Pick<RevivalDependencies, 'tasks'>,
+  hasBlob: (digest: string) => Promise<boolean>,
+  entry: Pick<Job, 'getChildrenValues'>,
+): Promise<void> {
   const values = await entry.getChildrenValues<TaskResult>();
   for (const [key, { outputs }] of Object.entries(values)) {
-    if (await areThere(outputs)) continue;
+    if (await areThere(hasBlob, outputs)) continue;
     const child = await tasks.getJob(key.slice(key.lastIndexOf(':') + 1));
     await child?.retry('completed', { resetAttemptsMade: true });
   }
+}
+
+async function areThere(hasBlob: (digest: string) => Promise<boolean>, digests: readonly string[]): Promise<boolean> {
+  return (await Promise.all(digests.map(hasBlob))).every((isThere) => isThere);
 }
 
 async function isOver(
