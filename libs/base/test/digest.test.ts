@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { digestOf, InvalidDigestError, isDigest, parseDigest } from '@blindfit/base';
+import { digestOf, digestOfHex, hexOf, InvalidDigestError, isDigest, parseDigest, type Digest } from '@blindfit/base';
 
 const EMPTY = 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
@@ -28,4 +28,12 @@ test('parseDigest accepts a digest and refuses everything else with a reason', (
         error instanceof InvalidDigestError && error.code === 'INVALID_DIGEST' && error.hint !== undefined,
     );
   }
+});
+
+test('the hex digits of a digest are checked again, whatever its type says', () => {
+  const hex = EMPTY.slice('sha256:'.length);
+  assert.equal(hexOf(digestOf(new Uint8Array())), hex);
+  assert.equal(digestOfHex(hex), EMPTY);
+  for (const bad of ['sha256:../../etc/passwd', 'etc'] as Digest[]) assert.throws(() => hexOf(bad), InvalidDigestError);
+  assert.throws(() => digestOfHex(hex.slice(1)), InvalidDigestError);
 });

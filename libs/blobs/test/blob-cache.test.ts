@@ -214,3 +214,12 @@ test('delete removes the cached copy as well', async (t) => {
   assert.deepEqual(await filesUnder(directory), []);
   await assert.rejects(cache.get(digest), { code: 'BLOB_NOT_FOUND' });
 });
+
+test('a blob that is deleted takes its own bytes off the count, and no others', async (t) => {
+  const { cache } = await setup(t, 100_000);
+  const [first, second] = [randomBlob(1000), randomBlob(300)];
+  for (const { digest, bytes } of [first, second]) await cache.put(digest, bytes);
+  assert.equal(cache.bytes, 1300);
+  await assert.rejects(cache.delete(second.digest), { code: 'STORE_UNSUPPORTED' });
+  assert.equal(cache.bytes, 1000, 'the copy is gone, whatever the store says');
+});

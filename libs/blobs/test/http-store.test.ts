@@ -106,6 +106,8 @@ test('limits of the caller are checked before and while sending', async (t) => {
   const { files, store } = await setup(t);
   const { bytes, digest } = randomBlob(100_000);
   await assert.rejects(store.put(digest, bytes, { maxBytes: 99_999 }), { code: 'BLOB_TOO_LARGE' });
+  const fitting = randomBlob(99_999);
+  assert.equal((await store.put(fitting.digest, fitting.bytes, { maxBytes: 99_999 })).created, true);
   await assert.rejects(store.put(digest, chunked(bytes), { maxBytes: 99_999 }), { code: 'BLOB_TOO_LARGE' });
   await assert.rejects(store.put(digest, chunked(bytes), { size: 99_999 }), { code: 'BLOB_SIZE_MISMATCH' });
   await assert.rejects(store.put(digest, chunked(bytes.subarray(1)), { size: 100_000 }), {

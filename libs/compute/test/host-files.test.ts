@@ -218,6 +218,15 @@ describe('putIfRoom', () => {
     assert.deepEqual(await names(), ['a.key', 'b.key']);
   });
 
+  it('counts what it has written since it looked at the directory', async (t) => {
+    const { files, another, names } = await fixture(t);
+    await put(another(), 'a', 950);
+    assert.ok((await put(files, 'b', 40)) !== undefined);
+    assert.equal(await put(files, 'c', 20), undefined);
+    assert.ok((await put(another(), 'd', 10)) !== undefined);
+    assert.deepEqual(await names(), ['a.key', 'b.key', 'd.key']);
+  });
+
   it('refuses what exceeds the budget alone', async (t) => {
     const { files, names } = await fixture(t);
     assert.equal(await put(files, 'a', 1001), undefined);

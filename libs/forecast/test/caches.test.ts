@@ -46,6 +46,14 @@ it('the computer of the owner is as quick as ever, however busy the workers are'
   assert.deepEqual([owner, makespan, spent.contention], [3, 15, 3]);
 });
 
+it('contention makes reading and storing slower, too, and all of it is told', () => {
+  const seconds = { compute: 4, store: 2, queue: 1 };
+  const graph = [{ ...node('worker', 0, [], { inputs: [cached('d')], monomials: [cached('c')] }), seconds }];
+  const { makespan, spent } = simulate(graph, { threads: 1, schedulerThreads: 1, contention: 1.5 });
+  assert.deepEqual([spent.compute, spent.store, spent.inputs, spent.queue], [4, 2, 12, 1]);
+  assert.deepEqual([spent.contention, makespan], [9, 28]);
+});
+
 it('a node waits for earlier ones only', () => {
   const of = (after: number): unknown =>
     simulate([node('worker', 1), node('worker', 1, [after])], { threads: 1, schedulerThreads: 1 });

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { Transport } from '../src/fetch-transport.ts';
-import { Connection } from '../src/index.ts';
+import { Connection, transient } from '../src/index.ts';
 import { readAtMost } from '../src/read.ts';
 
 test('a body is sent whole, redirects are not followed, and an abort ends the request', async (t) => {
@@ -61,4 +61,28 @@ test('a pause between attempts leaves nothing behind, and ends with an abort', a
   abort.abort(new Error('no more'));
   await assert.rejects(long, /no more/);
   await assert.rejects(connection.wait(30, abort.signal), /no more/);
+});
+
+test('an aborted call ends with the reason of its signal, not as a broken connection', async (t) => {
+  const server = createServer(() => undefined).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const connection = new Connection(`http://127.0.0.1:${port}`, () => new Error('broken'), { backoffMs: 1 });
+  t.after(() => connection.close());
+  const reason = new RangeError('no more');
+  for (const late of [false, true]) {
+    const abort = new AbortController();
+    if (!late) abort.abort(reason);
+    const call = connection.call({ method: 'GET', path: '/', signal: abort.signal }, () => 0);
+    if (late) setImmediate(() => abort.abort(reason));
+    await assert.rejects(call, (error) => error === reason);
+  }
+  await assert.rejects(
+    transient(() => Promise.reject(new Error('x')), AbortSignal.abort(reason)),
+    (error) => error === reason,
+  );
 });

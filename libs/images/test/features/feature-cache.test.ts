@@ -33,6 +33,34 @@ suite('feature cache', () => {
     assert.equal((await stat(await onlyFile(directory))).mode & 0o777, 0o600);
   });
 
+  test('files of other versions and record lengths are left alone', async (t) => {
+    const directory = await temporaryDirectory(t);
+    const cache = await FeatureCache.open(directory);
+    cache.append([{ key: key(1), features: features(1, 2) }]);
+    cache.close();
+    const file = await onlyFile(directory);
+    const bytes = await readFile(file);
+    const known = async (): Promise<boolean> => {
+      const again = await FeatureCache.open(directory);
+      const found = again.get(key(1)) !== undefined;
+      again.close();
+      return found;
+    };
+    assert.equal(await known(), true);
+    for (const [place, value] of [
+      [8, 0],
+      [8, 2],
+      [12, 0],
+      [12, 3],
+      [0, 0],
+    ] as const) {
+      const changed = Buffer.from(bytes);
+      changed[place] = value;
+      await writeFile(file, changed);
+      assert.equal(await known(), false, `${place}: ${value}`);
+    }
+  });
+
   test('the file has the documented form', async (t) => {
     const directory = await temporaryDirectory(t);
     const cache = await FeatureCache.open(directory);

@@ -169,3 +169,13 @@ test('a file is synced before it gets its name', async (t) => {
   await write(path, ROWS.slice(0, 2));
   assert.deepEqual(states, ['partial', 'renamed']);
 });
+
+test('rows of other lengths than the first are refused', async (t) => {
+  const path = join(await temporaryDirectory(t), 'features.csv');
+  for (const count of [0, 1, 3]) {
+    const writer = await FeatureWriter.create(path);
+    await writer.write('a', Float32Array.of(1, 2));
+    await assert.rejects(writer.write('b', new Float32Array(count)), RangeError);
+    await writer.discard();
+  }
+});
