@@ -204,6 +204,7 @@ test('addresses that cannot work are refused', (t) => {
     ['http://:secret@host/', /credentials/],
     ['http://user@host/', /credentials/],
     ['http://host/?a=b', /part after/],
+    ['http://host/#a', /part after/],
   ] as const) {
     assert.throws(
       () => clientOf(t, server),

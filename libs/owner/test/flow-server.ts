@@ -27,7 +27,7 @@ export function serverOf({ record, next, first }: Behaviour): Server {
   const view = (): JobView => {
     const { manifest } = required(submitted.at(-1), 'a submission');
     const digest = record ?? digestOf(new TextEncoder().encode(canonicalJson(manifest)));
-    const progress = { phase: 'queued', tasksDone: 0, tasksTotal: 1 };
+    const progress = { phase: 'queued', tasksDone: 2, tasksTotal: 7 };
     return { id: ID, manifest: digest, state: 'running', refreshes: [], answers: [], progress, ...first } as never;
   };
   const put = (digest: string, bytes: Uint8Array): void => void blobs.set(digest, bytes);

@@ -4,6 +4,8 @@ import { after, describe, it } from 'node:test';
 import { digestOf } from '@blindfit/base';
 import { createDataset, withLabels } from '@blindfit/data';
 import { wrap } from '@blindfit/he';
+import { trainClear } from '@blindfit/training';
+import { shuffled } from '../src/flow/training-data.ts';
 import {
   hyperparametersOf,
   MemoryKeys,
@@ -11,6 +13,7 @@ import {
   predict,
   prepareData,
   rawFeatures,
+  stepBound,
   train,
   type FlowState,
   type KeyStore,
@@ -50,7 +53,9 @@ describe('a training', () => {
     );
     const [{ manifest, options } = assert.fail('not submitted')] = server.submitted;
     assert.deepEqual([manifest.name, options], ['first', { priority: 'high' }]);
-    const { twin, classes } = JSON.parse(String(tickets[0])) as Ticket;
+    const { twin, classes, stepBound: bound } = JSON.parse(String(tickets[0])) as Ticket;
+    const { data, hyperparameters } = request({});
+    assert.deepEqual(bound, stepBound(data.set, hyperparameters));
     assert.deepEqual([classes, twin?.precision], [['a', 'b'], 1e-5]);
     assert.equal(server.cancelled.length, 1);
     assert.match(String(server.cancelled[0]), /^\S{20,}$/, 'signed');
@@ -59,6 +64,22 @@ describe('a training', () => {
       ['making keys', 'encrypting', 'waiting for a worker'],
     );
     assert.ok([...server.blobs].every(([digest, bytes]) => digestOf(bytes) === digest));
+  });
+
+  it('with batches learns from the samples in another order, which its seed names', async () => {
+    const hyperparameters = hyperparametersOf({ iterations: 1, sigmoidDegree: 1, batchSize: 2, batchSeed: 3 });
+    const abort = new AbortController();
+    const server = serverOf({ next: leave(abort) });
+    await assert.rejects(train(server.client, request({ hyperparameters, signal: abort.signal })), REASON);
+    const { data } = request({});
+    const { twin } = JSON.parse(String(await keys.readTicket(ID))) as Ticket;
+    const clearOf = (set: typeof data.set): number[][] =>
+      trainClear(set.x, 4, 3, set.labels, hyperparameters).weights.map((row) => Array.from(row));
+    assert.deepEqual(twin?.weights, clearOf(shuffled(data.set, 3)));
+    assert.notDeepEqual(twin.weights, clearOf(data.set));
+    const [{ manifest } = assert.fail('not submitted')] = server.submitted;
+    assert.ok(manifest.format === 'blindfit-job/1');
+    assert.deepEqual(manifest.hyperparameters.batch, { size: 2, seed: 3 });
   });
 
   it('goes on without its owner if that is wanted', async () => {
@@ -164,6 +185,11 @@ describe('a prediction', async () => {
       ['encrypting', 'waiting for a worker', 'decrypting'],
     );
     assert.ok(manifest.blobs.features.flat().every((each) => server.blobs.has(each)));
+    const sent = manifest.blobs.features.flat().reduce((sum, each) => sum + Number(server.blobs.get(each)?.length), 0);
+    const told = states.filter((state) => state.phase === 'encrypting').map(({ bytes }) => bytes);
+    assert.equal(told.at(-1), sent);
+    const [waiting] = states.filter((state) => state.phase === 'waiting for a worker');
+    assert.deepEqual([waiting?.done, waiting?.total], [2, 7]);
     assert.ok(server.blobs.has(manifest.blobs.relinearisationKey));
   });
 

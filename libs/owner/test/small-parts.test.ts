@@ -6,7 +6,7 @@ import { Parameters } from '@blindfit/he';
 import { assertRowsFit } from '../src/fits-plan.ts';
 import { modelOf } from '../src/flow/model.ts';
 import { accuraciesOf, evaluate, prepareData, shuffled } from '../src/flow/training-data.ts';
-import { JobDataError, MemoryKeys } from '../src/index.ts';
+import { JobDataError, manifestFor, MemoryKeys, type Keyset } from '../src/index.ts';
 import { Sealing } from '../src/node/passphrase.ts';
 import { planOf } from './setup.ts';
 import { SMALL } from './small-ring.ts';
@@ -174,4 +174,45 @@ it('keys in memory give and take copies, so that a buffer can be wiped, and neve
     [undefined, undefined, undefined],
   );
   assert.match(String(await files.digest('secret.key')), /^sha256:a12871fe/);
+});
+
+it('a manifest says all of its plan, and names every key that the plan needs', () => {
+  const plan = planOf({
+    samples: 100,
+    features: 40,
+    classes: 3,
+    ring: 1024,
+    iterations: 4,
+    refreshEvery: 2,
+    block: { rows: 32, columns: 16, turns: 4 },
+    grouping: { pairsPerChain: 2 },
+  });
+  const keyset = (steps: readonly number[]): Keyset =>
+    ({
+      secret: { signer: { name: 'signer' } },
+      relinearisationKey: { digest: 'relinearisation' },
+      galoisKeys: new Map(steps.map((step) => [step, { digest: `key ${step}` }])),
+    }) as never;
+  const blobs = { features: [['f']], gradientFeatures: [['g']], labels: [['l']] } as never;
+  const { hyperparameters, ...manifest } = manifestFor(plan, blobs, keyset([...plan.steps, 99]));
+  const { ring, dataBits, specialBits, scaleBits } = plan.parameters;
+  assert.deepEqual(manifest, {
+    format: 'blindfit-job/1',
+    signer: 'signer',
+    parameters: { ring, dataBits: [...dataBits], specialBits, scaleBits },
+    shape: { samples: 100, features: 40, classes: 3 },
+    block: { rows: 32, columns: 16, turns: 4 },
+    grouping: { ...plan.grouping },
+    schedule: { refreshEvery: 2, modelLevel: 0 },
+    blobs: {
+      features: [['f']],
+      gradientFeatures: [['g']],
+      labels: [['l']],
+      relinearisationKey: 'relinearisation',
+      galoisKeys: Object.fromEntries(plan.steps.map((step) => [String(step), `key ${step}`])),
+    },
+  });
+  assert.deepEqual(hyperparameters, plan.hyperparameters);
+  assert.equal(manifestFor(plan, blobs, keyset(plan.steps), 'a name').name, 'a name');
+  assert.throws(() => manifestFor(plan, blobs, keyset(plan.steps.slice(1))), /key/);
 });
