@@ -127,6 +127,7 @@ test('a token has the scopes and the end that were asked for, and owners’ scop
   assert.deepEqual(await create(), { tenant: 'default', scopes: ['submit', 'read', 'cancel', 'blobs'] });
   assert.deepEqual(await create('--scopes', ' work, read', '--tenant', 'b'), { tenant: 'b', scopes: ['read', 'work'] });
   for (const [time, hours] of [
+    ['1800s', 0.5],
     ['30m', 0.5],
     ['12h', 12],
     ['90d', 2160],
@@ -138,7 +139,7 @@ test('a token has the scopes and the end that were asked for, and owners’ scop
   }
   for (const time of ['0d', '90', '1.5h', '90days', '-1d', '100000d']) {
     const { status, err } = await run(t, 'token', 'create', `--expires=${time}`);
-    assert.deepEqual([status, /whole number and one of m, h and d/.test(err)], [2, true], time);
+    assert.deepEqual([status, /whole number and one of s, m, h and d/.test(err)], [2, true], time);
   }
 });
 
