@@ -55,7 +55,9 @@ describeOverlays((rendered, overlay, components) => {
     const ids = cluster.all.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
     assert.deepEqual(ids, [...new Set(ids)]);
     for (const { kind, metadata } of cluster.all)
-      assert.equal(kind === 'Namespace' ? metadata.name : metadata.namespace, 'blindfit', `${kind} ${metadata.name}`);
+      if (kind === 'PriorityClass') assert.equal(metadata.namespace, undefined, metadata.name);
+      else
+        assert.equal(kind === 'Namespace' ? metadata.name : metadata.namespace, 'blindfit', `${kind} ${metadata.name}`);
   });
 
   it('selectors meet the pods they mean', () => {
@@ -320,6 +322,7 @@ describeOverlays((rendered, overlay, components) => {
         triggers.map(({ type, metadata }) => [type, metadata['listName']]),
         [
           ['redis', `${prefix}:wait`],
+          ['redis', `${prefix}:prioritized`],
           ['redis', `${prefix}:active`],
         ],
       );

@@ -10,6 +10,7 @@ import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
 import { StatefulSet } from 'kubernetes-models/apps/v1/StatefulSet';
 import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy';
 import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
+import { PriorityClass } from 'kubernetes-models/scheduling.k8s.io/v1/PriorityClass';
 import { ConfigMap } from 'kubernetes-models/v1/ConfigMap';
 import { Namespace } from 'kubernetes-models/v1/Namespace';
 import { PersistentVolumeClaim } from 'kubernetes-models/v1/PersistentVolumeClaim';
@@ -40,6 +41,7 @@ const KINDS: Readonly<Record<string, { readonly model: new (data: never) => Vali
   'apps/v1 StatefulSet': { model: StatefulSet, module: 'kubernetes-models/apps/v1' },
   'networking.k8s.io/v1 NetworkPolicy': { model: NetworkPolicy, module: 'kubernetes-models/networking.k8s.io/v1' },
   'policy/v1 PodDisruptionBudget': { model: PodDisruptionBudget, module: 'kubernetes-models/policy/v1' },
+  'scheduling.k8s.io/v1 PriorityClass': { model: PriorityClass, module: 'kubernetes-models/scheduling.k8s.io/v1' },
   'keda.sh/v1alpha1 ScaledObject': { model: ScaledObject, module: KEDA },
   'keda.sh/v1alpha1 TriggerAuthentication': { model: TriggerAuthentication, module: KEDA },
   'monitoring.coreos.com/v1 PodMonitor': { model: PodMonitor, module: `${OPERATOR}/v1` },

@@ -6,7 +6,6 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
 import { resolveRedisBinary } from '@blindfit/redis-server';
 import { connectRedis, parseRedisUrl } from '@blindfit/service';
 import { freePort, temporaryDirectory } from '@blindfit/testkit';
