@@ -69,6 +69,7 @@ const COUNTED = new Set([
   'job_refreshes',
 ]);
 const LABELS = new Set([
+  'reason',
   'service',
   'version',
   'revision',

@@ -149,12 +149,17 @@ export class BlindfitClient {
   }
 
   /**
-   * Removes a finished job with its data.
+   * Removes a finished job with its data. One that is not there is no error: an attempt whose answer was lost may have
+   * done it.
    * @param signature of the job's owner; operators need none
    */
   async purge(id: string, signature?: string): Promise<void> {
     const headers: Record<string, string> = signature === undefined ? {} : { 'blindfit-signature': signature };
-    await this.#json({ method: 'DELETE', path: `${pathOf(id)}?purge=true`, headers }, jobOf(id));
+    try {
+      await this.#json({ method: 'DELETE', path: `${pathOf(id)}?purge=true`, headers }, jobOf(id));
+    } catch (error) {
+      if (!(error instanceof ApiProblemError) || error.code !== 'JOB_NOT_FOUND') throw error;
+    }
   }
 
   /** Lets a failed job go on from its last finished step. @returns the job afterwards */

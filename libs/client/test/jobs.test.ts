@@ -88,6 +88,37 @@ test('a cancellation whose answer is lost counts, one that comes too late does n
   await assert.rejects(client.cancel(ID), { name: 'ApiProblemError', code: 'JOB_FINISHED' });
 });
 
+test('a purge whose answer is lost counts; one that is refused says why', async (t) => {
+  const asked: unknown[] = [];
+  let refused = false;
+  const url = await serve(t, (app) => {
+    app.delete(`/v1/jobs/${ID}`, (request, reply) => {
+      asked.push([{ ...(request.query as object) }, request.headers['blindfit-signature']]);
+      if (refused)
+        return reply
+          .code(409)
+          .type(PROBLEM)
+          .send(problem(409, 'JOB_NOT_FINISHED', 'it runs'));
+      if (asked.length > 1)
+        return reply
+          .code(404)
+          .type(PROBLEM)
+          .send(problem(404, 'JOB_NOT_FOUND', 'it is gone'));
+      request.raw.socket.destroy();
+      return reply.hijack();
+    });
+  });
+  const client = clientOf(t, url);
+  await client.purge(ID, 'signed');
+  assert.deepEqual(asked, [
+    [{ purge: 'true' }, 'signed'],
+    [{ purge: 'true' }, 'signed'],
+  ]);
+  refused = true;
+  await assert.rejects(client.purge(ID), { name: 'ApiProblemError', code: 'JOB_NOT_FINISHED' });
+  assert.deepEqual(asked.at(-1), [{ purge: 'true' }, undefined]);
+});
+
 test('a job tells what its owner is asked to refresh; an answer that is lost is repeated as it was', async (t) => {
   const request: RefreshRequest = {
     id: 'ab'.repeat(16),

@@ -5,9 +5,9 @@ import { at } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
 import { Parameters } from '@blindfit/he';
 import { SealBackend } from '@blindfit/he/seal';
-import { isCancelledBy, type JobView } from '@blindfit/protocol';
+import { isCancelledBy, isPurgedBy, type JobView } from '@blindfit/protocol';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
-import { cancelJob } from '../src/flow/cancel.ts';
+import { cancelJob, purgeJob } from '../src/flow/cancel.ts';
 import { stepBound, type KeyStore } from '../src/index.ts';
 import type { KeysetFiles } from '../src/key-store.ts';
 import { createSecret, readSecret } from '../src/secret-file.ts';
@@ -104,7 +104,11 @@ it('a job is cancelled with the signature of its owner where its keys are, else 
       return memory.files;
     },
   } as unknown as KeyStore;
-  const cancelled = async (signer: string | undefined): Promise<{ job: JobView; signature: string | undefined }> => {
+  type Act = (client: BlindfitClient, keys: KeyStore, id: string) => Promise<unknown>;
+  const signedBy = async (
+    act: Act,
+    signer: string | undefined,
+  ): Promise<{ job: JobView; signature: string | undefined }> => {
     const job = {
       id: 'job-a',
       manifest: `sha256:${'0'.repeat(64)}`,
@@ -112,21 +116,24 @@ it('a job is cancelled with the signature of its owner where its keys are, else 
       parameters: PARAMETERS.name,
     } as unknown as JobView;
     let signature: string | undefined;
-    const client = {
-      job: () => Promise.resolve(job),
-      cancel: (id: string, given: string | undefined) => {
-        assert.equal(id, 'job-a');
-        signature = given;
-        return Promise.resolve(job);
-      },
-    } as unknown as BlindfitClient;
-    await cancelJob(client, keys, 'job-a');
+    const take = (id: string, given: string | undefined): Promise<JobView> => {
+      assert.equal(id, 'job-a');
+      signature = given;
+      return Promise.resolve(job);
+    };
+    const calls = act === cancelJob ? { cancel: take } : { purge: take };
+    await act({ job: () => Promise.resolve(job), ...calls } as unknown as BlindfitClient, keys, 'job-a');
     return { job, signature };
   };
-  const signed = await cancelled(owner.signer.name);
-  assert.ok(signed.signature !== undefined && isCancelledBy(owner.signer.name, signed.job, signed.signature));
-  assert.equal((await cancelled(`ed25519:${'1'.repeat(64)}`)).signature, undefined);
-  assert.equal((await cancelled(undefined)).signature, undefined);
+  for (const [act, isSigned] of [
+    [cancelJob, isCancelledBy],
+    [purgeJob, isPurgedBy],
+  ] as const) {
+    const { job, signature } = await signedBy(act, owner.signer.name);
+    assert.ok(signature !== undefined && isSigned(owner.signer.name, job, signature));
+    assert.equal((await signedBy(act, `ed25519:${'1'.repeat(64)}`)).signature, undefined);
+    assert.equal((await signedBy(act, undefined)).signature, undefined);
+  }
 });
 
 it('the error of a polynomial that is largest inside its range counts', () => {

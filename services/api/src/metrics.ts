@@ -65,7 +65,7 @@ export function addCollectorMetrics(registry: Registry): CollectorMetrics {
   });
   const standing = new Gauge({
     name: 'blindfit_collector_standing',
-    help: '1 for what keeps the last collection from removing blobs: the store, manifests that cannot be read, errors.',
+    help: 'What keeps the collector from its work (1): the store, manifests that cannot be read, errors.',
     labelNames: ['reason'],
     registers,
   });

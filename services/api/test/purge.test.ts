@@ -102,6 +102,16 @@ test('only its owner or an operator purges a job, with a signature for this', as
     const headers = { authorization, ...(signature !== undefined && { 'blindfit-signature': signature }) };
     await problemOf(await purge(service, job.id, headers), 403, 'NOT_SIGNED_BY_OWNER');
   }
+  const stranger = await service.call('/v1/tokens', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ tenant: 'another', scopes: ['submit', 'read', 'cancel', 'blobs'] }),
+  });
+  const strangers = {
+    authorization: `Bearer ${((await stranger.json()) as MadeToken).token}`,
+    'blindfit-signature': OWNER.sign(purgeStatement(job)),
+  };
+  await problemOf(await purge(service, job.id, strangers), 404, 'JOB_NOT_FOUND');
   const other = { id: 'job-000000000000000000000000', manifest: job.manifest };
   const signedFor = (act: string): Record<string, string> => ({ authorization, 'blindfit-signature': act });
   await problemOf(

@@ -7,6 +7,7 @@ import { signingKey } from '@blindfit/base/signature';
 import { Parameters, wrap, type WireFields } from '@blindfit/he';
 import {
   cancelStatement,
+  PROTOCOL,
   refreshStatement,
   type JobView,
   type RefreshAnswer,
@@ -135,7 +136,15 @@ test('an answer lets its chain go on, with what the owner sent, and a job that a
   assert.deepEqual(await jobOf(await service.call(`/v1/jobs/${id}`)), going);
   const entry = await service.chains.getJob(`${id}.chain.0.1`);
   const fresh = { weights: answer.weights, momentum: answer.momentum };
-  assert.deepEqual(entry?.data, { job: id, manifest, chain: 0, segment: 1, history: [], fresh });
+  assert.deepEqual(entry?.data, {
+    job: id,
+    manifest,
+    protocol: PROTOCOL,
+    chain: 0,
+    segment: 1,
+    history: [],
+    fresh,
+  });
   assert.equal(await entry.getState(), 'prioritized');
 
   // Repeating is safe, as often as one likes and all at once.
