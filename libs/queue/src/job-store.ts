@@ -111,12 +111,6 @@ export class JobStore {
     return views;
   }
 
-  /** Removes the record of a job, the marks of its tasks and its places in all lists; its blobs stay. */
-  async remove(id: string): Promise<void> {
-    await this.wrong.delete(id);
-    await this.#announce(id);
-  }
-
   /** Tells of every job that is brought to its end through this store, once. */
   onEnd(listener: (id: string) => void): void {
     this.onChange((id, state) => {

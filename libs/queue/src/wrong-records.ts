@@ -40,7 +40,7 @@ export class WrongRecords {
     return Object.values(fields).flatMap((text) => text.match(DIGEST) ?? []);
   }
 
-  /** Removes the record and its places in all lists. */
+  /** Removes a record, wrong or not, with the marks of its tasks and its places in all lists; its blobs stay. */
   async delete(id: string): Promise<void> {
     const { index, states, awaiting, progress } = this.#keys;
     const tenant = (await this.#redis.hget(this.#keys.job(id), 'tenant')) ?? DEFAULT_TENANT;

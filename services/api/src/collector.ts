@@ -1,6 +1,6 @@
 /**
- * Removes what finished jobs leave behind: records of jobs that ended long ago, and then blobs that no record refers to,
- * after a retention time each. What a job that has not ended makes is younger than the job itself, and stays without
+ * Removes what finished jobs leave behind, after a retention time each: records of jobs that ended long ago, and then
+ * blobs that no record refers to. What a job that has not ended makes is younger than the job itself, and stays without
  * anybody having to know what it is.
  */
 import { randomUUID } from 'node:crypto';

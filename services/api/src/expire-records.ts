@@ -11,7 +11,7 @@ const BATCH = 100;
  * @returns how many were removed
  */
 export async function expireRecords(
-  jobs: Pick<JobStore, 'index' | 'state' | 'remove'>,
+  jobs: Pick<JobStore, 'index' | 'state' | 'wrong'>,
   endedBefore: number,
   signal: AbortSignal,
 ): Promise<number> {
@@ -24,7 +24,7 @@ export async function expireRecords(
       // A failed job that was resumed meanwhile goes on.
       const state = await jobs.state(id);
       if (state !== undefined && !isFinal(state)) continue;
-      await jobs.remove(id);
+      await jobs.wrong.delete(id);
       found++;
     }
     removed += found;

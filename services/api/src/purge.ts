@@ -59,7 +59,7 @@ export async function purgeJob(sources: PurgeDependencies, job: JobView): Promis
   await addDigestsOf(store, parseDigest(job.manifest), inputs).catch(() => undefined);
   const outputs = new Set(await jobs.wrong.digests(job.id));
   addDigests(JSON.stringify(job), outputs);
-  await jobs.remove(job.id);
+  await jobs.wrong.delete(job.id);
   // The entry of a job that was cancelled before it began; one that a scheduler holds expires by itself.
   await queue.remove(job.id).catch(() => undefined);
   const needed = await findNeeded(sources, AbortSignal.timeout(600_000));

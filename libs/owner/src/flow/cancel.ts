@@ -3,6 +3,12 @@ import { cancelStatement, purgeStatement, type JobView } from '@blindfit/protoco
 import { findSigner } from '../find-signer.ts';
 import type { KeyStore } from '../key-store.ts';
 
+/** @returns the signature of a statement on the job, if the keys of its owner are here */
+async function signed(keys: KeyStore, job: JobView, statement: string): Promise<string | undefined> {
+  const signer = job.signer === undefined ? undefined : await findSigner(keys, job.signer, job.parameters);
+  return signer?.sign(statement);
+}
+
 /**
  * Cancels a job with its owner's signature, if its keys are here; else without one, which is for operators.
  * @returns the job afterwards
@@ -10,8 +16,7 @@ import type { KeyStore } from '../key-store.ts';
  */
 export async function cancelJob(client: BlindfitClient, keys: KeyStore, id: string): Promise<JobView> {
   const job = await client.job(id);
-  const signer = job.signer === undefined ? undefined : await findSigner(keys, job.signer, job.parameters);
-  return await client.cancel(id, signer?.sign(cancelStatement(job)));
+  return await client.cancel(id, await signed(keys, job, cancelStatement(job)));
 }
 
 /**
@@ -20,6 +25,5 @@ export async function cancelJob(client: BlindfitClient, keys: KeyStore, id: stri
  */
 export async function purgeJob(client: BlindfitClient, keys: KeyStore, id: string): Promise<void> {
   const job = await client.job(id);
-  const signer = job.signer === undefined ? undefined : await findSigner(keys, job.signer, job.parameters);
-  await client.purge(id, signer?.sign(purgeStatement(job)));
+  await client.purge(id, await signed(keys, job, purgeStatement(job)));
 }
