@@ -31,6 +31,7 @@ import {
   CorruptBlobError,
   DigestMismatchError,
   StorageFullError,
+  StoreUnavailableError,
 } from './errors.ts';
 import { formatIdentity, IDENTITY_NAME, parseIdentity, type StoreIdentity } from './identity.ts';
 import { limited, type Limits } from './limits.ts';
@@ -40,6 +41,9 @@ import { verifyBytes, verifyStream } from './verify.ts';
 const STALE_MS = 3_600_000;
 /** A file system with less room than this is full: even the result of one task may not fit. Bytes. */
 const MIN_ROOM_BYTES = 16 * 2 ** 20;
+/** What file systems of other hosts say when those are away. */
+const AWAY: ReadonlySet<string> = new Set(['EIO', 'ESTALE', 'ENOTCONN', 'EHOSTDOWN', 'EHOSTUNREACH', 'ETIMEDOUT']);
+const MOUNT_HINT = 'mount the store again; services wait for it';
 /** Services of several users read the identity. */
 const IDENTITY_MODE = 0o644;
 
@@ -64,6 +68,8 @@ export class FileBlobStore implements CollectableBlobStore {
   readonly #temporary: string;
   readonly #durable: boolean;
   readonly #minRoomBytes: number;
+  /** Whether this process has seen the identity: a store without it is not the same one any more. */
+  #identified = false;
 
   private constructor(root: string, { durable = true, minRoomBytes = MIN_ROOM_BYTES }: FileBlobStoreOptions) {
     this.root = root;
@@ -99,7 +105,9 @@ export class FileBlobStore implements CollectableBlobStore {
 
   async has(digest: Digest): Promise<{ size: number } | undefined> {
     const info = await stat(this.pathOf(digest)).catch(undefinedIfMissing);
-    return info?.isFile() === true ? { size: info.size } : undefined;
+    if (info?.isFile() === true) return { size: info.size };
+    await this.#assertThere();
+    return undefined;
   }
 
   /** Like `BlobStore.touch`; also false for a file of another user, whose times this one may not change. */
@@ -109,8 +117,9 @@ export class FileBlobStore implements CollectableBlobStore {
       await utimes(this.pathOf(digest), now, now);
       return true;
     } catch (error) {
-      if (['ENOENT', 'EPERM', 'EACCES'].includes(String(errnoOf(error)))) return false;
-      throw error;
+      if (!['ENOENT', 'EPERM', 'EACCES'].includes(String(errnoOf(error)))) throw error;
+      await this.#assertThere();
+      return false;
     }
   }
 
@@ -223,7 +232,9 @@ export class FileBlobStore implements CollectableBlobStore {
 
   async identity(): Promise<StoreIdentity | undefined> {
     const text = await readFile(join(this.root, IDENTITY_NAME), 'utf8').catch(undefinedIfMissing);
-    return text === undefined ? undefined : parseIdentity(text, this.root);
+    if (text === undefined) return undefined;
+    this.#identified = true;
+    return parseIdentity(text, this.root);
   }
 
   async createIdentity(identity: StoreIdentity): Promise<StoreIdentity> {
@@ -255,6 +266,17 @@ export class FileBlobStore implements CollectableBlobStore {
     // Holds nothing open between calls.
   }
 
+  /**
+   * A directory that is not mounted any more has no blobs, and none of them is missing.
+   * @throws {StoreUnavailableError}
+   */
+  async #assertThere(): Promise<void> {
+    if (!this.#identified) return;
+    const identity = join(this.root, IDENTITY_NAME);
+    if ((await stat(identity).catch(undefinedIfMissing)) !== undefined) return;
+    throw new StoreUnavailableError(this.root, 1, new Error(`${identity} is gone`), MOUNT_HINT);
+  }
+
   /** Writes the source to a temporary file; returns its size once the digest is known to be right. */
   async #receive(path: string, digest: Digest, source: AsyncIterable<Uint8Array>, limits: Limits): Promise<number> {
     const hash = createHash('sha256');
@@ -276,8 +298,13 @@ export class FileBlobStore implements CollectableBlobStore {
   }
 
   async #open(digest: Digest): Promise<FileHandle> {
-    const file = await open(this.pathOf(digest)).catch(undefinedIfMissing);
+    const file = await open(this.pathOf(digest))
+      .catch(undefinedIfMissing)
+      .catch(async (error: unknown) => {
+        throw await this.#explain(error);
+      });
     if (file !== undefined) return file;
+    await this.#assertThere();
     const damaged = await stat(this.#setAsideAt(digest)).catch(undefinedIfMissing);
     throw new BlobNotFoundError(
       digest,
@@ -301,8 +328,10 @@ export class FileBlobStore implements CollectableBlobStore {
     return join(this.root, 'corrupt', hexOf(digest));
   }
 
-  /** Turns "no room" in its several disguises into one error; leaves others as they are. */
+  /** Turns "no room" in its several disguises, and a store that is away, into one error each; leaves others. */
   async #explain(error: unknown): Promise<unknown> {
+    if (errnoOf(error) === 'ENOENT') await this.#assertThere();
+    if (AWAY.has(String(errnoOf(error)))) return new StoreUnavailableError(this.root, 1, error, MOUNT_HINT);
     if (!['ENOSPC', 'EDQUOT', 'EFBIG'].includes(String(errnoOf(error)))) return error;
     const space = await statfs(this.root).catch(() => undefined);
     return new StorageFullError(this.root, space === undefined ? undefined : space.bavail * space.bsize, error);

@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, readlink, rm, stat, utimes, writeFile, type FileHandle } from 'node:fs/promises';
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+  type FileHandle,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { at, type Digest, digestOf } from '@blindfit/base';
@@ -312,4 +324,31 @@ test('a store that is away or without room fails its check, and a damaged identi
   assert.equal((await stat(join(directory, 'store.json'))).mode & 0o777, 0o644);
   await rm(join(directory, 'blobs'), { recursive: true });
   await assert.rejects(store.check(), { code: 'ENOENT' });
+});
+
+test('a store that is not mounted any more lacks no blob', async (t) => {
+  const root = await temporaryDirectory(t);
+  const store = await FileBlobStore.open(root);
+  const bytes = new TextEncoder().encode('kept');
+  const digest = digestOf(bytes);
+  const other = digestOf(new Uint8Array(1));
+  await store.put(digest, bytes);
+  assert.equal(await store.has(other), undefined, 'without an identity there is nothing to compare with');
+  await store.createIdentity({ id: 'of-the-test', epoch: 1 });
+  assert.equal(await store.has(other), undefined);
+  await rename(root, `${root}.away`);
+  await mkdir(join(root, 'tmp'), { recursive: true });
+  try {
+    const away = { code: 'STORE_UNAVAILABLE', fault: 'world' };
+    await assert.rejects(store.has(digest), away);
+    await assert.rejects(store.touch(digest), away);
+    await assert.rejects(store.get(digest), away);
+    await assert.rejects(store.stream(digest), away);
+    await assert.rejects(store.put(other, new Uint8Array(1)), away);
+    assert.deepEqual(await readdir(join(root, 'tmp')), []);
+  } finally {
+    await rm(root, { recursive: true });
+    await rename(`${root}.away`, root);
+  }
+  assert.deepEqual(await store.get(digest), bytes);
 });
