@@ -1,5 +1,6 @@
 /** Room on the file system of the blobs that uploads leave to the results of running jobs. */
 import { statfs } from 'node:fs/promises';
+import { StoreUnavailableError } from '@blindfit/blobs';
 import type { JobIndex } from '@blindfit/queue';
 import { ApiError } from './problems.ts';
 
@@ -44,7 +45,9 @@ export class StoreReserve {
     if (this.#root === undefined) return { free: Infinity, reserve: 0 };
     const now = performance.now();
     if (this.#looked === undefined || now - this.#looked.at > COUNTS_MS) {
-      const { bavail, blocks, bsize } = await statfs(this.#root);
+      const { bavail, blocks, bsize } = await statfs(this.#root).catch((error: unknown) => {
+        throw new StoreUnavailableError(String(this.#root), 1, error);
+      });
       const size = blocks * bsize;
       const reserve =
         'bytes' in this.#reserve

@@ -143,4 +143,6 @@ test('a reserve in percent is of the file system, and at most 20 GiB', async (t)
   assert.equal(await refused(10, free - tenth - margin), false);
   assert.equal(await refused(10, free - tenth + margin), true);
   await new StoreReserve(undefined, { percent: 99 }).assertRoom(index, 'default', 2 ** 60);
+  const away = new StoreReserve(`${root}/away`, { percent: 10 }).assertRoom(index, 'default', 1);
+  await assert.rejects(away, { code: 'STORE_UNAVAILABLE' });
 });
