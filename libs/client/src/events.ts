@@ -74,7 +74,7 @@ export async function* jobEvents(
       downSince ??= now;
       failures++;
       if (failures > 1) connection.failsBy(error, call, failures);
-      if (now - downSince >= patienceMs) throw connection.explain(error, call, failures);
+      if (connection.closed || now - downSince >= patienceMs) throw connection.explain(error, call, failures);
       await connection.wait(failures, signal);
     }
   }

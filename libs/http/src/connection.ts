@@ -114,6 +114,10 @@ export class Connection {
     return this.#answered && passes && Date.now() - since < this.patienceMs && !this.#closed.signal.aborted;
   }
 
+  get closed(): boolean {
+    return this.#closed.signal.aborted;
+  }
+
   /** The server has answered: an outage is over. */
   answers(): void {
     this.#answered = true;
