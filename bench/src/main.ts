@@ -1,5 +1,6 @@
 /** `npm run bench [-- NAME ...] [--markdown]`: measures everything, or what is named. */
 import * as evaluators from './evaluators.ts';
+import * as faults from './faults.ts';
 import * as features from './features.ts';
 import * as job from './job.ts';
 import { printMarkdown } from './measure.ts';
@@ -23,6 +24,7 @@ const BENCHES: Readonly<Record<string, { run(): Promise<unknown> }>> = {
   observability,
   metrics,
   preprocessing,
+  faults,
   features,
   hostile: { run: strangers.hostile },
   retention,

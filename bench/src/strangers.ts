@@ -46,7 +46,7 @@ async function onStack(body: (scene: Scene) => Promise<void>): Promise<void> {
   try {
     const a = await clientOf(operator, stack, 'a');
     const b = await clientOf(operator, stack, 'b');
-    const manifest = await smallManifest(b, join(directory, 'data', 'blobs'), join(directory, 'keys'));
+    const manifest = await manifestOf(b, join(directory, 'data', 'blobs'), join(directory, 'keys'));
     await copyBlobs(manifest, join(directory, 'data', 'blobs'), a);
     await body({ operator, stack, a, b, manifest });
     await Promise.all([a.close(), b.close()]);
@@ -63,7 +63,7 @@ async function clientOf(operator: BlindfitClient, stack: RunningStack, tenant: s
 }
 
 /** Trains a small job once, for its keys and blobs. */
-async function smallManifest(client: BlindfitClient, blobs: string, keys: string): Promise<TrainingManifest> {
+export async function manifestOf(client: BlindfitClient, blobs: string, keys: string): Promise<TrainingManifest> {
   let id = '';
   await train(client, {
     data: dataOf(128, 16, 2),
