@@ -136,7 +136,7 @@ export class BlindfitClient {
    * @returns the job afterwards
    */
   async cancel(id: string, signature?: string): Promise<JobView> {
-    const headers: Record<string, string> = signature === undefined ? {} : { 'blindfit-signature': signature };
+    const headers = signedBy(signature);
     try {
       return await this.#json({ method: 'DELETE', path: pathOf(id), headers }, jobOf(id));
     } catch (error) {
@@ -154,7 +154,7 @@ export class BlindfitClient {
    * @param signature of the job's owner; operators need none
    */
   async purge(id: string, signature?: string): Promise<void> {
-    const headers: Record<string, string> = signature === undefined ? {} : { 'blindfit-signature': signature };
+    const headers = signedBy(signature);
     try {
       await this.#json({ method: 'DELETE', path: `${pathOf(id)}?purge=true`, headers }, jobOf(id));
     } catch (error) {
@@ -309,3 +309,7 @@ function jobOf(id: string): (value: unknown) => JobView {
 }
 
 const pathOf = (id: string): string => `/v1/jobs/${encodeURIComponent(id)}`;
+
+function signedBy(signature: string | undefined): Record<string, string> {
+  return signature === undefined ? {} : { 'blindfit-signature': signature };
+}
