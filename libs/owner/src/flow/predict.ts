@@ -19,6 +19,7 @@ import { jobState, type FlowOptions } from './states.ts';
 import { submit } from './submit.ts';
 import { submittedPlan } from './submitted-plan.ts';
 import type { Ticket } from './ticket.ts';
+import { uploadBehind } from './upload-behind.ts';
 import { uploadKeys } from './upload-keys.ts';
 
 /**
@@ -91,14 +92,16 @@ export async function predict(server: BlindfitClient, request: PredictRequest): 
     },
   });
   let bytes = 0;
+  const upload = uploadBehind(client);
   const blobs = await encryptSamples(keyset, plan, samples, {
     store: async (blob) => {
       signal?.throwIfAborted();
-      await client.putBlob(blob.digest, blob.bytes);
+      await upload.put(blob);
       bytes += blob.bytes.length;
     },
     onProgress: (done, total) => onProgress?.({ phase: 'encrypting', done, total, bytes }),
   });
+  await upload.end();
   await uploadKeys(client, keyset, request);
   const submitted = await submit(client, predictManifestFor(plan, blobs, keyset, ticket.job, request.name));
   const { scores } = resultOf(await endOf(server, submitted, keyset.secret.signer, request));

@@ -29,6 +29,7 @@ import { submit } from './submit.ts';
 import { writeTicket } from './ticket.ts';
 import { accuraciesOf, evaluate, shuffled, type Accuracies, type TrainingData } from './training-data.ts';
 import { checkAgainstTwin } from './twin.ts';
+import { uploadBehind } from './upload-behind.ts';
 import { uploadKeys } from './upload-keys.ts';
 
 export interface TrainRequest extends FlowOptions {
@@ -224,7 +225,7 @@ interface Uploaded {
   readonly bytes: { readonly data: number; readonly keys: number };
 }
 
-/** One ciphertext at a time, so that any amount of data fits in memory. */
+/** Two ciphertexts at a time, so that any amount of data fits in memory. */
 async function encryptAndUpload(
   client: BlindfitClient,
   keyset: Keyset,
@@ -235,16 +236,21 @@ async function encryptAndUpload(
   const started = performance.now();
   let uploading = 0;
   let bytes = 0;
+  const upload = uploadBehind(client);
+  const waitFor = async (step: Promise<unknown>): Promise<void> => {
+    const from = performance.now();
+    await step;
+    uploading += performance.now() - from;
+  };
   const blobs = await encryptJob(keyset, plan, set, {
     store: async (blob) => {
       signal?.throwIfAborted();
-      const from = performance.now();
-      await client.putBlob(blob.digest, blob.bytes);
-      uploading += performance.now() - from;
+      await waitFor(upload.put(blob));
       bytes += blob.bytes.length;
     },
     onProgress: (done, total) => onProgress?.({ phase: 'encrypting', done, total, bytes }),
   });
+  await waitFor(upload.end());
   const encrypting = performance.now() - started - uploading;
   const keysStarted = performance.now();
   const keyBytes = await uploadKeys(client, keyset, { signal, onProgress });
