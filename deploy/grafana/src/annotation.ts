@@ -1,8 +1,8 @@
 import { AnnotationQueryBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
 import { DATASOURCE } from './variables.ts';
 
-/** Alerts of ours that fire, as marks in every graph. */
-export const FIRING = 'ALERTS{alertname=~"Blindfit.+", alertstate="firing"}';
+/** Alerts of ours that fire, as marks in every graph; without the one that always does. */
+export const FIRING = 'ALERTS{alertname=~"Blindfit.+", alertname!="BlindfitWatchdog", alertstate="firing"}';
 
 export function alertAnnotation(): AnnotationQueryBuilder {
   return new AnnotationQueryBuilder()
