@@ -28,6 +28,8 @@ const FLAGS: Readonly<Record<string, { readonly flag: string; readonly value: st
   cacheMb: { flag: '--cache-size', value: 'MiB' },
   maxBlobMb: { flag: '--max-blob', value: 'MiB' },
   retention: { flag: '--retention', value: 'time' },
+  recordRetention: { flag: '--record-retention', value: 'time' },
+  storeReserve: { flag: '--store-reserve', value: 'size' },
   planThreads: { flag: '--plan-threads', value: 'n' },
   oidcIssuer: { flag: '--oidc-issuer', value: 'url' },
   oidcAudience: { flag: '--oidc-audience', value: 'name' },
