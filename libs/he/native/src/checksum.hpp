@@ -1,6 +1,6 @@
-// The checksum of a file's content, one copy for each instruction set: the files of the kernels include this within their
-// own unnamed namespaces. The loop is the one of XXH3 for long inputs, which needs only a multiplication of 32 bits and
-// reads memory as fast as memory can be read. A changed bit always changes the checksum's eight sums.
+// The checksum of a file's content, one copy for each instruction set: the files of the kernels include this within
+// their own unnamed namespaces. The loop is the one of XXH3 for long inputs, which needs only a multiplication of 32
+// bits and reads memory as fast as memory can be read. A changed bit always changes the checksum's eight sums.
 
 /// Words of the key: a stripe of 8 words takes 8 of them, one further than the stripe before; 16 stripes are a block.
 struct ChecksumKey {

@@ -1,5 +1,6 @@
 // The common part of the headers of key files and ciphertext files: 4096 bytes that begin with 7 letters and a version,
-// and hold the size of the file, checksums of the header and of the content, N and the primes, in fields of these names.
+// and hold the size of the file, checksums of the header and of the content, N and the primes, in fields of these
+// names.
 #pragma once
 #include <cstddef>
 #include <cstring>
@@ -60,9 +61,9 @@ void check_ring(const Ring& ring, const Header& header, std::size_t most) {
 template <typename Header>
 void check_file_bytes(const Header& header, u64 file_bytes, u64 wanted) {
   if (header.file_bytes != wanted || file_bytes != wanted) {
-    throw FormatError("it has " + std::to_string(file_bytes) + " bytes, " + std::to_string(wanted) +
-                          " expected: it was cut off",
-                      true);
+    throw FormatError(
+        "it has " + std::to_string(file_bytes) + " bytes, " + std::to_string(wanted) + " expected: it was cut off",
+        true);
   }
 }
 

@@ -268,9 +268,8 @@ void permute(u64* out, const u64* in, const std::uint16_t* blocks, const std::ui
 }  // namespace
 
 const Kernel portable_kernel = {
-    "portable", 60,       false,  factor,     forward,  inverse,         inner_products, divide,
-    add,        subtract, negate, add_scalar, multiply, multiply_factor, sum_products,   permute,
-    checksum,
+    "portable", 60,     false,      factor,   forward,         inverse,      inner_products, divide,   add,
+    subtract,   negate, add_scalar, multiply, multiply_factor, sum_products, permute,        checksum,
 };
 
 }  // namespace blindfit

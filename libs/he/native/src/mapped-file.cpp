@@ -142,8 +142,7 @@ bool MappedFile::intact() const {
   if (damaged_) return false;
   struct stat status {};
   // A file that was removed cannot be written to by its name: its times stay the ones of the last look.
-  const bool there =
-      ::stat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
+  const bool there = ::stat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
   const FileCheck now = there ? check_of(status) : FileCheck{-1, -1, std::chrono::steady_clock::now()};
   if (still_counts(last_, now)) return true;
   damaged_ = (there && status.st_size != static_cast<off_t>(size_)) || !checksums_match(bytes());
