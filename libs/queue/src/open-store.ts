@@ -1,4 +1,5 @@
 /** The store of a service: opened, waited for, and known to belong to this Redis. */
+import { isRedisAway } from '@blindfit/base';
 import { openBlobStore, type OpenBlobStoreOptions, type RootBlobStore } from '@blindfit/blobs';
 import { waitFor, type ServiceBase } from '@blindfit/service';
 import type { Keys } from './names.ts';
@@ -28,7 +29,15 @@ export async function openServiceStore<Store extends RootBlobStore>(
     await store.check();
     await binding.check();
   };
-  readiness.check('store', check);
+  // While Redis is away there is nothing to compare with, and the condition of Redis says so.
+  const checkWhatIsThere = async (): Promise<void> => {
+    await store.check();
+    if (redis.status !== 'ready') return;
+    await binding.check().catch((error: unknown) => {
+      if (!isRedisAway(error)) throw error;
+    });
+  };
+  readiness.check('store', checkWhatIsThere);
   try {
     await waitFor(wait, check);
   } catch (error) {
