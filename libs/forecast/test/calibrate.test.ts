@@ -25,8 +25,9 @@ test('measures every operation, keeps the figures, and measures again on request
   }
   assert.ok(secondsOf(first, 'rotate', 3) > secondsOf(first, 'rotate', 0), 'more primes cost more');
   assert.ok(secondsOf(first, 'rotate', 3) > secondsOf(first, 'add', 3), 'a key switch is the costliest operation');
-  for (const name of ['context', 'keyLoad', 'keyMake', 'packBlock'] as const)
-    assert.ok(first[name] > 0 && first[name] < 60, name);
+  // The clock of a thread's computing time may not move while so small a context is made.
+  assert.ok(first.context >= 0 && first.context < 60, 'context');
+  for (const name of ['keyLoad', 'keyMake', 'packBlock'] as const) assert.ok(first[name] > 0 && first[name] < 60, name);
   assert.ok(first.contention >= 1);
   assert.equal(first.machine.threads, availableParallelism());
   assert.match(first.machine.seal, /^\d+\.\d+\.\d+$/);

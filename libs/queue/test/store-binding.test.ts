@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { at } from '@blindfit/base';
 import { FileBlobStore, type RootBlobStore } from '@blindfit/blobs';
 import { temporaryDirectory } from '@blindfit/testkit';
 import { StoreBinding } from '../src/index.ts';
@@ -54,7 +55,7 @@ test('services that start at once agree', async (t) => {
     );
     if (reasons.length === 0) break;
   }
-  const { redis: inRedis, store: inStore } = await services[0]!.read();
+  const { redis: inRedis, store: inStore } = await at(services, 0, 'services').read();
   assert.deepEqual(inRedis, { ...inStore, state: 'bound' });
 });
 

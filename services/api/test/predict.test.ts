@@ -97,7 +97,7 @@ test('a prediction is accepted: its model is settled at submission, and every bl
   });
   assert.deepEqual(await service.jobs.modelOf(job.id), [model]);
   assert.deepEqual(await service.jobs.modelOf(training.id), []);
-  assert.deepEqual((await service.queue.getJob(job.id))?.data, { job: job.id, manifest: job.manifest });
+  assert.deepEqual((await service.queue.getJob(job.id))?.data, { job: job.id, manifest: job.manifest, protocol: 2 });
   assert.equal((await jobOf(await service.submit({ ...manifest, name: 'new ones' }, 'once'), 200)).id, job.id);
 
   // A task counts, and the scores are the result.
