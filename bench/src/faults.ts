@@ -13,7 +13,7 @@ import { note, print } from './measure.ts';
 import { manifestOf } from './strangers.ts';
 
 /** Of each kind. */
-const ROUNDS = 5;
+const ROUNDS = 4;
 const KILLS = 200;
 /** How long an outage lasts. Milliseconds. */
 const LASTS_MS = 5_000;
