@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
-import { messageOf } from '@blindfit/base';
 import { cancelJob } from '@blindfit/owner';
-import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
-import { CliError } from '../errors.ts';
+import { addServerFlags, type ServerFlags } from '../connect.ts';
+import { eachJob } from '../each-job.ts';
 import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
 
 export function register(program: Command): void {
@@ -23,20 +22,6 @@ Examples:
     )
     .action(async (ids: string[], flags: ServerFlags & KeyFlags) => {
       const keys = keysOf(flags);
-      const failures = await withClient(flags, async (client) => {
-        const failed: unknown[] = [];
-        for (const id of ids) {
-          try {
-            const { state } = await cancelJob(client, keys, id);
-            process.stdout.write(`${id} ${state}\n`);
-          } catch (error) {
-            if (ids.length === 1) throw error;
-            process.stderr.write(`error: ${id}: ${messageOf(error)}\n`);
-            failed.push(error);
-          }
-        }
-        return failed;
-      });
-      if (failures.length > 0) throw new CliError(`${failures.length} of ${ids.length} jobs were not cancelled`);
+      await eachJob(ids, flags, 'cancelled', async (client, id) => (await cancelJob(client, keys, id)).state);
     });
 }

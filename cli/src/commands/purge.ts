@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
-import { messageOf } from '@blindfit/base';
 import { purgeJob } from '@blindfit/owner';
-import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
-import { CliError } from '../errors.ts';
+import { addServerFlags, type ServerFlags } from '../connect.ts';
+import { eachJob } from '../each-job.ts';
 import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
 
 export function register(program: Command): void {
@@ -23,20 +22,9 @@ Examples:
     )
     .action(async (ids: string[], flags: ServerFlags & KeyFlags) => {
       const keys = keysOf(flags);
-      const failed = await withClient(flags, async (client) => {
-        let failures = 0;
-        for (const id of ids) {
-          try {
-            await purgeJob(client, keys, id);
-            process.stdout.write(`${id} purged\n`);
-          } catch (error) {
-            if (ids.length === 1) throw error;
-            process.stderr.write(`error: ${id}: ${messageOf(error)}\n`);
-            failures++;
-          }
-        }
-        return failures;
+      await eachJob(ids, flags, 'purged', async (client, id) => {
+        await purgeJob(client, keys, id);
+        return 'purged';
       });
-      if (failed > 0) throw new CliError(`${failed} of ${ids.length} jobs were not purged`);
     });
 }

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
-import { messageOf } from '@blindfit/base';
-import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
-import { CliError } from '../errors.ts';
+import { addServerFlags, type ServerFlags } from '../connect.ts';
+import { eachJob } from '../each-job.ts';
 
 export function register(program: Command): void {
   const command = program
@@ -21,20 +20,6 @@ Examples:
   blindfit attach job-3k9x2m4c8v1z    follows it, and answers its refreshes`,
     )
     .action(async (ids: string[], flags: ServerFlags) => {
-      const failures = await withClient(flags, async (client) => {
-        const failed: unknown[] = [];
-        for (const id of ids) {
-          try {
-            const { state } = await client.retry(id);
-            process.stdout.write(`${id} ${state}\n`);
-          } catch (error) {
-            if (ids.length === 1) throw error;
-            process.stderr.write(`error: ${id}: ${messageOf(error)}\n`);
-            failed.push(error);
-          }
-        }
-        return failed;
-      });
-      if (failures.length > 0) throw new CliError(`${failures.length} of ${ids.length} jobs were not retried`);
+      await eachJob(ids, flags, 'retried', async (client, id) => (await client.retry(id)).state);
     });
 }
