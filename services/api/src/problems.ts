@@ -23,6 +23,7 @@ const CATALOGUE: ReadonlyMap<string, { readonly status: number; readonly title: 
   ['DIGEST_MISMATCH', { status: 422, title: 'Blob does not match its digest' }],
   ['BLOB_CORRUPT', { status: 500, title: 'Stored blob is damaged' }],
   ['STORE_UNAVAILABLE', { status: 503, title: 'Blob store is unavailable' }],
+  ['STORE_UNCONFIRMED', { status: 409, title: 'Blob store is not adopted yet' }],
   ['STORE_UNBOUND', { status: 503, title: 'Blob store has no identity yet' }],
   ['REDIS_UNAVAILABLE', { status: 503, title: 'Redis is unavailable' }],
   ['STORAGE_FULL', { status: 507, title: 'Blob store is full' }],

@@ -2,7 +2,9 @@
 import { parseDigest } from '@blindfit/base';
 import type { CollectableBlobStore } from '@blindfit/blobs';
 import { isFinal, isPurgedBy, type JobView } from '@blindfit/protocol';
+import { StoreBinding } from '@blindfit/queue';
 import { addDigests, addDigestsOf, findNeeded, isUnclear, type Sources } from './needed.ts';
+import { assertSignedByOwner } from './owner-signature.ts';
 import type { Principal } from './principals.ts';
 import { ApiError } from './problems.ts';
 
@@ -24,18 +26,8 @@ export interface Purged {
 const MARGIN_MS = 60_000;
 
 /** A job is purged by its owner, whose signature says so, or by an operator. @throws ApiError 403, 409 */
-export function assertMayPurge({ scopes }: Principal, job: JobView, signature: string | undefined): void {
-  const signed = signature !== undefined && job.signer !== undefined && isPurgedBy(job.signer, job, signature);
-  if (!scopes.has('operate') && !signed)
-    throw new ApiError(
-      403,
-      'NOT_SIGNED_BY_OWNER',
-      'Not signed by the owner of the job',
-      signature === undefined
-        ? `the purge of ${job.id} carries no signature`
-        : `the signature is not one of ${job.signer ?? 'any owner'} for the purge of ${job.id}`,
-      'purge with the keys that the job was submitted with (blindfit purge JOB --keys DIR), or ask an operator',
-    );
+export function assertMayPurge(principal: Principal, job: JobView, signature: string | undefined): void {
+  assertSignedByOwner(principal, job, signature, { verify: isPurgedBy, what: 'purge', command: 'purge' });
   if (!isFinal(job.state))
     throw new ApiError(
       409,
@@ -50,9 +42,12 @@ export function assertMayPurge({ scopes }: Principal, job: JobView, signature: s
  * Removes the record, the marks of tasks, results and model, and the inputs and keys that no other job of any tenant
  * names. A client that has asked about a blob since the job was submitted may be about to use it: it stays until it
  * expires.
+ * @throws {StoreUnconfirmedError} and what comparing store and Redis throws; nothing is removed then
  */
 export async function purgeJob(sources: PurgeDependencies, job: JobView): Promise<Purged> {
-  const { store, jobs, queue } = sources;
+  const { store, redis, jobs, queue } = sources;
+  // A Redis that has lost its data does not know which blobs others need.
+  await new StoreBinding(redis, jobs.keys, store).assertConfirmed();
   const started = Date.now();
   const inputs = new Set<string>();
   // One that is gone names nothing any more.

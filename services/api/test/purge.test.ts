@@ -1,7 +1,7 @@
 /** Finished jobs are removed with their data, at their owner's wish, and nothing that others need. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseDigest } from '@blindfit/base';
+import { parseDigest, required } from '@blindfit/base';
 import { cancelStatement, purgeStatement, type JobView, type MadeToken } from '@blindfit/protocol';
 import { jobOf, problemOf } from './answers.ts';
 import { inputsOf } from './collecting.ts';
@@ -86,6 +86,21 @@ test('what a client has asked about since, and what an unreadable manifest may n
   await jobOf(await purge(service, first.id), 200);
   assert.equal(await has(service, own), true);
   assert.equal(await service.jobs.get(first.id), undefined);
+});
+
+test('beside a Redis that has lost its data nothing is purged until the store is adopted', async (t) => {
+  const service = await startService(t);
+  const { manifest } = await makeJob(service.store);
+  const job = await jobOf(await service.submit(manifest), 201);
+  const model = await ended(service, job);
+  const key = service.jobs.keys.store;
+  const bound = required((await service.redis.get(key)) ?? undefined, 'the binding');
+  await service.redis.set(key, bound.replace('"bound"', '"found"'));
+  await problemOf(await purge(service, job.id), 409, 'STORE_UNCONFIRMED');
+  assert.equal((await service.jobs.get(job.id))?.state, 'succeeded');
+  for (const digest of [model, ...inputsOf(manifest)]) assert.equal(await has(service, digest), true, digest);
+  await service.redis.set(key, bound);
+  await jobOf(await purge(service, job.id), 200);
 });
 
 test('only its owner or an operator purges a job, with a signature for this', async (t) => {
