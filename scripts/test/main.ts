@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { buildNative } from '../../libs/he/native/build.mjs';
 import { runChecks } from '../checks.ts';
 import { ROOT, runSteps } from '../steps.ts';
+import { bundlePackages } from './bundles.ts';
 
 /** Milliseconds that one test file may take, also beside others on two busy cores. */
 const FILE_LIMIT = 1_200_000;
@@ -33,6 +34,7 @@ async function main(args: readonly string[]): Promise<number> {
   // Ahead of the tests, because several of them would build it at the same time.
   const built = await buildNative();
   if ('reason' in built) process.stderr.write(`blindfit: no native evaluator: ${built.reason}\n`);
+  process.env['NODE_OPTIONS'] = `${process.env['NODE_OPTIONS'] ?? ''} --import=${await bundlePackages()}`;
   const passed = await runTests(files, flags);
   return checked && passed ? 0 : 1;
 }
