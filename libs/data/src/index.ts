@@ -1,4 +1,14 @@
+export { calibratedProbabilities, fitTemperature, TEMPERATURE_RANGE } from './calibration.ts';
 export { classesOf, classIndices, oneHot, requireKnownLabels } from './classes.ts';
+export {
+  classificationMetrics,
+  logLoss,
+  metricsOf,
+  worstConfusions,
+  type ClassificationMetrics,
+  type ClassMetrics,
+  type Confusion,
+} from './classification-metrics.ts';
 export { readCsv } from './csv.ts';
 export { DATASET_ERROR_CODES, DatasetError, type DatasetErrorCode, type DatasetErrorPlace } from './dataset-error.ts';
 export { createDataset, withLabels, type Dataset, type LabelledDataset } from './dataset.ts';
@@ -44,3 +54,4 @@ export {
   type PreprocessingChoice,
   type PreprocessingKind,
 } from './preprocessing-choice.ts';
+export { softmaxRegression, type SoftmaxOptions } from './softmax-regression.ts';
