@@ -37,3 +37,9 @@ test('the hex digits of a digest are checked again, whatever its type says', () 
   for (const bad of ['sha256:../../etc/passwd', 'etc'] as Digest[]) assert.throws(() => hexOf(bad), InvalidDigestError);
   assert.throws(() => digestOfHex(hex.slice(1)), InvalidDigestError);
 });
+
+test('an error shows the first 80 characters of what is no digest', () => {
+  const message = (length: number): string => new InvalidDigestError('x'.repeat(length)).message;
+  assert.equal(message(80), `"${'x'.repeat(80)}" is not a blob digest`);
+  assert.equal(message(81), `"${'x'.repeat(80)}..." is not a blob digest`);
+});

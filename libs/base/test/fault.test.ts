@@ -50,6 +50,8 @@ test('no answer of Redis is the fault of the world, and so is a refused password
   for (const error of [
     new Error('Command timed out'),
     new Error('Connection is closed.'),
+    new Error('Socket closed unexpectedly'),
+    Object.assign(new Error('x'), { name: 'ConnectionClosedError' }),
     Object.assign(new Error('x'), { name: 'MaxRetriesPerRequestError' }),
     Object.assign(new Error('Failed to refresh slots cache.'), { name: 'ClusterAllFailedError' }),
     new BlindfitError('REDIS_UNAVAILABLE', 'away', { fault: 'world' }),
@@ -80,12 +82,22 @@ test('errors of the system are those of this host or of the network; bugs count 
   const refused = await new Promise((resolve) => createConnection({ port: 1, host: '127.0.0.1' }).on('error', resolve));
   assert.equal(faultOf(refused), 'world');
   const system = (code: string): Error => Object.assign(new Error(code), { code, errno: -1 });
-  for (const code of ['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'ESTALE', 'EMFILE', 'ENOMEM'])
-    assert.equal(faultOf(system(code)), 'host');
-  for (const code of ['ECONNRESET', 'ETIMEDOUT', 'EAI_AGAIN', 'EPIPE']) assert.equal(faultOf(system(code)), 'world');
+  const codes = {
+    host: 'ENOSPC EDQUOT EFBIG EIO EROFS ENOENT ENOTDIR EACCES EPERM EMFILE ENFILE ENOMEM ESTALE ENODEV ENXIO EBUSY',
+    world: 'ECONNREFUSED ECONNRESET ECONNABORTED ETIMEDOUT EPIPE ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH ENETDOWN',
+  };
+  for (const [fault, names] of Object.entries(codes))
+    for (const code of names.split(' ')) assert.equal(faultOf(system(code)), fault, code);
   assert.equal(faultOf(system('EEXIST')), 'task');
   assert.equal(faultOf(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })), 'task');
-  assert.equal(faultOf(Object.assign(new Error('x'), { code: 'ERR_WORKER_OUT_OF_MEMORY' })), 'host');
-  assert.equal(faultOf(new RangeError('Array buffer allocation failed')), 'host');
+  for (const code of ['ERR_WORKER_OUT_OF_MEMORY', 'ERR_MEMORY_ALLOCATION_FAILED', 'ERR_WORKER_INIT_FAILED'])
+    assert.equal(faultOf(Object.assign(new Error('x'), { code })), 'host', code);
+  for (const message of [
+    'Array buffer allocation failed',
+    'JS heap out of memory',
+    'Worker terminated due to reaching memory limit: JS heap out of memory',
+  ])
+    assert.equal(faultOf(new Error(message)), 'host', message);
+  assert.equal(faultOf(new Error('a cache: Array buffer allocation failed')), 'task');
   for (const bug of [new TypeError('x is not a function'), 'text', undefined]) assert.equal(faultOf(bug), 'task');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { chmod, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, readFile, stat, utimes, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { createFile, removeParts, replaceFile, undefinedIfMissing, writePart } from '@blindfit/base/node';
 import { temporaryDirectory } from '@blindfit/testkit';
 
@@ -30,8 +30,9 @@ describe('replaceFile', () => {
     const path = join(directory, 'file', 'below');
     await replaceFile(join(directory, 'file'), '');
     await assert.rejects(replaceFile(path, ''), { code: 'ENOTDIR' });
-    await assert.rejects(replaceFile(directory, ''), { code: /EISDIR|EBUSY|ENOTEMPTY|EEXIST/ });
-    assert.deepEqual(await readdir(directory), ['file']);
+    await mkdir(join(directory, 'sub'));
+    await assert.rejects(replaceFile(join(directory, 'sub'), ''), { code: /EISDIR|EBUSY|ENOTEMPTY|EEXIST/ });
+    assert.deepEqual((await readdir(directory)).sort(), ['file', 'sub']);
   });
 });
 
@@ -79,6 +80,54 @@ describe('parts', () => {
       bytes.subarray(3_000_001),
     ]);
     assert.ok((await readFile(path)).equals(bytes));
+  });
+});
+
+/** The prototype of open files, whose methods tests replace. */
+async function handles(t: TestContext): Promise<FileHandle> {
+  const handle = await open(await temporaryDirectory(t), 'r');
+  await handle.close();
+  return Object.getPrototypeOf(handle) as FileHandle;
+}
+
+describe('a power failure', () => {
+  it('finds a file and its entry synced, unless that is not wanted', async (t) => {
+    const synced = t.mock.method(await handles(t), 'sync', () => Promise.resolve());
+    const path = join(await temporaryDirectory(t), 'file');
+    const syncs = async (work: Promise<unknown>): Promise<number> => {
+      synced.mock.resetCalls();
+      await work;
+      return synced.mock.callCount();
+    };
+    assert.equal(await syncs(writePart(await temporaryDirectory(t), '')), 1);
+    assert.equal(await syncs(replaceFile(path, 'a')), 2);
+    assert.equal(await syncs(createFile(`${path}2`, 'a')), 2);
+    assert.equal(await syncs(replaceFile(path, 'a', { sync: false })), 0);
+    assert.equal(await syncs(createFile(`${path}3`, 'a', { sync: false })), 0);
+  });
+});
+
+describe('a write', () => {
+  it('that is cut short goes on where it ended', async (t) => {
+    const prototype = await handles(t);
+    const write = Reflect.get(prototype, 'write') as (...call: unknown[]) => Promise<unknown>;
+    t.mock.method(prototype, 'write', function (this: FileHandle, bytes: Uint8Array, at = 0) {
+      return Reflect.apply(write, this, [bytes, at, Math.min(3, bytes.length - at)]);
+    });
+    const path = join(await temporaryDirectory(t), 'file');
+    await replaceFile(
+      path,
+      ['0123456789', 'abc'].map((text) => Buffer.from(text)),
+    );
+    assert.equal(await readFile(path, 'utf8'), '0123456789abc');
+  });
+
+  it('that fails leaves no part', async (t) => {
+    t.mock.method(await handles(t), 'write', () => Promise.reject(new Error('no space')));
+    const directory = await temporaryDirectory(t);
+    await assert.rejects(writePart(directory, 'a'), /no space/);
+    await assert.rejects(replaceFile(join(directory, 'b'), 'a'), /no space/);
+    assert.deepEqual(await readdir(directory), []);
   });
 });
 

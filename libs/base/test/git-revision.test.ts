@@ -22,6 +22,10 @@ test('a repository, a packed branch, a work tree and a detached head tell their 
   assert.equal(gitRevision(root), head);
   git('worktree', 'add', '--quiet', '-b', 'other', join(root, 'other'));
   assert.equal(gitRevision(join(root, 'other')), head);
+  // Another branch whose name ends alike.
+  const elsewhere = git('commit-tree', '-m', 'two', `${head}^{tree}`);
+  git('update-ref', 'refs/heads/a/other', elsewhere);
+  git('update-ref', 'refs/heads/other-one', elsewhere);
   git('pack-refs', '--all');
   assert.equal(gitRevision(root), head);
   assert.equal(gitRevision(join(root, 'other')), head);

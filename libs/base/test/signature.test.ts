@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
+import { createPrivateKey, createPublicKey, hkdfSync, sign } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { isSignedBy, signingKey } from '@blindfit/base/signature';
+import { deriveSigningKey, isSignedBy, signingKey } from '@blindfit/base/signature';
 
 // RFC 8032, section 7.1, test 2.
 const SEED = Buffer.from('4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb', 'hex');
@@ -63,10 +63,17 @@ describe('signatures', () => {
     assert.ok(!isSignedBy(`ed25519:${neutral}`, 'anything', `${neutral}${'00'.repeat(32)}`));
   });
 
-  it('do not change when the seed is wiped', () => {
-    const seed = new Uint8Array(SEED);
-    const copy = signingKey(seed);
-    seed.fill(0);
-    assert.equal(copy.sign('r'), SIGNATURE);
+  it('of a derived key follow from the secret and the purpose, by HKDF, whose seed is wiped', (t) => {
+    const seedOf = (purpose: string): Uint8Array => new Uint8Array(hkdfSync('sha256', SEED, '', purpose, 32));
+    const names = ['a', 'b'].map((purpose) => signingKey(seedOf(purpose)).name);
+    const fill = t.mock.method(Uint8Array.prototype, 'fill');
+    assert.deepEqual(
+      ['a', 'b'].map((purpose) => deriveSigningKey(SEED, purpose).name),
+      names,
+    );
+    const wiped = fill.mock.calls.flatMap(({ this: bytes, arguments: [value] }) =>
+      value === 0 && (bytes as Uint8Array).length === 32 ? [bytes as Uint8Array] : [],
+    );
+    assert.ok(wiped.length >= 2);
   });
 });

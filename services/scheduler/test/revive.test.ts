@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { ChainPayload } from '@blindfit/queue';
-import { dropLostResults, reviveTasks } from '../src/revive.ts';
+import { dropLostResults, reviveIfOver, reviveTasks } from '../src/revive.ts';
 
 const TASKS = ['j.forward.1', 'j.forward.2'];
 
@@ -71,4 +71,72 @@ it('another scheduler may be faster; every other failure to revive is one', asyn
   await reviveTasks(tasks(false), ['t']);
   asked = 0;
   await assert.rejects(reviveTasks(tasks(true), ['t']), /failed set/);
+});
+
+interface Failure {
+  readonly failedReason: string;
+  /** Milliseconds. */
+  readonly finishedOn?: number;
+  /** When the job was retried. */
+  readonly retriedAt?: number;
+  /** Entries of tasks that are there. */
+  readonly children?: Readonly<Record<string, { readonly failed: boolean } & Omit<Failure, 'children' | 'retriedAt'>>>;
+}
+
+/** @returns what was done, in order; undefined when the failure is one of the job */
+async function revival({ failedReason, finishedOn = 100, retriedAt, children = {} }: Failure) {
+  const calls: unknown[] = [];
+  const entry = {
+    failedReason,
+    finishedOn,
+    id: 'j',
+    retry: (...call: unknown[]) => Promise.resolve(void calls.push(call)),
+    isFailed: () => Promise.resolve(true),
+  };
+  const tasks = {
+    getJob: (id: string) => {
+      const child = children[id];
+      return Promise.resolve(child && { ...child, isFailed: () => Promise.resolve(child.failed) });
+    },
+  };
+  const isOver = await reviveIfOver(
+    {
+      jobs: { retriedAt: () => Promise.resolve(retriedAt) },
+      tasks,
+      forgetFailed: ({ id }: { readonly id?: string }) => Promise.resolve(void calls.push(`forget ${id}`)),
+    } as unknown as Parameters<typeof reviveIfOver>[0],
+    'j',
+    entry as unknown as Parameters<typeof reviveIfOver>[2],
+  );
+  assert.equal(isOver, calls.length > 0);
+  return isOver ? calls : undefined;
+}
+
+const revived = (resetAttemptsMade: boolean): unknown[] => ['forget j', ['failed', { resetAttemptsMade }]];
+const LOST = 'it cannot be computed';
+
+it('a failure from before a retry is over, with all tries; one after it is not', async () => {
+  assert.deepEqual(await revival({ failedReason: LOST, finishedOn: 99, retriedAt: 100 }), revived(true));
+  assert.equal(await revival({ failedReason: LOST, finishedOn: 100, retriedAt: 100 }), undefined);
+  assert.equal(await revival({ failedReason: LOST }), undefined);
+});
+
+it('a failure that only says that the job had ended, or that Redis was away, is over', async () => {
+  for (const failedReason of ['the task was cancelled', 'the job is failed', 'OOM command not allowed'])
+    assert.deepEqual(await revival({ failedReason }), revived(false), failedReason);
+  for (const failedReason of ['the job is failed, all of it', 'said: the task was cancelled'])
+    assert.equal(await revival({ failedReason }), undefined, failedReason);
+});
+
+it('the failure of a child is over with that of the child', async () => {
+  const failedReason = 'child {b}:tasks:j.forward.1 failed';
+  const child = (more: object): Required<Failure>['children'] => ({
+    'j.forward.1': { failed: true, failedReason: LOST, finishedOn: 100, ...more },
+  });
+  assert.deepEqual(await revival({ failedReason }), revived(false), 'it is gone');
+  assert.deepEqual(await revival({ failedReason, children: child({ failed: false }) }), revived(false));
+  assert.equal(await revival({ failedReason, children: child({}) }), undefined);
+  assert.deepEqual(await revival({ failedReason, children: child({ failedReason: 'LOADING it' }) }), revived(false));
+  const before = child({ finishedOn: 150 });
+  assert.deepEqual(await revival({ failedReason, finishedOn: 300, retriedAt: 200, children: before }), revived(true));
 });
