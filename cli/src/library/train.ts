@@ -1,5 +1,5 @@
 import type { BlindfitClient } from '@blindfit/client';
-import { parsePreprocessingKind, type PcaChoice } from '@blindfit/data';
+import { parsePreprocessingKind, type PreprocessingChoice } from '@blindfit/data';
 import {
   hyperparametersOf,
   OwnerError,
@@ -29,7 +29,7 @@ export interface TrainOptions extends TrainingChoices, FlowOptions, Partial<Samp
    * What to do to the features before encryption: `none`, `center`, `standardize`, `pca:K`, `pca:K:whiten`.
    * @default `pca:63:whiten` where the data allow it, else `standardize`; `none` with the preset `paper`
    */
-  readonly preprocess?: string | PcaChoice | undefined;
+  readonly preprocess?: string | PreprocessingChoice | undefined;
   /**
    * Directory of the secret key, its public keys and the tickets of jobs; or `directoryKeys` for keys under a
    * passphrase. @default `keys` in the data directory

@@ -41,17 +41,23 @@ export {
   DEAD_FEATURE_RATIO,
   fitPreprocessing,
   inputFeatures,
+  fitAndApply,
   outputFeatures,
-  parsePreprocessing,
   preprocessingName,
   type Preprocessing,
+  type PreprocessingStep,
 } from './preprocessing.ts';
+export { parsePreprocessing } from './parse-preprocessing.ts';
+export { degree2Features, fourierFrequencies, randomFrom } from './expansion.ts';
 export {
   parsePreprocessingKind,
   PREPROCESSING_KINDS,
   PREPROCESSING_SPELLINGS,
   type PcaChoice,
   type PreprocessingChoice,
+  spellingOf,
   type PreprocessingKind,
+  type StepChoice,
 } from './preprocessing-choice.ts';
 export { softmaxRegression, type SoftmaxOptions } from './softmax-regression.ts';
+export type { QuantileCurve } from './quantile.ts';

@@ -5,13 +5,8 @@ import { withBias } from './design-matrix.ts';
 import { argmaxRows, scores } from './evaluate.ts';
 import { arrayOrKind, isPlainObject, jsonProblem, kindOf, type JsonObject } from './json.ts';
 import { isIntegerLabel, labelProblem, normaliseLabel } from './labels.ts';
-import {
-  applyPreprocessing,
-  inputFeatures,
-  outputFeatures,
-  parsePreprocessing,
-  type Preprocessing,
-} from './preprocessing.ts';
+import { parsePreprocessing } from './parse-preprocessing.ts';
+import { applyPreprocessing, inputFeatures, outputFeatures, type Preprocessing } from './preprocessing.ts';
 
 /** The `format` of the model files this version reads and writes. */
 export const MODEL_FORMAT = 'blindfit-model/1';

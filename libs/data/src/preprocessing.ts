@@ -1,8 +1,24 @@
+import { defined } from '@blindfit/base';
 import { DatasetError } from './dataset-error.ts';
 import { createDataset, type Dataset, type LabelledDataset } from './dataset.ts';
-import { arrayOrKind, isPlainObject, kindOf } from './json.ts';
+import {
+  degree2Features,
+  expandDegree2,
+  expandFourier,
+  fourierFrequencies,
+  MAX_EXPANDED,
+  type FourierFeatures,
+} from './expansion.ts';
+import { isPlainObject, kindOf } from './json.ts';
 import { principalComponents } from './pca.ts';
-import { PREPROCESSING_KINDS, PREPROCESSING_SPELLINGS, type PreprocessingChoice } from './preprocessing-choice.ts';
+import {
+  DEFAULT_BANDWIDTH,
+  PREPROCESSING_SPELLINGS,
+  spellingOf,
+  type PreprocessingChoice,
+  type StepChoice,
+} from './preprocessing-choice.ts';
+import { fitQuantiles, scoreAt, type QuantileCurve } from './quantile.ts';
 
 /**
  * A fitted transformation, as stored in the model so that prediction repeats it. Feature j becomes
@@ -11,8 +27,10 @@ import { PREPROCESSING_KINDS, PREPROCESSING_SPELLINGS, type PreprocessingChoice 
  * `pca` replaces the d features by k: component i is the dot product of components[i] and x - mean. The rows of
  * `components` are orthonormal, or with `whiten` already divided by the standard deviation; a row of zeros is a dead
  * direction.
+ * `quantile` replaces a feature by the normal score of its rank. `degree2` adds all products of two features, `fourier`
+ * adds k cosines of random projections; `features` is the number of those they take.
  */
-export type Preprocessing =
+export type PreprocessingStep =
   | { readonly kind: 'none' }
   | { readonly kind: 'center'; readonly mean: readonly number[] }
   | { readonly kind: 'standardize'; readonly mean: readonly number[]; readonly scale: readonly number[] }
@@ -21,7 +39,19 @@ export type Preprocessing =
       readonly whiten: boolean;
       readonly mean: readonly number[];
       readonly components: readonly (readonly number[])[];
-    };
+    }
+  | { readonly kind: 'quantile'; readonly curves: readonly QuantileCurve[] }
+  | { readonly kind: 'degree2'; readonly features: number }
+  | ({ readonly kind: 'fourier'; readonly features: number } & FourierFeatures);
+
+/** Steps that are applied one after the other. */
+export interface PreprocessingChain {
+  readonly kind: 'chain';
+  readonly steps: readonly PreprocessingStep[];
+}
+
+/** See {@link PreprocessingStep}. */
+export type Preprocessing = PreprocessingStep | PreprocessingChain;
 
 /**
  * A feature is dead if its standard deviation is at most this part of its largest absolute value. Real features carry
@@ -38,6 +68,28 @@ export const DEAD_FEATURE_RATIO = 1e-6;
  * @throws DatasetError `bad-argument` for an unknown kind or a number of components that the data cannot give
  */
 export function fitPreprocessing(choice: PreprocessingChoice, data: Dataset): Preprocessing {
+  return fitAndApply(choice, data).preprocessing;
+}
+
+/** Fits a preprocessing and applies it to the data that it is fitted to. @throws as {@link fitPreprocessing} */
+export function fitAndApply(
+  choice: PreprocessingChoice,
+  data: Dataset,
+): { readonly preprocessing: Preprocessing; readonly data: Dataset } {
+  if (typeof choice === 'string' || choice.kind !== 'chain') {
+    const step = fitStep(choice, data);
+    return { preprocessing: step, data: applyStep(step, data) };
+  }
+  let current = data;
+  const steps = choice.steps.map((part) => {
+    const step = fitStep(part, current);
+    current = applyStep(step, current);
+    return step;
+  });
+  return { preprocessing: Object.freeze({ kind: 'chain', steps: Object.freeze(steps) }), data: current };
+}
+
+function fitStep(choice: StepChoice, data: Dataset): PreprocessingStep {
   switch (choice) {
     case 'none':
       return Object.freeze({ kind: choice });
@@ -47,40 +99,100 @@ export function fitPreprocessing(choice: PreprocessingChoice, data: Dataset): Pr
       const { mean, scale } = moments(data);
       return Object.freeze({ kind: choice, mean: Object.freeze(mean), scale: Object.freeze(scale) });
     }
+    case 'quantile':
+      return Object.freeze({ kind: choice, curves: Object.freeze(fitQuantiles(data)) });
+    case 'degree2':
+      requireExpanded(degree2Features(data.d), choice);
+      return Object.freeze({ kind: choice, features: data.d });
     default:
-      return fitPca(choice, data);
+      return fitComposite(choice, data);
   }
 }
 
-function fitPca(choice: unknown, data: Dataset): Preprocessing {
-  if (!isPlainObject(choice) || choice['kind'] !== 'pca') {
+function fitComposite(choice: unknown, data: Dataset): PreprocessingStep {
+  const kind = isPlainObject(choice) ? choice['kind'] : choice;
+  if (!isPlainObject(choice) || (kind !== 'pca' && kind !== 'fourier')) {
     throw new DatasetError(
       'bad-argument',
       `unknown preprocessing ${kindOf(choice)}; use one of ${PREPROCESSING_SPELLINGS}`,
     );
   }
-  const whiten = choice['whiten'] === true;
-  const { mean } = moments(data);
-  const components = principalComponents(data, mean, Number(choice['k']), whiten, DEAD_FEATURE_RATIO).map((row) =>
-    Object.freeze(row),
+  const k = Number(choice['k']);
+  if (kind === 'pca') return fitPca(k, choice['whiten'] === true, data);
+  requireExpanded(data.d + k, kind);
+  const { seed, bandwidth } = { seed: 1, bandwidth: DEFAULT_BANDWIDTH, ...defined(choice) };
+  return Object.freeze({
+    kind,
+    features: data.d,
+    k,
+    seed: Number(seed),
+    bandwidth: Number(bandwidth) / Math.sqrt(data.d),
+  });
+}
+
+function requireExpanded(features: number, kind: string): void {
+  if (features <= MAX_EXPANDED) return;
+  throw new DatasetError(
+    'bad-argument',
+    `${kind} would give ${features} features; at most ${MAX_EXPANDED} are allowed: put pca:K before it`,
   );
+}
+
+function fitPca(k: number, whiten: boolean, data: Dataset): PreprocessingStep {
+  const { mean } = moments(data);
+  const components = principalComponents(data, mean, k, whiten, DEAD_FEATURE_RATIO).map((row) => Object.freeze(row));
   return Object.freeze({ kind: 'pca', whiten, mean: Object.freeze(mean), components: Object.freeze(components) });
 }
 
 /** The number of raw features that a preprocessing takes; undefined if it takes any. */
 export function inputFeatures(preprocessing: Preprocessing): number | undefined {
-  return preprocessing.kind === 'none' ? undefined : preprocessing.mean.length;
+  switch (preprocessing.kind) {
+    case 'none':
+      return undefined;
+    case 'chain':
+      return preprocessing.steps.map(inputFeatures).find((features) => features !== undefined);
+    case 'quantile':
+      return preprocessing.curves.length;
+    case 'degree2':
+    case 'fourier':
+      return preprocessing.features;
+    default:
+      return preprocessing.mean.length;
+  }
 }
 
 /** The number of features that a preprocessing gives; undefined if it gives as many as it takes. */
 export function outputFeatures(preprocessing: Preprocessing): number | undefined {
-  return preprocessing.kind === 'pca' ? preprocessing.components.length : inputFeatures(preprocessing);
+  switch (preprocessing.kind) {
+    case 'chain':
+      return preprocessing.steps.map(outputFeatures).findLast((features) => features !== undefined);
+    case 'pca':
+      return preprocessing.components.length;
+    case 'degree2':
+      return degree2Features(preprocessing.features);
+    case 'fourier':
+      return preprocessing.features + preprocessing.k;
+    default:
+      return inputFeatures(preprocessing);
+  }
 }
 
-/** The spelling of users: `none`, `center`, `standardize`, `pca:50`, `pca:50:whiten`. */
+/** The kind as users spell it: `none`, `center`, `standardize`, `pca:50`, `quantile+pca:50:whiten`. */
 export function preprocessingName(preprocessing: Preprocessing): string {
-  const { kind } = preprocessing;
-  return kind === 'pca' ? `pca:${preprocessing.components.length}${preprocessing.whiten ? ':whiten' : ''}` : kind;
+  switch (preprocessing.kind) {
+    case 'chain':
+      return preprocessing.steps.map(preprocessingName).join('+');
+    case 'pca':
+      return `pca:${preprocessing.components.length}${preprocessing.whiten ? ':whiten' : ''}`;
+    case 'fourier': {
+      const { k, seed, bandwidth, features } = preprocessing;
+      // The spelling is without the number of features in it.
+      const relative = Number((bandwidth * Math.sqrt(features)).toPrecision(12));
+      return spellingOf({ kind: 'fourier', k, seed, bandwidth: relative });
+    }
+    default:
+      return preprocessing.kind;
+  }
 }
 
 /**
@@ -90,16 +202,49 @@ export function preprocessingName(preprocessing: Preprocessing): string {
 export function applyPreprocessing(preprocessing: Preprocessing, data: LabelledDataset): LabelledDataset;
 export function applyPreprocessing(preprocessing: Preprocessing, data: Dataset): Dataset;
 export function applyPreprocessing(preprocessing: Preprocessing, data: Dataset): Dataset {
-  if (preprocessing.kind === 'none') return data;
-  const { mean } = preprocessing;
-  if (mean.length !== data.d) {
+  if (preprocessing.kind !== 'chain') return applyStep(preprocessing, data);
+  return preprocessing.steps.reduce((current, step) => applyStep(step, current), data);
+}
+
+function applyStep(preprocessing: PreprocessingStep, data: Dataset): Dataset {
+  const wanted = inputFeatures(preprocessing);
+  if (wanted !== undefined && wanted !== data.d) {
     throw new DatasetError(
       'bad-shape',
-      `the preprocessing was fitted to ${mean.length} features and the data has ${data.d}; ` +
+      `the preprocessing was fitted to ${wanted} features and the data has ${data.d}; ` +
         'use data with the same features as the training',
     );
   }
-  if (preprocessing.kind === 'pca') return project(preprocessing.components, mean, data);
+  switch (preprocessing.kind) {
+    case 'none':
+      return data;
+    case 'pca':
+      return project(preprocessing.components, preprocessing.mean, data);
+    case 'quantile':
+      return mapRows(data, data.d, (row, out) =>
+        preprocessing.curves.forEach((curve, j) => (out[j] = scoreAt(curve, row[j]!))),
+      );
+    case 'degree2':
+      return mapRows(data, degree2Features(data.d), expandDegree2);
+    case 'fourier': {
+      const waves = fourierFrequencies(preprocessing, data.d);
+      return mapRows(data, data.d + preprocessing.k, (row, out) => expandFourier(waves, row, out));
+    }
+    default:
+      return scaled(preprocessing, data);
+  }
+}
+
+/** A data set of k features from one of d, row by row. */
+function mapRows(data: Dataset, k: number, fill: (row: Float64Array, out: Float64Array) => void): Dataset {
+  const { features, n, d, labels } = data;
+  const mapped = new Float64Array(n * k);
+  for (let i = 0; i < n; i++) fill(features.subarray(i * d, (i + 1) * d), mapped.subarray(i * k, (i + 1) * k));
+  return createDataset(mapped, k, labels);
+}
+
+function scaled(preprocessing: PreprocessingStep & { kind: 'center' | 'standardize' }, data: Dataset): Dataset {
+  const { mean } = preprocessing;
   const scale = preprocessing.kind === 'standardize' ? preprocessing.scale : undefined;
   const features = new Float64Array(data.features.length);
   for (let i = 0, position = 0; i < data.n; i++) {
@@ -130,44 +275,6 @@ function project(components: readonly (readonly number[])[], mean: readonly numb
 }
 
 /**
- * Validates a preprocessing read from JSON.
- * @throws DatasetError `bad-preprocessing`
- */
-export function parsePreprocessing(value: unknown): Preprocessing {
-  if (!isPlainObject(value)) throw bad(`must be an object such as {"kind":"none"}; it is ${kindOf(value)}`);
-  const { kind } = value;
-  switch (kind) {
-    case 'none':
-      requireKeys(value, ['kind']);
-      return Object.freeze({ kind });
-    case 'center':
-      requireKeys(value, ['kind', 'mean']);
-      return Object.freeze({ kind, mean: numbers(value['mean'], 'mean') });
-    case 'standardize': {
-      requireKeys(value, ['kind', 'mean', 'scale']);
-      const mean = numbers(value['mean'], 'mean');
-      const scale = numbers(value['scale'], 'scale');
-      if (mean.length !== scale.length) {
-        throw bad(`has ${mean.length} means and ${scale.length} scales; there must be one of each per feature`);
-      }
-      const negative = scale.findIndex((factor) => factor < 0);
-      if (negative >= 0)
-        throw bad(`scale[${negative}] is ${String(scale[negative])}; a scale must be 0 (a dead feature) or positive`);
-      return Object.freeze({ kind, mean, scale });
-    }
-    case 'pca': {
-      requireKeys(value, ['kind', 'whiten', 'mean', 'components']);
-      const { whiten } = value;
-      if (typeof whiten !== 'boolean') throw bad(`whiten must be true or false; it is ${kindOf(whiten)}`);
-      const mean = numbers(value['mean'], 'mean');
-      return Object.freeze({ kind, whiten, mean, components: componentRows(value['components'], mean.length) });
-    }
-    default:
-      throw bad(`kind is ${kindOf(kind)}; allowed are ${PREPROCESSING_KINDS.join(', ')}`);
-  }
-}
-
-/**
  * Computes mean and 1/std (0 if dead) of each feature. It works on x / max|x|, so that no sum or square leaves the
  * range of a double.
  */
@@ -191,41 +298,4 @@ function moments(data: Dataset): { mean: number[]; scale: number[] } {
     scale.push(deviation > DEAD_FEATURE_RATIO && Number.isFinite(factor) ? factor : 0);
   }
   return { mean, scale };
-}
-
-function numbers(value: unknown, name: string): readonly number[] {
-  if (!Array.isArray(value) || value.length === 0)
-    throw bad(
-      `${name} must be an array of numbers, one per feature; it is ${Array.isArray(value) ? 'empty' : kindOf(value)}`,
-    );
-  return Object.freeze(
-    Array.from(value as readonly unknown[], (item, j) => {
-      if (typeof item !== 'number' || !Number.isFinite(item))
-        throw bad(`${name}[${j}] must be a finite number; it is ${kindOf(item)}`);
-      return item;
-    }),
-  );
-}
-
-function componentRows(value: unknown, d: number): readonly (readonly number[])[] {
-  if (!Array.isArray(value) || value.length === 0 || value.length > d) {
-    throw bad(`components must be an array of 1 to ${d} rows for ${d} features; it is ${arrayOrKind(value)}`);
-  }
-  return Object.freeze(
-    Array.from(value as readonly unknown[], (item, i) => {
-      const row = numbers(item, `components[${i}]`);
-      if (row.length !== d)
-        throw bad(`components[${i}] has ${row.length} numbers and there are ${d} means; there must be one per feature`);
-      return row;
-    }),
-  );
-}
-
-function requireKeys(value: Readonly<Record<string, unknown>>, allowed: readonly string[]): void {
-  const unknown = Object.keys(value).filter((key) => !allowed.includes(key));
-  if (unknown.length > 0) throw bad(`has the unknown key ${kindOf(unknown[0])}; allowed are ${allowed.join(', ')}`);
-}
-
-function bad(message: string): DatasetError {
-  return new DatasetError('bad-preprocessing', `preprocessing ${message}`);
 }

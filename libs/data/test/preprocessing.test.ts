@@ -130,7 +130,7 @@ suite('fit and apply', () => {
       () => fitPreprocessing(kind as PreprocessingChoice, dataset(1, 1)),
       isDatasetError({
         code: 'bad-argument',
-        message: /"pca:3"; use one of none, center, standardize, pca:K and pca:K:whiten/,
+        message: /"pca:3"; use one of none, center, standardize, quantile, degree2, fourier:K, pca:K and pca:K:whiten/,
       }),
     );
   });
@@ -315,7 +315,8 @@ suite('parsePreprocessingKind', () => {
         () => parsePreprocessingKind(text),
         isDatasetError({
           code: 'bad-argument',
-          message: /unknown preprocessing ".*"; use one of none, center, standardize, pca:K and pca:K:whiten/,
+          message:
+            /unknown preprocessing ".*"; use one of none, center, standardize, quantile, degree2, fourier:K, pca:K and pca:K:whiten/,
         }),
       );
     });
@@ -335,7 +336,10 @@ suite('parsePreprocessing', () => {
     { json: '[]', message: /it is an array/ },
     { json: '"none"', message: /it is "none"/ },
     { json: '{}', message: /kind is missing; allowed are none, center, standardize/ },
-    { json: '{"kind":"lda"}', message: /kind is "lda"; allowed are none, center, standardize, pca/ },
+    {
+      json: '{"kind":"lda"}',
+      message: /kind is "lda"; allowed are none, center, standardize, quantile, degree2, fourier, pca, chain/,
+    },
     { json: '{"kind":"pca"}', message: /whiten must be true or false; it is missing/ },
     { json: '{"kind":"pca","whiten":1,"mean":[1],"components":[[1]]}', message: /whiten must be .* it is 1/ },
     { json: '{"kind":"pca","whiten":true,"mean":[],"components":[[1]]}', message: /mean must be .* empty/ },

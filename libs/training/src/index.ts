@@ -21,12 +21,14 @@ export {
 export { decodeModel, decodePair, encodeChain, encodePair } from './layout/pack-slots.ts';
 export {
   SIGMOID_DEGREES,
+  type SigmoidDegree,
   type SigmoidPolynomial,
   PAPER_SIGMOID,
   sigmoid,
   evaluateOdd,
   sigmoidLevels,
   fitSigmoid,
+  reachOf,
 } from './sigmoid.ts';
 export {
   type Hyperparameters,

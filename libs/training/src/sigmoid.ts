@@ -38,6 +38,21 @@ export function evaluateOdd(polynomial: SigmoidPolynomial, z: number): number {
   return sum * z;
 }
 
+/** A polynomial that is further from the sigmoid than this pushes weights where the sigmoid would not. */
+const LARGEST_ERROR = 0.35;
+
+/**
+ * The largest |z| up to which the polynomial is near the sigmoid. It lies beyond the range that the polynomial was
+ * fitted on: shortly outside of it, gradients are a little off and training still goes the right way.
+ */
+export function reachOf(polynomial: SigmoidPolynomial): number {
+  const step = polynomial.range / 256;
+  let z = polynomial.range;
+  while (z < 4 * polynomial.range && Math.abs(0.5 + evaluateOdd(polynomial, z) - sigmoid(z)) <= LARGEST_ERROR)
+    z += step;
+  return z - step;
+}
+
 /** Levels the encrypted evaluation consumes. */
 export function sigmoidLevels(degree: SigmoidDegree): number {
   return { 1: 0, 3: 2, 5: 3, 7: 3 }[degree];

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { at } from '@blindfit/base';
+import { fourierFrequencies, type Preprocessing, type PreprocessingStep, type QuantileCurve } from '@blindfit/data';
 import { FeatureError } from '../feature-error.ts';
 import {
   featureShape,
@@ -15,7 +16,7 @@ import { DATA_TYPES, floatTensor, int64Tensor, node, valueInfo, type AttributeIn
 import { encodeModel, parseModel } from './onnx/model-file.ts';
 import { StringStringEntryProtoSchema, type NodeProto, type TensorProto } from './onnx/onnx_pb.ts';
 import { renameValues } from './onnx/surgery.ts';
-import { requireLayer, type FeaturePreprocessing, type TrainedLayer } from './trained-layer.ts';
+import { requireLayer, type TrainedLayer } from './trained-layer.ts';
 
 export interface ExportOptions extends TrainedLayer, BackboneUse {}
 
@@ -116,19 +117,116 @@ class Chain {
     if (std.some((value) => value !== 1)) this.add('Div', 'normalised', [this.#constant('image_std', perPlane, std)]);
   }
 
-  preprocess(preprocessing: FeaturePreprocessing): void {
-    if (preprocessing.kind === 'none') return;
-    const { kind, mean } = preprocessing;
-    this.add('Sub', 'centred_features', [this.#constant('feature_mean', [mean.length], mean)]);
-    if (kind === 'standardize') {
-      const scale = this.#constant('feature_scale', [mean.length], preprocessing.scale);
-      this.add('Mul', 'standardized_features', [scale]);
+  preprocess(preprocessing: Preprocessing): void {
+    if (preprocessing.kind !== 'chain') return this.#step(preprocessing, '');
+    preprocessing.steps.forEach((step, i) => this.#step(step, `${i + 1}_`));
+  }
+
+  /** @param label tells the names of one step from those of another */
+  #step(step: PreprocessingStep, label: string): void {
+    switch (step.kind) {
+      case 'none':
+        return;
+      case 'quantile':
+        return this.#quantile(step.curves, label);
+      case 'degree2': {
+        const pairs = Array.from({ length: step.features }, (_, a) =>
+          Array.from({ length: step.features - a }, (__, i) => [a, a + i] as const),
+        ).flat();
+        const raw = this.value;
+        const second = this.#gather(raw, `${label}second_factors`, pairs.map(([, b]) => b)); // prettier-ignore
+        this.value = this.#gather(raw, `${label}first_factors`, pairs.map(([a]) => a)); // prettier-ignore
+        return this.add('Mul', `${label}products`, [second]).#appendTo(raw, `${label}expanded_features`);
+      }
+      case 'fourier': {
+        const { features: d, k } = step;
+        const { frequencies, phases } = fourierFrequencies(step, d);
+        const rows = Array.from({ length: k }, (_, i) => frequencies.subarray(i * d, (i + 1) * d));
+        const raw = this.value;
+        return this.add('MatMul', `${label}angles`, [this.#constant(`${label}frequencies`, [d, k], columnsOf(rows, 0))])
+          .add('Add', `${label}phased`, [this.#constant(`${label}phases`, [k], [...phases])])
+          .add('Cos', `${label}cosines`)
+          .add('Mul', `${label}waves`, [this.#constant(`${label}height`, [1], [Math.SQRT2])])
+          .#appendTo(raw, `${label}expanded_features`);
+      }
+      case 'pca': {
+        const { mean, components } = step;
+        this.#centre(mean, label);
+        const columns = columnsOf(components, 0);
+        const matrix = this.#constant(`${label}components`, [mean.length, components.length], columns);
+        this.add('MatMul', `${label}projected_features`, [matrix]);
+        return;
+      }
+      case 'standardize': {
+        this.#centre(step.mean, label);
+        const scale = this.#constant(`${label}feature_scale`, [step.mean.length], step.scale);
+        this.add('Mul', `${label}standardized_features`, [scale]);
+        return;
+      }
+      case 'center':
+        this.#centre(step.mean, label);
     }
-    if (kind === 'pca') {
-      const { components } = preprocessing;
-      const matrix = this.#constant('components', [mean.length, components.length], columnsOf(components, 0));
-      this.add('MatMul', 'projected_features', [matrix]);
-    }
+  }
+
+  #centre(mean: readonly number[], label: string): void {
+    this.add('Sub', `${label}centred_features`, [this.#constant(`${label}feature_mean`, [mean.length], mean)]);
+  }
+
+  /** y_0 + sum_i slope_i (min(max(x, x_i), x_{i+1}) - x_i) of every feature. */
+  #quantile(curves: readonly QuantileCurve[], label: string): void {
+    const d = curves.length;
+    const pieces = Math.max(1, ...curves.map(({ x }) => x.length - 1));
+    const table = (value: (curve: QuantileCurve, piece: number) => number): number[] =>
+      curves.flatMap((curve) => Array.from({ length: pieces }, (_, piece) => value(curve, piece)));
+    const knot = ({ x }: QuantileCurve, i: number): number => at(x, Math.min(i, x.length - 1), 'knots');
+    const score = ({ y }: QuantileCurve, i: number): number => at(y, Math.min(i, y.length - 1), 'scores');
+    const slope = (curve: QuantileCurve, i: number): number => {
+      const run = knot(curve, i + 1) - knot(curve, i);
+      return run === 0 ? 0 : (score(curve, i + 1) - score(curve, i)) / run;
+    };
+    const start = this.#constant(`${label}piece_start`, [d, pieces], table(knot));
+    const end = this.#constant(
+      `${label}piece_end`,
+      [d, pieces],
+      table((curve, i) => knot(curve, i + 1)),
+    );
+    this.#constants.push(
+      int64Tensor(`${this.#prefix}${label}deep`, [3], [-1, d, 1]),
+      int64Tensor(`${this.#prefix}${label}flat`, [2], [-1, d]),
+    );
+    this.add('Reshape', `${label}deep_features`, [`${this.#prefix}${label}deep`])
+      .add('Max', `${label}above_start`, [start])
+      .add('Min', `${label}inside`, [end])
+      .add('Sub', `${label}passed`, [start])
+      .add('Mul', `${label}risen`, [this.#constant(`${label}slope`, [d, pieces], table(slope))])
+      .add('MatMul', `${label}risen_sum`, [
+        this.#constant(`${label}ones`, [pieces, 1], new Array<number>(pieces).fill(1)),
+      ])
+      .add('Reshape', `${label}flat_features`, [`${this.#prefix}${label}flat`])
+      .add('Add', `${label}quantile_features`, [
+        this.#constant(
+          `${label}first_score`,
+          [d],
+          curves.map((curve) => score(curve, 0)),
+        ),
+      ]);
+  }
+
+  /** Columns of a value. */
+  #gather(value: string, name: string, columns: readonly number[]): string {
+    const after = this.value;
+    this.#constants.push(int64Tensor(`${this.#prefix}${name}_columns`, [columns.length], columns));
+    this.value = value;
+    const { value: gathered } = this.add('Gather', name, [`${this.#prefix}${name}_columns`], { axis: 1 });
+    this.value = after;
+    return gathered;
+  }
+
+  /** Puts the value behind the columns of another one. */
+  #appendTo(first: string, name: string): void {
+    const second = this.value;
+    this.value = first;
+    this.add('Concat', name, [second], { axis: 1 });
   }
 
   classify(weights: readonly ArrayLike<number>[], classes: number): void {

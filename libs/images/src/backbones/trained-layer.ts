@@ -1,20 +1,10 @@
+import { inputFeatures, outputFeatures, type Preprocessing } from '@blindfit/data';
 import { FeatureError } from '../feature-error.ts';
 import type { OnnxDimension } from './onnx/build.ts';
 
-/**
- * What happens to features before the layer, as `Preprocessing` of @blindfit/data. Feature j of d becomes
- * `none`: x; `center`: x - mean[j]; `standardize`: (x - mean[j]) * scale[j]; `pca`: component i of k is the dot product
- * of components[i] and x - mean.
- */
-export type FeaturePreprocessing =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'center'; readonly mean: readonly number[] }
-  | { readonly kind: 'standardize'; readonly mean: readonly number[]; readonly scale: readonly number[] }
-  | { readonly kind: 'pca'; readonly mean: readonly number[]; readonly components: readonly (readonly number[])[] };
-
 /** What training made. */
 export interface TrainedLayer {
-  readonly featurePreprocessing: FeaturePreprocessing;
+  readonly featurePreprocessing: Preprocessing;
   /** One row per class, the bias first, in the space of the preprocessed features. */
   readonly weights: readonly ArrayLike<number>[];
   readonly classes: readonly string[];
@@ -38,12 +28,12 @@ export function requireLayer(
   const width = first.length - 1;
   if (width < 1 || weights.some((row) => row.length !== width + 1))
     throw bad('each class needs the same number of weights: a bias and one per feature');
-  const d = preprocessing.kind === 'none' ? width : preprocessing.mean.length;
+  const d = inputFeatures(preprocessing) ?? width;
   if (preprocessing.kind === 'standardize' && preprocessing.scale.length !== d)
     throw bad(`the preprocessing has ${d} means and ${preprocessing.scale.length} scales`);
   if (preprocessing.kind === 'pca' && preprocessing.components.some((row) => row.length !== d))
     throw bad(`each component must have ${d} numbers, one per feature`);
-  const outputs = preprocessing.kind === 'pca' ? preprocessing.components.length : d;
+  const outputs = outputFeatures(preprocessing) ?? d;
   if (outputs !== width)
     throw bad(`the preprocessing gives ${outputs} features and the weights are for ${width} (and a bias)`);
   if (typeof features === 'number' && features !== d)
