@@ -14,6 +14,7 @@ export const LAYERS = [
   'libs/data',
   'libs/images',
   'libs/report',
+  'libs/tuning',
   'libs/redis-server',
   'libs/service',
   'libs/queue',

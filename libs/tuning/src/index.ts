@@ -1,0 +1,3 @@
+export type { Settings } from './candidate.ts';
+export { BUDGETS, chooseSettings, type Budget, type Tuned, type TuningRequest } from './choose.ts';
+export { METRICS, type Metric, type Outcome } from './judge.ts';
