@@ -65,7 +65,7 @@ test('labelled samples: predictions, accuracy and confusion matrix', async (t) =
 
 test('unlabelled samples, as JSON', async (t) => {
   const at = await files(t, { 'model.json': serialiseModel(MODEL), 'new.csv': '9,0.5\n11.25,0\n' });
-  const { status, stdout, stderr } = await runCli(t, [
+  const { status, stdout, stderr } = await askCli([
     'predict',
     '--model',
     at('model.json'),
@@ -98,7 +98,7 @@ test('unlabelled samples, as JSON', async (t) => {
 test('many samples are cut on the terminal, and labels the model does not know are not scored', async (t) => {
   const rows = Array.from({ length: 30 }, (_, i) => `${i < 28 ? 'no' : `odd${i}`},${i},0`);
   const at = await files(t, { 'model.json': serialiseModel(MODEL), 'test.csv': rows.join('\n') });
-  const { status, stdout } = await runCli(t, ['predict', '--model', at('model.json'), '--features', at('test.csv')]);
+  const { status, stdout } = await askCli(['predict', '--model', at('model.json'), '--features', at('test.csv')]);
   assert.equal(status, 0);
   assert.match(stdout, /\n20 .*\n\n\.\.\. and 10 more; --out FILE writes all of them\n/);
   assert.match(

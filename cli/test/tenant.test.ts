@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { usageTable } from '../src/commands/tenant.ts';
-import { cleanEnv, runCli } from './support.ts';
+import { askCli, cleanEnv } from './support.ts';
 
 test('usage is a line for each tenant, with limits where there are some', () => {
   const day = '2026-01-31';
@@ -32,7 +32,7 @@ test('usage is a line for each tenant, with limits where there are some', () => 
   );
 });
 
-test('what tenant refuses before it asks anybody', async (t) => {
+test('what tenant refuses before it asks anybody', async () => {
   const env = cleanEnv({ BLINDFIT_SERVER: 'http://127.0.0.1:1', BLINDFIT_TOKEN: 'x'.repeat(20) });
   for (const [args, message] of [
     [['set', 'a', '--weight', '0'], /number from 0.01 to 100/],
@@ -40,7 +40,7 @@ test('what tenant refuses before it asks anybody', async (t) => {
     [['set', 'a', '--bytes', '1.5'], /whole number from 0 on/],
     [['set'], /missing required argument 'tenant'/],
   ] as const) {
-    const { status, stderr } = await runCli(t, ['tenant', ...args], env);
+    const { status, stderr } = await askCli(['tenant', ...args], env);
     assert.equal(status, 2, stderr);
     assert.match(stderr, message);
   }
