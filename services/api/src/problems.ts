@@ -184,7 +184,7 @@ export function pathOf(url: string): string {
  */
 function discardBody(request: IncomingMessage): void {
   if (request.complete || request.destroyed) return;
-  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS).unref();
+  const timer = setTimeout(() => request.destroy(), LINGER_MS).unref();
   request.once('close', () => clearTimeout(timer));
   request.resume();
 }
