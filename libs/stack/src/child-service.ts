@@ -45,13 +45,15 @@ export interface ChildServiceOptions {
   readonly stopTimeoutMs?: number | undefined;
 }
 
-/** Of the API, which answers many: memory that large bodies and streams took goes back to the system. */
-const SMALL_HEAP = {
-  NODE_OPTIONS: '--max-semi-space-size=8',
-  MALLOC_ARENA_MAX: '2',
-  MALLOC_MMAP_THRESHOLD_: '262144',
-  MALLOC_TRIM_THRESHOLD_: '262144',
-};
+/** The API answers many: with these variables memory that large bodies and streams took goes back to the system. */
+function smallHeap({ NODE_OPTIONS: options = '' }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return {
+    NODE_OPTIONS: `--max-semi-space-size=8 ${options}`.trim(),
+    MALLOC_ARENA_MAX: '2',
+    MALLOC_MMAP_THRESHOLD_: '262144',
+    MALLOC_TRIM_THRESHOLD_: '262144',
+  };
+}
 
 export class ChildService {
   readonly name: string;
@@ -96,7 +98,7 @@ export class ChildService {
     const log = await open(logFile, 'a', 0o600);
     this.#expected = false;
     const port = this.#url === '' ? {} : { [this.#portVariable]: new URL(this.#url).port };
-    const memory = command === 'api' ? SMALL_HEAP : {};
+    const memory = command === 'api' ? smallHeap(env) : {};
     const child = spawn(process.execPath, [main, command], {
       env: { ...env, ...port, ...memory },
       // The end of the channel tells the child that this process has ended, in whatever way.

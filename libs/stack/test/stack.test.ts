@@ -21,6 +21,7 @@ const CLEAN = withoutSettings(process.env);
 
 // The stack hands its environment on to the services.
 for (const name of Object.keys(process.env)) if (!(name in CLEAN)) Reflect.deleteProperty(process.env, name);
+process.env['NODE_OPTIONS'] = `${process.env['NODE_OPTIONS'] ?? ''} --no-deprecation`;
 
 async function start(t: TestContext, options: Partial<StackOptions> & { dataDir: string }): Promise<RunningStack> {
   const stack = await startStack({ threads: 1, log: () => undefined, ...options });
@@ -90,6 +91,14 @@ test('a stack comes up, loses and regains its parts, and leaves nothing behind',
     for (const name of await readdir(stack.logDir))
       assert.ok(!(await readFile(join(stack.logDir, name), 'utf8')).includes(stack.token), name);
     assert.ok(!lines.join('\n').includes(stack.token));
+  });
+
+  await t.test("options of Node reach all services, the API's own beside them", async () => {
+    for (const { name, pid } of stack.processes) {
+      const [options = ''] = /(?<=^|\0)NODE_OPTIONS=[^\0]*/.exec(await readFile(`/proc/${pid}/environ`, 'utf8')) ?? [];
+      assert.match(options, /--no-deprecation$/, name);
+      assert.equal(options.includes('--max-semi-space-size=8 '), name === 'api', name);
+    }
   });
 
   await t.test('a killed worker is started again at the same address', async () => {
