@@ -1,15 +1,14 @@
 /**
  * The owner's side of hosts.test.ts, a process in a network namespace of its own. Encrypts a job once and submits it
  * twice: undisturbed, then while a worker is cut off. Says on stdout, in lines of JSON, how far it is. Arguments:
- * address of the API, its token, a directory, and the addresses of the metrics of the worker that stays and of the one
- * that is cut off.
+ * address of the API, its token, and the addresses of the metrics of the worker that stays and of the one that is cut
+ * off.
  */
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BlindfitClient } from '@blindfit/client';
-import { finished, prepareJob, syntheticData, waitFor } from './support.ts';
+import { finished, prepareJob, SHARED_KEYS, syntheticData, waitFor } from './support.ts';
 
-const [server = '', token = '', directory = '', staying = '', cut = ''] = process.argv.slice(2);
+const [server = '', token = '', staying = '', cut = ''] = process.argv.slice(2);
 const say = (event: string, more: object = {}): void =>
   void process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
 const client = new BlindfitClient({ server, token });
@@ -30,7 +29,7 @@ async function metric(worker: string, name: string): Promise<number> {
 }
 
 await seen(2, 60_000);
-using prepared = await prepareJob(client, join(directory, 'keys'), syntheticData(120, 20, 9));
+using prepared = await prepareJob(client, SHARED_KEYS, syntheticData(120, 20, 9));
 const undisturbed = await finished(client, (await client.submit(prepared.manifest)).id);
 say('undisturbed', { state: undisturbed.state, models: undisturbed.result?.models });
 

@@ -207,7 +207,6 @@ it(
       OWNER,
       api,
       TOKEN,
-      directory.path,
       `http://${HOSTS.c}:9464`,
       `http://${HOSTS.d}:9464`,
     ]);
