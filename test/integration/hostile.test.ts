@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { digestOf, parseDigest } from '@blindfit/base';
 import { FileBlobStore } from '@blindfit/blobs';
@@ -15,6 +14,7 @@ import { parseHeader, WIRE_HEADER_BYTES, wrap } from '@blindfit/he';
 import { decryptModel, ModelError } from '@blindfit/owner';
 import { type JobView, type TrainingManifest } from '@blindfit/protocol';
 import type { RunningStack, StackProcess } from '@blindfit/stack';
+import { until } from '@blindfit/testkit';
 import { finished, prepareJob, SHARED_KEYS, syntheticData, withStack, type Prepared } from './support.ts';
 
 /** One iteration takes the small ring; five pairs of classes make siblings. */
@@ -38,14 +38,16 @@ async function metric({ url }: StackProcess, pattern: RegExp): Promise<number> {
 
 async function untilIdle(stack: RunningStack): Promise<void> {
   const [worker, scheduler] = [processOf(stack, 'worker-1'), processOf(stack, 'scheduler-1')];
-  const deadline = Date.now() + 15_000;
-  for (;;) {
-    const busy = await metric(worker, /^blindfit_threads_busy /);
-    const queued = await metric(scheduler, /^blindfit_queue_jobs\{.*state="(waiting|active|delayed|waiting-children)"/);
-    if (busy === 0 && queued === 0) return;
-    assert.ok(Date.now() < deadline, `${busy} threads are busy and ${queued} entries are in the queues`);
-    await sleep(100);
-  }
+  await until(
+    async () =>
+      (await metric(worker, /^blindfit_threads_busy /)) === 0 &&
+      (await metric(
+        scheduler,
+        /^blindfit_queue_jobs\{.*state="(waiting|prioritized|active|delayed|waiting-children)"/,
+      )) === 0,
+    'no thread is busy and the queues are empty',
+    { everyMs: 100 },
+  );
 }
 
 function assertFailed(job: JobView, code: RegExp, message: RegExp, task: RegExp): void {

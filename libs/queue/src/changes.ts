@@ -6,14 +6,17 @@ export type ChangeListener = (job: string) => void;
 
 export class JobChanges {
   readonly #subscriber: Connection;
-  readonly #channel: string;
   readonly #listeners = new Set<ChangeListener>();
+  readonly #stopListeners = new Set<ChangeListener>();
 
-  private constructor(subscriber: Connection, channel: string) {
+  private constructor(subscriber: Connection, { changes, stopped }: Pick<Keys, 'changes' | 'stopped'>) {
     this.#subscriber = subscriber;
-    this.#channel = channel;
-    subscriber.on('message', (from: string, job: string) => {
-      if (from === channel) for (const listener of this.#listeners) listener(job);
+    const byChannel = new Map([
+      [changes, this.#listeners],
+      [stopped, this.#stopListeners],
+    ]);
+    subscriber.on('message', (channel: string, job: string) => {
+      for (const listener of byChannel.get(channel) ?? []) listener(job);
     });
   }
 
@@ -23,8 +26,8 @@ export class JobChanges {
     subscriber.on('error', () => {
       // The connection it was copied from reports outages; this one resubscribes by itself.
     });
-    const changes = new JobChanges(subscriber, keys.changes);
-    await subscriber.subscribe(changes.#channel);
+    const changes = new JobChanges(subscriber, keys);
+    await subscriber.subscribe(keys.changes, keys.stopped);
     return changes;
   }
 
@@ -34,8 +37,15 @@ export class JobChanges {
     return () => this.#listeners.delete(listener);
   }
 
+  /** As {@link listen}, for jobs that have failed or were cancelled. */
+  listenToStops(listener: ChangeListener): () => void {
+    this.#stopListeners.add(listener);
+    return () => this.#stopListeners.delete(listener);
+  }
+
   close(): void {
     this.#listeners.clear();
+    this.#stopListeners.clear();
     this.#subscriber.disconnect();
   }
 }

@@ -282,14 +282,13 @@ export class JobStore {
         ...(request.previous === undefined ? [] : [request.previous]),
       ]);
     const { states, awaiting, progress } = this.keys;
-    const before = seen === undefined ? '' : JSON.stringify(seen);
     const changed = await this.#redis.blindfitSetChain(
       this.keys.job(id),
       states,
       awaiting,
       progress,
       chain,
-      before,
+      seen === undefined ? '' : JSON.stringify(seen),
       JSON.stringify(next),
       Date.now(),
       job.chains,
@@ -391,6 +390,7 @@ export class JobStore {
     if (changed !== 1) return changed;
     for (const listener of this.#listeners) listener(id, state, fields);
     await this.#announce(id);
+    if (state === 'failed' || state === 'cancelled') await this.#redis.publish(this.keys.stopped, id);
     return changed;
   }
 

@@ -130,6 +130,11 @@ export class Keys {
     return `${this.#prefix}:changes`;
   }
 
+  /** Channel on which every job that has failed or was cancelled is announced by its id. */
+  get stopped(): string {
+    return `${this.#prefix}:stopped`;
+  }
+
   /** Sorted set of live workers, `<id> <threads> <JSON>`, by the time they were last seen; see `Workers`. */
   get workers(): string {
     return `${this.#prefix}:workers`;

@@ -5,6 +5,7 @@
 import { hostname } from 'node:os';
 import { DelayedError, type Job } from 'bullmq';
 import { backoffMs, BlindfitError, messageWithHint, required } from '@blindfit/base';
+import { isFinal, type JobState } from '@blindfit/protocol';
 import type { Connection } from './connection.ts';
 import { jobOf, type Keys } from './names.ts';
 
@@ -26,7 +27,7 @@ export interface Trouble {
 }
 
 /** The parts of a BullMQ entry that giving it back needs. */
-export type GivenBack = Pick<Job, 'id' | 'token' | 'moveToDelayed'>;
+export type GivenBack = Pick<Job, 'id' | 'token' | 'moveToDelayed' | 'promote'>;
 
 export class Troubles {
   readonly #redis: Connection;
@@ -49,6 +50,8 @@ export class Troubles {
       const count = error === undefined ? 1 : await this.#report(id, error);
       const delay = backoffMs(count, AGAIN_MS.first, AGAIN_MS.longest);
       await entry.moveToDelayed(Date.now() + Math.round(delay), entry.token);
+      // Its job may have ended before it lay there.
+      if (error !== undefined && (await this.#hasEnded(jobOf(id)))) await entry.promote();
     } catch {
       // Redis is away, or refuses; its connection says so.
     }
@@ -70,6 +73,11 @@ export class Troubles {
   async clearJobs(jobs: ReadonlySet<string>): Promise<void> {
     const over = (await this.#redis.hkeys(this.#keys.troubles)).filter((entry) => jobs.has(jobOf(entry)));
     if (over.length > 0) await this.#redis.hdel(this.#keys.troubles, ...over);
+  }
+
+  async #hasEnded(job: string): Promise<boolean> {
+    const state = (await this.#redis.hget(this.#keys.job(job), 'state')) as JobState | null;
+    return state !== null && isFinal(state);
   }
 
   async #report(id: string, error: unknown): Promise<number> {

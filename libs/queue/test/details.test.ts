@@ -55,6 +55,31 @@ it('changes of jobs reach those that listen, and those no more that have stopped
   assert.deepEqual(heard, ['first job-1', 'second job-1', 'second job-2']);
 });
 
+it('jobs that fail or are cancelled are announced, and what is given back of them comes at once', async (t) => {
+  const jobs = newStore();
+  const changes = await JobChanges.open(redis(), jobs.keys);
+  t.after(() => changes.close());
+  const stopped: string[] = [];
+  changes.listenToStops((job) => stopped.push(job));
+  for (const job of ['job-a', 'job-b', 'job-c', 'job-d']) await jobs.create(newJob(job));
+  await jobs.succeed('job-a', []);
+  await jobs.fail('job-b', { code: 'X', message: 'x' });
+  await jobs.cancel('job-c');
+  await until(() => stopped.length === 2, 'both are announced');
+  assert.deepEqual(stopped, ['job-b', 'job-c']);
+  const giveBack = async (job: string, error?: unknown): Promise<string[]> => {
+    const calls: string[] = [];
+    const call = (name: string) => (calls.push(name), Promise.resolve());
+    const entry = { id: `${job}.forward.1`, moveToDelayed: () => call('delayed'), promote: () => call('promoted') };
+    await jobs.troubles.giveBack(entry, error);
+    return calls;
+  };
+  for (const job of ['job-a', 'job-b', 'job-c'])
+    assert.deepEqual(await giveBack(job, new Error('full')), ['delayed', 'promoted']);
+  for (const job of ['job-d', 'job-gone']) assert.deepEqual(await giveBack(job, new Error('full')), ['delayed']);
+  assert.deepEqual(await giveBack('job-b'), ['delayed']);
+});
+
 it('each queue has turns of its own, and one entry takes the turn that several would begin with', async () => {
   const jobs = newStore();
   await jobs.create(newJob('job-a', { tenant: 'a' }));

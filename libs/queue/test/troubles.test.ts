@@ -24,7 +24,8 @@ function setUp(t: TestContext) {
   const giveBack = async (id: string, error?: unknown): Promise<void> => {
     const moveToDelayed = (until: number, token?: string): Promise<void> =>
       Promise.resolve(void moved.push([until - Date.now(), token]));
-    const thrown = await troubles.giveBack({ id, token: 'the token', moveToDelayed }, error);
+    const promote = (): Promise<void> => Promise.reject(new Error('its job has not ended'));
+    const thrown = await troubles.giveBack({ id, token: 'the token', moveToDelayed, promote }, error);
     assert.ok(thrown instanceof DelayedError);
   };
   const troubleOf = async (id: string): Promise<Trouble> => valueOf(await troubles.all(), id, 'troubles');
@@ -88,7 +89,8 @@ it('an entry that was not begun with has no trouble, and troubles end with their
   await troubles.clearJobs(new Set(['j1', 'j3']));
   assert.deepEqual([...(await troubles.all()).keys()], ['j2.a']);
   await troubles.clearJobs(new Set(['j3']));
-  const broken = { id: 'j2.a', token: 'x', moveToDelayed: () => Promise.reject(new Error('Redis is away')) };
+  const away = (): Promise<never> => Promise.reject(new Error('Redis is away'));
+  const broken = { id: 'j2.a', token: 'x', moveToDelayed: away, promote: away };
   assert.ok((await troubles.giveBack(broken, new Error('y'))) instanceof DelayedError);
 });
 

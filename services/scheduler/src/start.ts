@@ -21,7 +21,14 @@ import {
   type JobPayload,
   type TenantDefaults,
 } from '@blindfit/queue';
-import { addRedisMemory, Intake, openService, type ComputeOptions, type RunningService } from '@blindfit/service';
+import {
+  addRedisMemory,
+  connectionErrors,
+  Intake,
+  openService,
+  type ComputeOptions,
+  type RunningService,
+} from '@blindfit/service';
 import { PlanCache } from '@blindfit/training';
 import { Admission } from './admission.ts';
 import { Aggregator } from './aggregator.ts';
@@ -29,7 +36,9 @@ import { runChain } from './chain.ts';
 import { failureOf, watchFailures } from './failures.ts';
 import { FairPool } from './fair-pool.ts';
 import { SchedulerMetrics } from './metrics.ts';
+import { assertNotEnded } from './not-ended.ts';
 import { runPredictionJob } from './prediction-job.ts';
+import { promoteDelayed } from './promote-delayed.ts';
 import { runRetry } from './reconcile.ts';
 import { finishTrainingJob, runTrainingJob } from './training-job.ts';
 
@@ -95,6 +104,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const runJob = async (job: Job<JobPayload>, token: string): Promise<void> => {
     if (job.name === 'finish') return finishTrainingJob(dependencies, job);
     if (job.name === 'retry') return runRetry(dependencies, job, token);
+    // An entry of a job that has ended is not given back for a manifest that is missing.
+    await assertNotEnded(jobs, job.data.job);
     const planned = await plans.get(job.data.manifest);
     return planned.kind === 'train'
       ? runTrainingJob(dependencies, job, token)
@@ -105,6 +116,12 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const admission = new Admission({ logger, queue: queues.jobs, jobs, tenants });
   const changes = await JobChanges.open(redis, jobs.keys);
   changes.listen(() => admission.look());
+  const promote = (job: string): Promise<void> => promoteDelayed(redis, Object.values(queues), job);
+  const ignore = connectionErrors(
+    logger,
+    'could not call back entries of a job that has ended; they come by themselves',
+  );
+  changes.listenToStops((job) => void promote(job).catch(ignore));
   const fairPool = new FairPool(pool, async (job) => (await jobs.rankOf(job)).tenant);
   const closing = new AbortController();
   const dependencies = {
@@ -118,6 +135,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     metrics,
     intake,
     logger,
+    promoteDelayed: promote,
     hasBlob: async (digest: string) => (await store.has(parseDigest(digest))) !== undefined,
     forgetFailed: async ({ queueQualifiedName, id = '' }: { queueQualifiedName: string; id?: string | undefined }) => {
       await redis.del(`${queueQualifiedName}:${id}:unsuccessful`);

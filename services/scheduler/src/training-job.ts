@@ -51,9 +51,9 @@ export async function finishTrainingJob(
   { data }: Pick<Job<JobPayload>, 'data'>,
 ): Promise<void> {
   const { jobs, aggregator, metrics } = dependencies;
-  const plan = await dependencies.planOf(data.manifest);
   const state = await jobs.state(data.job);
   if (state === undefined || isFinal(state)) return;
+  const plan = await dependencies.planOf(data.manifest);
   await jobs.setPhase(data.job, 'packing');
   const results = new Results();
   for (const [chain, record] of (await jobs.chains(data.job)).entries()) {

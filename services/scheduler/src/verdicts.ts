@@ -9,6 +9,8 @@ import type { SchedulerMetrics } from './metrics.ts';
 
 export interface VerdictDependencies {
   readonly jobs: Pick<JobStore, 'fail' | 'get'> & { readonly troubles: Pick<Troubles, 'all' | 'clearJobs'> };
+  /** Has what is left of a job that has ended leave the queues. */
+  readonly promoteDelayed: (job: string) => Promise<void>;
   /** Whether the scheduler's own store holds a blob. */
   readonly hasBlob: (digest: string) => Promise<boolean>;
   /** Whether that store is the right one and can be reached. */
@@ -26,7 +28,7 @@ const HOSTS = { hosts: 3, times: 4, timesOnFewer: 12 };
 
 /** Looks at all troubles, and ends the jobs of those that no host can mend. */
 export async function judgeTroubles(dependencies: VerdictDependencies, now = Date.now()): Promise<void> {
-  const { jobs, metrics, logger } = dependencies;
+  const { jobs, metrics, logger, promoteDelayed } = dependencies;
   const over = new Set<string>();
   for (const [entry, trouble] of await jobs.troubles.all()) {
     const id = jobOf(entry);
@@ -42,6 +44,7 @@ export async function judgeTroubles(dependencies: VerdictDependencies, now = Dat
     metrics.jobEnded('failed');
     logger.error({ job: id, task: entry, reason: message }, 'job failed');
   }
+  for (const job of over) await promoteDelayed(job);
   if (over.size > 0) await jobs.troubles.clearJobs(over);
 }
 

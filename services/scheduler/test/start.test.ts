@@ -98,6 +98,16 @@ it('a scheduler starts from its settings, queues what was cut off at once, and c
   const metrics = await (await fetch(`${running.url}/metrics`)).text();
   assert.match(metrics, /^blindfit_redis_up 1$/m);
   assert.match(metrics, /^blindfit_evaluator_info\{evaluator="seal",kernel="wasm"\} 1$/m);
+
+  const tasks = openQueue('tasks', redis, PREFIX);
+  for (const id of [`${JOB}.forward.1`, `${JOB}1.forward.1`])
+    await tasks.add('task', {}, { jobId: id, delay: 60_000, priority: 7 });
+  await jobs.cancel(JOB);
+  await until(async () => (await tasks.getPrioritizedCount()) === 1, 'the delayed task of the job comes at once');
+  assert.equal((await tasks.getJob(`${JOB}.forward.1`))?.priority, 7);
+  assert.equal(await tasks.getDelayedCount(), 1, 'that of another job stays');
+  await until(async () => (await queue.getJob(JOB))?.failedReason !== undefined, 'the job has left its queue');
+  await tasks.close();
   await running.close();
   await assert.rejects(fetch(running.url));
   await until(async () => (await clients()) === before, 'no connection is left');

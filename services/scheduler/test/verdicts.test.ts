@@ -30,6 +30,7 @@ interface World {
 async function judge({ trouble, blobs = [MANIFEST], right = true, state = 'running' }: World) {
   const failed: unknown[] = [];
   const cleared: string[] = [];
+  const promoted: string[] = [];
   const dependencies = {
     jobs: {
       get: () => Promise.resolve(state === 'gone' ? undefined : { state, manifest: MANIFEST }),
@@ -39,12 +40,14 @@ async function judge({ trouble, blobs = [MANIFEST], right = true, state = 'runni
         clearJobs: (jobs: ReadonlySet<string>) => Promise.resolve(void cleared.push(...jobs)),
       },
     },
+    promoteDelayed: (job: string) => (assert.deepEqual(cleared, []), Promise.resolve(void promoted.push(job))),
     hasBlob: (digest: string) => Promise.resolve(blobs.includes(digest)),
     isStoreRight: () => Promise.resolve(right),
     metrics: { jobEnded: (state: string) => void failed.push(state) },
     logger: { warn: () => undefined, error: () => undefined },
   };
   await judgeTroubles(dependencies as unknown as VerdictDependencies, NOW);
+  assert.deepEqual(promoted, cleared);
   return { failed, cleared };
 }
 
