@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { temporaryDirectory } from '@blindfit/testkit';
+import { asOrdinaryUser, temporaryDirectory } from '@blindfit/testkit';
+import { directoryKeys } from '../src/node/directory-keys.ts';
 import { lockDirectory } from '../src/node/directory-lock.ts';
 import { assertRefused } from './assert-refused.ts';
 
@@ -41,5 +42,21 @@ describe('the lock of a directory', () => {
     await using home = await temporaryDirectory();
     await writeFile(join(home.path, 'lock'), 'mine');
     await assertRefused('KEYSET_CORRUPT', /no lock file.*delete it/, () => lockDirectory(home.path, 300));
+  });
+
+  it('is given back when what is left there cannot be looked at', async () => {
+    await using home = await temporaryDirectory();
+    const path = join(home.path, 'keys', 'N1');
+    await chmod(home.path, 0o755);
+    await mkdir(join(home.path, 'keys'));
+    await mkdir(path);
+    await writeFile(join(path, 'secret.key'), '');
+    // It may be written to and not listed.
+    await chmod(path, 0o333);
+    await asOrdinaryUser(() =>
+      assert.rejects(directoryKeys(join(home.path, 'keys')).keyset('N1').lock(), { code: 'EACCES' }),
+    );
+    await chmod(path, 0o755);
+    assert.deepEqual(await readdir(path), ['secret.key']);
   });
 });

@@ -7,6 +7,7 @@ import { wrap } from '@blindfit/he';
 import type { JobView } from '@blindfit/protocol';
 import { chainsOf, encodeChain } from '@blindfit/training';
 import type { Followed } from '../src/flow/follow.ts';
+import { decryptBlob } from '../src/decrypt-blob.ts';
 import { outcomeOf, resultOf } from '../src/flow/outcome.ts';
 import { MemoryKeys, ModelError, openKeyset, OwnerError } from '../src/index.ts';
 import { largestError, planOf } from './setup.ts';
@@ -118,6 +119,50 @@ describe('the model of a job', () => {
     assert.equal(plan.maxWeight, 32);
     for (const first of [-31.9, 30.9]) await open(first);
     for (const first of [-32.1, 31.1]) await assert.rejects(open(first), /is -?32\.\d+, beyond 32, the most this job/);
+  });
+
+  it('comes with the weights of every iteration where the result has them', async () => {
+    const seen = [packed(2), packed(4)];
+    const digests = seen.map((blob) => [digestOf(blob)]);
+    const blobs = new Map(seen.map((blob) => [digestOf(blob) as string, blob]));
+    const { history } = await outcome(
+      { ...client, blob: (digest: string) => Promise.resolve(blobs.get(digest)) } as unknown as BlindfitClient,
+      { job: job({ result: { models: [DIGEST], iterates: digests } as never }), history: [rows(9), rows(9)] },
+    );
+    // a_0 = 0.01, a_1 = (1 + sqrt 1.0004) / 2, ...: eta_1 = 0.99 / a_1 and eta_2 = (1 - a_1) / a_2.
+    const mixed = (eta: number, newest: number, older: (label: number) => number): Float64Array[] =>
+      rows(newest).map((row, label) => row.map((value) => (1 - eta) * value + eta * older(label)));
+    const expected = [mixed(0.98990102, 2, () => 0), mixed(-0.0000617938, 4, (label) => 2 + label)];
+    assert.equal(history.length, 2);
+    history.forEach((weights, t) =>
+      weights?.forEach((row, k) => {
+        const wanted = at(at(expected, t, 'iterations'), k, 'classes');
+        assert.ok(largestError(row, wanted) < 1e-6, `iteration ${t + 1}: ${row.join()} and not ${wanted.join()}`);
+      }),
+    );
+  });
+
+  it('is no ciphertext of three polynomials, or of another scale than its header says', () => {
+    const { backend, secret, parameters } = keyset;
+    const { seal, context } = backend;
+    const scale = 2 ** 20;
+    const blob = (more: { readonly square?: boolean; readonly said?: number }): Uint8Array => {
+      using ciphertext = backend.loadCiphertext(secret.encryptToBytes(new Float64Array(parameters.slots), 0, scale));
+      if (more.square === true) {
+        const evaluator = new seal.Evaluator(context);
+        evaluator.square(ciphertext.raw, ciphertext.raw);
+        evaluator.delete();
+      }
+      const said = more.said ?? ciphertext.scale;
+      return wrap(parameters, { kind: 'ciphertext', level: 0, scale: said }, backend.saveCiphertext(ciphertext));
+    };
+    decryptBlob(keyset, 'model', blob({}), 0);
+    assert.throws(() => decryptBlob(keyset, 'model', blob({ square: true }), 0), { name: 'WireError' });
+    for (const said of [2 ** 21, 2 ** 19])
+      assert.throws(() => decryptBlob(keyset, 'score', blob({ said }), 0), {
+        name: 'ModelError',
+        message: /^a score ciphertext at level 0, scale 1048576, of 2/,
+      });
   });
 
   it('is no ciphertext of another level or size', async () => {

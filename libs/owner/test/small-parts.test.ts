@@ -5,6 +5,7 @@ import { createDataset, withLabels } from '@blindfit/data';
 import { Parameters } from '@blindfit/he';
 import { assertRowsFit } from '../src/fits-plan.ts';
 import { modelOf } from '../src/flow/model.ts';
+import { jobState } from '../src/flow/states.ts';
 import { accuraciesOf, evaluate, prepareData, shuffled } from '../src/flow/training-data.ts';
 import { JobDataError, manifestFor, MemoryKeys, type Keyset } from '../src/index.ts';
 import { Sealing } from '../src/node/passphrase.ts';
@@ -215,4 +216,18 @@ it('a manifest says all of its plan, and names every key that the plan needs', (
   assert.deepEqual(hyperparameters, plan.hyperparameters);
   assert.equal(manifestFor(plan, blobs, keyset(plan.steps), 'a name').name, 'a name');
   assert.throws(() => manifestFor(plan, blobs, keyset(plan.steps.slice(1))), /key/);
+});
+
+it('the state of a job is what the server shows of its progress', () => {
+  const evaluation = { accuracy: 0.5, loss: 1, iteration: 2 };
+  for (const [phase, shown] of [
+    ['queued', 'waiting for a worker'],
+    ['training', 'training'],
+    ['packing', 'training'],
+  ] as const) {
+    const job = { progress: { phase, tasksDone: 3, tasksTotal: 8, etaSeconds: 5 } } as never;
+    const state = { phase: shown, done: 3, total: 8, etaSeconds: 5, job };
+    assert.deepEqual(jobState(job, 'training', evaluation), { ...state, evaluation });
+    assert.equal(jobState(job, 'training').evaluation, undefined);
+  }
 });

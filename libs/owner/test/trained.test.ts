@@ -21,6 +21,7 @@ import {
   type AttachRequest,
   type Ticket,
 } from '../src/index.ts';
+import { accuraciesOf } from '../src/flow/training-data.ts';
 import { ID, REASON, serverOf, type Server } from './flow-server.ts';
 import { largestError, planOf } from './setup.ts';
 
@@ -31,16 +32,20 @@ describe('a trained model', () => {
   const hyperparameters = hyperparametersOf({ iterations: 1, sigmoidDegree: 1 });
   const { shape, set } = data;
   const { weights: right } = trainClear(set.x, shape.samples, shape.features, set.labels, hyperparameters);
-  const SECONDS = { train: 3, loadKeys: 1, iterations: [2] };
+  const RESULT = {
+    seconds: { train: 3, loadKeys: 1, iterations: [2] },
+    operations: { rotations: 1 },
+    evaluators: { native: 2 },
+  };
 
   /** A server that returns the right weights, with something added to each, encrypted with the owner's keys. */
-  const trainer = (added: number): Server & { readonly client: BlindfitClient } => {
+  const trainer = (added: number, second = added): Server & { readonly client: BlindfitClient } => {
     const server = serverOf({
       next: async (view, { submitted, blobs }) => {
         const { manifest } = required(submitted.at(-1), 'a submission');
         const { plan } = trainingPlanOf(readTrainingManifest(manifest));
         using keyset = await openKeyset({ keys, plan, create: false });
-        const rows = right.map((row) => row.map((value) => value + added));
+        const rows = right.map((row, label) => row.map((value) => value + (label === 0 ? added : second)));
         const slots = encodeChain(plan.layout, plan.parameters.ring, chainsOf(plan)[0] ?? [], rows);
         const scale = plan.refreshScale;
         const bytes = keyset.secret.encryptToBytes(slots.first, 0, scale, slots.second);
@@ -51,7 +56,7 @@ describe('a trained model', () => {
         blobs.set(digest, blob);
         const text = new TextEncoder().encode(canonicalJson(manifest));
         blobs.set(digestOf(text), text);
-        return { ...view, state: 'succeeded', result: { models: [digest], iterates: [], seconds: SECONDS } } as never;
+        return { ...view, state: 'succeeded', result: { models: [digest], iterates: [], ...RESULT } } as never;
       },
     });
     Object.assign(server.client, {
@@ -63,7 +68,19 @@ describe('a trained model', () => {
 
   it('comes with what it cost and how good it is', async () => {
     const { client, blobs, submitted } = trainer(0);
-    const report = await train(client, { data, hyperparameters, keys });
+    const began = performance.now();
+    const report = await train(client, { data, hyperparameters, keys, backbone: 'the network' });
+    const took = (performance.now() - began) / 1000;
+    const { keygen, encrypt, upload, download } = report.seconds;
+    for (const part of [keygen, encrypt, upload, download]) assert.ok(part >= 0 && part < took, `${part} of ${took}`);
+    assert.ok(encrypt > 0 && download > 0);
+    assert.deepEqual([report.operations, report.evaluators], [RESULT.operations, RESULT.evaluators]);
+    assert.equal(report.model.training['backbone'], 'the network');
+    assert.deepEqual(
+      report.model.weights,
+      report.weights.map((row) => [...row]),
+    );
+    assert.deepEqual(report.refresh, { count: 0, seconds: 0, computeSeconds: 0, down: 0, up: 0 });
     const { manifest } = required(submitted[0], 'a submission');
     assert.ok(manifest.format === 'blindfit-job/1');
     const sizes = (digests: readonly string[]): number =>
@@ -82,6 +99,17 @@ describe('a trained model', () => {
     assert.deepEqual(report.model.training['seconds'], { ...report.seconds });
   });
 
+  it('is judged by its own weights and not by those of the twin', async () => {
+    const { weights, accuracy } = await train(trainer(0.09, -0.09).client, {
+      data,
+      hyperparameters,
+      keys,
+      precision: 0.1,
+    });
+    assert.deepEqual(accuracy, { encrypted: accuraciesOf(weights, data), clear: accuraciesOf(right, data) });
+    assert.notDeepEqual(accuracy.encrypted, accuracy.clear);
+  });
+
   it('that is further from the clear twin than planned is refused, also when its owner comes back to it', async () => {
     await assert.rejects(train(trainer(1e-3).client, { data, hyperparameters, keys }), ModelError);
     const ticket = await readTicket(keys, ID);
@@ -95,12 +123,24 @@ describe('a trained model', () => {
         job: () => Promise.resolve({ id: ID, manifest: digest, state: 'running', refreshes: [], answers: [] }),
       });
       server.cancelled.length = 0;
-      return { server, report: attach(server.client, { ticket: { ...known, manifest: digest }, keys, ...more }) };
+      return {
+        server,
+        report: attach(server.client, {
+          ticket: { ...known, manifest: digest, backbone: 'the network' },
+          keys,
+          ...more,
+        }),
+      };
     };
     const { report } = await back(0, ticket, { validation: data.validation });
     const { weights, model, accuracy, iteration } = await report;
     assert.ok(Math.max(...weights.map((row, k) => largestError(row, right[k] ?? []))) < 1e-5);
     assert.deepEqual([model.classes, iteration], [['a', 'b'], 1]);
+    assert.equal(model.training['backbone'], 'the network');
+    assert.deepEqual(
+      model.weights,
+      weights.map((row) => [...row]),
+    );
     assert.equal(accuracy, evaluate(right, required(data.validation, 'held-out data'), 2).accuracy);
     await assert.rejects((await back(1e-3, ticket)).report, /is not the one that this training gives/);
     const lines: string[] = [];
