@@ -1,6 +1,7 @@
 /**
  * Runs the tests: `npm test [-- PATTERN... FLAG...]`. Without a pattern the checks of the sources come first. With
- * patterns only the test files run whose path contains one of them. Flags go to `node --test`.
+ * patterns only the test files run whose path contains one of them; small ones share processes. Flags go to
+ * `node --test`.
  * `BLINDFIT_TEST_ALL=1` turns skipped tests into failures.
  */
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -11,6 +12,7 @@ import { buildNative } from '../../libs/he/native/build.mjs';
 import { runChecks } from '../checks.ts';
 import { ROOT, runSteps } from '../steps.ts';
 import { bundlePackages } from './bundles.ts';
+import { groupFiles } from './groups.ts';
 
 /** Milliseconds that one test file may take, also beside others on two busy cores. */
 const FILE_LIMIT = 1_200_000;
@@ -40,7 +42,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function runTests(files: readonly string[], flags: readonly string[]): Promise<boolean> {
-  const directory = mkdtempSync(join(tmpdir(), 'blindfit-skips-'));
+  const directory = mkdtempSync(join(tmpdir(), 'blindfit-tests-'));
   const skips = join(directory, 'skips.txt');
   const reporters = [
     ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
@@ -50,7 +52,7 @@ async function runTests(files: readonly string[], flags: readonly string[]): Pro
   // One file more at a time than there are cores, because several tests mostly wait.
   const limits = [`--test-timeout=${FILE_LIMIT}`, `--test-concurrency=${availableParallelism() + 1}`];
   try {
-    const args = ['--test', ...reporters, ...limits, ...flags, ...files];
+    const args = ['--test', ...reporters, ...limits, ...flags, ...groupFiles(files, directory)];
     const passed = await runSteps([{ title: `Tests (${files.length} files)`, command: process.execPath, args }], 1);
     return noSkips(readFileSync(skips, 'utf8')) && passed;
   } finally {
