@@ -27,9 +27,7 @@ try {
     x: x.slice(0, 45),
     y: y.slice(0, 45),
     validation: { x: x.slice(45), y: y.slice(45) },
-    preprocess: 'standardize',
-    iterations: 1,
-    sigmoidDegree: 1,
+    budget: 'fast',
     keys: join(directory, 'keys'),
   });
   console.log(`classes: ${model.classes.join(', ')}`);

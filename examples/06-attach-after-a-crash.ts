@@ -24,7 +24,13 @@ async function submit(): Promise<void> {
     if (phase === 'training') process.kill(process.pid, 'SIGKILL');
   };
   const server = connect(url, { token });
-  const choices = { iterations: 4, refreshEvery: 1, sigmoidDegree: 1, preprocess: 'standardize' } as const;
+  const choices = {
+    budget: 'none',
+    iterations: 4,
+    refreshEvery: 1,
+    sigmoidDegree: 1,
+    preprocess: 'standardize',
+  } as const;
   await train({ x, y, server, keys, ...choices, onProgress });
 }
 

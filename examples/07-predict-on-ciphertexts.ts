@@ -18,7 +18,7 @@ const keys = join(directory, 'keys');
 const stack = await startStack({ dataDir: join(directory, 'data'), threads: 1, log: () => undefined });
 const server = connect(stack.url, { token: stack.token });
 try {
-  const choices = { iterations: 1, sigmoidDegree: 1, preprocess: 'standardize' } as const;
+  const choices = { budget: 'none', iterations: 1, sigmoidDegree: 1, preprocess: 'standardize' } as const;
   const model = await train({ x, y, server, keys, servable: true, ...choices });
 
   // The job's encrypted model stays with the servers; the keys and the preprocessing stay here.

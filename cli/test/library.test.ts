@@ -47,6 +47,7 @@ test('trains on a stack of its own, predicts, saves and reports', async (t) => {
     preprocess: 'standardize',
     batchSize: 32,
     iterations: 3,
+    budget: 'none',
     threads: 1,
     onProgress: ({ phase }: FlowState) => phases.add(phase),
   });
@@ -95,7 +96,7 @@ test('on a server: an abort cancels the job, another client attaches, the model 
   const server = connect(stack.url, { token: stack.token });
   t.after(() => server.close());
   const keys = join(directory, 'keys');
-  const options = { ...TRAINING, server, keys, servable: true, sigmoidDegree: 1 } as const;
+  const options = { ...TRAINING, server, keys, servable: true, sigmoidDegree: 1, budget: 'none' } as const;
 
   const aborter = new AbortController();
   const reason = new Error('enough');
@@ -142,7 +143,10 @@ test('says beforehand what cannot work', async () => {
   await refuses({ x: [[1, 2], [3]], y: ['a', 'b'] }, /^row 1 has 1 features and row 0 has 2$/);
   await refuses({ ...TRAINING, validation: { x: [[1]], y: ['ash'] } }, /^the validation data have 1 features/);
   await assert.rejects(train({ ...TRAINING, preprocess: 'pcs' }), /unknown preprocessing "pcs"/);
-  await assert.rejects(train({ ...TRAINING, iterations: 60, refreshEvery: 60 }), /60 iterations without a refresh/);
+  await assert.rejects(
+    train({ ...TRAINING, budget: 'none', iterations: 60, refreshEvery: 60 }),
+    /60 iterations without a refresh/,
+  );
   const server = connect('http://127.0.0.1:9');
   await assert.rejects(
     attach({ job: 'job-000000000000', server, patience: 1 }),

@@ -10,7 +10,7 @@ import { trainByTheBook } from './by-the-book.ts';
 import { cleanEnv, startCli, type Cli } from './support.ts';
 
 /** A training with small keys that lasts longer than the time to interrupt it. */
-const LONG = ['--iterations', '500', '--refresh-every', '1', '--sigmoid-degree', '1'];
+const LONG = ['--budget', 'none', '--iterations', '500', '--refresh-every', '1', '--sigmoid-degree', '1'];
 
 /** Starts a training that lasts. @returns when it trains */
 export async function startLongTraining(t: TestContext, home: Home, flags: readonly string[]): Promise<Cli> {

@@ -76,6 +76,8 @@ it(
       const trained = await cli(stack, [
         'train',
         '--servable',
+        '--budget',
+        'none',
         '--iterations',
         '1',
         '--sigmoid-degree',

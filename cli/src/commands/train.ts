@@ -4,6 +4,7 @@ import type { BlindfitClient } from '@blindfit/client';
 import { serialiseModel, type PreprocessingChoice } from '@blindfit/data';
 import { cancelJob, hyperparametersOf, type KeyStore, type TrainingChoices } from '@blindfit/owner';
 import { PRIORITIES, type JobView, type Priority } from '@blindfit/protocol';
+import type { Budget, Metric } from '@blindfit/tuning';
 import { clientSettings } from '../connect.ts';
 import { UsageError } from '../errors.ts';
 import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
@@ -14,16 +15,22 @@ import { connect } from '../library/connect.ts';
 import { train } from '../library/train.ts';
 import { Progress } from '../progress.ts';
 import { shownBy } from '../train/display.ts';
-import { addHyperparameterFlags, number, preprocessingOption } from '../train/flags.ts';
+import { addHyperparameterFlags, addTuningFlags, number, preprocessingOption } from '../train/flags.ts';
 import { attachCommand, leaveJob, type LeftJob } from '../train/leave.ts';
 import { addValidationImageFlags, loadData, type DataFlags } from '../train/load.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 import { reportJson, reportTable } from '../train/report.ts';
+import { readSettings, settingsText } from '../train/settings.ts';
 
 const DEFAULT_OUT = 'model.json';
 
 interface TrainFlags extends TrainingChoices, DataFlags, KeyFlags, PatienceFlags {
   readonly preprocess?: PreprocessingChoice;
+  readonly expand?: string;
+  readonly budget?: Budget | 'none' | number;
+  readonly metric?: Metric;
+  readonly settings?: string;
+  readonly saveSettings?: string;
   readonly classes?: string;
   readonly server?: string;
   readonly token?: string;
@@ -74,6 +81,7 @@ export function register(program: Command): void {
     .option('--validation <file>', 'held-out data of the same form; it never leaves this machine')
     .option('--classes <list>', 'the classes, comma-separated [all labels of the training data]')
     .addOption(preprocessingOption());
+  addTuningFlags(command);
   addValidationImageFlags(addBackboneFlags(addImageFlags(command)));
   addKeyFlags(addHyperparameterFlags(command), 'where the secret key and its public keys are kept')
     .option('--server <url>', 'address of an API [BLINDFIT_SERVER; without it an embedded stack]')
@@ -109,15 +117,18 @@ export function register(program: Command): void {
       `
 Examples:
   blindfit train --features train.csv --validation test.csv --report report.html
+  blindfit train --features train.csv --budget best --metric macro-f1 --save-settings settings.json
   blindfit train --features train.csv --preset paper --json report.json
   blindfit train --folder photos/train --validation-folder photos/test --backbone model.onnx
   BLINDFIT_TOKEN=... blindfit train --features train.csv --server https://blindfit.example.org --servable
 
+What the flags leave open (preprocessing, expansion, iterations, rate, polynomial) is chosen on this machine by
+cross-validation inside the training data, in seconds; --budget none keeps fixed defaults instead.
 The secret key is written with mode 0600 below --keys and is sent nowhere.
 With --server, Ctrl-C leaves the job running and says how to come back to it; a second Ctrl-C cancels it.`,
     )
     .action(async (flags: TrainFlags) => {
-      const hyperparameters = hyperparametersOf(flags);
+      hyperparametersOf(flags);
       if (
         flags.patience !== undefined &&
         flags.validation === undefined &&
@@ -129,7 +140,9 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
           'give --validation FILE, or --validation-images and --validation-labels, or --validation-folder',
         );
       }
+      const pinned = flags.settings === undefined ? undefined : await readSettings(flags.settings);
       await checkOutput('--out', flags.out);
+      if (flags.saveSettings !== undefined) await checkOutput('--save-settings', flags.saveSettings);
       if (flags.json !== undefined && flags.json !== '-') await checkOutput('--json', flags.json);
       if (flags.report !== undefined) await checkOutput('--report', flags.report);
       const settings = clientSettings();
@@ -151,6 +164,7 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
         (signal) =>
           train({
             ...flags,
+            settings: pinned,
             features: training,
             validation,
             classes: flags.classes?.split(',').map((label) => label.trim()),
@@ -173,7 +187,9 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
           throw withComeback(error, attachCommand(leftJob(client, keys, submitted.id, flags)));
         })
         .finally(() => client?.close());
-      const { details, data } = model;
+      const { details, data, hyperparameters, tuned } = model;
+      if (flags.saveSettings !== undefined && tuned !== undefined)
+        await writeOutput('--save-settings', flags.saveSettings, settingsText(tuned.settings));
       await writeOutput('--out', flags.out, serialiseModel(model.model));
       if (flags.report !== undefined) {
         const page = await model.html({

@@ -4,6 +4,7 @@ import { modelFeatures, serialiseModel, type Dataset, type Model } from '@blindf
 import type { TrainingData, TrainingReport } from '@blindfit/owner';
 import { renderReport, type SampleImage } from '@blindfit/report';
 import type { Hyperparameters } from '@blindfit/training';
+import type { Tuned } from '@blindfit/tuning';
 import { predict, type Prediction } from '../predict/predictions.ts';
 import { reportPage } from '../train/report-page.ts';
 import { unlabelled, type Rows } from './datasets.ts';
@@ -56,13 +57,21 @@ export class Training extends TrainedModel {
   readonly details: TrainingReport;
   readonly data: TrainingData;
   readonly hyperparameters: Hyperparameters;
+  /** What the search for settings found; undefined where nothing was left open. */
+  readonly tuned: Tuned | undefined;
   readonly #title: string;
 
-  constructor(details: TrainingReport, data: TrainingData, hyperparameters: Hyperparameters, title = 'Training') {
+  constructor(
+    details: TrainingReport,
+    data: TrainingData,
+    hyperparameters: Hyperparameters,
+    { title = 'Training', tuned }: { readonly title?: string | undefined; readonly tuned?: Tuned | undefined } = {},
+  ) {
     super(details.model);
     this.details = details;
     this.data = data;
     this.hyperparameters = hyperparameters;
+    this.tuned = tuned;
     this.#title = title;
   }
 

@@ -1,15 +1,12 @@
 import type { BlindfitClient } from '@blindfit/client';
-import { parsePreprocessingKind, type PreprocessingChoice } from '@blindfit/data';
+import type { PreprocessingChoice } from '@blindfit/data';
 import {
   hyperparametersOf,
   OwnerError,
   planRequestOf,
   prepareData,
-  preprocessingOf,
   train as trainEncrypted,
-  type FlowOptions,
   type KeyStore,
-  type TrainingChoices,
 } from '@blindfit/owner';
 import type { JobView, Priority } from '@blindfit/protocol';
 import { choosePlan } from '@blindfit/training';
@@ -17,8 +14,9 @@ import { storeOf } from '../keys.ts';
 import { labelled, type LabelledSource, type Samples } from './datasets.ts';
 import { Training } from './model.ts';
 import { withServer } from './server.ts';
+import { settle, type TuningOptions } from './tune.ts';
 
-export interface TrainOptions extends TrainingChoices, FlowOptions, Partial<Samples> {
+export interface TrainOptions extends TuningOptions, Partial<Samples> {
   /** Training data; or `x` and `y`. */
   readonly features?: LabelledSource | undefined;
   /** Held-out data. They never leave this machine. @default none */
@@ -26,8 +24,8 @@ export interface TrainOptions extends TrainingChoices, FlowOptions, Partial<Samp
   /** The classes to train. @default all labels of the training data */
   readonly classes?: readonly string[] | undefined;
   /**
-   * What to do to the features before encryption: `none`, `center`, `standardize`, `pca:K`, `pca:K:whiten`.
-   * @default `pca:63:whiten` where the data allow it, else `standardize`; `none` with the preset `paper`
+   * What to do to the features before encryption: `none`, `center`, `standardize`, `quantile`, `degree2`, `fourier:K`,
+   * `pca:K`, `pca:K:whiten`, or several joined by `+`. @default what is best; `none` with the preset `paper`
    */
   readonly preprocess?: string | PreprocessingChoice | undefined;
   /**
@@ -69,21 +67,16 @@ export interface TrainOptions extends TrainingChoices, FlowOptions, Partial<Samp
  *   abort throws the signal's reason, and cancels the job unless told otherwise
  */
 export async function train(options: TrainOptions): Promise<Training> {
-  const { preset, preprocess, classes, patience, server, threads, servable = false, name, signal, onLog } = options;
+  const { classes, patience, server, threads, servable = false, name, signal, onLog } = options;
   if (patience !== undefined && options.validation === undefined)
     throw request('patience needs held-out data', 'give validation');
   if (servable && server === undefined)
     throw request('servable needs an API that stays', 'give server: an embedded stack takes the model with it');
   const training = await labelled(sourceOf(options));
   const validation = options.validation === undefined ? undefined : await labelled(options.validation);
-  const choice = typeof preprocess === 'string' ? parsePreprocessingKind(preprocess) : preprocess;
-  const data = prepareData({
-    training,
-    validation,
-    classes,
-    preprocessing: preprocessingOf(choice, preset, training),
-  });
-  const hyperparameters = hyperparametersOf(options);
+  const { preprocessing, choices, tuned } = await settle(options, training, classes);
+  const data = prepareData({ training, validation, classes, preprocessing });
+  const hyperparameters = hyperparametersOf(choices);
   const job = {
     data,
     hyperparameters,
@@ -105,7 +98,7 @@ export async function train(options: TrainOptions): Promise<Training> {
   const details = await withServer({ server, threads, onLog, signal }, (client, running) =>
     trainEncrypted(client, { ...job, signal: running }),
   );
-  return new Training(details, data, hyperparameters, name);
+  return new Training(details, data, hyperparameters, { title: name, tuned });
 }
 
 function sourceOf({ features, x, y }: TrainOptions): LabelledSource {

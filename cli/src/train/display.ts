@@ -19,6 +19,7 @@ function stateOf(state: FlowState): Omit<ProgressState, 'text'> {
 
 function textOf(state: FlowState): string {
   switch (state.phase) {
+    case 'choosing settings':
     case 'making keys':
     case 'decrypting':
       return '';

@@ -2,6 +2,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { DatasetError, parsePreprocessingKind } from '@blindfit/data';
 import { SIGMOID_DEGREES } from '@blindfit/training';
+import { BUDGETS, METRICS } from '@blindfit/tuning';
 
 export function number(min: number, max: number, whole = false): (text: string) => number {
   return (text) => {
@@ -37,15 +38,23 @@ export function addHyperparameterFlags(command: Command): Command {
         'start from a published setting: "paper" is start 0.0128, no preprocessing, degree 3, 2 iterations, rate 1',
       ).choices(['paper']),
     )
-    .addOption(new Option('--iterations <n>', 'training iterations [2]').argParser(number(1, 1000, true)))
-    .addOption(new Option('--learning-rate <r>', 'multiplies the step (1 + gamma_t) [1]').argParser(number(1e-4, 1e3)))
+    .addOption(
+      new Option('--iterations <n>', 'training iterations [chosen by "train", else 2]').argParser(
+        number(1, 1000, true),
+      ),
+    )
+    .addOption(
+      new Option('--learning-rate <r>', 'multiplies the step (1 + gamma_t) [chosen by "train", else 1]').argParser(
+        number(1e-4, 1e3),
+      ),
+    )
     .addOption(
       new Option('--initial-weight <w>', 'every weight’s start; 0 saves levels and time [0]').argParser(number(-1, 1)),
     )
     .addOption(
       new Option(
         '--sigmoid-degree <d>',
-        `degree of the sigmoid polynomial: ${SIGMOID_DEGREES.join(', ')} [3]`,
+        `degree of the sigmoid polynomial: ${SIGMOID_DEGREES.join(', ')} [chosen by "train", else 3]`,
       ).argParser(number(1, 7, true)),
     )
     .addOption(
@@ -80,12 +89,36 @@ export function addHyperparameterFlags(command: Command): Command {
     );
 }
 
+/** What decides the settings that no flag gives. */
+export function addTuningFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--budget <b>',
+        `what accuracy may cost: ${BUDGETS.join(', ')}, or the seconds that the encrypted training may take; none: ` +
+          'choose nothing [balanced]',
+      ).argParser((text) => {
+        const budget = [...BUDGETS, 'none' as const].find((name) => name === text);
+        return budget ?? number(0.1, 1e6)(text);
+      }),
+    )
+    .addOption(new Option('--metric <m>', 'what is to be best in cross-validation [accuracy]').choices([...METRICS]))
+    .addOption(
+      new Option('--expand <e>', 'make features of features: none, degree2 or fourier:K [chosen]').argParser((text) => {
+        if (/^(none|degree2|fourier:[1-9]\d{0,3})$/.test(text)) return text;
+        throw new InvalidArgumentError('Allowed are none, degree2 and fourier:K, K cosines.');
+      }),
+    )
+    .option('--settings <file>', 'settings that --save-settings wrote; flags beside it win')
+    .option('--save-settings <file>', 'write what was chosen, to pin it');
+}
+
 export function preprocessingOption(): Option {
   return new Option(
     '--preprocess <kind>',
-    'what to do to the features before encryption: none, center, standardize, pca:K (K principal ' +
-      'components), pca:K:whiten [pca:63:whiten where the data allow it, else standardize; none with --preset ' +
-      'paper]',
+    'what to do to the features before encryption: none, center, standardize, quantile (ranks as normal scores), ' +
+      'degree2 (products of features), fourier:K (K random cosines), pca:K (K principal components), pca:K:whiten, ' +
+      'or several joined by + [chosen; none with --preset paper]',
   ).argParser((text) => {
     try {
       return parsePreprocessingKind(text);

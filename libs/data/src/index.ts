@@ -53,6 +53,7 @@ export {
   parsePreprocessingKind,
   PREPROCESSING_KINDS,
   PREPROCESSING_SPELLINGS,
+  type FourierChoice,
   type PcaChoice,
   type PreprocessingChoice,
   spellingOf,

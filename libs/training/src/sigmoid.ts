@@ -46,6 +46,8 @@ const LARGEST_ERROR = 0.35;
  * fitted on: shortly outside of it, gradients are a little off and training still goes the right way.
  */
 export function reachOf(polynomial: SigmoidPolynomial): number {
+  // A straight line is a regression of its own, right wherever it goes.
+  if (polynomial.degree === 1) return Infinity;
   const step = polynomial.range / 256;
   let z = polynomial.range;
   while (z < 4 * polynomial.range && Math.abs(0.5 + evaluateOdd(polynomial, z) - sigmoid(z)) <= LARGEST_ERROR)

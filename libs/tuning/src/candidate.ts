@@ -1,10 +1,10 @@
 /** Settings of a training, and what a cross-validation says of them. */
 import { at } from '@blindfit/base';
 import type { PreprocessingChoice } from '@blindfit/data';
-import { reachOf, type SigmoidPolynomial } from '@blindfit/training';
+import { PAPER_SIGMOID, reachOf, type SigmoidPolynomial } from '@blindfit/training';
 import type { Fold } from './folds.ts';
 import { judge, type Outcome } from './judge.ts';
-import { walk, type Look } from './path.ts';
+import { walk, type Look, type Rows } from './path.ts';
 import { rowsAt, type Prepared } from './prepare.ts';
 
 /** What decides how a model is trained. */
@@ -13,7 +13,8 @@ export interface Settings {
   readonly iterations: number;
   readonly learningRate: number;
   readonly sigmoidDegree: number;
-  readonly sigmoidRange: number;
+  /** Undefined: the coefficients of the paper. */
+  readonly sigmoidRange: number | undefined;
 }
 
 export interface Candidate {
@@ -48,7 +49,8 @@ export function tryOut(trial: Trial, folds: readonly Fold[], classes: number): C
   return looks.flatMap((iterations) => {
     const found = paths.flatMap(({ path }) => path.filter((look) => look.iteration === iterations));
     if (found.length < paths.length || found.some((look) => !fits(look, sigmoid))) return [];
-    const { degree: sigmoidDegree, range: sigmoidRange } = sigmoid;
+    const { degree: sigmoidDegree, range } = sigmoid;
+    const sigmoidRange = sigmoid === PAPER_SIGMOID ? undefined : range;
     const settings = { preprocess: prepared.choice, iterations, learningRate, sigmoidDegree, sigmoidRange };
     return [{ prepared, sigmoid, settings, outcome: judge(joined(found), actual, classes) }];
   });
@@ -58,6 +60,14 @@ export function tryOut(trial: Trial, folds: readonly Fold[], classes: number): C
 export function workOf({ prepared: { rows }, looks }: Trial, folds: readonly Fold[], classes: number): number {
   const trained = folds.reduce((sum, { training }) => sum + training.length, 0);
   return 2 * trained * rows.d * classes * at(looks, looks.length - 1, 'looks');
+}
+
+/** Whether a training on all samples keeps its numbers in range, too. */
+export function holds({ sigmoid, settings }: Candidate, rows: Rows, classes: number): boolean {
+  const { iterations, learningRate } = settings;
+  const heldOut = rowsAt(rows, Int32Array.of(0));
+  const [last] = walk({ training: rows, heldOut, classes, learningRate, sigmoid, looks: [iterations] });
+  return last !== undefined && fits(last, sigmoid);
 }
 
 function joined(looks: readonly Look[]): Float64Array {
@@ -71,6 +81,5 @@ function joined(looks: readonly Look[]): Float64Array {
 }
 
 function fits({ maxLogit, maxWeight }: Look, sigmoid: SigmoidPolynomial): boolean {
-  // A straight line is a regression of its own, right wherever it goes.
-  return (sigmoid.degree === 1 || maxLogit * ROOM <= reachOf(sigmoid)) && maxWeight * ROOM <= MOST_WEIGHT;
+  return maxLogit * ROOM <= reachOf(sigmoid) && maxWeight * ROOM <= MOST_WEIGHT;
 }

@@ -12,24 +12,25 @@ import {
   type PreprocessingChoice,
 } from '@blindfit/data';
 import { fitSigmoid, PAPER_SIGMOID, type SigmoidPolynomial } from '@blindfit/training';
-import { tryOut, workOf, type Candidate, type Settings, type Trial } from './candidate.ts';
+import { holds, tryOut, workOf, type Candidate, type Settings, type Trial } from './candidate.ts';
 import { Costs, type CostRequest } from './cost.ts';
-import { familiesFor } from './families.ts';
+import { familiesFor, type Expansion } from './families.ts';
 import { stratifiedFolds, stratifiedSample, type Fold } from './folds.ts';
 import { valueOf, type Metric, type Outcome } from './judge.ts';
+import type { Rows } from './path.ts';
 import { membersOf, prepare, type Prepared } from './prepare.ts';
 import { steepestRate } from './step-size.ts';
 
 export const BUDGETS = ['fast', 'balanced', 'best'] as const;
 export type Budget = (typeof BUDGETS)[number];
 
-export interface TuningRequest extends Omit<CostRequest, 'samples' | 'classes'> {
+export interface TuningRequest extends Omit<CostRequest, 'samples' | 'classes' | 'threads'> {
   readonly training: LabelledDataset;
   readonly classes?: readonly string[] | undefined;
   /** What is not to be chosen. */
   readonly fixed?: { readonly [K in keyof Settings]?: Settings[K] | undefined } | undefined;
-  /** Whether features may be made of features. @default true */
-  readonly expansions?: boolean | undefined;
+  /** How features are made of features, or that they are not. @default what is best */
+  readonly expand?: Expansion | undefined;
   readonly metric: Metric;
   /** Or the seconds that a training may take. */
   readonly budget: Budget | number;
@@ -60,14 +61,18 @@ const DOUBT = 0.25;
 const SEED = 1;
 const LOOKS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 const FINALISTS = 4;
+/** Of the best candidates the first one that keeps in range on all samples is chosen. */
+const CONFIRMED = 8;
+/** The price is that of a small machine on every machine, so that all choose the same. */
+const PRICED_THREADS = 2;
 
 /** @throws DatasetError for data that cannot be trained on; the signal's reason */
 export async function chooseSettings(request: TuningRequest): Promise<Tuned> {
-  const { training, fixed = {}, expansions = true, signal, onProgress } = request;
+  const { training, fixed = {}, expand = 'auto', signal, onProgress } = request;
   const classes = classesOf(training.labels, request.classes);
   const { data, actual } = sampled(training, classIndices(training.labels, classes));
   const rank = ranking(request, classes.length);
-  const families = fixed.preprocess === undefined ? familiesFor(data, training.n, expansions) : [];
+  const families = fixed.preprocess === undefined ? familiesFor(data, training.n, expand) : [];
   const total = Math.max(1, families.length) + 2 * FINALISTS;
   let [done, trials] = [0, 0];
   const breathe = async (): Promise<void> => {
@@ -126,7 +131,11 @@ export async function chooseSettings(request: TuningRequest): Promise<Tuned> {
     }
   }
   onProgress?.(total, total);
-  const chosen = rank.best(candidates);
+  const all = classIndices(training.labels, classes);
+  const chosen = rank
+    .sorted(candidates)
+    .slice(0, CONFIRMED)
+    .find((candidate) => holds(candidate, rowsOf(training, all, candidate), classes.length));
   if (chosen === undefined)
     throw new DatasetError('bad-argument', 'no settings keep the numbers of this training in range; use --preprocess');
   return {
@@ -148,7 +157,7 @@ interface Ranking {
 /** The metric less the price of the time it takes. */
 function ranking(request: TuningRequest, classes: number): Ranking {
   const { metric, budget } = request;
-  const costs = new Costs({ ...request, samples: request.training.n, classes });
+  const costs = new Costs({ ...request, samples: request.training.n, classes, threads: PRICED_THREADS });
   const price = typeof budget === 'number' ? PRICE.best : PRICE[budget];
   const secondsOf = ({ prepared, sigmoid, settings }: Candidate): number =>
     costs.seconds(prepared.rows.d, sigmoid, settings.iterations);
@@ -195,13 +204,15 @@ function looksUpTo(most: number, { iterations }: Fixed): readonly number[] {
 function sigmoidsOf({ sigmoidDegree, sigmoidRange }: Fixed): [SigmoidPolynomial, ...SigmoidPolynomial[]] {
   if (sigmoidDegree === undefined && sigmoidRange === undefined)
     return [PAPER_SIGMOID, fitSigmoid(1, 4), fitSigmoid(3, 16), fitSigmoid(5, 12)];
-  if (sigmoidRange === undefined) return [polynomial(sigmoidDegree ?? 3, 8), polynomial(sigmoidDegree ?? 3, 16)];
-  return [polynomial(sigmoidDegree ?? 3, sigmoidRange)];
+  const degree = sigmoidDegree ?? PAPER_SIGMOID.degree;
+  if (sigmoidRange !== undefined) return [fitSigmoid(degree, sigmoidRange)];
+  const narrow = degree === PAPER_SIGMOID.degree ? PAPER_SIGMOID : fitSigmoid(degree, 8);
+  return degree === 1 ? [narrow] : [narrow, fitSigmoid(degree, 16)];
 }
 
-/** The paper's coefficients where they are asked for by degree and range. */
-function polynomial(degree: number, range: number): SigmoidPolynomial {
-  return degree === PAPER_SIGMOID.degree && range === PAPER_SIGMOID.range ? PAPER_SIGMOID : fitSigmoid(degree, range);
+/** All samples as a candidate takes them; those of its sample where that is all. */
+function rowsOf(training: LabelledDataset, actual: Int32Array, { prepared }: Candidate): Rows {
+  return prepared.rows.n === training.n ? prepared.rows : prepare(prepared.choice, training, actual).rows;
 }
 
 function sampled(training: LabelledDataset, all: Int32Array): { data: Dataset; actual: Int32Array } {

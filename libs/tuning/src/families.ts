@@ -1,5 +1,5 @@
 /** Which preprocessings are worth a look for data of a shape. */
-import { degree2Features, maxComponents, type Dataset, type StepChoice } from '@blindfit/data';
+import { degree2Features, maxComponents, type Dataset, type FourierChoice, type StepChoice } from '@blindfit/data';
 
 /** Steps up to a last projection on principal components, of which a search tries several numbers. */
 export interface Family {
@@ -8,63 +8,61 @@ export interface Family {
   readonly components: readonly number[];
 }
 
-/** Expanded features: their covariance takes a second to decompose. */
-const MOST_EXPANDED = 400;
-/** Features that are expanded by Fourier features after a projection. */
+/** The most features whose products are taken: the covariance of 405 takes a second to decompose. */
+const SQUARED_INPUTS = 27;
+/** The most features that Fourier features are made of. */
 const FOURIER_INPUTS = 40;
+/** Fewer samples do not fill as many directions. */
+const FEWEST_FOR_FOURIER = 200;
+
+/** How features are made of features. */
+export type Expansion = 'auto' | 'none' | 'degree2' | FourierChoice;
 
 /**
  * @param data a sample of the training data
  * @param samples of all training data
- * @param expansions whether features may be made of features
+ * @param expand a given expansion leaves no family without it
  */
-export function familiesFor(data: Dataset, samples: number, expansions: boolean): Family[] {
+export function familiesFor(data: Dataset, samples: number, expand: Expansion): Family[] {
   const { n, d } = data;
   const families: Family[] = [];
   const add = (steps: readonly StepChoice[], width: number): void => {
-    const most = Math.min(maxComponents(n, width), samples - 1);
-    families.push({ steps, components: componentsUpTo(most, width, samples) });
+    const components = componentsUpTo(Math.min(maxComponents(n, width), samples - 1), width, samples);
+    if (components.length > 0) families.push({ steps, components });
   };
-  const skewed = skewedFeatures(data) > 0;
-  if (d <= 255) families.push({ steps: ['standardize'], components: [] });
-  add(['standardize'], d);
-  if (d > 63) add([], d);
-  if (skewed) {
-    if (d <= 255) families.push({ steps: ['quantile', 'standardize'], components: [] });
-    add(['quantile', 'standardize'], d);
+  const narrow: readonly StepChoice[] = ['standardize'];
+  const starts = skewedFeatures(data) > 0 ? [narrow, ['quantile', 'standardize'] as const] : [narrow];
+  if (expand === 'auto' || expand === 'none') {
+    for (const start of starts) {
+      if (d <= 255) families.push({ steps: start, components: [] });
+      add(start, d);
+    }
+    if (d > 63) add([], d);
   }
-  if (!expansions) return families;
-  // As many inputs as leave the products few enough.
-  const inputs = Math.min(d, 27, Math.floor(Math.sqrt(samples)));
-  const narrowed: StepChoice[] = inputs < d && maxComponents(n, d) >= inputs ? [pca(inputs)] : [];
-  const width = degree2Features(inputs < d ? inputs : d);
-  if ((narrowed.length > 0 || inputs === d) && width <= MOST_EXPANDED) {
-    add(['standardize', ...narrowed, 'degree2', 'standardize'], width);
-    if (skewed) add(['quantile', 'standardize', ...narrowed, 'degree2', 'standardize'], width);
+  if (expand === 'none') return families;
+  /** Steps in front of an expansion of at most so many features; undefined where the data do not give as many. */
+  const inputs = (most: number): readonly StepChoice[] | undefined =>
+    d <= most ? [] : maxComponents(n, d) >= most && most > 0 ? [{ kind: 'pca', k: most, whiten: true }] : undefined;
+  if (expand === 'auto' || expand === 'degree2') {
+    // As many inputs as leave the products few enough.
+    const most = Math.min(d, SQUARED_INPUTS, Math.max(2, Math.floor(Math.sqrt(samples))));
+    const narrowed = inputs(most);
+    if (narrowed !== undefined)
+      for (const start of starts) add([...start, ...narrowed, 'degree2', 'standardize'], degree2Features(most));
   }
   const most = Math.min(d, FOURIER_INPUTS);
-  const few: StepChoice[] = most < d && maxComponents(n, d) >= most ? [pca(most)] : [];
-  if ((few.length > 0 || most === d) && samples >= 200) {
-    const k = samples >= 1000 ? 255 : 127;
-    for (const bandwidth of [0.35, 1]) {
-      const fourier: StepChoice = { kind: 'fourier', k, seed: 1, bandwidth };
-      add(
-        [
-          skewed ? 'quantile' : 'standardize',
-          ...(skewed ? (['standardize'] as const) : []),
-          ...few,
-          fourier,
-          'standardize',
-        ],
-        most + k,
-      );
-    }
-  }
+  const narrowed = inputs(most);
+  if (narrowed === undefined) return families;
+  const [start = narrow] = starts.slice(-1);
+  for (const fourier of fouriers(expand, samples))
+    add([...start, ...narrowed, fourier, 'standardize'], most + fourier.k);
   return families;
 }
 
-function pca(k: number): StepChoice {
-  return { kind: 'pca', k, whiten: true };
+function fouriers(expand: Expansion, samples: number): FourierChoice[] {
+  if (typeof expand === 'object') return [expand];
+  if (expand === 'degree2' || samples < FEWEST_FOR_FOURIER) return [];
+  return [0.35, 1].map((bandwidth) => ({ kind: 'fourier', k: samples >= 1000 ? 255 : 127, seed: 1, bandwidth }));
 }
 
 /** Numbers that fill ciphertexts well with the bias, and all there are. */

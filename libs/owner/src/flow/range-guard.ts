@@ -1,7 +1,7 @@
 /**
  * Whether a job's numbers stay where the encrypted arithmetic is right. The owner can find out: it trains in the clear.
  */
-import { fitSigmoid, trainClear, type ClearTraining, type Hyperparameters } from '@blindfit/training';
+import { fitSigmoid, reachOf, trainClear, type ClearTraining, type Hyperparameters } from '@blindfit/training';
 import { OwnerError } from '../errors.ts';
 import { accuraciesOf, type TrainingData } from './training-data.ts';
 
@@ -41,7 +41,7 @@ export function guardRanges(
   const { range } = hyperparameters.sigmoid;
   // NaN counts as out of range.
   const diverges = !(clear.maxWeight < limits.maxWeight);
-  if (!diverges && clear.maxLogit <= range) return;
+  if (!diverges && clear.maxLogit <= reachOf(hyperparameters.sigmoid)) return;
   const hint = advice(findFixes(clear, limits, data, hyperparameters, budgetMs), data);
   if (diverges) {
     throw new OwnerError(

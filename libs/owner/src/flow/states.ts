@@ -2,9 +2,9 @@
 import type { JobView } from '@blindfit/protocol';
 import type { Evaluation } from './training-data.ts';
 
-/** Keys that are made, or scores that are decrypted, one by one. */
+/** Settings that are tried out, keys that are made, or scores that are decrypted, one by one. */
 export interface StepState {
-  readonly phase: 'making keys' | 'decrypting';
+  readonly phase: 'choosing settings' | 'making keys' | 'decrypting';
   readonly done: number;
   readonly total: number;
 }

@@ -1,0 +1,127 @@
+/** What a training's options leave open is chosen on this machine, before anything is encrypted. */
+import { parsePreprocessingKind, spellingOf, type LabelledDataset, type PreprocessingChoice } from '@blindfit/data';
+import { planChoicesOf, preprocessingOf, type FlowOptions, type TrainingChoices } from '@blindfit/owner';
+import { chooseSettings, type Budget, type Expansion, type Metric, type Settings, type Tuned } from '@blindfit/tuning';
+import { settingsFlags } from '../train/settings.ts';
+
+export interface TuningOptions extends TrainingChoices, FlowOptions {
+  /** See `TrainOptions`. */
+  readonly preprocess?: string | PreprocessingChoice | undefined;
+  /**
+import {
+  chooseSettings,
+  type Budget,
+  type Expansion,
+  type Metric,
+  type Settings,
+  type Tuned,
+} from '@blindfit/tuning';
+   * best
+   */
+  readonly expand?: string | undefined;
+  /**
+   * What accuracy may cost: `fast`, `balanced`, `best`, or the seconds that the encrypted training may take; `none`
+   * chooses nothing. @default 'balanced'
+   */
+  readonly budget?: Budget | 'none' | number | undefined;
+  /** What is to be best in cross-validation: `accuracy`, `macro-f1` or `log-loss`. @default 'accuracy' */
+  readonly metric?: Metric | undefined;
+  /** Settings of an earlier training; options given beside them win. */
+  readonly settings?: Settings | undefined;
+}
+
+/** How to train, and the choices of a training with them filled in. */
+export interface Chosen {
+  readonly preprocessing: PreprocessingChoice;
+  readonly choices: TrainingChoices;
+  /** Undefined where nothing was left open. */
+  readonly tuned: Tuned | undefined;
+}
+
+const EXPANDED_COMPONENTS = 63;
+
+/** @throws DatasetError for data or a preprocessing that cannot be used */
+export async function settle(
+  options: TuningOptions,
+  training: LabelledDataset,
+  classes: readonly string[] | undefined,
+): Promise<Chosen> {
+  const { preset, settings, signal, onProgress, onLog, metric = 'accuracy', budget = 'balanced' } = options;
+  const given = { ...settings, ...definedOf(options) };
+  const preprocess = typeof given.preprocess === 'string' ? parsePreprocessingKind(given.preprocess) : given.preprocess;
+  const choices: TrainingChoices = { ...options, ...given };
+  const expand = expansionOf(options.expand);
+  const open = preprocess === undefined || OPEN.some((key) => key !== 'sigmoidRange' && given[key] === undefined);
+  // The search trains on all samples an iteration, from zero.
+  const searchable = options.batchSize === undefined && options.initialWeight === undefined;
+  if (preset === 'paper' || budget === 'none' || !open || !searchable) {
+    if (preset !== 'paper' && budget !== 'none' && open)
+      onLog?.('settings are not chosen for mini-batches or a start that is not 0: what is not given has its default');
+    const preprocessing =
+      preprocess ?? (typeof expand === 'string' && expand !== 'degree2' ? undefined : expanded(expand, training));
+    return { preprocessing: preprocessingOf(preprocessing, preset, training), choices, tuned: undefined };
+  }
+  const started = performance.now();
+  const { preprocess: _, ...fixed } = given;
+  const tuned = await chooseSettings({
+    ...planChoicesOf(options),
+    training,
+    classes,
+    fixed: { ...fixed, preprocess },
+    expand,
+    metric,
+    budget,
+    onProgress: (done, total) => onProgress?.({ phase: 'choosing settings', done, total }),
+    signal,
+  });
+  const seconds = (performance.now() - started) / 1000;
+  for (const line of explained(tuned, seconds)) onLog?.(line);
+  const { preprocess: preprocessing, ...numbers } = tuned.settings;
+  return { preprocessing, choices: { ...choices, ...numbers }, tuned };
+}
+
+const OPEN = ['iterations', 'learningRate', 'sigmoidDegree', 'sigmoidRange'] as const;
+
+function definedOf(options: TuningOptions): Partial<Omit<Settings, 'preprocess'>> & Pick<TuningOptions, 'preprocess'> {
+  const keys = ['preprocess', ...OPEN] as const;
+  return Object.fromEntries(keys.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]])));
+}
+
+function expansionOf(text: string | undefined): Expansion {
+  if (text === undefined) return 'auto';
+  if (text === 'none' || text === 'degree2') return text;
+  const choice = parsePreprocessingKind(text);
+  if (typeof choice === 'object' && choice.kind === 'fourier') return choice;
+  return 'none';
+}
+
+/** Without a search: the expansion between what its arithmetic needs. */
+function expanded(expand: Exclude<Expansion, 'auto' | 'none'>, { n }: LabelledDataset): PreprocessingChoice {
+  const k = Math.max(1, Math.min(EXPANDED_COMPONENTS, n - 1));
+  return { kind: 'chain', steps: ['standardize', expand, 'standardize', { kind: 'pca', k, whiten: true }] };
+}
+
+/** What was chosen, why, what it costs, and how to pin it. */
+function explained({ settings, outcome, seconds, trials, plain }: Tuned, took: number): string[] {
+  const { preprocess, iterations, learningRate, sigmoidDegree, sigmoidRange } = settings;
+  const lines = [
+    `chosen: ${spellingOf(preprocess)}, ${iterations} iterations at rate ${learningRate}, a polynomial of degree ` +
+      (sigmoidRange === undefined ? `${sigmoidDegree}` : `${sigmoidDegree} on [-${sigmoidRange}, ${sigmoidRange}]`),
+    `  ${percent(outcome.accuracy)} right in cross-validation, macro F1 ${percent(outcome.macroF1)}; the encrypted ` +
+      `training is expected to take ${duration(seconds)}` +
+      (plain === undefined || plain.settings === settings
+        ? ''
+        : ` (${spellingOf(plain.settings.preprocess)} alone: ${percent(plain.outcome.accuracy)}, ` +
+          `${duration(plain.seconds)})`),
+    `  ${trials} trainings in the clear were compared in ${took.toFixed(1)} s; pin it with ${settingsFlags(settings)}`,
+  ];
+  return lines;
+}
+
+function percent(part: number): string {
+  return `${(100 * part).toFixed(1)} %`;
+}
+
+function duration(seconds: number): string {
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds)} s`;
+}
