@@ -205,6 +205,7 @@ test('jobs are planned for the workers that an autoscaler would add', async (t) 
     workers: 0,
     threads: 8,
     protocol: 1,
+    maintenance: { on: false },
     members: [],
   });
   await service.jobs.workers.beat({ id: 'worker-a', threads: 12, protocol: 2 });
@@ -245,14 +246,18 @@ test('the cluster, and metrics of requests, blobs, jobs and queues', async (t) =
     workers: 0,
     threads: 0,
     protocol: 1,
+    maintenance: { on: false },
     members: [],
   });
   const a = { id: 'worker-a', threads: 4, protocol: 2, host: 'node-1', version: '0.1.0', evaluator: 'native (ifma)' };
   const b = { id: 'worker-b', threads: 2, protocol: 3, revision: '0123456789ab', store: 'store-1' };
   await service.jobs.workers.beat(a);
   await service.jobs.workers.beat(b);
-  const cluster = { workers: 2, threads: 6, protocol: 2, members: [a, b] };
+  const maintenance = await service.jobs.maintenance.switch({ on: true, drain: true, reason: 'new disks' }, []);
+  assert.ok(maintenance.since !== undefined);
+  const cluster = { workers: 2, threads: 6, protocol: 2, maintenance, members: [a, b] };
   assert.deepEqual(await (await service.call('/v1/cluster')).json(), cluster);
+  await service.jobs.maintenance.switch({ on: false }, []);
   const version = (await (await service.call('/v1/version')).json()) as Record<string, unknown>;
   assert.match(String(version['version']), /^\d+\.\d+\.\d+/);
   assert.match(String(version['revision']), /^(unknown|[0-9a-f]{12})$/);

@@ -68,7 +68,15 @@ export async function startWorker(options: WorkerOptions): Promise<RunningServic
   const metrics = new WorkerMetrics(registry);
   const intake = new Intake({ readiness, registry, logger });
   const worker = await runWorker({
-    facts: { threads, host: hostname(), version: VERSION, revision: REVISION, evaluator: evaluatorName(evaluator) },
+    facts: {
+      threads,
+      host: hostname(),
+      version: VERSION,
+      revision: REVISION,
+      evaluator: evaluatorName(evaluator),
+      // Only said of it: an API of the release before cannot be asked.
+      store: (await store.identity().catch(() => undefined))?.id,
+    },
     pool,
     jobs,
     changes: await JobChanges.open(redis, jobs.keys),

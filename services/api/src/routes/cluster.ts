@@ -1,11 +1,12 @@
 import { Type, type FastifyPluginAsyncTypebox, type Static } from '@fastify/type-provider-typebox';
 import { defined } from '@blindfit/base';
+import { MaintenanceSchema } from '@blindfit/protocol';
 import { clusterOf, type JobStore } from '@blindfit/queue';
 import { principalOf } from '../auth.ts';
 import { ProblemSchema } from '../problems.ts';
 
 export interface ClusterRoutesOptions {
-  readonly jobs: Pick<JobStore, 'workers'>;
+  readonly jobs: Pick<JobStore, 'maintenance' | 'workers'>;
   /** Compute threads to plan jobs for even while fewer are there. @default 0 */
   readonly planThreads?: number | undefined;
 }
@@ -27,6 +28,7 @@ const ClusterSchema = Type.Object({
   workers: Type.Integer(),
   threads: Type.Integer(),
   protocol: Type.Integer({ description: 'The newest that all workers read' }),
+  maintenance: Type.Optional(MaintenanceSchema),
   members: Type.Optional(Type.Array(WorkerSchema, { description: 'The workers; for operators' })),
 });
 
@@ -45,7 +47,7 @@ export const clusterRoutes: FastifyPluginAsyncTypebox<ClusterRoutesOptions> = (a
       },
     },
     async (request) => {
-      const alive = await jobs.workers.alive();
+      const [alive, maintenance] = await Promise.all([jobs.workers.alive(), jobs.maintenance.current()]);
       const { workers, threads, protocol } = clusterOf(alive);
       // Names of hosts are nothing that tenants need.
       const members = principalOf(request).scopes.has('operate') ? alive.map(defined) : undefined;
@@ -53,6 +55,7 @@ export const clusterRoutes: FastifyPluginAsyncTypebox<ClusterRoutesOptions> = (a
         workers,
         threads: Math.max(threads, planThreads),
         protocol,
+        maintenance,
         members,
       });
     },
