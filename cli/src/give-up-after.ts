@@ -48,12 +48,15 @@ export function patienceOf(
  * @param command words of it
  */
 export function withComeback(error: unknown, command: string): unknown {
-  if (!(error instanceof OwnerError) || error.code !== 'GAVE_UP') return error;
-  return new OwnerError(error.message, {
-    code: 'GAVE_UP',
-    hint: `when the servers are back: ${command}`,
-    fault: 'world',
-    retryable: true,
-    cause: error.cause,
-  });
+  return error instanceof OwnerError && error.code === 'GAVE_UP' ? gaveUp(error.message, error.cause, command) : error;
+}
+
+/** The error for the user of a command that only watched a job when an outage lasted too long. */
+export function leftInOutage(error: unknown, job: string, command: string): OwnerError {
+  return gaveUp(`${messageOf(error)}. ${job} is not lost: it goes on without being watched`, error, command);
+}
+
+function gaveUp(message: string, cause: unknown, command: string): OwnerError {
+  const hint = `when the servers are back: ${command}`;
+  return new OwnerError(message, { code: 'GAVE_UP', hint, fault: 'world', retryable: true, cause });
 }

@@ -160,25 +160,50 @@ test('tokens are listed with their ends, and revoked one after the other', async
   assert.match((await run(t, 'token', 'list')).out, /^There are no tokens but/);
 });
 
+const VIEW = {
+  kind: 'train',
+  state: 'cancelled',
+  manifest: `sha256:${'0'.repeat(64)}`,
+  shape: { samples: 8, features: 2, classes: 2 },
+  hyperparameters: { iterations: 2, learningRate: 1, initialWeight: 0, sigmoid: { degree: 1, range: 8, odd: [0.1] } },
+  parameters: 'N16384QP430L7S45',
+  createdAt: new Date(0).toISOString(),
+  progress: { phase: 'done', iteration: 0, iterations: 2, tasksDone: 0, tasksTotal: 4, levelsLeft: 6 },
+  tenant: 'default',
+  refreshes: [],
+  answers: [],
+};
+
+test('a job that is followed is left after an outage that lasts too long, with the command to go on', async (t) => {
+  const id = 'job-0123456789ab';
+  const events = [{ ...VIEW, id, state: 'running' }];
+  const away = createServer((request, response) => {
+    const event = events.pop();
+    if (event === undefined) request.socket.destroy();
+    else
+      response
+        .writeHead(200, { 'content-type': 'text/event-stream' })
+        .end(`id: 1\nevent: progress\ndata: ${JSON.stringify(event)}\n\n`);
+  });
+  t.after(() => away.close());
+  await once(away.listen(0, '127.0.0.1'), 'listening');
+  const { port } = away.address() as AddressInfo;
+  const address = ['--server', `http://127.0.0.1:${port}`];
+  const { status, out, err } = await run(t, 'jobs', id, '--follow', '--give-up-after', '1s', ...address);
+  assert.deepEqual([status, out], [75, '']);
+  assert.match(err, /the servers are away: .*waiting for up to 1(\.0)? s \(--give-up-after\)/);
+  assert.match(
+    err,
+    /is not lost: it goes on without being watched\nhint: .*: blindfit jobs job-0123456789ab --follow\n$/,
+  );
+});
+
 test('of several jobs those that can be cancelled are, and the others are counted', async (t) => {
   const keys = await temporaryDirectory(t);
-  const view = {
-    kind: 'train',
-    state: 'cancelled',
-    manifest: `sha256:${'0'.repeat(64)}`,
-    shape: { samples: 8, features: 2, classes: 2 },
-    hyperparameters: { iterations: 2, learningRate: 1, initialWeight: 0, sigmoid: { degree: 1, range: 8, odd: [0.1] } },
-    parameters: 'N16384QP430L7S45',
-    createdAt: new Date(0).toISOString(),
-    progress: { phase: 'done', iteration: 0, iterations: 2, tasksDone: 0, tasksTotal: 4, levelsLeft: 6 },
-    tenant: 'default',
-    refreshes: [],
-    answers: [],
-  };
   const [first, last] = ['job-0123456789ab', 'job-ba9876543210'];
   answers = {};
   for (const id of [first, last])
-    for (const method of ['GET', 'DELETE']) answers[`${method} /v1/jobs/${id}`] = { ...view, id };
+    for (const method of ['GET', 'DELETE']) answers[`${method} /v1/jobs/${id}`] = { ...VIEW, id };
   const all = await run(t, 'cancel', first, 'job-none', last, '--keys', keys);
   assert.equal(all.out, `${first} cancelled\n${last} cancelled\n`);
   assert.deepEqual(

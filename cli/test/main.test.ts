@@ -32,6 +32,7 @@ test('wrong usage ends with status 2 and says what to do', async (t) => {
       /^error: option '--limit <n>' argument '0' is invalid\. Allowed are whole numbers from 1 to 1000\.\nhint: see "blindfit jobs --help"/,
     ],
     [['jobs', '--state', 'odd'], /Allowed choices are queued, running, awaiting-refresh, succeeded, failed, cancelled/],
+    [['jobs', 'job-0123456789ab', '--give-up-after', '1h'], /^error: --give-up-after goes with --follow\nhint: /],
     [['jobs', '--follow'], /^error: --follow needs the id of a job\nhint: /],
     [['cancel'], /^error: missing required argument 'job'/],
     [['up', '--workers', 'x'], /^error: --workers: "x" is not allowed; allowed: an integer from 1 to 64/],

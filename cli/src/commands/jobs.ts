@@ -1,13 +1,15 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { faultOf } from '@blindfit/base';
 import { JOB_STATES, type JobState, type JobView } from '@blindfit/protocol';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { CliError, UsageError } from '../errors.ts';
 import { formatAge, formatCount, formatEta, formatSeconds } from '../format.ts';
+import { leftInOutage, patienceOf, patienceOption, type PatienceFlags } from '../give-up-after.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { Progress } from '../progress.ts';
 import { formatPairs, formatTable, type Column } from '../table.ts';
 
-interface JobsFlags extends ServerFlags {
+interface JobsFlags extends ServerFlags, PatienceFlags {
   readonly state?: JobState;
   readonly limit: number;
   readonly json?: true;
@@ -28,6 +30,7 @@ export function register(program: Command): void {
     .addOption(new Option('--limit <n>', 'at most this many, 1 to 1000').argParser(limitOf).default(20))
     .option('--all', 'the whole history (at most 1,000 jobs), with timings')
     .option('--follow', 'show the progress of the job until it ends; the exit status is 1 if it does not succeed')
+    .addOption(patienceOption())
     .option('--json', 'print JSON as the API gives it; with --follow one line for each change');
   addServerFlags(command)
     .addHelpText(
@@ -44,6 +47,9 @@ Examples:
         throw new UsageError('--all is for the list of jobs', 'leave out the id, or --all');
       if (id === undefined && flags.follow === true)
         throw new UsageError('--follow needs the id of a job', 'blindfit jobs lists them');
+      if (flags.follow !== true && flags.giveUpAfter !== undefined)
+        throw new UsageError('--give-up-after goes with --follow', 'leave it out, or add --follow');
+      if (id !== undefined && flags.follow === true) return followToEnd(id, flags);
       await withClient(flags, async (client) => {
         if (id === undefined) {
           const jobs = await client.jobs({
@@ -53,39 +59,49 @@ Examples:
           print(flags.json === true ? json(jobs) : flags.all === true ? history(jobs) : listing(jobs));
           return;
         }
-        if (flags.follow !== true) {
-          const job = await client.job(id);
-          print(flags.json === true ? json(job) : details(job));
-          return;
-        }
-        const last = await withInterrupt((signal) => follow(client.events(id, { signal }), flags.json === true));
-        if (last !== undefined && last.state !== 'succeeded')
-          throw new CliError(`${id} ${last.state}${last.error === undefined ? '' : `: ${last.error.message}`}`);
+        const job = await client.job(id);
+        print(flags.json === true ? json(job) : details(job));
       });
     });
 }
 
-async function follow(views: AsyncIterable<JobView>, asJson: boolean): Promise<JobView | undefined> {
+async function followToEnd(id: string, flags: JobsFlags): Promise<void> {
+  const asJson = flags.json === true;
   const progress = new Progress({ mode: asJson ? 'silent' : 'auto' });
-  let last: JobView | undefined;
+  const seen: { last?: JobView } = {};
   try {
-    for await (const job of views) {
-      last = job;
-      if (asJson) print(JSON.stringify(job));
-      const { phase, tasksDone, tasksTotal, iteration, iterations, etaSeconds } = job.progress;
-      progress.update({
-        phase,
-        done: tasksDone,
-        total: tasksTotal,
-        text: `iteration ${iteration} of ${iterations}`,
-        etaSeconds,
-      });
-    }
-  } finally {
-    progress.finish();
+    await withClient(
+      flags,
+      (client) =>
+        withInterrupt(async (signal) => {
+          for await (const job of client.events(id, { signal })) {
+            seen.last = job;
+            show(job, progress, asJson);
+          }
+        }).finally(() => progress.finish()),
+      patienceOf(flags, progress),
+    );
+  } catch (error) {
+    if (seen.last === undefined || faultOf(error) !== 'world') throw error;
+    throw leftInOutage(error, id, `blindfit jobs ${id} --follow`);
   }
-  if (last !== undefined && !asJson) print(details(last));
-  return last;
+  const { last } = seen;
+  if (last === undefined) return;
+  if (!asJson) print(details(last));
+  if (last.state !== 'succeeded')
+    throw new CliError(`${id} ${last.state}${last.error === undefined ? '' : `: ${last.error.message}`}`);
+}
+
+function show(job: JobView, progress: Progress, asJson: boolean): void {
+  if (asJson) print(JSON.stringify(job));
+  const { phase, tasksDone, tasksTotal, iteration, iterations, etaSeconds } = job.progress;
+  progress.update({
+    phase,
+    done: tasksDone,
+    total: tasksTotal,
+    text: `iteration ${iteration} of ${iterations}`,
+    etaSeconds,
+  });
 }
 
 const COLUMNS: readonly Column[] = [

@@ -7,7 +7,10 @@ import { UnexpectedAnswerError } from './errors.ts';
 
 /** Longest event that is taken in. Characters. */
 const MAX_EVENT = 16 * 2 ** 20;
-/** How long a stream waits for an absent server when its connection has no patience of its own. Milliseconds. */
+/**
+ * How long a stream waits for an absent server when its connection has no patience of its own, and at most for one that
+ * has never answered. Milliseconds.
+ */
 const EVENTS_PATIENCE_MS = 300_000;
 
 export interface EventsOptions {
@@ -74,7 +77,8 @@ export async function* jobEvents(
       downSince ??= now;
       failures++;
       if (failures > 1) connection.failsBy(error, call, failures);
-      if (connection.closed || now - downSince >= patienceMs) throw connection.explain(error, call, failures);
+      const patience = connection.hasAnswered ? patienceMs : Math.min(patienceMs, EVENTS_PATIENCE_MS);
+      if (connection.closed || now - downSince >= patience) throw connection.explain(error, call, failures);
       await connection.wait(failures, signal);
     }
   }

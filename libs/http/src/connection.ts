@@ -114,6 +114,11 @@ export class Connection {
     return this.#answered && passes && Date.now() - since < this.patienceMs && !this.#closed.signal.aborted;
   }
 
+  /** Whether the server has answered before. */
+  get hasAnswered(): boolean {
+    return this.#answered;
+  }
+
   get closed(): boolean {
     return this.#closed.signal.aborted;
   }
