@@ -74,6 +74,7 @@ test('an error says itself whose fault it is; the default is the task', () => {
   for (const fault of ['task', 'host', 'world'] as const)
     assert.equal(faultOf(new BlindfitError('X', 'READONLY', { fault })), fault);
   assert.equal(isRedisAway(new BlindfitError('X', 'Command timed out')), false);
+  assert.equal(isRedisAway(new BlindfitError('STORE_AWAY', 'x', { fault: 'world' })), false);
 });
 
 test('errors of the system are those of this host or of the network; bugs count as the task', async () => {

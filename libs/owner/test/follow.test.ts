@@ -10,11 +10,19 @@ import { followTraining, isBetter, type FollowOptions } from '../src/flow/follow
 const ID = 'job-a';
 const SIGNATURE = 'the signature of the cancellation';
 
-const requestOf = (iteration: number) => ({ id: `r${iteration}`, chain: 0, iteration, weights: 'w', since: '' });
+const requestOf = (iteration: number) => ({
+  id: `r${iteration}`,
+  chain: 0,
+  iteration,
+  weights: 'w',
+  previous: 'the one before',
+  since: '',
+});
 
 function viewOf(iteration: number | undefined, more: Partial<JobView> = {}): JobView {
   const refreshes = iteration === undefined ? [] : [requestOf(iteration)];
-  return { id: ID, manifest: 'm', state: 'running', refreshes, answers: [], ...more } as unknown as JobView;
+  const progress = { phase: 'training', tasksDone: 0, tasksTotal: 1 };
+  return { id: ID, manifest: 'm', state: 'running', progress, refreshes, answers: [], ...more } as unknown as JobView;
 }
 
 interface Given {
@@ -40,8 +48,9 @@ async function follow({ evaluations, iterations, doubt, refresh, job, options = 
   const client = {
     async *events() {
       yield await Promise.resolve(viewOf(1));
+      if (cancelled.length === 0) yield ended;
     },
-    blob: () => Promise.resolve(new Uint8Array(1)),
+    blob: (digest: string) => Promise.resolve(new Uint8Array(digest === 'w' ? 1 : 7)),
     putBlob: () => Promise.resolve(),
     refresh: (_id: string, { id }: { readonly id: string }) => {
       const iteration = Number(id.slice(1));
@@ -193,4 +202,89 @@ it('an answer that shows another job is not followed', async () => {
   assert.ok(outcome instanceof OwnerError);
   assert.match(outcome.message, /another manifest/);
   assert.deepEqual(answered, [1]);
+});
+
+it('weights that are not known are downloaded, and count', async () => {
+  const asked: unknown[] = [];
+  const blob = { digest: 'd', bytes: new Uint8Array(2) };
+  const session = {
+    knowsPrevious: ({ iteration }: { readonly iteration: number }) => iteration === 1,
+    answersFor: () => ({ checkBefore: () => undefined, checkEnd: () => undefined, signed: () => ({ id: 'r0' }) }),
+    answer: (_request: unknown, weights: Uint8Array, previous?: Uint8Array) => {
+      asked.push([weights.length, previous?.length]);
+      return { weights: blob, momentum: blob, model: [] };
+    },
+  };
+  const refresh = (): Promise<JobView> =>
+    Promise.resolve(asked.length < 3 ? viewOf(asked.length + 1) : viewOf(undefined, { state: 'succeeded' }));
+  const { outcome } = await follow({ iterations: 3, refresh, options: { session: session as never } });
+  assert.deepEqual(asked, [
+    [1, undefined],
+    [1, 7],
+    [1, 7],
+  ]);
+  assert.equal(followed(outcome).refresh.down, 3 + 2 * 7);
+});
+
+it('the weights of all chains together are those of an iteration', async () => {
+  const judged: unknown[] = [];
+  const blob = { digest: 'd', bytes: new Uint8Array(2) };
+  let answers = 0;
+  const session = {
+    knowsPrevious: () => true,
+    answersFor: () => ({ checkBefore: () => undefined, checkEnd: () => undefined, signed: () => ({ id: 'r0' }) }),
+    answer: ({ chain }: { readonly chain: number }) => {
+      answers++;
+      const model = [0, 1, 2].map((label) => (Math.floor(label / 2) === chain ? Float64Array.of(label) : undefined));
+      return { weights: blob, momentum: blob, model };
+    },
+  };
+  const of = (chain: number, iteration: number) => ({ ...requestOf(iteration), id: `${chain} ${iteration}`, chain });
+  const refreshes = [of(0, 2), of(1, 2), of(1, 4), of(0, 4)];
+  const refresh = (): Promise<JobView> =>
+    Promise.resolve(
+      answers <= refreshes.length
+        ? viewOf(undefined, { refreshes: [at(refreshes, answers - 1, 'requests')] as never })
+        : viewOf(undefined, { state: 'succeeded' }),
+    );
+  const { outcome } = await follow({
+    iterations: 4,
+    refresh: () => refresh(),
+    options: {
+      session: session as never,
+      judge: (weights) => {
+        judged.push(weights.map(([value]) => value));
+        return { accuracy: 1, loss: 1 };
+      },
+    },
+  });
+  // The first request of the helper is of chain 0 and iteration 1, which chain 1 does not show.
+  assert.deepEqual(judged, [
+    [0, 1, 2],
+    [0, 1, 2],
+  ]);
+  assert.deepEqual(
+    followed(outcome).history.map((weights) => weights?.length),
+    [undefined, 3, undefined, 3],
+  );
+});
+
+it('progress tells how good the last weights were that a refresh showed', async () => {
+  const states: unknown[] = [];
+  const onProgress: FollowOptions['onProgress'] = (state) =>
+    void states.push('evaluation' in state ? state.evaluation : undefined);
+  const evaluations = [
+    [0.5, 1],
+    [0.4, 2],
+  ] as const;
+  followed((await follow({ evaluations, iterations: 2, options: { onProgress } })).outcome);
+  assert.deepEqual(states, [undefined, { accuracy: 0.4, loss: 2, iteration: 2 }]);
+});
+
+it('the costs of a refresh are told in seconds', async (t) => {
+  let now = 0;
+  t.mock.method(performance, 'now', () => (now += 1000));
+  const { refresh } = followed((await follow({ iterations: 1 })).outcome);
+  // Before the download, before and after the answer is computed, and after the upload.
+  assert.deepEqual([refresh.computeSeconds, refresh.seconds], [1, 3]);
 });

@@ -101,3 +101,13 @@ test('a limit that no choice can meet has no proposals', () => {
   const hyperparameters = DEFAULT_HYPERPARAMETERS;
   assert.deepEqual(findFixes(train(hyperparameters), { maxWeight: 1e-9 }, data, hyperparameters, NO_HURRY), []);
 });
+
+test('no proposal is begun after the time is over', (t) => {
+  const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 30, learningRate: 1.5 };
+  const clear = train(hyperparameters);
+  let now = 0;
+  t.mock.method(performance, 'now', () => (now += 1000));
+  // The first look at the clock is the start, the second one begins a range, and the third comes too late.
+  const fixes = findFixes(clear, PRODUCT, data, hyperparameters, 1_500);
+  assert.ok(now <= 4_000 && fixes.every(({ choice }) => choice.startsWith('`sigmoidRange`')), `${now} ms`);
+});
