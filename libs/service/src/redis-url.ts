@@ -21,6 +21,7 @@ export type RedisAddress = {
   name?: string;
   sentinelPassword?: string;
   enableTLSForSentinelMode?: boolean;
+  sentinelTLS?: { ca?: string };
 };
 
 const SENTINEL_PORT = 26379;
@@ -30,7 +31,7 @@ const ALLOWED =
   'redis-cluster://[USER[:PASSWORD]@]HOST[:PORT],HOST[:PORT],... and ' +
   'rediss-cluster://...[?ca=/PATH/OF/CA.PEM] (a Redis Cluster), ' +
   'redis-sentinel://[USER[:PASSWORD]@]SENTINEL[:PORT],SENTINEL[:PORT],.../GROUP[?db=N][&sentinel-password=P] and ' +
-  'rediss-sentinel://...[&ca=/PATH/OF/CA.PEM] (what Sentinels say is the master) and ' +
+  'rediss-sentinel://...[&ca=/PATH/OF/CA.PEM][&sentinel-tls=no] (what Sentinels say is the master) and ' +
   'unix:///PATH/TO/SOCKET[?db=N][&username=U][&password=P]; reserved characters are percent-encoded.';
 
 /**
@@ -89,7 +90,7 @@ function parseSentinels(scheme: string, authority: string, rest: string): RedisA
   if (tail.hash !== '') throw invalid("it has a '#' part");
   const name = decode(tail.pathname.replace(/^\//, ''));
   if (!/^[\w.-]+$/.test(name)) throw invalid('it names no group of Sentinels after its hosts');
-  const query = readQuery(tail, ['db', 'sentinel-password', ...(scheme === 'rediss' ? ['ca'] : [])]);
+  const query = readQuery(tail, ['db', 'sentinel-password', ...(scheme === 'rediss' ? ['ca', 'sentinel-tls'] : [])]);
   const servers = hosts.map((host) => parseRedisUrl(`redis://${authority.slice(0, at + 1)}${host}`));
   const [{ username, password } = {}] = servers;
   const sentinels = servers.map(({ host = '', port = SENTINEL_PORT }, index) => ({
@@ -103,8 +104,16 @@ function parseSentinels(scheme: string, authority: string, rest: string): RedisA
     password,
     sentinelPassword: query.get('sentinel-password'),
     ...database(query.get('db')),
-    ...(scheme === 'rediss' && { tls: tlsOf(query), enableTLSForSentinelMode: true }),
+    ...(scheme === 'rediss' && sentinelTls(query)),
   });
+}
+
+/** TLS to the master, and to the Sentinels unless they are said to speak without. */
+function sentinelTls(query: Map<string, string>): RedisAddress {
+  const plain = query.get('sentinel-tls');
+  if (plain !== undefined && plain !== 'no') throw invalid("its sentinel-tls is not 'no'");
+  const tls = tlsOf(query);
+  return { tls, enableTLSForSentinelMode: true, ...(plain === undefined && { sentinelTLS: tls }) };
 }
 
 /** Certificates are checked, always; `ca` says by whose word when it is not one that Node knows. */

@@ -4,6 +4,7 @@ import { BlindfitError, redisOutageOf } from '@blindfit/base';
 import type { Logger } from './logger.ts';
 import { redisRefusal } from './redis-refusal.ts';
 import type { RedisAddress } from './redis-url.ts';
+import { PatientSentinelConnector } from './sentinel-connector.ts';
 
 /** One server, or a cluster of them: commands are the same, as long as all keys of one share a hash tag. */
 export type RedisConnection = Redis | Cluster;
@@ -17,6 +18,9 @@ const MAX_BACKOFF_MS = 5_000;
 
 /** A connection to a server that became a replica looks for its successor at most so often. Milliseconds. */
 const RECONNECT_MS = 1_000;
+
+/** A Sentinel that has not answered in this time hangs, and the next one is asked. Milliseconds. */
+const SENTINEL_ANSWER_MS = 3_000;
 
 /** When each connection was last cut because of an error reply; connections are told apart by their options. */
 const lastCuts = new WeakMap<object, number>();
@@ -55,9 +59,7 @@ export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logg
           ...all,
           replyMapping: 'legacy',
           retryStrategy: backoff,
-          // Where Sentinels say who is the master: none of them may know for a moment, and the master may change.
-          sentinelRetryStrategy: backoff,
-          failoverDetector: options.sentinels !== undefined,
+          ...(options.sentinels !== undefined && sentinelOptions(backoff)),
         })
       : new Cluster(nodes, {
           redisOptions: { ...all, replyMapping: 'legacy' },
@@ -103,6 +105,17 @@ export function connectRedis({ nodes, ...options }: ConnectOptions, logger: Logg
   // What fails here has its connection lost again.
   redis.on('ready', () => void up().catch(() => undefined));
   return redis;
+}
+
+/** Where Sentinels say who is the master: any of them may be away or hang, and the master may change at any time. */
+function sentinelOptions(backoff: (times: number) => number) {
+  return {
+    Connector: PatientSentinelConnector,
+    sentinelRetryStrategy: backoff,
+    sentinelReconnectStrategy: backoff,
+    sentinelCommandTimeout: SENTINEL_ANSWER_MS,
+    failoverDetector: true,
+  };
 }
 
 async function isPrimary(redis: Redis): Promise<boolean> {

@@ -65,6 +65,8 @@ const bad: [url: string, reason: RegExp][] = [
   ['redis-sentinel://h1,,h2/group', /not a valid URL|names no host/],
   ['redis-sentinel://h1/group?ca=/ca.pem', /parameter 'ca' is not supported here/],
   ['redis-sentinel://h1/group#1', /'#' part/],
+  ['redis-sentinel://h1/group?sentinel-tls=no', /parameter 'sentinel-tls' is not supported here/],
+  ['rediss-sentinel://h1/group?sentinel-tls=yes', /sentinel-tls is not 'no'/],
   ['redis-sentinel://h1/group?db=x', /database is not a number/],
   ['redis://h?ca=/ca.pem', /parameter 'ca' is not supported here/],
   ['rediss://h?ca=ca.pem', /ca is not an absolute path/],
@@ -109,7 +111,10 @@ test('Sentinels are asked for the master of a group', () => {
     db: 2,
     tls: {},
     enableTLSForSentinelMode: true,
+    sentinelTLS: {},
   });
+  const { sentinelTLS, tls } = parseRedisUrl('rediss-sentinel://s1/group?sentinel-tls=no');
+  assert.deepEqual([sentinelTLS, tls], [undefined, {}]);
 });
 
 test('does not repeat a password in an error', () => {
