@@ -1,6 +1,6 @@
 /**
  * Brings what is made from other files up to date: the alerts of deploy/prometheus/rules as an object for the
- * Prometheus operator.
+ * Prometheus operator, and for the chart.
  */
 import { existsSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
@@ -9,6 +9,8 @@ import { stringify } from 'yaml';
 import { parseYaml, read, ROOT } from './support.ts';
 
 export const RULE_PATH = 'deploy/kubernetes/components/monitoring/prometheus-rule.yaml';
+/** The same rules where the chart takes them from. */
+const CHART_RULES = 'deploy/helm/files/prometheus-rules.yaml';
 const RULES = 'deploy/prometheus/rules';
 
 /** The PrometheusRule as it should be, or undefined where there are no rules. */
@@ -36,5 +38,9 @@ export async function prometheusRule(): Promise<string | undefined> {
 
 if (import.meta.main) {
   const rule = await prometheusRule();
-  if (rule !== undefined) await writeFile(join(ROOT, RULE_PATH), rule);
+  if (rule !== undefined) {
+    await writeFile(join(ROOT, RULE_PATH), rule);
+    const [{ spec }] = parseYaml(rule) as [{ spec: object }];
+    await writeFile(join(ROOT, CHART_RULES), stringify(spec, { lineWidth: 120, aliasDuplicateObjects: false }));
+  }
 }

@@ -21,11 +21,6 @@ export async function commandsOfGuide(): Promise<string[]> {
   return lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
 }
 
-/** Manifests shown on the page. */
-export async function manifestsOfGuide(): Promise<string[]> {
-  return blocks(await read('docs/operations/deploy.md'), 'yaml');
-}
-
 /** A call without quotes that matter: words, its subcommands and its flags. */
 function parts(command: string): { words: string[]; flags: { name: string; value: string | undefined }[] } {
   const tokens = command.split(/\s+/);
@@ -52,7 +47,7 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   'docker compose ps': ['--file'],
   'docker buildx build': ['--platform', '--file', '--tag', '--push'],
   'helm repo add': [],
-  'helm install': ['--namespace', '--create-namespace', '--set'],
+  'helm install': ['--namespace', '--create-namespace', '--set', '--values'],
 };
 
 export interface Deployment {
@@ -86,7 +81,7 @@ export async function callProblems(
       if (!KNOWN[name]?.includes(flag.name)) problems.push(`${name} is not known to have ${flag.name}`);
 
   for (const { name: flag, value = '' } of flags) {
-    if (['--file', '--kustomize', '--from-file'].includes(flag) && !existsSync(join(ROOT, value)))
+    if (['--file', '--kustomize', '--from-file', '--values'].includes(flag) && !existsSync(join(ROOT, value)))
       problems.push(`there is no ${value}`);
     if (flag === '--scale' && !deployment.services.includes(at(value.split('='), 0, value)))
       problems.push(`compose.yaml has no service ${value}`);
@@ -100,7 +95,8 @@ export async function callProblems(
 }
 
 async function kubectlFlags(kubectl: string, words: readonly string[]): Promise<string[]> {
-  const subcommand = words[0] === 'create' ? words.slice(0, 2) : words.slice(0, 1);
+  const depth = words[1] === 'secret' ? 3 : 2;
+  const subcommand = words[0] === 'create' ? words.slice(0, depth) : words.slice(0, 1);
   const texts = await Promise.all(
     [[...subcommand, '--help'], ['options']].map(async (args) => (await run(kubectl, args)).stdout),
   );

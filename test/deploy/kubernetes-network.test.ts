@@ -93,6 +93,7 @@ describeOverlays((rendered, overlay, components) => {
           [443, 'TCP'],
           [4318, 'TCP'],
           [6379, 'TCP'],
+          [26379, 'TCP'],
           [8080, 'TCP'],
           [9464, 'TCP'],
         ] as const) {
@@ -111,7 +112,11 @@ describeOverlays((rendered, overlay, components) => {
           small: ['scheduler -> api:8080/TCP', 'worker -> api:8080/TCP'],
           production: [
             ...ours.map((name) => `${name} -> bucket:443/TCP`),
+            ...ours.map((name) => `${name} -> redis:26379/TCP`),
             'keda -> redis:6379/TCP',
+            'keda -> redis:26379/TCP',
+            'redis -> dns:53/UDP',
+            'redis -> dns:53/TCP',
             'prometheus -> api:8080/TCP',
             'prometheus -> scheduler:9464/TCP',
             'prometheus -> worker:9464/TCP',

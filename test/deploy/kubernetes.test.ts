@@ -21,6 +21,9 @@ import {
 } from './manifests.ts';
 import { environmentProblems, read, readers } from './support.ts';
 
+/** The Sentinels of the overlay `production`. */
+const SENTINELS = [0, 1, 2].map((index) => `redis-${index}.redis:26379`);
+
 /** Rounds of a request that a probe may be late, and the kubelet, too. Seconds. */
 const MARGIN = 10;
 
@@ -32,8 +35,7 @@ describeOverlays((rendered, overlay, components) => {
   it(
     'is valid by the JSON schemas of Kubernetes, KEDA and the Prometheus operator, and has no field they ' +
       'do not know',
-    (t) => {
-      t.diagnostic(`${cluster.all.length} objects`);
+    () => {
       assert.ok(cluster.all.length >= 20);
       // kustomize breaks long values into lines, which Kubernetes accepts and the format "byte" does not.
       const unbroken = cluster.all.map((manifest) =>
@@ -118,7 +120,8 @@ describeOverlays((rendered, overlay, components) => {
     for (const name of ['scheduler', 'worker']) assert.equal(portsOf(name).get('metrics'), 9464);
     for (const { container } of cluster.services) {
       const environment = environmentOf(container);
-      assert.equal(new URL(environment['BLINDFIT_REDIS_URL'] ?? '').port, String(portsOf('redis').get('redis')));
+      const wanted = overlay === 'small' ? [`redis:${portsOf('redis').get('redis')}`] : SENTINELS;
+      assert.deepEqual(/@([^/]+)/.exec(String(environment['BLINDFIT_REDIS_URL']))?.[1]?.split(','), wanted);
       const store = new URL(environment['BLINDFIT_STORE'] ?? '');
       if (/^https?:$/.test(store.protocol)) assert.equal(store.host, `api:${String(portsOf('api').get('http'))}`);
     }
@@ -145,7 +148,7 @@ describeOverlays((rendered, overlay, components) => {
       for (const { env = [], volumeMounts = [] } of containers) {
         for (const { name, valueFrom } of env) {
           const reference = valueFrom?.secretKeyRef;
-          if (valueFrom !== undefined)
+          if (valueFrom !== undefined && !('fieldRef' in valueFrom))
             assert.ok(
               reference !== undefined && cluster.hasSecret(reference.name, reference.key),
               `${metadata.name}: ${name}`,
@@ -209,7 +212,10 @@ describeOverlays((rendered, overlay, components) => {
       for (const { image, resources } of spec.template.spec.containers) {
         assert.match(image, /(:v?\d+\.\d+\.\d+(-[a-z]+)?|@sha256:[0-9a-f]{64})$/, metadata.name);
         assert.ok(quantity(resources?.requests?.['cpu']) > 0, metadata.name);
-        assert.ok(quantity(resources?.requests?.['memory']) <= quantity(resources?.limits?.['memory']), metadata.name);
+        for (const name of ['memory', 'ephemeral-storage']) {
+          const [asked, most] = [quantity(resources?.requests?.[name]), quantity(resources?.limits?.[name])];
+          assert.ok(asked > 0 && asked <= most, `${metadata.name}: ${name}`);
+        }
       }
     }
   });
@@ -254,7 +260,7 @@ describeOverlays((rendered, overlay, components) => {
 
   it('budgets let nodes be drained', () => {
     const budgets = cluster.of<{ minAvailable?: unknown; maxUnavailable?: string | number }>('PodDisruptionBudget');
-    assert.deepEqual(budgets.map(({ metadata }) => metadata.name).sort(), ['api', 'scheduler', 'worker']);
+    assert.deepEqual(budgets.map(({ metadata }) => metadata.name).sort(), ['api', 'redis', 'scheduler', 'worker']);
     for (const { metadata, spec } of budgets) {
       assert.equal(spec.minAvailable, undefined, `${metadata.name}: with one replica nothing could be drained`);
       assert.ok(Number.parseInt(String(spec.maxUnavailable)) > 0, metadata.name); // percentages are rounded up
@@ -269,6 +275,17 @@ describeOverlays((rendered, overlay, components) => {
     if (claims.length > 0) assert.deepEqual([api.replicas, api.strategy?.type], [1, 'Recreate']);
     else assert.ok((api.replicas ?? 0) >= 2 && api.strategy?.type !== 'Recreate');
     assert.equal(cluster.of('PersistentVolumeClaim').length, claims.length);
+  });
+
+  it('volumes of a pod and 50 MiB of logs have room in what it may write', () => {
+    for (const { metadata, spec } of cluster.of<Workload>('Deployment')) {
+      const { volumes = [], containers } = spec.template.spec;
+      const sum = volumes.reduce((all, { emptyDir }) => all + (emptyDir ? quantity(emptyDir.sizeLimit) : 0), 0);
+      for (const { resources } of containers) {
+        assert.ok(sum <= quantity(resources?.requests?.['ephemeral-storage']), metadata.name);
+        assert.ok(sum + 50 * 2 ** 20 <= quantity(resources?.limits?.['ephemeral-storage']), metadata.name);
+      }
+    }
   });
 
   it('a worker has a CPU and memory for each thread', () => {
@@ -321,15 +338,16 @@ describeOverlays((rendered, overlay, components) => {
       assert.deepEqual(
         triggers.map(({ type, metadata }) => [type, metadata['listName']]),
         [
-          ['redis', `${prefix}:wait`],
-          ['redis', `${prefix}:prioritized`],
-          ['redis', `${prefix}:active`],
+          ['redis-sentinel', `${prefix}:wait`],
+          ['redis-sentinel', `${prefix}:prioritized`],
+          ['redis-sentinel', `${prefix}:active`],
         ],
       );
       assert.equal(advanced.scalingModifiers.formula, triggers.map(({ name }) => name).join(' + '));
       for (const { metadata, authenticationRef } of triggers) {
         cluster.one('TriggerAuthentication', authenticationRef.name);
-        assert.equal(metadata['address'], 'redis.blindfit.svc:6379');
+        const addresses = metadata['addresses']?.replaceAll('.redis.blindfit.svc:', '.redis:').split(',');
+        assert.deepEqual([addresses, metadata['sentinelMaster']], [SENTINELS, 'blindfit']);
       }
       cluster.one('Service', 'redis');
     });

@@ -14,10 +14,11 @@ it('with a managed Redis there is none of ours, and its address comes from the s
   const names = (kind: string): string[] =>
     all.filter((manifest) => manifest.kind === kind).map(({ metadata }) => metadata.name);
   assert.deepEqual(names('StatefulSet'), []);
-  for (const kind of ['Service', 'ConfigMap', 'ServiceAccount']) assert.ok(!names(kind).includes('redis'), kind);
+  for (const kind of ['Service', 'ConfigMap', 'ServiceAccount', 'PodDisruptionBudget'])
+    assert.ok(!names(kind).includes('redis'), kind);
   const policies = names('NetworkPolicy');
   assert.ok(policies.includes('to-managed-redis'));
-  for (const name of ['redis', 'to-redis', 'keda-to-redis']) assert.ok(!policies.includes(name), name);
+  for (const name of ['redis', 'to-redis', 'keda-to-redis', 'redis-peers']) assert.ok(!policies.includes(name), name);
   const rest = all.filter(({ kind }) => kind !== 'Secret');
   assert.deepEqual([schemaProblems(rest), unknownFields(rest)], [[], []]);
   for (const name of ['api', 'scheduler', 'worker']) {
@@ -31,8 +32,18 @@ it('with a managed Redis there is none of ours, and its address comes from the s
     assert.ok(!keys.some(([variable]) => variable === 'REDIS_PASSWORD'));
   }
   const scaled = all.find(({ kind }) => kind === 'ScaledObject') as Manifest<ScaledObjectSpec>;
-  for (const { metadata } of scaled.spec.triggers) {
-    assert.equal(metadata['address'], undefined);
+  for (const { type, metadata } of scaled.spec.triggers) {
+    assert.deepEqual([type, metadata['address'], metadata['addresses']], ['redis', undefined, undefined]);
     assert.deepEqual([metadata['addressFromEnv'], metadata['enableTLS']], ['REDIS_ADDRESS', 'true']);
   }
+  const authentication = all.find(({ kind }) => kind === 'TriggerAuthentication') as Manifest<{
+    secretTargetRef: { parameter: string; key: string }[];
+  }>;
+  assert.deepEqual(
+    authentication.spec.secretTargetRef.map(({ parameter, key }) => [parameter, key]),
+    [
+      ['username', 'redis-username'],
+      ['password', 'redis-password'],
+    ],
+  );
 });

@@ -8,6 +8,7 @@ import { ServiceMonitor } from '@kubernetes-models/prometheus-operator/monitorin
 import { ScrapeConfig } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1alpha1/ScrapeConfig';
 import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
 import { StatefulSet } from 'kubernetes-models/apps/v1/StatefulSet';
+import { Ingress } from 'kubernetes-models/networking.k8s.io/v1/Ingress';
 import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy';
 import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
 import { PriorityClass } from 'kubernetes-models/scheduling.k8s.io/v1/PriorityClass';
@@ -39,6 +40,7 @@ const KINDS: Readonly<Record<string, { readonly model: new (data: never) => Vali
   'v1 ServiceAccount': { model: ServiceAccount, module: CORE },
   'apps/v1 Deployment': { model: Deployment, module: 'kubernetes-models/apps/v1' },
   'apps/v1 StatefulSet': { model: StatefulSet, module: 'kubernetes-models/apps/v1' },
+  'networking.k8s.io/v1 Ingress': { model: Ingress, module: 'kubernetes-models/networking.k8s.io/v1' },
   'networking.k8s.io/v1 NetworkPolicy': { model: NetworkPolicy, module: 'kubernetes-models/networking.k8s.io/v1' },
   'policy/v1 PodDisruptionBudget': { model: PodDisruptionBudget, module: 'kubernetes-models/policy/v1' },
   'scheduling.k8s.io/v1 PriorityClass': { model: PriorityClass, module: 'kubernetes-models/scheduling.k8s.io/v1' },

@@ -53,7 +53,7 @@ export interface PodSpec {
     readonly name: string;
     readonly configMap?: { readonly name: string };
     readonly persistentVolumeClaim?: { readonly claimName: string };
-    readonly emptyDir?: object;
+    readonly emptyDir?: { readonly sizeLimit?: string };
     readonly secret?: { readonly items?: readonly { readonly path: string }[] };
   }[];
 }

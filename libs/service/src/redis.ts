@@ -219,7 +219,9 @@ export async function checkRedisPolicy(redis: RedisConnection, logger: Logger): 
       'REDIS_POLICY',
       `Redis has maxmemory-policy ${maxmemoryPolicy}: it may drop jobs when memory runs low`,
       {
-        hint: 'run: redis-cli CONFIG SET maxmemory-policy noeviction (and set it in redis.conf)',
+        hint:
+          'run: redis-cli CONFIG SET maxmemory-policy noeviction (and set it in redis.conf); ' +
+          'of a managed Redis, set it in its parameters',
         fault: 'world',
       },
     );
