@@ -1,4 +1,4 @@
-/** S3 without keys: a pod's token is shown to STS, whose credentials sign the requests, as deploy/kubernetes sets it up. */
+/** S3 without keys: the token of a pod is shown to STS, whose credentials sign the requests. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
