@@ -112,7 +112,8 @@ function sentinelOptions(backoff: (times: number) => number) {
   return {
     Connector: PatientSentinelConnector,
     sentinelRetryStrategy: backoff,
-    sentinelReconnectStrategy: backoff,
+    // No sentinelReconnectStrategy: ioredis leaves the rejection of a renewed subscription uncaught when the connection
+    // is closed on purpose meanwhile. Every new connection subscribes to all Sentinels that are there.
     sentinelCommandTimeout: SENTINEL_ANSWER_MS,
     failoverDetector: true,
   };
