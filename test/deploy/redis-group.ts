@@ -148,8 +148,8 @@ export async function startRedisGroup(directory: string): Promise<RedisGroup | u
         REDIS_PORT: redisPort,
         SENTINEL_PORT: sentinelPort,
         FIRST_START_SECONDS: '1',
-        DOWN_AFTER_MS: '500',
-        FAILOVER_TIMEOUT_MS: '3000',
+        DOWN_AFTER_MS: '3000',
+        FAILOVER_TIMEOUT_MS: '6000',
       });
     }),
   );
