@@ -8,15 +8,8 @@ export interface TuningOptions extends TrainingChoices, FlowOptions {
   /** See `TrainOptions`. */
   readonly preprocess?: string | PreprocessingChoice | undefined;
   /**
-import {
-  chooseSettings,
-  type Budget,
-  type Expansion,
-  type Metric,
-  type Settings,
-  type Tuned,
-} from '@blindfit/tuning';
-   * best
+   * How features are made of features, at home and stored in the model: `none`, `degree2`, `fourier:K`.
+   * @default what is best
    */
   readonly expand?: string | undefined;
   /**
