@@ -11,7 +11,7 @@ import { readSamples } from '../src/predict/read-samples.ts';
 test('CSV quotes names with commas, quotation marks and line breaks', () => {
   const classes = ['a"b', 'c\nd', 'e'];
   const scores = Float64Array.from([5, -5, -5, -5, 5, -5, -5, -5, 5]);
-  const predictions = predictionsOf(classes, scores, { labels: ['e', 'e', 'e'] }, (index) => `s,${index}`);
+  const predictions = predictionsOf({ classes }, scores, { labels: ['e', 'e', 'e'] }, (index) => `s,${index}`);
   const [header = '', first = '', , ...rest] = predictionsCsv(predictions).split('\n');
   assert.equal(header, 'sample,actual,predicted,probability,"p(a""b)","p(c');
   assert.equal(first, 'd)",p(e)');
@@ -27,7 +27,7 @@ test('CSV quotes names with commas, quotation marks and line breaks', () => {
 
 test('a terminal gets twenty rows', () => {
   const text = (count: number): string =>
-    predictionsText(predictionsOf(['a', 'b'], new Float64Array(2 * count), { labels: undefined }));
+    predictionsText(predictionsOf({ classes: ['a', 'b'] }, new Float64Array(2 * count), { labels: undefined }));
   assert.doesNotMatch(text(20), /more/);
   assert.match(text(21), /\n20 +a +50\.00 %\n\n\.\.\. and 1 more; --out FILE writes all of them$/);
 });

@@ -5,7 +5,7 @@ import { createDataset, type LabelledDataset } from '@blindfit/data';
 import { accuraciesOf, prepareData, type TrainingReport } from '@blindfit/owner';
 import { renderReport } from '@blindfit/report';
 import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
-import { reportPage } from '../src/train/report-page.ts';
+import { reportPage, type PageRequest } from '../src/train/report-page.ts';
 
 /** Points around (0, 0) of class a and around (2, 1) of class b, on a grid, the last one with the wrong label. */
 function points(shift: number): LabelledDataset {
@@ -26,9 +26,10 @@ function reportOf({
   accuracy,
 }: Pick<TrainingReport, 'weights' | 'history'> & {
   readonly accuracy: ReturnType<typeof accuraciesOf>;
-}): Omit<TrainingReport, 'model'> {
+}): PageRequest['report'] {
   return {
     job: 'job-0123456789ab',
+    model: { classes: ['a', 'b'] },
     weights,
     iteration: 3,
     stoppedAfter: undefined,
@@ -128,6 +129,7 @@ test('without held-out data it is about the training samples, by number', async 
     hyperparameters: DEFAULT_HYPERPARAMETERS,
     report: {
       job: 'job-0123456789ab',
+      model: { classes: ['a', 'b'] },
       weights,
       iteration: 20,
       stoppedAfter: undefined,
@@ -162,6 +164,7 @@ test('the page of a run that was refreshed now and then, and stopped early, has 
     hyperparameters,
     report: {
       job: 'job-0123456789ab',
+      model: { classes: ['a', 'b'] },
       weights,
       iteration: 3,
       stoppedAfter: 6,

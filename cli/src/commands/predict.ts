@@ -1,6 +1,12 @@
 import type { Command } from 'commander';
 import { modelFeatures, type Dataset } from '@blindfit/data';
-import { predict as predictEncryptedScores, rawFeatures, readTicket, servablePlan } from '@blindfit/owner';
+import {
+  classifierOf,
+  predict as predictEncryptedScores,
+  rawFeatures,
+  readTicket,
+  servablePlan,
+} from '@blindfit/owner';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { UsageError } from '../errors.ts';
 import {
@@ -66,7 +72,8 @@ Examples:
   blindfit predict --model model.json --images t10k-images.gz --labels t10k-labels.gz
   blindfit predict --encrypted --job job-3k9x2m4c8v1z --features new.csv
 
-Probabilities are those of one sigmoid a class, as trained, normalised to a sum of 1.`,
+Probabilities are the softmax of the scores over the model's temperature, which the training fitted at home on samples
+that were held out in turn. For models without one they are the sigmoids of the scores, normalised to a sum of 1.`,
     )
     .action(async (flags: PredictFlags) => {
       checkFlags(flags);
@@ -150,7 +157,7 @@ async function predictEncrypted(flags: PredictFlags, progress: Progress): Promis
           signal,
           ...shownBy(progress),
         });
-        return predictionsOf(ticket.classes, scores, data, name);
+        return predictionsOf(classifierOf(ticket), scores, data, name);
       }),
     patienceOf(flags, progress),
   );

@@ -50,6 +50,7 @@ export async function exportTrained(model: Model, backbone: FeatureModel, output
     featurePreprocessing: model.preprocessing,
     weights: model.weights,
     classes: model.classes,
+    temperature: model.calibration?.temperature,
   });
   const checkedImages = known.fixedBatch ?? CHECKED_IMAGES;
   const images = Array.from({ length: checkedImages }, (_, index) =>

@@ -1,6 +1,12 @@
 import type { BlindfitClient } from '@blindfit/client';
 import type { Dataset, Model } from '@blindfit/data';
-import { predict as predictEncrypted, readTicket, type FlowOptions, type KeyStore } from '@blindfit/owner';
+import {
+  classifierOf,
+  predict as predictEncrypted,
+  readTicket,
+  type FlowOptions,
+  type KeyStore,
+} from '@blindfit/owner';
 import { storeOf } from '../keys.ts';
 import { predict as predictClear, predictionsOf, type Prediction } from '../predict/predictions.ts';
 import { readModel } from '../read-model.ts';
@@ -42,5 +48,5 @@ export async function predict(
   const ticket = await readTicket(store, job);
   const data = unlabelled(rows);
   const scores = await predictEncrypted(server, { ...options, ticket, keys: store, data });
-  return predictionsOf(ticket.classes, scores, data).predictions;
+  return predictionsOf(classifierOf(ticket), scores, data).predictions;
 }

@@ -3,9 +3,9 @@ import { at, valueOf } from '@blindfit/base';
 import {
   accuracy,
   argmaxRows,
-  classProbabilities,
   confusionMatrix,
   predictScores,
+  probabilitiesOf,
   type Dataset,
   type Model,
 } from '@blindfit/data';
@@ -43,22 +43,24 @@ export interface Predictions {
  * @throws DatasetError `bad-shape` for other features than the model's, `not-finite`
  */
 export function predict(model: Model, data: Dataset, name?: (index: number) => string): Predictions {
-  return predictionsOf(model.classes, predictScores(model, data), data, name);
+  return predictionsOf(model, predictScores(model, data), data, name);
 }
 
 /**
+ * @param model its classes, and what turns scores into probabilities
  * @param z samples x classes: the scores, before the sigmoid
  * @param data the samples that were scored
  * @param name name of sample `index`
  */
 export function predictionsOf(
-  classes: readonly string[],
+  model: Pick<Model, 'classes' | 'calibration'>,
   z: Float64Array,
   data: Pick<Dataset, 'labels'>,
   name: (index: number) => string = (index) => String(index + 1),
 ): Predictions {
+  const { classes } = model;
   const c = classes.length;
-  const probabilities = classProbabilities(z, c);
+  const probabilities = probabilitiesOf(model, z);
   const best = argmaxRows(z, c);
   const classOf = new Map(classes.map((label, k) => [label, k]));
   const { labels = [] } = data;

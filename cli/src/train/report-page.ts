@@ -2,10 +2,11 @@
 import { at } from '@blindfit/base';
 import {
   argmaxRows,
-  classProbabilities,
   confusionMatrix,
   preprocessingName,
+  probabilitiesOf,
   scores,
+  type Model,
   type Weights,
 } from '@blindfit/data';
 import { evaluate, type Evaluation, type Scorable, type TrainingData, type TrainingReport } from '@blindfit/owner';
@@ -22,7 +23,7 @@ import { formatCount } from '../format.ts';
 
 export interface PageRequest {
   readonly title: string;
-  readonly report: Omit<TrainingReport, 'model'>;
+  readonly report: Omit<TrainingReport, 'model'> & { readonly model: Pick<Model, 'classes' | 'calibration'> };
   readonly data: TrainingData;
   readonly hyperparameters: Hyperparameters;
   /** Name of a held-out sample, or of a training sample if none is held out. @default `sample 17`, counted from 1 */
@@ -54,13 +55,7 @@ export async function reportPage(
     training: curvesOf(report.history, data.training, classes),
     heldOut: data.validation && curvesOf(report.history, data.validation, classes),
     maxWeightError: report.maxWeightError,
-    predictions: await predictionsOf(
-      report.weights,
-      shown,
-      data.classes,
-      name ?? ((index) => `sample ${index + 1}`),
-      images,
-    ),
+    predictions: await predictionsOf(report, shown, name ?? ((index) => `sample ${index + 1}`), images),
     phases: [
       { name: 'key generation', seconds: seconds.keygen },
       { name: 'encryption', seconds: seconds.encrypt },
@@ -133,16 +128,16 @@ function curvesOf({ encrypted, clear }: TrainingReport['history'], set: Scorable
 
 /** The mistakes that the model is surest of come first: they say most about it, or about the labels. */
 async function predictionsOf(
-  weights: Weights,
+  { weights, model }: Pick<PageRequest['report'], 'weights' | 'model'>,
   { x, actual }: Scorable,
-  classes: readonly string[],
   name: (index: number) => string,
   images: PageRequest['images'],
 ): Promise<ReportInput['predictions']> {
+  const { classes } = model;
   const c = classes.length;
   const z = scores(weights, x);
   const predicted = argmaxRows(z, c);
-  const probabilities = classProbabilities(z, c);
+  const probabilities = probabilitiesOf(model, z);
   const predictedOf = (i: number): number => at(predicted, i, 'predictions');
   const probability = (i: number): number => at(probabilities, i * c + predictedOf(i), 'probabilities');
   const wrong = Array.from(actual.keys())

@@ -85,8 +85,8 @@ export function metricsOf(confusion: readonly (readonly number[])[]): Classifica
 }
 
 /**
- * Log-loss of probabilities: the mean of -log p of the actual class, in nats; ln c for equal probabilities, 0 at best. A
- * probability below the rounding unit of a double counts as that.
+ * Log-loss of probabilities: the mean of -log p of the actual class, in nats; ln c for equal probabilities, 0 at best.
+ * A probability below the rounding unit of a double counts as that.
  * @param probabilities n x c, row-major
  * @param actual n class indices
  * @throws DatasetError `bad-shape`

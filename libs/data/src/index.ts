@@ -32,7 +32,9 @@ export {
   parseModel,
   predictLabels,
   predictScores,
+  probabilitiesOf,
   serialiseModel,
+  type Calibration,
   type Model,
 } from './model.ts';
 export { maxComponents } from './pca.ts';

@@ -31,7 +31,8 @@ interface Pair {
 }
 
 /**
- * Minimises a convex function from 0 by limited-memory BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5).
+ * Minimises a convex function from 0 by limited-memory BFGS (Nocedal and Wright, Numerical Optimization, algorithm
+ * 7.5).
  * @returns the last point, also when the iterations run out
  */
 export function minimise(problem: LineProblem, { tolerance, maxIterations }: MinimiseOptions): Float64Array {

@@ -1,8 +1,9 @@
 import { at, messageOf } from '@blindfit/base';
+import { calibratedProbabilities, TEMPERATURE_RANGE } from './calibration.ts';
 import { DatasetError, listed } from './dataset-error.ts';
 import type { Dataset } from './dataset.ts';
 import { withBias } from './design-matrix.ts';
-import { argmaxRows, scores } from './evaluate.ts';
+import { argmaxRows, classProbabilities, scores } from './evaluate.ts';
 import { arrayOrKind, isPlainObject, jsonProblem, kindOf, type JsonObject } from './json.ts';
 import { isIntegerLabel, labelProblem, normaliseLabel } from './labels.ts';
 import { parsePreprocessing } from './parse-preprocessing.ts';
@@ -12,6 +13,12 @@ import { applyPreprocessing, inputFeatures, outputFeatures, type Preprocessing }
 export const MODEL_FORMAT = 'blindfit-model/1';
 
 const KEYS = ['format', 'classes', 'weights', 'preprocessing', 'training'] as const;
+const ALLOWED: readonly string[] = [...KEYS, 'calibration'];
+
+/** How scores become probabilities: softmax(z / temperature). */
+export interface Calibration {
+  readonly temperature: number;
+}
 
 /** A trained last layer, in the clear: only its owner ever has one. */
 export interface Model {
@@ -21,6 +28,8 @@ export interface Model {
   readonly weights: readonly (readonly number[])[];
   /** Applied to raw features first. */
   readonly preprocessing: Preprocessing;
+  /** Fitted on samples that the weights were not trained on. @default none: the probabilities of one sigmoid a class */
+  readonly calibration?: Calibration | undefined;
   /** How it was trained: hyperparameters, timings; anything JSON can hold. */
   readonly training: JsonObject;
 }
@@ -48,8 +57,9 @@ export function parseModel(text: string, file?: string): Model {
     throw bad(`format is ${kindOf(value['format'])}; this version reads ${JSON.stringify(MODEL_FORMAT)}`, file);
   }
   for (const key of KEYS) if (!Object.hasOwn(value, key)) throw bad(`the key "${key}" is missing`, file);
-  const unknown = Object.keys(value).find((key) => !KEYS.some((allowed) => allowed === key));
-  if (unknown !== undefined) throw bad(`has the unknown key ${kindOf(unknown)}; allowed are ${KEYS.join(', ')}`, file);
+  const unknown = Object.keys(value).find((key) => !ALLOWED.includes(key));
+  if (unknown !== undefined)
+    throw bad(`has the unknown key ${kindOf(unknown)}; allowed are ${ALLOWED.join(', ')}`, file);
   return validate(value, file);
 }
 
@@ -59,7 +69,7 @@ export function parseModel(text: string, file?: string): Model {
  * @throws DatasetError `bad-model` if `model` is not valid, e.g. weights that are not finite
  */
 export function serialiseModel(model: Model): string {
-  const { classes, weights, preprocessing, training } = validate({ ...model });
+  const { classes, weights, preprocessing, calibration, training } = validate({ ...model });
   const names = classes.every(isIntegerLabel) ? classes.map(Number) : classes;
   return `{
   "format": ${JSON.stringify(MODEL_FORMAT)},
@@ -67,7 +77,9 @@ export function serialiseModel(model: Model): string {
   "weights": [
     ${weights.map((row) => JSON.stringify(row)).join(',\n    ')}
   ],
-  "preprocessing": ${JSON.stringify(preprocessing)},
+  "preprocessing": ${JSON.stringify(preprocessing)},${
+    calibration === undefined ? '' : `\n  "calibration": ${JSON.stringify(calibration)},`
+  }
   "training": ${JSON.stringify(training)}
 }
 `;
@@ -97,6 +109,20 @@ export function predictScores(model: Model, data: Dataset): Float64Array {
 }
 
 /**
+ * Computes the probabilities of the classes from scores: calibrated where the model is, else the normalised sigmoids.
+ * @param z n x c scores (`predictScores`), row-major
+ * @returns n x c, row-major
+ */
+export function probabilitiesOf(
+  { classes, calibration }: Pick<Model, 'classes' | 'calibration'>,
+  z: Float64Array,
+): Float64Array {
+  return calibration === undefined
+    ? classProbabilities(z, classes.length)
+    : calibratedProbabilities(z, classes.length, calibration.temperature);
+}
+
+/**
  * Finds the most likely class of each sample.
  * @returns n class names
  * @throws DatasetError as {@link predictScores}
@@ -119,13 +145,15 @@ function validate(value: Readonly<Record<string, unknown>>, file?: string): Mode
         `and the weights are for ${d} (and a bias)`,
       file,
     );
+  const calibration = parseCalibration(value['calibration'], file);
   const { training } = value;
   if (!isPlainObject(training))
     throw bad(`training must be an object, {} if nothing is known; it is ${kindOf(training)}`, file);
   const problem = jsonProblem(training, 'training');
   if (problem !== undefined) throw bad(`${problem}, which JSON cannot hold; remove it or write it as text`, file);
   // jsonProblem has just shown that this is JSON.
-  return Object.freeze({ classes, weights, preprocessing, training: training as JsonObject });
+  const model = { classes, weights, preprocessing, training: training as JsonObject };
+  return Object.freeze(calibration === undefined ? model : { ...model, calibration });
 }
 
 function parseClasses(value: unknown, file?: string): readonly string[] {
@@ -176,6 +204,15 @@ function parseModelPreprocessing(value: unknown, file?: string): Preprocessing {
       throw new DatasetError('bad-model', `not a valid model: ${error.message}`, { file }, { cause: error });
     throw error;
   }
+}
+
+function parseCalibration(value: unknown, file?: string): Calibration | undefined {
+  if (value === undefined) return undefined;
+  const [low, high] = TEMPERATURE_RANGE;
+  const temperature = isPlainObject(value) ? value['temperature'] : undefined;
+  if (typeof temperature === 'number' && temperature >= low && temperature <= high)
+    return Object.freeze({ temperature });
+  throw bad(`calibration must be an object with a temperature from ${low} to ${high}; it is ${kindOf(value)}`, file);
 }
 
 function bad(message: string, file?: string): DatasetError {

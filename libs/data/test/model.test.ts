@@ -7,6 +7,7 @@ import {
   parseModel,
   predictLabels,
   predictScores,
+  probabilitiesOf,
   serialiseModel,
   type JsonObject,
   type Model,
@@ -76,6 +77,32 @@ suite('a model survives its file', () => {
         Object.isFrozen(read.weights) &&
         Object.isFrozen(read.weights[0]),
     );
+  });
+});
+
+suite('the calibration of a model', () => {
+  const calibrated: Model = { ...model, calibration: { temperature: 0.125 } };
+  test('survives the file, and is not there in models without one', () => {
+    assert.deepEqual(parseModel(serialiseModel(calibrated)), calibrated);
+    assert.ok(!('calibration' in parseModel(serialiseModel(model))));
+  });
+  test('decides what scores mean', () => {
+    const z = Float64Array.of(Math.log(2) / 8, 0, 0);
+    assert.deepEqual([...probabilitiesOf(calibrated, z)], [0.5, 0.25, 0.25]);
+    const sum = 2 / 3 + 0.5 + 0.5;
+    const sigmoids = [2 / 3 / sum, 0.5 / sum, 0.5 / sum];
+    probabilitiesOf(model, Float64Array.of(Math.log(2), 0, 0)).forEach((p, k) =>
+      assert.ok(Math.abs(p - sigmoids[k]!) < 1e-15),
+    );
+  });
+  test('has ends', () => {
+    for (const temperature of [1e-4, 1e4])
+      assert.deepEqual(parseModel(variant({ calibration: { temperature } })).calibration, { temperature });
+    for (const calibration of [null, 2, {}, ...[0, -1, 9.9e-5, 10001, '1'].map((temperature) => ({ temperature }))])
+      assert.throws(
+        () => parseModel(variant({ calibration })),
+        isDatasetError({ code: 'bad-model', message: /temperature from 0.0001 to 10000; it is/ }),
+      );
   });
 });
 

@@ -5,6 +5,7 @@ import { digestOf } from '@blindfit/base';
 import { createDataset, withLabels } from '@blindfit/data';
 import { wrap } from '@blindfit/he';
 import { trainClear } from '@blindfit/training';
+import { foldTemperatures } from '../src/flow/fold-temperatures.ts';
 import { shuffled } from '../src/flow/training-data.ts';
 import {
   hyperparametersOf,
@@ -53,10 +54,11 @@ describe('a training', () => {
     );
     const [{ manifest, options } = assert.fail('not submitted')] = server.submitted;
     assert.deepEqual([manifest.name, options], ['first', { priority: 'high' }]);
-    const { twin, classes, stepBound: bound } = JSON.parse(String(tickets[0])) as Ticket;
+    const { twin, classes, stepBound: bound, temperatures } = JSON.parse(String(tickets[0])) as Ticket;
     const { data, hyperparameters } = request({});
     assert.deepEqual(bound, stepBound(data.set, hyperparameters));
     assert.deepEqual([classes, twin?.precision], [['a', 'b'], 1e-5]);
+    assert.deepEqual(temperatures, foldTemperatures(data, hyperparameters));
     assert.equal(server.cancelled.length, 1);
     assert.match(String(server.cancelled[0]), /^\S{20,}$/, 'signed');
     assert.deepEqual(

@@ -32,6 +32,7 @@ const TICKET: Ticket = {
     ],
   },
   stepBound: [0.5, 1],
+  temperatures: [0.5, 0.25],
   classes: ['a', 'b'],
   preprocessing: { kind: 'none' },
 };

@@ -27,9 +27,9 @@ export interface ExportOptions extends TrainedLayer, BackboneUse {}
  * decodes and resizes); planes red, green, blue, or one grey plane. The graph itself swaps to BGR where the backbone
  * takes that, and computes (x - mean) / std.
  *
- * Outputs for c classes: `scores` N x c, the linear scores z; `probabilities` N x c, the sigmoids of the independent
- * classes divided by their sum, s(z_k) / sum_l s(z_l) (not softmax: training is one sigmoid per class); `label_index`
- * N, 64-bit integers, the class of the highest score, the first of equal ones.
+ * Outputs for c classes: `scores` N x c, the linear scores z; `probabilities` N x c, softmax(z / temperature), or without a
+ * temperature the sigmoids of the independent classes divided by their sum, s(z_k) / sum_l s(z_l); `label_index` N,
+ * 64-bit integers, the class of the highest score, the first of equal ones.
  *
  * The metadata holds `blindfit.classes` (a JSON list of names), and `blindfit.image` and `blindfit.probabilities` in
  * words. Parts of the backbone that the features do not need, such as its own classifier, are left out.
@@ -38,7 +38,7 @@ export interface ExportOptions extends TrainedLayer, BackboneUse {}
  * each other or the backbone
  */
 export function exportModel(backbone: Uint8Array, options: ExportOptions): Uint8Array {
-  const { image, featurePreprocessing, weights, classes } = options;
+  const { image, featurePreprocessing, weights, classes, temperature } = options;
   const source = parseModel(backbone);
   const { graph, feature, prefix, input } = prepareBackbone(source, options.featureOutput);
   const { batch, d, rank } = featureShape(graph, options);
@@ -50,7 +50,7 @@ export function exportModel(backbone: Uint8Array, options: ExportOptions): Uint8
   const after = new Chain(feature, prefix, constants);
   if (rank === 4) after.add('GlobalAveragePool', 'pooled').add('Flatten', 'features', [], { axis: 1 });
   after.preprocess(featurePreprocessing);
-  after.classify(weights, classes.length);
+  after.classify(weights, classes.length, temperature);
   // The backbone's input has the name `input` here; now it gets the name of the value that feeds it.
   const body = renameValues(graph, new Map([[input, before.value]]));
 
@@ -76,7 +76,10 @@ export function exportModel(backbone: Uint8Array, options: ExportOptions): Uint8
       ...Object.entries({
         classes: JSON.stringify(classes),
         image: `${image.channels === 'grey' ? 'one grey plane' : 'planes red, green, blue'}, values in [0, 1]`,
-        probabilities: 'sigmoids of the scores, normalised to a sum of 1',
+        probabilities:
+          temperature === undefined
+            ? 'sigmoids of the scores, normalised to a sum of 1'
+            : `softmax of the scores / ${temperature}`,
       }).map(([key, value]) => create(StringStringEntryProtoSchema, { key: `blindfit.${key}`, value })),
     ],
   });
@@ -229,13 +232,15 @@ class Chain {
     this.add('Concat', name, [second], { axis: 1 });
   }
 
-  classify(weights: readonly ArrayLike<number>[], classes: number): void {
+  classify(weights: readonly ArrayLike<number>[], classes: number, temperature: number | undefined): void {
     const width = at(weights, 0, 'weights').length - 1;
     const bias = weights.map((row) => at(row, 0, 'weights of a class'));
     this.add('MatMul', 'product', [this.#constant('weights', [width, classes], columnsOf(weights, 1))]);
     this.#add('Add', SCORES, [this.#constant('bias', [classes], bias)]);
     // s(z_k) / sum_l s(z_l) = softmax of log s(z) = softmax of -softplus(-z), which never divides 0 by 0.
-    this.add('Neg', 'negative').add('Softplus', 'minus_log_sigmoid').add('Neg', 'log_sigmoid');
+    if (temperature === undefined)
+      this.add('Neg', 'negative').add('Softplus', 'minus_log_sigmoid').add('Neg', 'log_sigmoid');
+    else this.add('Div', 'tempered_scores', [this.#constant('temperature', [1], [temperature])]);
     this.#add('Softmax', PROBABILITIES, [], { axis: 1 });
     this.value = SCORES;
     this.#add('ArgMax', LABEL_INDEX, [], { axis: 1, keepdims: 0 });

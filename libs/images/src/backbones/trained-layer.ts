@@ -8,6 +8,8 @@ export interface TrainedLayer {
   /** One row per class, the bias first, in the space of the preprocessed features. */
   readonly weights: readonly ArrayLike<number>[];
   readonly classes: readonly string[];
+  /** Probabilities are softmax(scores / temperature). @default the probabilities of one sigmoid a class */
+  readonly temperature?: number | undefined;
 }
 
 /**

@@ -31,6 +31,7 @@ function headOf(
   features: readonly number[],
   preprocessing: Preprocessing,
   weights: readonly (readonly number[])[],
+  temperature?: number,
 ): { scores: number[]; probabilities: number[]; label: number } {
   let x = features;
   if ('mean' in preprocessing) x = x.map((value, j) => value - preprocessing.mean[j]!);
@@ -43,9 +44,9 @@ function headOf(
   if (['chain', 'quantile', 'degree2', 'fourier'].includes(preprocessing.kind))
     x = [...applyPreprocessing(preprocessing, createDataset(Float64Array.from(x), x.length)).features];
   const scores = weights.map((row) => x.reduce((sum, value, j) => sum + value * row[j + 1]!, row[0]!));
-  const sigmoids = scores.map((z) => 1 / (1 + Math.exp(-z)));
-  const total = sigmoids.reduce((a, b) => a + b, 0);
-  return { scores, probabilities: sigmoids.map((s) => s / total), label: scores.indexOf(Math.max(...scores)) };
+  const parts = scores.map((z) => (temperature === undefined ? 1 / (1 + Math.exp(-z)) : Math.exp(z / temperature)));
+  const total = parts.reduce((a, b) => a + b, 0);
+  return { scores, probabilities: parts.map((part) => part / total), label: scores.indexOf(Math.max(...scores)) };
 }
 
 function preprocessings(d: number): Preprocessing[] {
@@ -93,9 +94,10 @@ async function check(
     const width = outputFeatures(featurePreprocessing) ?? d;
     const weights = matrix(10, width + 1, 0.2);
     const classes = Array.from({ length: 10 }, (_, k) => `класс ${k}`);
-    const bytes = exportModel(backbone, { ...options, featurePreprocessing, weights, classes });
+    const temperature = featurePreprocessing.kind === 'center' ? 0.5 : undefined;
+    const bytes = exportModel(backbone, { ...options, featurePreprocessing, weights, classes, temperature });
     const outputs = await runSession(await loadSession(bytes), 'image', image(pixels, dims));
-    const expected = features.map((row) => headOf(row, featurePreprocessing, weights));
+    const expected = features.map((row) => headOf(row, featurePreprocessing, weights, temperature));
     const { scores, probabilities, label_index } = outputs;
     assert.deepEqual(
       [scores?.dims, probabilities?.dims, label_index?.dims],

@@ -10,6 +10,8 @@ export interface TrainedWeights {
   readonly weights: readonly Float64Array[];
   /** The iteration whose weights these are. */
   readonly iteration: number;
+  /** What turns scores into probabilities. */
+  readonly temperature?: number | undefined;
   /** The network that made the features of images; predictions and exports use it. */
   readonly backbone?: string | undefined;
   /** How long the phases took. */
@@ -50,6 +52,7 @@ export function modelOf(plan: Plan, trained: TrainedWeights): Model {
     classes: trained.classes,
     weights: trained.weights.map((row) => Array.from(row)),
     preprocessing: trained.preprocessing,
+    calibration: trained.temperature === undefined ? undefined : { temperature: trained.temperature },
     training: Object.fromEntries(
       Object.entries(training).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
     ),

@@ -4,7 +4,7 @@
  */
 import { Type } from 'typebox';
 import { messageOf } from '@blindfit/base';
-import { parsePreprocessing, type Preprocessing } from '@blindfit/data';
+import { parsePreprocessing, TEMPERATURE_RANGE, type Model, type Preprocessing } from '@blindfit/data';
 import { checker, DigestSchema, JobIdSchema } from '@blindfit/protocol';
 import { OwnerError } from '../errors.ts';
 import type { KeyStore } from '../key-store.ts';
@@ -30,6 +30,8 @@ export interface Ticket {
   readonly twin?: TicketTwin | undefined;
   /** How far a step can move each weight: what refreshed weights are checked against. */
   readonly stepBound: StepBound;
+  /** By iteration: what turns the scores of its weights into probabilities; undefined in tickets of earlier releases. */
+  readonly temperatures?: readonly number[] | undefined;
   readonly classes: readonly string[];
   readonly preprocessing: Preprocessing;
   /** The network that made the features of images. */
@@ -49,11 +51,20 @@ const check = checker(
       }),
     ),
     stepBound: Type.Array(Type.Number({ minimum: 0 }), { minItems: 1 }),
+    temperatures: Type.Optional(
+      Type.Array(Type.Number({ minimum: TEMPERATURE_RANGE[0], maximum: TEMPERATURE_RANGE[1] }), { minItems: 1 }),
+    ),
     classes: Type.Array(Type.String(), { minItems: 2 }),
     preprocessing: Type.Unknown(),
     backbone: Type.Optional(Type.String()),
   }),
 );
+
+/** What scores of the last iteration's weights mean. */
+export function classifierOf({ classes, temperatures }: Ticket): Pick<Model, 'classes' | 'calibration'> {
+  const temperature = temperatures?.at(-1);
+  return { classes, calibration: temperature === undefined ? undefined : { temperature } };
+}
 
 /** Readable by the owner alone: means and principal components say something about the data. @throws OwnerError */
 export async function writeTicket(keys: KeyStore, ticket: Ticket): Promise<void> {

@@ -18,6 +18,7 @@ import type { KeyStore } from '../key-store.ts';
 import { openKeyset, type Keyset } from '../keyset.ts';
 import { manifestFor } from '../manifest.ts';
 import { RefreshSession, stepBound } from '../refresh.ts';
+import { foldTemperatures } from './fold-temperatures.ts';
 import { followTraining, type Judge, type RefreshCosts } from './follow.ts';
 import { forSubmitted } from './give-up.ts';
 import { interruptible } from './interruptible.ts';
@@ -54,6 +55,12 @@ export interface TrainRequest extends FlowOptions {
    * model.
    */
   readonly patience?: number | undefined;
+  /**
+   * By iteration: what turns the scores of its weights into probabilities, fitted on samples that they were not trained
+   * on.
+   * @default fitted by cross-validation with the clear twin
+   */
+  readonly temperatures?: readonly number[] | undefined;
   /** Whether an abort cancels the job; otherwise `attach` comes back to it. @default true */
   readonly cancelOnAbort?: boolean | undefined;
   /** Is called when the job is submitted and its ticket is written. */
@@ -109,6 +116,7 @@ export async function train(server: BlindfitClient, request: TrainRequest): Prom
   const { shape } = data;
   const clear = trainClear(set.x, shape.samples, shape.features, set.labels, hyperparameters);
   const { threads } = await client.cluster();
+  const { temperatures = foldTemperatures(request.data, hyperparameters) } = request;
   const plan = choosePlan(planRequestOf(request, Math.max(1, threads)));
   guardRanges(clear, plan, data, hyperparameters, (line) => onLog?.(line));
   using keyset = await openKeyset({
@@ -135,6 +143,7 @@ export async function train(server: BlindfitClient, request: TrainRequest): Prom
       ),
     },
     stepBound: bound,
+    temperatures,
     classes,
     preprocessing,
     backbone: request.backbone,
@@ -177,6 +186,7 @@ export async function train(server: BlindfitClient, request: TrainRequest): Prom
       preprocessing,
       weights,
       iteration,
+      temperature: at(temperatures, iteration - 1, 'temperatures'),
       backbone: request.backbone,
       seconds: { ...seconds, iterations: [...seconds.iterations] },
       maxWeightError,
