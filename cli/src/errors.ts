@@ -7,8 +7,11 @@ import { commandVariables, readConfig, WRONG_SETTINGS } from '@blindfit/service/
 import { printable } from './format.ts';
 import { withFlags } from './option-flags.ts';
 
-/** `gaveUp` is EX_TEMPFAIL of sysexits.h: the same can work later. */
-export const EXIT = { ok: 0, failure: 1, usage: 2, untrusted: 3, gaveUp: 75 } as const;
+/**
+ * `parted`: the model is written, and predicts something else than the same training in the clear. `gaveUp` is
+ * EX_TEMPFAIL of sysexits.h: the same can work later.
+ */
+export const EXIT = { ok: 0, failure: 1, usage: 2, untrusted: 3, parted: 4, gaveUp: 75 } as const;
 /** Codes of errors that another command line would not have caused. */
 const USAGE_CODES: readonly unknown[] = ['USAGE', 'OWNER_REQUEST', ...WRONG_SETTINGS];
 
@@ -19,6 +22,19 @@ const UNTRUSTED_CODES: readonly unknown[] = ['ANSWER_NOT_OWN', 'MODEL'];
 export class CliError extends BlindfitError {
   constructor(message: string, hint?: string, options: { readonly cause?: unknown } = {}) {
     super('COMMAND', message, { hint, cause: options.cause });
+  }
+}
+
+/** `PARTED`: the model is written, but predicts something else than the same training in the clear. Exit status 4. */
+export class PartedError extends BlindfitError {
+  constructor({ parted, encrypted }: { readonly parted: number; readonly encrypted: { readonly samples: number } }) {
+    super(
+      'PARTED',
+      `${parted} of ${encrypted.samples} predictions differ from those of the same training in the clear`,
+      {
+        hint: 'the model is written; train with a smaller --precision, or with features of a common scale',
+      },
+    );
   }
 }
 
@@ -56,6 +72,7 @@ export function reportError(
   if (readConfig({ debug: commandVariables.debug }, env).debug !== undefined) write(`${inspect(error)}\n`);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'GAVE_UP') return EXIT.gaveUp;
+  if (code === 'PARTED') return EXIT.parted;
   if (UNTRUSTED_CODES.includes(code)) return EXIT.untrusted;
   return USAGE_CODES.includes(code) ? EXIT.usage : EXIT.failure;
 }

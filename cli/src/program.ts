@@ -75,6 +75,7 @@ Environment:
   HTTP_PROXY, HTTPS_PROXY, NO_PROXY  proxies on the way to the API; none on the way to this machine
 
 Exit status: 0 success, 1 failure, 2 wrong usage, 3 the servers gave something else than the job's result,
+4 the model is written but predicts something else than training in the clear,
 75 the servers were away for too long and the job can be come back to, 130 Ctrl-C.`,
     );
   for (const { title, commands } of GROUPS) {

@@ -45,7 +45,7 @@ test('labelled samples: predictions, accuracy and confusion matrix', async (t) =
   );
   assert.match(
     stdout,
-    /\naccuracy: 66\.67 % of 3 samples\n\nactual \\ predicted {2}no {2}x,y\n {16}no {3}1 {4}1\n {15}x,y {3}\. {4}1\n/,
+    /\naccuracy: 66\.67 % of 3 samples\n\nbalanced accuracy {2}75\.00 %\nmacro F1 {11}66\.67 %\n[^]+\n\nactual \\ predicted {2}no {2}x,y\n {16}no {3}1 {4}1\n {15}x,y {3}\. {4}1\n/,
   );
   assert.ok(stdout.endsWith(`\npredictions: ${at('out.csv')}\n`));
   const [header, ...rows] = (await readFile(at('out.csv'), 'utf8')).trimEnd().split('\n');

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { at } from '@blindfit/base';
 import { createDataset, type LabelledDataset } from '@blindfit/data';
-import { accuraciesOf, prepareData, type TrainingReport } from '@blindfit/owner';
+import {
+  accuraciesOf,
+  compareTraining,
+  prepareData,
+  type Comparison,
+  type TrainingData,
+  type TrainingReport,
+} from '@blindfit/owner';
 import { renderReport } from '@blindfit/report';
 import { DEFAULT_HYPERPARAMETERS, trainClear } from '@blindfit/training';
 import { reportPage, type PageRequest } from '../src/train/report-page.ts';
@@ -44,6 +51,11 @@ function reportOf({
   };
 }
 
+function comparisonOf(report: PageRequest['report'], data: TrainingData): Comparison {
+  const raw = { training: points(0), validation: data.validation && points(0.05) };
+  return compareTraining(report as TrainingReport, data, raw);
+}
+
 test('the page shows the run: curves of every iteration, confusion matrix, mistakes with images', async () => {
   const data = prepareData({ training: points(0), validation: points(0.05), preprocessing: 'standardize' });
   const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 3 };
@@ -65,6 +77,7 @@ test('the page shows the run: curves of every iteration, confusion matrix, mista
       report,
       data,
       hyperparameters,
+      comparison: comparisonOf(report, data),
       name: (index) => `point ${index}`,
       images: (index) => {
         asked.push(index);
@@ -123,26 +136,24 @@ test('without held-out data it is about the training samples, by number', async 
     learningRate: 3,
   });
   const accuracy = accuraciesOf(weights, data);
-  const page = await reportPage({
-    title: 'points',
-    data,
-    hyperparameters: DEFAULT_HYPERPARAMETERS,
-    report: {
-      job: 'job-0123456789ab',
-      model: { classes: ['a', 'b'] },
-      weights,
-      iteration: 20,
-      stoppedAfter: undefined,
-      history: { encrypted: history, clear: history },
-      refresh: { count: 0, seconds: 0, computeSeconds: 0, down: 0, up: 0 },
-      parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
-      seconds: { keygen: 0, encrypt: 0, upload: 0, loadKeys: 0, train: 0, download: 0, iterations: [] },
-      bytes: { data: 0, keys: 0, model: 0 },
-      operations: { rotations: 0, relinearisations: 0, multiplications: 0, plainMultiplications: 0, rescales: 0 },
-      maxWeightError: 0,
-      accuracy: { encrypted: accuracy, clear: accuracy },
-    },
-  });
+  const report: PageRequest['report'] = {
+    job: 'job-0123456789ab',
+    model: { classes: ['a', 'b'] },
+    weights,
+    iteration: 20,
+    stoppedAfter: undefined,
+    history: { encrypted: history, clear: history },
+    refresh: { count: 0, seconds: 0, computeSeconds: 0, down: 0, up: 0 },
+    parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
+    seconds: { keygen: 0, encrypt: 0, upload: 0, loadKeys: 0, train: 0, download: 0, iterations: [] },
+    bytes: { data: 0, keys: 0, model: 0 },
+    operations: { rotations: 0, relinearisations: 0, multiplications: 0, plainMultiplications: 0, rescales: 0 },
+    maxWeightError: 0,
+    accuracy: { encrypted: accuracy, clear: accuracy },
+  };
+  const comparison = comparisonOf(report, data);
+  const hyperparameters = DEFAULT_HYPERPARAMETERS;
+  const page = await reportPage({ title: 'points', data, hyperparameters, report, comparison });
   assert.equal(page.heldOut, undefined);
   assert.equal(page.data.heldOut, 0);
   assert.deepEqual(
@@ -158,29 +169,28 @@ test('the page of a run that was refreshed now and then, and stopped early, has 
   const { history } = trainClear(data.set.x, 20, 3, data.set.labels, hyperparameters);
   const weights = history[2] ?? [];
   const accuracy = accuraciesOf(weights, data);
-  const page = await reportPage({
-    title: 'points',
-    data,
-    hyperparameters,
-    report: {
-      job: 'job-0123456789ab',
-      model: { classes: ['a', 'b'] },
-      weights,
-      iteration: 3,
-      stoppedAfter: 6,
-      history: {
-        encrypted: [undefined, undefined, weights, undefined, undefined, history[5]],
-        clear: history.slice(0, 6),
-      },
-      refresh: { count: 2, seconds: 1.5, computeSeconds: 1, down: 524_288, up: 2_000_000 },
-      parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
-      seconds: { keygen: 0, encrypt: 0, upload: 0, loadKeys: 0, train: 4, download: 0, iterations: [] },
-      bytes: { data: 0, keys: 0, model: 0 },
-      operations: undefined,
-      maxWeightError: 1e-8,
-      accuracy: { encrypted: accuracy, clear: accuracy },
+  const report: PageRequest['report'] = {
+    job: 'job-0123456789ab',
+    model: { classes: ['a', 'b'] },
+    weights,
+    iteration: 3,
+    stoppedAfter: 6,
+    history: {
+      encrypted: [undefined, undefined, weights, undefined, undefined, history[5]],
+      clear: history.slice(0, 6),
     },
-  });
+    refresh: { count: 2, seconds: 1.5, computeSeconds: 1, down: 524_288, up: 2_000_000 },
+    parameters: { name: 'N13', ring: 8192, log2QP: 200, levels: 3, scaleBits: 40 },
+    seconds: { keygen: 0, encrypt: 0, upload: 0, loadKeys: 0, train: 4, download: 0, iterations: [] },
+    bytes: { data: 0, keys: 0, model: 0 },
+    operations: undefined,
+    maxWeightError: 1e-8,
+    accuracy: { encrypted: accuracy, clear: accuracy },
+  };
+  const comparison = comparisonOf(report, data);
+  const page = await reportPage({ title: 'points', data, hyperparameters, report, comparison });
+  assert.equal(page.iteration, 3, 'the headline is that of the model, not of the last iteration');
+  assert.equal(page.quality.encrypted.accuracy, accuracy.validation);
   assert.deepEqual(page.training.accuracy.encrypted.map(Number.isFinite), [false, false, true, false, false, true]);
   assert.deepEqual(page.operations, []);
   const text = renderReport(page);
@@ -192,11 +202,8 @@ test('the page of a run that was refreshed now and then, and stopped early, has 
 
 test('mistakes are those of held-out samples, and the surest come first', async () => {
   const set = (labels: string[]): LabelledDataset => createDataset(Float64Array.of(-3, -1, 2, 4), 1, labels);
-  const data = prepareData({
-    training: set(['a', 'a', 'b', 'b']),
-    validation: set(['b', 'b', 'b', 'a']),
-    preprocessing: 'none',
-  });
+  const raw = { training: set(['a', 'a', 'b', 'b']), validation: set(['b', 'b', 'b', 'a']) };
+  const data = prepareData({ ...raw, preprocessing: 'none' });
   // Class b where the feature is positive.
   const weights = [Float64Array.of(0, -1), Float64Array.of(0, 1)];
   const report = reportOf({
@@ -205,7 +212,9 @@ test('mistakes are those of held-out samples, and the surest come first', async 
     accuracy: accuraciesOf(weights, data),
   });
   const hyperparameters = { ...DEFAULT_HYPERPARAMETERS, iterations: 1 };
-  const { predictions } = await reportPage({ title: 'points', report, data, hyperparameters });
+  const comparison = compareTraining({ ...report, iteration: 1 } as TrainingReport, data, raw);
+  const { predictions, warnings } = await reportPage({ title: 'points', report, data, hyperparameters, comparison });
+  assert.match(warnings.join(), /^the accuracy of 25\.00 % is within noise of 75\.00 %/);
   assert.deepEqual(
     predictions.mistakes.map(({ sample, actual, predicted }) => [sample, actual, predicted]),
     [

@@ -3,7 +3,7 @@ import { Option, type Command } from 'commander';
 import { preprocessingName, readIdxImages, withLabels, type IdxImages, type LabelledDataset } from '@blindfit/data';
 import { digitFiles, type Split } from '@blindfit/demo';
 import { extractDataset, loadBackbone, openIdxSource } from '@blindfit/images';
-import { prepareData, preprocessingOf, train } from '@blindfit/owner';
+import { compareTraining, prepareData, preprocessingOf, train } from '@blindfit/owner';
 import { directoryKeys } from '@blindfit/owner/node';
 import { renderReport, type SampleImage } from '@blindfit/report';
 import { DEFAULT_HYPERPARAMETERS } from '@blindfit/training';
@@ -70,19 +70,22 @@ export function register(program: Command): void {
           ),
         ).finally(() => progress.finish()),
       );
+      const comparison = compareTraining(report, data, { training, validation });
       const images = await readIdxImages(digitFiles('heldout').images);
       const page = await reportPage({
         title: 'Demo digits',
         report,
         data,
         hyperparameters: DEFAULT_HYPERPARAMETERS,
+        comparison,
         images: (index) => Promise.resolve(idxImage(images, index)),
       });
       await writeOutput('--report', flags.report, renderReport(page));
       process.stdout.write(
         flags.json === true
-          ? `${JSON.stringify(reportJson(report, data, DEFAULT_HYPERPARAMETERS), undefined, 2)}\n`
-          : `${reportTable(report, data)}\n\nreport: ${flags.report}  (open it in a browser)\n`,
+          ? `${JSON.stringify(reportJson(report, data, DEFAULT_HYPERPARAMETERS, comparison), undefined, 2)}\n`
+          : `${reportTable(report, data, comparison, { paper: true })}\n\n` +
+              `report: ${flags.report}  (open it in a browser)\n`,
       );
     });
 }

@@ -2,11 +2,11 @@ import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { BlindfitClient } from '@blindfit/client';
 import { serialiseModel, type PreprocessingChoice } from '@blindfit/data';
-import { cancelJob, hyperparametersOf, type KeyStore, type TrainingChoices } from '@blindfit/owner';
+import { cancelJob, hyperparametersOf, isParted, type KeyStore, type TrainingChoices } from '@blindfit/owner';
 import { PRIORITIES, type JobView, type Priority } from '@blindfit/protocol';
 import type { Budget, Metric } from '@blindfit/tuning';
 import { clientSettings } from '../connect.ts';
-import { UsageError } from '../errors.ts';
+import { PartedError, UsageError } from '../errors.ts';
 import { addBackboneFlags, addImageFlags, DEFAULT_BACKBONE, hasImages } from '../features/flags.ts';
 import { patienceOf, patienceOption, withComeback, type PatienceFlags } from '../give-up-after.ts';
 import { withInterrupt } from '../interrupt.ts';
@@ -187,7 +187,7 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
           throw withComeback(error, attachCommand(leftJob(client, keys, submitted.id, flags)));
         })
         .finally(() => client?.close());
-      const { details, data, hyperparameters, tuned } = model;
+      const { details, data, hyperparameters, tuned, comparison } = model;
       if (flags.saveSettings !== undefined && tuned !== undefined)
         await writeOutput('--save-settings', flags.saveSettings, settingsText(tuned.settings));
       await writeOutput('--out', flags.out, serialiseModel(model.model));
@@ -199,13 +199,14 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
         });
         await writeOutput('--report', flags.report, page);
       }
-      const json = `${JSON.stringify(reportJson(details, data, hyperparameters), undefined, 2)}\n`;
-      if (flags.json === '-') {
-        process.stdout.write(json);
-        return;
-      }
-      if (flags.json !== undefined) await writeOutput('--json', flags.json, json);
+      const json = `${JSON.stringify(reportJson(details, data, hyperparameters, comparison), undefined, 2)}\n`;
+      if (flags.json !== undefined && flags.json !== '-') await writeOutput('--json', flags.json, json);
       const written = flags.report === undefined ? '' : `report: ${flags.report}\n`;
-      process.stdout.write(`${reportTable(details, data)}\n\nmodel: ${flags.out}\n${written}`);
+      if (flags.json === '-') process.stdout.write(json);
+      else {
+        const table = reportTable(details, data, comparison, { paper: flags.preset === 'paper' });
+        process.stdout.write(`${table}\n\nmodel: ${flags.out}\n${written}`);
+      }
+      if (isParted(comparison)) throw new PartedError(comparison);
     });
 }

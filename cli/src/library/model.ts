@@ -1,7 +1,7 @@
 /** A trained model in the hands of a program. */
 import { replaceFile } from '@blindfit/base/node';
 import { modelFeatures, serialiseModel, type Dataset, type Model } from '@blindfit/data';
-import type { TrainingData, TrainingReport } from '@blindfit/owner';
+import type { Comparison, TrainingData, TrainingReport } from '@blindfit/owner';
 import { renderReport, type SampleImage } from '@blindfit/report';
 import type { Hyperparameters } from '@blindfit/training';
 import type { Tuned } from '@blindfit/tuning';
@@ -59,12 +59,15 @@ export class Training extends TrainedModel {
   readonly hyperparameters: Hyperparameters;
   /** What the search for settings found; undefined where nothing was left open. */
   readonly tuned: Tuned | undefined;
+  /** How good it is, beside training in the clear and beside plain softmax regression. */
+  readonly comparison: Comparison;
   readonly #title: string;
 
   constructor(
     details: TrainingReport,
     data: TrainingData,
     hyperparameters: Hyperparameters,
+    comparison: Comparison,
     { title = 'Training', tuned }: { readonly title?: string | undefined; readonly tuned?: Tuned | undefined } = {},
   ) {
     super(details.model);
@@ -72,6 +75,7 @@ export class Training extends TrainedModel {
     this.data = data;
     this.hyperparameters = hyperparameters;
     this.tuned = tuned;
+    this.comparison = comparison;
     this.#title = title;
   }
 
@@ -88,8 +92,8 @@ export class Training extends TrainedModel {
 
   /** A page with charts, confusion matrix and mistakes. */
   async html({ title = this.#title, name, image }: ReportOptions = {}): Promise<string> {
-    const { details: report, data, hyperparameters } = this;
-    return renderReport(await reportPage({ title, report, data, hyperparameters, name, images: image }));
+    const { details: report, data, hyperparameters, comparison } = this;
+    return renderReport(await reportPage({ title, report, data, hyperparameters, comparison, name, images: image }));
   }
 
   /** Writes the page of {@link html}, to open in a browser. */

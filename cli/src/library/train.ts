@@ -1,6 +1,7 @@
 import type { BlindfitClient } from '@blindfit/client';
 import type { PreprocessingChoice } from '@blindfit/data';
 import {
+  compareTraining,
   hyperparametersOf,
   OwnerError,
   planRequestOf,
@@ -98,7 +99,8 @@ export async function train(options: TrainOptions): Promise<Training> {
   const details = await withServer({ server, threads, onLog, signal }, (client, running) =>
     trainEncrypted(client, { ...job, signal: running }),
   );
-  return new Training(details, data, hyperparameters, { title: name, tuned });
+  const comparison = compareTraining(details, data, { training, validation });
+  return new Training(details, data, hyperparameters, comparison, { title: name, tuned });
 }
 
 function sourceOf({ features, x, y }: TrainOptions): LabelledSource {

@@ -1,13 +1,11 @@
 /** Predictions as text for people, as CSV, and as JSON. */
-import { at } from '@blindfit/base';
 import { formatCount, formatPercent } from '../format.ts';
-import { formatTable } from '../table.ts';
+import { classesText } from '../quality.ts';
+import { formatPairs, formatTable } from '../table.ts';
 import type { Prediction, Predictions, Score } from './predictions.ts';
 
 /** Number of rows that are printed. */
 const MAX_ROWS = 20;
-/** Classes of the widest confusion matrix that is printed. */
-const MAX_MATRIX = 30;
 /** Number of unknown labels that are named. */
 const MAX_NAMED = 5;
 
@@ -48,15 +46,16 @@ export function predictionsText({ classes, predictions, score, unknown }: Predic
   return parts.join('\n\n');
 }
 
-function scoreText({ samples, accuracy, confusion }: Score, classes: readonly string[]): string {
+function scoreText(score: Score, classes: readonly string[]): string {
+  const { samples, accuracy, balancedAccuracy, macroF1, majority, logLoss } = score;
+  const pairs = formatPairs([
+    ['balanced accuracy', formatPercent(balancedAccuracy)],
+    ['macro F1', formatPercent(macroF1)],
+    ['log-loss', `${logLoss.toFixed(3)} nats`],
+    ['commonest class', `${formatPercent(majority)} of the samples`],
+  ]);
   const line = `accuracy: ${formatPercent(accuracy)} of ${formatCount(samples)} samples`;
-  if (classes.length > MAX_MATRIX) return line;
-  const right = { align: 'right' } as const;
-  const table = formatTable(
-    [{ title: 'actual \\ predicted', ...right }, ...classes.map((title) => ({ title, ...right }))],
-    confusion.map((row, k) => [at(classes, k, 'classes'), ...row.map((count) => (count === 0 ? '.' : String(count)))]),
-  );
-  return `${line}\n\n${table}`;
+  return `${line}\n\n${pairs}\n\n${classesText(score, classes)}`;
 }
 
 /** One row a sample: name, label if any, predicted class, its probability, and the probabilities of all classes. */
@@ -80,7 +79,8 @@ export function predictionsCsv({ classes, predictions }: Predictions): string {
 }
 
 export function predictionsJson({ classes, predictions, score, unknown }: Predictions): Record<string, unknown> {
-  return { classes, predictions, ...score, unknownLabels: unknown.labels };
+  const { classes: byClass, ...rest } = score ?? {};
+  return { classes, predictions, ...rest, byClass, unknownLabels: unknown.labels };
 }
 
 function largest({ probabilities }: Prediction): number {

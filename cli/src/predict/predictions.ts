@@ -1,11 +1,12 @@
 /** Predictions of a model, and their accuracy on the samples that are labelled. */
 import { at, valueOf } from '@blindfit/base';
 import {
-  accuracy,
   argmaxRows,
-  confusionMatrix,
+  classificationMetrics,
+  logLoss,
   predictScores,
   probabilitiesOf,
+  type ClassificationMetrics,
   type Dataset,
   type Model,
 } from '@blindfit/data';
@@ -19,13 +20,10 @@ export interface Prediction {
   readonly actual?: string | undefined;
 }
 
-export interface Score {
-  /** Samples whose label is a class of the model. */
-  readonly samples: number;
-  /** Share of them that is predicted right. */
-  readonly accuracy: number;
-  /** Row: actual class, column: predicted class. */
-  readonly confusion: readonly (readonly number[])[];
+/** On the samples whose label is a class of the model. */
+export interface Score extends ClassificationMetrics {
+  /** Of the probabilities, in nats a sample. */
+  readonly logLoss: number;
 }
 
 export interface Predictions {
@@ -80,9 +78,12 @@ export function predictionsOf(
       scored.length === 0
         ? undefined
         : {
-            samples: scored.length,
-            accuracy: accuracy(predicted, actual),
-            confusion: confusionMatrix(predicted, actual, c),
+            ...classificationMetrics(predicted, actual, c),
+            logLoss: logLoss(
+              Float64Array.from(scored.flatMap((i) => Array.from(probabilities.subarray(i * c, (i + 1) * c)))),
+              actual,
+              c,
+            ),
           },
     unknown: { labels: [...new Set(unknownLabels)], samples: unknownLabels.length },
   };

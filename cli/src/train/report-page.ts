@@ -9,7 +9,15 @@ import {
   type Model,
   type Weights,
 } from '@blindfit/data';
-import { evaluate, type Evaluation, type Scorable, type TrainingData, type TrainingReport } from '@blindfit/owner';
+import {
+  evaluate,
+  warningsOf,
+  type Comparison,
+  type Evaluation,
+  type Scorable,
+  type TrainingData,
+  type TrainingReport,
+} from '@blindfit/owner';
 import {
   MAX_MISTAKES,
   type Curve,
@@ -26,6 +34,7 @@ export interface PageRequest {
   readonly report: Omit<TrainingReport, 'model'> & { readonly model: Pick<Model, 'classes' | 'calibration'> };
   readonly data: TrainingData;
   readonly hyperparameters: Hyperparameters;
+  readonly comparison: Comparison;
   /** Name of a held-out sample, or of a training sample if none is held out. @default `sample 17`, counted from 1 */
   readonly name?: ((index: number) => string) | undefined;
   /** Image of a sample, called for the few samples that are shown. @default samples are listed without images */
@@ -34,7 +43,7 @@ export interface PageRequest {
 
 /** @param now time that the page is dated */
 export async function reportPage(
-  { title, report, data, hyperparameters, name, images }: PageRequest,
+  { title, report, data, hyperparameters, comparison, name, images }: PageRequest,
   now: Date = new Date(),
 ): Promise<ReportInput> {
   const { parameters, seconds, bytes, operations } = report;
@@ -52,6 +61,15 @@ export async function reportPage(
       classes: data.classes,
       preprocessing: preprocessingName(data.preprocessing),
     },
+    iteration: report.iteration,
+    quality: {
+      encrypted: comparison.encrypted,
+      clear: comparison.clear,
+      plain: comparison.plain,
+      majority: comparison.encrypted.majority,
+      classes: comparison.encrypted.classes,
+    },
+    warnings: warningsOf(comparison, data.classes),
     training: curvesOf(report.history, data.training, classes),
     heldOut: data.validation && curvesOf(report.history, data.validation, classes),
     maxWeightError: report.maxWeightError,

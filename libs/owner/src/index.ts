@@ -43,6 +43,7 @@ export {
 export { followTraining, type FollowOptions, type Followed, type RefreshCosts } from './flow/follow.ts';
 export { predict, rawFeatures, servablePlan, type PredictRequest } from './flow/predict.ts';
 export type { EncryptState, FlowOptions, FlowState, JobState, StepState, UploadState } from './flow/states.ts';
+export { compare, compareTraining, isParted, warningsOf, type Comparison, type Quality } from './flow/comparison.ts';
 export { classifierOf, readTicket, writeTicket, type Ticket } from './flow/ticket.ts';
 export { planRequestOf, train, type TrainingReport, type TrainRequest } from './flow/train.ts';
 export {

@@ -110,6 +110,7 @@ it('a model file says how it was trained', () => {
       [4, 5, 6],
     ],
     preprocessing: { kind: 'none' },
+    calibration: undefined,
   });
   const { parameters, sigmoid, ...facts } = training as Record<string, Record<string, unknown>>;
   assert.deepEqual(facts, {
@@ -126,6 +127,7 @@ it('a model file says how it was trained', () => {
   const more = { backbone: 'b', seconds: { train: 1 }, maxWeightError: 0.5 };
   const { training: full } = modelOf(plan, { ...trained, ...more });
   assert.deepEqual(full, { ...training, ...more });
+  assert.deepEqual(modelOf(plan, { ...trained, temperature: 0.5 }).calibration, { temperature: 0.5 });
 });
 
 it('a passphrase is asked for once, whether a key is made or opened, and again only when it is wrong', async () => {

@@ -15,7 +15,8 @@ export function confusionTable(confusion: readonly (readonly number[])[], classe
 
 function matrix(confusion: readonly (readonly number[])[], classes: readonly string[]): Html {
   const upright = classes.some((name) => Array.from(name).length > SHORT_NAME);
-  return html`<div class="scroll"><table class="confusion${upright ? ' upright' : ''}">
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix">
+<table class="confusion${upright ? ' upright' : ''}">
 <thead><tr><td></td>${classes.map((name) => html`<th scope="col" title="${name}"><span>${name}</span></th>`)}
 <th scope="col" class="share">right</th></tr></thead>
 <tbody>${classes.map((name, actual) => {
@@ -46,9 +47,10 @@ function listed(confusion: readonly (readonly number[])[], classes: readonly str
   const right = confusion.reduce((sum, row, k) => sum + at(row, k, 'row of the confusion matrix'), 0);
   const total = confusion.reduce((sum, row) => sum + row.reduce((a, b) => a + b, 0), 0);
   const rate = formatPercent(total === 0 ? 0 : right / total);
+  if (pairs.length === 0) return html`<p class="note">No class is taken for another one.</p>`;
   return html`<p class="note">${formatCount(classes.length)} classes are too many for a matrix:
 the most frequent confusions. ${rate} are right.</p>
-<div class="scroll"><table class="numbers">
+<div class="scroll" tabindex="0" role="region" aria-label="Most frequent confusions"><table class="numbers">
 <thead><tr><th>actual</th><th>predicted</th><th>samples</th></tr></thead><tbody>
 ${pairs
   .slice(0, MAX_LISTED)

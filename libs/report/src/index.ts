@@ -1,3 +1,3 @@
 export { renderReport } from './render.ts';
 export { MAX_MISTAKES } from './mistakes.ts';
-export type { Curve, Curves, Mistake, ReportInput, SampleImage } from './input.ts';
+export type { ClassQuality, Curve, Curves, Mistake, Quality, ReportInput, SampleImage } from './input.ts';

@@ -23,6 +23,25 @@ export interface Curves {
   readonly loss: Curve;
 }
 
+/** How good predictions are. Parts of 1, and nats a sample. */
+export interface Quality {
+  readonly accuracy: number;
+  /** Mean recall of the classes. */
+  readonly balancedAccuracy: number;
+  readonly macroF1: number;
+  /** Of the shown probabilities. */
+  readonly logLoss: number;
+}
+
+/** How well one class is found; undefined where there is nothing to divide by. */
+export interface ClassQuality {
+  /** Samples of the class. */
+  readonly support: number;
+  readonly precision: number | undefined;
+  readonly recall: number | undefined;
+  readonly f1: number | undefined;
+}
+
 /** A sample that the trained model puts into a wrong class. */
 export interface Mistake {
   /** The owner's name for the sample: a file name, `sample 17`. */
@@ -52,6 +71,22 @@ export interface ReportInput {
     /** Preprocessing of the features in the clear, e.g. `standardize`. */
     readonly preprocessing: string;
   };
+  /** The iteration whose weights are the model, from 1; with early stopping not the last one. */
+  readonly iteration: number;
+  /** On the held-out samples if there are any, else on the training samples. */
+  readonly quality: {
+    readonly encrypted: Quality;
+    /** The same training in the clear. */
+    readonly clear: Quality;
+    /** Plain softmax regression. */
+    readonly plain: Quality;
+    /** Accuracy of naming the commonest class always. */
+    readonly majority: number;
+    /** By class, of the model. */
+    readonly classes: readonly ClassQuality[];
+  };
+  /** What a reader of the accuracy alone would miss. */
+  readonly warnings: readonly string[];
   readonly training: Curves;
   readonly heldOut?: Curves | undefined;
   /** Largest absolute difference of a weight to the clear twin's. */

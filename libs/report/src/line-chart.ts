@@ -20,25 +20,29 @@ export interface Line {
 export interface LineChart {
   readonly title: string;
   readonly lines: readonly Line[];
-  readonly format: (value: number) => string;
+  /** @param step of the axis, for its ticks */
+  readonly format: (value: number, step?: number) => string;
+  /** The iteration that the legend tells, and that is marked if it is not the last one. @default the last one */
+  readonly chosen?: number | undefined;
   /** The axis ends at these values. */
   readonly limits: { readonly low: number; readonly high: number };
 }
 
 /** A figure: the lines over the iterations, a legend with the last values, and all values as a table to unfold. */
-export function lineChart({ title, lines, format, limits }: LineChart): Html {
+export function lineChart({ title, lines, format, limits, chosen }: LineChart): Html {
   const drawn = lines.map((line) => ({ ...line, values: line.values.map((value) => Math.min(limits.high, value)) }));
   const iterations = Math.max(1, ...lines.map(({ values }) => values.length));
   const finite = drawn.flatMap(({ values }) => values).filter(Number.isFinite);
   const ticks = niceTicks(Math.min(...finite), Math.max(...finite), limits);
   const [low, high] = [at(ticks, 0, 'ticks'), at(ticks, ticks.length - 1, 'ticks')];
+  const step = at(ticks, 1, 'ticks') - low;
   const plotWidth = WIDTH - MARGIN.left - MARGIN.right;
   const plotHeight = HEIGHT - MARGIN.top - MARGIN.bottom;
   const x = (iteration: number): number =>
     round(MARGIN.left + (iterations === 1 ? plotWidth / 2 : ((iteration - 1) / (iterations - 1)) * plotWidth));
   const y = (value: number): number => round(MARGIN.top + plotHeight * (1 - (value - low) / (high - low)));
   const last = (values: readonly number[]): string => {
-    const value = values.findLast((candidate) => !Number.isNaN(candidate));
+    const value = values.slice(0, chosen).findLast((candidate) => !Number.isNaN(candidate));
     return value === undefined ? 'not known' : format(value);
   };
   const label = `${title} by iteration; ${lines.map((line) => `${line.name}: ${last(line.values)}`).join(', ')}`;
@@ -48,13 +52,15 @@ export function lineChart({ title, lines, format, limits }: LineChart): Html {
 <svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${label}">
 ${ticks.map(
   (tick) => html`<path class="grid" d="M${MARGIN.left} ${y(tick)}H${WIDTH - MARGIN.right}"/>
-<text class="tick" x="${MARGIN.left - 8}" y="${y(tick)}" dy=".32em" text-anchor="end">${format(tick)}</text>`,
+<text class="tick" x="${MARGIN.left - 8}" y="${y(tick)}" dy=".32em" text-anchor="end">${format(tick, step)}</text>`,
 )}
 ${iterationTicks(iterations).map((tick) => tickLabel(x(tick), HEIGHT - MARGIN.bottom + 18, tick))}
 ${tickLabel(MARGIN.left + plotWidth / 2, HEIGHT - 4, 'iteration')}
+${chosen === undefined || chosen >= iterations ? undefined : choiceMark(x(chosen))}
 ${[...drawn].sort((a, b) => a.kind.localeCompare(b.kind)).map((line) => drawLine(line, x, y, format))}
 </svg>
-<details><summary>All values</summary><div class="scroll"><table class="numbers">
+<details><summary>All values</summary>
+<div class="scroll" tabindex="0" role="region" aria-label="${title}, all values"><table class="numbers">
 <thead><tr><th>iteration</th>${lines.map(({ name }) => html`<th>${name}</th>`)}</tr></thead><tbody>
 ${Array.from(
   { length: iterations },
@@ -72,6 +78,12 @@ function legendEntry({ kind, samples, name }: Line, value: string): Html {
   const dot = kind === 'encrypted' ? html`<circle r="3" cx="13" cy="5"/>` : undefined;
   return html`<li><svg class="${kind} ${samples}" width="26" height="10" aria-hidden="true">
 <path class="line" d="M5 5H21"/>${dot}</svg>${name} <b>${value}</b></li>`;
+}
+
+/** Marks the iteration whose weights are the model. */
+function choiceMark(x: number): Html {
+  return html`<path class="chosen" d="M${x} ${MARGIN.top}V${HEIGHT - MARGIN.bottom}"/>
+<text class="tick" x="${x + 5}" y="${HEIGHT - MARGIN.bottom - 6}">the model</text>`;
 }
 
 function tickLabel(x: number, y: number, text: string | number): Html {

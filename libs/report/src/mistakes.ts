@@ -38,7 +38,7 @@ function picture({ sample, image }: Mistake): Html {
 }
 
 function table(mistakes: readonly Mistake[]): Html {
-  return html`<div class="scroll"><table class="numbers">
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Mistakes"><table class="numbers">
 <thead><tr><th>sample</th><th>actual</th><th>predicted</th><th>probability</th></tr></thead><tbody>
 ${mistakes.map(
   ({ sample, actual, predicted, probability }) =>

@@ -1,4 +1,3 @@
-import { at } from '@blindfit/base';
 import { barChart } from './bars.ts';
 import { confusionTable } from './confusion.ts';
 import { formatBytes, formatCount, formatPercent, formatSeconds } from './format.ts';
@@ -6,6 +5,7 @@ import { html, type Html } from './html.ts';
 import type { Curve, Curves, ReportInput } from './input.ts';
 import { lineChart, type Line } from './line-chart.ts';
 import { MAX_MISTAKES, mistakeList } from './mistakes.ts';
+import { classTable, qualityTable, warningList } from './quality.ts';
 import { STYLE } from './style.ts';
 
 /**
@@ -36,6 +36,7 @@ export function renderReport(report: ReportInput): string {
 <p class="eyebrow">Blindfit training report · ${date}${id}</p>
 <h1>${title}</h1>
 <p class="lead">${summary(report)}</p>
+${warningList(report.warnings)}
 ${tiles(report)}
 </header>
 <section>
@@ -46,17 +47,23 @@ ${lineChart({
   lines: linesOf(report, 'accuracy'),
   format: shortPercent,
   limits: { low: 0, high: 1 },
+  chosen: report.iteration,
 })}
 ${lineChart({
-  title: 'Loss, nats a sample',
+  title: 'Loss of the sigmoids, nats a sample',
   lines: linesOf(report, 'loss'),
   format: shortLoss,
   limits: { low: 0, high: Infinity },
+  chosen: report.iteration,
 })}
 </div>
 </section>
 <section>
 <h2>What the model gets right and wrong</h2>
+<div class="pair">
+${qualityTable(report)}
+${classTable(report)}
+</div>
 <div class="predictions">
 <div class="card matrix">
 <h3>Confusion matrix</h3>
@@ -120,9 +127,8 @@ data (CPA-D attacks on CKKS): think before publishing them.</p>
 `.text;
 }
 
-function summary({ data, training, heldOut, predictions }: ReportInput): string {
-  const { accuracy } = heldOut ?? training;
-  const [encrypted, clear] = [lastOf(accuracy.encrypted), lastOf(accuracy.clear)];
+function summary({ data, heldOut, quality, predictions }: ReportInput): string {
+  const [encrypted, clear] = [quality.encrypted.accuracy, quality.clear.accuracy];
   const total = sum(predictions.confusion.flat());
   const samples = heldOut === undefined ? 'training' : 'held-out';
   const twin =
@@ -136,19 +142,20 @@ function summary({ data, training, heldOut, predictions }: ReportInput): string 
   );
 }
 
-function tiles({ training, heldOut, maxWeightError, phases, traffic }: ReportInput): Html {
+function tiles({ heldOut, quality, maxWeightError, phases, traffic }: ReportInput): Html {
   const tile = (name: string, figure: string, beside: string): Html =>
     html`<div class="tile"><dt>${name}</dt>
 <dd><div class="figure">${figure}</div><div class="beside">${beside}</div></dd></div>`;
-  const last = ({ encrypted, clear }: Curve): [string, string] => [
-    formatPercent(lastOf(encrypted)),
-    `in the clear ${formatPercent(lastOf(clear))}`,
-  ];
+  const { encrypted, plain, majority } = quality;
   const seconds = sum(phases.map((phase) => phase.seconds));
   const bytes = sum(traffic.map((part) => part.bytes));
   return html`<dl class="tiles">
-${heldOut === undefined ? undefined : tile('Accuracy, held-out', ...last(heldOut.accuracy))}
-${tile('Accuracy, training', ...last(training.accuracy))}
+${tile(
+  heldOut === undefined ? 'Accuracy, training' : 'Accuracy, held-out',
+  formatPercent(encrypted.accuracy),
+  `plain regression ${formatPercent(plain.accuracy)}`,
+)}
+${tile('Balanced accuracy', formatPercent(encrypted.balancedAccuracy), `commonest class ${formatPercent(majority)}`)}
 ${tile('Largest weight error', maxWeightError.toExponential(1), 'against the clear twin')}
 ${tile('Time', formatSeconds(seconds), 'from keys to model')}
 ${tile('Network', formatBytes(bytes), 'up and down')}
@@ -156,11 +163,31 @@ ${tile('Network', formatBytes(bytes), 'up and down')}
 }
 
 function linesOf({ training, heldOut }: ReportInput, what: keyof Curves): Line[] {
-  const pair = (curve: Curve, samples: Line['samples']): Line[] => [
-    { name: `${samples}, encrypted`, kind: 'encrypted', samples, values: curve.encrypted },
-    { name: `${samples}, clear`, kind: 'clear', samples, values: curve.clear },
-  ];
+  const pair = (curve: Curve, samples: Line['samples']): Line[] => {
+    const { encrypted, clear } = curve;
+    // A second line on top of the first would say nothing more.
+    if (coincide(curve))
+      return [{ name: `${samples}, encrypted and clear`, kind: 'encrypted', samples, values: clear }];
+    return [
+      { name: `${samples}, encrypted`, kind: 'encrypted', samples, values: encrypted },
+      { name: `${samples}, clear`, kind: 'clear', samples, values: clear },
+    ];
+  };
   return [...(heldOut === undefined ? [] : pair(heldOut[what], 'held-out')), ...pair(training[what], 'training')];
+}
+
+/** Largest difference of two curves that a chart does not show, in parts of the value. */
+const INVISIBLE = 1e-4;
+
+/** Whether the curves are the same wherever both are known. */
+function coincide({ encrypted, clear }: Curve): boolean {
+  return (
+    encrypted.length === clear.length &&
+    clear.every((value, t) => {
+      const other = encrypted[t];
+      return other === undefined || Number.isNaN(other) || Math.abs(value - other) <= INVISIBLE * Math.abs(value);
+    })
+  );
 }
 
 function judgedSamples({ data }: ReportInput): Line['samples'] {
@@ -185,16 +212,20 @@ function facts(pairs: readonly (readonly [name: string, value: string])[]): Html
   return html`<dl class="facts">${pairs.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
 }
 
-function shortPercent(value: number): string {
-  return `${Number((100 * value).toFixed(1))} %`;
+/** @param step of an axis, whose ticks have as many digits as it needs */
+function shortPercent(value: number, step?: number): string {
+  return step === undefined ? formatPercent(value) : `${(100 * value).toFixed(digitsOf(100 * step))} %`;
 }
 
-function shortLoss(value: number): string {
-  return String(Number(value.toPrecision(3)));
+function shortLoss(value: number, step?: number): string {
+  return step === undefined ? String(Number(value.toPrecision(3))) : value.toFixed(digitsOf(step));
 }
 
-function lastOf(values: readonly number[]): number {
-  return at(values, values.length - 1, 'values by iteration');
+/** Digits behind the point that tell multiples of a step apart. */
+function digitsOf(step: number): number {
+  let digits = 0;
+  while (digits < 9 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits++;
+  return digits;
 }
 
 function sum(values: readonly number[]): number {

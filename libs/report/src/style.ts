@@ -7,7 +7,7 @@ const LIGHT = `
   --wrong-ink: #a8450a;`;
 const DARK = `
   --page: #10141a; --card: #181e26; --ink: #e8ecf1; --soft: #9aa6b5; --line: #2a323d; --grid: #262e38;
-  --held-out: #79a8ff; --training: #f0a35e; --bar: #79a8ff; --track: #232b35; --right: #5b8df0; --wrong: #e88a45;
+  --held-out: #79a8ff; --training: #f0a35e; --bar: #79a8ff; --track: #232b35; --right: #2f5fc4; --wrong: #a0501a;
   --wrong-ink: #f5a56b;`;
 
 export const STYLE = new Html(`
@@ -53,6 +53,11 @@ details { margin-top: 6px; font-size: 13px; }
 summary { color: var(--soft); cursor: pointer; width: fit-content; }
 summary:focus-visible { outline: 2px solid var(--held-out); outline-offset: 3px; border-radius: 4px; }
 .scroll { overflow-x: auto; }
+.scroll:focus-visible { outline: 2px solid var(--held-out); outline-offset: 2px; border-radius: 4px; }
+.chosen { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 4 4; fill: none; }
+.warnings { margin: 14px 0 0; padding: 12px 18px 12px 34px; max-width: 76ch; border: 1px solid var(--wrong);
+  border-radius: 12px; background: var(--card); overflow-wrap: anywhere; }
+.predictions { margin-top: 16px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .numbers { width: 100%; font-size: 13px; }
 .numbers th { text-align: left; font-weight: 600; color: var(--soft); }

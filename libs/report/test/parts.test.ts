@@ -9,6 +9,7 @@ import { renderReport } from '../src/index.ts';
 import { lineChart } from '../src/line-chart.ts';
 import { mistakeList } from '../src/mistakes.ts';
 import { pngDataUri } from '../src/png.ts';
+import { classTable } from '../src/quality.ts';
 import { image, sampleReport } from './support.ts';
 
 suite('numbers for people', () => {
@@ -66,7 +67,7 @@ suite('confusion', () => {
     );
     assert.match(
       confusionTable(
-        squared(31, (a, p) => Number(a === p)),
+        squared(31, (a, p) => Number(p < 2 || a === p)),
         names(31),
       ).text,
       /31 classes are too many/,
@@ -159,8 +160,10 @@ test('a value above the limit is drawn at the limit and listed as it is', () => 
 
 test('the summary tells whether encrypted and clear training are equally right', () => {
   const accuracy = (clear: number): string => {
-    const curve = { encrypted: [0.5], clear: [clear] };
-    return renderReport(sampleReport({ heldOut: { accuracy: curve, loss: curve } })).replaceAll(/\s+/g, ' ');
+    const { quality } = sampleReport();
+    const of = (value: number): typeof quality.clear => ({ ...quality.clear, accuracy: value });
+    const report = sampleReport({ quality: { ...quality, encrypted: of(0.5), clear: of(clear) } });
+    return renderReport(report).replaceAll(/\s+/g, ' ');
   };
   assert.match(
     accuracy(0.5),
@@ -226,4 +229,55 @@ test('the page is for its owner: not for search engines, with the columns of the
   const { columns } = sampleReport({}).data;
   assert.match(page, new RegExp(`columns</dt>\\s*<dd>${columns.toLocaleString('en-US')}, with the bias`));
   assert.match(renderReport(sampleReport({ created: 'some day' })), /training report · some day/);
+});
+
+test('the headline is that of the model, and the chart marks its iteration', () => {
+  const { quality } = sampleReport();
+  const encrypted = { ...quality.encrypted, accuracy: 0.8, balancedAccuracy: 0.7 };
+  const accuracy = { encrypted: [0.6, 0.8, 0.7], clear: [0.6, 0.8, 0.75] };
+  const loss = { encrypted: [3, 2, 2.5], clear: [3, 2, 2.5] };
+  const curves = { accuracy, loss };
+  const report = sampleReport({ iteration: 2, quality: { ...quality, encrypted }, training: curves, heldOut: curves });
+  const page = renderReport(report).replaceAll(/\s+/g, ' ');
+  assert.match(page, /right about 80\.00 % of/);
+  assert.match(page, /Accuracy, held-out<\/dt> <dd><div class="figure">80\.00 %<\/div>/);
+  assert.match(page, /Balanced accuracy<\/dt> <dd><div class="figure">70\.00 %<\/div>/);
+  assert.match(page, /held-out, encrypted <b>80\.00 %<\/b>/, 'not the last 70 %');
+  assert.equal(page.match(/the model<\/text>/g)?.length, 2);
+  assert.equal(renderReport({ ...report, iteration: 3 }).match(/the model<\/text>/g), null);
+  // The losses are the same, so that one line and one entry of the legend serve both; the accuracies are not.
+  assert.equal(page.match(/held-out, encrypted and clear <b>/g)?.length, 1);
+  assert.equal(page.match(/held-out, clear <b>/g)?.length, 1);
+});
+
+test('axes have as many digits as their steps need', () => {
+  const ticks = (values: number[]): string[] => {
+    const clear = { encrypted: values, clear: values };
+    const page = renderReport(sampleReport({ heldOut: undefined, training: { accuracy: clear, loss: clear } }));
+    const [plot = ''] = page.match(/<svg class="plot"[^]*?<\/svg>/) ?? [];
+    return [...plot.matchAll(/text-anchor="end">([^<]+)</g)].map(([, text]) => String(text));
+  };
+  assert.deepEqual(ticks([0.98, 1]), ['97 %', '98 %', '99 %', '100 %']);
+  assert.deepEqual(ticks([0.1, 0.9]), ['0 %', '25 %', '50 %', '75 %', '100 %']);
+});
+
+test('warnings stand at the top, and classes that are found worst come first where there are many', () => {
+  const page = renderReport(sampleReport({ warnings: ['the model never predicts <b>'] }));
+  assert.match(page, /<ul class="warnings"><li>the model never predicts &lt;b&gt;<\/li><\/ul>/);
+  assert.ok(page.indexOf('never predicts') < page.indexOf('class="tiles"'));
+  assert.doesNotMatch(renderReport(sampleReport()), /<ul class="warnings"/);
+  const { quality, data } = sampleReport();
+  const names = Array.from({ length: 31 }, (_, k) => `n${k}`);
+  const classes = names.map((_, k) => ({
+    support: 1,
+    precision: undefined,
+    recall: 0.5,
+    f1: k === 0 ? undefined : 1 - k / 100,
+  }));
+  const table = classTable(sampleReport({ quality: { ...quality, classes }, data: { ...data, classes: names } })).text;
+  assert.deepEqual(
+    [...table.matchAll(/<th scope="row">(n\d+)</g)].map(([, name]) => name),
+    names.slice(1).reverse(),
+  );
+  assert.match(table, /<td>–<\/td><td>50\.00 %<\/td><td>70\.00 %<\/td>/);
 });

@@ -181,7 +181,7 @@ suite('the page', () => {
         },
         loss: { encrypted: values, clear: values },
       };
-      const text = renderReport(sampleReport({ training: curves, heldOut: curves }));
+      const text = renderReport(sampleReport({ training: curves, heldOut: curves, iteration: values.length }));
       assert.doesNotMatch(text, /NaN|Infinity/);
       const plots = [...text.matchAll(/<svg class="plot"[^]*?<\/svg>/g)].map(([plot]) => plot);
       assert.equal(plots.length, 2);

@@ -30,7 +30,7 @@ export interface Ticket {
   readonly twin?: TicketTwin | undefined;
   /** How far a step can move each weight: what refreshed weights are checked against. */
   readonly stepBound: StepBound;
-  /** By iteration: what turns the scores of its weights into probabilities; undefined in tickets of earlier releases. */
+  /** By iteration: what turns scores into probabilities; undefined in tickets of earlier releases. */
   readonly temperatures?: readonly number[] | undefined;
   readonly classes: readonly string[];
   readonly preprocessing: Preprocessing;
