@@ -26,6 +26,20 @@ export interface TrainingSet {
   readonly features: number;
   /** By class: one 0 or 1 per sample. */
   readonly labels: readonly Float64Array[];
+  /**
+   * How much each sample counts, of mean 1. Rows of X~ are multiplied by them: the servers see nothing of it.
+   * @default 1 each
+   */
+  readonly rowWeights?: Float64Array | undefined;
+}
+
+/** The quadratic gradient's row b of every batch. @param size of a batch */
+export function gradientRows({ x, samples, features, rowWeights }: TrainingSet, size: number): Float64Array[] {
+  return Array.from({ length: Math.ceil(samples / size) }, (_, batch) => {
+    const { from, to } = batchRange(samples, size, batch);
+    const rows = x.subarray(from * features, to * features);
+    return quadraticGradientRow(rows, to - from, features, rowWeights?.subarray(from, to));
+  });
 }
 
 /** The parts of a manifest's blobs that hold data: digests by shard, then by cell or by pair of classes. */
@@ -56,7 +70,7 @@ export function countBlobs({ layout }: Plan): number {
 }
 
 /**
- * Encrypts X, X~ = X o b and the labels under the owner's key. Each ciphertext blocks the event loop for some 10 to 50
+ * Encrypts X, X~ = diag(w) X o b and the labels under the owner's key. Each ciphertext blocks the event loop for some 10 to 50
  * ms; it is free in between.
  * @returns the digests, in the places the manifest has for them
  * @throws JobDataError when the data do not fit the plan; whatever `store` throws
@@ -69,11 +83,7 @@ export async function encryptJob(
 ): Promise<DataBlobs> {
   assertFits(keyset, plan, data);
   const { layout, parameters } = plan;
-  // Every batch has its own.
-  const rows = Array.from({ length: layout.batches }, (_, batch) => {
-    const { from, to } = batchRange(data.samples, layout.batchSize, batch);
-    return quadraticGradientRow(data.x.subarray(from * data.features, to * data.features), to - from, data.features);
-  });
+  const rows = gradientRows(data, layout.batchSize);
   const total = countBlobs(plan);
   let done = 0;
 
@@ -115,7 +125,7 @@ export async function encryptJob(
   );
   const gradientFeatures = await grid(layout.cells, (shard, cell) => {
     // Staggering moves samples, never columns: b can be multiplied in slot by slot, and no second matrix is needed.
-    const slots = encodeGradientFeatures(layout, data.x, shard, cell);
+    const slots = encodeGradientFeatures(layout, data.x, shard, cell, data.rowWeights);
     const { block } = cellAt(layout, cell);
     const b = at(rows, batchOfShard(layout, shard), 'batches');
     return encrypt(
@@ -142,9 +152,24 @@ export async function encryptJob(
   return { features, gradientFeatures, labels };
 }
 
+/** Beyond it the mean of the weights of rows is not 1, but what rounding makes of 1. */
+const MEAN_TOLERANCE = 1e-6;
+
+function assertRowWeights({ rowWeights, samples }: TrainingSet): void {
+  if (rowWeights === undefined) return;
+  assertPlanned('weights of rows', rowWeights.length, samples);
+  const sample = rowWeights.findIndex((weight) => !(weight >= 0 && Number.isFinite(weight)));
+  if (sample >= 0)
+    throw new JobDataError(`the weight of sample ${sample} is ${rowWeights[sample]}`, 'allowed: finite, 0 or more');
+  const mean = rowWeights.reduce((sum, weight) => sum + weight, 0) / samples;
+  if (Math.abs(mean - 1) > MEAN_TOLERANCE)
+    throw new JobDataError(`the weights of the rows have mean ${mean}`, 'divide them by it: the mean is 1');
+}
+
 function assertFits(keyset: Keyset, plan: Plan, data: TrainingSet): void {
   assertPlanned('classes', data.labels.length, plan.layout.classes);
   assertRowsFit(keyset, plan, data);
+  assertRowWeights(data);
   data.labels.forEach((column, label) => {
     assertPlanned(`labels of class ${label}`, column.length, data.samples);
     const sample = column.findIndex((value) => value !== 0 && value !== 1);

@@ -11,7 +11,8 @@ import type { Keyset } from './keyset.ts';
  * @throws MissingKeyError when the keyset was opened for another plan
  */
 export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?: string): TrainingManifest {
-  const { layout, hyperparameters } = plan;
+  const { layout } = plan;
+  const { decay, ...hyperparameters } = plan.hyperparameters;
   return {
     format: 'blindfit-job/1',
     ...defined({ name }),
@@ -23,6 +24,8 @@ export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?:
     schedule: { ...plan.schedule },
     hyperparameters: {
       ...hyperparameters,
+      // Without decay the manifest is that of releases that know none.
+      ...(decay === 0 ? {} : defined({ decay })),
       sigmoid: { ...hyperparameters.sigmoid, odd: [...hyperparameters.sigmoid.odd] },
     },
     blobs: {

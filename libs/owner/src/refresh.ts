@@ -11,7 +11,6 @@ import {
   evaluateOdd,
   momentumCoefficients,
   momentumSchedule,
-  quadraticGradientRow,
   stepFactor,
   batchRange,
   batchSize,
@@ -20,7 +19,7 @@ import {
   expectedRefresh,
 } from '@blindfit/training';
 import { decryptChain } from './decrypt-model.ts';
-import type { TrainingSet } from './encrypt-job.ts';
+import { gradientRows, type TrainingSet } from './encrypt-job.ts';
 import { ModelError } from './errors.ts';
 import type { Keyset } from './keyset.ts';
 import { OwnAnswers } from './own-answers.ts';
@@ -51,20 +50,22 @@ export type StepBound = readonly number[];
 /** Errors of a polynomial sigmoid may exceed 1 where logits leave its range; beyond this training has failed anyway. */
 const ERROR_SLACK = 4;
 
-/** |b_j sum_i x_ij E_i| <= b_j sum_i |x_ij| max |E|, the largest over all batches, times the step's factor. */
-export function stepBound({ x, samples, features }: TrainingSet, hyperparameters: Hyperparameters): StepBound {
+/** |b_j sum_i w_i x_ij E_i| <= b_j sum_i w_i |x_ij| max |E|, the largest over all batches, times the step's factor. */
+export function stepBound(set: TrainingSet, hyperparameters: Hyperparameters): StepBound {
+  const { x, samples, features, rowWeights } = set;
   const size = batchSize(hyperparameters, samples);
   const { sigmoid } = hyperparameters;
   let error = 1;
   for (let i = 0; i <= 100; i++)
     error = Math.max(error, 0.5 + Math.abs(evaluateOdd(sigmoid, (sigmoid.range * i) / 100)));
   const bound = new Array<number>(features).fill(0);
-  for (let batch = 0; batch * size < samples; batch++) {
+  for (const [batch, b] of gradientRows(set, size).entries()) {
     const { from, to } = batchRange(samples, size, batch);
-    const b = quadraticGradientRow(x.subarray(from * features, to * features), to - from, features);
     for (let j = 0; j < features; j++) {
       let sum = 0;
-      for (let i = from; i < to; i++) sum += Math.abs(at(x, i * features + j, 'samples'));
+      for (let i = from; i < to; i++)
+        sum +=
+          Math.abs(at(x, i * features + j, 'samples')) * (rowWeights === undefined ? 1 : at(rowWeights, i, 'rows'));
       bound[j] = Math.max(at(bound, j, 'features'), at(b, j, 'features') * sum);
     }
   }
@@ -171,12 +172,16 @@ export class RefreshSession {
     const known = this.#last.get(chain);
     const exact = known?.iteration === iteration - 1;
     const from = exact ? known.model : before;
-    // Without W_{t-1} its distance from V_{t-1} counts as well: momentum adds up at most one step per iteration.
+    const { decay = 0 } = this.#plan.hyperparameters;
+    // Without W_{t-1} its distance from V_{t-1} counts as well: momentum adds up at most one step per iteration, and
+    // what decays in it.
     const steps = exact || iteration === 1 ? 1 : iteration;
+    const decayed = steps === 1 ? 0 : decay * this.#plan.maxWeight;
     for (const [label, row] of current.entries()) {
       for (const [feature, value] of (row ?? []).entries()) {
-        const start = weightAt(from, label, feature);
-        const allowed = steps * at(this.#bound, feature, 'bounds of a step') + 1e-3 * (1 + Math.abs(start));
+        const start = (1 - decay) * weightAt(from, label, feature);
+        const step = at(this.#bound, feature, 'bounds of a step') + decayed;
+        const allowed = steps * step + 1e-3 * (1 + Math.abs(start));
         if (Math.abs(value - start) <= allowed && Math.abs(value) <= this.#plan.maxWeight) continue;
         return new ModelError(
           `after iteration ${iteration} the weight of class ${label} and feature ${feature} is ${value}, ` +

@@ -39,19 +39,33 @@ const CASES: readonly Case[] = [
   { name: 'N1024, no security, several shards and blocks', plan: SMALL_PLAN },
 ];
 
-async function encryptAll(keyset: Keyset, plan: training.Plan): Promise<{ blobs: EncryptedBlob[]; grids: DataBlobs }> {
+/** Weights of rows, of mean 1. */
+function weightsOf(samples: number): Float64Array {
+  return Float64Array.from({ length: samples }, (_, i) => (2 * (i + 0.5)) / samples);
+}
+
+async function encryptAll(
+  keyset: Keyset,
+  plan: training.Plan,
+  rowWeights?: Float64Array,
+): Promise<{ blobs: EncryptedBlob[]; grids: DataBlobs }> {
   const { samples, features, classes } = plan.layout;
   const blobs: EncryptedBlob[] = [];
-  const grids = await encryptJob(keyset, plan, randomData(samples, features, classes), {
-    store: (blob) => {
-      blobs.push(blob);
-      return Promise.resolve();
+  const grids = await encryptJob(
+    keyset,
+    plan,
+    { ...randomData(samples, features, classes), rowWeights },
+    {
+      store: (blob) => {
+        blobs.push(blob);
+        return Promise.resolve();
+      },
     },
-  });
+  );
   return { blobs, grids };
 }
 
-for (const { name, plan } of CASES) {
+for (const [number, { name, plan }] of CASES.entries()) {
   const { layout } = plan;
   const { samples, features, classes } = layout;
 
@@ -59,9 +73,15 @@ for (const { name, plan } of CASES) {
     await using home = await temporaryDirectory();
     using keyset = await openKeyset({ directory: home.path, plan, create: true });
     const data = randomData(samples, features, classes);
-    const b = training.quadraticGradientRow(data.x, samples, features);
-    const gradient = data.x.map((value, i) => value * at(b, i % features, 'features'));
-    const { blobs, grids } = await encryptAll(keyset, plan);
+    const rowWeights = number === 0 ? undefined : weightsOf(samples);
+    const b = training.quadraticGradientRow(data.x, samples, features, rowWeights);
+    const gradient = data.x.map(
+      (value, i) =>
+        value *
+        at(b, i % features, 'features') *
+        (rowWeights === undefined ? 1 : at(rowWeights, Math.floor(i / features), 'rows')),
+    );
+    const { blobs, grids } = await encryptAll(keyset, plan, rowWeights);
 
     const none = new Float64Array(plan.parameters.slots);
     const restored = new Float64Array(samples * features);
@@ -117,6 +137,10 @@ describe('the manifest', () => {
     using keyset = await openKeyset({ directory: home.path, plan, create: true });
     const { blobs, grids } = await encryptAll(keyset, plan);
     const manifest = manifestFor(plan, grids, keyset, 'digits');
+    assert.equal('decay' in manifest.hyperparameters, false);
+    const decaying = (decay: number) => ({ ...plan, hyperparameters: { ...plan.hyperparameters, decay } });
+    assert.deepEqual(manifestFor(decaying(0), grids, keyset, 'digits'), manifest);
+    assert.equal(manifestFor(decaying(0.1), grids, keyset).hyperparameters.decay, 0.1);
     assert.equal(manifest.name, 'digits');
     assert.equal('name' in manifestFor(plan, grids, keyset), false);
     const planned = trainingPlanOf(readTrainingManifest(JSON.parse(JSON.stringify(manifest))));
@@ -214,6 +238,7 @@ describe('encrypting a job', () => {
     const store = (): Promise<void> => Promise.reject(new Error('nothing may be stored'));
     const [first, ...others] = data.labels;
     assert.ok(first);
+    const ones = new Float64Array(samples).fill(1);
     const cases: readonly [RegExp, typeof data][] = [
       [/samples: 20; the plan is for 21/, { ...data, samples: 20 }],
       [/features \(bias included\): 39; the plan is for 40/, { ...data, features: 39 }],
@@ -226,6 +251,11 @@ describe('encrypting a job', () => {
         /label of class 0 for sample 4 is 0.5; allowed: 0 and 1/,
         { ...data, labels: [withValue(first, 4, 0.5), ...others] },
       ],
+      [/weights of rows: 20; the plan is for 21/, { ...data, rowWeights: ones.subarray(1) }],
+      [/weight of sample 3 is -1; allowed: finite, 0 or more/, { ...data, rowWeights: withValue(ones, 3, -1) }],
+      [/weight of sample 0 is NaN/, { ...data, rowWeights: withValue(ones, 0, NaN) }],
+      [/weight of sample 0 is Infinity/, { ...data, rowWeights: withValue(ones, 0, Infinity) }],
+      [/weights of the rows have mean 1.0476/, { ...data, rowWeights: withValue(ones, 0, 2) }],
     ];
     for (const [message, wrong] of cases) {
       await assert.rejects(

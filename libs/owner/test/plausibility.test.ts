@@ -29,6 +29,13 @@ describe('the bound of a step', () => {
     close(stepBound(set, { ...DEFAULT_HYPERPARAMETERS, learningRate: 0.5 }), [3.967632, 3.85742]);
   });
 
+  it('counts weights of rows', () => {
+    // b = 1 / (0.25 (1.5 x 3 + 0.5 x 4)) and 1 / (0.25 (1.5 x 6 + 0.5 x 12)); the sums are 2 and 4.5.
+    const factor = 4 * 1.15722607 * 1.5;
+    const weighted = { ...set, rowWeights: Float64Array.of(1.5, 0.5) };
+    close(stepBound(weighted, DEFAULT_HYPERPARAMETERS), [(2 / 1.625) * factor, (4.5 / 3.75) * factor]);
+  });
+
   it('is the largest over all batches', () => {
     // One sample a batch: 1 / (0.25 x 3) x 1 and 1 / (0.25 x 4) x 1 for the bias; 1 / (0.25 x 6) x 2 and
     // 1 / (0.25 x 12) x 3 for the feature. The first step is 1 + 1 / 1.
@@ -41,7 +48,7 @@ describe('the bound of a step', () => {
 });
 
 describe('a refreshed weight', async () => {
-  const plan = planOf({
+  const options = {
     samples: 8,
     features: 4,
     classes: 2,
@@ -49,7 +56,9 @@ describe('a refreshed weight', async () => {
     refreshEvery: 1,
     ring: 2048,
     block: { rows: 64, columns: 16 },
-  });
+  } as const;
+  const plan = planOf(options);
+  const decaying = planOf({ ...options, initialWeight: 0.5, decay: 0.5 });
   const BOUND = [0.01, 0.01, 0.01, 0.01];
   const home = await temporaryDirectory();
   const keyset: Keyset = await openKeyset({ directory: home.path, plan, create: true });
@@ -109,6 +118,31 @@ describe('a refreshed weight', async () => {
     ] as const) {
       const session = new RefreshSession(keyset, plan, BOUND);
       session.answer({ chain: 0, iteration: 3 }, published(value), published(0.1));
+      assert.equal(believes(session), believed, `${value}`);
+    }
+  });
+
+  it('decays before the step', () => {
+    // From 0.5: half of it, one step and 0.001 x (1 + 0.25).
+    for (const [value, believed] of [
+      [0.2611, true],
+      [0.2389, true],
+      [0.2614, false],
+      [0.2386, false],
+      [0.5, false],
+    ] as const) {
+      const session = new RefreshSession(keyset, decaying, BOUND);
+      session.answer({ chain: 0, iteration: 1 }, published(value));
+      assert.equal(believes(session), believed, `${value}`);
+    }
+    // Without memory of W_1: 0.05 around 0.5 x 0.1, and what may have decayed of 32 in two steps.
+    for (const [value, believed] of [
+      [31, true],
+      [-31.9, true],
+      [33, false],
+    ] as const) {
+      const session = new RefreshSession(keyset, decaying, BOUND);
+      session.answer({ chain: 0, iteration: 2 }, published(value), published(0.1));
       assert.equal(believes(session), believed, `${value}`);
     }
   });

@@ -20,6 +20,7 @@ export interface PlanOptions {
   /** @default all iterations */
   readonly refreshEvery?: number;
   readonly modelLevel?: 0 | 1;
+  readonly decay?: number;
   readonly ring?: he.Ring;
   /** @default 'none' */
   readonly security?: he.SecurityLevel;
@@ -37,7 +38,7 @@ export function planOf(options: PlanOptions): training.Plan {
     initialWeight: options.initialWeight ?? 0,
     learningRate: options.learningRate ?? 1,
     sigmoid: degree === 3 ? training.PAPER_SIGMOID : training.fitSigmoid(degree, 8),
-    ...defined({ batch: options.batch }),
+    ...defined({ batch: options.batch, decay: options.decay }),
   };
   const schedule: training.Schedule = {
     refreshEvery: options.refreshEvery ?? hyperparameters.iterations,

@@ -41,8 +41,9 @@ it('shuffling moves whole samples: rows go with their labels, and every sample s
     samples,
     features: 2,
     labels: [Float64Array.from({ length: samples }, (_, i) => i % 2), new Float64Array(samples)],
+    rowWeights: Float64Array.from({ length: samples }, (_, i) => 10 * i),
   };
-  const { x, labels } = shuffled(set, 7);
+  const { x, labels, rowWeights } = shuffled(set, 7);
   const firsts = Array.from({ length: samples }, (_, i) => x[2 * i] as number);
   assert.notDeepEqual(
     firsts,
@@ -55,6 +56,7 @@ it('shuffling moves whole samples: rows go with their labels, and every sample s
   firsts.forEach((first, i) => {
     assert.equal(x[2 * i + 1], first + 1);
     assert.equal(labels[0]?.[i], (first / 2) % 2);
+    assert.equal(rowWeights?.[i], 5 * first);
   });
   assert.deepEqual(shuffled(set, 7).x, x, 'a seed is an order');
   assert.notDeepEqual(shuffled(set, 8).x, x);

@@ -1,13 +1,23 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { at } from '@blindfit/base';
 import * as nativeBackend from '@blindfit/he/native';
 import * as training from '@blindfit/training';
+import type { TrainingSet } from '../src/index.ts';
 import { openKeyset, trainEncryptedLocally } from '../src/node/index.ts';
 import { largestError, planOf, randomData, SHARED_KEYS, type PlanOptions } from './setup.ts';
 
 const PAPER = { samples: 128, features: 401, classes: 10 } as const;
 
-const CASES: readonly (PlanOptions & { readonly name: string; readonly shards: number; readonly blocks: number })[] = [
+interface Case extends PlanOptions {
+  readonly name: string;
+  readonly shards: number;
+  readonly blocks: number;
+  /** Whether samples of one class count more. */
+  readonly weighted?: boolean;
+}
+
+const CASES: readonly Case[] = [
   {
     name: 'zero start, 1 iteration',
     samples: 6,
@@ -144,11 +154,12 @@ const CASES: readonly (PlanOptions & { readonly name: string; readonly shards: n
     blocks: 1,
   },
   {
-    name: 'four iterations',
+    name: 'four iterations with decay',
     samples: 50,
     features: 33,
     classes: 2,
     iterations: 4,
+    decay: 0.3,
     ring: 1024,
     shards: 2,
     blocks: 3,
@@ -191,11 +202,12 @@ const CASES: readonly (PlanOptions & { readonly name: string; readonly shards: n
     blocks: 3,
   },
   {
-    name: 'refresh after two iterations, constant start, a last segment that is shorter',
+    name: 'refresh after two iterations, constant start, a last segment that is shorter, decay',
     samples: 50,
     features: 20,
     classes: 3,
     iterations: 5,
+    decay: 0.2,
     refreshEvery: 2,
     initialWeight: 0.0128,
     ring: 1024,
@@ -229,11 +241,12 @@ const CASES: readonly (PlanOptions & { readonly name: string; readonly shards: n
     blocks: 1,
   },
   {
-    name: 'mini-batches, one shorter than the others',
+    name: 'mini-batches, one shorter than the others, weights of rows',
     samples: 150,
     features: 20,
     classes: 2,
     iterations: 4,
+    weighted: true,
     batch: { size: 60, seed: 7 },
     refreshEvery: 2,
     ring: 1024,
@@ -293,11 +306,13 @@ const CASES: readonly (PlanOptions & { readonly name: string; readonly shards: n
     blocks: 1,
   },
   {
-    name: 'turns, chains of two pairs and a refresh at 128 bits',
+    name: 'turns, chains of two pairs, a refresh, decay and weights of rows at 128 bits',
     samples: 300,
     features: 129,
     classes: 4,
     refreshEvery: 1,
+    decay: 0.05,
+    weighted: true,
     security: '128',
     ring: 16384,
     block: { rows: 64, columns: 128, turns: 4 },
@@ -330,15 +345,24 @@ const RUNS = CASES.flatMap((each) => {
   return evaluators.map((evaluator) => ({ ...each, evaluator }));
 });
 
+/** Weights of rows by which samples of the first class count nine times as much as others. */
+function heavyFirst({ labels, samples }: TrainingSet): Float64Array {
+  const first = at(labels, 0, 'classes');
+  const weights = first.map((label) => 1 + 8 * label);
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  return weights.map((weight) => (weight * samples) / sum);
+}
+
 describe('training on ciphertexts matches training in the clear', () => {
-  for (const { name, shards, blocks, evaluator, ...options } of RUNS) {
+  for (const { name, shards, blocks, evaluator, weighted = false, ...options } of RUNS) {
     const plan = planOf(options);
     it(`${name} (${plan.parameters.name}), ${nativeBackend.evaluatorName(evaluator)}`, async (t) => {
       const { layout, hyperparameters } = plan;
       assert.deepEqual([layout.shards, layout.blocks], [shards, blocks], 'the layout this case is about');
       using keyset = await openKeyset({ directory: SHARED_KEYS, plan, create: true });
-      const data = randomData(options.samples, options.features, options.classes);
-      const clear = training.trainClear(data.x, data.samples, data.features, data.labels, hyperparameters);
+      const random = randomData(options.samples, options.features, options.classes);
+      const data = weighted ? { ...random, rowWeights: heavyFirst(random) } : random;
+      const clear = training.trainClear(data.x, data.samples, data.features, data.labels, hyperparameters, data);
       const trained = await trainEncryptedLocally(keyset, plan, data, evaluator);
       const error = Math.max(...clear.weights.map((row, k) => largestError(trained.weights[k] ?? [], row)));
       const expected = training.expectedError(plan);

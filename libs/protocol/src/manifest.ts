@@ -40,6 +40,13 @@ export const HyperparametersSchema = Type.Object(
       },
       { additionalProperties: false },
     ),
+    decay: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        exclusiveMaximum: 1,
+        description: 'weight decay, the part that the weights lose in every iteration; none without it',
+      }),
+    ),
     batch: Type.Optional(
       Type.Object(
         {

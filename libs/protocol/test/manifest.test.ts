@@ -85,6 +85,7 @@ describe('a training manifest', () => {
     ['hyperparameters.iterations', [1, 1000], [0, 1001]],
     ['hyperparameters.learningRate', [1e-4, 1e3], [0.9e-4, 1001]],
     ['hyperparameters.initialWeight', [-1, 1], [-1.01, 1.01]],
+    ['hyperparameters.decay', [undefined, 1e-9, 0.999], [0, 1, -0.1, null]],
     ['hyperparameters.sigmoid.degree', [1, 3, 5, 7], [0, 2, 9]],
     ['hyperparameters.sigmoid.range', [1e-9, 64], [0, 65]],
     ['hyperparameters.sigmoid.odd', [[10], [-10, 0, 0, 10]], [[], [10.1], [-10.1], [0, 0, 0, 0, 0]]],

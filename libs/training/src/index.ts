@@ -88,7 +88,7 @@ export type {
   Work,
 } from './work.ts';
 export { type InputName, inputsOf, runPrediction, runStep, type StepIo } from './run-step.ts';
-export { type ClearTraining, trainClear } from './reference/train.ts';
+export { type ClearOptions, type ClearTraining, trainClear } from './reference/train.ts';
 export {
   type PlannedTraining,
   type PlannedPrediction,

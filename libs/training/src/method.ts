@@ -13,6 +13,11 @@ export interface Hyperparameters {
   /** Every entry of V_0 = W_0. */
   readonly initialWeight: number;
   readonly sigmoid: SigmoidPolynomial;
+  /**
+   * Weight decay, from 0 to below 1: M_t = (1 - decay) W_{t-1} + the step. All columns decay, that of the bias as well.
+   * @default 0
+   */
+  readonly decay?: number;
   /** Mini-batches of so many samples; every iteration learns from one. @default all samples at once */
   readonly batch?: { readonly size: number; readonly seed: number };
 }
@@ -66,14 +71,21 @@ export function momentumCoefficients(etas: readonly number[], t: number): { newe
 }
 
 /**
- * The quadratic gradient's row b_j = 1 / (eps + 0.25 sum_i |x_ij| sum_l |x_il|), the same for every class.
+ * The quadratic gradient's row b_j = 1 / (eps + 0.25 sum_i w_i |x_ij| sum_l |x_il|), the same for every class.
  * @param x samples x features
+ * @param rowWeights w @default 1 for every sample
  */
-export function quadraticGradientRow(x: Float64Array, samples: number, features: number): Float64Array {
+export function quadraticGradientRow(
+  x: Float64Array,
+  samples: number,
+  features: number,
+  rowWeights?: Float64Array,
+): Float64Array {
   const denominators = new Float64Array(features);
   for (let i = 0; i < samples; i++) {
     let rowSum = 0;
     for (let j = 0; j < features; j++) rowSum += Math.abs(x[i * features + j]!);
+    if (rowWeights !== undefined) rowSum *= rowWeights[i]!;
     for (let j = 0; j < features; j++) denominators[j]! += Math.abs(x[i * features + j]!) * rowSum;
   }
   return denominators.map((sum) => 1 / (QUADRATIC_GRADIENT_EPSILON + 0.25 * sum));

@@ -252,9 +252,9 @@ function* loadTerms<R>({ momentum }: MomentumTerms<Located<R>>): Circuits<R, Mom
 
 function* update<R>(evaluator: Evaluator, plan: StepPlan, work: UpdateWork<R>): Circuits<R> {
   const { layout, hyperparameters } = plan;
-  const { iterations, initialWeight } = hyperparameters;
+  const { iterations, initialWeight, decay } = hyperparameters;
   const { segment, state } = located(plan, work);
-  const terms = momentumTerms(momentumSchedule(iterations), segment, work.iteration, state, initialWeight);
+  const terms = momentumTerms(momentumSchedule(iterations), segment, work.iteration, state, initialWeight, decay);
   const { gradient: level } = levelsOf(plan, work.iteration);
   const ciphertexts = yield { results: work.gradients.map(({ gradient }) => gradient), level };
   const gradients = work.gradients.map(({ pair }, i) => ({ pair, ciphertext: at(ciphertexts, i, 'gradients') }));

@@ -74,7 +74,7 @@ export interface MomentumTerms<T> {
 }
 
 /**
- * W_{t-1} as the terms of the step of iteration t.
+ * (1 - decay) W_{t-1} as the terms of the step of iteration t.
  * @param start every entry of V_0 = W_0
  */
 export function momentumTerms<T>(
@@ -83,19 +83,21 @@ export function momentumTerms<T>(
   iteration: number,
   { history, fresh }: ChainState<T>,
   start: number,
+  decay = 0,
 ): MomentumTerms<T> {
-  if (iteration === 1) return { momentum: [], constant: start };
+  const kept = 1 - decay;
+  if (iteration === 1) return { momentum: [], constant: kept * start };
   if (iteration === segment.first && fresh !== undefined)
-    return { momentum: [{ coefficient: 1, weights: fresh.momentum }], constant: 0 };
+    return { momentum: [{ coefficient: kept, weights: fresh.momentum }], constant: 0 };
   const { newest, older } = momentumCoefficients(etas, iteration - 1);
   const position = iteration - segment.first;
   const [last, before] = [history[position - 1], history[position - 2] ?? fresh?.weights];
   return {
     momentum: [
-      ...(last === undefined ? [] : [{ coefficient: newest, weights: last }]),
-      ...(before === undefined ? [] : [{ coefficient: older, weights: before }]),
+      ...(last === undefined ? [] : [{ coefficient: kept * newest, weights: last }]),
+      ...(before === undefined ? [] : [{ coefficient: kept * older, weights: before }]),
     ],
-    constant: iteration === 2 ? older * start : 0,
+    constant: iteration === 2 ? kept * older * start : 0,
   };
 }
 

@@ -1,28 +1,46 @@
 /** The clear twin of a training against the method as the paper writes it, and against numbers that never change. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { at } from '@blindfit/base';
+import { at, defined } from '@blindfit/base';
 import { signedReals } from '@blindfit/testkit';
 import { batchOf, batchRange, batchSize, fitSigmoid, PAPER_SIGMOID, permutation, trainClear } from '@blindfit/training';
 import { trainByTheBook } from './reference/by-the-book.ts';
 
-const CASES = [
+interface Case {
+  readonly samples: number;
+  readonly iterations: number;
+  readonly start: number;
+  readonly batch: { readonly size: number; readonly seed: number } | undefined;
+  readonly decay?: number;
+  readonly weighted?: boolean;
+}
+
+const SHORT = { size: 4, seed: 4294967295 };
+
+const CASES: readonly (readonly [name: string, Case])[] = [
   ['all samples, one iteration', { samples: 12, iterations: 1, start: 0, batch: undefined }],
   ['all samples, a constant start', { samples: 12, iterations: 4, start: 0.02, batch: undefined }],
   ['batches that divide the samples', { samples: 12, iterations: 7, start: 0, batch: { size: 4, seed: 5 } }],
-  ['a last batch that is short', { samples: 13, iterations: 9, start: 0.01, batch: { size: 4, seed: 4294967295 } }],
+  ['a last batch that is short', { samples: 13, iterations: 9, start: 0.01, batch: SHORT }],
   ['a batch of all samples', { samples: 9, iterations: 3, start: 0, batch: { size: 9, seed: 1 } }],
   ['batches of one sample', { samples: 5, iterations: 11, start: 0, batch: { size: 1, seed: 3 } }],
-] as const;
+  ['decay', { samples: 12, iterations: 5, start: 0.02, batch: undefined, decay: 0.3 }],
+  ['weights of rows', { samples: 12, iterations: 3, start: 0, batch: undefined, weighted: true }],
+  [
+    'decay, weights of rows, batches',
+    { samples: 13, iterations: 9, start: 0, batch: SHORT, decay: 0.1, weighted: true },
+  ],
+];
 
 describe('trainClear is the method of the paper', () => {
-  for (const [name, { samples, iterations, start, batch }] of CASES) {
+  for (const [name, { samples, iterations, start, batch, decay, weighted = false }] of CASES) {
     for (const sigmoid of [PAPER_SIGMOID, fitSigmoid(5, 6)]) {
       it(`${name}, degree ${sigmoid.degree}`, () => {
         const random = signedReals(17);
         const features = 4;
         const rows = Array.from({ length: samples }, () => [1, random(), random(), random()]);
         const labels = rows.map((_, i) => i % 3);
+        const rowWeights = weighted ? rows.map((_, i) => 0.1 + (i % 5)) : undefined;
         const expected = trainByTheBook({
           rows,
           labels,
@@ -32,15 +50,18 @@ describe('trainClear is the method of the paper', () => {
           start,
           odd: sigmoid.odd,
           batch,
+          decay,
+          rowWeights,
         });
         const oneHot = [0, 1, 2].map((k) => Float64Array.from(labels, (label) => (label === k ? 1 : 0)));
-        const hyperparameters = { iterations, learningRate: 0.7, initialWeight: start, sigmoid };
+        const hyperparameters = { iterations, learningRate: 0.7, initialWeight: start, sigmoid, ...defined({ decay }) };
         const { weights } = trainClear(
           Float64Array.from(rows.flat()),
           samples,
           features,
           oneHot,
           batch === undefined ? hyperparameters : { ...hyperparameters, batch },
+          { rowWeights: rowWeights && Float64Array.from(rowWeights) },
         );
         for (const [k, row] of expected.entries())
           for (const [j, value] of row.entries())

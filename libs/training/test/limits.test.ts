@@ -194,6 +194,23 @@ describe('terms of momentum', () => {
     assert.deepEqual(at(4, ['V3']), { momentum: two(4, 'V3', 'V2'), constant: 0 });
   });
 
+  it('are less by the decay, those of the model are not', () => {
+    const at = (segment: Segment, iteration: number, history: string[], from?: typeof fresh) =>
+      momentumTerms(etas, segment, iteration, { history, fresh: from }, start, 0.25);
+    const { newest, older } = momentumCoefficients(etas, 1);
+    assert.deepEqual(at(whole, 1, []).constant, 0.375);
+    assert.deepEqual(at(whole, 2, ['V1']), {
+      momentum: [{ coefficient: 0.75 * newest, weights: 'V1' }],
+      constant: 0.75 * older * start,
+    });
+    assert.deepEqual(at(second, 3, [], fresh).momentum, [{ coefficient: 0.75, weights: 'W2' }]);
+    const third = momentumCoefficients(etas, 3);
+    assert.deepEqual(at(second, 4, ['V3'], fresh).momentum, [
+      { coefficient: 0.75 * third.newest, weights: 'V3' },
+      { coefficient: 0.75 * third.older, weights: 'V2' },
+    ]);
+  });
+
   it('of the model are those of its last two iterates, from the refresh or the start where there are no more', () => {
     const model = (segment: Segment, history: string[], from?: typeof fresh) =>
       finalTerms(etas, segment, { history, fresh: from }, start);

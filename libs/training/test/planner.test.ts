@@ -319,9 +319,9 @@ describe('limits of a job', () => {
       { samples: 1_000_000, features: 4097, classes: 1000 },
     ])
       for (const change of [
-        { iterations: 1, learningRate: 1e-4, initialWeight: -1, batch: { size: 1, seed: 0 } },
+        { iterations: 1, learningRate: 1e-4, initialWeight: -1, batch: { size: 1, seed: 0 }, decay: 0.99 },
         { iterations: 1000, learningRate: 1e3, initialWeight: 1, batch: { size: shape.samples, seed: 2 ** 32 - 1 } },
-        { sigmoid: { degree: 1, range: 8, odd: [-9.99] } } as const,
+        { sigmoid: { degree: 1, range: 8, odd: [-9.99] }, decay: 0 } as const,
       ])
         checkShape(shape, hyper(change));
     const refused: readonly [RegExp, () => unknown][] = [
@@ -338,6 +338,9 @@ describe('limits of a job', () => {
       [/^learning rate 0.00009/, () => derive({}, { learningRate: 0.000_09 })],
       [/^learning rate 1001/, () => derive({}, { learningRate: 1001 })],
       [/^initial weight -1.01/, () => derive({}, { initialWeight: -1.01 })],
+      [/^decay 1; from 0 to below 1 is allowed/, () => derive({}, { decay: 1 })],
+      [/^decay -0.1/, () => derive({}, { decay: -0.1 })],
+      [/^decay NaN/, () => derive({}, { decay: NaN })],
       [/^sigmoid coefficients 10/, () => derive({}, { sigmoid: { degree: 1, range: 8, odd: [10] } })],
       [/^sigmoid coefficients NaN/, () => derive({}, { sigmoid: { degree: 1, range: 8, odd: [NaN] } })],
       [/^sigmoid coefficients 0.1; 2 finite ones/, () => derive({}, { sigmoid: { degree: 3, range: 8, odd: [0.1] } })],

@@ -70,7 +70,8 @@ export function findFixes(
   const deadline = performance.now() + budgetMs;
   const attempt = (changes: Partial<Hyperparameters>): { training: ClearTraining; fits: boolean } => {
     const changed = { ...hyperparameters, ...changes };
-    const training = trainClear(data.set.x, data.shape.samples, data.shape.features, data.set.labels, changed);
+    const { x, samples, features, labels } = data.set;
+    const training = trainClear(x, samples, features, labels, changed, data.set);
     return {
       training,
       fits: training.maxLogit * ROOM <= changed.sigmoid.range && training.maxWeight * ROOM < limits.maxWeight,

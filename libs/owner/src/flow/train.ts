@@ -114,7 +114,7 @@ export async function train(server: BlindfitClient, request: TrainRequest): Prom
   const set = batch === undefined ? request.data.set : shuffled(request.data.set, batch.seed);
   const data: TrainingData = { ...request.data, set };
   const { shape } = data;
-  const clear = trainClear(set.x, shape.samples, shape.features, set.labels, hyperparameters);
+  const clear = trainClear(set.x, shape.samples, shape.features, set.labels, hyperparameters, set);
   const { threads } = await client.cluster();
   const { temperatures = foldTemperatures(request.data, hyperparameters) } = request;
   const plan = choosePlan(planRequestOf(request, Math.max(1, threads)));

@@ -122,14 +122,16 @@ export function evaluate(weights: Weights, { x, actual }: Scorable, classes: num
 }
 
 /** The same samples in another order, so that mini-batches, which are runs of samples, are fair samples of all. */
-export function shuffled({ x, samples, features, labels }: TrainingSet, seed: number): TrainingSet {
+export function shuffled({ x, samples, features, labels, rowWeights }: TrainingSet, seed: number): TrainingSet {
   const order = permutation(samples, seed);
   const rows = new Float64Array(x.length);
   order.forEach((from, to) => rows.set(x.subarray(from * features, (from + 1) * features), to * features));
+  const inOrder = (column: Float64Array): Float64Array => Float64Array.from(order, (from) => at(column, from, 'rows'));
   return {
     x: rows,
     samples,
     features,
-    labels: labels.map((column) => Float64Array.from(order, (from) => at(column, from, 'labels'))),
+    labels: labels.map(inOrder),
+    rowWeights: rowWeights && inOrder(rowWeights),
   };
 }

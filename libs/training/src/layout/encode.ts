@@ -33,20 +33,22 @@ export function encodeFeatures(layout: Layout, matrix: Float64Array, shard: numb
   return fill(layout, shard, cell, rowOf, (sample, feature) => matrix[sample * layout.features + feature] ?? 0);
 }
 
-/** Slots of one cell of X~ = X o b, staggered. @param matrix samples x features, row-major */
+/**
+ * Slots of one cell of X~ = diag(w) X o b without b, staggered.
+ * @param matrix samples x features, row-major
+ * @param rowWeights w @default 1 for every sample
+ */
 export function encodeGradientFeatures(
   layout: Layout,
   matrix: Float64Array,
   shard: number,
   cell: number,
+  rowWeights?: Float64Array,
 ): Float64Array {
-  return fill(
-    layout,
-    shard,
-    cell,
-    staggeredRowOf,
-    (sample, feature) => matrix[sample * layout.features + feature] ?? 0,
-  );
+  return fill(layout, shard, cell, staggeredRowOf, (sample, feature) => {
+    const value = matrix[sample * layout.features + feature]!;
+    return rowWeights === undefined ? value : value * rowWeights[sample]!;
+  });
 }
 
 /** Slots of the labels of one class, staggered and centred: y - 0.5. @param labels one 0 or 1 per sample */

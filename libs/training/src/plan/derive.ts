@@ -65,13 +65,14 @@ export function checkDataShape({ samples, features, classes }: JobShape): void {
 export function checkShape(shape: JobShape, hyperparameters: Hyperparameters): void {
   checkDataShape(shape);
   whole('iterations', hyperparameters.iterations, 1, 1000);
-  const { learningRate, initialWeight, sigmoid, batch } = hyperparameters;
+  const { learningRate, initialWeight, sigmoid, batch, decay = 0 } = hyperparameters;
   if (batch !== undefined) {
     whole('batch size', batch.size, 1, shape.samples);
     whole('seed of the batches', batch.seed, 0, 2 ** 32 - 1);
   }
   if (!(learningRate >= 1e-4 && learningRate <= 1e3))
     throw new PlanError(`learning rate ${learningRate}`, 'allowed: 0.0001 to 1000');
+  if (!(decay >= 0 && decay < 1)) throw new PlanError(`decay ${decay}`, 'from 0 to below 1 is allowed');
   if (!(Math.abs(initialWeight) <= 1)) throw new PlanError(`initial weight ${initialWeight}`, 'allowed: -1 to 1');
   if (
     sigmoid.odd.length !== (sigmoid.degree + 1) / 2 ||

@@ -16,11 +16,15 @@ export interface BookJob {
   /** s(z), by its coefficients of z, z^3, ... around one half. */
   readonly odd: readonly number[];
   readonly batch?: { readonly size: number; readonly seed: number } | undefined;
+  /** @default 0 */
+  readonly decay?: number | undefined;
+  /** By sample: how much it counts. @default 1 each */
+  readonly rowWeights?: readonly number[] | undefined;
 }
 
 /** W_T: classes x features. */
 export function trainByTheBook(job: BookJob): number[][] {
-  const { rows, labels, classes, iterations, learningRate, start, odd, batch } = job;
+  const { rows, labels, classes, iterations, learningRate, start, odd, batch, decay = 0, rowWeights } = job;
   const size = Math.min(batch?.size ?? rows.length, rows.length);
   const features = at(rows, 0, 'rows').length;
   const count = Math.ceil(rows.length / size);
@@ -32,7 +36,9 @@ export function trainByTheBook(job: BookJob): number[][] {
     const number =
       batch === undefined || count === 1 ? 0 : shuffled(count, batch.seed + 0x9e3779b9 * (epoch + 1))[(t - 1) % count];
     if (number === undefined) throw new Error('no batch');
-    const members = rows.map((row, i) => ({ row, label: labels[i] })).filter((_, i) => Math.floor(i / size) === number);
+    const members = rows
+      .map((row, i) => ({ row, label: labels[i], counts: rowWeights === undefined ? 1 : at(rowWeights, i, 'rows') }))
+      .filter((_, i) => Math.floor(i / size) === number);
     const nextA = (1 + Math.sqrt(1 + 4 * a * a)) / 2;
     const eta = (1 - a) / nextA;
     a = nextA;
@@ -40,13 +46,13 @@ export function trainByTheBook(job: BookJob): number[][] {
       weights.map((weight, j) => {
         let slope = 0;
         let curvature = 0;
-        for (const { row, label } of members) {
+        for (const { row, label, counts } of members) {
           const score = row.reduce((sum, x, l) => sum + x * at(at(v, k, 'classes'), l, 'weights'), 0);
           const s = odd.reduce((sum, coefficient, power) => sum + coefficient * score ** (2 * power + 1), 0.5);
-          slope += ((label === k ? 1 : 0) - s) * at(row, j, 'features');
-          curvature += Math.abs(at(row, j, 'features')) * row.reduce((sum, x) => sum + Math.abs(x), 0);
+          slope += counts * ((label === k ? 1 : 0) - s) * at(row, j, 'features');
+          curvature += counts * Math.abs(at(row, j, 'features')) * row.reduce((sum, x) => sum + Math.abs(x), 0);
         }
-        return weight + (learningRate * (1 + 1 / (size * t)) * slope) / (1e-8 + curvature / 4);
+        return weight - decay * weight + (learningRate * (1 + 1 / (size * t)) * slope) / (1e-8 + curvature / 4);
       }),
     );
     w = m.map((row, k) => row.map((value, j) => (1 - eta) * value + eta * at(at(v, k, 'classes'), j, 'weights')));
