@@ -87,7 +87,8 @@ export default tseslint.config(
     // Loops over typed arrays, whose indices are in range by construction.
     files: [
       'libs/images/src/{backbones,features}/**/*.ts',
-      'libs/data/src/{calibration,csv,idx,evaluate,lbfgs,pca,preprocessing,softmax-regression}.ts',
+      'libs/data/src/{calibration,idx,evaluate,lbfgs,pca,preprocessing,softmax-regression}.ts',
+      'libs/data/src/{input,table}/**',
       'libs/report/src/png.ts',
       'libs/training/src/method.ts',
       'libs/{data,images}/test/**/*.ts',

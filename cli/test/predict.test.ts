@@ -135,7 +135,7 @@ test('says what is wrong', async (t) => {
     [
       await run('model.json', 'text.csv'),
       1,
-      /^error: .*text\.csv: sample 1 begins with "x", but rows of 2 cells are the model's 2 features, without a label/,
+      /^error: .*text\.csv, line 2, column 1: the cell \("a"\) is "x"; a feature must be a finite decimal number/,
     ],
     [
       await run('model.json', 'test.csv', '--out', '/nonexistent/x.csv'),

@@ -4,9 +4,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryDirectory } from '@blindfit/testkit';
+import { readSamples } from '../src/library/tables.ts';
 import { predictionsCsv, predictionsText } from '../src/predict/output.ts';
 import { predictionsOf } from '../src/predict/predictions.ts';
-import { readSamples } from '../src/predict/read-samples.ts';
 
 test('CSV quotes names with commas, quotation marks and line breaks', () => {
   const classes = ['a"b', 'c\nd', 'e'];
@@ -39,9 +39,9 @@ test('rows without labels are samples, and an empty first cell is refused', asyn
     await writeFile(path, text);
     return path;
   };
-  const data = await readSamples(await file('1,2,3\n4,5,6\n'), 3);
+  const data = await readSamples(await file('1,2,3\n4,5,6\n'), { features: 3 });
   assert.deepEqual([data.n, data.d, [...data.features], data.labels], [2, 3, [1, 2, 3, 4, 5, 6], undefined]);
-  assert.deepEqual((await readSamples(await file('1,2,3\n4,5,6\n'), 2)).labels, ['1', '4']);
+  assert.deepEqual((await readSamples(await file('1,2,3\n4,5,6\n'), { features: 2 })).labels, ['1', '4']);
   for (const cell of ['', 'x', 'Infinity'])
-    await assert.rejects(readSamples(await file(`1,2,3\n${cell},5,6\n`), 3), /sample 2 begins with|line 2/);
+    await assert.rejects(readSamples(await file(`1,2,3\n${cell},5,6\n`), { features: 3 }), /is NaN|line 2/);
 });

@@ -14,9 +14,9 @@ describe('what train refuses, before anything is started', () => {
   for (const { name, features = good, validation, flags = [], status = 1, message } of [
     {
       name: 'a cell that is not a number',
-      features: good.replace(/^1,([^,]+),[^,]+/m, '1,$1,NaN'),
+      features: good.replace(/^1,([^,]+),[^,]+/m, '1,$1,Infinity'),
       message:
-        /^error: \S+features\.csv, line 2, column 3: the cell is "NaN"; a feature must be a finite decimal number/,
+        /^error: \S+features\.csv, line 2, column 3: the cell is "Infinity"; a feature must be a finite decimal number/,
     },
     {
       name: 'a ragged row',

@@ -1,6 +1,5 @@
 import { Option, type Command } from 'commander';
 import { serialiseModel } from '@blindfit/data';
-import { readFeatures } from '@blindfit/images';
 import { attach, readTicket, scorableOf, type AttachReport } from '@blindfit/owner';
 import { addServerFlags, withClient, type ServerFlags } from '../connect.ts';
 import { UsageError } from '../errors.ts';
@@ -8,6 +7,7 @@ import { formatCount, formatPercent, formatSeconds } from '../format.ts';
 import { patienceOf, patienceOption, withComeback, type PatienceFlags } from '../give-up-after.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
+import { readHeldOut } from '../library/tables.ts';
 import { Progress } from '../progress.ts';
 import { formatPairs } from '../table.ts';
 import { shownBy } from '../train/display.ts';
@@ -53,7 +53,9 @@ export function register(program: Command): void {
       const keys = keysOf(flags);
       const ticket = await readTicket(keys, id);
       const validation =
-        flags.validation === undefined ? undefined : scorableOf(await readFeatures(flags.validation), ticket);
+        flags.validation === undefined
+          ? undefined
+          : scorableOf(await readHeldOut(flags.validation, ticket.input), ticket);
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
       const { patience } = flags;
       const report = await withClient(

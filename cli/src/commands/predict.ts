@@ -19,15 +19,16 @@ import {
 import { patienceOf, patienceOption, type PatienceFlags } from '../give-up-after.ts';
 import { withInterrupt } from '../interrupt.ts';
 import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
+import { readSamples, type SampleShape, type TableOptions } from '../library/tables.ts';
 import { predictionsCsv, predictionsJson, predictionsText } from '../predict/output.ts';
 import { predict, predictionsOf, type Predictions } from '../predict/predictions.ts';
-import { readSamples } from '../predict/read-samples.ts';
 import { Progress } from '../progress.ts';
 import { backboneOf, builtIn, readModel } from '../read-model.ts';
+import { addTableFlags } from '../table-flags.ts';
 import { shownBy } from '../train/display.ts';
 import { checkOutput, writeOutput } from '../train/output.ts';
 
-interface PredictFlags extends ExtractionFlags, ServerFlags, KeyFlags, PatienceFlags {
+interface PredictFlags extends ExtractionFlags, TableOptions, ServerFlags, KeyFlags, PatienceFlags {
   readonly model?: string;
   readonly encrypted?: true;
   readonly job?: string;
@@ -51,10 +52,10 @@ export function register(program: Command): void {
     .option('--model <file.json>', 'the trained model')
     .option(
       '--features <file>',
-      'samples as features: CSV with rows "label,f1,...,fd", or "f1,...,fd" without labels, header optional; ' +
-        'or a .bin file of "blindfit features"',
+      'samples, one a row, with the columns of the training data, with or without their label; "-" for standard ' +
+        'input; or a .bin file of "blindfit features"',
     );
-  addBackboneFlags(addImageFlags(command))
+  addBackboneFlags(addImageFlags(addTableFlags(command)))
     .option('--encrypted', 'predict on the servers, with the encrypted model of a job')
     .option('--job <job>', 'the job that trained it: one of "train --servable", which has succeeded')
     .option('--name <text>', 'shown in listings, and visible to the server')
@@ -128,7 +129,7 @@ function checkFlags(flags: PredictFlags): void {
 async function predictClear(flags: PredictFlags, progress: Progress): Promise<Predictions> {
   const model = await readModel(flags.model ?? '');
   const { data, name } = await withInterrupt((signal) =>
-    samplesOf(flags, modelFeatures(model), backboneOf(model), progress, signal),
+    samplesOf(flags, { input: model.input, features: modelFeatures(model) }, backboneOf(model), progress, signal),
   );
   return predict(model, data, name);
 }
@@ -143,7 +144,7 @@ async function predictEncrypted(flags: PredictFlags, progress: Progress): Promis
         const plan = await servablePlan(client, ticket);
         const { data, name } = await samplesOf(
           flags,
-          rawFeatures(ticket, plan),
+          { input: ticket.input, features: rawFeatures(ticket, plan) },
           builtIn(ticket.backbone),
           progress,
           signal,
@@ -170,17 +171,20 @@ interface NamedSamples {
 }
 
 /**
- * @param features of the model, before preprocessing
+ * @param shape how samples of the model are read
  * @param trainedWith the backbone of its training, unless a flag names another one
  */
 async function samplesOf(
   flags: PredictFlags,
-  features: number,
+  shape: SampleShape,
   trainedWith: string | undefined,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<NamedSamples> {
-  if (flags.features !== undefined) return { data: await readSamples(flags.features, features), name: undefined };
+  if (flags.features !== undefined) {
+    const data = await readSamples(flags.features, shape, flags, (note) => progress.log(note));
+    return { data, name: undefined };
+  }
   const choice = { ...flags, backbone: flags.backbone ?? trainedWith };
   const { data, indices, source } = await featuresFromFlags(choice, progress, signal);
   return { data, name: (index) => source.name(indices[index] ?? index) };

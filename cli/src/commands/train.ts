@@ -14,6 +14,7 @@ import { addKeyFlags, keysOf, type KeyFlags } from '../keys.ts';
 import { connect } from '../library/connect.ts';
 import { train } from '../library/train.ts';
 import { Progress } from '../progress.ts';
+import { addColumnFlags } from '../table-flags.ts';
 import { shownBy } from '../train/display.ts';
 import { addHyperparameterFlags, addTuningFlags, number, preprocessingOption } from '../train/flags.ts';
 import { attachCommand, leaveJob, type LeftJob } from '../train/leave.ts';
@@ -76,13 +77,14 @@ export function register(program: Command): void {
     )
     .option(
       '--features <file>',
-      'training data: CSV with rows "label,f1,...,fd", header optional, or a .bin file of "blindfit features"',
+      'training data, one sample a row: CSV of any separator, header optional, plain or gzip, "-" for standard ' +
+        'input; or a .bin file of "blindfit features"',
     )
     .option('--validation <file>', 'held-out data of the same form; it never leaves this machine')
     .option('--classes <list>', 'the classes, comma-separated [all labels of the training data]')
     .addOption(preprocessingOption());
   addTuningFlags(command);
-  addValidationImageFlags(addBackboneFlags(addImageFlags(command)));
+  addValidationImageFlags(addBackboneFlags(addImageFlags(addColumnFlags(command))));
   addKeyFlags(addHyperparameterFlags(command), 'where the secret key and its public keys are kept')
     .option('--server <url>', 'address of an API [BLINDFIT_SERVER; without it an embedded stack]')
     .addOption(patienceOption())
@@ -154,7 +156,7 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
         );
       }
       const progress = new Progress({ mode: flags.quiet === true ? 'silent' : 'auto' });
-      const { training, validation, source, pictures } = await withInterrupt((signal) =>
+      const { training, validation, input, source, pictures } = await withInterrupt((signal) =>
         loadData(flags, progress, signal).finally(() => progress.finish()),
       );
       const client = server === undefined ? undefined : connect(server, { token, ...patienceOf(flags, progress) });
@@ -167,6 +169,7 @@ With --server, Ctrl-C leaves the job running and says how to come back to it; a 
             settings: pinned,
             features: training,
             validation,
+            input,
             classes: flags.classes?.split(',').map((label) => label.trim()),
             server: client,
             keys,

@@ -1,7 +1,7 @@
 /** Joins a backbone and a trained model in one ONNX graph, and checks that it computes what `predict` computes. */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { at } from '@blindfit/base';
-import { predictScores, type Model } from '@blindfit/data';
+import { isPlainInput, predictScores, type Model } from '@blindfit/data';
 import {
   exportModel,
   type ImageNormalisation,
@@ -38,6 +38,11 @@ export interface ExportedModel {
  * @throws FeatureError, BackboneError, OnnxFormatError if the backbone cannot be used, or is not the model's
  */
 export async function exportTrained(model: Model, backbone: FeatureModel, output?: string): Promise<ExportedModel> {
+  if (model.input !== undefined && !isPlainInput(model.input))
+    throw new CliError(
+      'the model was trained on a table with columns of text, which no backbone makes',
+      'export a model that was trained on images or on the features of a backbone',
+    );
   const known = await backboneInterface(backbone, output);
   const { order, planes, size, mean, std } = known.preprocessing;
   // A graph that makes colour images grey is none of the backbone's business; grey planes are three equal ones.

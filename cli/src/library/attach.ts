@@ -11,6 +11,7 @@ import {
 import { storeOf } from '../keys.ts';
 import { labelled, type LabelledSource } from './datasets.ts';
 import { TrainedModel } from './model.ts';
+import { readHeldOut } from './tables.ts';
 
 export interface AttachOptions extends FlowOptions {
   /** Id of a job that `train` submitted. */
@@ -53,6 +54,14 @@ export async function attach({ job, server, keys, validation, ...options }: Atta
     throw new OwnerError('patience needs held-out data', { code: 'OWNER_REQUEST', hint: 'give validation' });
   const store = storeOf(keys);
   const ticket = await readTicket(store, job);
-  const heldOut = validation === undefined ? undefined : scorableOf(await labelled(validation), ticket);
+  const heldOut =
+    validation === undefined
+      ? undefined
+      : scorableOf(
+          typeof validation === 'string'
+            ? await readHeldOut(validation, ticket.input, {}, options.onLog)
+            : await labelled(validation),
+          ticket,
+        );
   return new AttachedModel(await attachEncrypted(server, { ...options, ticket, keys: store, validation: heldOut }));
 }

@@ -13,7 +13,7 @@ export interface Samples {
   readonly y: readonly (string | number)[];
 }
 
-/** A CSV file with rows `label,f1,...,fd`, a `.bin` file of `blindfit features`, rows with labels, or a data set. */
+/** A file of samples, a `.bin` file of `blindfit features`, rows with labels, or a data set. */
 export type LabelledSource = string | Samples | LabelledDataset;
 
 /** @throws DatasetError, FeatureError for a file that cannot be used; OwnerError `OWNER_REQUEST` for ragged rows */

@@ -1,5 +1,5 @@
 import type { BlindfitClient } from '@blindfit/client';
-import type { PreprocessingChoice } from '@blindfit/data';
+import type { Input, LabelledDataset, PreprocessingChoice } from '@blindfit/data';
 import {
   compareTraining,
   hyperparametersOf,
@@ -15,13 +15,16 @@ import { storeOf } from '../keys.ts';
 import { labelled, type LabelledSource, type Samples } from './datasets.ts';
 import { Training } from './model.ts';
 import { withServer } from './server.ts';
+import { readHeldOut, readTraining, type TableOptions } from './tables.ts';
 import { settle, type TuningOptions } from './tune.ts';
 
-export interface TrainOptions extends TuningOptions, Partial<Samples> {
+export interface TrainOptions extends TuningOptions, TableOptions, Partial<Samples> {
   /** Training data; or `x` and `y`. */
   readonly features?: LabelledSource | undefined;
   /** Held-out data. They never leave this machine. @default none */
   readonly validation?: LabelledSource | undefined;
+  /** How rows of a file became the features, where they are a data set. @default of a file: what is found out */
+  readonly input?: Input | undefined;
   /** The classes to train. @default all labels of the training data */
   readonly classes?: readonly string[] | undefined;
   /**
@@ -73,8 +76,7 @@ export async function train(options: TrainOptions): Promise<Training> {
     throw request('patience needs held-out data', 'give validation');
   if (servable && server === undefined)
     throw request('servable needs an API that stays', 'give server: an embedded stack takes the model with it');
-  const training = await labelled(sourceOf(options));
-  const validation = options.validation === undefined ? undefined : await labelled(options.validation);
+  const { training, validation, input } = await samplesOf(options);
   const { preprocessing, choices, tuned } = await settle(options, training, classes);
   const data = prepareData({ training, validation, classes, preprocessing });
   const hyperparameters = hyperparametersOf(choices);
@@ -88,6 +90,7 @@ export async function train(options: TrainOptions): Promise<Training> {
     patience,
     name,
     priority: options.priority,
+    input,
     backbone: options.backbone,
     cancelOnAbort: options.cancelOnAbort,
     onSubmitted: options.onSubmitted,
@@ -101,6 +104,32 @@ export async function train(options: TrainOptions): Promise<Training> {
   );
   const comparison = compareTraining(details, data, { training, validation });
   return new Training(details, data, hyperparameters, comparison, { title: name, tuned });
+}
+
+interface TrainingSamples {
+  readonly training: LabelledDataset;
+  readonly validation: LabelledDataset | undefined;
+  readonly input: Input | undefined;
+}
+
+async function samplesOf(options: TrainOptions): Promise<TrainingSamples> {
+  const { onLog } = options;
+  const source = sourceOf(options);
+  const {
+    data: training,
+    input,
+    notes,
+  } = typeof source === 'string'
+    ? await readTraining(source, options)
+    : { data: await labelled(source), input: options.input, notes: [] };
+  for (const note of notes) onLog?.(note);
+  const held = options.validation;
+  if (held === undefined) return { training, validation: undefined, input };
+  return {
+    training,
+    validation: typeof held === 'string' ? await readHeldOut(held, input, options, onLog) : await labelled(held),
+    input,
+  };
 }
 
 function sourceOf({ features, x, y }: TrainOptions): LabelledSource {

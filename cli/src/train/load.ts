@@ -1,12 +1,13 @@
 /** Training and validation data of `train`, from feature files or straight from images. */
 import type { Command } from 'commander';
-import { withLabels, type LabelledDataset } from '@blindfit/data';
-import { readFeatures, type Pixels } from '@blindfit/images';
+import { withLabels, type Input, type LabelledDataset } from '@blindfit/data';
+import type { Pixels } from '@blindfit/images';
 import { UsageError } from '../errors.ts';
 import { featuresFromFlags, hasImages, requireLabels, type ExtractionFlags } from '../features/flags.ts';
+import { readHeldOut, readTraining, type TableOptions } from '../library/tables.ts';
 import type { Progress } from '../progress.ts';
 
-export interface DataFlags extends ExtractionFlags {
+export interface DataFlags extends ExtractionFlags, TableOptions {
   readonly features?: string;
   readonly validation?: string;
   readonly validationImages?: string;
@@ -24,6 +25,8 @@ export function addValidationImageFlags(command: Command): Command {
 export interface LoadedData {
   readonly training: LabelledDataset;
   readonly validation: LabelledDataset | undefined;
+  /** How rows of files become features; undefined for images. */
+  readonly input: Input | undefined;
   /** What to call the data. */
   readonly source: string;
   /** The images of the held-out samples (of the training samples, if none are held out), for reports. */
@@ -34,6 +37,9 @@ export interface Pictures {
   name(sample: number): string;
   image(sample: number): Promise<Pixels>;
 }
+
+/** The path that means standard input. */
+const STANDARD_INPUT = '-';
 
 interface Loaded {
   readonly data: LabelledDataset;
@@ -61,7 +67,6 @@ export async function loadData(flags: DataFlags, progress: Progress, signal: Abo
       'validation images need training images',
       'give the held-out data as --validation FILE, like --features',
     );
-  const fromFile = async (file: string): Promise<Loaded> => ({ data: await readFeatures(file), pictures: undefined });
   const fromImages = async (chosen: ExtractionFlags): Promise<Loaded> => {
     const { data, indices, source } = await featuresFromFlags(chosen, progress, signal);
     requireLabels(source);
@@ -74,13 +79,22 @@ export async function loadData(flags: DataFlags, progress: Progress, signal: Abo
       },
     };
   };
-  const training = features === undefined ? await fromImages(flags) : await fromFile(features);
-  const heldOut =
-    validation !== undefined ? await fromFile(validation) : held === undefined ? undefined : await fromImages(held);
+  const note = (line: string): void => progress.log(line);
+  if (features !== undefined) {
+    if (features === STANDARD_INPUT && validation === STANDARD_INPUT)
+      throw new UsageError('standard input can be read once', 'give one of --features and --validation as a file');
+    const { data, input, notes } = await readTraining(features, flags);
+    for (const line of notes) note(`${features}: ${line}`);
+    const heldOut = validation === undefined ? undefined : await readHeldOut(validation, input, flags, note);
+    return { training: data, validation: heldOut, input, source: features, pictures: undefined };
+  }
+  const training = await fromImages(flags);
+  const heldOut = held === undefined ? undefined : await fromImages(held);
   return {
     training: training.data,
     validation: heldOut?.data,
-    source: features ?? flags.images ?? flags.folder ?? 'images',
+    input: undefined,
+    source: flags.images ?? flags.folder ?? 'images',
     pictures: (heldOut ?? training).pictures,
   };
 }

@@ -12,6 +12,9 @@ export const DATASET_ERROR_CODES = [
   'no-features', // rows that hold a label only
   'bad-label', // an empty or unusable label
   'too-large', // above the limits of this package
+  'bad-file', // not a table of a known format, or damaged
+  'bad-label-column', // no column that can be the label
+  'bad-column', // a column that is asked for and is not there, or cannot be used
   'bad-idx', // not an IDX file of the expected kind, or damaged
   'bad-shape', // sizes that do not fit together
   'bad-argument', // a parameter outside its allowed range

@@ -24,6 +24,15 @@ export {
   type Weights,
 } from './evaluate.ts';
 export { centrePixels, readIdxImages, readIdxLabels, type IdxImages } from './idx.ts';
+export { applyInput, type AppliedInput, type ApplyOptions } from './input/apply-input.ts';
+export {
+  fitInput,
+  MISSING_CHOICES,
+  type FittedInput,
+  type InputChoices,
+  type MissingChoice,
+} from './input/fit-input.ts';
+export { featureNames, inputWidth, isPlainInput, parseInput, type Input } from './input/input.ts';
 export type { JsonObject, JsonValue } from './json.ts';
 export { isIntegerLabel, normaliseLabel } from './labels.ts';
 export {
@@ -64,3 +73,5 @@ export {
 } from './preprocessing-choice.ts';
 export { softmaxRegression, type SoftmaxOptions } from './softmax-regression.ts';
 export type { QuantileCurve } from './quantile.ts';
+export { readTable, type TableChoices } from './table/read-table.ts';
+export { selectRows, type Table } from './table/table.ts';

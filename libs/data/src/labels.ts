@@ -12,11 +12,12 @@ export function parseDecimal(text: string): number {
 }
 
 /**
- * One spelling per label: trimmed, and a whole number written as digits, so that `5`, `5.0` and `5.000e+00` are one
- * class. Integers a double cannot hold exactly stay as written, or two different labels could become one.
+ * One spelling per label: trimmed, in Unicode form NFC, and a whole number written as digits, so that `5`, `5.0` and
+ * `5.000e+00` are one class. Integers a double cannot hold exactly stay as written, or two different labels could
+ * become one.
  */
 export function normaliseLabel(text: string): string {
-  const trimmed = text.trim();
+  const trimmed = text.trim().normalize('NFC');
   const value = parseDecimal(trimmed);
   return Number.isSafeInteger(value) ? String(value) : trimmed;
 }
@@ -28,8 +29,9 @@ export function isIntegerLabel(label: string): boolean {
 
 /** Why a trimmed label cannot be used, or undefined if it can. */
 export function labelProblem(label: string): string | undefined {
-  if (label === '') return 'the label is empty; every sample needs one';
-  if (/^nan$/i.test(label)) return 'the label is NaN, a missing value; give the sample a label or remove it';
+  if (label === '') return 'the label is empty; every sample needs one, or `missing` drop';
+  if (/^nan$/i.test(label))
+    return 'the label is NaN, a missing value; give the sample a label, or leave such rows out (`missing` drop)';
   if (label.length > MAX_LABEL_LENGTH)
     return `the label has ${label.length} characters; at most ${MAX_LABEL_LENGTH} are allowed`;
   if (/\p{Cc}|\uFFFD/u.test(label))

@@ -4,6 +4,7 @@ import { DatasetError, listed } from './dataset-error.ts';
 import type { Dataset } from './dataset.ts';
 import { withBias } from './design-matrix.ts';
 import { argmaxRows, classProbabilities, scores } from './evaluate.ts';
+import { inputWidth, parseInput, type Input } from './input/input.ts';
 import { arrayOrKind, isPlainObject, jsonProblem, kindOf, type JsonObject } from './json.ts';
 import { isIntegerLabel, labelProblem, normaliseLabel } from './labels.ts';
 import { parsePreprocessing } from './parse-preprocessing.ts';
@@ -13,7 +14,7 @@ import { applyPreprocessing, inputFeatures, outputFeatures, type Preprocessing }
 export const MODEL_FORMAT = 'blindfit-model/1';
 
 const KEYS = ['format', 'classes', 'weights', 'preprocessing', 'training'] as const;
-const ALLOWED: readonly string[] = [...KEYS, 'calibration'];
+const ALLOWED: readonly string[] = [...KEYS, 'calibration', 'input'];
 
 /** How scores become probabilities: softmax(z / temperature). */
 export interface Calibration {
@@ -26,6 +27,8 @@ export interface Model {
   readonly classes: readonly string[];
   /** One row per class, [bias, w1, ..., wd], in the space of the preprocessed features. */
   readonly weights: readonly (readonly number[])[];
+  /** How rows of a file become raw features; undefined where features were not read from a table. */
+  readonly input?: Input | undefined;
   /** Applied to raw features first. */
   readonly preprocessing: Preprocessing;
   /** Fitted on samples that the weights were not trained on. @default none: the probabilities of one sigmoid a class */
@@ -69,14 +72,14 @@ export function parseModel(text: string, file?: string): Model {
  * @throws DatasetError `bad-model` if `model` is not valid, e.g. weights that are not finite
  */
 export function serialiseModel(model: Model): string {
-  const { classes, weights, preprocessing, calibration, training } = validate({ ...model });
+  const { classes, weights, input, preprocessing, calibration, training } = validate({ ...model });
   const names = classes.every(isIntegerLabel) ? classes.map(Number) : classes;
   return `{
   "format": ${JSON.stringify(MODEL_FORMAT)},
   "classes": ${JSON.stringify(names)},
   "weights": [
     ${weights.map((row) => JSON.stringify(row)).join(',\n    ')}
-  ],
+  ],${input === undefined ? '' : `\n  "input": ${JSON.stringify(input)},`}
   "preprocessing": ${JSON.stringify(preprocessing)},${
     calibration === undefined ? '' : `\n  "calibration": ${JSON.stringify(calibration)},`
   }
@@ -136,7 +139,7 @@ export function predictLabels(model: Model, data: Dataset): readonly string[] {
 function validate(value: Readonly<Record<string, unknown>>, file?: string): Model {
   const classes = parseClasses(value['classes'], file);
   const weights = parseWeights(value['weights'], classes.length, file);
-  const preprocessing = parseModelPreprocessing(value['preprocessing'], file);
+  const preprocessing = inModel(() => parsePreprocessing(value['preprocessing']), file);
   const d = at(weights, 0, 'weights').length - 1;
   const prepared = outputFeatures(preprocessing) ?? d;
   if (prepared !== d)
@@ -146,6 +149,10 @@ function validate(value: Readonly<Record<string, unknown>>, file?: string): Mode
       file,
     );
   const calibration = parseCalibration(value['calibration'], file);
+  const input = value['input'] === undefined ? undefined : inModel(() => parseInput(value['input']), file);
+  const raw = inputFeatures(preprocessing) ?? d;
+  if (input !== undefined && inputWidth(input) !== raw)
+    throw bad(`the input gives ${inputWidth(input)} features and the preprocessing is for ${raw}`, file);
   const { training } = value;
   if (!isPlainObject(training))
     throw bad(`training must be an object, {} if nothing is known; it is ${kindOf(training)}`, file);
@@ -153,7 +160,8 @@ function validate(value: Readonly<Record<string, unknown>>, file?: string): Mode
   if (problem !== undefined) throw bad(`${problem}, which JSON cannot hold; remove it or write it as text`, file);
   // jsonProblem has just shown that this is JSON.
   const model = { classes, weights, preprocessing, training: training as JsonObject };
-  return Object.freeze(calibration === undefined ? model : { ...model, calibration });
+  const calibrated = calibration === undefined ? model : { ...model, calibration };
+  return Object.freeze(input === undefined ? calibrated : { ...calibrated, input });
 }
 
 function parseClasses(value: unknown, file?: string): readonly string[] {
@@ -196,9 +204,10 @@ function parseWeights(value: unknown, c: number, file?: string): readonly (reado
   return Object.freeze(rows);
 }
 
-function parseModelPreprocessing(value: unknown, file?: string): Preprocessing {
+/** The same errors as those of the other parts of a model. */
+function inModel<T>(parse: () => T, file?: string): T {
   try {
-    return parsePreprocessing(value);
+    return parse();
   } catch (error) {
     if (error instanceof DatasetError)
       throw new DatasetError('bad-model', `not a valid model: ${error.message}`, { file }, { cause: error });

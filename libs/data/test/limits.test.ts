@@ -62,7 +62,7 @@ suite('CSV', () => {
     const path = await file(`a,1\n"${'b'.repeat(200)},2\n`);
     await assert.rejects(
       readCsv(path, limits({ csvRecordBytes: 100 })),
-      isDatasetError({ code: 'malformed-csv', message: /Max Record Size.* of 100 at line 2/, line: 2 }, path),
+      isDatasetError({ code: 'malformed-csv', message: /a row exceeds 100 bytes/, line: 2 }, path),
     );
   });
 });

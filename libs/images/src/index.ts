@@ -3,7 +3,7 @@ export { backboneInterface, type BackboneInterface } from './features/backbone-i
 export { extractDataset, type ExtractedDataset } from './features/extract-dataset.ts';
 export { extractFeatures, type ExtractOptions, type ExtractProgress, type FeatureRow } from './features/extract.ts';
 export { FEATURE_ERROR_CODES, FeatureError, type FeatureErrorCode } from './feature-error.ts';
-export { FEATURE_FORMATS, FeatureWriter, readFeatures } from './features/feature-file.ts';
+export { FEATURE_FORMATS, FeatureWriter, isFeaturesBin, readFeatures } from './features/feature-file.ts';
 export { openFolderSource, type FolderSourceOptions } from './features/folder-source.ts';
 export { openIdxSource, type IdxSourceOptions } from './features/idx-source.ts';
 export type { EncodedImage, ImageSource, Pixels } from './features/image-source.ts';

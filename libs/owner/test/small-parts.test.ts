@@ -113,6 +113,7 @@ it('a model file says how it was trained', () => {
     ],
     preprocessing: { kind: 'none' },
     calibration: undefined,
+    input: undefined,
   });
   const { parameters, sigmoid, ...facts } = training as Record<string, Record<string, unknown>>;
   assert.deepEqual(facts, {

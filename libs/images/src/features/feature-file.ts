@@ -20,7 +20,7 @@ const PARTIAL = '.partial';
  * @throws DatasetError as `readCsv`
  */
 export async function readFeatures(path: string): Promise<LabelledDataset> {
-  if (path.toLowerCase().endsWith('.bin') || (await startsLikeBin(path))) {
+  if (await isFeaturesBin(path)) {
     try {
       return await readBin(path);
     } catch (error) {
@@ -30,9 +30,12 @@ export async function readFeatures(path: string): Promise<LabelledDataset> {
   return await readCsv(path);
 }
 
-async function startsLikeBin(path: string): Promise<boolean> {
+/** Whether a file is one of `blindfit features`, by its name or its first bytes. Pipes are left unread. */
+export async function isFeaturesBin(path: string): Promise<boolean> {
+  if (path.toLowerCase().endsWith('.bin')) return true;
   let handle: FileHandle | undefined;
   try {
+    if (!(await stat(path)).isFile()) return false;
     handle = await open(path, 'r');
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(BIN_MAGIC.length), 0, BIN_MAGIC.length, 0);
     return bytesRead === BIN_MAGIC.length && buffer.equals(BIN_MAGIC);

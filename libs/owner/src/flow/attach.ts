@@ -73,11 +73,11 @@ export async function attach(server: BlindfitClient, request: AttachRequest): Pr
   if (ticket.twin !== undefined && iteration === plan.hyperparameters.iterations)
     checkAgainstTwin(weights, ticket.twin.weights, ticket.twin.precision);
   else onLog?.(`the weights of iteration ${iteration} were not compared with the clear twin: it is not in the ticket`);
-  const { classes, preprocessing, backbone, temperatures } = ticket;
+  const { classes, input, preprocessing, backbone, temperatures } = ticket;
   const temperature = temperatures && at(temperatures, iteration - 1, 'temperatures of the ticket');
   return {
     job: followed.job,
-    model: modelOf(plan, { job: job.id, classes, preprocessing, backbone, temperature, weights, iteration }),
+    model: modelOf(plan, { job: job.id, classes, input, preprocessing, backbone, temperature, weights, iteration }),
     weights,
     iteration,
     stoppedAfter: followed.stoppedAfter,

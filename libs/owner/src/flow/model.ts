@@ -1,10 +1,12 @@
 /** The one writer of trained models. */
-import type { JsonObject, Model, Preprocessing } from '@blindfit/data';
+import type { Input, JsonObject, Model, Preprocessing } from '@blindfit/data';
 import type { Plan } from '@blindfit/training';
 
 export interface TrainedWeights {
   readonly job: string;
   readonly classes: readonly string[];
+  /** How rows of a file become features, where they were read from one. */
+  readonly input?: Input | undefined;
   readonly preprocessing: Preprocessing;
   /** Classes x (features + 1). */
   readonly weights: readonly Float64Array[];
@@ -51,6 +53,7 @@ export function modelOf(plan: Plan, trained: TrainedWeights): Model {
   return {
     classes: trained.classes,
     weights: trained.weights.map((row) => Array.from(row)),
+    input: trained.input,
     preprocessing: trained.preprocessing,
     calibration: trained.temperature === undefined ? undefined : { temperature: trained.temperature },
     training: Object.fromEntries(

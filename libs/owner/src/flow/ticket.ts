@@ -4,7 +4,14 @@
  */
 import { Type } from 'typebox';
 import { messageOf } from '@blindfit/base';
-import { parsePreprocessing, TEMPERATURE_RANGE, type Model, type Preprocessing } from '@blindfit/data';
+import {
+  parseInput,
+  parsePreprocessing,
+  TEMPERATURE_RANGE,
+  type Input,
+  type Model,
+  type Preprocessing,
+} from '@blindfit/data';
 import { checker, DigestSchema, JobIdSchema } from '@blindfit/protocol';
 import { OwnerError } from '../errors.ts';
 import type { KeyStore } from '../key-store.ts';
@@ -33,6 +40,8 @@ export interface Ticket {
   /** By iteration: what turns scores into probabilities; undefined in tickets of earlier releases. */
   readonly temperatures?: readonly number[] | undefined;
   readonly classes: readonly string[];
+  /** How rows of a file become features; undefined where they were not read from one. */
+  readonly input?: Input | undefined;
   readonly preprocessing: Preprocessing;
   /** The network that made the features of images. */
   readonly backbone?: string | undefined;
@@ -55,6 +64,7 @@ const check = checker(
       Type.Array(Type.Number({ minimum: TEMPERATURE_RANGE[0], maximum: TEMPERATURE_RANGE[1] }), { minItems: 1 }),
     ),
     classes: Type.Array(Type.String(), { minItems: 2 }),
+    input: Type.Optional(Type.Unknown()),
     preprocessing: Type.Unknown(),
     backbone: Type.Optional(Type.String()),
   }),
@@ -88,8 +98,12 @@ export async function readTicket(keys: KeyStore, job: string): Promise<Ticket> {
   if (text === undefined)
     throw new OwnerError(`${path} is not there: these are not the keys ${job} was submitted with`, { hint });
   try {
-    const { format: _, preprocessing, ...ticket } = check(JSON.parse(text));
-    return { ...ticket, preprocessing: parsePreprocessing(preprocessing) };
+    const { format: _, input, preprocessing, ...ticket } = check(JSON.parse(text));
+    return {
+      ...ticket,
+      input: input === undefined ? undefined : parseInput(input),
+      preprocessing: parsePreprocessing(preprocessing),
+    };
   } catch (error) {
     throw new OwnerError(`${path} is damaged: ${messageOf(error)}`, { hint: 'restore it from a copy', cause: error });
   }

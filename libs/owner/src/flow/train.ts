@@ -3,7 +3,7 @@
  */
 import { at } from '@blindfit/base';
 import type { BlindfitClient } from '@blindfit/client';
-import type { Model } from '@blindfit/data';
+import type { Input, Model } from '@blindfit/data';
 import type { JobResult, JobView, Priority } from '@blindfit/protocol';
 import {
   choosePlan,
@@ -48,6 +48,8 @@ export interface TrainRequest extends FlowOptions {
   readonly name?: string | undefined;
   /** The part of the job among those of its tenant. @default normal */
   readonly priority?: Priority | undefined;
+  /** How rows of a file became the features, for the model file. */
+  readonly input?: Input | undefined;
   /** The network that made the features of images, for the model file. */
   readonly backbone?: string | undefined;
   /**
@@ -145,6 +147,7 @@ export async function train(server: BlindfitClient, request: TrainRequest): Prom
     stepBound: bound,
     temperatures,
     classes,
+    input: request.input,
     preprocessing,
     backbone: request.backbone,
   });
@@ -183,6 +186,7 @@ export async function train(server: BlindfitClient, request: TrainRequest): Prom
     model: modelOf(plan, {
       job: submitted.id,
       classes,
+      input: request.input,
       preprocessing,
       weights,
       iteration,
