@@ -87,10 +87,12 @@ export default tseslint.config(
     // Loops over typed arrays, whose indices are in range by construction.
     files: [
       'libs/images/src/{backbones,features}/**/*.ts',
-      'libs/data/src/{calibration,idx,evaluate,lbfgs,pca,preprocessing,softmax-regression}.ts',
+      'libs/data/src/{calibration,expansion,idx,evaluate,lbfgs,parse-preprocessing,pca,preprocessing}.ts',
+      'libs/data/src/{quantile,softmax-regression}.ts',
+      'libs/tuning/{src,test}/*.ts',
       'libs/data/src/{input,table}/**',
       'libs/report/src/png.ts',
-      'libs/training/src/method.ts',
+      'libs/training/src/{method,layout/encode,reference/train}.ts',
       'libs/{data,images}/test/**/*.ts',
       'cli/test/by-the-book.ts',
     ],

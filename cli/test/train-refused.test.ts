@@ -144,6 +144,8 @@ describe('what train refuses, before anything is started', () => {
       `http://127.0.0.1:${port}`,
       '--token',
       'a-token-for-the-tests',
+      '--budget',
+      'none',
     ];
     const result = await askCli(args, home.env);
     assert.equal(result.status, 1);

@@ -229,8 +229,6 @@ describe('train with an API', () => {
       '1',
       '--learning-rate',
       '0.1',
-      '--budget',
-      'none',
       '--sigmoid-degree',
       '1',
       '--keys',
@@ -238,6 +236,8 @@ describe('train with an API', () => {
       '--out',
       join(home.path, 'out', 'model.json'),
       '--quiet',
+      '--budget',
+      'none',
     ];
     const shape = [
       '--samples',

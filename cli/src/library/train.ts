@@ -1,9 +1,10 @@
 import type { BlindfitClient } from '@blindfit/client';
-import type { Input, LabelledDataset, PreprocessingChoice } from '@blindfit/data';
+import type { Input, LabelledDataset } from '@blindfit/data';
 import {
   compareTraining,
   hyperparametersOf,
   OwnerError,
+  requireTrainable,
   planRequestOf,
   prepareData,
   train as trainEncrypted,
@@ -16,7 +17,7 @@ import { labelled, type LabelledSource, type Samples } from './datasets.ts';
 import { Training } from './model.ts';
 import { withServer } from './server.ts';
 import { readHeldOut, readTraining, type TableOptions } from './tables.ts';
-import { settle, type TuningOptions } from './tune.ts';
+import { settle, type PreprocessingSpelling, type TuningOptions } from './tune.ts';
 
 export interface TrainOptions extends TuningOptions, TableOptions, Partial<Samples> {
   /** Training data; or `x` and `y`. */
@@ -31,7 +32,7 @@ export interface TrainOptions extends TuningOptions, TableOptions, Partial<Sampl
    * What to do to the features before encryption: `none`, `center`, `standardize`, `quantile`, `degree2`, `fourier:K`,
    * `pca:K`, `pca:K:whiten`, or several joined by `+`. @default what is best; `none` with the preset `paper`
    */
-  readonly preprocess?: string | PreprocessingChoice | undefined;
+  readonly preprocess?: PreprocessingSpelling | undefined;
   /**
    * Directory of the secret key, its public keys and the tickets of jobs; or `directoryKeys` for keys under a
    * passphrase. @default `keys` in the data directory
@@ -77,6 +78,7 @@ export async function train(options: TrainOptions): Promise<Training> {
   if (servable && server === undefined)
     throw request('servable needs an API that stays', 'give server: an embedded stack takes the model with it');
   const { training, validation, input } = await samplesOf(options);
+  requireTrainable({ training, validation, classes });
   const { preprocessing, choices, tuned } = await settle(options, training, classes);
   const data = prepareData({ training, validation, classes, preprocessing });
   const hyperparameters = hyperparametersOf(choices);

@@ -1,12 +1,28 @@
 /** What a training's options leave open is chosen on this machine, before anything is encrypted. */
-import { parsePreprocessingKind, spellingOf, type LabelledDataset, type PreprocessingChoice } from '@blindfit/data';
-import { planChoicesOf, preprocessingOf, type FlowOptions, type TrainingChoices } from '@blindfit/owner';
+import {
+  classesOf,
+  parsePreprocessingKind,
+  spellingOf,
+  type LabelledDataset,
+  type PreprocessingChoice,
+} from '@blindfit/data';
+import {
+  hyperparametersOf,
+  planChoicesOf,
+  preprocessingOf,
+  type FlowOptions,
+  type TrainingChoices,
+} from '@blindfit/owner';
+import { choosePlan } from '@blindfit/training';
 import { chooseSettings, type Budget, type Expansion, type Metric, type Settings, type Tuned } from '@blindfit/tuning';
 import { settingsFlags } from '../train/settings.ts';
 
+/** A preprocessing as it is written, for example `standardize+pca:20:whiten`, or a choice that was read. */
+export type PreprocessingSpelling = string | Exclude<PreprocessingChoice, string>;
+
 export interface TuningOptions extends TrainingChoices, FlowOptions {
   /** See `TrainOptions`. */
-  readonly preprocess?: string | PreprocessingChoice | undefined;
+  readonly preprocess?: PreprocessingSpelling | undefined;
   /**
    * How features are made of features, at home and stored in the model: `none`, `degree2`, `fourier:K`.
    * @default what is best
@@ -54,6 +70,7 @@ export async function settle(
       preprocess ?? (typeof expand === 'string' && expand !== 'degree2' ? undefined : expanded(expand, training));
     return { preprocessing: preprocessingOf(preprocessing, preset, training), choices, tuned: undefined };
   }
+  requirePlan(options, training, classesOf(training.labels, classes).length);
   const started = performance.now();
   const { preprocess: _, ...fixed } = given;
   const tuned = await chooseSettings({
@@ -68,9 +85,18 @@ export async function settle(
     signal,
   });
   const seconds = (performance.now() - started) / 1000;
-  for (const line of explained(tuned, seconds)) onLog?.(line);
+  // The planner says itself why no parameters carry the job.
+  if (Number.isFinite(tuned.seconds)) for (const line of explained(tuned, seconds)) onLog?.(line);
   const { preprocess: preprocessing, ...numbers } = tuned.settings;
   return { preprocessing, choices: { ...choices, ...numbers }, tuned };
+}
+
+/** What is asked of the planner fails here, if it can be kept by no settings. @throws PlanError */
+function requirePlan(options: TuningOptions, { n, d }: LabelledDataset, classes: number): void {
+  const choices = planChoicesOf(options);
+  if (choices.precision === undefined && choices.refreshEvery === undefined) return;
+  const shape = { samples: n, features: Math.min(d, EXPANDED_COMPONENTS) + 1, classes };
+  choosePlan({ shape, hyperparameters: hyperparametersOf(options), ...choices });
 }
 
 const OPEN = ['iterations', 'learningRate', 'sigmoidDegree', 'sigmoidRange'] as const;

@@ -2,8 +2,8 @@
 import { DatasetError } from './dataset-error.ts';
 import { MAX_EXPANDED } from './expansion.ts';
 import { arrayOrKind, isPlainObject, kindOf } from './json.ts';
-import { inputFeatures, outputFeatures, type Preprocessing, type PreprocessingStep } from './preprocessing.ts';
 import { MAX_STEPS, PREPROCESSING_KINDS } from './preprocessing-choice.ts';
+import { inputFeatures, outputFeatures, type Preprocessing, type PreprocessingStep } from './preprocessing.ts';
 import type { QuantileCurve } from './quantile.ts';
 
 /**

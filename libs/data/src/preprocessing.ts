@@ -1,4 +1,3 @@
-import { defined } from '@blindfit/base';
 import { DatasetError } from './dataset-error.ts';
 import { createDataset, type Dataset, type LabelledDataset } from './dataset.ts';
 import {
@@ -15,6 +14,7 @@ import {
   DEFAULT_BANDWIDTH,
   PREPROCESSING_SPELLINGS,
   spellingOf,
+  type FourierChoice,
   type PreprocessingChoice,
   type StepChoice,
 } from './preprocessing-choice.ts';
@@ -120,14 +120,8 @@ function fitComposite(choice: unknown, data: Dataset): PreprocessingStep {
   const k = Number(choice['k']);
   if (kind === 'pca') return fitPca(k, choice['whiten'] === true, data);
   requireExpanded(data.d + k, kind);
-  const { seed, bandwidth } = { seed: 1, bandwidth: DEFAULT_BANDWIDTH, ...defined(choice) };
-  return Object.freeze({
-    kind,
-    features: data.d,
-    k,
-    seed: Number(seed),
-    bandwidth: Number(bandwidth) / Math.sqrt(data.d),
-  });
+  const { seed = 1, bandwidth = DEFAULT_BANDWIDTH } = choice as Partial<FourierChoice>;
+  return Object.freeze({ kind, features: data.d, k, seed, bandwidth: bandwidth / Math.sqrt(data.d) });
 }
 
 function requireExpanded(features: number, kind: string): void {

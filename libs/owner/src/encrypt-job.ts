@@ -70,8 +70,8 @@ export function countBlobs({ layout }: Plan): number {
 }
 
 /**
- * Encrypts X, X~ = diag(w) X o b and the labels under the owner's key. Each ciphertext blocks the event loop for some 10 to 50
- * ms; it is free in between.
+ * Encrypts X, X~ = diag(w) X o b and the labels under the owner's key. Each ciphertext blocks the event loop for some
+ * 10 to 50 ms; it is free in between.
  * @returns the digests, in the places the manifest has for them
  * @throws JobDataError when the data do not fit the plan; whatever `store` throws
  */

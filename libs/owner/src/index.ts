@@ -50,6 +50,7 @@ export {
   accuraciesOf,
   evaluate,
   prepareData,
+  requireTrainable,
   scorableOf,
   type Accuracies,
   type Evaluation,

@@ -25,7 +25,7 @@ export function manifestFor(plan: Plan, blobs: DataBlobs, keyset: Keyset, name?:
     hyperparameters: {
       ...hyperparameters,
       // Without decay the manifest is that of releases that know none.
-      ...(decay === 0 ? {} : defined({ decay })),
+      ...defined({ decay: decay === 0 ? undefined : decay }),
       sigmoid: { ...hyperparameters.sigmoid, odd: [...hyperparameters.sigmoid.odd] },
     },
     blobs: {

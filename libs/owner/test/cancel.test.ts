@@ -31,7 +31,7 @@ it('the signature is that of the owner for the very act, job and manifest; other
     };
     const client = { job: () => Promise.resolve(view), cancel: take('cancelled'), purge: take('purged') };
     const cancelled = await cancelJob(client as unknown as BlindfitClient, store, job.id);
-    assert.equal(cancelled as unknown, `cancelled ${job.id}`, 'the job afterwards');
+    assert.equal(cancelled, `cancelled ${job.id}`, 'the job afterwards');
     await purgeJob(client as unknown as BlindfitClient, store, job.id);
     return signatures;
   };

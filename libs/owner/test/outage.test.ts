@@ -123,7 +123,7 @@ it('the keys of a keyset are uploaded, all of them, with progress and until an a
     assert.equal(options?.signal, signal);
   };
   const states: unknown[] = [];
-  const bytes = await uploadKeys({ putBlobs } as BlindfitClient, keyset as unknown as Keyset, {
+  const bytes = await uploadKeys({ putBlobs } as unknown as BlindfitClient, keyset as unknown as Keyset, {
     signal,
     onProgress: (state) => void states.push(state),
   });

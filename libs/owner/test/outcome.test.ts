@@ -6,8 +6,8 @@ import type { BlindfitClient } from '@blindfit/client';
 import { wrap } from '@blindfit/he';
 import type { JobView } from '@blindfit/protocol';
 import { chainsOf, encodeChain } from '@blindfit/training';
-import type { Followed } from '../src/flow/follow.ts';
 import { decryptBlob } from '../src/decrypt-blob.ts';
+import type { Followed } from '../src/flow/follow.ts';
 import { outcomeOf, resultOf } from '../src/flow/outcome.ts';
 import { MemoryKeys, ModelError, openKeyset, OwnerError } from '../src/index.ts';
 import { largestError, planOf } from './setup.ts';
@@ -125,10 +125,11 @@ describe('the model of a job', () => {
     const seen = [packed(2), packed(4)];
     const digests = seen.map((blob) => [digestOf(blob)]);
     const blobs = new Map(seen.map((blob) => [digestOf(blob) as string, blob]));
-    const { history } = await outcome(
-      { ...client, blob: (digest: string) => Promise.resolve(blobs.get(digest)) } as unknown as BlindfitClient,
-      { job: job({ result: { models: [DIGEST], iterates: digests } as never }), history: [rows(9), rows(9)] },
-    );
+    const server = { blob: (digest: string) => Promise.resolve(blobs.get(digest)) };
+    const { history } = await outcome(Object.assign(Object.create(client) as BlindfitClient, server), {
+      job: job({ result: { models: [DIGEST], iterates: digests } as never }),
+      history: [rows(9), rows(9)],
+    });
     // a_0 = 0.01, a_1 = (1 + sqrt 1.0004) / 2, ...: eta_1 = 0.99 / a_1 and eta_2 = (1 - a_1) / a_2.
     const mixed = (eta: number, newest: number, older: (label: number) => number): Float64Array[] =>
       rows(newest).map((row, label) => row.map((value) => (1 - eta) * value + eta * older(label)));

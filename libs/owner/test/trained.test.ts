@@ -7,6 +7,7 @@ import { createDataset, withLabels } from '@blindfit/data';
 import { wrap } from '@blindfit/he';
 import { canonicalJson, readTrainingManifest } from '@blindfit/protocol';
 import { chainsOf, encodeChain, trainClear, trainingPlanOf } from '@blindfit/training';
+import { accuraciesOf } from '../src/flow/training-data.ts';
 import {
   attach,
   evaluate,
@@ -21,7 +22,6 @@ import {
   type AttachRequest,
   type Ticket,
 } from '../src/index.ts';
-import { accuraciesOf } from '../src/flow/training-data.ts';
 import { ID, REASON, serverOf, type Server } from './flow-server.ts';
 import { largestError, planOf } from './setup.ts';
 

@@ -72,7 +72,7 @@ it('work is taken again after a while, when all other conditions hold', async ()
   assert.deepEqual(calls, ['pause a true', 'resume a']);
   assert.deepEqual(await readiness.outcomes(), { work: 'ok', store: 'ok' });
   assert.equal(lines.at(-1)?.[1], 'work is taken again');
-  assert.ok(Number((lines.at(-1)?.[0] as { seconds: number }).seconds) < 60, 'seconds');
+  assert.ok((lines.at(-1)?.[0] as { seconds: number }).seconds < 60, 'seconds');
 });
 
 it('a service that stops says nothing of work any more, and ends what waits', async () => {

@@ -52,7 +52,7 @@ export function walk(request: PathRequest): Look[] {
   const iterations = at(looks, looks.length - 1, 'looks');
   const etas = momentumSchedule(iterations);
   const b = weightedRow(x, n, d, rowWeights);
-  let w = new Float64Array(d * c);
+  const w = new Float64Array(d * c);
   let v = new Float64Array(d * c);
   let m = new Float64Array(d * c);
   const gradient = new Float64Array(d * c);

@@ -27,9 +27,9 @@ export interface ExportOptions extends TrainedLayer, BackboneUse {}
  * decodes and resizes); planes red, green, blue, or one grey plane. The graph itself swaps to BGR where the backbone
  * takes that, and computes (x - mean) / std.
  *
- * Outputs for c classes: `scores` N x c, the linear scores z; `probabilities` N x c, softmax(z / temperature), or without a
- * temperature the sigmoids of the independent classes divided by their sum, s(z_k) / sum_l s(z_l); `label_index` N,
- * 64-bit integers, the class of the highest score, the first of equal ones.
+ * Outputs for c classes: `scores` N x c, the linear scores z; `probabilities` N x c, softmax(z / temperature), or
+ * without a temperature the sigmoids of the independent classes divided by their sum, s(z_k) / sum_l s(z_l);
+ * `label_index` N, 64-bit integers, the class of the highest score, the first of equal ones.
  *
  * The metadata holds `blindfit.classes` (a JSON list of names), and `blindfit.image` and `blindfit.probabilities` in
  * words. Parts of the backbone that the features do not need, such as its own classifier, are left out.

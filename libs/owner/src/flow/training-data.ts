@@ -57,16 +57,7 @@ export interface DataRequest {
  * @throws OwnerError `OWNER_REQUEST` when the validation data have another number of features
  */
 export function prepareData({ training, validation, ...request }: DataRequest): TrainingData {
-  const classes = classesOf(training.labels, request.classes);
-  if (validation !== undefined) {
-    requireKnownLabels(validation.labels, classes, 'validation');
-    if (validation.d !== training.d) {
-      throw new OwnerError(`the validation data have ${validation.d} features and the training data ${training.d}`, {
-        code: 'OWNER_REQUEST',
-        hint: 'both must have the same columns',
-      });
-    }
-  }
+  const classes = requireTrainable({ training, validation, classes: request.classes });
   const preprocessing = fitPreprocessing(request.preprocessing, training);
   const train = scorableOf(training, { classes, preprocessing });
   const targets = oneHot(training.labels, classes);
@@ -82,6 +73,28 @@ export function prepareData({ training, validation, ...request }: DataRequest): 
     validation: validation === undefined ? undefined : scorableOf(validation, { classes, preprocessing }),
     set: { x: train.x, samples, features: shape.features, labels: classes.map((_, label) => column(label)) },
   };
+}
+
+/**
+ * Checks data before anything is computed from them.
+ * @returns the classes
+ * @throws as {@link prepareData}
+ */
+export function requireTrainable({
+  training,
+  validation,
+  ...request
+}: Omit<DataRequest, 'preprocessing'>): readonly string[] {
+  const classes = classesOf(training.labels, request.classes);
+  if (validation === undefined) return classes;
+  requireKnownLabels(validation.labels, classes, 'validation');
+  if (validation.d !== training.d) {
+    throw new OwnerError(`the validation data have ${validation.d} features and the training data ${training.d}`, {
+      code: 'OWNER_REQUEST',
+      hint: 'both must have the same columns',
+    });
+  }
+  return classes;
 }
 
 /** Labelled data as a model of these classes and this preprocessing takes them. @throws DatasetError */
