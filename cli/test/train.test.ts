@@ -92,7 +92,15 @@ describe('train with an API', () => {
     });
     const text = await readFile(out, 'utf8');
     const model = JSON.parse(text) as ModelFile;
-    assert.deepEqual(Object.keys(model), ['format', 'classes', 'weights', 'preprocessing', 'training']);
+    assert.deepEqual(Object.keys(model), [
+      'format',
+      'classes',
+      'weights',
+      'input',
+      'preprocessing',
+      'calibration',
+      'training',
+    ]);
     assert.equal(model.format, 'blindfit-model/1');
     assert.deepEqual(model.classes, [0, 1, 2]);
     assert.deepEqual(
@@ -250,8 +258,6 @@ describe('train with an API', () => {
       '1',
       '--learning-rate',
       '0.1',
-      '--budget',
-      'none',
       '--sigmoid-degree',
       '1',
     ];
