@@ -99,11 +99,8 @@ export async function readTicket(keys: KeyStore, job: string): Promise<Ticket> {
     throw new OwnerError(`${path} is not there: these are not the keys ${job} was submitted with`, { hint });
   try {
     const { format: _, input, preprocessing, ...ticket } = check(JSON.parse(text));
-    return {
-      ...ticket,
-      input: input === undefined ? undefined : parseInput(input),
-      preprocessing: parsePreprocessing(preprocessing),
-    };
+    const read = { ...ticket, preprocessing: parsePreprocessing(preprocessing) };
+    return input === undefined ? read : { ...read, input: parseInput(input) };
   } catch (error) {
     throw new OwnerError(`${path} is damaged: ${messageOf(error)}`, { hint: 'restore it from a copy', cause: error });
   }
