@@ -90,6 +90,7 @@ export default tseslint.config(
       'libs/data/src/{calibration,expansion,idx,evaluate,lbfgs,parse-preprocessing,pca,preprocessing}.ts',
       'libs/data/src/{quantile,softmax-regression}.ts',
       'libs/tuning/{src,test}/*.ts',
+      'bench/src/accuracy/*.ts',
       'libs/data/src/{input,table}/**',
       'libs/report/src/png.ts',
       'libs/training/src/{method,layout/encode,reference/train}.ts',

@@ -1,4 +1,5 @@
 /** `npm run bench [-- NAME ...] [--markdown]`: measures everything, or what is named. */
+import * as accuracy from './accuracy.ts';
 import * as evaluators from './evaluators.ts';
 import * as faults from './faults.ts';
 import * as features from './features.ts';
@@ -15,6 +16,7 @@ import * as strangers from './strangers.ts';
 import * as training from './training.ts';
 
 const BENCHES: Readonly<Record<string, { run(): Promise<unknown> }>> = {
+  accuracy,
   evaluators,
   operations,
   // The times of the job are compared with a rotation that is measured in the same run.
