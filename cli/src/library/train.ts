@@ -80,7 +80,13 @@ export async function train(options: TrainOptions): Promise<Training> {
   const { training, validation, input } = await samplesOf(options);
   requireTrainable({ training, validation, classes });
   const { preprocessing, choices, tuned } = await settle(options, training, classes);
-  const data = prepareData({ training, validation, classes, preprocessing });
+  const data = prepareData({
+    training,
+    validation,
+    classes,
+    preprocessing,
+    classWeights: options.classWeights,
+  });
   const hyperparameters = hyperparametersOf(choices);
   const job = {
     data,

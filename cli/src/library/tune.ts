@@ -78,6 +78,8 @@ export async function settle(
     training,
     classes,
     fixed: { ...fixed, preprocess },
+    balanced: options.classWeights === 'balanced',
+    decay: options.decay,
     expand,
     metric,
     budget,

@@ -1,6 +1,7 @@
 /** The flags that say how to train, shared by `train` and `plan`. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { DatasetError, parsePreprocessingKind } from '@blindfit/data';
+import { CLASS_WEIGHTS } from '@blindfit/owner';
 import { SIGMOID_DEGREES } from '@blindfit/training';
 import { BUDGETS, METRICS } from '@blindfit/tuning';
 
@@ -62,6 +63,18 @@ export function addHyperparameterFlags(command: Command): Command {
         '--sigmoid-range <z>',
         'fit the polynomial on [-z, z]; degree 3 without it is the paper’s, on [-8, 8]',
       ).argParser(number(0.1, 64)),
+    )
+    .addOption(
+      new Option(
+        '--decay <x>',
+        'part that every weight loses in each iteration, which keeps weights small [0]',
+      ).argParser(number(0, 0.999999)),
+    )
+    .addOption(
+      new Option(
+        '--class-weights <k>',
+        'balanced: samples of rare classes count more, so that all classes count the same [none]',
+      ).choices(CLASS_WEIGHTS),
     )
     .addOption(
       new Option(

@@ -47,7 +47,7 @@ export async function reportPage(
   now: Date = new Date(),
 ): Promise<ReportInput> {
   const { parameters, seconds, bytes, operations } = report;
-  const { iterations, learningRate, initialWeight, sigmoid, batch } = hyperparameters;
+  const { iterations, learningRate, initialWeight, sigmoid, batch, decay } = hyperparameters;
   const classes = data.classes.length;
   const shown = data.validation ?? data.training;
   return {
@@ -126,6 +126,7 @@ export async function reportPage(
       ],
       ...(batch === undefined ? [] : [['mini-batches', `${batch.size} samples, seed ${batch.seed}`] as const]),
       ['learning rate', String(learningRate)],
+      ...(decay === undefined ? [] : [['decay', String(decay)] as const]),
       ['start', initialWeight === 0 ? 'all weights 0' : `all weights ${initialWeight}`],
       ['sigmoid', `degree ${sigmoid.degree}, fitted on [-${sigmoid.range}, ${sigmoid.range}]`],
     ],

@@ -45,6 +45,7 @@ export function reportJson(
     classes: data.classes,
     preprocessing: preprocessingName(data.preprocessing),
     hyperparameters,
+    classWeights: data.set.rowWeights && 'balanced',
     security: 128,
   };
 }

@@ -135,3 +135,13 @@ function missingIntegers(sorted: readonly string[]): { first: readonly string[];
   });
   return { first, total };
 }
+
+/** By sample: n / (c n_k) for the n_k samples of its class, of c classes that have samples. Their mean is 1. */
+export function balancedWeights(actual: Int32Array): Float64Array {
+  const counts = new Map(
+    Map.groupBy(actual, (label) => label)
+      .entries()
+      .map(([label, rows]) => [label, rows.length]),
+  );
+  return Float64Array.from(actual, (label) => actual.length / (counts.size * valueOf(counts, label, 'classes')));
+}

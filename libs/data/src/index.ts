@@ -1,5 +1,5 @@
 export { calibratedProbabilities, fitTemperature, TEMPERATURE_RANGE } from './calibration.ts';
-export { classesOf, classIndices, oneHot, requireKnownLabels } from './classes.ts';
+export { balancedWeights, classesOf, classIndices, oneHot, requireKnownLabels } from './classes.ts';
 export {
   classificationMetrics,
   logLoss,

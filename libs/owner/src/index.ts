@@ -34,10 +34,12 @@ export { OwnAnswers } from './own-answers.ts';
 export { cancelJob, purgeJob } from './flow/cancel.ts';
 export { attach, type AttachReport, type AttachRequest } from './flow/attach.ts';
 export {
+  CLASS_WEIGHTS,
   DEFAULT_COMPONENTS,
   hyperparametersOf,
   planChoicesOf,
   preprocessingOf,
+  type ClassWeights,
   type TrainingChoices,
 } from './flow/choices.ts';
 export { followTraining, type FollowOptions, type Followed, type RefreshCosts } from './flow/follow.ts';

@@ -32,6 +32,8 @@ test('what is not chosen follows from the preset, or else from the defaults', ()
   assert.deepEqual(hyperparametersOf({ batchSize: 5 }).batch, { size: 5, seed: 1 });
   assert.deepEqual(hyperparametersOf({ batchSize: 5, batchSeed: 0 }).batch, { size: 5, seed: 0 });
   assert.equal(hyperparametersOf({ batchSeed: 3 }).batch, undefined);
+  assert.equal(hyperparametersOf({ decay: 0.25 }).decay, 0.25);
+  assert.equal('decay' in hyperparametersOf({ decay: 0 }), false);
   const wide = hyperparametersOf({ sigmoidRange: 12, iterations: 3, learningRate: 0.5 });
   assert.deepEqual([wide.iterations, wide.learningRate, wide.sigmoid.degree, wide.sigmoid.range], [3, 0.5, 3, 12]);
   const five = hyperparametersOf({ sigmoidDegree: 5 }).sigmoid;

@@ -1,7 +1,7 @@
 /** Parts of the owner's flow that need neither keys nor a server. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { createDataset, withLabels } from '@blindfit/data';
+import { balancedWeights, createDataset, withLabels } from '@blindfit/data';
 import { Parameters } from '@blindfit/he';
 import { assertRowsFit } from '../src/fits-plan.ts';
 import { modelOf } from '../src/flow/model.ts';
@@ -60,6 +60,10 @@ it('shuffling moves whole samples: rows go with their labels, and every sample s
   });
   assert.deepEqual(shuffled(set, 7).x, x, 'a seed is an order');
   assert.notDeepEqual(shuffled(set, 8).x, x);
+});
+
+it('balanced classes count the same, whatever the number of their samples', () => {
+  assert.deepEqual([...balancedWeights(Int32Array.of(0, 0, 0, 2, 0, 2))], [0.75, 0.75, 0.75, 1.5, 0.75, 1.5]);
 });
 
 it('prepared data have a bias column, a class a row, and what they hold out is never learned from', () => {

@@ -1,6 +1,6 @@
 /** Settings of a training, and what a cross-validation says of them. */
 import { at } from '@blindfit/base';
-import type { PreprocessingChoice } from '@blindfit/data';
+import { balancedWeights, type PreprocessingChoice } from '@blindfit/data';
 import { PAPER_SIGMOID, reachOf, type SigmoidPolynomial } from '@blindfit/training';
 import type { Fold } from './folds.ts';
 import { judge, type Outcome } from './judge.ts';
@@ -18,6 +18,7 @@ export interface Settings {
 }
 
 export interface Candidate {
+  readonly trial: Trial;
   readonly prepared: Prepared;
   readonly sigmoid: SigmoidPolynomial;
   readonly settings: Settings;
@@ -31,6 +32,10 @@ export interface Trial {
   readonly learningRate: number;
   /** Iterations after which to look, ascending. */
   readonly looks: readonly number[];
+  /** Whether samples of rare classes count more. */
+  readonly balanced: boolean;
+  /** @default 0 */
+  readonly decay?: number | undefined;
 }
 
 /** A trained model stays that far inside its ranges. */
@@ -39,11 +44,12 @@ const MOST_WEIGHT = 30;
 
 /** One candidate a look whose numbers stay in range on every fold. */
 export function tryOut(trial: Trial, folds: readonly Fold[], classes: number): Candidate[] {
-  const { prepared, sigmoid, learningRate, looks } = trial;
+  const { prepared, sigmoid, learningRate, looks, decay, balanced } = trial;
   const paths = folds.map((fold) => {
     const heldOut = rowsAt(prepared.rows, fold.heldOut);
     const training = rowsAt(prepared.rows, fold.training);
-    return { heldOut, path: walk({ training, heldOut, classes, learningRate, sigmoid, looks }) };
+    const rowWeights = balanced ? balancedWeights(training.actual) : undefined;
+    return { heldOut, path: walk({ training, heldOut, classes, learningRate, sigmoid, looks, decay, rowWeights }) };
   });
   const actual = Int32Array.from(paths.flatMap(({ heldOut }) => [...heldOut.actual]));
   return looks.flatMap((iterations) => {
@@ -52,7 +58,7 @@ export function tryOut(trial: Trial, folds: readonly Fold[], classes: number): C
     const { degree: sigmoidDegree, range } = sigmoid;
     const sigmoidRange = sigmoid === PAPER_SIGMOID ? undefined : range;
     const settings = { preprocess: prepared.choice, iterations, learningRate, sigmoidDegree, sigmoidRange };
-    return [{ prepared, sigmoid, settings, outcome: judge(joined(found), actual, classes) }];
+    return [{ trial, prepared, sigmoid, settings, outcome: judge(joined(found), actual, classes) }];
   });
 }
 
@@ -63,10 +69,13 @@ export function workOf({ prepared: { rows }, looks }: Trial, folds: readonly Fol
 }
 
 /** Whether a training on all samples keeps its numbers in range, too. */
-export function holds({ sigmoid, settings }: Candidate, rows: Rows, classes: number): boolean {
+export function holds({ trial, sigmoid, settings }: Candidate, rows: Rows, classes: number): boolean {
+  const { balanced, decay } = trial;
+  const rowWeights = balanced ? balancedWeights(rows.actual) : undefined;
   const { iterations, learningRate } = settings;
   const heldOut = rowsAt(rows, Int32Array.of(0));
-  const [last] = walk({ training: rows, heldOut, classes, learningRate, sigmoid, looks: [iterations] });
+  const looks = [iterations];
+  const [last] = walk({ training: rows, heldOut, classes, learningRate, sigmoid, looks, decay, rowWeights });
   return last !== undefined && fits(last, sigmoid);
 }
 

@@ -29,6 +29,10 @@ export interface TuningRequest extends Omit<CostRequest, 'samples' | 'classes' |
   readonly classes?: readonly string[] | undefined;
   /** What is not to be chosen. */
   readonly fixed?: { readonly [K in keyof Settings]?: Settings[K] | undefined } | undefined;
+  /** Samples of rare classes count more. @default false */
+  readonly balanced?: boolean | undefined;
+  /** @default 0 */
+  readonly decay?: number | undefined;
   /** How features are made of features, or that they are not. @default what is best */
   readonly expand?: Expansion | undefined;
   readonly metric: Metric;
@@ -94,7 +98,7 @@ export async function chooseSettings(request: TuningRequest): Promise<Tuned> {
   }
   const [screening] = sigmoidsOf(fixed);
   const looks = looksUpTo(8, fixed);
-  const first = members.map((prepared) => trialOf(prepared, screening, looks, fixed));
+  const first = members.map((prepared) => trialOf(prepared, screening, looks, request));
   const folds = foldsFor(actual, (all) => sumOf(first, (trial) => workOf(trial, all, classes.length)), WORK.first);
   const screened = first.flatMap((trial) => rank.best(run(trial, folds), false) ?? []);
   const finalists = rank
@@ -107,12 +111,12 @@ export async function chooseSettings(request: TuningRequest): Promise<Tuned> {
 
   // Second round: more folds and iterations, for all; then other polynomials and rates, for the best two.
   const longer = looksUpTo(16, fixed);
-  const second = finalists.map((prepared) => trialOf(prepared, screening, longer, fixed));
+  const second = finalists.map((prepared) => trialOf(prepared, screening, longer, request));
   const others = (prepared: Prepared): Trial[] => [
     ...sigmoidsOf(fixed)
       .slice(1)
-      .map((sigmoid) => trialOf(prepared, sigmoid, looksUpTo(sigmoid.degree === 1 ? 8 : 32, fixed), fixed)),
-    trialOf(prepared, screening, looksUpTo(32, fixed), fixed, 1 / 3),
+      .map((sigmoid) => trialOf(prepared, sigmoid, looksUpTo(sigmoid.degree === 1 ? 8 : 32, fixed), request)),
+    trialOf(prepared, screening, looksUpTo(32, fixed), request, 1 / 3),
   ];
   const workOfSecond = (all: readonly Fold[]): number =>
     sumOf([...second, ...finalists.slice(0, 2).flatMap(others)], (trial) => workOf(trial, all, classes.length));
@@ -189,11 +193,11 @@ function trialOf(
   prepared: Prepared,
   sigmoid: SigmoidPolynomial,
   looks: readonly number[],
-  { learningRate }: Fixed,
+  { fixed, balanced = false, decay }: TuningRequest,
   part = 1,
 ): Trial {
-  const rate = learningRate ?? rounded(part * steepestRate(prepared.rows, sigmoid));
-  return { prepared, sigmoid, learningRate: rate, looks };
+  const rate = fixed?.learningRate ?? rounded(part * steepestRate(prepared.rows, sigmoid));
+  return { prepared, sigmoid, learningRate: rate, looks, balanced, decay };
 }
 
 function looksUpTo(most: number, { iterations }: Fixed): readonly number[] {

@@ -1,7 +1,7 @@
 /** How to train is chosen inside the training data: folds, paths, step sizes, and what comes of them. */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { createDataset, randomFrom, spellingOf, withBias, type LabelledDataset } from '@blindfit/data';
+import { balancedWeights, createDataset, randomFrom, spellingOf, withBias, type LabelledDataset } from '@blindfit/data';
 import { fitSigmoid, PAPER_SIGMOID, trainClear } from '@blindfit/training';
 import { tryOut } from '../src/candidate.ts';
 import { Costs } from '../src/cost.ts';
@@ -9,7 +9,7 @@ import { stratifiedFolds, stratifiedSample } from '../src/folds.ts';
 import { chooseSettings, type Settings, type TuningRequest } from '../src/index.ts';
 import { judge, valueOf } from '../src/judge.ts';
 import { walk } from '../src/path.ts';
-import { prepare } from '../src/prepare.ts';
+import { prepare, rowsAt } from '../src/prepare.ts';
 import { steepestRate } from '../src/step-size.ts';
 
 /** Two rings around each other: no straight line parts them. */
@@ -86,11 +86,38 @@ suite('a path', () => {
       assert.ok(Math.abs(looks[1]!.maxWeight - twin.maxWeight) < 1e-12);
     });
 
+  test('decay and weights of rows are those of the clear twin', () => {
+    const labels = [0, 1].map((k) => Float64Array.from(actual, (label) => (label === k ? 1 : 0)));
+    const rowWeights = Float64Array.from(actual, (_, i) => 0.5 + (i % 3) / 2);
+    const hyperparameters = { iterations: 5, learningRate: 1, initialWeight: 0, sigmoid: PAPER_SIGMOID, decay: 0.05 };
+    const twin = trainClear(x, data.n, 3, labels, hyperparameters, { rowWeights });
+    const request = { training: rows, heldOut: rows, classes: 2, learningRate: 1, sigmoid: PAPER_SIGMOID, looks: [5] };
+    const [look] = walk({ ...request, decay: 0.05, rowWeights });
+    assert.ok(Math.abs(look!.maxWeight - twin.maxWeight) < 1e-12);
+    assert.ok(Math.abs(look!.maxLogit - twin.maxLogit) < 1e-12);
+    assert.notEqual(walk(request)[0]!.maxWeight, look!.maxWeight);
+  });
+
+  test('with balanced classes, rows are weighed by the classes of the fold', () => {
+    const few = Int32Array.from(actual, (_, i) => (i % 7 === 0 ? 1 : 0));
+    const prepared = prepare('standardize', data, few);
+    const [fold, ...others] = stratifiedFolds(few, 3, 1);
+    assert.equal(others.length, 2);
+    const trial = { prepared, sigmoid: PAPER_SIGMOID, learningRate: 1, looks: [4], balanced: true };
+    const [training, heldOut] = [rowsAt(prepared.rows, fold!.training), rowsAt(prepared.rows, fold!.heldOut)];
+    const rowWeights = balancedWeights(training.actual);
+    const request = { training, heldOut, classes: 2, learningRate: 1, sigmoid: PAPER_SIGMOID, looks: [4] };
+    const [look] = walk({ ...request, rowWeights });
+    const [found] = tryOut(trial, [fold!], 2);
+    assert.deepEqual(found!.outcome, judge(look!.scores, heldOut.actual, 2));
+    assert.notDeepEqual(tryOut({ ...trial, balanced: false }, [fold!], 2)[0]!.outcome, found!.outcome);
+  });
+
   test('ends where numbers leave all bounds, and such settings are no candidates', () => {
     const request = { training: rows, heldOut: rows, classes: 2, sigmoid: PAPER_SIGMOID, looks: [1, 30] };
     assert.equal(walk({ ...request, learningRate: 1000 }).length, 1);
     const prepared = prepare('standardize', data, actual);
-    const trial = { prepared, sigmoid: PAPER_SIGMOID, looks: [1, 30] };
+    const trial = { prepared, sigmoid: PAPER_SIGMOID, looks: [1, 30], balanced: false };
     const folds = stratifiedFolds(actual, 3, 1);
     assert.deepEqual(tryOut({ ...trial, learningRate: 1000 }, folds, 2), []);
     const found = tryOut({ ...trial, learningRate: 1 }, folds, 2);

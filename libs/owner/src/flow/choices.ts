@@ -1,4 +1,5 @@
 /** How to train: what a caller may choose, and the defaults of what it does not. */
+import { defined } from '@blindfit/base';
 import { maxComponents, type PreprocessingChoice } from '@blindfit/data';
 import {
   DEFAULT_HYPERPARAMETERS,
@@ -9,6 +10,9 @@ import {
   type PlanRequest,
   type SigmoidPolynomial,
 } from '@blindfit/training';
+
+export const CLASS_WEIGHTS = ['none', 'balanced'] as const;
+export type ClassWeights = (typeof CLASS_WEIGHTS)[number];
 
 export interface TrainingChoices {
   /** Starts from the setting of the paper: start 0.0128, no preprocessing, degree 3, 2 iterations, rate 1. */
@@ -25,6 +29,13 @@ export interface TrainingChoices {
   readonly sigmoidRange?: number | undefined;
   /** Largest absolute error of a weight to plan for. @default 1e-5, and half of it an iteration for more than 2 */
   readonly precision?: number | undefined;
+  /** The part that every weight loses in each iteration, from 0 to below 1. @default 0 */
+  readonly decay?: number | undefined;
+  /**
+   * `balanced`: samples of a class with n_k of the n samples count n / (c n_k), so that all c classes count the same.
+   * @default none
+   */
+  readonly classWeights?: ClassWeights | undefined;
   /** Samples that one iteration learns from; every batch is used once an epoch. @default all samples */
   readonly batchSize?: number | undefined;
   /** Seed of the order of samples and batches. @default 1 */
@@ -50,6 +61,7 @@ export function hyperparametersOf(choices: TrainingChoices): Hyperparameters {
     sigmoidRange,
     batchSize,
     batchSeed = 1,
+    decay = 0,
   } = choices;
   const hyperparameters = {
     iterations: iterations ?? base.iterations,
@@ -58,7 +70,11 @@ export function hyperparametersOf(choices: TrainingChoices): Hyperparameters {
     sigmoid: sigmoidOf(sigmoidDegree, sigmoidRange),
   };
   return Object.freeze(
-    batchSize === undefined ? hyperparameters : { ...hyperparameters, batch: { size: batchSize, seed: batchSeed } },
+    defined<Hyperparameters>({
+      ...hyperparameters,
+      decay: decay === 0 ? undefined : decay,
+      batch: batchSize === undefined ? undefined : { size: batchSize, seed: batchSeed },
+    }),
   );
 }
 

@@ -36,7 +36,7 @@ export function summaryOf({ name, ring, logQP, maxLevel, scaleBits }: Plan['para
 }
 
 export function modelOf(plan: Plan, trained: TrainedWeights): Model {
-  const { learningRate, initialWeight, sigmoid, batch } = plan.hyperparameters;
+  const { learningRate, initialWeight, sigmoid, batch, decay } = plan.hyperparameters;
   const training: Record<string, JsonObject[string] | undefined> = {
     job: trained.job,
     samples: plan.layout.samples,
@@ -44,6 +44,7 @@ export function modelOf(plan: Plan, trained: TrainedWeights): Model {
     iterations: trained.iteration,
     batch: batch === undefined ? undefined : { ...batch },
     learningRate,
+    decay,
     initialWeight,
     sigmoid: { degree: sigmoid.degree, range: sigmoid.range, odd: [...sigmoid.odd] },
     parameters: { ...summaryOf(plan.parameters) },

@@ -6,6 +6,7 @@ import { at } from '@blindfit/base';
 import {
   accuracy,
   applyPreprocessing,
+  balancedWeights,
   argmaxRows,
   argmaxScores,
   classesOf,
@@ -24,6 +25,7 @@ import {
 import { permutation, type JobShape } from '@blindfit/training';
 import type { TrainingSet } from '../encrypt-job.ts';
 import { OwnerError } from '../errors.ts';
+import type { ClassWeights } from './choices.ts';
 
 /** A data set ready to be scored. */
 export interface Scorable {
@@ -50,6 +52,8 @@ export interface DataRequest {
   readonly preprocessing: PreprocessingChoice;
   /** The classes to train. @default those of the training labels */
   readonly classes?: readonly string[] | undefined;
+  /** Whether samples of rare classes count more. @default none */
+  readonly classWeights?: ClassWeights | undefined;
 }
 
 /**
@@ -71,7 +75,13 @@ export function prepareData({ training, validation, ...request }: DataRequest): 
     shape,
     training: train,
     validation: validation === undefined ? undefined : scorableOf(validation, { classes, preprocessing }),
-    set: { x: train.x, samples, features: shape.features, labels: classes.map((_, label) => column(label)) },
+    set: {
+      x: train.x,
+      samples,
+      features: shape.features,
+      labels: classes.map((_, label) => column(label)),
+      rowWeights: request.classWeights === 'balanced' ? balancedWeights(train.actual) : undefined,
+    },
   };
 }
 
