@@ -130,7 +130,7 @@ function explained({ settings, outcome, seconds, trials, plain }: Tuned, took: n
       (sigmoidRange === undefined ? `${sigmoidDegree}` : `${sigmoidDegree} on [-${sigmoidRange}, ${sigmoidRange}]`),
     `  ${percent(outcome.accuracy)} right in cross-validation, macro F1 ${percent(outcome.macroF1)}; the encrypted ` +
       `training is expected to take ${duration(seconds)}` +
-      (plain === undefined || plain.settings === settings
+      (plain === undefined || spellingOf(plain.settings.preprocess) === spellingOf(preprocess)
         ? ''
         : ` (${spellingOf(plain.settings.preprocess)} alone: ${percent(plain.outcome.accuracy)}, ` +
           `${duration(plain.seconds)})`),
