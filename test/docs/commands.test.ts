@@ -42,7 +42,9 @@ it('every blindfit command in an example exists, with its flags', async () => {
   let seen = 0;
   for (const path of pages()) {
     for (const line of calls(read(path))) {
-      const call = /(?:^|\s)(?:npm run -s blindfit --|blindfit) ([a-z]+)(.*)$/.exec(line.replace(/^\s*(?:alias|kubectl|helm) .*/, ''));
+      const call = /(?:^|\s)(?:npm run -s blindfit --|blindfit) ([a-z]+)(.*)$/.exec(
+        line.replace(/^\s*(?:alias|kubectl|helm) .*/, ''),
+      );
       if (call === null) continue;
       seen++;
       const [, command = '', rest = ''] = call;
