@@ -1,6 +1,6 @@
 /**
  * How good the models of `train` without flags are, beside plain softmax regression on the same samples: encrypted
- * training on data sets of many kinds, scored on the 30 % that are held out. `BLINDFIT_BENCH_SETS` names some of them.
+ * training on data sets of many kinds, scored on the 30 % that are held out. `BENCH_SETS` names some of them.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ const PUBLIC = { iris, penguins, cars, weather, digits } as const;
 const HELD_OUT = 0.3;
 
 export async function run(): Promise<void> {
-  const wanted = process.env['BLINDFIT_BENCH_SETS']?.split(',');
+  const wanted = process.env['BENCH_SETS']?.split(',');
   const directory = await installPublic();
   const sets: Readonly<Record<string, () => Promise<LabelledDataset> | LabelledDataset>> = {
     ...Object.fromEntries(Object.entries(PUBLIC).map(([name, load]) => [name, () => load(directory)])),
