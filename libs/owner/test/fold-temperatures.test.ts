@@ -57,6 +57,15 @@ it('do not rest on the samples that the weights have learned by heart', () => {
   assert.ok(at(foldTemperatures(data, hyperparameters), 3, 'temperatures') > 2 * learned);
 });
 
+it('are those of a training with the same weights of rows', () => {
+  const data = noisy(300);
+  const rowWeights = Float64Array.from(data.training.actual, (label) => (label === 0 ? 0.2 : 1.8));
+  const weighed = foldTemperatures({ ...data, set: { ...data.set, rowWeights } }, hyperparameters);
+  assert.notDeepEqual(weighed, foldTemperatures(data, hyperparameters));
+  const equal = { ...data.set, rowWeights: new Float64Array(300).fill(1) };
+  assert.deepEqual(foldTemperatures({ ...data, set: equal }, hyperparameters), foldTemperatures(data, hyperparameters));
+});
+
 it('are fitted for the smallest data', () => {
   for (const samples of [6, 7, 9])
     assert.ok(foldTemperatures(noisy(samples), hyperparameters).every((temperature) => temperature > 0));

@@ -22,7 +22,7 @@ export function foldTemperatures(
   { set, training: { actual } }: Pick<TrainingData, 'set' | 'training'>,
   hyperparameters: Hyperparameters,
 ): readonly number[] {
-  const { samples, features, labels } = set;
+  const { samples, features, labels, rowWeights } = set;
   const { iterations } = hyperparameters;
   const classes = labels.length;
   const order = permutation(samples, SEED).slice(0, samplesServed({ samples, features, classes }, iterations));
@@ -32,12 +32,16 @@ export function foldTemperatures(
     const learned = rowsOf(set, order, (at) => foldOf[at] !== fold);
     const heldOut = rowsOf(set, order, (at) => foldOf[at] === fold);
     if (learned.positions.length === 0 || heldOut.positions.length === 0) continue;
+    const learnedOf = (column: Float64Array): Float64Array =>
+      learned.positions.map((position) => at(column, at(order, position, 'order'), 'rows'));
     const { history } = trainClear(
       learned.x,
       learned.positions.length,
       features,
-      labels.map((column) => learned.positions.map((position) => at(column, at(order, position, 'order'), 'labels'))),
+      labels.map(learnedOf),
       hyperparameters,
+      // The model of this training is that of weighed rows.
+      { rowWeights: rowWeights && learnedOf(rowWeights) },
     );
     history.forEach((weights, t) => {
       if (!areFinite(weights)) return;
