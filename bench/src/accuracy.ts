@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { train } from 'blindfit';
-import { createDataset, spellingOf, type LabelledDataset } from '@blindfit/data';
+import { samplesAt, spellingOf, type LabelledDataset } from '@blindfit/data';
 import { permutation } from '@blindfit/training';
 import { DRAWN } from './accuracy/drawn.ts';
 import { cars, digits, installPublic, iris, penguins, weather } from './accuracy/public.ts';
@@ -67,15 +67,5 @@ export async function run(): Promise<void> {
 function split(data: LabelledDataset, name: string): { training: LabelledDataset; validation: LabelledDataset } {
   const order = permutation(data.n, 42);
   const cut = name === 'ten samples' ? 10 : Math.round((1 - HELD_OUT) * data.n);
-  return { training: rowsOf(data, order.slice(0, cut)), validation: rowsOf(data, order.slice(cut)) };
-}
-
-function rowsOf({ features, d, labels }: LabelledDataset, rows: readonly number[]): LabelledDataset {
-  const values = new Float64Array(rows.length * d);
-  rows.forEach((row, i) => values.set(features.subarray(row * d, (row + 1) * d), i * d));
-  return createDataset(
-    values,
-    d,
-    rows.map((row) => String(labels[row])),
-  );
+  return { training: samplesAt(data, order.slice(0, cut)), validation: samplesAt(data, order.slice(cut)) };
 }

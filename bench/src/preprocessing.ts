@@ -11,10 +11,10 @@ import {
   argmaxScores,
   classesOf,
   classIndices,
-  createDataset,
   fitPreprocessing,
   parsePreprocessingKind,
   readCsv,
+  samplesAt,
   withBias,
   withLabels,
   type LabelledDataset,
@@ -128,15 +128,8 @@ function foldsOf(data: LabelledDataset): Fold[] {
   }));
 }
 
-function pick({ features, labels, n, d }: LabelledDataset, wanted: (i: number) => boolean): LabelledDataset {
-  const rows = Array.from({ length: n }, (_, i) => i).filter(wanted);
-  const picked = new Float64Array(rows.length * d);
-  rows.forEach((row, to) => picked.set(features.subarray(row * d, (row + 1) * d), to * d));
-  return createDataset(
-    picked,
-    d,
-    rows.map((row) => at(labels, row, 'labels')),
-  );
+function pick(data: LabelledDataset, wanted: (i: number) => boolean): LabelledDataset {
+  return samplesAt(data, Array.from({ length: data.n }, (_, i) => i).filter(wanted));
 }
 
 async function digits(split: Split, limit?: number): Promise<LabelledDataset> {

@@ -130,6 +130,7 @@ The secret key is written with mode 0600 below --keys and is sent nowhere.
 With --server, Ctrl-C leaves the job running and says how to come back to it; a second Ctrl-C cancels it.`,
     )
     .action(async (flags: TrainFlags) => {
+      // A degree that does not exist is refused before anything is read.
       hyperparametersOf(flags);
       if (
         flags.patience !== undefined &&

@@ -7,6 +7,7 @@ import {
   type PreprocessingChoice,
 } from '@blindfit/data';
 import {
+  DEFAULT_COMPONENTS,
   hyperparametersOf,
   planChoicesOf,
   preprocessingOf,
@@ -14,7 +15,16 @@ import {
   type TrainingChoices,
 } from '@blindfit/owner';
 import { choosePlan } from '@blindfit/training';
-import { chooseSettings, type Budget, type Expansion, type Metric, type Settings, type Tuned } from '@blindfit/tuning';
+import {
+  chooseSettings,
+  parseExpansion,
+  type Budget,
+  type Expansion,
+  type Metric,
+  type Settings,
+  type Tuned,
+} from '@blindfit/tuning';
+import { formatPercent, formatSeconds } from '../format.ts';
 import { settingsFlags } from '../train/settings.ts';
 
 /** A preprocessing as it is written, for example `standardize+pca:20:whiten`, or a choice that was read. */
@@ -47,8 +57,6 @@ export interface Chosen {
   readonly tuned: Tuned | undefined;
 }
 
-const EXPANDED_COMPONENTS = 63;
-
 /** @throws DatasetError for data or a preprocessing that cannot be used */
 export async function settle(
   options: TuningOptions,
@@ -59,8 +67,8 @@ export async function settle(
   const given = { ...settings, ...definedOf(options) };
   const preprocess = typeof given.preprocess === 'string' ? parsePreprocessingKind(given.preprocess) : given.preprocess;
   const choices: TrainingChoices = { ...options, ...given };
-  const expand = expansionOf(options.expand);
-  const open = preprocess === undefined || OPEN.some((key) => key !== 'sigmoidRange' && given[key] === undefined);
+  const expand = parseExpansion(options.expand ?? 'auto');
+  const open = preprocess === undefined || REQUIRED.some((key) => given[key] === undefined);
   // The search trains on all samples an iteration, from zero.
   const searchable = options.batchSize === undefined && options.initialWeight === undefined;
   if (preset === 'paper' || budget === 'none' || !open || !searchable) {
@@ -97,52 +105,36 @@ export async function settle(
 function requirePlan(options: TuningOptions, { n, d }: LabelledDataset, classes: number): void {
   const choices = planChoicesOf(options);
   if (choices.precision === undefined && choices.refreshEvery === undefined) return;
-  const shape = { samples: n, features: Math.min(d, EXPANDED_COMPONENTS) + 1, classes };
+  const shape = { samples: n, features: Math.min(d, DEFAULT_COMPONENTS) + 1, classes };
   choosePlan({ shape, hyperparameters: hyperparametersOf(options), ...choices });
 }
 
-const OPEN = ['iterations', 'learningRate', 'sigmoidDegree', 'sigmoidRange'] as const;
+/** Without a range the polynomial of degree 3 is the paper's. */
+const REQUIRED = ['iterations', 'learningRate', 'sigmoidDegree'] as const;
 
 function definedOf(options: TuningOptions): Partial<Omit<Settings, 'preprocess'>> & Pick<TuningOptions, 'preprocess'> {
-  const keys = ['preprocess', ...OPEN] as const;
+  const keys = ['preprocess', 'sigmoidRange', ...REQUIRED] as const;
   return Object.fromEntries(keys.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]])));
-}
-
-function expansionOf(text: string | undefined): Expansion {
-  if (text === undefined) return 'auto';
-  if (text === 'none' || text === 'degree2') return text;
-  const choice = parsePreprocessingKind(text);
-  if (typeof choice === 'object' && choice.kind === 'fourier') return choice;
-  return 'none';
 }
 
 /** Without a search: the expansion between what its arithmetic needs. */
 function expanded(expand: Exclude<Expansion, 'auto' | 'none'>, { n }: LabelledDataset): PreprocessingChoice {
-  const k = Math.max(1, Math.min(EXPANDED_COMPONENTS, n - 1));
+  const k = Math.max(1, Math.min(DEFAULT_COMPONENTS, n - 1));
   return { kind: 'chain', steps: ['standardize', expand, 'standardize', { kind: 'pca', k, whiten: true }] };
 }
 
 /** What was chosen, why, what it costs, and how to pin it. */
 function explained({ settings, outcome, seconds, trials, plain }: Tuned, took: number): string[] {
   const { preprocess, iterations, learningRate, sigmoidDegree, sigmoidRange } = settings;
-  const lines = [
+  return [
     `chosen: ${spellingOf(preprocess)}, ${iterations} iterations at rate ${learningRate}, a polynomial of degree ` +
       (sigmoidRange === undefined ? `${sigmoidDegree}` : `${sigmoidDegree} on [-${sigmoidRange}, ${sigmoidRange}]`),
-    `  ${percent(outcome.accuracy)} right in cross-validation, macro F1 ${percent(outcome.macroF1)}; the encrypted ` +
-      `training is expected to take ${duration(seconds)}` +
+    `  ${formatPercent(outcome.accuracy)} right in cross-validation, macro F1 ${formatPercent(outcome.macroF1)}; the ` +
+      `encrypted training is expected to take ${formatSeconds(seconds)}` +
       (plain === undefined || spellingOf(plain.settings.preprocess) === spellingOf(preprocess)
         ? ''
-        : ` (${spellingOf(plain.settings.preprocess)} alone: ${percent(plain.outcome.accuracy)}, ` +
-          `${duration(plain.seconds)})`),
+        : ` (${spellingOf(plain.settings.preprocess)} alone: ${formatPercent(plain.outcome.accuracy)}, ` +
+          `${formatSeconds(plain.seconds)})`),
     `  ${trials} trainings in the clear were compared in ${took.toFixed(1)} s; pin it with ${settingsFlags(settings)}`,
   ];
-  return lines;
-}
-
-function percent(part: number): string {
-  return `${(100 * part).toFixed(1)} %`;
-}
-
-function duration(seconds: number): string {
-  return seconds < 10 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds)} s`;
 }

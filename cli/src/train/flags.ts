@@ -3,7 +3,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { DatasetError, parsePreprocessingKind } from '@blindfit/data';
 import { CLASS_WEIGHTS } from '@blindfit/owner';
 import { SIGMOID_DEGREES } from '@blindfit/training';
-import { BUDGETS, METRICS } from '@blindfit/tuning';
+import { BUDGETS, METRICS, parseExpansion } from '@blindfit/tuning';
 
 export function number(min: number, max: number, whole = false): (text: string) => number {
   return (text) => {
@@ -118,8 +118,8 @@ export function addTuningFlags(command: Command): Command {
     .addOption(new Option('--metric <m>', 'what is to be best in cross-validation [accuracy]').choices([...METRICS]))
     .addOption(
       new Option('--expand <e>', 'make features of features: none, degree2 or fourier:K [chosen]').argParser((text) => {
-        if (/^(none|degree2|fourier:[1-9]\d{0,3})$/.test(text)) return text;
-        throw new InvalidArgumentError('Allowed are none, degree2 and fourier:K, K cosines.');
+        asArgument(() => parseExpansion(text));
+        return text;
       }),
     )
     .option('--settings <file>', 'settings that --save-settings wrote; flags beside it win')
@@ -132,12 +132,15 @@ export function preprocessingOption(): Option {
     'what to do to the features before encryption: none, center, standardize, quantile (ranks as normal scores), ' +
       'degree2 (products of features), fourier:K (K random cosines), pca:K (K principal components), pca:K:whiten, ' +
       'or several joined by + [chosen; none with --preset paper]',
-  ).argParser((text) => {
-    try {
-      return parsePreprocessingKind(text);
-    } catch (error) {
-      if (error instanceof DatasetError) throw new InvalidArgumentError(`It is an ${error.message}.`);
-      throw error;
-    }
-  });
+  ).argParser((text) => asArgument(() => parsePreprocessingKind(text)));
+}
+
+/** What does not parse is a wrong argument. */
+function asArgument<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof DatasetError) throw new InvalidArgumentError(`It is an ${error.message}.`);
+    throw error;
+  }
 }

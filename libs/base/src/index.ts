@@ -15,3 +15,4 @@ export {
 export { BlindfitError, errnoOf, messageOf, messageWithHint, type BlindfitErrorOptions, type Fault } from './errors.ts';
 export { faultOf, isRedisAway, outageIn, redisOutageOf, type RedisOutage } from './fault.ts';
 export { moduleUrl } from './module-url.ts';
+export { seededUint32 } from './random.ts';

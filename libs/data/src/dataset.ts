@@ -1,3 +1,4 @@
+import { at } from '@blindfit/base';
 import { DatasetError } from './dataset-error.ts';
 import { LIMITS, type DataLimits } from './limits.ts';
 
@@ -79,4 +80,20 @@ export function createDataset(
  */
 export function withLabels(data: Dataset, labels: readonly string[]): LabelledDataset {
   return createDataset(data.features, data.d, labels);
+}
+
+/** Some samples, in the order of their rows, with their labels where there are any. */
+export function samplesAt(data: LabelledDataset, rows: ArrayLike<number> & Iterable<number>): LabelledDataset;
+export function samplesAt(data: Dataset, rows: ArrayLike<number> & Iterable<number>): Dataset;
+export function samplesAt({ features, d, labels }: Dataset, rows: ArrayLike<number> & Iterable<number>): Dataset {
+  const wanted = Array.from(rows);
+  const values = rowsOf(features, d, wanted);
+  return createDataset(values, d, labels === undefined ? undefined : wanted.map((row) => at(labels, row, 'labels')));
+}
+
+/** Some rows of a matrix of d columns, row-major. */
+export function rowsOf(matrix: Float64Array, d: number, rows: readonly number[]): Float64Array {
+  const values = new Float64Array(rows.length * d);
+  rows.forEach((row, i) => values.set(matrix.subarray(row * d, (row + 1) * d), i * d));
+  return values;
 }

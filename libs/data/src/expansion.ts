@@ -1,4 +1,5 @@
 /** Features made of features, in the clear and at home: what one linear layer cannot say of the raw ones. */
+import { seededUint32 } from '@blindfit/base';
 import { normalQuantile } from './quantile.ts';
 
 /** The most features that an expansion gives. */
@@ -51,13 +52,8 @@ export function expandFourier(
   });
 }
 
-/** Uniform numbers above 0 and below 1 (mulberry32). */
+/** Uniform numbers above 0 and below 1, from a seed. */
 export function randomFrom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return (((t ^ (t >>> 14)) >>> 0) + 0.5) / 2 ** 32;
-  };
+  const random = seededUint32(seed);
+  return () => (random() + 0.5) / 2 ** 32;
 }

@@ -11,7 +11,7 @@ export {
 } from './classification-metrics.ts';
 export { readCsv } from './csv.ts';
 export { DATASET_ERROR_CODES, DatasetError, type DatasetErrorCode, type DatasetErrorPlace } from './dataset-error.ts';
-export { createDataset, withLabels, type Dataset, type LabelledDataset } from './dataset.ts';
+export { createDataset, rowsOf, samplesAt, withLabels, type Dataset, type LabelledDataset } from './dataset.ts';
 export { withBias } from './design-matrix.ts';
 export {
   accuracy,

@@ -4,7 +4,7 @@
  * follows from the public seed.
  */
 import { LRUCache } from 'lru-cache';
-import { at } from '@blindfit/base';
+import { at, seededUint32 } from '@blindfit/base';
 import type { Hyperparameters } from './method.ts';
 
 /**
@@ -36,15 +36,9 @@ function orderOf(count: number, seed: number): readonly number[] {
 /** 0 ... count - 1 in an order that depends on the seed only (Fisher-Yates on mulberry32). */
 export function permutation(count: number, seed: number): number[] {
   const order = Array.from({ length: count }, (_, i) => i);
-  let state = seed | 0;
-  const random = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const random = seededUint32(seed);
   for (let last = count - 1; last > 0; last--) {
-    const other = Math.floor(random() * (last + 1));
+    const other = Math.floor((random() / 2 ** 32) * (last + 1));
     [order[last], order[other]] = [at(order, other, 'order'), at(order, last, 'order')];
   }
   return order;

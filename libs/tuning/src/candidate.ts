@@ -19,8 +19,6 @@ export interface Settings {
 
 export interface Candidate {
   readonly trial: Trial;
-  readonly prepared: Prepared;
-  readonly sigmoid: SigmoidPolynomial;
   readonly settings: Settings;
   /** Out of fold. */
   readonly outcome: Outcome;
@@ -58,7 +56,7 @@ export function tryOut(trial: Trial, folds: readonly Fold[], classes: number): C
     const { degree: sigmoidDegree, range } = sigmoid;
     const sigmoidRange = sigmoid === PAPER_SIGMOID ? undefined : range;
     const settings = { preprocess: prepared.choice, iterations, learningRate, sigmoidDegree, sigmoidRange };
-    return [{ trial, prepared, sigmoid, settings, outcome: judge(joined(found), actual, classes) }];
+    return [{ trial, settings, outcome: judge(joined(found), actual, classes) }];
   });
 }
 
@@ -69,8 +67,8 @@ export function workOf({ prepared: { rows }, looks }: Trial, folds: readonly Fol
 }
 
 /** Whether a training on all samples keeps its numbers in range, too. */
-export function holds({ trial, sigmoid, settings }: Candidate, rows: Rows, classes: number): boolean {
-  const { balanced, decay } = trial;
+export function holds({ trial, settings }: Candidate, rows: Rows, classes: number): boolean {
+  const { sigmoid, balanced, decay } = trial;
   const rowWeights = balanced ? balancedWeights(rows.actual) : undefined;
   const { iterations, learningRate } = settings;
   const heldOut = rowsAt(rows, Int32Array.of(0));

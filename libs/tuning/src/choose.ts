@@ -5,8 +5,8 @@
 import {
   classesOf,
   classIndices,
-  createDataset,
   DatasetError,
+  samplesAt,
   type Dataset,
   type LabelledDataset,
   type PreprocessingChoice,
@@ -104,7 +104,7 @@ export async function chooseSettings(request: TuningRequest): Promise<Tuned> {
   const finalists = rank
     .sorted(screened, false)
     .slice(0, FINALISTS)
-    .map(({ prepared }) => prepared);
+    .map(({ trial }) => trial.prepared);
   // Simple settings are looked at closely, too: they are what the others must beat.
   const [simplest] = members;
   if (simplest !== undefined && !finalists.includes(simplest)) finalists.push(simplest);
@@ -126,8 +126,8 @@ export async function chooseSettings(request: TuningRequest): Promise<Tuned> {
     candidates.push(...run(trial, closer));
     await breathe();
   }
-  const plain = rank.best(candidates.filter(({ prepared }) => prepared === simplest));
-  const leaders = new Set(rank.sorted(candidates).map(({ prepared }) => prepared));
+  const plain = rank.best(candidates.filter(({ trial }) => trial.prepared === simplest));
+  const leaders = new Set(rank.sorted(candidates).map(({ trial }) => trial.prepared));
   for (const prepared of [...leaders].slice(0, 2)) {
     for (const trial of others(prepared)) {
       candidates.push(...run(trial, closer));
@@ -139,7 +139,7 @@ export async function chooseSettings(request: TuningRequest): Promise<Tuned> {
   const chosen = rank
     .sorted(candidates)
     .slice(0, CONFIRMED)
-    .find((candidate) => holds(candidate, rowsOf(training, all, candidate), classes.length));
+    .find((candidate) => holds(candidate, allRows(training, all, candidate), classes.length));
   if (chosen === undefined)
     throw new DatasetError('bad-argument', 'no settings keep the numbers of this training in range; use --preprocess');
   return {
@@ -163,10 +163,11 @@ function ranking(request: TuningRequest, classes: number): Ranking {
   const { metric, budget } = request;
   const costs = new Costs({ ...request, samples: request.training.n, classes, threads: PRICED_THREADS });
   const price = typeof budget === 'number' ? PRICE.best : PRICE[budget];
-  const secondsOf = ({ prepared, sigmoid, settings }: Candidate): number =>
+  const secondsOf = ({ trial: { prepared, sigmoid }, settings }: Candidate): number =>
     costs.seconds(prepared.rows.d, sigmoid, settings.iterations);
   const utility = (candidate: Candidate, planned: boolean): number => {
-    const { prepared, settings, outcome } = candidate;
+    const { settings, outcome } = candidate;
+    const { prepared } = candidate.trial;
     const seconds = planned ? secondsOf(candidate) : settings.iterations * (1 + prepared.rows.d / 256);
     if (planned && typeof budget === 'number' && seconds > budget) return -seconds;
     const { accuracy } = outcome;
@@ -215,18 +216,16 @@ function sigmoidsOf({ sigmoidDegree, sigmoidRange }: Fixed): [SigmoidPolynomial,
 }
 
 /** All samples as a candidate takes them; those of its sample where that is all. */
-function rowsOf(training: LabelledDataset, actual: Int32Array, { prepared }: Candidate): Rows {
+function allRows(training: LabelledDataset, actual: Int32Array, { trial: { prepared } }: Candidate): Rows {
   return prepared.rows.n === training.n ? prepared.rows : prepare(prepared.choice, training, actual).rows;
 }
 
 function sampled(training: LabelledDataset, all: Int32Array): { data: Dataset; actual: Int32Array } {
-  const { n, d, features } = training;
+  const { n, d } = training;
   const size = Math.min(n, SAMPLE.rows, Math.max(SAMPLE.fewest, Math.floor(SAMPLE.values / d)));
   const rows = stratifiedSample(all, size, SEED);
   if (rows.length === n) return { data: training, actual: all };
-  const values = new Float64Array(rows.length * d);
-  rows.forEach((row, i) => values.set(features.subarray(row * d, (row + 1) * d), i * d));
-  return { data: createDataset(values, d), actual: rows.map((row) => all[row]!) };
+  return { data: samplesAt(training, rows), actual: rows.map((row) => all[row]!) };
 }
 
 /**

@@ -1,5 +1,13 @@
 /** Which preprocessings are worth a look for data of a shape. */
-import { degree2Features, maxComponents, type Dataset, type FourierChoice, type StepChoice } from '@blindfit/data';
+import {
+  DatasetError,
+  parsePreprocessingKind,
+  degree2Features,
+  maxComponents,
+  type Dataset,
+  type FourierChoice,
+  type StepChoice,
+} from '@blindfit/data';
 
 /** Steps up to a last projection on principal components, of which a search tries several numbers. */
 export interface Family {
@@ -17,6 +25,14 @@ const FEWEST_FOR_FOURIER = 200;
 
 /** How features are made of features. */
 export type Expansion = 'auto' | 'none' | 'degree2' | FourierChoice;
+
+/** @param text `auto`, `none`, `degree2` or `fourier:K` @throws DatasetError `bad-argument` for anything else */
+export function parseExpansion(text: string): Expansion {
+  if (text === 'auto' || text === 'none' || text === 'degree2') return text;
+  const choice = /^fourier:/.test(text) ? parsePreprocessingKind(text) : undefined;
+  if (typeof choice === 'object' && choice.kind === 'fourier') return choice;
+  throw new DatasetError('bad-argument', `unknown expansion "${text}"; use auto, none, degree2 or fourier:K`);
+}
 
 /**
  * @param data a sample of the training data

@@ -2,6 +2,7 @@
 import {
   createDataset,
   fitAndApply,
+  rowsOf as takeRows,
   withBias,
   type Dataset,
   type PreprocessingChoice,
@@ -43,7 +44,5 @@ function rowsOf(data: Dataset, actual: Int32Array): Rows {
 
 /** Some of the rows, in their order. */
 export function rowsAt({ x, d, actual }: Rows, rows: Int32Array): Rows {
-  const values = new Float64Array(rows.length * d);
-  rows.forEach((row, i) => values.set(x.subarray(row * d, (row + 1) * d), i * d));
-  return { x: values, n: rows.length, d, actual: rows.map((row) => actual[row]!) };
+  return { x: takeRows(x, d, [...rows]), n: rows.length, d, actual: rows.map((row) => actual[row]!) };
 }

@@ -1,12 +1,20 @@
 /** How to train is chosen inside the training data: folds, paths, step sizes, and what comes of them. */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { balancedWeights, createDataset, randomFrom, spellingOf, withBias, type LabelledDataset } from '@blindfit/data';
+import {
+  balancedWeights,
+  createDataset,
+  DatasetError,
+  randomFrom,
+  spellingOf,
+  withBias,
+  type LabelledDataset,
+} from '@blindfit/data';
 import { fitSigmoid, PAPER_SIGMOID, trainClear } from '@blindfit/training';
 import { tryOut } from '../src/candidate.ts';
 import { Costs } from '../src/cost.ts';
 import { stratifiedFolds, stratifiedSample } from '../src/folds.ts';
-import { chooseSettings, type Settings, type TuningRequest } from '../src/index.ts';
+import { chooseSettings, parseExpansion, type Settings, type TuningRequest } from '../src/index.ts';
 import { judge, valueOf } from '../src/judge.ts';
 import { walk } from '../src/path.ts';
 import { prepare, rowsAt } from '../src/prepare.ts';
@@ -147,7 +155,7 @@ suite('a judgement', () => {
   });
 
   test('the metric decides what counts', () => {
-    const outcome = { accuracy: 0.9, macroF1: 0.5, logLoss: Math.log(2) / 2, temperature: 1 };
+    const outcome = { accuracy: 0.9, macroF1: 0.5, logLoss: Math.log(2) / 2 };
     assert.ok(Math.abs(valueOf(outcome, 'accuracy', 2) - 0.95) < 1e-12);
     assert.ok(Math.abs(valueOf(outcome, 'macro-f1', 2) - 0.525) < 1e-12);
     assert.ok(Math.abs(valueOf(outcome, 'log-loss', 2) - 0.5) < 1e-12);
@@ -174,6 +182,13 @@ suite('a choice', () => {
     assert.deepEqual(rest, fixed);
     assert.ok(sigmoidRange === undefined || sigmoidRange === 16);
     assert.ok(trials <= 5, `${trials} trials`);
+  });
+
+  test('an expansion is what its spelling says, and nothing else passes', () => {
+    assert.equal(parseExpansion('degree2'), 'degree2');
+    assert.deepEqual(parseExpansion('fourier:20'), { kind: 'fourier', k: 20 });
+    for (const text of ['standardize', 'fourier:0', 'fourier:3+none', '', 'pca:3'])
+      assert.throws(() => parseExpansion(text), DatasetError, text);
   });
 
   test('without expansions there are none', async () => {

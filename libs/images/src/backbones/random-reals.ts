@@ -1,10 +1,7 @@
-/** Deterministic random reals in [0, 1) (mulberry32): the same numbers from the same seed on every machine. */
+import { seededUint32 } from '@blindfit/base';
+
+/** Deterministic random reals in [0, 1): the same numbers from the same seed on every machine. */
 export function randomReals(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const random = seededUint32(seed);
+  return () => random() / 2 ** 32;
 }
