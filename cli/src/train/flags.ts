@@ -15,6 +15,14 @@ export function number(min: number, max: number, whole = false): (text: string) 
   };
 }
 
+/** What the numbers of a training may be, in flags and in files of settings. */
+export const SETTINGS = {
+  iterations: number(1, 1000, true),
+  learningRate: number(1e-4, 1e3),
+  sigmoidDegree: number(1, 7, true),
+  sigmoidRange: number(0.1, 64),
+} as const;
+
 /** The shape of a job whose data are not there. */
 export function addShapeFlags(command: Command): Command {
   return command
@@ -40,13 +48,11 @@ export function addHyperparameterFlags(command: Command): Command {
       ).choices(['paper']),
     )
     .addOption(
-      new Option('--iterations <n>', 'training iterations [chosen by "train", else 2]').argParser(
-        number(1, 1000, true),
-      ),
+      new Option('--iterations <n>', 'training iterations [chosen by "train", else 2]').argParser(SETTINGS.iterations),
     )
     .addOption(
       new Option('--learning-rate <r>', 'multiplies the step (1 + gamma_t) [chosen by "train", else 1]').argParser(
-        number(1e-4, 1e3),
+        SETTINGS.learningRate,
       ),
     )
     .addOption(
@@ -56,13 +62,13 @@ export function addHyperparameterFlags(command: Command): Command {
       new Option(
         '--sigmoid-degree <d>',
         `degree of the sigmoid polynomial: ${SIGMOID_DEGREES.join(', ')} [chosen by "train", else 3]`,
-      ).argParser(number(1, 7, true)),
+      ).argParser(SETTINGS.sigmoidDegree),
     )
     .addOption(
       new Option(
         '--sigmoid-range <z>',
         'fit the polynomial on [-z, z]; degree 3 without it is the paper’s, on [-8, 8]',
-      ).argParser(number(0.1, 64)),
+      ).argParser(SETTINGS.sigmoidRange),
     )
     .addOption(
       new Option(

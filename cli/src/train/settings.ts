@@ -4,6 +4,7 @@ import { messageOf } from '@blindfit/base';
 import { parsePreprocessingKind, spellingOf } from '@blindfit/data';
 import type { Settings } from '@blindfit/tuning';
 import { UsageError } from '../errors.ts';
+import { SETTINGS } from './flags.ts';
 
 const FORMAT = 'blindfit-settings/1';
 const NUMBERS = ['iterations', 'learningRate', 'sigmoidDegree'] as const;
@@ -30,8 +31,12 @@ export async function readSettings(path: string): Promise<Settings> {
   if (unknown !== undefined) throw refuse(`unknown setting ${JSON.stringify(unknown)}`);
   const number = (key: (typeof NUMBERS)[number] | 'sigmoidRange'): number => {
     const found = given[key];
-    if (typeof found !== 'number' || !Number.isFinite(found)) throw refuse(`${key} is not a number`);
-    return found;
+    if (typeof found !== 'number') throw refuse(`${key} is not a number`);
+    try {
+      return SETTINGS[key](String(found));
+    } catch (error) {
+      throw refuse(`${key} is ${found}. ${messageOf(error)}`);
+    }
   };
   if (typeof given['preprocess'] !== 'string') throw refuse('preprocess is not a text');
   return {
